@@ -1,0 +1,3 @@
+from abaw.cli import main
+
+main()

@@ -1,0 +1,204 @@
+"""From YAML to a typed config. An unknown key, a wrong type, an unknown part: an error with file and line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from abaw.registry import Registry, nearest
+
+Keys = tuple[str, ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class FeatureConfig(_Strict):
+    """How a track comes onto the frame clock."""
+
+    align: str = "linear"
+    max_gap_s: Annotated[float, Field(gt=0)] = 0.5
+
+
+class PartConfig(BaseModel):
+    """A part by name; every other key is one of its settings, checked by its registry."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class TaskConfig(BaseModel):
+    """A task's weight in the loss; every other key is one of the task's settings."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class WindowConfig(_Strict):
+    """Windows in steps of the frame clock."""
+
+    length: Annotated[int, Field(ge=1)] = 150
+    stride: Annotated[int, Field(ge=1)] = 75
+
+
+class TrainingConfig(_Strict):
+    seed: int = 0
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    patience_epochs: Annotated[int, Field(ge=1)] = 10
+
+
+class Config(_Strict):
+    """One training run. Paths are relative to the folder the command is given in.
+
+    ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default 1).
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    data: str
+    store: str
+    tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
+    features: Annotated[dict[str, FeatureConfig], Field(min_length=1)]
+    model: PartConfig
+    losses: dict[str, float] = {}
+    window: WindowConfig = WindowConfig()
+    training: TrainingConfig = TrainingConfig()
+    trainer: dict[str, Any] = {}
+
+    @field_validator("tasks", "features", mode="before")
+    @classmethod
+    def _bare(cls, parts: Any) -> Any:
+        """``va:`` with nothing behind it means all its defaults."""
+        return (
+            {key: {} if value is None else value for key, value in parts.items()} if isinstance(parts, dict) else parts
+        )
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config's text, kept so that an error can say where it lies. ``lines``: key path -> line from 1."""
+
+    path: Path
+    values: Mapping[str, Any]
+    lines: Mapping[Keys, int]
+
+    def config(self, *, models: Registry, tasks: Registry, aligners: Registry) -> Config:
+        """The typed config; ValueError names file, line, what was given and what is known."""
+        try:
+            config = Config.model_validate(self.values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            keys = tuple(str(key) for key in first["loc"] if key != "[key]")
+            raise self.error(keys, _explain(first, keys)) from error
+        with self.at("model"):
+            models.check_settings(config.model.name, config.model.settings)
+        for name, task in config.tasks.items():
+            with self.at("tasks", name):
+                tasks.check_settings(name, task.settings)
+        for name, feature in config.features.items():
+            with self.at("features", name, "align"):
+                aligners.part(feature.align)
+        if config.window.stride > config.window.length:
+            raise self.error(
+                ("window", "stride"),
+                f"a stride of {config.window.stride} steps skips steps between windows of {config.window.length}: "
+                "use a stride up to the length",
+            )
+        return config
+
+    def error(self, keys: Keys, message: str) -> ValueError:
+        """A ValueError that begins with the file and the line of the key, or of the nearest one above it."""
+        known = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), None)
+        if known is not None and self.lines[known] == 0:
+            return ValueError(f"command line, {'.'.join(known)}=: {message}")
+        return ValueError(f"{self.path}:{self.lines[known] if known else 1}: {message}")
+
+    @contextmanager
+    def at(self, *keys: str) -> Iterator[None]:
+        """ValueErrors raised inside get the place of ``keys``."""
+        try:
+            yield
+        except ValueError as error:
+            raise self.error(keys, str(error)) from error
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
+    """The file's values with ``key.key=value`` laid over them. ValueError or FileNotFoundError where unreadable."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no config at {path}: give a YAML file, for example configs/synthetic.yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+        lines = dict(_lines(yaml.compose(text)))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}:1: a config is a mapping of keys to values; see configs/synthetic.yaml")
+    for override in overrides:
+        _lay_over(values, lines, override)
+    return ConfigFile(path, values, lines)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``key=value`` with the value read as YAML, so that 3, 0.5, true and words get their types."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"{text!r} is no setting, expected key=value")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the value of {text!r} is not readable as YAML: {error}") from error
+
+
+def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> None:
+    dotted, value = parse_setting(override)
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise ValueError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
+    values[last] = value
+    lines[(*parents, last)] = 0  # 0: not from the file
+
+
+def _lines(node: yaml.Node | None, keys: Keys = ()) -> Iterator[tuple[Keys, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*keys, str(key.value))
+            yield path, key.start_mark.line + 1
+            yield from _lines(value, path)
+
+
+def _explain(error: Any, keys: Keys) -> str:
+    """One of pydantic's errors in our words: what was given, what was expected, what to do."""
+    if error["type"] == "extra_forbidden":
+        known = _known(keys[:-1])
+        return f"unknown key {keys[-1]!r}{nearest(keys[-1], known)} known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"the key {'.'.join(keys)} is missing: add it (configs/synthetic.yaml explains every key)"
+    return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _known(parents: Keys) -> list[str]:
+    model: type[BaseModel] = Config
+    groups = {"window": WindowConfig, "training": TrainingConfig, "features": FeatureConfig}
+    if parents:
+        model = groups[parents[0]]
+    return list(model.model_fields)

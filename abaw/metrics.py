@@ -1,0 +1,53 @@
+"""The official scores in numpy, over a whole split at once.
+
+Definitions are written here and nowhere else, so that no library's version can change what a score means.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def concordance(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> float:
+    """Concordance correlation coefficient (Lin 1989) with population moments, over all values at once.
+
+    2 cov / (var_p + var_t + (mean_p - mean_t)^2). Both sides constant, or no values: 0. Raises ValueError where
+    the two differ in length or hold a value that is not finite.
+    """
+    prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
+    _check_same(prediction, truth)
+    if not (np.isfinite(prediction).all() and np.isfinite(truth).all()):
+        raise ValueError("concordance needs finite predictions and truths: leave unscored frames out first")
+    if prediction.size == 0:
+        return 0.0
+    p, t = prediction - prediction.mean(), truth - truth.mean()
+    # ptp, not the variance: the mean of equal numbers may differ from them by rounding
+    if np.ptp(prediction) == 0 and np.ptp(truth) == 0:
+        return 0.0
+    spread = (p * p).mean() + (t * t).mean() + (prediction.mean() - truth.mean()) ** 2
+    return float(2 * (p * t).mean() / spread)
+
+
+def class_f1(
+    prediction: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"], num_classes: int
+) -> Float[np.ndarray, " classes"]:
+    """F1 of every class; a class without truth and prediction counts 0."""
+    prediction, truth = np.asarray(prediction), np.asarray(truth)
+    _check_same(prediction, truth)
+    for values, whose in ((prediction, "predictions"), (truth, "truths")):
+        if values.size and not (values.min() >= 0 and values.max() < num_classes):
+            raise ValueError(f"{whose} hold classes {values.min()} .. {values.max()}, expected 0 .. {num_classes - 1}")
+    hits = np.bincount(prediction[prediction == truth], minlength=num_classes)
+    total = np.bincount(prediction, minlength=num_classes) + np.bincount(truth, minlength=num_classes)
+    return 2 * hits / np.maximum(total, 1)
+
+
+def macro_f1(prediction: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"], num_classes: int) -> float:
+    """Mean of ``class_f1`` over all classes, always all of them."""
+    return float(class_f1(prediction, truth, num_classes).mean())
+
+
+def _check_same(prediction: np.ndarray, truth: np.ndarray) -> None:
+    if prediction.shape != truth.shape or prediction.ndim != 1:
+        raise ValueError(
+            f"a metric needs as many predictions as truths in one axis, not {prediction.shape} and {truth.shape}"
+        )

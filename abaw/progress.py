@@ -1,0 +1,40 @@
+"""How long work tells how far it is: a bar with the time left on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+LOG = logging.getLogger("abaw")
+
+
+class Progress:
+    """``tell(item, done, total)`` before each item; used in a ``with``. Silent under -q."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._bar: tqdm | None = None
+        self._start_s = self._told_s = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.total - self._bar.n)
+            self._bar.close()
+
+    def __call__(self, item: str, done: int, total: int) -> None:
+        if not LOG.isEnabledFor(logging.INFO):
+            return
+        if sys.stderr.isatty():
+            self._bar = self._bar or tqdm(total=total, desc=self._what, unit="clip")
+            self._bar.update(done - self._bar.n)
+            self._bar.set_postfix_str(item)
+            return
+        now_s = time.monotonic()
+        if done and now_s - self._told_s >= 10:
+            left_s = (now_s - self._start_s) / done * (total - done)
+            LOG.info("%s: %d of %d, about %.0f s left", self._what, done, total, left_s)
+            self._told_s = now_s

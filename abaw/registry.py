@@ -1,0 +1,161 @@
+"""Parts by name: one file, one builder, one name.
+
+A part is a function decorated with ``@REGISTRY.register``; the function's name is the part's name, its
+keyword-only arguments are the part's settings. ``parts()`` parses the files and imports nothing, so listing
+is fast; only ``build`` imports the one file it needs.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+REQUIRED = "required"
+
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What can be said of a part without importing it.
+
+    ``settings`` maps a setting to the text of its default; ``given`` are the arguments the pipeline hands over.
+    """
+
+    name: str
+    summary: str
+    settings: dict[str, str]
+    given: tuple[str, ...]
+    facts: dict[str, Any]
+    module: str
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` where a known name is near, else ``;``."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ";"
+
+
+@dataclass
+class Registry:
+    """The parts of one kind, found in a folder of files or in one file.
+
+    ``given`` names arguments that the pipeline hands to a builder (the feature sizes, say): they are no settings.
+    """
+
+    kind: str
+    package: str
+    given: tuple[str, ...] = ()
+    _builders: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+
+    def register(self, builder: Builder) -> Builder:
+        name = builder.__name__
+        known = self._builders.get(name)
+        if known is not None and known.__module__ != builder.__module__:
+            raise ValueError(
+                f"two {self.kind}s are named {name!r}: {known.__module__} and {builder.__module__}; rename one"
+            )
+        self._builders[name] = builder
+        return builder
+
+    def parts(self) -> list[Part]:
+        """Every part, by name. Raises ValueError where two files define the same name."""
+        found: dict[str, Part] = {}
+        for module, path in self._files():
+            for part in _parse(module, path, self.given):
+                if part.name in found:
+                    raise ValueError(
+                        f"two {self.kind}s are named {part.name!r}: {found[part.name].module} and {module}; rename one"
+                    )
+                found[part.name] = part
+        return [found[name] for name in sorted(found)]
+
+    def names(self) -> list[str]:
+        return [part.name for part in self.parts()]
+
+    def part(self, name: str) -> Part:
+        """The part of that name; ValueError lists the known ones."""
+        for part in self.parts():
+            if part.name == name:
+                return part
+        names = self.names()
+        raise ValueError(f"no {self.kind} named {name!r}{nearest(name, names)} known: {', '.join(names)}")
+
+    def check_settings(self, name: str, settings: Iterable[str]) -> None:
+        """ValueError where a setting is not one of the part's; the message lists them."""
+        known = self.part(name).settings
+        for key in settings:
+            if key not in known:
+                listing = ", ".join(known) or "none"
+                raise ValueError(f"{self.kind} {name!r} has no setting {key!r}{nearest(key, known)} known: {listing}")
+
+    def build(self, name: str, **settings: Any) -> Any:
+        """Import the part's file and call its builder. ValueError where the name or a setting is unknown or missing."""
+        part = self.part(name)
+        self.check_settings(name, [key for key in settings if key not in self.given])
+        for key, default in part.settings.items():
+            if default == REQUIRED and key not in settings:
+                raise ValueError(
+                    f"{self.kind} {name!r} needs the setting {key!r}: write {name}:{key}=... or give it in the config"
+                )
+        importlib.import_module(part.module)
+        builder = self._builders[name]
+        hints = get_type_hints(builder)
+        for key in part.settings.keys() & settings.keys():
+            self._check_type(name, key, settings[key], hints.get(key, Any))
+        return builder(**settings)
+
+    def _check_type(self, name: str, key: str, value: Any, expected: Any) -> None:
+        try:
+            TypeAdapter(expected).validate_python(value, strict=True)
+        except ValidationError as error:
+            wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
+            raise ValueError(
+                f"{self.kind} {name!r}: {key} is {value!r}, expected {wanted}: {error.errors()[0]['msg']}"
+            ) from error
+
+    def _files(self) -> list[tuple[str, Path]]:
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"no package {self.package!r} to find {self.kind}s in")
+        if not spec.submodule_search_locations:
+            return [(self.package, Path(spec.origin))]
+        return [
+            (f"{self.package}.{path.stem}", path)
+            for folder in spec.submodule_search_locations
+            for path in sorted(Path(folder).glob("*.py"))
+            if path.stem not in ("__init__", "base")
+        ]
+
+
+@cache
+def _parse(module: str, path: Path, given: tuple[str, ...]) -> list[Part]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    facts: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [t.id for t in node.targets if isinstance(t, ast.Name)] == ["FACTS"]:
+            facts = ast.literal_eval(node.value)
+    parts = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and any(_is_register(d) for d in node.decorator_list):
+            summary = (ast.get_docstring(node) or "").split("\n")[0]
+            arguments = _arguments(node)
+            settings = {name: default for name, default in arguments.items() if name not in given}
+            parts.append(Part(node.name, summary, settings, tuple(arguments.keys() & set(given)), facts, module))
+    return parts
+
+
+def _is_register(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Attribute) and decorator.attr == "register"
+
+
+def _arguments(node: ast.FunctionDef) -> dict[str, str]:
+    pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return {arg.arg: REQUIRED if default is None else ast.unparse(default) for arg, default in pairs}

@@ -1,0 +1,112 @@
+"""A run's folder: what was trained, from what, and how well it did.
+
+RUN/config.yaml        the whole config as it was used
+RUN/run.json           commit, seed, versions, recipes, label kinds seen, split sizes; scores when it is complete
+RUN/weights/           safetensors
+RUN/decoding.json      what is fitted after training; empty at first
+RUN/predictions/<split>/<task>/
+"""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from abaw.config import Config
+from abaw.files import read_json, whole, write_json
+from abaw.tasks import TASKS
+from abaw.tasks.base import Task
+
+PACKAGES = (
+    "abaw",
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "transformers",
+    "lightning",
+    "opencv-python",
+    "librosa",
+    "av",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+
+    def config(self) -> Config:
+        """The config it was trained with. FileNotFoundError where this is no run."""
+        path = self.folder / "config.yaml"
+        if not path.is_file():
+            raise FileNotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    def document(self) -> dict[str, Any]:
+        """run.json. FileNotFoundError where training has not begun."""
+        path = self.folder / "run.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
+        return read_json(path)
+
+    def finished(self) -> dict[str, Any]:
+        """run.json of a run that is complete. ValueError where it was stopped on the way."""
+        document = self.document()
+        if "scores" not in document:
+            raise ValueError(
+                f"the run {self.folder} is not complete: go on with abaw train {self.folder / 'config.yaml'}"
+            )
+        return document
+
+    def tasks(self) -> dict[str, Task]:
+        """Its tasks with what was fitted on the training split."""
+        return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
+
+    def predictions(self, split: str) -> Path:
+        return self.folder / "predictions" / split
+
+    def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
+        """Write config.yaml, run.json and an empty decoding.json."""
+        with whole(self.folder / "config.yaml") as aside:
+            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+            aside.write_text(text, encoding="utf-8")
+        write_json(self.folder / "decoding.json", {})
+        about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
+        write_json(self.folder / "run.json", {**about, **facts})
+
+    def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Add the validation scores: their presence means that the run is complete."""
+        write_json(self.folder / "run.json", {**self.document(), "scores": scores})
+
+    def state(self, config: Config) -> str:
+        """ "new", "begun" or "complete". ValueError where the folder holds a run of another config."""
+        if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
+            return "new"
+        before, now = (c.model_dump(mode="json") for c in (self.config(), config))
+        changed = [key for key in now if before.get(key) != now[key]]
+        if changed:
+            raise ValueError(
+                f"{self.folder} holds a run with another {', '.join(changed)}: give this one another name (name=...), "
+                "or delete that folder"
+            )
+        return "complete" if "scores" in self.document() else "begun"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that can change a number."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def commit() -> str | None:
+    """The project's commit, with ``+`` where files differ from it; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,5 @@
+"""What is predicted: one file per task."""
+
+from abaw.registry import Registry
+
+TASKS = Registry("task", __name__)

@@ -1,0 +1,93 @@
+"""Values that carry their own time axis: the clock of a clip, and tracks.
+
+Time is container time in seconds, shared by picture and sound and never re-zeroed per stream.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Times = Float[np.ndarray, " time"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The frames of a clip and when each is shown: what labels, predictions and submissions count by.
+
+    ``frames`` is 1 .. n. A frame past the decoded end has ``decoded=False`` and a time at the median
+    interval. Raises ValueError where the three arrays do not describe one clock.
+    """
+
+    frames: Int[np.ndarray, " time"]
+    times_s: Times
+    decoded: Bool[np.ndarray, " time"]
+
+    def __post_init__(self) -> None:
+        num = len(self.times_s)
+        if len(self.frames) != num or len(self.decoded) != num:
+            raise ValueError(
+                f"a clock of {num} times needs as many frames ({len(self.frames)}) and flags ({len(self.decoded)})"
+            )
+        if not np.array_equal(self.frames, np.arange(1, num + 1)):
+            raise ValueError(
+                "a clock's frames are 1, 2, 3 ... in order: number frames by their place among the decoded ones"
+            )
+        _check_increasing(self.times_s, "a clock")
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    @property
+    def interval_s(self) -> float:
+        """Median time between two frames in seconds; nan for a clock of fewer than two frames."""
+        return float(np.median(np.diff(self.times_s))) if len(self) > 1 else float("nan")
+
+
+@dataclass(frozen=True)
+class Track:
+    """``values[i]`` describes the moment ``times_s[i]``; not ``observed[i]``: there was nothing to see or hear.
+
+    Times increase strictly. A track may have no rows at all (a clip without sound). Raises ValueError where
+    lengths differ, times do not increase or an observed value is not finite.
+    """
+
+    values: Float[np.ndarray, "time dim"]
+    times_s: Times
+    observed: Bool[np.ndarray, " time"]
+
+    def __post_init__(self) -> None:
+        num = len(self.times_s)
+        if len(self.values) != num or len(self.observed) != num:
+            raise ValueError(
+                f"a track of {num} times needs as many values ({len(self.values)}) and flags ({len(self.observed)})"
+            )
+        _check_increasing(self.times_s, "a track")
+        if not np.isfinite(self.values[self.observed]).all():
+            row = int(np.flatnonzero(self.observed & ~np.isfinite(self.values).all(axis=1))[0])
+            raise ValueError(f"row {row} of a track is observed but not finite: an encoder must return finite values")
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    @property
+    def dim(self) -> int:
+        return self.values.shape[1]
+
+
+def empty_track(dim: int) -> Track:
+    """The track of a clip that has nothing of this modality: no rows, nothing observed."""
+    return Track(np.zeros((0, dim), np.float32), np.zeros(0), np.zeros(0, bool))
+
+
+def _check_increasing(times_s: np.ndarray, whose: str) -> None:
+    if not np.isfinite(times_s).all():
+        raise ValueError(
+            f"{whose} has a time that is not finite at row {int(np.flatnonzero(~np.isfinite(times_s))[0])}"
+        )
+    late = np.flatnonzero(np.diff(times_s) <= 0)
+    if late.size:
+        row = int(late[0]) + 1
+        raise ValueError(
+            f"times of {whose} must increase: row {row} is at {times_s[row]} s, the row before at {times_s[row - 1]} s"
+        )

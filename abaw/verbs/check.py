@@ -1,0 +1,21 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    data: Annotated[Path, typer.Argument(help="a data set, a media file or a folder of them")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="exit 1 when anything found will hurt")] = False,
+) -> None:
+    """What a data set holds and what will hurt."""
+    from abaw.clips import open_dataset
+    from extract import check as checking
+
+    report = checking.check(open_dataset(data))
+    print(json.dumps(asdict(report), indent=2, default=str) if as_json else checking.render(report))
+    if strict and report.findings:
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+import json
+from typing import Annotated, Any
+
+import typer
+
+
+def list_parts(
+    kind: Annotated[
+        str | None, typer.Argument(help="encoders, finders, aligners, models or tasks; all when left out")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, `name` first")] = False,
+) -> None:
+    """What exists, one line each with its settings."""
+    kinds = parts()
+    if kind is not None and kind not in kinds:
+        raise ValueError(f"no list of {kind!r}: there are {', '.join(kinds)}")
+    chosen = {kind: kinds[kind]} if kind else kinds
+    if as_json:
+        rows = [row for rows in chosen.values() for row in rows] if kind else chosen
+        print(json.dumps(rows, indent=2))
+        return
+    for title, rows in chosen.items():
+        print(f"{title}:")
+        for row in rows:
+            settings = ", ".join(f"{key}={default}" for key, default in row["settings"].items())
+            print(f"  {row['name']:<12} {row['summary']}" + (f"\n{'':15}settings: {settings}" if settings else ""))
+
+
+def parts() -> dict[str, list[dict[str, Any]]]:
+    """Kind -> its parts as JSON objects. Imports no part."""
+    from abaw.tasks import TASKS
+    from extract import ALIGNERS, FINDERS
+    from extract.encoders import ENCODERS
+    from fusion.models import FUSION_MODELS
+
+    registries = {
+        "encoders": ENCODERS,
+        "finders": FINDERS,
+        "aligners": ALIGNERS,
+        "models": FUSION_MODELS,
+        "tasks": TASKS,
+    }
+    return {
+        kind: [
+            {"name": part.name, **part.facts, "settings": part.settings, "summary": part.summary}
+            for part in registry.parts()
+        ]
+        for kind, registry in registries.items()
+    }

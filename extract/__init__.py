@@ -1,0 +1,9 @@
+"""From media to tracks on disk.
+
+The registries of parts that share one file are here, so that listing them imports neither numpy nor OpenCV.
+"""
+
+from abaw.registry import Registry
+
+ALIGNERS = Registry("aligner", "extract.align", given=("times_s", "observed", "goal_s", "max_gap_s"))
+FINDERS = Registry("face finder", "extract.faces")

@@ -1,0 +1,5 @@
+"""Frozen encoders: one file per family."""
+
+from abaw.registry import Registry
+
+ENCODERS = Registry("encoder", __name__, given=("device",))

@@ -1,0 +1,457 @@
+"""Pictures and sound of a media file with their real times, and test clips written back.
+
+Time is container time in seconds, shared by picture and sound and never re-zeroed per stream. A damaged file
+gives all that can be decoded, and what was lost is counted. The only room that knows PyAV.
+"""
+
+import heapq
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soxr
+from jaxtyping import Float32, UInt8
+
+MEDIA_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
+)
+SOUND_SUFFIXES = frozenset(
+    {".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
+)
+
+# How far the stamp of a sound frame may lie from the end of the sound laid down so far and still be ignored. Stamps
+# rounded to 1 ms (FLV, Matroska) stay far below; the shortest common frame (Opus 20 ms, AAC 21 ms) lies above, so that
+# a single lost one is seen. It cannot add up: the distance is to where the samples really are.
+MAX_JITTER_S = 0.010
+MAX_GAP_S = 3600.0  # a longer one is a broken stamp, and its zeros would fill the memory
+TICKS_HZ = 90_000  # of written stamps: 7.5, 25, 30000/1001 and 60 fps are exact
+
+_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
+_AAC_FRAME = 1024
+
+Rgb = UInt8[np.ndarray, "height width 3"]
+Samples = Float32[np.ndarray, " n"]
+
+
+class MediaError(ValueError):
+    """A file that is there, but of which nothing can be decoded: what is wrong with it and what to do."""
+
+
+@dataclass
+class DecodeCounts:
+    """A tally of what decoding met: pictures given, packets lost, pictures left out.
+
+    ``num_dropped`` pictures were not later than the one before, ``num_untimed`` had no time. A read error that
+    ends a file early is one corrupt packet.
+    """
+
+    num_frames: int = 0
+    num_corrupt_packets: int = 0
+    num_dropped: int = 0
+    num_untimed: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and when it is shown; colours are converted only when asked for."""
+
+    time_s: float
+    _frame: av.VideoFrame = field(repr=False)
+
+    def rgb(self) -> Rgb:
+        """The picture upright, as a player shows it: mirrored and rotated as the container says."""
+        picture = self._frame.to_ndarray(format="rgb24", threads=1)  # a thread pool for each costs six times as much
+        matrix: Any = self._frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return picture
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+        picture = picture[::-1] if a * d < b * c else picture
+        return np.ascontiguousarray(np.rot90(picture, round(self._frame.rotation / 90)))
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Mono sound in [-1, 1] whose first sample is heard at ``start_s``; no samples: a clip without sound.
+
+    ``gaps_s`` are the spans (start, stop) inside it for which nothing was decoded: their samples are zero.
+    """
+
+    samples: Samples
+    rate_hz: int
+    start_s: float
+    gaps_s: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def stop_s(self) -> float:
+        """When the last sample ends."""
+        return self.start_s + len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the packets of a file announce; zeros and nan for what it does not have.
+
+    ``width`` and ``height`` are those of a picture as shown, ``rotation_deg`` (counter-clockwise) applied.
+    ``num_packets`` of pictures to be shown: damage leaves fewer decodable. ``is_variable``: some picture is further
+    than a quarter of the median interval from where evenly spaced ones would be; one lost frame is enough.
+    ``fps`` is the mean rate (stamps rounded to 1 ms do not shift it), of a variable clip one over the median
+    interval; nan below two pictures. Sound times may differ from the decoded ones by one sound frame.
+    """
+
+    has_video: bool
+    has_sound: bool
+    width: int
+    height: int
+    rotation_deg: int
+    num_packets: int
+    fps: float
+    is_variable: bool
+    first_picture_s: float
+    last_picture_s: float
+    sound_start_s: float
+    sound_stop_s: float
+    sound_rate_hz: int
+
+
+def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Iterator[Picture]:
+    """Decode the pictures of a file once, forward, as they are shown; their times increase strictly.
+
+    The stream is the largest that is not an attached picture (cover art); a file of sound alone yields nothing.
+    Corrupt packets are survived and added to ``counts``. Raises, when iterated, FileNotFoundError, and MediaError
+    where the file cannot be read or its video stream gives no picture.
+    """
+    counts, latest_s = counts or DecodeCounts(), -math.inf
+    with _open(path) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            return
+        for frame in _decode(container, stream, counts):
+            time_s = _time_s(frame, stream)
+            if time_s is None:
+                counts.num_untimed += 1
+            elif time_s <= latest_s:
+                counts.num_dropped += 1
+            else:
+                latest_s = time_s
+                counts.num_frames += 1
+                yield Picture(time_s, frame)
+    if latest_s == -math.inf:
+        raise MediaError(
+            f"no picture of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets, {counts.num_untimed} "
+            "pictures without a time): get the file again, or leave the clip out"
+        )
+
+
+def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
+    """Decode the main sound of a file to mono (mean of channels) at ``rate_hz``, every sample at its own time.
+
+    Where sound is missing zeros stand in and ``gaps_s`` tells; what overlaps is cut. A file without sound gives no
+    samples, at 0.0 s. Raises FileNotFoundError, and MediaError where the file cannot be read, none of its sound
+    can be decoded, or its times leap by more than an hour.
+    """
+    counts, tape = DecodeCounts(), _Tape(rate_hz)
+    with _open(path) as container:
+        stream: Any = container.streams.best("audio")
+        for frame in _decode(container, stream, counts) if stream else ():
+            time_s = _time_s(frame, stream)
+            if tape.is_started and time_s is not None and time_s > tape.stop_s + MAX_GAP_S:
+                raise MediaError(
+                    f"the sound of {path} leaps from {tape.stop_s:.1f} s to {time_s:.1f} s: its times are broken, "
+                    "write the file anew with ffmpeg"
+                )
+            tape.lay(_mono(frame), frame.sample_rate, time_s)
+    if counts.num_corrupt_packets and not tape.is_started:
+        raise MediaError(
+            f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): get the file again, "
+            "or take its sound track out"
+        )
+    return tape.finish()
+
+
+def probe(path: str | os.PathLike) -> MediaInfo:
+    """Tell what a file holds from its packets; of the pictures only the first is decoded, for its shape and rotation.
+
+    Raises FileNotFoundError, and MediaError where the file cannot be read or its video stream gives no picture.
+    """
+    first = next(pictures(path), None)
+    height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
+    with _open(path) as container:
+        video, audio = _video_stream(container), container.streams.best("audio")
+        shown: list[float] = []
+        heard: list[float] = []
+        for packet in _packets(container, [stream for stream in (video, audio) if stream], DecodeCounts()):
+            time_s = _time_s(packet, packet.stream)
+            if time_s is None or packet.is_discard:
+                continue
+            if packet.stream is video:
+                shown.append(time_s)
+            else:
+                heard += [time_s, time_s + float((packet.duration or 0) * audio.time_base)]
+        if heard and audio.start_time is not None:  # the first packets may hold no more than the encoder's delay
+            heard = np.maximum(heard, float(audio.start_time * audio.time_base)).tolist()
+        return MediaInfo(
+            first is not None,
+            bool(heard),
+            width,
+            height,
+            0 if first is None else first._frame.rotation,
+            len(shown),
+            *_rate(np.unique(shown)),
+            min(shown, default=math.nan),
+            max(shown, default=math.nan),
+            min(heard, default=math.nan),
+            max(heard, default=math.nan),
+            audio.sample_rate if heard else 0,
+        )
+
+
+def write_clip(
+    path: str | os.PathLike,
+    pictures: Iterable[Rgb],
+    times_s: Sequence[float],
+    sound: Sound | None = None,
+    *,
+    crf: int = 20,
+) -> None:
+    """Write a test clip whose pictures are shown at ``times_s`` and whose sound starts at ``sound.start_s``.
+
+    The suffix decides: .mp4, .mov and .mkv hold H.264 of quality ``crf`` and AAC at any increasing times, kept to
+    0.01 ms (.mkv 0.5 ms); .avi holds MJPEG and PCM at a constant rate from 0.0 s. No pictures and no times: sound
+    alone. The last picture lasts the mean interval. The same input gives the same bytes on one machine; the file
+    appears whole or not at all. Raises ValueError for what the container cannot hold.
+
+    AAC comes in frames of 1024 samples: sound reads back with up to a frame of silence after its end and, when it
+    starts late in .mp4 or .mov, one before its start. Each sample is at its time, but there are more of them.
+    """
+    path, starts_s = Path(path), np.asarray(times_s, dtype=float)
+    if sound is not None and len(sound.samples) == 0:
+        sound = None
+    suffix, aside = path.suffix.lower(), path.with_name(f".{path.name}.{os.getpid()}.part")
+    _check_clip(path, starts_s, sound)
+    options = {"fflags": "+bitexact"}
+    if suffix in (".mp4", ".mov"):
+        options["movie_timescale"] = str(TICKS_HZ)  # the unit of late starts, else 1 ms
+    try:
+        with av.open(f"file:{aside}", "w", format=_MUXERS[suffix], container_options=options) as out:
+            sources = [_encode_pictures(out, pictures, starts_s, suffix, crf)]
+            sources += [] if sound is None else [_encode_sound(out, sound, suffix)]
+            for packet in heapq.merge(*sources, key=lambda packet: packet.dts * packet.time_base):
+                out.mux(packet)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+# PyAV's own types say that nearly everything may be None; containers and streams are Any from here on.
+
+
+@contextmanager
+def _open(path: str | os.PathLike) -> Iterator[Any]:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no media file at {path}: check the path")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is an empty file: get it again, or leave the clip out")
+    try:  # "file:" lest a colon in the name be read as a protocol; tags need not be UTF-8
+        container = av.open(f"file:{path}", metadata_errors="ignore")
+    except av.FFmpegError as error:
+        with path.open("rb") as file:
+            is_mp4 = file.read(8)[4:] == b"ftyp"
+        wrong = "its index (moov) is missing, it was cut off" if is_mp4 else "it is not a media file"
+        advice = "get it again, or leave the clip out"
+        raise MediaError(f"cannot read {path}: {wrong} ({error.strerror}): {advice}") from error
+    with container:
+        if not container.streams.video and not container.streams.audio:
+            raise MediaError(f"{path} has neither a picture nor a sound stream: is it the right file?")
+        yield container
+
+
+def _video_stream(container: Any) -> Any:
+    attached = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
+    return max(streams, key=lambda stream: getattr(stream, "width", 0) * getattr(stream, "height", 0), default=None)
+
+
+def _packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any]:
+    """The packets of some streams, up to where the file can be read."""
+    try:
+        for packet in container.demux(streams):
+            if packet.size:
+                yield packet
+            elif packet.dts is None:  # the end: PyAV goes on to flush, and fails over a stream born while reading
+                return
+    except av.FFmpegError:
+        counts.num_corrupt_packets += 1
+
+
+def _decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
+    """The frames of a stream.
+
+    In threads of slices, PyAV's default: an error in threads of frames can take other frames with it.
+    """
+    for packet in chain(_packets(container, [stream], counts), [None]):  # None: give out what is held back
+        try:
+            yield from stream.decode(packet)
+        except av.FFmpegError:
+            counts.num_corrupt_packets += 1
+
+
+def _time_s(timed: Any, stream: Any) -> float | None:
+    """Container time of a packet or frame; without pts it takes dts."""
+    stamp = timed.dts if timed.pts is None else timed.pts
+    return None if stamp is None else float(stamp * stream.time_base)
+
+
+def _rate(times_s: np.ndarray) -> tuple[float, bool]:
+    """Rate in Hz and whether it is variable, as MediaInfo defines them."""
+    if len(times_s) < 2:
+        return math.nan, False
+    median_s, mean_s = np.median(np.diff(times_s)), (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    is_variable = np.abs(times_s - times_s[0] - mean_s * np.arange(len(times_s))).max() > median_s / 4
+    return float(1 / (median_s if is_variable else mean_s)), bool(is_variable)
+
+
+def _mono(frame: av.AudioFrame) -> Samples:
+    """The mean of a frame's channels, full scale at 1."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind != "f":
+        limits: Any = np.iinfo(samples.dtype)
+        samples = (2.0 * samples - limits.min - limits.max - 1) / (limits.max - limits.min + 1)
+    # damage may decode to what is no number, and one such would spread through the resampler
+    return np.nan_to_num(samples.mean(axis=0), posinf=0, neginf=0).clip(-1, 1).astype(np.float32)
+
+
+class _Tape:
+    """Mono sound at one rate, laid down piece by piece at its own times and resampled as it comes."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz, self.start_s = rate_hz, 0.0
+        self._pieces: list[np.ndarray] = []
+        self._gaps_s: list[tuple[float, float]] = []
+        self._resampler: Any = None
+        self._source_hz, self._source_start_s, self._num_fed = 1, 0.0, 0
+
+    @property
+    def is_started(self) -> bool:
+        return self._resampler is not None
+
+    @property
+    def stop_s(self) -> float:
+        """When the sound so far ends."""
+        return self._source_start_s + self._num_fed / self._source_hz
+
+    def lay(self, samples: Samples, source_hz: int, time_s: float | None) -> None:
+        """Add samples that begin at ``time_s``; None: where the sound so far ends."""
+        if not self.is_started:
+            self.start_s = time_s or 0.0
+        if source_hz != self._source_hz or not self.is_started:
+            self._begin(source_hz)
+        late_s = 0.0 if time_s is None else time_s - self.stop_s
+        if late_s > MAX_JITTER_S:
+            self._gaps_s.append((self.stop_s, self.stop_s + late_s))
+            for zeros in np.array_split(np.zeros(round(late_s * source_hz), np.float32), math.ceil(late_s)):
+                self._feed(zeros)
+        elif late_s < -MAX_JITTER_S:
+            samples = samples[round(-late_s * source_hz) :]
+        self._feed(samples)
+
+    def finish(self) -> Sound:
+        self._flush()
+        samples = np.concatenate([np.zeros(0, np.float32), *self._pieces]).clip(-1, 1)
+        return Sound(samples, self.rate_hz, self.start_s, tuple(self._gaps_s))
+
+    def _begin(self, source_hz: int) -> None:
+        """Go on with sound of another rate, from where the sound resampled so far ends."""
+        self._flush()
+        self._source_start_s = self.start_s + sum(map(len, self._pieces)) / self.rate_hz
+        self._source_hz, self._num_fed = source_hz, 0
+        self._resampler = soxr.ResampleStream(source_hz, self.rate_hz, 1, quality="HQ")
+
+    def _feed(self, samples: Samples, last: bool = False) -> None:
+        self._num_fed += len(samples)
+        self._pieces.append(self._resampler.resample_chunk(samples, last=last))
+
+    def _flush(self) -> None:
+        if self.is_started:
+            self._feed(np.zeros(0, np.float32), last=True)
+
+
+def _check_clip(path: Path, times_s: np.ndarray, sound: Sound | None) -> None:
+    """Raise ValueError for what the container cannot hold."""
+    if path.suffix.lower() not in _MUXERS:
+        raise ValueError(f"cannot write {path.name}: the suffix must be one of {', '.join(_MUXERS)}")
+    if len(times_s) == 0 and sound is None:
+        raise ValueError(f"nothing to write to {path.name}: give pictures with times, or a sound with samples")
+    is_increasing = (np.diff(np.rint(times_s * TICKS_HZ)) > 0).all()
+    if not is_increasing or not (times_s >= 0).all() or (sound is not None and sound.start_s < 0):
+        raise ValueError(f"times of {path.name} must be 0 s or later, and increase by at least 1/{TICKS_HZ} s")
+    if path.suffix.lower() == ".avi":
+        even_s = np.arange(len(times_s)) / float(_mean_rate(times_s))
+        if np.abs(times_s - even_s).max(initial=0) > 0.001 or (sound is not None and sound.start_s > 0):
+            raise ValueError(f"{path.name}: .avi holds evenly spaced pictures and sound, both from 0 s: write .mp4")
+    elif sound is not None and sound.rate_hz not in (rates := av.Codec("aac", "w").audio_rates or []):
+        raise ValueError(f"{path.name}: AAC cannot hold sound of {sound.rate_hz} Hz: resample to one of {rates}")
+
+
+def _mean_rate(times_s: np.ndarray) -> Fraction:
+    """Pictures per second as a container writes it; 25 for a single picture."""
+    if len(times_s) < 2:
+        return Fraction(25)
+    return Fraction((len(times_s) - 1) / (times_s[-1] - times_s[0])).limit_denominator(1001)
+
+
+def _encode_pictures(out: Any, pictures: Iterable[Rgb], times_s: np.ndarray, suffix: str, crf: int) -> Iterator[Any]:
+    """The packets of all pictures; the first one sets the size. Raises ValueError where one does not fit."""
+    stream, shape, num = None, None, 0
+    for num, picture in enumerate(pictures, 1):
+        if num > len(times_s):
+            raise ValueError(f"there are more pictures than times ({len(times_s)}): give each picture a time")
+        shape = shape or (*picture.shape[:2], 3)
+        if picture.shape != shape or picture.dtype != np.uint8:
+            raise ValueError(f"picture {num} is {picture.dtype} {picture.shape}: expected uint8 {shape} like the first")
+        stream = stream or _add_picture_stream(out, shape, _mean_rate(times_s), suffix, crf)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.time_base = stream.codec_context.time_base
+        frame.pts = round(times_s[num - 1] / frame.time_base)
+        yield from stream.encode(frame)
+    if num < len(times_s):
+        raise ValueError(f"there are {num} pictures for {len(times_s)} times: give each picture a time")
+    if stream is not None:
+        yield from stream.encode(None)
+
+
+def _add_picture_stream(out: Any, shape: tuple[int, ...], rate: Fraction, suffix: str, crf: int) -> Any:
+    height, width, _ = shape
+    if suffix == ".avi":  # quality 3 of 2 (best) to 31, in units of FF_QP2LAMBDA
+        options = {"flags": "+bitexact+qscale", "global_quality": str(3 * 118)}
+        stream = out.add_stream("mjpeg", rate=rate, pix_fmt="yuvj420p", options=options)
+    elif height % 2 or width % 2:
+        raise ValueError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
+    else:  # one thread: the same bytes on any number of cores
+        options = {"flags": "+bitexact", "crf": str(crf), "threads": "1"}
+        stream = out.add_stream("libx264", rate=rate, pix_fmt="yuv420p", options=options)
+    stream.width, stream.height = width, height
+    stream.time_base = stream.codec_context.time_base = 1 / rate if suffix == ".avi" else Fraction(1, TICKS_HZ)
+    return stream
+
+
+def _encode_sound(out: Any, sound: Sound, suffix: str) -> Iterator[Any]:
+    codec = "pcm_s16le" if suffix == ".avi" else "aac"
+    stream = out.add_stream(codec, rate=sound.rate_hz, layout="mono", options={"flags": "+bitexact"})
+    for first in range(0, len(sound.samples), _AAC_FRAME):
+        block = np.ascontiguousarray(sound.samples[None, first : first + _AAC_FRAME], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base = sound.rate_hz, Fraction(1, sound.rate_hz)
+        frame.pts = round(sound.start_s * sound.rate_hz) + first
+        yield from stream.encode(frame)
+    yield from stream.encode(None)

@@ -1,0 +1,69 @@
+"""What fusion reads: a store's tracks, each brought onto its clip's clock by its own aligner."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from abaw.config import FeatureConfig
+from abaw.tracks import Track
+from extract import ALIGNERS, align
+from extract.store import FeatureStore, Recipe, StoredTrack
+
+
+class AlignedSource:
+    """``read`` gives one row per step of the clip's clock between two times. Picklable.
+
+    ``features`` maps a track's name in the store to how it is aligned; ``recipes`` says which recipe a name means,
+    where a run has settled that. ValueError where a name or an aligner is unknown.
+    """
+
+    def __init__(
+        self, store: FeatureStore, features: Mapping[str, FeatureConfig], recipes: Mapping[str, Recipe] | None = None
+    ) -> None:
+        self._store = store
+        self._features = dict(features)
+        self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
+        for feature in features.values():
+            ALIGNERS.part(feature.align)
+        self._planned = lru_cache(maxsize=256)(self._plan)
+        self.clock = lru_cache(maxsize=256)(store.clock)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AlignedSource, (self._store, self._features, self.recipes)  # the caches stay behind
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._features)
+
+    def dim(self, name: str) -> int:
+        """Width of a track, read from any clip's."""
+        folder = self._store.folder(self.recipes[name])
+        path = next(iter(sorted(folder.glob("*.safetensors"))), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"no track at all in {folder}: run abaw extract DATA --store {self._store.root} --encoder {name}"
+            )
+        return StoredTrack(path, np.zeros(0), np.zeros(0, bool)).dim
+
+    def read(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
+        """The steps of the clock from ``start_s`` to ``stop_s``, both included."""
+        times_s = self.clock(clip_id).times_s
+        steps = slice(*np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)]))
+        stored, plan = self._planned(name, clip_id)
+        plan = plan[steps]
+        first, stop = plan.span()
+        values = align.apply(plan, stored.rows(first, stop), first_row=first)
+        return Track(values, times_s[steps], plan.observed)
+
+    def _plan(self, name: str, clip_id: str) -> tuple[StoredTrack, align.Plan]:
+        stored = self._store.open(self.recipes[name], clip_id)
+        feature = self._features[name]
+        plan = ALIGNERS.build(
+            feature.align,
+            times_s=stored.times_s,
+            observed=stored.observed,
+            goal_s=self.clock(clip_id).times_s,
+            max_gap_s=feature.max_gap_s,
+        )
+        return stored, plan

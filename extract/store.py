@@ -1,0 +1,185 @@
+"""Features on disk, keyed by the whole recipe; a track is complete or absent.
+
+    STORE/clock/<clip>.safetensors                   the clip's clock, written first
+    STORE/<name>-<recipe hash>/recipe.json           everything that can change a number
+    STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; metadata says from which source
+    STORE/<name>-<recipe hash>/failed.jsonl          what could not be extracted, and why
+
+Reading is memory-mapped: a window costs the rows it needs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from abaw.files import read_json, whole, write_json
+from abaw.registry import nearest
+from abaw.tracks import Clock, Track
+
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a clip has no track: the stage ("decode", "encode", ...) and the reason in words."""
+
+    clip: str
+    stage: str
+    reason: str
+
+
+class FeatureStore:
+    """One folder of clocks and tracks. Constructing it touches nothing; writing makes the folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def folder(self, recipe: Recipe) -> Path:
+        """``<name>-<hash>``: the hash is of the recipe as canonical JSON, the name included."""
+        text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
+        return self.root / f"{recipe['name']}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Folder name -> recipe of every encoder that has tracks here."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(
+                f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME"
+            )
+        return {path.parent.name: read_json(path) for path in sorted(self.root.glob("*/recipe.json"))}
+
+    def find(self, name: str) -> Recipe:
+        """The recipe a config means by a folder's name, with or without hash. ValueError where none or several fit."""
+        recipes = self.recipes()
+        if name in recipes:
+            return recipes[name]
+        fitting = [folder for folder, recipe in recipes.items() if recipe["name"] == name]
+        if len(fitting) == 1:
+            return recipes[fitting[0]]
+        if fitting:
+            raise ValueError(
+                f"{self.root} has {len(fitting)} recipes named {name!r}: write one of {', '.join(fitting)}"
+            )
+        names = sorted({recipe["name"] for recipe in recipes.values()})
+        raise ValueError(
+            f"no features named {name!r} in {self.root}{nearest(name, names)} there are: {', '.join(names) or 'none'}; "
+            f"run abaw extract DATA --store {self.root} --encoder {name}"
+        )
+
+    def has(self, recipe: Recipe, clip_id: str, source: str | None = None) -> bool:
+        """Whether the track is there; with ``source``, whether it was made from just that source."""
+        path = self.folder(recipe) / f"{clip_id}.safetensors"
+        return path.exists() and (source is None or _metadata(path).get("source") == source)
+
+    def put(self, recipe: Recipe, clip_id: str, track: Track, metadata: Mapping[str, str] | None = None) -> None:
+        """Write a track, whole or not at all, in the recipe's ``stored_dtype`` (default float16).
+
+        ValueError where that cannot hold one of the values.
+        """
+        folder, dtype = self.folder(recipe), np.dtype(recipe.get("stored_dtype", "float16"))
+        with np.errstate(over="ignore"):
+            values = np.where(track.observed[:, None], track.values, 0).astype(dtype)
+        if not np.isfinite(values).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise ValueError(
+                f"clip {clip_id!r}: value {track.values[row, column]:g} (row {row}, column {column}) of "
+                f"{recipe['name']} does not fit {dtype.name}: extract it with {recipe['name']}:stored_dtype=float32"
+            )
+        if not (folder / "recipe.json").exists():
+            write_json(folder / "recipe.json", recipe)
+        tensors = {"values": values, "times_s": track.times_s, "observed": track.observed}
+        _write(folder / f"{clip_id}.safetensors", tensors, metadata or {})
+
+    def get(self, recipe: Recipe, clip_id: str) -> Track:
+        """The whole track, values in float32. FileNotFoundError says which command makes it."""
+        stored = self.open(recipe, clip_id)
+        return Track(stored.rows(0, len(stored.times_s)), stored.times_s, stored.observed)
+
+    def open(self, recipe: Recipe, clip_id: str) -> "StoredTrack":
+        """Times and observed flags now, values when asked for."""
+        path = self.folder(recipe) / f"{clip_id}.safetensors"
+        command = f"abaw extract DATA --store {self.root} --encoder {recipe['name']}"
+        tensors = _read(path, ("times_s", "observed"), f"no {recipe['name']} track for clip {clip_id!r}", command)
+        if _metadata(path).get("source") != _metadata(self._clock_path(clip_id)).get("source"):
+            raise ValueError(
+                f"the {recipe['name']} track of clip {clip_id!r} is of other media than its clock: run {command}"
+            )
+        return StoredTrack(path, tensors["times_s"], tensors["observed"])
+
+    def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str]) -> None:
+        tensors = {"frames": clock.frames.astype(np.int32), "times_s": clock.times_s, "decoded": clock.decoded}
+        _write(self._clock_path(clip_id), tensors, metadata)
+
+    def clock(self, clip_id: str) -> Clock:
+        """The clip's clock. FileNotFoundError says which command makes it."""
+        command = f"abaw extract DATA --store {self.root} --encoder NAME"
+        path = self._clock_path(clip_id)
+        return Clock(**_read(path, ("frames", "times_s", "decoded"), f"no clock for clip {clip_id!r}", command))
+
+    def clock_metadata(self, clip_id: str) -> dict[str, str]:
+        """What the clock was made from; {} where there is none."""
+        path = self._clock_path(clip_id)
+        return _metadata(path) if path.exists() else {}
+
+    def put_failures(self, recipe: Recipe, failures: Iterable[Failure]) -> None:
+        """The clips that have no track now, and why; the file is gone when there are none."""
+        path = self.folder(recipe) / "failed.jsonl"
+        rows = [json.dumps(vars(failure), ensure_ascii=False) + "\n" for failure in failures]
+        if rows:
+            with whole(path) as aside:
+                aside.write_text("".join(rows), encoding="utf-8")
+        else:
+            path.unlink(missing_ok=True)
+
+    def _clock_path(self, clip_id: str) -> Path:
+        return self.root / "clock" / f"{clip_id}.safetensors"
+
+
+@dataclass(frozen=True)
+class StoredTrack:
+    """A track of which only times and observed flags are in memory."""
+
+    path: Path
+    times_s: np.ndarray
+    observed: np.ndarray
+
+    def rows(self, first: int, stop: int) -> np.ndarray:
+        """Values of the rows from ``first`` up to ``stop``, in float32."""
+        if first >= stop:  # safetensors refuses an empty slice of a track without rows
+            return np.zeros((0, self.dim), np.float32)
+        with safe_open(self.path, framework="numpy") as file:
+            return np.asarray(file.get_slice("values")[first:stop]).astype(np.float32)
+
+    @property
+    def dim(self) -> int:
+        with safe_open(self.path, framework="numpy") as file:
+            return int(file.get_slice("values").get_shape()[1])
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    with whole(path) as aside:
+        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, aside, dict(metadata))
+
+
+def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:
+    if not path.exists():
+        raise FileNotFoundError(f"{missing} in {path.parent}: run {command}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run {command}") from error
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}  # a damaged file was made from no known source: it is extracted again, and reading it is an error

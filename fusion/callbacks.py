@@ -1,0 +1,74 @@
+"""What happens around the epochs of a run: the best weights are kept, a stopped run can go on, a line is printed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from abaw.files import whole
+from fusion.module import FusionModule
+from fusion.weights import save_weights
+
+SELECT = "validation/score"
+
+
+class BestWeights(lightning.Callback):
+    """Writes the weights whenever ``validation/score`` is better than ever, and stops ``patience_epochs`` after the last time.
+
+    Not Lightning's EarlyStopping: that one counts validations, not epochs, and forgets on resuming that it had stopped.
+    """
+
+    def __init__(self, folder: Path, patience_epochs: int) -> None:
+        self._folder, self._patience_epochs = folder, patience_epochs
+        self.score, self.epoch, self._is_over = float("-inf"), -1, False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"score": self.score, "epoch": self.epoch, "is_over": self._is_over}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.score, self.epoch, self._is_over = state_dict["score"], state_dict["epoch"], state_dict["is_over"]
+
+    def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        trainer.should_stop = self._is_over
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, FusionModule)
+        score = float(trainer.callback_metrics[SELECT])
+        if score > self.score:
+            self.score, self.epoch = score, trainer.current_epoch
+            save_weights(self._folder, pl_module, self.epoch)
+        elif trainer.current_epoch - self.epoch >= self._patience_epochs:
+            self._is_over = trainer.should_stop = True
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, FusionModule)
+        if self.epoch < 0:  # a run too short for a validation: there is nothing to choose by
+            save_weights(self._folder, pl_module, trainer.current_epoch)
+
+
+class Resumable(lightning.Callback):
+    """Writes ``resume.ckpt`` at every epoch's end, whole or absent; ``config`` says which run it belongs to."""
+
+    def __init__(self, path: Path, config: str) -> None:
+        self._path, self._config = path, config
+
+    def on_save_checkpoint(self, _: Any, __: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self._config
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        with whole(self._path) as aside:
+            trainer.save_checkpoint(aside, weights_only=False)  # False: with the optimizer; it is read as weights only
+
+
+class EpochLines(lightning.Callback):
+    """One plain line an epoch on stderr, for where a progress bar has no terminal."""
+
+    def __init__(self, best: BestWeights) -> None:
+        self._best = best
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})" if SELECT in metrics else ""
+        print(f"epoch {trainer.current_epoch + 1}{epochs}: loss {metrics['train/loss']:.4f}{score}", file=sys.stderr, flush=True)

@@ -1,0 +1,79 @@
+"""Small building blocks that know what was observed and where a window ends.
+
+Two facts, two tools: ``visible`` hides what was not observed, ``within`` says where padding begins. ``seen`` is both.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from fusion.models.base import Steps
+
+
+def visible(values: Float[Tensor, "batch time dim"], observed: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
+    """The values, 0 where not observed. A choice, not a product: NaN times 0 is NaN."""
+    return torch.where(observed[..., None], values, values.new_zeros(()))
+
+
+def within(lengths: Int[Tensor, " batch"], num_steps: int) -> Bool[Tensor, "batch time"]:
+    """True for the steps of a window, False for its padding."""
+    return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
+
+
+def seen(steps: Steps, name: str) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
+    """One modality's values, 0 where nothing was observed and in padding, and the flags that say so."""
+    observed = steps.observed[name] & within(steps.lengths, steps.times_s.shape[1])
+    return visible(steps.features[name], observed), observed
+
+
+def seen_with_flags(steps: Steps, name: str) -> Float[Tensor, "batch time dim_and_flag"]:
+    """``seen`` in one tensor, the flag last: a model can tell "nothing there" from "there, and average"."""
+    values, observed = seen(steps, name)
+    return torch.cat([values, observed[..., None].to(values.dtype)], dim=-1)
+
+
+def ordered(dims: Mapping[str, int]) -> tuple[str, ...]:
+    """The modalities in the order in which every model holds them, whatever the order in the config.
+
+    Raises ValueError where there is none, or one without features.
+    """
+    if not dims:
+        raise ValueError("a fusion model needs at least one modality: name one under features")
+    for name, dim in dims.items():
+        if dim < 1:
+            raise ValueError(f"modality {name!r} has {dim} features, expected at least 1")
+    return tuple(sorted(dims))
+
+
+def check_settings(model: str, *, dropout: float, **sizes: int) -> None:
+    """ValueError where a size is under 1 or ``dropout`` is not in [0, 1)."""
+    for key, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{model}: {key} is {size}, expected at least 1")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"{model}: dropout is {dropout}, expected 0 up to (not including) 1")
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer that ends where the window ends: padding changes nothing, and is 0 in the output.
+
+    ``kind`` is ``nn.LSTM`` or ``nn.GRU``. The backward direction starts at each window's own last step, which is why
+    the sequences are packed: masking afterwards would let padding in from the far end.
+    """
+
+    def __init__(
+        self, kind: Callable[..., nn.LSTM | nn.GRU], dim: int, hidden_dim: int, *, bidirectional: bool, num_layers: int = 1
+    ) -> None:
+        super().__init__()
+        self.layer = kind(dim, hidden_dim, num_layers, batch_first=True, bidirectional=bidirectional)
+
+    def forward(
+        self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time hidden"]:
+        # a packed sequence wants its lengths on the CPU
+        packed = pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        hidden, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=values.shape[1])
+        return hidden

@@ -1,0 +1,5 @@
+"""Fusion models: one file per idea."""
+
+from abaw.registry import Registry
+
+FUSION_MODELS = Registry("fusion model", __name__, given=("dims",))

@@ -1,0 +1,41 @@
+"""The contract of a fusion model: steps of several modalities in, one hidden state a step out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Modalities on one clock. A model gets every key it was built with; absence is ``observed=False``.
+
+    Values where ``observed`` is False, and everything from ``lengths`` on, mean nothing and may be NaN.
+    """
+
+    features: dict[str, Float[Tensor, "batch time _"]]
+    observed: dict[str, Bool[Tensor, "batch time"]]
+    times_s: Float[Tensor, "batch time"]
+    lengths: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, weighted in the config."""
+
+    hidden: Float[Tensor, "batch time hidden"]
+    losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+class FusionModel(nn.Module, ABC):
+    """Fuses modalities step by step. Built by ``@FUSION_MODELS.register def name(*, dims, ...)``.
+
+    ``dims`` maps each modality to its number of features. What every model must survive is in
+    ``tests/contracts/test_fusion_models.py``.
+    """
+
+    hidden_dim: int
+
+    @abstractmethod
+    def forward(self, steps: Steps) -> Fused: ...

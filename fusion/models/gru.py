@@ -1,0 +1,41 @@
+"""Early fusion over time: every modality projected, then one bidirectional GRU over all of them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from fusion.layers import Recurrent, check_settings, ordered, seen_with_flags
+from fusion.models import FUSION_MODELS
+from fusion.models.base import Fused, FusionModel, Steps
+
+
+@FUSION_MODELS.register
+def gru(*, dims: Mapping[str, int], hidden_dim: int = 64, num_layers: int = 1, dropout: float = 0.3) -> FusionModel:
+    """A projection for each modality, then a bidirectional GRU over all of them."""
+    return Gru(dims, hidden_dim, num_layers, dropout)
+
+
+class Gru(FusionModel):
+    """``hidden_dim`` is the width of a projection and of one direction; the fused width is twice that.
+
+    A projection sees its modality's features and whether it was observed. Dropout lies before and after the GRU.
+    Raises ValueError for settings that make no sense.
+    """
+
+    def __init__(self, dims: Mapping[str, int], hidden_dim: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        check_settings("gru", dropout=dropout, hidden_dim=hidden_dim, num_layers=num_layers)
+        self.names = ordered(dims)
+        self.hidden_dim = 2 * hidden_dim
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Linear(dims[name] + 1, hidden_dim), nn.ReLU()) for name in self.names
+        )
+        self.dropout = nn.Dropout(dropout)
+        width = hidden_dim * len(self.names)
+        self.recurrent = Recurrent(nn.GRU, width, hidden_dim, bidirectional=True, num_layers=num_layers)
+
+    def forward(self, steps: Steps) -> Fused:
+        projected = [layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)]
+        hidden = self.recurrent(self.dropout(torch.cat(projected, dim=-1)), steps.lengths)
+        return Fused(self.dropout(hidden))

@@ -1,0 +1,98 @@
+"""Aligners by hand-worked numbers, and what none of them may do."""
+
+import numpy as np
+import pytest
+
+from extract import ALIGNERS
+from extract.align import apply
+
+NAMES = ALIGNERS.names()
+
+
+def align(name, times_s, values, goal_s, observed=None, max_gap_s=0.5):
+    times_s, goal_s = np.asarray(times_s, float), np.asarray(goal_s, float)
+    observed = np.ones(len(times_s), bool) if observed is None else np.asarray(observed, bool)
+    plan = ALIGNERS.build(name, times_s=times_s, observed=observed, goal_s=goal_s, max_gap_s=max_gap_s)
+    values = np.asarray(values, np.float32).reshape(len(times_s), 1)
+    return apply(plan, values)[:, 0], plan.observed
+
+
+def test_nearest_takes_the_row_nearest_in_time_and_of_two_the_earlier():
+    values, observed = align("nearest", [0.0, 0.1, 0.2], [1, 2, 3], [0.04, 0.05, 0.06, 0.2])
+    assert values.tolist() == [1, 1, 2, 3]
+    assert observed.all()
+
+
+def test_linear_lies_on_the_line_and_hits_rows_exactly():
+    values, observed = align("linear", [0.0, 0.1, 0.2], [1, 3, 7], [0.0, 0.025, 0.1, 0.15, 0.2])
+    assert values == pytest.approx([1, 1.5, 3, 5, 7])
+    assert observed.all()
+
+
+def test_linear_on_a_row_needs_that_row_alone():
+    values, observed = align("linear", [0.0, 0.1, 0.2], [1, 2, 3], [0.1], observed=[False, True, False])
+    assert values.tolist() == [2]
+    assert observed.tolist() == [True]
+
+
+def test_hold_last_looks_back_only():
+    values, observed = align("hold_last", [0.1, 0.2], [1, 2], [0.05, 0.1, 0.19, 0.2, 0.5])
+    assert observed.tolist() == [False, True, True, True, True]
+    assert values[1:].tolist() == [1, 1, 2, 2]
+
+
+def test_window_mean_takes_the_rows_from_halfway_to_halfway():
+    # steps at 0, 0.1, 0.3: the second's interval is [0.05, 0.2)
+    times_s = [0.0, 0.04, 0.05, 0.1, 0.19, 0.2, 0.3]
+    values, observed = align("window_mean", times_s, [1, 3, 10, 20, 30, 100, 200], [0.0, 0.1, 0.3])
+    assert values == pytest.approx([2, 20, 150])
+    assert observed.all()
+
+
+def test_window_mean_leaves_unobserved_rows_out_and_says_when_none_is_left():
+    values, observed = align("window_mean", [0.0, 0.01, 0.1], [1, 9, 5], [0.0, 0.1, 0.2], observed=[True, False, False])
+    assert values.tolist() == [1, 0, 0]
+    assert observed.tolist() == [True, False, False]
+
+
+def test_window_mean_does_not_reach_across_a_gap_of_the_clock():
+    # the first step's interval would be 5 s wide; it ends at max_gap_s
+    _, observed = align("window_mean", [0.0, 3.0], [1, 2], [0.0, 10.0], max_gap_s=0.5)
+    assert observed.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_extrapolates_beyond_max_gap(name):
+    _, observed = align(name, [1.0, 1.1], [1, 2], [0.2, 1.05, 2.0], max_gap_s=0.3)
+    assert observed.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_track_without_rows_is_unobserved_everywhere(name):
+    values, observed = align(name, [], np.zeros((0, 1)), [0.0, 0.1])
+    assert values.tolist() == [0, 0]
+    assert not observed.any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_not_observed_never_reaches_a_value(name):
+    times_s = np.arange(20) * 0.05
+    observed = np.arange(20) % 4 != 1
+    clean = np.where(observed, np.arange(20.0), 0)
+    dirty = np.where(observed, np.arange(20.0), np.nan)
+    goal_s = np.arange(30) * 0.033
+    first, seen = align(name, times_s, clean, goal_s, observed)
+    second, again = align(name, times_s, dirty, goal_s, observed)
+    assert np.array_equal(first, second)
+    assert np.array_equal(seen, again)
+    assert not first[~seen].any()
+    assert seen.any()
+    assert not seen.all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_track_on_the_clock_already_stays_as_it_is(name):
+    times_s = np.cumsum([0.0, 0.04, 0.033, 0.2, 0.04])
+    values, observed = align(name, times_s, [5, 4, 3, 2, 1], times_s)
+    assert values.tolist() == [5, 4, 3, 2, 1]
+    assert observed.all()

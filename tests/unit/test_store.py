@@ -1,0 +1,155 @@
+"""The store: what is put is got, a track is whole or absent, and errors say what to do."""
+
+import numpy as np
+import pytest
+
+from abaw.config import FeatureConfig
+from abaw.tracks import Clock, Track
+from extract.source import AlignedSource
+from extract.store import Failure, FeatureStore
+
+RECIPE = {"name": "loud", "encoder": "loud", "settings": {"gain": 1.0}, "version": 1}
+
+
+def clock(num=10, step_s=0.1):
+    return Clock(np.arange(1, num + 1), np.arange(num) * step_s, np.ones(num, bool))
+
+
+def track(num=21, dim=3, step_s=0.05, seed=0):
+    values = np.random.default_rng(seed).normal(size=(num, dim)).astype(np.float16).astype(np.float32)
+    return Track(values, np.arange(num) * step_s, np.arange(num) % 5 != 3)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FeatureStore(tmp_path / "store")
+    store.put_clock("a", clock(), {"source": "s1"})
+    store.put(RECIPE, "a", track(), {"source": "s1"})
+    return store
+
+
+def test_what_is_put_is_got(store):
+    got, given = store.get(RECIPE, "a"), track()
+    assert np.array_equal(got.times_s, given.times_s)
+    assert np.array_equal(got.observed, given.observed)
+    assert np.array_equal(got.values[given.observed], given.values[given.observed])
+    assert got.values.dtype == np.float32
+    assert np.array_equal(store.clock("a").times_s, clock().times_s)
+
+
+def test_a_track_without_rows_is_kept_with_its_width(store):
+    store.put(RECIPE, "a", Track(np.zeros((0, 3), np.float32), np.zeros(0), np.zeros(0, bool)), {"source": "s1"})
+    assert store.get(RECIPE, "a").values.shape == (0, 3)
+
+
+def test_any_change_of_the_recipe_is_another_folder(store):
+    assert store.has(RECIPE, "a")
+    for change in ({"settings": {"gain": 2.0}}, {"version": 2}, {"name": "other"}, {"weights": "abc"}):
+        assert not store.has({**RECIPE, **change}, "a")
+
+
+def test_the_order_of_a_recipes_keys_does_not_matter(store):
+    assert store.has(dict(reversed(RECIPE.items())), "a")
+
+
+def test_a_value_that_half_precision_cannot_hold_is_refused_and_named(store):
+    big = Track(np.array([[1.0], [1e6]], np.float32), np.array([0.0, 1.0]), np.ones(2, bool))
+    with pytest.raises(ValueError, match=r"clip 'b': value 1e\+06 \(row 1, column 0\) of loud.*stored_dtype=float32"):
+        store.put(RECIPE, "b", big)
+    assert not store.has(RECIPE, "b")
+    wide = {**RECIPE, "stored_dtype": "float32"}
+    store.put_clock("b", clock(), {})
+    store.put(wide, "b", big)
+    assert store.get(wide, "b").values[1, 0] == 1e6
+
+
+def test_nan_where_nothing_was_observed_is_not_stored(store):
+    holes = Track(np.array([[np.nan], [1.0]], np.float32), np.array([0.0, 1.0]), np.array([False, True]))
+    store.put({**RECIPE, "version": 3}, "a", holes, {"source": "s1"})
+    assert store.get({**RECIPE, "version": 3}, "a").values[:, 0].tolist() == [0, 1]
+
+
+def test_a_missing_track_says_which_command_makes_it(store):
+    store.put_clock("b", clock(), {})
+    with pytest.raises(FileNotFoundError, match=r"no loud track for clip 'b'.*abaw extract .* --encoder loud"):
+        store.get(RECIPE, "b")
+    with pytest.raises(FileNotFoundError, match=r"no clock for clip 'zz'.*abaw extract"):
+        store.clock("zz")
+
+
+def test_a_store_that_is_not_there_says_which_command_makes_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no store at .*abaw extract"):
+        FeatureStore(tmp_path / "none").recipes()
+
+
+def test_a_track_of_other_media_than_the_clock_is_refused(store):
+    store.put_clock("a", clock(), {"source": "s2"})
+    with pytest.raises(ValueError, match=r"loud track of clip 'a' is of other media than its clock: run abaw extract"):
+        store.get(RECIPE, "a")
+    assert not store.has(RECIPE, "a", "s2")
+    assert store.has(RECIPE, "a", "s1")
+
+
+def test_a_damaged_file_is_named_and_is_not_taken_for_done(store):
+    path = store.folder(RECIPE) / "a.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+    assert not store.has(RECIPE, "a", "s1")
+    with pytest.raises(ValueError, match=r"a\.safetensors is damaged .*delete it and run abaw extract"):
+        store.get(RECIPE, "a")
+
+
+def test_a_write_that_fails_leaves_nothing_half_written(store, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("extract.store.save_file", full)
+    with pytest.raises(OSError, match="no space left"):
+        store.put(RECIPE, "c", track())
+    assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]
+
+
+def test_a_name_with_two_recipes_must_be_written_with_its_hash(store):
+    other = {**RECIPE, "version": 2}
+    store.put(other, "a", track(seed=1), {"source": "s1"})
+    with pytest.raises(ValueError, match=r"2 recipes named 'loud': write one of loud-\w{10}, loud-\w{10}"):
+        store.find("loud")
+    assert store.find(store.folder(other).name) == other
+
+
+def test_an_unknown_name_lists_the_known_ones(store):
+    with pytest.raises(ValueError, match=r"no features named 'lou'.*did you mean 'loud'\? there are: loud; run abaw extract"):
+        store.find("lou")
+
+
+def test_failures_are_listed_and_the_list_goes_when_there_are_none(store):
+    path = store.folder(RECIPE) / "failed.jsonl"
+    store.put_failures(RECIPE, [Failure("x", "decode", "empty")])
+    assert path.read_text() == '{"clip": "x", "stage": "decode", "reason": "empty"}\n'
+    store.put_failures(RECIPE, [])
+    assert not path.exists()
+
+
+def test_a_window_of_the_source_is_the_part_of_the_whole(store):
+    import pickle
+
+    source = AlignedSource(store, {"loud": FeatureConfig(align="linear")})
+    for each in (source, pickle.loads(pickle.dumps(source))):
+        times_s = each.clock("a").times_s
+        whole = each.read("loud", "a", times_s[0], times_s[-1])
+        part = each.read("loud", "a", times_s[3], times_s[6])
+        assert np.array_equal(part.times_s, times_s[3:7])
+        assert part.values.tobytes() == whole.values[3:7].tobytes()
+        assert np.array_equal(part.observed, whole.observed[3:7])
+        assert each.dim("loud") == 3
+
+
+def test_reading_a_window_touches_only_the_rows_it_needs(store, monkeypatch):
+    from extract.store import StoredTrack
+
+    asked = []
+    rows = StoredTrack.rows
+    monkeypatch.setattr(StoredTrack, "rows", lambda self, a, b: asked.append((a, b)) or rows(self, a, b))
+    source = AlignedSource(store, {"loud": FeatureConfig(align="nearest")})
+    times_s = source.clock("a").times_s
+    source.read("loud", "a", times_s[2], times_s[3])
+    assert asked == [(4, 7)]
