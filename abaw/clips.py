@@ -17,7 +17,7 @@ from abaw.registry import nearest
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
 TEST_LIST_END = "_test_set_release.txt"
-IMAGE_NAME = re.compile(r"\d{5,}\.jpe?g", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)  # what Clip.image() writes, and nothing else
 MEDIA_SUFFIXES = frozenset(
     ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv "  # pictures and sound
     ".aac .aif .aiff .amr .flac .m4a .mka .mp3 .oga .ogg .opus .wav .wma".split()  # sound alone

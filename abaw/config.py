@@ -175,7 +175,10 @@ def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> 
         if not isinstance(values, dict):
             raise ValueError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
     values[last] = value
-    lines[(*parents, last)] = 0  # 0: not from the file
+    path = (*parents, last)
+    lines[path] = 0  # 0: not from the file
+    for depth in range(1, len(path)):
+        lines.setdefault(path[:depth], 0)
 
 
 def _lines(node: yaml.Node | None, keys: Keys = ()) -> Iterator[tuple[Keys, int]]:

@@ -95,6 +95,8 @@ def extract_clip(
         clip, {encoder.rate_hz for encoder in ears.values()} or ({16000} if not len(times_s) else set())
     )
     with _stage("clock"):
+        if numbers and numbers[0] < 1:
+            raise ValueError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
         clock, assumed = _clock(
             times_s, max(num_rows, max(numbers, default=0)), next(iter(sounds.values()), None), assume_fps
         )

@@ -7,6 +7,7 @@ gives all that can be decoded, and what was lost is counted. The only room that 
 import heapq
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Picture:
     _frame: av.VideoFrame = field(repr=False)
 
     def rgb(self) -> Rgb:
-        """The picture upright, as a player shows it: mirrored and rotated as the container says."""
+        """The picture upright: mirrored and rotated as the container says, its pixels not stretched."""
         picture = self._frame.to_ndarray(format="rgb24", threads=1)  # a thread pool for each costs six times as much
         matrix: Any = self._frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
@@ -133,7 +134,8 @@ def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Ite
         stream = _video_stream(container)
         if stream is None:
             return
-        for frame in _decode(container, stream, counts):
+        frames = _decode(container, stream, counts)
+        for frame in _restamp(frames) if container.format.name == "avi" else frames:
             time_s = _time_s(frame, stream)
             if time_s is None:
                 counts.num_untimed += 1
@@ -255,6 +257,7 @@ def write_clip(
 
 @contextmanager
 def _open(path: str | os.PathLike) -> Iterator[Any]:
+    """A file opened for reading. Raises FileNotFoundError and MediaError."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no media file at {path}: check the path")
@@ -275,6 +278,7 @@ def _open(path: str | os.PathLike) -> Iterator[Any]:
 
 
 def _video_stream(container: Any) -> Any:
+    """The largest video stream that is not an attached picture, the first of equals; None without one."""
     attached = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & attached]
     return max(streams, key=lambda stream: getattr(stream, "width", 0) * getattr(stream, "height", 0), default=None)
@@ -293,10 +297,8 @@ def _packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[An
 
 
 def _decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
-    """The frames of a stream.
-
-    In threads of slices, PyAV's default: an error in threads of frames can take other frames with it.
-    """
+    """The frames of a stream that can be decoded; errors are counted."""
+    stream.thread_type = "SLICE"  # with a thread for each frame an error can take other frames with it
     for packet in chain(_packets(container, [stream], counts), [None]):  # None: give out what is held back
         try:
             yield from stream.decode(packet)
@@ -304,10 +306,35 @@ def _decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
             counts.num_corrupt_packets += 1
 
 
+def _restamp(frames: Iterator[Any]) -> Iterator[Any]:
+    """The same frames with their stamps sorted.
+
+    AVI holds no times of presentation: for H.264 with B frames FFmpeg guesses them out of order. The frames are in
+    order, and by that standard none is more than 16 places from its stamp.
+    """
+    held: deque[Any] = deque()
+    stamps: list[int] = []
+    for frame in frames:
+        if _stamp(frame) is None:
+            yield frame
+            continue
+        held.append(frame)
+        heapq.heappush(stamps, _stamp(frame))
+        if len(held) > 16:
+            held[0].pts = heapq.heappop(stamps)
+            yield held.popleft()
+    for frame, frame.pts in zip(held, sorted(stamps), strict=True):
+        yield frame
+
+
+def _stamp(timed: Any) -> Any:
+    """The time of a packet or frame in ticks of its stream; without pts it takes dts; None without both."""
+    return timed.dts if timed.pts is None else timed.pts
+
+
 def _time_s(timed: Any, stream: Any) -> float | None:
-    """Container time of a packet or frame; without pts it takes dts."""
-    stamp = timed.dts if timed.pts is None else timed.pts
-    return None if stamp is None else float(stamp * stream.time_base)
+    """The container time of a packet or frame."""
+    return None if _stamp(timed) is None else float(_stamp(timed) * stream.time_base)
 
 
 def _rate(times_s: np.ndarray) -> tuple[float, bool]:
@@ -343,6 +370,7 @@ class _Tape:
 
     @property
     def is_started(self) -> bool:
+        """Whether anything was laid down."""
         return self._resampler is not None
 
     @property
@@ -359,13 +387,15 @@ class _Tape:
         late_s = 0.0 if time_s is None else time_s - self.stop_s
         if late_s > MAX_JITTER_S:
             self._gaps_s.append((self.stop_s, self.stop_s + late_s))
-            for zeros in np.array_split(np.zeros(round(late_s * source_hz), np.float32), math.ceil(late_s)):
-                self._feed(zeros)
+            num_missing = round(late_s * source_hz)
+            for first in range(0, num_missing, source_hz):  # a second at a time, a gap may be long
+                self._feed(np.zeros(min(source_hz, num_missing - first), np.float32))
         elif late_s < -MAX_JITTER_S:
             samples = samples[round(-late_s * source_hz) :]
         self._feed(samples)
 
     def finish(self) -> Sound:
+        """The whole sound; nothing can be laid down after it."""
         self._flush()
         samples = np.concatenate([np.zeros(0, np.float32), *self._pieces]).clip(-1, 1)
         return Sound(samples, self.rate_hz, self.start_s, tuple(self._gaps_s))

@@ -95,7 +95,9 @@ def make_dataset(
     try:
         scenes = cast_scenes(num_clips)
         num_frames: dict[str, int] = {}
-        with ThreadPoolExecutor(2) as pool:  # threads, not processes: nearly all of the time is spent in cv2 and the codecs
+        with ThreadPoolExecutor(
+            2
+        ) as pool:  # threads, not processes: nearly all of the time is spent in cv2 and the codecs
             acted = pool.map(lambda scene: _film(partial, scene, float(seconds), seed), scenes)
             for done_scenes, (scene, num) in enumerate(zip(scenes, acted, strict=True), start=1):
                 num_frames.update(dict.fromkeys(scene.clips, num))
@@ -115,7 +117,9 @@ def _check_arguments(num_clips: int, seconds: float, seed: int) -> None:
     if num_clips < MIN_CLIPS:
         raise ValueError(f"{num_clips} clips cannot hold every planted case: ask for at least {MIN_CLIPS}")
     if not MIN_SECONDS <= seconds < float("inf"):
-        raise ValueError(f"clips of {seconds} s are too short for late sound and missing spans: ask for {MIN_SECONDS} s or more")
+        raise ValueError(
+            f"clips of {seconds} s are too short for late sound and missing spans: ask for {MIN_SECONDS} s or more"
+        )
     if seed < 0:
         raise ValueError(f"the seed is {seed}: give a whole number of 0 or more")
 
@@ -189,7 +193,10 @@ def _rehearse(
             hidden |= (times_s >= start * seconds) & (times_s < stop * seconds)
     x, y = seat + motion(5.0, 3, 9), 84.0 + motion(3.0, 3, 9)
     scale, roll = rng.uniform(0.84, 0.92) + motion(0.012, 3, 9), motion(0.03, 2, 8)
-    looks = [Look(*map(float, row[:-1]), bool(row[-1])) for row in zip(smile, brow, cheek, lids, jaw, gaze, hidden, strict=True)]
+    looks = [
+        Look(*map(float, row[:-1]), bool(row[-1]))
+        for row in zip(smile, brow, cheek, lids, jaw, gaze, hidden, strict=True)
+    ]
     poses = [Pose(*map(float, row)) for row in zip(x, y, scale, roll, strict=True)]
     has_crop = ~hidden & (rng.uniform(size=len(times_s)) >= SINGLE_MISSING)
     has_crop[rng.integers(len(times_s))] = False  # at least one, however short the clip

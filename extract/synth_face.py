@@ -330,7 +330,9 @@ def _disc(canvas: np.ndarray, centre: tuple[float, float], radius: float, colour
     cv2.circle(canvas, (round(centre[0] * 16), round(centre[1] * 16)), round(radius * 16), colour, -1, cv2.LINE_AA, 4)
 
 
-def _ellipse(canvas: np.ndarray, centre: tuple[float, float], axes: tuple[float, float], colour: tuple[int, int, int] | int) -> None:
+def _ellipse(
+    canvas: np.ndarray, centre: tuple[float, float], axes: tuple[float, float], colour: tuple[int, int, int] | int
+) -> None:
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     _polygon(canvas, np.stack([centre[0] + axes[0] * np.cos(angle), centre[1] + axes[1] * np.sin(angle)], 1), colour)
 

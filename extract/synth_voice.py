@@ -42,9 +42,7 @@ def draw_voice(rng: np.random.Generator) -> Voice:
     )
 
 
-def sing(
-    voice: Voice, arousal: np.ndarray, valence: np.ndarray, rate_hz: int, rng: np.random.Generator
-) -> np.ndarray:
+def sing(voice: Voice, arousal: np.ndarray, valence: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """A voice whose mood follows ``arousal`` and ``valence`` (one value a sample at ``SUNG_HZ``), float32 at ``rate_hz``.
 
     ``rate_hz`` is 16000 or 44100. Levels stay inside -1 .. 1; there is a faint room noise under it and in the pauses.

@@ -14,7 +14,7 @@ SELECT = "validation/score"
 
 
 class BestWeights(lightning.Callback):
-    """Writes the weights whenever ``validation/score`` is better than ever, and stops ``patience_epochs`` after the last time.
+    """Writes the weights when ``validation/score`` is better than ever; stops ``patience_epochs`` after the last time.
 
     Not Lightning's EarlyStopping: that one counts validations, not epochs, and forgets on resuming that it had stopped.
     """
@@ -70,5 +70,13 @@ class EpochLines(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         metrics = trainer.callback_metrics
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})" if SELECT in metrics else ""
-        print(f"epoch {trainer.current_epoch + 1}{epochs}: loss {metrics['train/loss']:.4f}{score}", file=sys.stderr, flush=True)
+        score = (
+            f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
+            if SELECT in metrics
+            else ""
+        )
+        print(
+            f"epoch {trainer.current_epoch + 1}{epochs}: loss {metrics['train/loss']:.4f}{score}",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from abaw.annotations import Labels
-from abaw.batches import Batch, FeatureSource, Window, collate, windows
+from abaw.batches import FeatureSource, Window, collate, windows
 from abaw.config import Config, WindowConfig
 from abaw.tracks import Track
 
@@ -69,7 +69,7 @@ class WindowDataset(Dataset[Window]):
 
 
 def fit_to_clock(labels: LabelsByTask, source: FeatureSource) -> dict[str, dict[str, Labels]]:
-    """Labels as long as each clip's clock: frames without a line are unscored. ValueError where there are more lines."""
+    """Labels as long as each clip's clock: a frame without a line is unscored. ValueError where lines are more."""
     return {
         task: {clip_id: _padded(task, clip_id, each, len(source.clock(clip_id))) for clip_id, each in clips.items()}
         for task, clips in labels.items()
@@ -125,10 +125,10 @@ class ClipDataModule(lightning.LightningDataModule):
         self.train = WindowDataset(source, train, self.labels["train"], config.window, only_scored=True)
         self.validation = WindowDataset(source, validation, self.labels["validation"], config.window)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Window]:
         return loader(self.train, self._batch_size, Shuffled(len(self.train), self._seed))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Window]:
         return loader(self.validation, self._batch_size)
 
 
@@ -137,7 +137,7 @@ def clips_of(labels: LabelsByTask) -> list[str]:
     return sorted({clip_id for clips in labels.values() for clip_id in clips})
 
 
-def loader(dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
+def loader(dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[Window]:
     """Batches of windows; without a sampler in order."""
     # its own generator: a loader draws a number whenever it is iterated, which must not shift anybody else's noise
     return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=collate, generator=torch.Generator())
@@ -146,4 +146,6 @@ def loader(dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None
 def _check_scored(split: str, labels: LabelsByTask) -> None:
     for task, clips in labels.items():
         if not any(each.scored.any() for each in clips.values()):
-            raise ValueError(f"no frame of the {split} split is scored for {task}: check the labels with abaw check DATA")
+            raise ValueError(
+                f"no frame of the {split} split is scored for {task}: check the labels with abaw check DATA"
+            )

@@ -73,8 +73,7 @@ class Front(nn.Module):
     def set_spread(self, spreads: Mapping[str, Spread]) -> None:
         """Take what ``measure_spread`` found."""
         for name, layer in zip(self.names, self.standardise, strict=True):
-            layer.mean.copy_(torch.from_numpy(spreads[name].mean))
-            layer.std.copy_(torch.from_numpy(spreads[name].std))
+            layer.load_state_dict({"mean": torch.tensor(spreads[name].mean), "std": torch.tensor(spreads[name].std)})
 
     def forward(self, batch: Batch) -> Steps:
         """Raises ValueError where a modality is missing, has another width, or is not on the clock."""
@@ -82,7 +81,9 @@ class Front(nn.Module):
         for name, layer in zip(self.names, self.standardise, strict=True):
             signal = batch.signals.get(name)
             if signal is None:
-                raise ValueError(f"no signal {name!r} in the batch, there are {sorted(batch.signals)}: train again with these")
+                raise ValueError(
+                    f"no signal {name!r} in the batch, there are {sorted(batch.signals)}: train again with these"
+                )
             _check_on_clock(name, signal, batch.times_s)
             features[name], observed[name] = layer(name, signal), signal.observed
         return Steps(features, observed, batch.times_s, batch.lengths)

@@ -13,7 +13,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from fusion.models.base import Steps
 
 
-def visible(values: Float[Tensor, "batch time dim"], observed: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
+def visible(
+    values: Float[Tensor, "batch time dim"], observed: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch time dim"]:
     """The values, 0 where not observed. A choice, not a product: NaN times 0 is NaN."""
     return torch.where(observed[..., None], values, values.new_zeros(()))
 
@@ -65,7 +67,13 @@ class Recurrent(nn.Module):
     """
 
     def __init__(
-        self, kind: Callable[..., nn.LSTM | nn.GRU], dim: int, hidden_dim: int, *, bidirectional: bool, num_layers: int = 1
+        self,
+        kind: Callable[..., nn.LSTM | nn.GRU],
+        dim: int,
+        hidden_dim: int,
+        *,
+        bidirectional: bool,
+        num_layers: int = 1,
     ) -> None:
         super().__init__()
         self.layer = kind(dim, hidden_dim, num_layers, batch_first=True, bidirectional=bidirectional)

@@ -25,8 +25,8 @@ class FusionModule(lightning.LightningModule):
 
     The loss is the sum over tasks of weight times loss, plus the model's own losses weighed by the config's ``losses``
     (default 1). A batch without labels of a task has no loss of it. Validation stitches every clip's windows and scores
-    the whole split at once: ``validation/<task>/<metric>``, and ``validation/score``, the mean over tasks of each task's
-    ranking metric, by which the best weights are chosen. Raises ValueError where ``losses`` names what the model lacks,
+    the whole split at once: ``validation/<task>/<metric>``, and ``validation/score``, the mean of all tasks' ranking
+    metrics, by which the best weights are chosen. Raises ValueError where ``losses`` names what the model lacks,
     or an output is not finite. ``scores`` are the last validation's, or those of the weights that were read.
     """
 
@@ -47,8 +47,8 @@ class FusionModule(lightning.LightningModule):
         return {name: head(fused.hidden) for name, head in self.heads.items()}, fused.losses
 
     def on_train_epoch_start(self) -> None:
-        # dropout draws from torch's global generator: seeded by epoch, a run that was stopped and resumed sees the noise
-        # an unbroken one sees, whatever was drawn in between
+        # dropout draws from torch's global generator: seeded by epoch, a run that was stopped and resumed sees the
+        # noise an unbroken one sees, whatever was drawn in between
         torch.manual_seed(seed_of_epoch(self.config.training.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -79,7 +79,9 @@ class FusionModule(lightning.LightningModule):
         self._windows = defaultdict(list)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        for clip_id, first_step, raw in zip(batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True):
+        for clip_id, first_step, raw in zip(
+            batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True
+        ):
             self._windows[clip_id].append((first_step, raw))
 
     def on_validation_epoch_end(self) -> None:

@@ -16,7 +16,7 @@ from fusion.module import FusionModule, Raw
 def predict(
     module: FusionModule, source: FeatureSource, clip_ids: Sequence[str], window: WindowConfig, *, batch_size: int = 16
 ) -> Iterator[tuple[str, Raw, np.ndarray]]:
-    """Clip by clip in the order given: its name, task -> raw outputs (time out), and where anything was observed (time).
+    """Clip by clip in the order given: its name, task -> raw outputs (time out), where anything was observed (time).
 
     The windows are those of validation, averaged per step in the same way; the module runs where its weights are.
     """
@@ -27,7 +27,11 @@ def predict(
         observed = np.zeros(num_steps, bool)
         for first_step, _, seen in pieces:
             observed[first_step : first_step + len(seen)] |= seen
-        yield clip_id, {name: _stitched(name, pieces, num_steps, task.out_dim) for name, task in module.tasks.items()}, observed
+        yield (
+            clip_id,
+            {name: _stitched(name, pieces, num_steps, task.out_dim) for name, task in module.tasks.items()},
+            observed,
+        )
 
 
 def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> Iterator[tuple[int, Raw, np.ndarray]]:

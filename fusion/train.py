@@ -81,6 +81,13 @@ def train(
     return load_module(folder, config, tasks)
 
 
+class _Events(TensorBoardLogger):
+    """TensorBoard events and nothing else: Lightning's hparams.yaml would be empty, a run has its config.yaml."""
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+
 def _trainer(config: Config, folder: Path, run: str, *, num_batches: int) -> lightning.Trainer:
     best = BestWeights(folder, config.training.patience_epochs)
     is_terminal = sys.stderr.isatty()
@@ -95,7 +102,7 @@ def _trainer(config: Config, folder: Path, run: str, *, num_batches: int) -> lig
     }
     ours: dict[str, Any] = {
         "callbacks": [best, *([] if is_terminal else [EpochLines(best)]), Resumable(folder / RESUME, run)],
-        "logger": TensorBoardLogger(folder, name="", version=""),
+        "logger": _Events(folder, name="", version=""),
         "default_root_dir": folder,
         "enable_checkpointing": False,
         "num_sanity_val_steps": 0,
@@ -112,7 +119,9 @@ def _trainer(config: Config, folder: Path, run: str, *, num_batches: int) -> lig
 def _check_resume(path: Path, run: str) -> None:
     known = torch.load(path, map_location="cpu", weights_only=True).get("config")
     if known != run:
-        raise ValueError(f"{path} is of a run with another config: delete it to start anew, or give the run another name")
+        raise ValueError(
+            f"{path} is of a run with another config: delete it to start anew, or give the run another name"
+        )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ FACTS = {"modality": "audio", "dim": 49, "embedded": True, "licence": "Apache-2.
 
 RATE_HZ = 16000
 HOP = 160  # 10 ms: finer than any frame clock, so that every frame's interval holds a row up to 100 fps
+NUM_FFT = 512
 NUM_MELS = 40
 FLOOR = 1e-5  # -100 dB: silence stays finite
 
@@ -35,30 +36,29 @@ class VoiceMel(SoundEncoder):
     def encode(self, sound: Sound) -> Track:
         if not len(sound.samples):
             return empty_track(self.dim)
-        mel = _log_mel(sound.samples)
-        values = np.concatenate([mel, _prosody(sound.samples, mel)], axis=1).astype(np.float32)
+        magnitude, mel = _spectra(sound.samples)
+        values = np.concatenate([mel, _prosody(sound.samples, magnitude, mel)], axis=1).astype(np.float32)
         times_s = sound.start_s + np.arange(len(values)) * HOP / RATE_HZ
         return Track(values, times_s, np.ones(len(values), bool))
 
 
-def _log_mel(samples: np.ndarray) -> np.ndarray:
+def _spectra(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Magnitudes (bin, time) of Hann windows of 25 ms, and the log-mel spectrum (time, band)."""
     import torch
-    from torchaudio.transforms import MelSpectrogram
+    from torchaudio.transforms import MelScale, Spectrogram
 
-    spectrum = MelSpectrogram(
-        RATE_HZ, n_fft=512, win_length=400, hop_length=HOP, n_mels=NUM_MELS, f_min=50, pad_mode="constant"
-    )
     with torch.inference_mode():
-        return spectrum(torch.from_numpy(samples)).clamp_min(FLOOR**2).log10().T.numpy()
+        spectrogram = Spectrogram(NUM_FFT, win_length=400, hop_length=HOP, power=1, pad_mode="constant")
+        magnitude = spectrogram(torch.from_numpy(samples))
+        mel = MelScale(NUM_MELS, RATE_HZ, f_min=50, n_stft=NUM_FFT // 2 + 1)(magnitude.square())
+        return magnitude.numpy(), mel.clamp_min(FLOOR**2).log10().T.numpy()
 
 
-def _prosody(samples: np.ndarray, mel: np.ndarray) -> np.ndarray:
+def _prosody(samples: np.ndarray, magnitude: np.ndarray, mel: np.ndarray) -> np.ndarray:
+    """Loudness, pitch, zero crossings and tilt of each row; onsets, voicing and their like over a second."""
     import librosa
 
-    num = len(mel)
-    loudness = np.log10(
-        librosa.feature.rms(y=samples, frame_length=400, hop_length=HOP, pad_mode="constant")[0] + FLOOR
-    )
+    loudness = np.log10(librosa.feature.rms(S=magnitude, frame_length=NUM_FFT)[0] + FLOOR)
     # a frame of 64 ms holds two periods of 60 Hz and a little more
     pitch_hz = librosa.yin(
         samples, fmin=60, fmax=500, sr=RATE_HZ, frame_length=1024, hop_length=HOP, pad_mode="constant"
@@ -66,9 +66,9 @@ def _prosody(samples: np.ndarray, mel: np.ndarray) -> np.ndarray:
     crossings = librosa.feature.zero_crossing_rate(samples, frame_length=400, hop_length=HOP)[0]
     onsets = librosa.onset.onset_strength(S=10 * mel.T, sr=RATE_HZ, hop_length=HOP)
     tilt = mel[:, NUM_MELS // 2 :].mean(axis=1) - mel[:, : NUM_MELS // 2].mean(axis=1)
-    fast = np.stack([loudness[:num], np.log2(pitch_hz[:num] / 60), crossings[:num], tilt], axis=1)
-    voiced = (fast[:, 0] > fast[:, 0].max() - 1.5) & (crossings[:num] < 0.25)
-    slow = [_second_mean(onsets[:num]), _second_mean(voiced), *(_second_mean(fast[:, i], voiced) for i in (0, 1, 3))]
+    fast = np.stack([loudness, np.log2(pitch_hz / 60), crossings, tilt], axis=1)
+    voiced = (loudness > loudness.max() - 1.5) & (crossings < 0.25)
+    slow = [_second_mean(onsets), _second_mean(voiced), *(_second_mean(fast[:, i], voiced) for i in (0, 1, 3))]
     return np.concatenate([fast, np.stack(slow, axis=1)], axis=1)
 
 

@@ -20,8 +20,8 @@ class Attention(FusionModel):
     """Wen et al. 2024 (arXiv 2403.15044, 6th ABAW), attention_seq for valence and arousal.
 
     Per modality LSTM(dim -> h), dropout, Linear(h -> h); a weight for each modality and step from a perceptron of three
-    ReLU layers on all of them side by side (no softmax: weights may be negative and need not sum to 1); the weighted sum;
-    a bidirectional LSTM. ``hidden_dim`` is h, the fused width 2h; the paper's last Linear is the task's head.
+    ReLU layers on all of them side by side (no softmax: weights may be negative and need not sum to 1); the weighted
+    sum; a bidirectional LSTM. ``hidden_dim`` is h, the fused width 2h; the paper's last Linear is the task's head.
     We differ in that unobserved steps enter as 0, and that nothing of a window's padding is ever read.
     Raises ValueError for settings that make no sense.
     """

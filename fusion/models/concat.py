@@ -1,6 +1,7 @@
 """Early fusion without time: a perceptron on what every modality says at this step."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ def concat(*, dims: Mapping[str, int], hidden_dim: int = 128, num_layers: int = 
 
 
 class Concat(FusionModel):
-    """Features of all modalities and whether each was observed, side by side, then ``num_layers`` times Linear, ReLU, dropout.
+    """Features of all modalities and whether each was observed, side by side; ``num_layers`` of Linear, ReLU, dropout.
 
     Raises ValueError for settings that make no sense.
     """
@@ -29,8 +30,7 @@ class Concat(FusionModel):
         self.hidden_dim = hidden_dim
         widths = [sum(dims[name] + 1 for name in self.names)] + [hidden_dim] * num_layers
         blocks = [
-            nn.Sequential(nn.Linear(dim, width), nn.ReLU(), nn.Dropout(dropout))
-            for dim, width in zip(widths, widths[1:], strict=False)
+            nn.Sequential(nn.Linear(dim, width), nn.ReLU(), nn.Dropout(dropout)) for dim, width in pairwise(widths)
         ]
         self.layers = nn.Sequential(*blocks)
 

@@ -36,6 +36,8 @@ class Gru(FusionModel):
         self.recurrent = Recurrent(nn.GRU, width, hidden_dim, bidirectional=True, num_layers=num_layers)
 
     def forward(self, steps: Steps) -> Fused:
-        projected = [layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)]
+        projected = [
+            layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)
+        ]
         hidden = self.recurrent(self.dropout(torch.cat(projected, dim=-1)), steps.lengths)
         return Fused(self.dropout(hidden))

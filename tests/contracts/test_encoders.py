@@ -81,7 +81,9 @@ def faces(num, size_px, seed=0):
 
 def voice(seconds=1.0, start_s=0.5, rate_hz=16000, seed=0):
     rng, t = np.random.default_rng(seed), np.arange(round(seconds * rate_hz)) / rate_hz
-    return Sound((0.3 * np.sin(2 * np.pi * 150 * t) + 0.01 * rng.normal(size=len(t))).astype(np.float32), rate_hz, start_s)
+    return Sound(
+        (0.3 * np.sin(2 * np.pi * 150 * t) + 0.01 * rng.normal(size=len(t))).astype(np.float32), rate_hz, start_s
+    )
 
 
 def rows(encoder, seed=0):
@@ -174,7 +176,9 @@ def test_hf_vision_gives_exactly_the_librarys_final_hidden_layer(models):
     processor = tf.AutoImageProcessor.from_pretrained(models["vit"])
     model = tf.AutoModel.from_pretrained(models["vit"]).eval()
     with torch.inference_mode():
-        expected = model(**processor(pictures, return_tensors="pt", input_data_format="channels_last")).last_hidden_state
+        expected = model(
+            **processor(pictures, return_tensors="pt", input_data_format="channels_last")
+        ).last_hidden_state
     assert np.allclose(encoder.forward(encoder.prepare(pictures)), expected[:, 0].numpy(), atol=1e-6)
     mean = ENCODERS.build("hf_vision", model=str(models["vit"]), crop_px=32, pool="mean")
     assert np.allclose(mean.forward(mean.prepare(pictures)), expected.mean(1).numpy(), atol=1e-6)
@@ -199,7 +203,9 @@ def test_hf_audio_gives_exactly_the_librarys_final_hidden_layer_at_the_centres_o
 
 
 def test_a_model_that_is_not_here_says_how_to_fetch_it():
-    with pytest.raises(FileNotFoundError, match=r"no model 'nobody/nothing' on this machine.*hf download nobody/nothing"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model 'nobody/nothing' on this machine.*hf download nobody/nothing"
+    ):
         ENCODERS.build("hf_vision", model="nobody/nothing")
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from extract.media import DecodeCounts, MediaError, Sound, pictures, probe, sound, write_clip
+from extract.media import DecodeCounts, MediaError, Sound, _time_s, pictures, probe, sound, write_clip
 
 EVEN_RATES = {"7.5": 7.5, "25": 25.0, "29.97": 30000 / 1001, "60": 60.0}
 BURST_HZ = 1500
@@ -255,7 +255,7 @@ def test_overlapping_sound_is_cut(tmp_path):
     )
     heard = sound(tmp_path / "clip.mkv")
     assert heard.stop_s == pytest.approx(0.785, abs=1e-3)
-    assert heard.samples[[7990, 8010]] == pytest.approx([0.5, -0.5])
+    assert heard.samples[[7990, 8010]] == pytest.approx([0.5, -0.5], abs=1e-3)
     assert heard.gaps_s == ()
 
 
@@ -465,6 +465,41 @@ def test_a_picture_not_later_than_the_one_before_is_dropped_and_counted(tmp_path
     counts = DecodeCounts()
     assert len(list(pictures(tmp_path / "clip.mkv", counts))) == 9
     assert counts == DecodeCounts(num_frames=9, num_dropped=1)
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_every_picture_of_an_avi_with_b_frames_is_given_in_order(tmp_path, codec):
+    with av.open(str(tmp_path / "clip.avi"), "w") as out:
+        stream = out.add_stream(codec, rate=25, width=64, height=48, pix_fmt="yuv420p", max_b_frames=2)
+        for num in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 6 * num, np.uint8), format="rgb24")
+            frame.pts = num
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    given = list(pictures(tmp_path / "clip.avi"))
+    assert np.diff([picture.time_s for picture in given]) == pytest.approx(np.full(39, 0.04))
+    assert (np.diff([picture.rgb().mean() for picture in given]) > 0).all()
+
+
+@pytest.mark.parametrize(("pts", "dts", "time_s"), [(3600, 1800, 0.04), (None, 1800, 0.02), (None, None, None)])
+def test_a_packet_without_pts_takes_dts(tmp_path, pts, dts, time_s):
+    write_clip(tmp_path / "clip.mp4", _pictures(1), [0.0])
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        packet = av.Packet(1)
+        packet.pts, packet.dts = pts, dts
+        assert _time_s(packet, container.streams.video[0]) == time_s
+
+
+def test_pictures_without_any_time_are_counted_and_told(tmp_path):
+    with av.open(str(tmp_path / "clip.h264"), "w", format="h264") as out:
+        stream = out.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
+        for num, picture in enumerate(_pictures(5)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = num
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with pytest.raises(MediaError, match="5 pictures without a time"):
+        list(pictures(tmp_path / "clip.h264"))
 
 
 def test_cover_art_is_no_picture(tmp_path):

@@ -1,4 +1,4 @@
-"""Windows from a source, one module for every model and task, a run that can be stopped, predictions as in validation."""
+"""From windows to predictions: one module for every model and task, a run that can be stopped."""
 
 import json
 from dataclasses import dataclass
@@ -131,7 +131,9 @@ def mean_loss(module, data):
     for batch in data.train_dataloader():
         raw, _ = module.eval()(batch)
         losses += [
-            task.loss(raw[name], batch.target[name], batch.scored[name]).item() for name, task in module.tasks.items() if name in batch.target
+            task.loss(raw[name], batch.target[name], batch.scored[name]).item()
+            for name, task in module.tasks.items()
+            if name in batch.target
         ]
     return np.mean(losses)
 
@@ -140,7 +142,9 @@ def mean_loss(module, data):
 
 
 def test_a_window_holds_its_own_rows_and_labels(source, labels):
-    dataset = WindowDataset(source, ["both"], fit_to_clock(labels["train"], source) | {"expr": {}}, make_config().window)
+    dataset = WindowDataset(
+        source, ["both"], fit_to_clock(labels["train"], source) | {"expr": {}}, make_config().window
+    )
     window = dataset[2]
     assert (window.clip_id, window.first_step, len(window.times_s)) == ("both", 20, 20)
     np.testing.assert_array_equal(window.signals["face"].values, source.tracks["both"]["face"].values[20:40])
@@ -158,7 +162,9 @@ def test_labels_shorter_than_the_clock_are_unscored_at_the_end(source, labels):
 
 def test_labels_longer_than_the_clock_name_the_clip(source):
     long = {"va": {"both": Labels(np.ones((61, 2), np.float32), np.ones(61, bool))}}
-    with pytest.raises(ValueError, match=r"'both' has 61 label lines for va and a clock of 60 frames: run abaw extract again"):
+    with pytest.raises(
+        ValueError, match=r"'both' has 61 label lines for va and a clock of 60 frames: run abaw extract again"
+    ):
         fit_to_clock(long, source)
 
 
@@ -199,7 +205,9 @@ def test_the_order_of_windows_follows_from_seed_and_epoch():
 
 
 def test_one_batch_carries_clips_that_have_different_tasks(source, labels):
-    dataset = WindowDataset(source, ["only_va", "only_expr"], fit_to_clock(labels["train"], source), make_config().window)
+    dataset = WindowDataset(
+        source, ["only_va", "only_expr"], fit_to_clock(labels["train"], source), make_config().window
+    )
     batch = collate([dataset[0], dataset[len(dataset) - 1]])
     assert batch.scored["va"].any(1).tolist() == [True, False]
     assert batch.scored["expr"].any(1).tolist() == [False, True]
@@ -217,7 +225,9 @@ def test_the_loss_falls_and_the_scores_of_predictions_are_those_of_validation(mo
     fresh.front.load_state_dict(module.front.state_dict())
     assert mean_loss(module, data) < 0.9 * mean_loss(fresh, data)
     assert not (tmp_path / "resume.ckpt").exists()
-    predicted = {clip: raw for clip, raw, _ in predict(module, source, ["val_both", "val_va"], config.window, batch_size=3)}
+    predicted = {
+        clip: raw for clip, raw, _ in predict(module, source, ["val_both", "val_va"], config.window, batch_size=3)
+    }
     for name, task in tasks.items():
         scored = {
             clip: Scored(task.decode(task.probabilities(predicted[clip][name])), each)
@@ -232,7 +242,9 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
     module = train(make_config(), make_tasks(), labels, source, tmp_path)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert {"train/loss", "train/va", "train/expr", "validation/va/CCC", "validation/expr/F1"} <= set(events.Tags()["scalars"])
+    assert {"train/loss", "train/va", "train/expr", "validation/va/CCC", "validation/expr/F1"} <= set(
+        events.Tags()["scalars"]
+    )
     logged = [event.value for event in events.Scalars("validation/score")]
     assert len(logged) == 4
     best = (module.scores["va"]["CCC"] + module.scores["expr"]["F1"]) / 2
@@ -263,7 +275,9 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(model, 
 def test_the_last_weights_of_a_stopped_run_are_those_of_an_unbroken_one(source, labels, tmp_path, monkeypatch):
     # the best epoch may lie before the stop; the state at the very end shows every epoch
     ends = []
-    monkeypatch.setattr(FusionModule, "on_fit_end", lambda self: ends.append({k: v.clone() for k, v in self.state_dict().items()}))
+    monkeypatch.setattr(
+        FusionModule, "on_fit_end", lambda self: ends.append({k: v.clone() for k, v in self.state_dict().items()})
+    )
     config, tasks = make_config(max_epochs=4), make_tasks()
     train(config, tasks, labels, source, tmp_path / "unbroken")
     source.reads_left = (10**9 - source.reads_left) // 2
@@ -274,6 +288,26 @@ def test_the_last_weights_of_a_stopped_run_are_those_of_an_unbroken_one(source, 
     assert len(ends) == 2
     for key, value in ends[0].items():
         assert torch.equal(value, ends[1][key]), key
+
+
+@pytest.mark.parametrize("max_epochs", [2, 30])
+def test_a_run_stopped_after_its_last_epoch_does_not_train_on(max_epochs, source, labels, tmp_path, monkeypatch, capfd):
+    config = make_config(max_epochs=max_epochs)
+    config = config.model_copy(update={"training": replace_training(config, patience_epochs=2, learning_rate=1e-12)})
+    with monkeypatch.context() as patch:
+        patch.setattr(FusionModule, "on_fit_end", power_cut)
+        with pytest.raises(OSError, match="the power went"):
+            train(config, make_tasks(), labels, source, tmp_path)
+    weights = (tmp_path / "weights" / "model.safetensors").read_bytes()
+    capfd.readouterr()
+    train(config, make_tasks(), labels, source, tmp_path)
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "weights" / "model.safetensors").read_bytes() == weights
+    assert not (tmp_path / "resume.ckpt").exists()
+
+
+def power_cut(_):
+    raise OSError("the power went")
 
 
 def test_a_resume_file_of_another_config_is_refused(source, labels, tmp_path):
@@ -334,7 +368,9 @@ class TwoLosses(FusionModel):
 
 def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
     config = make_config(losses={"far": 0.5})
-    config = config.model_copy(update={"tasks": {**config.tasks, "va": config.tasks["va"].model_copy(update={"weight": 3.0})}})
+    config = config.model_copy(
+        update={"tasks": {**config.tasks, "va": config.tasks["va"].model_copy(update={"weight": 3.0})}}
+    )
     module = FusionModule(TwoLosses(), make_tasks(), config, {"face": 3, "voice": 2})
     logged = {}
     module.log_dict = lambda values, **_: logged.update(values)
@@ -369,14 +405,16 @@ def test_training_that_runs_away_says_what_to_do(source, labels, tmp_path, monke
             return Fused(seen(steps, "face")[0] * self.scale * torch.nan)
 
     monkeypatch.setattr("fusion.weights.FUSION_MODELS.build", lambda *_, **__: Nan())
-    with pytest.raises(ValueError, match="outputs for va are not finite.*lower training.learning_rate"):
+    with pytest.raises(ValueError, match=r"outputs for va are not finite.*lower training.learning_rate"):
         train(make_config(), make_tasks(), labels, source, tmp_path)
 
 
 # ---- settings of the Trainer
 
 
-@pytest.mark.parametrize("key", ["callbacks", "logger", "default_root_dir", "enable_checkpointing", "limit_val_batches", "fast_dev_run"])
+@pytest.mark.parametrize(
+    "key", ["callbacks", "logger", "default_root_dir", "enable_checkpointing", "limit_val_batches", "fast_dev_run"]
+)
 def test_what_is_ours_in_the_trainer_is_refused_with_the_reason(key):
     ((found, message),) = trainer_errors({"max_epochs": 3, key: 1})
     assert found == key
@@ -390,11 +428,11 @@ def test_an_unknown_trainer_argument_names_the_nearest():
 
 
 def test_a_trainer_argument_that_lightning_refuses_is_a_value_error(source, labels, tmp_path):
-    with pytest.raises(ValueError, match="lightning.Trainer refuses the settings under trainer: "):
+    with pytest.raises(ValueError, match=r"lightning.Trainer refuses the settings under trainer: "):
         train(make_config(precision="17-mixed"), make_tasks(), labels, source, tmp_path)
     with pytest.raises(ValueError, match="did you mean 'max_epochs'"):
         train(make_config(max_epoch=3), make_tasks(), labels, source, tmp_path)
-    with pytest.raises(ValueError, match="training runs on one device, not on 2: set trainer.devices to 1"):
+    with pytest.raises(ValueError, match=r"training runs on one device, not on 2: set trainer.devices to 1"):
         train(make_config(devices=2), make_tasks(), labels, source, tmp_path)
 
 

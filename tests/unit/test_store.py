@@ -117,7 +117,9 @@ def test_a_name_with_two_recipes_must_be_written_with_its_hash(store):
 
 
 def test_an_unknown_name_lists_the_known_ones(store):
-    with pytest.raises(ValueError, match=r"no features named 'lou'.*did you mean 'loud'\? there are: loud; run abaw extract"):
+    with pytest.raises(
+        ValueError, match=r"no features named 'lou'.*did you mean 'loud'\? there are: loud; run abaw extract"
+    ):
         store.find("lou")
 
 

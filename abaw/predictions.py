@@ -1,0 +1,166 @@
+"""Prediction tables on disk: one folder for one task, in it one Parquet file a clip and predictions.json.
+
+A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's undecoded
+columns in float32 and, where the decoded label has a name, its number (int8). Tables made elsewhere serve as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from abaw.files import read_json, whole, write_json
+from abaw.registry import nearest
+from abaw.tasks.base import Task
+
+METADATA = "predictions.json"
+CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.bool_()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One clip's predictions of one task: frames, times in seconds, observed flags (time), values (time columns).
+
+    ValueError where frames are not 1 .. n, times do not increase, lengths differ or a value is not finite.
+    """
+
+    frames: np.ndarray
+    times_s: np.ndarray
+    observed: np.ndarray
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        num = len(self.frames)
+        if self.values.ndim != 2 or not num == len(self.times_s) == len(self.observed) == len(self.values):
+            raise ValueError(
+                f"{num} frames, {len(self.times_s)} times, {len(self.observed)} observed flags and values of shape "
+                f"{self.values.shape}: expected one row a frame"
+            )
+        wrong = np.flatnonzero(self.frames != np.arange(1, num + 1))
+        if wrong.size:
+            row = int(wrong[0])
+            raise ValueError(f"row {row + 1} is frame {self.frames[row]}: frames must be 1, 2, 3 ... without a gap")
+        if not np.isfinite(self.times_s).all() or (np.diff(self.times_s) <= 0).any():
+            raise ValueError("time_s must be finite and increase from frame to frame")
+        broken = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
+        if broken.size:
+            raise ValueError(f"frame {broken[0] + 1} has a value that is not finite")
+
+
+def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
+    """``<folder>/<clip>.parquet``, whole or absent. ValueError where the values are not the task's columns."""
+    if table.values.shape[1] != len(task.columns):
+        raise ValueError(
+            f"clip {clip_id!r} has {table.values.shape[1]} values a frame, {task.name} needs {len(task.columns)}: "
+            f"{', '.join(task.columns)}"
+        )
+    values = table.values.astype(np.float32)
+    columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
+    columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
+    columns |= {name: task.decode(values)[:, i].astype(np.int8) for i, name in enumerate(task.names(values))}
+    with whole(folder / f"{clip_id}.parquet") as aside:
+        parquet.write_table(pa.table(columns), aside)
+
+
+def read_table(folder: Path, clip_id: str, task: Task) -> Table:
+    """The clip's table. FileNotFoundError names the clip, ValueError the file and what is wrong in it."""
+    path = folder / f"{clip_id}.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {task.name} predictions for clip {clip_id!r} in {folder}: run abaw predict")
+    try:
+        found = parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not readable as Parquet ({error}): run abaw predict again") from error
+    kinds = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
+    try:
+        frames, times_s, observed, *values = (_column(found, name, kind) for name, kind in kinds.items())
+        return Table(frames, times_s, observed, np.stack(values, axis=1))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; mend the table or run abaw predict again") from error
+
+
+def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
+    if name not in found.column_names:
+        known = found.column_names
+        raise ValueError(f"no column {name!r}{nearest(name, known)} it has {', '.join(known)}")
+    column = found[name]
+    if column.null_count:
+        raise ValueError(f"column {name!r} has {column.null_count} empty cells")
+    try:
+        return column.cast(kind).to_numpy()
+    except pa.ArrowException as error:
+        raise ValueError(f"column {name!r} is {column.type}, expected {kind}: {error}") from error
+
+
+def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
+    """predictions.json: task, split, run, commit, label_kinds_seen, personalised, decoding."""
+    write_json(folder / METADATA, dict(about))
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What predictions.json says; {} where there is none. ValueError where it is no JSON object."""
+    path = folder / METADATA
+    if not path.is_file():
+        return {}
+    about = read_json(path)
+    if not isinstance(about, dict):
+        raise ValueError(f"{path}: expected a JSON object, with the key 'task' for one")
+    return about
+
+
+def clip_ids(folder: Path) -> list[str]:
+    """The clips that have a table, sorted."""
+    return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def tasks_in(folder: Path) -> list[str]:
+    """The tasks of a folder of prediction folders, or of a prediction folder. Errors say what to do where none is."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no predictions at {folder}: run abaw predict")
+    below = sorted(path.name for path in folder.iterdir() if path.is_dir() and _holds_tables(path))
+    if below:
+        return below
+    if not _holds_tables(folder):
+        raise FileNotFoundError(f"no predictions in {folder}: run abaw predict, or name the folder of its --out")
+    task = read_metadata(folder).get("task")
+    if task is None:
+        raise ValueError(f"{folder} has no {METADATA} that tells its task: name the task (--task)")
+    return [task]
+
+
+def resolve(folder: Path, task_name: str) -> Path:
+    """The prediction folder of a task: ``<folder>/<task>``, or ``folder`` itself. Errors say which tasks are there."""
+    where = next((path for path in (folder / task_name, folder) if _holds_tables(path)), None)
+    if where is None:
+        raise FileNotFoundError(
+            f"no {task_name} predictions in {folder}: it has {', '.join(tasks_in(folder))}; predict with a run of "
+            f"{task_name}, or name another folder"
+        )
+    about = read_metadata(where)
+    if about.get("task", task_name) != task_name:
+        raise ValueError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
+    return where
+
+
+def combine(tables: Sequence[Table]) -> Table:
+    """An ensemble: the mean of the values, observed where any member observed. ValueError where members do not agree."""
+    if not tables:
+        raise ValueError("an ensemble needs at least one table")
+    first = tables[0]
+    for other in tables[1:]:
+        if other.values.shape != first.values.shape:
+            raise ValueError(
+                f"tables of an ensemble have {len(first.frames)} and {len(other.frames)} frames, {first.values.shape[1]} "
+                f"and {other.values.shape[1]} columns: predict all of them with one task and the same clocks"
+            )
+    values = np.mean([table.values for table in tables], axis=0, dtype=np.float64)
+    observed = np.any([table.observed for table in tables], axis=0)
+    return Table(first.frames, first.times_s, observed, values.astype(np.float32))
+
+
+def _holds_tables(folder: Path) -> bool:
+    return (folder / METADATA).is_file() or bool(clip_ids(folder))

@@ -1,0 +1,448 @@
+"""What every fusion model must survive. A new file in fusion/models is tested by existing.
+
+Every check is a function of a builder, so that mutants, each with one planted defect, can be run through it: they must
+be caught, and by the right check.
+"""
+
+import ast
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from abaw.tasks import TASKS
+from fusion.layers import seen, seen_with_flags, visible, within
+from fusion.models import FUSION_MODELS
+from fusion.models.base import Fused, FusionModel, Steps
+
+DIMS = {"voice": 3, "face": 5, "scene": 2}
+LENGTHS = (9, 6, 1)
+
+
+def make_steps(dims, lengths=LENGTHS, seed=0):
+    """Random features, three in four observed, noise where unobserved and in padding; clips start apart in time."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(lengths), max(lengths))
+    features = {name: torch.randn(*shape, dim, generator=generator) for name, dim in dims.items()}
+    observed = {name: torch.rand(shape, generator=generator) < 0.75 for name in dims}
+    for flags in observed.values():
+        flags[:, 0] = True
+    times_s = torch.arange(shape[1], dtype=torch.float64) / 25 + torch.arange(shape[0])[:, None] * 3.0
+    return Steps(features, observed, times_s, torch.tensor(lengths))
+
+
+def make_model(build, dims):
+    torch.manual_seed(0)
+    return build(dims=dims).eval()
+
+
+def run(model, steps):
+    """Hidden states of the valid steps of every clip, and the model's own losses."""
+    with torch.no_grad():
+        fused = model(steps)
+    return [hidden[:length] for hidden, length in zip(fused.hidden, steps.lengths, strict=True)], fused.losses
+
+
+def assert_same(one, other):
+    (clips, losses), (other_clips, other_losses) = one, other
+    for a, b in zip(clips, other_clips, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    assert losses.keys() == other_losses.keys()
+    for key, loss in losses.items():
+        torch.testing.assert_close(loss, other_losses[key], rtol=1e-5, atol=1e-5)
+
+
+def check_shape(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    fused = model(steps)
+    assert fused.hidden.shape == (len(LENGTHS), max(LENGTHS), model.hidden_dim)
+    assert fused.hidden.dtype == torch.float32
+    assert all(loss.shape == () for loss in fused.losses.values())
+
+
+def check_windows_of_any_length(build, dims):
+    model = make_model(build, dims)
+    for lengths in ((1,), (7,), (1000,), (1, 1, 1), (2, 7)):
+        clips, _ = run(model, make_steps(dims, lengths))
+        assert [len(clip) for clip in clips] == list(lengths)
+        assert all(torch.isfinite(clip).all() for clip in clips)
+
+
+def check_unobserved_values_change_nothing(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    expected = run(model, steps)
+    for other in (torch.nan, torch.inf, 1e6, -3.0):
+        features = {name: torch.where(steps.observed[name][..., None], steps.features[name], other) for name in dims}
+        assert_same(run(model, replace(steps, features=features)), expected)
+
+
+def check_padding_changes_nothing(build, dims):
+    """Other values and flags in padding, and more of it."""
+    model, steps = make_model(build, dims), make_steps(dims)
+    expected, inside = run(model, steps), within(steps.lengths, max(LENGTHS))
+    for other in (torch.nan, 1e6):
+        for flag in (True, False):
+            features = {name: torch.where(inside[..., None], steps.features[name], other) for name in dims}
+            observed = {name: torch.where(inside, steps.observed[name], flag) for name in dims}
+            assert_same(run(model, replace(steps, features=features, observed=observed)), expected)
+    assert_same(run(model, padded(steps, 5)), expected)
+
+
+def padded(steps, num_more):
+    rows = len(steps.lengths)
+    more = steps.times_s.new_zeros(rows, num_more)
+    return Steps(
+        {k: torch.cat([v, torch.full((rows, num_more, v.shape[2]), torch.nan)], 1) for k, v in steps.features.items()},
+        {k: torch.cat([v, torch.ones(rows, num_more, dtype=torch.bool)], 1) for k, v in steps.observed.items()},
+        torch.cat([steps.times_s, more], 1),
+        steps.lengths,
+    )
+
+
+def check_a_common_shift_of_time_changes_nothing(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    assert_same(run(model, replace(steps, times_s=steps.times_s + 3600.0)), run(model, steps))
+
+
+def check_finite_when_nothing_was_observed(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    nothing = {name: torch.zeros_like(flags) for name, flags in steps.observed.items()}
+    features = {name: torch.full_like(values, torch.nan) for name, values in steps.features.items()}
+    fused = model(replace(steps, features=features, observed=nothing))
+    assert torch.isfinite(fused.hidden[within(steps.lengths, max(LENGTHS))]).all()
+    assert all(torch.isfinite(loss) for loss in fused.losses.values())
+    (fused.hidden[within(steps.lengths, max(LENGTHS))].sum() + sum(fused.losses.values())).backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def check_every_parameter_gets_a_gradient(build, dims):
+    model, steps, task = make_model(build, dims), make_steps(dims, (30, 20, 10)), TASKS.build("va")
+    # unobserved and padded values are NaN: a gradient must not meet them either
+    features = {name: torch.where(steps.observed[name][..., None], steps.features[name], torch.nan) for name in dims}
+    fused = model(replace(steps, features=features))
+    head = nn.Linear(model.hidden_dim, task.out_dim)
+    scored = within(steps.lengths, 30)
+    loss = task.loss(head(fused.hidden), torch.rand(3, 30, 2), scored) + sum(fused.losses.values())
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient"
+        assert torch.isfinite(parameter.grad).all(), f"{name} has a gradient that is not finite"
+        assert parameter.grad.abs().max() > 0, f"the gradient of {name} is 0"
+
+
+def check_clips_do_not_leak(build, dims):
+    """Every clip alone, and beside other neighbours in another order, gives what it gives in the batch."""
+    model, steps = make_model(build, dims), make_steps(dims)
+    expected, _ = run(model, steps)
+    for i, length in enumerate(LENGTHS):
+        alone = take(steps, [i])
+        assert_same((run(model, alone)[0], {}), ([expected[i]], {}))
+        assert len(run(model, alone)[0][0]) == length
+    order = [2, 0, 1]
+    assert_same((run(model, take(steps, order))[0], {}), ([expected[i] for i in order], {}))
+
+
+def take(steps, rows):
+    return Steps(
+        {name: values[rows] for name, values in steps.features.items()},
+        {name: flags[rows] for name, flags in steps.observed.items()},
+        steps.times_s[rows],
+        steps.lengths[rows],
+    )
+
+
+def check_saved_and_loaded_is_the_same(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    torch.manual_seed(1)
+    other = build(dims=dims).eval()
+    other.load_state_dict(model.state_dict())
+    assert_same(run(other, steps), run(model, steps))
+
+
+def check_deterministic_on_a_seed(build, dims):
+    """Also in training: the same seed draws the same dropout."""
+    steps, results = make_steps(dims), []
+    for _ in range(2):
+        model = make_model(build, dims).train()
+        torch.manual_seed(3)
+        results.append(run(model, steps))
+    assert_same(*results)
+
+
+def check_the_order_of_modalities_is_free(build, dims):
+    backwards = {name: dims[name] for name in reversed(dims)}
+    steps = make_steps(dims)
+    turned = replace(steps, features={name: steps.features[name] for name in backwards})
+    assert_same(run(make_model(build, dims), steps), run(make_model(build, backwards), turned))
+
+
+CHECKS = [check for name, check in sorted(globals().items()) if name.startswith("check_")]
+
+
+def check_each_setting_changes_something(build, settings):
+    """Parameters, output, or output in training (dropout). ``settings``: name -> default."""
+
+    def traces(**changed):
+        torch.manual_seed(0)
+        model, steps = build(dims=DIMS, **changed).eval(), make_steps(DIMS)
+        shapes = [tuple(p.shape) for p in model.parameters()]
+        results = [run(model, steps)]
+        torch.manual_seed(3)
+        results.append(run(model.train(), steps))
+        return shapes, [tensor for clips, losses in results for tensor in (*clips, *losses.values())]
+
+    shapes, tensors = traces()
+    for key, default in settings.items():
+        other_shapes, others = traces(**{key: other_value(default)})
+        is_same = shapes == other_shapes and all(torch.equal(a, b) for a, b in zip(tensors, others, strict=True))
+        assert not is_same, f"{key}={other_value(default)!r} changes nothing"
+
+
+def other_value(default):
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        return default + 1
+    if isinstance(default, float):
+        return default / 2 if default else 0.5
+    raise NotImplementedError(f"say here which other value than {default!r} to try")
+
+
+def builder(name):
+    return lambda *, dims, **settings: FUSION_MODELS.build(name, dims=dims, **settings)
+
+
+@pytest.mark.parametrize("num_modalities", [1, 2, 3])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("name", FUSION_MODELS.names())
+def test_every_model_survives(name, check, num_modalities):
+    check(builder(name), dict(list(DIMS.items())[:num_modalities]))
+
+
+@pytest.mark.parametrize("part", FUSION_MODELS.parts(), ids=lambda part: part.name)
+def test_every_setting_of_a_model_changes_something(part):
+    settings = {key: ast.literal_eval(default) for key, default in part.settings.items()}
+    check_each_setting_changes_something(builder(part.name), settings)
+
+
+@pytest.mark.parametrize("part", FUSION_MODELS.parts(), ids=lambda part: part.name)
+def test_senseless_settings_are_errors_that_name_the_model(part):
+    with pytest.raises(ValueError, match="at least one modality"):
+        FUSION_MODELS.build(part.name, dims={})
+    with pytest.raises(ValueError, match="modality 'face' has 0 features"):
+        FUSION_MODELS.build(part.name, dims={"face": 0})
+    senseless = {"hidden_dim": 0, "num_layers": 0, "dropout": 1.0}
+    for key in senseless.keys() & part.settings.keys():
+        with pytest.raises(ValueError, match=f"{part.name}: {key} is {senseless[key]}, expected"):
+            FUSION_MODELS.build(part.name, dims={"face": 2}, **{key: senseless[key]})
+
+
+# ---- planted defects
+
+
+class Sound(FusionModel):
+    """A model without a defect: running means of what was observed so far."""
+
+    def __init__(self, dims):
+        super().__init__()
+        self.names, self.hidden_dim = sorted(dims), 4
+        self.linear = nn.Linear(sum(dim + 1 for dim in dims.values()), 4)
+
+    def inputs(self, steps):
+        return torch.cat([seen_with_flags(steps, name) for name in self.names], -1)
+
+    def forward(self, steps):
+        values = self.inputs(steps)
+        num = torch.arange(1, values.shape[1] + 1)[:, None]
+        return Fused(self.linear(values.cumsum(1) / num))
+
+
+class IgnoresObserved(Sound):
+    def inputs(self, steps):
+        inside = within(steps.lengths, steps.times_s.shape[1])
+        values = [visible(steps.features[name].nan_to_num(posinf=0), inside) for name in self.names]
+        return torch.cat([*values, *(inside[..., None].float() for _ in values)], -1)
+
+
+class MultipliesByObserved(Sound):
+    def inputs(self, steps):
+        flags = [
+            (steps.observed[n] & within(steps.lengths, steps.times_s.shape[1]))[..., None].float() for n in self.names
+        ]
+        return torch.cat(
+            [torch.cat([steps.features[n] * f, f], -1) for n, f in zip(self.names, flags, strict=True)], -1
+        )
+
+
+class ReadsPadding(Sound):
+    """Subtracts the mean over time, which reaches to the end of the longest clip."""
+
+    def inputs(self, steps):
+        values = [visible(steps.features[name], steps.observed[name]) for name in self.names]
+        values = torch.cat([*values, *(steps.observed[name][..., None].float() for name in self.names)], -1)
+        return values - values.mean(1, keepdim=True)
+
+
+class ReadsLengthOfPadding(Sound):
+    """Hides padding, but divides by the number of steps with it."""
+
+    def forward(self, steps):
+        values = self.inputs(steps)
+        return Fused(self.linear(values / values.shape[1]))
+
+
+class MixesClips(Sound):
+    def inputs(self, steps):
+        values = super().inputs(steps)
+        return values - values.mean(0, keepdim=True)
+
+
+class ReadsAbsoluteTime(Sound):
+    def inputs(self, steps):
+        return super().inputs(steps) * (1 + torch.sin(steps.times_s[..., None].float()))
+
+
+class DividesByNothing(Sound):
+    def inputs(self, steps):
+        values = super().inputs(steps)
+        count = sum(seen(steps, name)[1].sum(1) for name in self.names)
+        return values / count[:, None, None]
+
+
+class HasADeadParameter(Sound):
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.unused = nn.Linear(2, 2)
+
+
+class ForgetsAState(Sound):
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.scale = torch.rand(1)
+
+    def forward(self, steps):
+        return Fused(super().forward(steps).hidden * self.scale)
+
+
+class LosesReadPadding(Sound):
+    """Its hidden states are sound, its own loss is not."""
+
+    def forward(self, steps):
+        fused = super().forward(steps)
+        return Fused(fused.hidden, {"size": fused.hidden.square().mean()})
+
+
+class HasAWrongWidth(Sound):
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.hidden_dim = 5
+
+
+class FollowsTheOrderOfModalities(Sound):
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.names = list(dims)
+
+
+class NeedsTwoSteps(Sound):
+    def inputs(self, steps):
+        values = super().inputs(steps)
+        return values / values.var(1, correction=0, keepdim=True).sqrt()
+
+
+class DrawsItsOwnNoise(Sound):
+    def forward(self, steps):
+        noise = np.random.default_rng().normal()
+        return Fused(super().forward(steps).hidden + noise)
+
+
+MUTANTS = [
+    (IgnoresObserved, check_unobserved_values_change_nothing),
+    (MultipliesByObserved, check_unobserved_values_change_nothing),
+    (ReadsPadding, check_padding_changes_nothing),
+    (ReadsLengthOfPadding, check_padding_changes_nothing),
+    (LosesReadPadding, check_padding_changes_nothing),
+    (MixesClips, check_clips_do_not_leak),
+    (ReadsAbsoluteTime, check_a_common_shift_of_time_changes_nothing),
+    (DividesByNothing, check_finite_when_nothing_was_observed),
+    (HasADeadParameter, check_every_parameter_gets_a_gradient),
+    (ForgetsAState, check_saved_and_loaded_is_the_same),
+    (HasAWrongWidth, check_shape),
+    (FollowsTheOrderOfModalities, check_the_order_of_modalities_is_free),
+    (NeedsTwoSteps, check_windows_of_any_length),
+    (DrawsItsOwnNoise, check_deterministic_on_a_seed),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_a_sound_model_passes(check):
+    check(Sound, DIMS)
+
+
+@pytest.mark.parametrize(("mutant", "check"), MUTANTS, ids=lambda part: part.__name__)
+def test_a_planted_defect_is_caught(mutant, check):
+    with pytest.raises(AssertionError):
+        check(mutant, DIMS)
+
+
+def test_a_setting_without_effect_is_caught():
+    with pytest.raises(AssertionError, match=r"dropout=0.2 changes nothing"):
+        check_each_setting_changes_something(lambda *, dims, dropout=0.4: Sound(dims), {"dropout": 0.4})
+
+
+# ---- attention against a plain reference written from the paper's description
+
+
+def test_attention_is_the_seeds_attention_seq():
+    """Reference: loops over clips and steps written from the paper's description, in float64, weights carried over."""
+    dims = {"face": 5, "voice": 3, "scene": 2}
+    torch.manual_seed(4)
+    model = FUSION_MODELS.build("attention", dims=dims, hidden_dim=6).eval()
+    weights = {key: value.double().numpy() for key, value in model.state_dict().items()}
+    steps = make_steps(dims, seed=5)
+    clips, _ = run(model, steps)
+    for i, clip in enumerate(clips):
+        length = int(steps.lengths[i])
+        values = {
+            name: np.where(steps.observed[name][i, :length, None], steps.features[name][i, :length], 0).astype(float)
+            for name in dims
+        }
+        np.testing.assert_allclose(clip.numpy(), reference_attention(values, weights, h=6), atol=1e-5)
+
+
+def reference_attention(values, weights, h):
+    hidden = []
+    for i, name in enumerate(sorted(values)):
+        states = reference_lstm(values[name], weights, f"recurrent.{i}.layer", h)
+        hidden.append(
+            [weights[f"projections.{i}.weight"] @ state + weights[f"projections.{i}.bias"] for state in states]
+        )
+    fused = []
+    for of_step in zip(*hidden, strict=True):
+        x = np.concatenate(of_step)
+        for layer in (1, 3, 5):
+            x = np.maximum(0, weights[f"weigh.{layer}.weight"] @ x + weights[f"weigh.{layer}.bias"])
+        modality_weights = weights["weigh.7.weight"] @ x + weights["weigh.7.bias"]
+        fused.append(sum(weight * state for weight, state in zip(modality_weights, of_step, strict=True)))
+    forwards = reference_lstm(fused, weights, "over_time.layer", h)
+    backwards = reference_lstm(fused[::-1], weights, "over_time.layer", h, "_reverse")[::-1]
+    return np.concatenate([forwards, backwards], axis=1)
+
+
+def reference_lstm(rows, weights, layer, h, end=""):
+    w_in, w_hidden = weights[f"{layer}.weight_ih_l0{end}"], weights[f"{layer}.weight_hh_l0{end}"]
+    bias = weights[f"{layer}.bias_ih_l0{end}"] + weights[f"{layer}.bias_hh_l0{end}"]
+    hidden, cell, states = np.zeros(h), np.zeros(h), []
+    for row in rows:
+        gates = w_in @ row + w_hidden @ hidden + bias
+        enter, forget, new, leave = (gates[i * h : (i + 1) * h] for i in range(4))
+        cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
+        hidden = sigmoid(leave) * np.tanh(cell)
+        states.append(hidden)
+    return states
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))

@@ -1,0 +1,271 @@
+"""Extraction from real files on disk: what is made, what is skipped, what fails and how it is told."""
+
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from abaw.clips import open_dataset
+from extract.encoders import ENCODERS
+from extract.faces import Box, FaceFinder, Haar
+from extract.media import Sound, write_clip
+from extract.run import Asked, extract
+from extract.store import FeatureStore
+
+FPS = 25
+
+
+class Bright(FaceFinder):
+    """A test finder: every bright square of the picture is a face."""
+
+    def find(self, picture):
+        count, _, stats, _ = cv2.connectedComponentsWithStats((picture[:, :, 0] > 128).astype(np.uint8))
+        return [Box(*(float(side) for side in stats[i, :4])) for i in range(1, count) if stats[i, 4] > 50]
+
+    def recipe(self):
+        return {"finder": "bright", "settings": {}, "version": 1}
+
+
+def picture(*squares):
+    image = np.full((120, 160, 3), 20, np.uint8)
+    for left, top, side in squares:
+        image[top : top + side, left : left + side] = 220
+    return image
+
+
+def tone(seconds, start_s=0.0):
+    t = np.arange(round(seconds * 16000)) / 16000
+    return Sound((0.3 * np.sin(2 * np.pi * 200 * t)).astype(np.float32), 16000, start_s)
+
+
+def write_video(path, pictures, sound=None, times_s=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(path, pictures, np.arange(len(pictures)) / FPS if times_s is None else times_s, sound)
+
+
+def write_images(folder, numbers):
+    folder.mkdir(parents=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), np.full((112, 112, 3), number * 3 % 255, np.uint8))
+
+
+def asked():
+    return [Asked(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
+
+
+def run(root, store, finder=None, **options):
+    return extract(open_dataset(root), FeatureStore(store), asked(), finder or Bright(), **options)
+
+
+def get(store, name, clip_id):
+    store = FeatureStore(store)
+    return store.get(store.find(name), clip_id)
+
+
+def test_a_face_found_in_the_video_gives_a_row_a_frame_and_its_box(tmp_path):
+    shown = [picture((40, 30, 40))] * 10 + [picture()] * 5 + [picture((60, 30, 40))] * 5
+    write_video(tmp_path / "a.mp4", shown, tone(0.8))
+    report = run(tmp_path / "a.mp4", tmp_path / "store")
+    assert (report.made, report.present, report.failed) == (["a"], [], [])
+    track, boxes = get(tmp_path / "store", "face_hog", "a"), get(tmp_path / "store", "faces", "a")
+    assert np.allclose(track.times_s, np.arange(20) / FPS, atol=1e-4)
+    assert track.observed.tolist() == [True] * 10 + [False] * 5 + [True] * 5
+    assert np.abs(boxes.values[[0, 19]] - [[40, 30, 40, 40], [60, 30, 40, 40]]).max() <= 2
+    assert len(FeatureStore(tmp_path / "store").clock("a")) == 20
+
+
+def test_left_and_right_take_their_own_person_and_hear_the_same_sound(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture((10, 30, 30), (110, 40, 40))] * 6, tone(0.24))
+    for side in ("left", "right"):
+        folder = tmp_path / "notes/VA_Estimation_Challenge/Train_Set"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"v_{side}.txt").write_text("valence,arousal\n" + "0.1,0.2\n" * 6)
+    report = run(tmp_path, tmp_path / "store")
+    assert sorted(report.made) == ["v_left", "v_right"]
+    assert get(tmp_path / "store", "faces", "v_left").values[:, 0] == pytest.approx(10, abs=2)
+    assert get(tmp_path / "store", "faces", "v_right").values[:, 0] == pytest.approx(110, abs=2)
+    left, right = (get(tmp_path / "store", "voice_mel", f"v_{side}") for side in ("left", "right"))
+    assert np.array_equal(left.values, right.values)
+
+
+def test_organisers_images_give_a_row_for_each_that_exists_at_its_frames_time(tmp_path):
+    times_s = np.cumsum([0.0, 0.04, 0.04, 0.2, 0.04, 0.04])
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 6, tone(0.4), times_s)
+    write_images(tmp_path / "cropped/v", [1, 2, 4, 6])
+    run(tmp_path, tmp_path / "store")
+    track = get(tmp_path / "store", "face_hog", "v")
+    assert track.times_s == pytest.approx(times_s[[0, 1, 3, 5]], abs=1e-4)
+    assert track.observed.all()
+    assert not FeatureStore(tmp_path / "store").has({"name": "faces"}, "v")
+
+
+def test_labels_and_images_beyond_the_last_frame_lengthen_the_clock_at_the_median_interval(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 5)
+    write_images(tmp_path / "cropped/v", [1, 6])
+    labels = tmp_path / "notes/EXPR_Recognition_Challenge/Train_Set/v.txt"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n" + "0\n" * 7)
+    run(tmp_path, tmp_path / "store")
+    clock = FeatureStore(tmp_path / "store").clock("v")
+    assert clock.times_s == pytest.approx(np.arange(7) / FPS, abs=1e-4)
+    assert clock.decoded.tolist() == [True] * 5 + [False] * 2
+    assert get(tmp_path / "store", "face_hog", "v").times_s == pytest.approx([0, 5 / FPS], abs=1e-4)
+
+
+def test_images_without_a_video_need_an_assumed_frame_rate_which_the_clock_records(tmp_path):
+    write_images(tmp_path / "cropped/v", [1, 3])
+    report = run(tmp_path, tmp_path / "store")
+    assert [(failure.clip, failure.stage) for failure in report.failed] == [("v", "clock")]
+    assert "give --assume-fps FPS" in report.failed[0].reason
+    report = run(tmp_path, tmp_path / "store", assume_fps=20.0)
+    assert report.made == ["v"]
+    store = FeatureStore(tmp_path / "store")
+    assert store.clock("v").times_s == pytest.approx([0, 0.05, 0.1])
+    assert store.clock_metadata("v")["assumed_fps"] == "20.0"
+    assert len(get(tmp_path / "store", "voice_mel", "v")) == 0
+    assert run(tmp_path, tmp_path / "store", assume_fps=20.0).present == ["v"]
+    assert run(tmp_path, tmp_path / "store", assume_fps=10.0).made == ["v"]
+
+
+def test_a_clip_without_sound_has_a_track_without_rows(tmp_path):
+    write_video(tmp_path / "a.mp4", [picture()] * 3)
+    run(tmp_path / "a.mp4", tmp_path / "store")
+    assert get(tmp_path / "store", "voice_mel", "a").values.shape == (0, 49)
+
+
+def test_sound_alone_has_a_clock_at_the_assumed_rate(tmp_path):
+    write_clip(tmp_path / "a.mp4", [], [], tone(1.0))
+    failed = run(tmp_path / "a.mp4", tmp_path / "store").failed
+    assert "sound alone has no frames: give --assume-fps FPS" in failed[0].reason
+    run(tmp_path / "a.mp4", tmp_path / "store", assume_fps=10.0)
+    clock = FeatureStore(tmp_path / "store").clock("a")
+    assert 10 <= len(clock) <= 11
+    assert not clock.decoded.any()
+
+
+def test_one_bad_clip_among_many_is_listed_and_the_rest_is_done(tmp_path):
+    write_video(tmp_path / "good.mp4", [picture()] * 3)
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("not a film")
+    report = run(tmp_path, tmp_path / "store")
+    assert report.made == ["good"]
+    assert {failure.clip: failure.stage for failure in report.failed} == {"empty": "decode", "text": "decode"}
+    store = FeatureStore(tmp_path / "store")
+    listed = (store.folder(store.find("face_hog")) / "failed.jsonl").read_text()
+    assert '"clip": "empty"' in listed
+    assert not store.has(store.find("face_hog"), "empty")
+    assert not list((tmp_path / "store").rglob("empty*"))
+    write_video(tmp_path / "empty.mp4", [picture()] * 3)
+    (tmp_path / "text.mp4").unlink()
+    report = run(tmp_path, tmp_path / "store")
+    assert (report.made, report.present, report.failed) == (["empty"], ["good"], [])
+    assert not (store.folder(store.find("face_hog")) / "failed.jsonl").exists()
+
+
+def test_an_encoder_that_fails_on_a_clip_is_that_clips_failure(tmp_path, monkeypatch):
+    from extract.encoders.voice_mel import VoiceMel
+
+    write_video(tmp_path / "a.mp4", [picture()] * 3, tone(0.2))
+    write_video(tmp_path / "b.mp4", [picture()] * 3)
+    monkeypatch.setattr(VoiceMel, "encode", lambda self, sound: 1 / 0)
+    report = run(tmp_path, tmp_path / "store")
+    assert report.made == ["b"]
+    (failure,) = report.failed
+    assert failure.clip == "a"
+    assert failure.stage.startswith("encode voice_mel")
+    assert failure.reason == "ZeroDivisionError: division by zero"
+
+
+def test_a_damaged_image_is_an_unobserved_row_and_counted(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
+    write_images(tmp_path / "cropped/v", [1, 2, 3])
+    (tmp_path / "cropped/v/00002.jpg").write_bytes(b"")
+    run(tmp_path, tmp_path / "store")
+    assert get(tmp_path / "store", "face_hog", "v").observed.tolist() == [True, False, True]
+    assert FeatureStore(tmp_path / "store").clock_metadata("v")["num_unreadable_images"] == "1"
+
+
+def test_an_image_numbered_zero_is_refused(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
+    write_images(tmp_path / "cropped/v", [0, 1])
+    (failure,) = run(tmp_path, tmp_path / "store").failed
+    assert "frames are numbered from 00001" in failure.reason
+
+
+def test_changed_media_are_extracted_again(tmp_path):
+    write_video(tmp_path / "a.mp4", [picture()] * 3)
+    run(tmp_path / "a.mp4", tmp_path / "store")
+    write_video(tmp_path / "a.mp4", [picture((40, 30, 40))] * 4)
+    assert run(tmp_path / "a.mp4", tmp_path / "store").made == ["a"]
+    assert len(FeatureStore(tmp_path / "store").clock("a")) == 4
+
+
+def test_a_new_encoder_is_added_without_making_the_others_again(tmp_path):
+    write_video(tmp_path / "a.mp4", [picture()] * 3)
+    store = FeatureStore(tmp_path / "store")
+    extract(open_dataset(tmp_path / "a.mp4"), store, asked()[1:], Bright())
+    path = store.folder(store.find("voice_mel")) / "a.safetensors"
+    before = path.stat().st_mtime_ns
+    assert run(tmp_path / "a.mp4", tmp_path / "store").made == ["a"]
+    assert path.stat().st_mtime_ns == before
+    assert run(tmp_path / "a.mp4", tmp_path / "store").present == ["a"]
+
+
+def test_the_same_encoder_twice_is_an_error(tmp_path):
+    write_video(tmp_path / "a.mp4", [picture()] * 3)
+    with pytest.raises(ValueError, match="'voice_mel' is asked for twice with the same settings"):
+        extract(open_dataset(tmp_path / "a.mp4"), FeatureStore(tmp_path / "s"), asked()[1:] * 2, Bright())
+
+
+def test_an_extraction_that_is_killed_goes_on_and_two_at_once_do_no_harm(tmp_path):
+    for name in "abcdefgh":
+        write_video(tmp_path / f"data/{name}.mp4", [picture((40, 30, 40))] * 100, tone(4.0))
+    words = [sys.executable, "-m", "abaw", "extract", str(tmp_path / "data"), "--store", str(tmp_path / "store")]
+    words += ["--encoder", "face_hog", "-q"]
+    killed = subprocess.Popen(words)
+    while killed.poll() is None and not list((tmp_path / "store").glob("face_hog-*/*.safetensors")):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    done_before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("face_hog-*/[a-h].safetensors")}
+    both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [each.wait() for each in both] == [0, 0]
+    assert all(path.stat().st_mtime_ns == then for path, then in done_before.items())
+    for name in "abcdefgh":
+        assert get(tmp_path / "store", "face_hog", name).values.shape == (100, 763)
+    dataset, whole = open_dataset(tmp_path / "data"), tmp_path / "whole"
+    extract(dataset, FeatureStore(whole), asked()[:1], Haar(4, 0.1))
+    for name in "abcdefgh":
+        one, other = (get(store, "face_hog", name) for store in (tmp_path / "store", whole))
+        assert one.values.tobytes() == other.values.tobytes()
+
+
+def test_real_clips_give_tracks_with_true_times(media, tmp_path):
+    names = ("single_face.mp4", "1001_DFA_ANG_XX.flv", "lrwp9a.mpg")
+    for name in names:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / name).symlink_to((media / "clips" / name).resolve())
+    report = run(tmp_path / "data", tmp_path / "store", Haar(4, 0.1))
+    assert len(report.made) == 3
+    face = get(tmp_path / "store", "face_hog", "single_face")
+    assert len(face) == 72
+    assert face.observed.sum() >= 70
+    flash = get(tmp_path / "store", "face_hog", "1001_DFA_ANG_XX")
+    assert flash.times_s[0] == pytest.approx(0.027, abs=1e-3)
+    assert np.diff(flash.times_s) == pytest.approx(33 / 989, abs=2e-3)
+
+
+def test_nasty_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(media, tmp_path):
+    report = run(media / "nasty", tmp_path / "store")
+    assert {failure.clip for failure in report.failed} == {"zero_length", "text_named", "truncated_moov_missing"}
+    assert all(failure.stage == "decode" and failure.reason for failure in report.failed)
+    assert len(report.made) == 17
+    store = FeatureStore(tmp_path / "store")
+    assert len(store.clock("corrupted")) == 49
+    assert len(store.clock("one_frame")) == 1
+    assert len(get(tmp_path / "store", "voice_mel", "no_audio_track")) == 0
+    late = get(tmp_path / "store", "voice_mel", "audio_starts_late_0.8s")
+    assert late.times_s[0] == pytest.approx(0.8, abs=0.03)
