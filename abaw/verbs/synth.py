@@ -14,6 +14,8 @@ def synth(
     from abaw.progress import Progress
     from extract.synth import make_dataset
 
-    with Progress("synth") as progress:
-        make_dataset(out, num_clips=clips, seconds=seconds, seed=seed, progress=progress)
+    with Progress("synth") as tell:
+        make_dataset(
+            out, num_clips=clips, seconds=seconds, seed=seed, progress=lambda done, total: tell("video", done, total)
+        )
     print(out)

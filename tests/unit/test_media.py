@@ -478,7 +478,7 @@ def test_every_picture_of_an_avi_with_b_frames_is_given_in_order(tmp_path, codec
         out.mux(stream.encode(None))
     given = list(pictures(tmp_path / "clip.avi"))
     assert np.diff([picture.time_s for picture in given]) == pytest.approx(np.full(39, 0.04))
-    assert (np.diff([picture.rgb().mean() for picture in given]) > 0).all()
+    assert (np.diff([picture.rgb().mean() for picture in given]) >= 0).all()
 
 
 @pytest.mark.parametrize(("pts", "dts", "time_s"), [(3600, 1800, 0.04), (None, 1800, 0.02), (None, None, None)])

@@ -1,0 +1,259 @@
+"""What a data set holds and what will hurt, before hours are spent on it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.clips import Clip, Dataset
+from abaw.submission import read_template
+from abaw.tasks import TASKS
+from abaw.tasks.base import Task
+from extract.check_rules import ClipFacts, Finding, findings
+from extract.media import MediaInfo, probe
+
+NUM_SHOWN = 4
+SAMPLE_NAMES = ("*sample*.txt", "*example*.txt")
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split of one task. Rows and ``statistics`` (of scored rows) are None for a test list, which has no labels."""
+
+    task: str
+    split: str
+    num_clips: int
+    num_rows: int | None = None
+    num_scored: int | None = None
+    statistics: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything found; ``dataclasses.asdict`` of it is JSON."""
+
+    root: str
+    num_media: int
+    num_ignored: int
+    image_roots: tuple[str, ...]
+    splits: list[SplitFacts]
+    clips: list[ClipFacts]
+    findings: list[Finding]
+
+
+@dataclass
+class _Found:
+    """Labels that can be read, by task and clip, with what else the walk over them told."""
+
+    labels: dict[str, dict[str, Labels]] = field(default_factory=lambda: defaultdict(dict))
+    splits: list[SplitFacts] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check(
+    dataset: Dataset,
+    *,
+    images_listed: bool = True,
+    tell: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
+) -> Report:
+    """Look at every clip and every label file; nothing in the data set stops it.
+
+    Every video's packets are read, none of its pictures but the first. Without ``images_listed`` the folders of images
+    are not opened (slow on a network drive) and their findings are missing. ``tell(clip_id, done, total)`` is called
+    before each clip.
+    """
+    found = _Found()
+    for name in TASKS.names():
+        _read_task(dataset, TASKS.build(name), found)
+    look = cache(_probe)  # two subjects share a video
+    mates: dict[Path | None, list[str]] = defaultdict(list)
+    for clip in dataset.clips.values():
+        mates[clip.media].append(clip.clip_id)
+    clips = []
+    for done, clip in enumerate(dataset.clips.values()):
+        tell(clip.clip_id, done, len(dataset.clips))
+        others = tuple(other for other in mates[clip.media] if clip.media and other != clip.clip_id)
+        facts = _media_facts(ClipFacts(clip.clip_id, mates=others), clip, look)
+        labels = {task: of_clip[clip.clip_id] for task, of_clip in found.labels.items() if clip.clip_id in of_clip}
+        clips.append(_image_facts(facts, clip, labels, images_listed))
+    for facts in clips:
+        found.findings += findings(facts)
+    found.findings += _sample_findings(dataset, {facts.clip: facts for facts in clips})
+    return Report(
+        str(dataset.root),
+        len(mates.keys() - {None}),
+        dataset.num_ignored,
+        tuple(map(str, dataset.image_roots)),
+        found.splits,
+        clips,
+        found.findings,
+    )
+
+
+def render(report: Report) -> str:
+    """The report for a terminal: a summary, then the findings by kind with the first few clips of each."""
+    roots = ", ".join(Path(root).name for root in report.image_roots) or "none"
+    text = [f"{report.root}: {len(report.clips)} clips, {report.num_media} media, image roots: {roots}"]
+    if report.num_ignored:
+        text.append(f"{report.num_ignored} other files ignored")
+    text += [_split_line(split) for split in report.splits]
+    by_code: dict[str, list[Finding]] = defaultdict(list)
+    for finding in report.findings:
+        by_code[finding.code].append(finding)
+    text.append(f"{len(report.findings)} findings" + ":" * bool(by_code))
+    for code, same in by_code.items():
+        text.append(f"  {code} ({len(same)}): {same[0].advice}")
+        text += [f"    {each.clip + ': ' if each.clip else ''}{each.words}" for each in same[:NUM_SHOWN]]
+        if len(same) > NUM_SHOWN:
+            text.append(f"    and {len(same) - NUM_SHOWN} more")
+    return "\n".join(text)
+
+
+def _split_line(split: SplitFacts) -> str:
+    line = f"  {split.task:<5} {split.split:<10} {split.num_clips:>4} clips"
+    if split.num_rows is None:
+        return line
+    line += f" {split.num_rows:>8} rows {split.num_scored:>8} scored"
+    cells = []
+    for name, value in (split.statistics or {}).items():
+        words = f"{value['mean']:+.2f} ± {value['sd']:.2f}" if isinstance(value, dict) else str(value)
+        cells.append(f"{name} {words}")
+    return line + "  " + ", ".join(cells)
+
+
+def _read_task(dataset: Dataset, task: Task, found: _Found) -> None:
+    advice = "name the one to use in a data set file (README, 'Your data')"
+    for split in ("train", "validation"):
+        try:
+            files = dataset.annotation_files(task.folders, split)
+        except ValueError as error:
+            found.findings.append(Finding("ambiguous", None, str(error), advice))
+            return
+        if files:
+            read = {clip: labels for clip, path in files.items() if (labels := _read(dataset, task, split, path, found))}
+            found.labels[task.name] |= read
+            found.splits.append(_split_facts(task, split, len(files), list(read.values())))
+    try:
+        listed = dataset.test_clips(task.test_lists)
+    except ValueError as error:
+        found.findings.append(Finding("ambiguous", None, str(error), advice))
+        return
+    if listed:
+        found.splits.append(SplitFacts(task.name, "test", len(listed)))
+
+
+def _read(dataset: Dataset, task: Task, split: str, path: Path, found: _Found) -> Labels | None:
+    """One label file alone, so that a broken one does not hide the others."""
+    alone = replace(dataset, challenges={path.parent.parent.name: {split: {path.stem: path}}})
+    try:
+        return task.read_labels(alone, split)[path.stem]
+    except (ValueError, OSError) as error:
+        advice = "training and scoring stop at it: mend the file or take it out"
+        found.findings.append(Finding("unreadable_labels", path.stem, str(error), advice))
+        return None
+
+
+def _split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) -> SplitFacts:
+    scored = [each.values[each.scored] for each in labels]
+    values = np.concatenate(scored) if scored else np.zeros((0, 1))
+    num_rows = sum(map(len, labels))
+    return SplitFacts(task.name, split, num_clips, num_rows, len(values), _statistics(task, values) if len(values) else {})
+
+
+def _statistics(task: Task, values: np.ndarray) -> dict[str, Any]:
+    """Rows of every class by its name, or of every column its moments and range."""
+    names = next(iter(task.names(np.eye(task.out_dim, dtype=np.float32)).values()), None)
+    if names is not None:
+        counts = np.bincount(values[:, 0].astype(int), minlength=len(names))
+        return dict(zip(names, counts.tolist(), strict=True))
+    return {
+        name: {key: float(getattr(np, of)(column)) for key, of in MOMENTS.items()}
+        for name, column in zip(task.columns, values.T, strict=True)
+    }
+
+
+MOMENTS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
+
+
+def _probe(path: Path) -> MediaInfo | str:
+    """What the file announces, or why it cannot be read."""
+    try:
+        return probe(path)
+    except (ValueError, OSError) as error:
+        return str(error)
+
+
+def _media_facts(facts: ClipFacts, clip: Clip, look: Callable[[Path], MediaInfo | str]) -> ClipFacts:
+    if clip.media is None:
+        return facts
+    facts = replace(facts, media=str(clip.media), is_base=clip.media.stem == clip.clip_id)
+    info = look(clip.media)
+    if isinstance(info, str):
+        return replace(facts, media_error=info)
+    both = info.has_video and info.has_sound
+    return replace(
+        facts,
+        has_video=info.has_video,
+        has_sound=info.has_sound,
+        fps=info.fps if np.isfinite(info.fps) else None,  # JSON knows no nan
+        is_variable=info.is_variable if info.has_video else None,
+        num_frames=info.num_packets if info.has_video else None,
+        width=info.width,
+        height=info.height,
+        rotation_deg=info.rotation_deg,
+        sound_late_s=info.sound_start_s - info.first_picture_s if both else None,
+        sound_short_s=info.last_picture_s - info.sound_stop_s if both else None,
+    )
+
+
+def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images_listed: bool) -> ClipFacts:
+    facts = replace(facts, label_rows={task: len(each) for task, each in labels.items()})
+    if clip.images is None:
+        return facts
+    facts = replace(facts, images=str(clip.images))
+    if not images_listed:
+        return facts
+    numbers = np.array(clip.image_numbers(), int)
+    steps = np.diff(numbers, prepend=0)
+    without = {
+        task: int((~np.isin(np.flatnonzero(each.scored) + 1, numbers)).sum()) for task, each in labels.items()
+    }
+    return replace(
+        facts,
+        num_images=len(numbers),
+        last_image=int(numbers[-1]) if len(numbers) else 0,
+        num_gaps=int((steps > 1).sum()),
+        num_missing=int((steps - 1).clip(0).sum()),
+        scored_without_image=without,
+    )
+
+
+def _sample_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[Finding]:
+    for path in _sample_files(dataset.test_lists.values()):
+        try:
+            template = read_template(path)
+        except ValueError as error:
+            advice = "submit cannot use it as a template; fine where it is of a task not built in"
+            yield Finding("unreadable_sample", None, str(error), advice)
+            continue
+        counts = Counter(template.clip_of.tolist())
+        for i, clip in enumerate(template.clips):
+            if clip not in clips:
+                advice = "submit needs predictions for every clip of the sample: add its video or images"
+                yield Finding("unknown_in_sample", clip, f"{path} asks for {counts[i]} rows of it", advice)
+            elif clips[clip].frames_seen not in (0, counts[i]):
+                words = f"{path.name} asks for {counts[i]} rows, there are {clips[clip].frames_seen} frames"
+                advice = "rows follow the sample: beyond the last frame its value is held, frames not asked for are left out"
+                yield Finding("sample_rows", clip, words, advice)
+
+
+def _sample_files(test_lists: Iterable[Path]) -> list[Path]:
+    """Sample prediction files beside the test lists, or one folder further down."""
+    folders = sorted({path.parent for path in test_lists})
+    found = {path for folder in folders for name in SAMPLE_NAMES for path in (*folder.glob(name), *folder.glob(f"*/{name}"))}
+    return sorted(path for path in found if path.is_file())
