@@ -93,7 +93,7 @@ def _valence_arousal(text: str) -> list[float] | None:
 
 def _expression(text: str) -> list[float] | None:
     try:
-        label = int(text)
+        label = int(text.replace("_", "?"))  # int() would take 1_0 for 10
     except ValueError:
         raise ValueError(f"{text!r} is not one integer, expected a class 0 .. 7 or -1 (unscored)") from None
     if label == -1:
@@ -105,7 +105,7 @@ def _expression(text: str) -> list[float] | None:
 
 def _number(cell: str) -> float:
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "?"))  # float() would take 0_1 for 1
     except ValueError:
         raise ValueError(f"{cell!r} is not a number") from None
     if not np.isfinite(value):

@@ -4,6 +4,7 @@ A clip is one subject's whole recording: ``<video>``, ``<video>_left`` or ``<vid
 a folder of face images, label files, or a place in a test list; what any of them names is a clip.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
     known = ("root", *LAYOUT_KEYS)
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
         raise ValueError(f"{path}: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
-    root = path.parent / layout.pop("root")
+    root = _plain(path.parent / layout.pop("root"))
     folders: dict[str, list[Path]] = {}
     for key, value in layout.items():
         if key not in known:
@@ -127,11 +128,16 @@ def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"{path}: {key} is {value!r}, expected a folder or a list of folders")
-        folders[key] = [root / name for name in names]
+        folders[key] = [_plain(root / name) for name in names]
     for folder in (root, *(folder for group in folders.values() for folder in group)):
         if not folder.exists():
             raise FileNotFoundError(f"{path}: no folder {folder}: folders are relative to root, root to this file")
     return root, folders
+
+
+def _plain(folder: Path) -> Path:
+    """Without ``..``: whether one folder lies in another is asked of the names."""
+    return Path(os.path.normpath(folder))
 
 
 def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:

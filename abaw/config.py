@@ -1,5 +1,6 @@
 """From YAML to a typed config. An unknown key, a wrong type, an unknown part: an error with file and line."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,12 +197,17 @@ def _explain(error: Any, keys: Keys) -> str:
         return f"unknown key {keys[-1]!r}{nearest(keys[-1], known)} known: {', '.join(known)}"
     if error["type"] == "missing":
         return f"the key {'.'.join(keys)} is missing: add it (configs/synthetic.yaml explains every key)"
-    return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    hint = "; YAML takes 1e-3 for a word: write 0.001 or 1.0e-3" if _is_number_in_words(error["input"]) else ""
+    return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+
+
+def _is_number_in_words(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) is not None
 
 
 def _known(parents: Keys) -> list[str]:
     model: type[BaseModel] = Config
-    groups = {"window": WindowConfig, "training": TrainingConfig, "features": FeatureConfig}
+    groups: dict[str, type[BaseModel]] = {"window": WindowConfig, "training": TrainingConfig, "features": FeatureConfig}
     if parents:
         model = groups[parents[0]]
     return list(model.model_fields)

@@ -1,7 +1,8 @@
 """Prediction tables on disk: one folder for one task, in it one Parquet file a clip and predictions.json.
 
-A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's undecoded
-columns in float32 and, where the decoded label has a name, its number (int8). Tables made elsewhere serve as well.
+A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's
+undecoded columns in float32 and, where the decoded label has a name, its number (int8). Tables made elsewhere serve
+as well, and need no predictions.json.
 """
 
 from collections.abc import Mapping, Sequence
@@ -147,18 +148,19 @@ def resolve(folder: Path, task_name: str) -> Path:
 
 
 def combine(tables: Sequence[Table]) -> Table:
-    """An ensemble: the mean of the values, observed where any member observed. ValueError where members do not agree."""
+    """An ensemble: the mean of the values, observed where any member observed. ValueError where they do not agree."""
     if not tables:
         raise ValueError("an ensemble needs at least one table")
     first = tables[0]
     for other in tables[1:]:
         if other.values.shape != first.values.shape:
             raise ValueError(
-                f"tables of an ensemble have {len(first.frames)} and {len(other.frames)} frames, {first.values.shape[1]} "
-                f"and {other.values.shape[1]} columns: predict all of them with one task and the same clocks"
+                f"tables of an ensemble have {len(first.frames)} and {len(other.frames)} frames, "
+                f"{first.values.shape[1]} and {other.values.shape[1]} columns: predict all of them with one task and "
+                "the same clocks"
             )
-    values = np.mean([table.values for table in tables], axis=0, dtype=np.float64)
-    observed = np.any([table.observed for table in tables], axis=0)
+    values = np.stack([table.values for table in tables]).mean(axis=0, dtype=np.float64)
+    observed: np.ndarray = np.any(np.stack([table.observed for table in tables]), axis=0)
     return Table(first.frames, first.times_s, observed, values.astype(np.float32))
 
 

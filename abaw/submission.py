@@ -155,8 +155,8 @@ def verify(path: Path, template: Path, task_name: str | None = None) -> list[str
     asked = read_template(template)
     task = task_of(asked.header)
     if task_name is not None and TASKS.part(task_name).name != task.name:
-        raise ValueError(f"{template} is a template for {task.name}, not {task_name}: name its task or another template")
-    faults = []
+        raise ValueError(f"{template} is a template for {task.name}, not {task_name}: name its task, or take another")
+    faults: list[str] = []
     num_more = 0
     for number, fault in _faults(_file_lines(path), asked, task):
         if len(faults) < MAX_FAULTS:
@@ -266,8 +266,8 @@ def _check_complete(template: Template, known: set[str], where: Path) -> None:
     if missing:
         named = ", ".join(map(repr, missing[:NUM_NAMED])) + ", ..." * (len(missing) > NUM_NAMED)
         raise FileNotFoundError(
-            f"{len(missing)} of {len(template.clips)} clips of {template.path} have no predictions in {where}: {named}; "
-            "run abaw predict --split test, or with --clips"
+            f"{len(missing)} of {len(template.clips)} clips of {template.path} have no predictions in {where}: "
+            f"{named}; run abaw predict --split test, or with --clips"
         )
 
 

@@ -14,7 +14,7 @@ from abaw.clips import Clip, Dataset
 from abaw.submission import read_template
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-from extract.check_rules import ClipFacts, Finding, findings
+from extract.check_rules import RULES, ClipFacts, Finding, findings
 from extract.media import MediaInfo, probe
 
 NUM_SHOWN = 4
@@ -81,8 +81,8 @@ def check(
         facts = _media_facts(ClipFacts(clip.clip_id, mates=others), clip, look)
         labels = {task: of_clip[clip.clip_id] for task, of_clip in found.labels.items() if clip.clip_id in of_clip}
         clips.append(_image_facts(facts, clip, labels, images_listed))
-    for facts in clips:
-        found.findings += findings(facts)
+    of_clips = [finding for facts in clips for finding in findings(facts)]
+    found.findings += sorted(of_clips, key=lambda finding: list(RULES).index(finding.code))
     found.findings += _sample_findings(dataset, {facts.clip: facts for facts in clips})
     return Report(
         str(dataset.root),
@@ -135,9 +135,10 @@ def _read_task(dataset: Dataset, task: Task, found: _Found) -> None:
             found.findings.append(Finding("ambiguous", None, str(error), advice))
             return
         if files:
-            read = {clip: labels for clip, path in files.items() if (labels := _read(dataset, task, split, path, found))}
-            found.labels[task.name] |= read
-            found.splits.append(_split_facts(task, split, len(files), list(read.values())))
+            read = {clip: _read(dataset, task, split, path, found) for clip, path in files.items()}
+            good = {clip: labels for clip, labels in read.items() if labels is not None}
+            found.labels[task.name] |= good
+            found.splits.append(_split_facts(task, split, len(files), list(good.values())))
     try:
         listed = dataset.test_clips(task.test_lists)
     except ValueError as error:
@@ -161,8 +162,8 @@ def _read(dataset: Dataset, task: Task, split: str, path: Path, found: _Found) -
 def _split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) -> SplitFacts:
     scored = [each.values[each.scored] for each in labels]
     values = np.concatenate(scored) if scored else np.zeros((0, 1))
-    num_rows = sum(map(len, labels))
-    return SplitFacts(task.name, split, num_clips, num_rows, len(values), _statistics(task, values) if len(values) else {})
+    statistics = _statistics(task, values) if len(values) else {}
+    return SplitFacts(task.name, split, num_clips, sum(map(len, labels)), len(values), statistics)
 
 
 def _statistics(task: Task, values: np.ndarray) -> dict[str, Any]:
@@ -220,9 +221,7 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
         return facts
     numbers = np.array(clip.image_numbers(), int)
     steps = np.diff(numbers, prepend=0)
-    without = {
-        task: int((~np.isin(np.flatnonzero(each.scored) + 1, numbers)).sum()) for task, each in labels.items()
-    }
+    without = {task: int((~np.isin(np.flatnonzero(each.scored) + 1, numbers)).sum()) for task, each in labels.items()}
     return replace(
         facts,
         num_images=len(numbers),
@@ -248,12 +247,15 @@ def _sample_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[
                 yield Finding("unknown_in_sample", clip, f"{path} asks for {counts[i]} rows of it", advice)
             elif clips[clip].frames_seen not in (0, counts[i]):
                 words = f"{path.name} asks for {counts[i]} rows, there are {clips[clip].frames_seen} frames"
-                advice = "rows follow the sample: beyond the last frame its value is held, frames not asked for are left out"
+                advice = (
+                    "rows follow the sample: past the last frame its value is held, frames not asked for are left out"
+                )
                 yield Finding("sample_rows", clip, words, advice)
 
 
 def _sample_files(test_lists: Iterable[Path]) -> list[Path]:
     """Sample prediction files beside the test lists, or one folder further down."""
-    folders = sorted({path.parent for path in test_lists})
-    found = {path for folder in folders for name in SAMPLE_NAMES for path in (*folder.glob(name), *folder.glob(f"*/{name}"))}
+    patterns = [below + name for name in SAMPLE_NAMES for below in ("", "*/")]
+    folders = {path.parent for path in test_lists}
+    found = {path for folder in folders for pattern in patterns for path in folder.glob(pattern)}
     return sorted(path for path in found if path.is_file())

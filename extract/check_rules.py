@@ -105,7 +105,7 @@ def _images_beyond(clip: ClipFacts) -> Iterator[str]:
 def _labelled_without_image(clip: ClipFacts) -> Iterator[str]:
     for task, num in clip.scored_without_image.items():
         if num:
-            yield f"{num} scored frames for {task} without an image"
+            yield f"{num} scored frame{'s' * (num > 1)} for {task} without an image"
 
 
 def _fps_in_name(clip: ClipFacts) -> Iterator[str]:

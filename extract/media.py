@@ -1,17 +1,16 @@
-"""Pictures and sound of a media file with their real times, and test clips written back.
+"""Pictures and sound of a media file with their real times.
 
 Time is container time in seconds, shared by picture and sound and never re-zeroed per stream. A damaged file
-gives all that can be decoded, and what was lost is counted. The only room that knows PyAV.
+gives all that can be decoded, and what was lost is counted. Only this room and ``film.py`` know PyAV.
 """
 
 import heapq
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,22 +20,11 @@ import numpy as np
 import soxr
 from jaxtyping import Float32, UInt8
 
-MEDIA_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
-)
-SOUND_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
-)
-
 # How far the stamp of a sound frame may lie from the end of the sound laid down so far and still be ignored. Stamps
 # rounded to 1 ms (FLV, Matroska) stay far below; the shortest common frame (Opus 20 ms, AAC 21 ms) lies above, so that
 # a single lost one is seen. It cannot add up: the distance is to where the samples really are.
 MAX_JITTER_S = 0.010
 MAX_GAP_S = 3600.0  # a longer one is a broken stamp, and its zeros would fill the memory
-TICKS_HZ = 90_000  # of written stamps: 7.5, 25, 30000/1001 and 60 fps are exact
-
-_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
-_AAC_FRAME = 1024
 
 Rgb = UInt8[np.ndarray, "height width 3"]
 Samples = Float32[np.ndarray, " n"]
@@ -215,43 +203,6 @@ def probe(path: str | os.PathLike) -> MediaInfo:
         )
 
 
-def write_clip(
-    path: str | os.PathLike,
-    pictures: Iterable[Rgb],
-    times_s: Sequence[float],
-    sound: Sound | None = None,
-    *,
-    crf: int = 20,
-) -> None:
-    """Write a test clip whose pictures are shown at ``times_s`` and whose sound starts at ``sound.start_s``.
-
-    The suffix decides: .mp4, .mov and .mkv hold H.264 of quality ``crf`` and AAC at any increasing times, kept to
-    0.01 ms (.mkv 0.5 ms); .avi holds MJPEG and PCM at a constant rate from 0.0 s. No pictures and no times: sound
-    alone. The last picture lasts the mean interval. The same input gives the same bytes on one machine; the file
-    appears whole or not at all. Raises ValueError for what the container cannot hold.
-
-    AAC comes in frames of 1024 samples: sound reads back with up to a frame of silence after its end and, when it
-    starts late in .mp4 or .mov, one before its start. Each sample is at its time, but there are more of them.
-    """
-    path, starts_s = Path(path), np.asarray(times_s, dtype=float)
-    if sound is not None and len(sound.samples) == 0:
-        sound = None
-    suffix, aside = path.suffix.lower(), path.with_name(f".{path.name}.{os.getpid()}.part")
-    _check_clip(path, starts_s, sound)
-    options = {"fflags": "+bitexact"}
-    if suffix in (".mp4", ".mov"):
-        options["movie_timescale"] = str(TICKS_HZ)  # the unit of late starts, else 1 ms
-    try:
-        with av.open(f"file:{aside}", "w", format=_MUXERS[suffix], container_options=options) as out:
-            sources = [_encode_pictures(out, pictures, starts_s, suffix, crf)]
-            sources += [] if sound is None else [_encode_sound(out, sound, suffix)]
-            for packet in heapq.merge(*sources, key=lambda packet: packet.dts * packet.time_base):
-                out.mux(packet)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 # PyAV's own types say that nearly everything may be None; containers and streams are Any from here on.
 
 
@@ -414,74 +365,3 @@ class _Tape:
     def _flush(self) -> None:
         if self.is_started:
             self._feed(np.zeros(0, np.float32), last=True)
-
-
-def _check_clip(path: Path, times_s: np.ndarray, sound: Sound | None) -> None:
-    """Raise ValueError for what the container cannot hold."""
-    if path.suffix.lower() not in _MUXERS:
-        raise ValueError(f"cannot write {path.name}: the suffix must be one of {', '.join(_MUXERS)}")
-    if len(times_s) == 0 and sound is None:
-        raise ValueError(f"nothing to write to {path.name}: give pictures with times, or a sound with samples")
-    is_increasing = (np.diff(np.rint(times_s * TICKS_HZ)) > 0).all()
-    if not is_increasing or not (times_s >= 0).all() or (sound is not None and sound.start_s < 0):
-        raise ValueError(f"times of {path.name} must be 0 s or later, and increase by at least 1/{TICKS_HZ} s")
-    if path.suffix.lower() == ".avi":
-        even_s = np.arange(len(times_s)) / float(_mean_rate(times_s))
-        if np.abs(times_s - even_s).max(initial=0) > 0.001 or (sound is not None and sound.start_s > 0):
-            raise ValueError(f"{path.name}: .avi holds evenly spaced pictures and sound, both from 0 s: write .mp4")
-    elif sound is not None and sound.rate_hz not in (rates := av.Codec("aac", "w").audio_rates or []):
-        raise ValueError(f"{path.name}: AAC cannot hold sound of {sound.rate_hz} Hz: resample to one of {rates}")
-
-
-def _mean_rate(times_s: np.ndarray) -> Fraction:
-    """Pictures per second as a container writes it; 25 for a single picture."""
-    if len(times_s) < 2:
-        return Fraction(25)
-    return Fraction((len(times_s) - 1) / (times_s[-1] - times_s[0])).limit_denominator(1001)
-
-
-def _encode_pictures(out: Any, pictures: Iterable[Rgb], times_s: np.ndarray, suffix: str, crf: int) -> Iterator[Any]:
-    """The packets of all pictures; the first one sets the size. Raises ValueError where one does not fit."""
-    stream, shape, num = None, None, 0
-    for num, picture in enumerate(pictures, 1):
-        if num > len(times_s):
-            raise ValueError(f"there are more pictures than times ({len(times_s)}): give each picture a time")
-        shape = shape or (*picture.shape[:2], 3)
-        if picture.shape != shape or picture.dtype != np.uint8:
-            raise ValueError(f"picture {num} is {picture.dtype} {picture.shape}: expected uint8 {shape} like the first")
-        stream = stream or _add_picture_stream(out, shape, _mean_rate(times_s), suffix, crf)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame.time_base = stream.codec_context.time_base
-        frame.pts = round(times_s[num - 1] / frame.time_base)
-        yield from stream.encode(frame)
-    if num < len(times_s):
-        raise ValueError(f"there are {num} pictures for {len(times_s)} times: give each picture a time")
-    if stream is not None:
-        yield from stream.encode(None)
-
-
-def _add_picture_stream(out: Any, shape: tuple[int, ...], rate: Fraction, suffix: str, crf: int) -> Any:
-    height, width, _ = shape
-    if suffix == ".avi":  # quality 3 of 2 (best) to 31, in units of FF_QP2LAMBDA
-        options = {"flags": "+bitexact+qscale", "global_quality": str(3 * 118)}
-        stream = out.add_stream("mjpeg", rate=rate, pix_fmt="yuvj420p", options=options)
-    elif height % 2 or width % 2:
-        raise ValueError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
-    else:  # one thread: the same bytes on any number of cores
-        options = {"flags": "+bitexact", "crf": str(crf), "threads": "1"}
-        stream = out.add_stream("libx264", rate=rate, pix_fmt="yuv420p", options=options)
-    stream.width, stream.height = width, height
-    stream.time_base = stream.codec_context.time_base = 1 / rate if suffix == ".avi" else Fraction(1, TICKS_HZ)
-    return stream
-
-
-def _encode_sound(out: Any, sound: Sound, suffix: str) -> Iterator[Any]:
-    codec = "pcm_s16le" if suffix == ".avi" else "aac"
-    stream = out.add_stream(codec, rate=sound.rate_hz, layout="mono", options={"flags": "+bitexact"})
-    for first in range(0, len(sound.samples), _AAC_FRAME):
-        block = np.ascontiguousarray(sound.samples[None, first : first + _AAC_FRAME], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = sound.rate_hz, Fraction(1, sound.rate_hz)
-        frame.pts = round(sound.start_s * sound.rate_hz) + first
-        yield from stream.encode(frame)
-    yield from stream.encode(None)

@@ -39,7 +39,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from extract.media import Sound, write_clip
+from extract.film import write_clip
+from extract.media import Sound
 from extract.synth_cast import CASES, EXPRESSIONS, MIN_CLIPS, Mood, Scene, Waves, cast_scenes, mislabel
 from extract.synth_face import Head, Look, Person, Pose, cut_crop, draw_person, make_wall, paste_head
 from extract.synth_voice import SUNG_HZ, draw_voice, sing
@@ -95,9 +96,8 @@ def make_dataset(
     try:
         scenes = cast_scenes(num_clips)
         num_frames: dict[str, int] = {}
-        with ThreadPoolExecutor(
-            2
-        ) as pool:  # threads, not processes: nearly all of the time is spent in cv2 and the codecs
+        # Threads, not processes: most of the time is spent in cv2 and the codecs, which let others run.
+        with ThreadPoolExecutor(2) as pool:
             acted = pool.map(lambda scene: _film(partial, scene, float(seconds), seed), scenes)
             for done_scenes, (scene, num) in enumerate(zip(scenes, acted, strict=True), start=1):
                 num_frames.update(dict.fromkeys(scene.clips, num))
@@ -118,7 +118,7 @@ def _check_arguments(num_clips: int, seconds: float, seed: int) -> None:
         raise ValueError(f"{num_clips} clips cannot hold every planted case: ask for at least {MIN_CLIPS}")
     if not MIN_SECONDS <= seconds < float("inf"):
         raise ValueError(
-            f"clips of {seconds} s are too short for late sound and missing spans: ask for {MIN_SECONDS} s or more"
+            f"clips of {seconds} s cannot hold late sound and missing spans: ask for {MIN_SECONDS} s or more"
         )
     if seed < 0:
         raise ValueError(f"the seed is {seed}: give a whole number of 0 or more")
@@ -193,11 +193,9 @@ def _rehearse(
             hidden |= (times_s >= start * seconds) & (times_s < stop * seconds)
     x, y = seat + motion(5.0, 3, 9), 84.0 + motion(3.0, 3, 9)
     scale, roll = rng.uniform(0.84, 0.92) + motion(0.012, 3, 9), motion(0.03, 2, 8)
-    looks = [
-        Look(*map(float, row[:-1]), bool(row[-1]))
-        for row in zip(smile, brow, cheek, lids, jaw, gaze, hidden, strict=True)
-    ]
-    poses = [Pose(*map(float, row)) for row in zip(x, y, scale, roll, strict=True)]
+    moments = np.stack([smile, brow, cheek, lids, jaw, gaze], 1).tolist()
+    looks = [Look(*moment, hidden=bool(away)) for moment, away in zip(moments, hidden, strict=True)]
+    poses = [Pose(*place) for place in np.stack([x, y, scale, roll], 1).tolist()]
     has_crop = ~hidden & (rng.uniform(size=len(times_s)) >= SINGLE_MISSING)
     has_crop[rng.integers(len(times_s))] = False  # at least one, however short the clip
     return _Act(clip, person, mood, poses, looks, has_crop, rng)

@@ -100,7 +100,11 @@ def cast_scenes(num_clips: int) -> list[Scene]:
     """The planted scenes, then plain ones until each split is full; a longer data set begins like a shorter one."""
     num_test = max(4, round(num_clips / 6))
     num_validation = max(3, round(num_clips * 2 / 9))
-    quota = {"train": num_clips - num_test - num_validation, "validation": num_validation, "test": num_test}
+    quota: dict[Split, int] = {
+        "train": num_clips - num_test - num_validation,
+        "validation": num_validation,
+        "test": num_test,
+    }
     scenes = list(PLANTED)
     for offset, (split, size) in enumerate(quota.items()):
         num_planted = sum(len(scene.clips) for scene in PLANTED if scene.split == split)
@@ -178,7 +182,7 @@ def express(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:
 
 
 def mislabel(classes: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Classes with a ``share`` of their unbroken runs given a neighbouring class, as an annotator would confuse them."""
+    """Classes with a ``share`` of their unbroken runs given a neighbouring class, as an annotator confuses them."""
     noisy = classes.copy()
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(classes)], strict=True):
@@ -191,5 +195,5 @@ def mislabel(classes: np.ndarray, share: float, rng: np.random.Generator) -> np.
 def _neighbours(label: int) -> list[int]:
     if label == 0:
         return [int(RING_CLASSES[k]) for k in (0, 2, 5)]
-    place = int(np.flatnonzero(RING_CLASSES == label)[0])
+    place = RING_CLASSES.tolist().index(label)
     return [0, int(RING_CLASSES[place - 1]), int(RING_CLASSES[(place + 1) % len(RING)])]

@@ -4,7 +4,7 @@ A head is drawn upright on a small canvas, then turned, scaled and moved into a 
 out of that picture by the same similarity. What does not move (skin, hair, nose, shading) is drawn once a person.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Look:
-    """One moment of a face. ``smile``, ``brow`` and ``cheek`` run over -1 .. 1; ``lids`` 0 (shut) .. 1.3; ``jaw`` 0 .. 1."""
+    """One moment of a face: ``smile``, ``brow``, ``cheek`` in -1 .. 1, ``lids`` 0 (shut) .. 1.3, ``jaw`` 0 .. 1."""
 
     smile: float
     brow: float
@@ -58,12 +58,12 @@ class Look:
     lids: float
     jaw: float
     gaze: float = 0.0
-    hidden: bool = False  # turned away: the back of the head
+    hidden: bool = field(default=False, kw_only=True)  # turned away: the back of the head
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the point between the eyes is in the picture (pixels), how large a canvas pixel is, and the roll in radians."""
+    """Where the point between the eyes is in the picture (pixels), the size of a canvas pixel, the roll in radians."""
 
     x: float
     y: float
@@ -128,7 +128,7 @@ class Head:
 
     def _lift_cheeks(self, canvas: np.ndarray, cheek: float) -> None:
         y, patch = self.cheeks
-        shift = int(round(-4 * cheek))  # cheeks rise with a smile and catch the light
+        shift = round(-4 * cheek)  # cheeks rise with a smile and catch the light
         rows = canvas[y + shift : y + shift + len(patch)]
         cv2.add(rows, patch * np.float32(1.0 + 0.7 * cheek), dst=rows, dtype=cv2.CV_8U)
 
@@ -194,7 +194,7 @@ class Head:
 def make_wall(person: Person, size: tuple[int, int], shoulders: list[tuple[Person, float]]) -> np.ndarray:
     """A room's soft background, width x height in ``size``, with the shoulders of those who sit in front of it."""
     rng = np.random.default_rng(person.wall)
-    width, height = size
+    height = size[1]
     coarse = rng.uniform(70, 190, 3) + rng.uniform(-24, 24, (3, 4, 3))
     wall = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     wall = np.clip(wall, 0, 255).astype(np.uint8)

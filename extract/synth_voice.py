@@ -43,7 +43,7 @@ def draw_voice(rng: np.random.Generator) -> Voice:
 
 
 def sing(voice: Voice, arousal: np.ndarray, valence: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A voice whose mood follows ``arousal`` and ``valence`` (one value a sample at ``SUNG_HZ``), float32 at ``rate_hz``.
+    """A voice whose mood follows ``arousal`` and ``valence``, a value a sample at ``SUNG_HZ``; float32 at ``rate_hz``.
 
     ``rate_hz`` is 16000 or 44100. Levels stay inside -1 .. 1; there is a faint room noise under it and in the pauses.
     """
@@ -94,9 +94,9 @@ def _pulses(pitch_hz: np.ndarray) -> np.ndarray:
 
 
 def _tilt(source: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """A calm voice is dull: a low-passed copy is mixed with the bright one, sample by sample, without changing the level."""
+    """A calm voice is dull: a low-passed copy is mixed with a bright one, sample by sample, at one level."""
     dull = lfilter([0.06], [1.0, -0.94], source)
-    bright = source - 0.6 * np.concatenate([[0.0], source[:-1]])
+    bright = source - 0.95 * np.concatenate([[0.0], source[:-1]])
     dull, bright = dull / (dull.std() + 1e-9), bright / (bright.std() + 1e-9)
     share = np.clip(strength, 0.0, 1.0)
     return np.sqrt(1 - share) * dull + np.sqrt(share) * bright

@@ -73,10 +73,11 @@ class Expression(Task):
 
         if not bool(scored.any()):
             return raw.nan_to_num().sum() * 0
-        weights = None if self._class_weights is None else raw.new_tensor(self._class_weights)
-        return cross_entropy(
-            raw[scored].float(), target[scored][:, 0].long(), weight=weights, label_smoothing=self._label_smoothing
-        )
+        raw, classes = raw[scored].float(), target[scored][:, 0].long()
+        weights = raw.new_tensor(self._class_weights or [1.0] * self.out_dim)
+        losses = cross_entropy(raw, classes, weight=weights, label_smoothing=self._label_smoothing, reduction="none")
+        # torch's own mean is 0 / 0 where the training split has none of the classes that are scored here
+        return losses.sum() / weights[classes].sum().clamp(min=1e-8)
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         exp = np.exp(raw - raw.max(axis=1, keepdims=True))

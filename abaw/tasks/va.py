@@ -86,7 +86,7 @@ class ValenceArousal(Task):
         if len(cells) != 2:
             raise ValueError(f"{text!r} has {len(cells)} value(s), expected valence,arousal")
         try:
-            values = [float(cell) for cell in cells]
+            values = [float(cell.replace("_", "?")) for cell in cells]  # float() would take 0_1 for 1
         except ValueError:
             raise ValueError(f"{text!r} is not two numbers, expected valence,arousal") from None
         if not all(-1 <= value <= 1 for value in values):  # a template has a million rows: numpy is slow on two numbers

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fusion.module import FusionModule
-
     from abaw.batches import FeatureSource
     from abaw.clips import Dataset
     from abaw.predictions import Table
     from abaw.runs import Run
     from abaw.tasks.base import Task
+    from fusion.module import FusionModule
 
     Member = tuple[Run, FusionModule, FeatureSource]
 
@@ -89,10 +88,9 @@ def predict_tables(
     members: "Sequence[Member]", tasks: "Mapping[str, Task]", of_task: Mapping[str, Sequence[str]]
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
     """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task."""
-    from fusion.predict import predict as run_model
-
     from abaw import predictions
     from abaw.progress import Progress
+    from fusion.predict import predict as run_model
 
     clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
     streams = [run_model(module, source, clip_ids, run.config().window) for run, module, source in members]

@@ -25,7 +25,7 @@ REGIONS = (
 
 
 @ENCODERS.register
-def face_hog(*, crop_px: int = 112, margin: float = 0.0) -> PictureEncoder:
+def face_hog(*, crop_px: int = 112, margin: float = 0.1) -> PictureEncoder:
     """Histograms of oriented gradients, coarse appearance and the geometry of brows, eyes and mouth."""
     return FaceHog(crop_px, margin)
 

@@ -11,7 +11,8 @@ import pytest
 from abaw.clips import open_dataset
 from extract.encoders import ENCODERS
 from extract.faces import Box, FaceFinder, Haar
-from extract.media import Sound, write_clip
+from extract.film import write_clip
+from extract.media import Sound
 from extract.run import Asked, extract
 from extract.store import FeatureStore
 

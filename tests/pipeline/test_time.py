@@ -8,7 +8,8 @@ from abaw.config import FeatureConfig
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces import Haar
-from extract.media import Sound, write_clip
+from extract.film import write_clip
+from extract.media import Sound
 from extract.run import Asked, extract
 from extract.source import AlignedSource
 from extract.store import FeatureStore

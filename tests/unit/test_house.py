@@ -48,7 +48,7 @@ def forbidden(path):
         never |= {"fusion"}
     elif place.startswith("fusion/"):
         never |= {"extract"}
-    if place != "extract/media.py":
+    if place not in ("extract/media.py", "extract/film.py"):
         never.add("av")
     if not place.startswith("fusion/"):
         never.add("lightning")

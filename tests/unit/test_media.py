@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from extract.media import DecodeCounts, MediaError, Sound, _time_s, pictures, probe, sound, write_clip
+from extract.film import write_clip
+from extract.media import DecodeCounts, MediaError, Sound, _time_s, pictures, probe, sound
 
 EVEN_RATES = {"7.5": 7.5, "25": 25.0, "29.97": 30000 / 1001, "60": 60.0}
 BURST_HZ = 1500
@@ -169,11 +170,11 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
         yield from _pictures(30)
         raise RuntimeError("no more pictures")
 
-    (tmp_path / "clip.mp4").write_bytes(b"before")
+    (tmp_path / "clip.avi").write_bytes(b"before")
     with pytest.raises(RuntimeError, match="no more pictures"):
-        write_clip(tmp_path / "clip.mp4", failing(), np.arange(50) / 25, _click(0.5))
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
-    assert (tmp_path / "clip.mp4").read_bytes() == b"before"
+        write_clip(tmp_path / "clip.avi", failing(), np.arange(50) / 25, _click(0.5))
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.avi"]
+    assert (tmp_path / "clip.avi").read_bytes() == b"before"
 
 
 @pytest.mark.parametrize(
@@ -317,6 +318,12 @@ def test_real_pictures_come_with_their_own_times_and_probe_agrees(media, name, n
     assert (np.diff(times_s) > 0).all()
     told = probe(media / name)
     assert (told.num_packets, told.first_picture_s, told.last_picture_s) == (num, times_s[0], times_s[-1])
+
+
+def test_stamps_rounded_to_a_millisecond_do_not_shift_the_rate(media):
+    told = probe(media / "clips/1001_DFA_ANG_XX.flv")
+    assert told.fps == pytest.approx(989 / 33, rel=1e-3)
+    assert not told.is_variable
 
 
 def test_a_corrupt_packet_costs_one_picture_and_is_counted(media):

@@ -99,8 +99,8 @@ def test_a_foreign_folder_or_file_is_refused_and_left_alone(tmp_path):
     ("arguments", "message"),
     [
         ({"num_clips": 13}, "13 clips .* at least 14"),
-        ({"seconds": 1.0}, "1.0 s are too short"),
-        ({"seconds": float("nan")}, "nan s are too short"),
+        ({"seconds": 1.0}, "1.0 s cannot hold"),
+        ({"seconds": float("nan")}, "nan s cannot hold"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
@@ -156,7 +156,8 @@ def test_rates_are_what_is_said_and_not_what_names_say(data, contains):
 
 def test_sound_is_late_missing_or_there_as_planted(data, contains):
     late = media.sound(video_of(data, contains["late_sound"]))
-    onset = late.start_s + np.flatnonzero(np.abs(late.samples) > 1e-3)[0] / late.rate_hz
+    # AAC rings a little before the onset
+    onset = late.start_s + np.flatnonzero(np.abs(late.samples) > 0.01)[0] / late.rate_hz
     assert onset == pytest.approx(0.8, abs=0.03)
     assert late.stop_s == pytest.approx(SECONDS, abs=0.1)
     assert not media.probe(video_of(data, contains["no_sound"])).has_sound
