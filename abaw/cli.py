@@ -49,7 +49,7 @@ def main() -> None:
     words = sys.argv[1:]
     quiet, verbose = {"-q", "--quiet"} & set(words), {"-v", "--verbose"} & set(words)
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     logging.getLogger("abaw").setLevel(level)
     try:
         app([word for word in words if word not in quiet | verbose])

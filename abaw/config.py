@@ -105,11 +105,13 @@ class ConfigFile:
             first = error.errors()[0]
             keys = tuple(str(key) for key in first["loc"] if key != "[key]")
             raise self.error(keys, _explain(first, keys)) from error
-        with self.at("model"):
-            models.check_settings(config.model.name, config.model.settings)
+        with self.at("model", "name"):
+            models.part(config.model.name)
+        self._check_settings(models, config.model.name, config.model.settings, "model")
         for name, task in config.tasks.items():
             with self.at("tasks", name):
-                tasks.check_settings(name, task.settings)
+                tasks.part(name)
+            self._check_settings(tasks, name, task.settings, "tasks", name)
         for name, feature in config.features.items():
             with self.at("features", name, "align"):
                 aligners.part(feature.align)
@@ -120,6 +122,11 @@ class ConfigFile:
                 "use a stride up to the length",
             )
         return config
+
+    def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:
+        for key in settings:
+            with self.at(*place, key):
+                registry.check_settings(name, [key])
 
     def error(self, keys: Keys, message: str) -> ValueError:
         """A ValueError that begins with the file and the line of the key, or of the nearest one above it."""
@@ -145,7 +152,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.safe_load(text)
-        lines = dict(_lines(yaml.compose(text)))
+        lines = _lines_by_key(yaml.compose(text), path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):
@@ -180,6 +187,18 @@ def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> 
     lines[path] = 0  # 0: not from the file
     for depth in range(1, len(path)):
         lines.setdefault(path[:depth], 0)
+
+
+def _lines_by_key(node: yaml.Node | None, file: Path) -> dict[Keys, int]:
+    """ValueError where a key stands twice: YAML would take the last and forget the first."""
+    lines: dict[Keys, int] = {}
+    for keys, line in _lines(node):
+        if keys in lines:
+            raise ValueError(
+                f"{file}:{line}: {'.'.join(keys)} is given twice, first on line {lines[keys]}: take one out"
+            )
+        lines[keys] = line
+    return lines
 
 
 def _lines(node: yaml.Node | None, keys: Keys = ()) -> Iterator[tuple[Keys, int]]:

@@ -144,6 +144,10 @@ def resolve(folder: Path, task_name: str) -> Path:
     about = read_metadata(where)
     if about.get("task", task_name) != task_name:
         raise ValueError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
+    if about.get("decoding"):  # to leave it out would change the numbers silently
+        raise ValueError(
+            f"{where / METADATA}: decoding is {about['decoding']}, but this version can apply none; empty it"
+        )
     return where
 
 

@@ -9,7 +9,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -96,8 +96,8 @@ class Registry:
                 listing = ", ".join(known) or "none"
                 raise ValueError(f"{self.kind} {name!r} has no setting {key!r}{nearest(key, known)} known: {listing}")
 
-    def build(self, name: str, **settings: Any) -> Any:
-        """Import the part's file and call its builder. ValueError where the name or a setting is unknown or missing."""
+    def check(self, name: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+        """The part's builder, imported. ValueError where a setting is unknown, missing or of the wrong type."""
         part = self.part(name)
         self.check_settings(name, [key for key in settings if key not in self.given])
         for key, default in part.settings.items():
@@ -110,7 +110,11 @@ class Registry:
         hints = get_type_hints(builder)
         for key in part.settings.keys() & settings.keys():
             self._check_type(name, key, settings[key], hints.get(key, Any))
-        return builder(**settings)
+        return builder
+
+    def build(self, name: str, **settings: Any) -> Any:
+        """Call the part's builder. ValueError as of ``check``, and what the builder refuses."""
+        return self.check(name, settings)(**settings)
 
     def _check_type(self, name: str, key: str, value: Any, expected: Any) -> None:
         try:

@@ -4,9 +4,11 @@ A template is one header line, then ``<clip>/<frame>.jpg,...`` a row, with nothi
 after the comma. It decides which rows there are; it never changes a clip's clock.
 """
 
+import heapq
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -183,18 +185,14 @@ def _faults(texts: list[str], asked: Template, task: Task) -> Iterator[tuple[int
         yield 1, f"the header is {header!r}, expected {asked.header!r}"
     given = [text.partition(",") for text in texts[1:]]
     order = _order_faults([place for place, _, _ in given], list(asked.locations()))
-    number, fault = next(order, (len(texts) + 2, ""))
+    yield from heapq.merge(order, _value_faults(given, task), key=itemgetter(0))
+
+
+def _value_faults(given: list[tuple[str, str, str]], task: Task) -> Iterator[tuple[int, str]]:
     for line, (place, comma, value) in enumerate(given, start=2):
-        while number <= line:
-            yield number, fault
-            number, fault = next(order, (len(texts) + 2, ""))
-        if place or comma:
-            wrong = _value_fault(task, comma, value)
-            if wrong:
-                yield line, wrong
-    if fault:
-        yield number, fault
-    yield from order
+        fault = _value_fault(task, comma, value) if place or comma else None  # a blank line is told elsewhere
+        if fault:
+            yield line, fault
 
 
 def _value_fault(task: Task, comma: str, value: str) -> str | None:

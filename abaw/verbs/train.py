@@ -42,27 +42,28 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
 
     file = read_config(path, settings)
     config = file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
-    tasks = {}
-    for name, task in config.tasks.items():
-        with file.at("tasks", name):
-            tasks[name] = TASKS.build(name, **task.settings)
     run = Run(runs / config.name)
     if run.state(config) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
+    tasks = {}
+    for name, task in config.tasks.items():
+        with file.at("tasks", name):
+            tasks[name] = TASKS.build(name, **task.settings)
+    with file.at("model"):
+        FUSION_MODELS.check(config.model.name, config.model.settings)
+    from fusion.train import train, trainer_errors
+
+    for key, message in trainer_errors(config.trainer):
+        raise file.error(("trainer", key), message)
     dataset = open_dataset(Path(config.data))
     labels = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
     with file.at("features"):
         source = AlignedSource(FeatureStore(Path(config.store)), config.features)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
-    from fusion.train import train, trainer_errors
-
-    for key, message in trainer_errors(config.trainer):
-        raise file.error(("trainer", key), message)
     with file.at("model"):
-        FUSION_MODELS.build(
-            config.model.name, dims={name: source.dim(name) for name in source.names()}, **config.model.settings
-        )
+        dims = {name: source.dim(name) for name in source.names()}
+        FUSION_MODELS.build(config.model.name, dims=dims, **config.model.settings)
     run.begin(config, _facts(tasks, labels, source))
     module = train(config, tasks, labels, source, run.folder)
     write_predictions([(run, module, source)], dataset, tasks, "validation", run.predictions("validation"))

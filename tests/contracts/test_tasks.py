@@ -113,7 +113,9 @@ def test_a_row_is_read_back(task):
         np.testing.assert_allclose(task.parse_row(task.row(values)), values, atol=5.1e-7)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0.1,x", "9", "9,9", "1,1,1,1", "nan", "nan,nan", "1.5", "1.5,0", "-5,-5", "-1"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0.1,x", "9", "9,9", "1,1,1,1", "nan", "nan,nan", "1.5", "1.5,0", "-5,-5", "-1"]
+)
 def test_a_row_that_is_none_is_refused(task, text):
     with pytest.raises(ValueError, match=f"'{text}'"):
         task.parse_row(text)
@@ -187,7 +189,7 @@ def test_without_a_scored_step_the_loss_is_zero_and_has_a_gradient(task):
         assert not spoilt.grad.any()
 
 
-def test_one_scored_step_is_enough_for_a_finite_loss(task):
+def test_one_scored_step_is_enough_for_a_finite_loss_that_teaches(task):
     outputs, target, scored = tensors(task)
     alone = torch.zeros_like(scored)
     alone[1, 3] = True
@@ -195,6 +197,7 @@ def test_one_scored_step_is_enough_for_a_finite_loss(task):
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(outputs.grad).all()
+    assert outputs.grad[1, 3].any()
 
 
 def test_a_class_or_value_the_training_split_lacks_keeps_the_loss_finite(task):

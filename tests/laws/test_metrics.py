@@ -1,5 +1,7 @@
 """Laws of the official scores."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,7 +102,7 @@ def test_cutting_the_frames_into_clips_in_any_way_changes_no_score(data, name, n
         return Scored(decoded[start:stop], Labels(truth[start:stop], scored[start:stop]))
 
     edges = [0, *cuts, num]
-    split = {str(i): clip(*edge) for i, edge in enumerate(zip(edges, edges[1:], strict=False))}
+    split = {str(i): clip(*edge) for i, edge in enumerate(itertools.pairwise(edges))}
     whole = task.score({"all": clip(0, num)})
     assert whole["n"] == scored.sum()
     assert task.score(split) == pytest.approx(whole, abs=1e-12)

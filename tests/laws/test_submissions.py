@@ -58,8 +58,8 @@ def test_a_row_taken_out_doubled_or_moved_is_always_found(rows, seed, data):
         header, *texts = out.read_text("utf-8").splitlines()
         at, to = (data.draw(st.integers(0, len(texts) - 1)) for _ in range(2))
         moved = texts[:at] + texts[at + 1 :]
-        changes = [moved, texts[:at] + [texts[to]] + texts[at:]]
-        changes += [moved[:to] + [texts[at]] + moved[to:]] if at != to else []
+        changes = [moved, [*texts[:at], texts[to], *texts[at:]]]
+        changes += [[*moved[:to], texts[at], *moved[to:]]] if at != to else []
         for changed in changes:
             out.write_text("\n".join([header, *changed]) + "\n", "utf-8")
             assert submission.verify(out, sample), changed

@@ -43,9 +43,8 @@ GOLDEN = {
     "twice as large": ([1, 2, 3], [2, 4, 6], 4 / 11),
     # cov = -2/3, vars 2/3: (-4/3) / (4/3) = -1
     "upside down": ([1, 2, 3], [3, 2, 1], -1.0),
-    # means 0.5 and 0.25; cov = (0.5*-0.25 + -0.5*-0.25 + 0.5*0.75 + -0.5*-0.25) / 4... with p = 1,0,1,0 and t = 0,0,1,0:
-    # deviations p: .5,-.5,.5,-.5; t: -.25,-.25,.75,-.25; products -.125,.125,.375,.125 -> .5 / 4 = .125
-    # vars .25 and .1875, (mean difference)^2 = .0625: .25 / .5 = .5
+    # means 0.5 and 0.25, so deviations .5 -.5 .5 -.5 and -.25 -.25 .75 -.25: cov = (-.125 + .125 + .375 + .125) / 4
+    # = .125; vars .25 and .1875, squared difference of means .0625: 2 * .125 / .5 = .5
     "zeros and ones": ([1, 0, 1, 0], [0, 0, 1, 0], 0.5),
     # one side constant: cov = 0
     "constant prediction": ([2, 2, 2], [1, 2, 3], 0.0),
@@ -73,7 +72,8 @@ def test_concordance_is_that_of_a_plain_loop(seed):
     assert concordance(prediction, truth) == pytest.approx(expected, abs=1e-12)
 
 
-def test_concordance_of_single_precision_is_taken_in_double(rng=np.random.default_rng(3)):
+def test_concordance_of_single_precision_is_taken_in_double():
+    rng = np.random.default_rng(3)
     prediction, truth = (rng.uniform(0.5, 0.6, 20000).astype(np.float32) for _ in range(2))
     expected = loop_concordance(prediction.astype(float).tolist(), truth.astype(float).tolist())
     assert concordance(prediction, truth) == pytest.approx(expected, abs=1e-12)

@@ -164,6 +164,14 @@ def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path)
         predictions.tasks_in(tmp_path)
 
 
+def test_a_decoding_that_cannot_be_applied_is_not_left_out_silently(tmp_path):
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {"smooth": 25}})
+    with pytest.raises(
+        ValueError, match=r"predictions.json: decoding is {'smooth': 25}, but this version can apply none"
+    ):
+        predictions.resolve(tmp_path, "va")
+
+
 def test_a_folder_without_predictions_says_what_makes_them(tmp_path):
     with pytest.raises(FileNotFoundError, match="no predictions in .*: run abaw predict"):
         predictions.resolve(tmp_path, "va")

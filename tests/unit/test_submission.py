@@ -1,5 +1,7 @@
 """A submission has the template's header, rows and order; what differs from it is told line by line."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -93,8 +95,8 @@ def test_a_broken_template_is_named_by_file_and_line(tmp_path, fault):
 
 
 def test_of_several_repeats_the_first_in_the_file_is_named(tmp_path):
-    sample = template(tmp_path, ["z/00001.jpg", "z/00001.jpg", "a/00001.jpg", "a/00001.jpg"])
-    with pytest.raises(ValueError, match=":3: 'z/00001.jpg' repeats line 2"):
+    sample = template(tmp_path, ["a/00001.jpg", "b/00001.jpg", "b/00001.jpg", "a/00001.jpg"])
+    with pytest.raises(ValueError, match=":4: 'b/00001.jpg' repeats line 3"):
         submission.read_template(sample)
 
 
@@ -149,7 +151,7 @@ def test_rows_of_clips_may_alternate_and_each_table_is_read_once(tmp_path, monke
 def test_clips_without_predictions_are_all_counted_and_nothing_is_written(tmp_path):
     sample = template(tmp_path, [f"c{i}/00001.jpg" for i in range(9)])
     predicted(tmp_path / "p", c0=[[0, 0]], other=[[0, 0]])
-    words = r"8 of 9 clips of .*sample.txt have no predictions in .*: 'c1', 'c2', 'c3', 'c4', 'c5', \.\.\.; run abaw predict"
+    words = r"8 of 9 clips of .*sample.txt have no predictions in .*: 'c1', 'c2', 'c3', 'c4', 'c5', \.\.\.; run abaw"
     with pytest.raises(FileNotFoundError, match=words):
         submission.submit(tmp_path / "p", sample, tmp_path / "out" / "out.txt")
     assert not (tmp_path / "out").exists()
@@ -270,11 +272,7 @@ def test_every_fault_is_told_with_its_line_and_nothing_else(tmp_path, fault):
     found = submission.verify(out, sample, "va")
     assert len(found) == len(words), found
     for said, expected in zip(found, words, strict=True):
-        pytest.raises(ValueError, _say, said).match(rf"out\.txt:{expected}")
-
-
-def _say(words):
-    raise ValueError(words)
+        assert re.search(rf"out\.txt:{expected}", said), said
 
 
 def test_a_file_of_nothing_lacks_its_header_and_every_row(tmp_path):

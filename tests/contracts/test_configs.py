@@ -1,0 +1,69 @@
+"""Every config that is shipped loads, builds its parts and runs two steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from abaw.annotations import Labels
+from abaw.config import Config, read_config
+from abaw.tasks import TASKS
+from abaw.tracks import Clock, Track
+from extract import ALIGNERS
+from fusion.models import FUSION_MODELS
+from fusion.train import train
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+NUM_FRAMES = 40
+
+
+class RandomSource:
+    """Features of the config's names, of any clip, that mean nothing."""
+
+    def __init__(self, names):
+        self._names = tuple(names)
+
+    def names(self):
+        return self._names
+
+    def dim(self, name):
+        return 4
+
+    def clock(self, clip_id):
+        return Clock(np.arange(1, NUM_FRAMES + 1), np.arange(NUM_FRAMES) / 25, np.ones(NUM_FRAMES, bool))
+
+    def read(self, name, clip_id, start_s, stop_s):
+        times_s = self.clock(clip_id).times_s
+        times_s = times_s[(times_s >= start_s) & (times_s <= stop_s)]
+        values = np.random.default_rng(len(name)).normal(size=(len(times_s), 4)).astype(np.float32)
+        return Track(values, times_s, np.ones(len(times_s), bool))
+
+
+@pytest.fixture(params=CONFIGS, ids=[path.stem for path in CONFIGS])
+def path(request):
+    return request.param
+
+
+def test_a_config_loads_builds_and_runs_two_steps(path, tmp_path):
+    settings = ["training.batch_size=2", "trainer={max_steps: 2, accelerator: cpu}"]
+    config = read_config(path, settings).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    tasks = {name: TASKS.build(name, **task.settings) for name, task in config.tasks.items()}
+    goals = {"va": np.linspace(-1, 1, 2 * NUM_FRAMES).reshape(-1, 2), "expr": np.arange(NUM_FRAMES)[:, None] % 8}
+    labels = {name: Labels(goals[name].astype(np.float32), np.ones(NUM_FRAMES, bool)) for name in tasks}
+    splits = {
+        split: {name: {f"{split}{i}": each for i in range(5)} for name, each in labels.items()}
+        for split in ("train", "validation")
+    }
+    module = train(config, tasks, splits, RandomSource(config.features), tmp_path)
+    assert all(np.isfinite(value.numpy()).all() for value in module.state_dict().values())
+    assert (tmp_path / "weights/model.safetensors").exists()
+
+
+def test_a_config_names_every_key_it_could(path):
+    given = yaml.safe_load(path.read_text())
+    assert set(given) == set(Config.model_fields)
+    assert set(given["training"]) == set(Config.model_fields["training"].annotation.model_fields)
+    for name, settings in given["tasks"].items():
+        assert set(settings) == {"weight", *TASKS.part(name).settings}
+    assert set(given["model"]) == {"name", *FUSION_MODELS.part(given["model"]["name"]).settings}

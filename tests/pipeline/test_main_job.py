@@ -1,0 +1,171 @@
+"""The verbs one after the other on a very small data set, as a user gives them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["model.hidden_dim=8", "trainer.max_epochs=2", "window.length=40", "window.stride=20"]
+
+
+def abaw(*words, cwd, code=0):
+    """Run the command line; the exit code must be ``code``."""
+    done = subprocess.run([sys.executable, "-m", "abaw", *map(str, words)], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """A folder with a data set, a store, a trained run and predictions, each made by its verb."""
+    cwd = tmp_path_factory.mktemp("job")
+    abaw("synth", "work/synthetic", "--clips", 14, "--seconds", 3, cwd=cwd)
+    abaw(
+        "extract", "work/synthetic", "--store", "work/store", "--encoder", "face_hog", "--encoder", "voice_mel", cwd=cwd
+    )
+    trained = abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, cwd=cwd)
+    assert trained.stdout.splitlines()[-1] == "runs/synthetic"
+    abaw("predict", "runs/synthetic", "--split", "test", "--out", "work/predictions", cwd=cwd)
+    return cwd
+
+
+def template(job, name):
+    return job / f"work/synthetic/test_set/ABAW_{name}_test_set_sample.txt"
+
+
+@pytest.mark.parametrize("name", ["VA", "EXPR"])
+def test_the_submission_has_the_templates_rows_and_is_verified(job, name):
+    out = job / f"work/{name}.txt"
+    told = abaw("submit", "work/predictions", "--template", template(job, name), "--out", out, cwd=job).stdout
+    given, asked = out.read_text().splitlines(), template(job, name).read_text().splitlines()
+    assert given[0] == asked[0]
+    assert [row.split(",")[0] for row in given] == [row.split(",")[0] for row in asked]
+    assert f"{len(asked) - 1} rows" in told
+    done = abaw("verify", out, "--template", template(job, name), "--task", name.lower(), cwd=job)
+    assert done.stdout == f"{out} verified\n"
+    out.write_text("\n".join(given[:-1]) + "\n")
+    done = abaw("verify", out, "--template", template(job, name), cwd=job, code=1)
+    assert "is missing at the end" in done.stdout
+
+
+def test_the_row_beyond_the_clips_end_holds_the_last_value_and_is_counted(job):
+    told = abaw("submit", "work/predictions", "--template", template(job, "VA"), "--out", "work/b.txt", cwd=job).stdout
+    assert "1 beyond the clip's end" in told
+
+
+def test_what_is_done_is_not_done_again(job):
+    words = ["extract", "work/synthetic", "--store", "work/store", "--encoder", "face_hog", "--encoder", "voice_mel"]
+    assert "0 clips extracted, 14 done before, 0 failed" in abaw(*words, cwd=job).stdout
+    assert "complete already" in abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, cwd=job).stderr
+    before = (job / "work/synthetic/synth.json").stat().st_mtime_ns
+    abaw("synth", "work/synthetic", "--clips", 14, "--seconds", 3, cwd=job)
+    assert (job / "work/synthetic/synth.json").stat().st_mtime_ns == before
+
+
+def test_a_run_says_what_it_was_made_of(job):
+    run = json.loads((job / "runs/synthetic/run.json").read_text())
+    assert run["label_kinds_seen"] == ["expr", "va"]
+    assert run["recipes"]["face_hog"]["faces"]["finder"] == "haar"
+    assert run["splits"]["train"]["va"]["scored"] <= run["splits"]["train"]["va"]["frames"]
+    assert len(run["tasks"]["expr"]["class_weights"]) == 8
+    assert {"torch", "python"} <= run["versions"].keys()
+    assert sorted(path.name for path in (job / "runs/synthetic").iterdir() if "events" not in path.name) == [
+        "config.yaml", "decoding.json", "predictions", "run.json", "weights",
+    ]  # fmt: skip
+
+
+def test_score_gives_the_scores_the_run_recorded(job):
+    found = json.loads(abaw("score", "runs/synthetic", "--json", cwd=job).stdout)
+    recorded = json.loads((job / "runs/synthetic/run.json").read_text())["scores"]
+    assert {each["task"]: each["scores"] for each in found} == recorded
+    assert (
+        abaw("score", "runs/synthetic", "--task", "va", cwd=job).stdout.splitlines()[-1].startswith("runs/synthetic va")
+    )
+
+
+def test_two_runs_are_an_ensemble_of_the_mean(job):
+    abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, "name=second", "training.seed=1", cwd=job)
+    for name, runs in (("one", ["runs/second"]), ("both", ["runs/synthetic", "runs/second"])):
+        abaw("predict", *runs, "--split", "test", "--out", f"work/{name}", cwd=job)
+    clip = next((job / "work/both/va").glob("*.parquet")).name
+    first, second, both = (
+        parquet.read_table(job / f"work/{each}/va/{clip}")["arousal"].to_numpy()
+        for each in ("predictions", "one", "both")
+    )
+    assert both == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+def test_single_clips_are_predicted_by_name(job):
+    abaw("predict", "runs/synthetic", "--clips", "102", "--out", "work/single", cwd=job)
+    assert [path.name for path in (job / "work/single/expr").glob("*.parquet")] == ["102.parquet"]
+    done = abaw("predict", "runs/synthetic", "--clips", "nobody", "--out", "work/none", cwd=job, code=2)
+    assert "no clip 'nobody'" in done.stderr
+
+
+def test_analyze_gives_a_row_a_frame_in_parquet_and_csv(job):
+    video = next((job / "work/synthetic/videos").rglob("451.mp4"))
+    abaw("analyze", video, "--run", "runs/synthetic", "--out", "work/analysis", cwd=job)
+    frames = parquet.read_table(job / "work/analysis/451.parquet")
+    assert frames.column_names[:7] == [
+        "frame", "time_s", "observed", "face_x_px", "face_y_px", "face_width_px", "face_height_px",
+    ]  # fmt: skip
+    assert {"valence", "arousal", "p_Neutral", "p_Other", "expression"} <= set(frames.column_names)
+    assert len((job / "work/analysis/451.csv").read_text().splitlines()) == len(frames) + 1
+    assert frames["face_x_px"].null_count < len(frames) / 4
+
+
+def test_analyze_takes_the_good_of_a_folder_and_lists_the_bad(job, media):
+    done = abaw(
+        "analyze", media / "clips/single_face.mp4", media / "nasty/zero_length.mp4",
+        "--run", "runs/synthetic", "--out", "work/mixed", cwd=job, code=1,
+    )  # fmt: skip
+    assert "zero_length: decode:" in done.stderr
+    frames = parquet.read_table(job / "work/mixed/single_face.parquet")
+    assert len(frames) == 72
+    assert frames["face_x_px"].null_count <= 2
+    times_s = frames["time_s"].to_pylist()
+    assert times_s == sorted(set(times_s))
+    assert not (job / "work/mixed/zero_length.parquet").exists()
+
+
+def test_check_tells_what_will_hurt_and_strict_makes_it_an_error(job):
+    told = abaw("check", "work/synthetic", cwd=job).stdout
+    assert "14 clips" in told
+    abaw("check", "work/synthetic", "--strict", cwd=job, code=1)
+    assert json.loads(abaw("check", "work/synthetic", "--json", cwd=job).stdout)
+
+
+def test_a_template_clip_without_predictions_is_named_and_nothing_is_written(job):
+    shutil.copytree(job / "work/predictions/va", job / "work/partial")
+    (job / "work/partial/451.parquet").unlink()
+    done = abaw("submit", "work/partial", "--template", template(job, "VA"), "--out", "work/no.txt", cwd=job, code=2)
+    assert "'451'" in done.stderr
+    assert not (job / "work/no.txt").exists()
+
+
+def test_a_run_of_another_task_is_refused_for_a_template(job):
+    done = abaw("submit", "work/predictions/va", "--template", template(job, "EXPR"), "--out", "x.txt", cwd=job, code=2)
+    assert "expr" in done.stderr
+    assert not (job / "x.txt").exists()
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
+    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "trainer.max_epochs=4"]
+    abaw(*words, "name=whole", cwd=job)
+    killed = subprocess.Popen([sys.executable, "-m", "abaw", *map(str, words), "name=broken"], cwd=job)
+    while killed.poll() is None and not (job / "runs/broken/resume.ckpt").exists():
+        pass
+    killed.kill()
+    killed.wait()
+    done = abaw("predict", "runs/broken", "--split", "test", "--out", "work/x", cwd=job, code=2)
+    assert "is not complete: go on with abaw train" in done.stderr
+    abaw(*words, "name=broken", cwd=job)
+    whole, broken = ((job / f"runs/{name}/weights/model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
+    assert not (job / "runs/broken/resume.ckpt").exists()

@@ -1,0 +1,164 @@
+"""Configs: what is wrong is named with file and line, what was given and what is known."""
+
+import pytest
+
+from abaw.config import parse_setting, read_config
+from abaw.tasks import TASKS
+from extract import ALIGNERS
+from fusion.models import FUSION_MODELS
+
+GOOD = """\
+# a remark
+name: small
+data: work/data
+store: work/store
+tasks:
+  va:
+  expr: {weight: 0.5, class_balance: 1.0}
+features:
+  face_hog: {align: linear}
+  voice_mel: {align: window_mean, max_gap_s: 0.25}
+model:
+  name: gru
+  hidden_dim: 32
+window: {length: 100, stride: 50}
+training:
+  batch_size: 4
+trainer: {max_epochs: 2}
+"""
+
+
+def write(folder, *changes):
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def load(path, *overrides):
+    return read_config(path, overrides).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+
+
+def test_a_config_is_read_with_the_defaults_of_what_it_leaves_out(tmp_path):
+    config = load(write(tmp_path))
+    assert (config.model.name, config.model.settings) == ("gru", {"hidden_dim": 32})
+    assert (config.tasks["va"].weight, config.tasks["va"].settings) == (1.0, {})
+    assert (config.tasks["expr"].weight, config.tasks["expr"].settings) == (0.5, {"class_balance": 1.0})
+    assert config.features["voice_mel"].max_gap_s == 0.25
+    assert (config.training.batch_size, config.training.seed) == (4, 0)
+    assert (config.window.length, config.window.stride) == (100, 50)
+    assert config.trainer == {"max_epochs": 2}
+
+
+def test_the_command_line_lies_over_the_file(tmp_path):
+    overrides = (
+        "training.seed=7",
+        "window.stride=25",
+        "losses.align=0.1",
+        "trainer.max_epochs=1",
+        "tasks.va.mse_weight=0.5",
+    )
+    config = load(write(tmp_path), *overrides)
+    assert (config.training.seed, config.training.batch_size) == (7, 4)
+    assert config.window.stride == 25
+    assert config.losses == {"align": 0.1}
+    assert config.trainer == {"max_epochs": 1}
+    assert config.tasks["va"].settings == {"mse_weight": 0.5}
+
+
+FAULTS = {
+    "a misspelt key": (("window:", "windwo:"), r":14: unknown key 'windwo'; did you mean 'window'\? known: name, data"),
+    "a misspelt key inside": (
+        ("batch_size", "batchsize"),
+        r":16: unknown key 'batchsize'; did you mean 'batch_size'\?",
+    ),
+    "a misspelt feature key": (("max_gap_s", "gap"), ":10: unknown key 'gap'; known: align, max_gap_s"),
+    "a string for a number": (
+        ("batch_size: 4", "batch_size: four"),
+        ":16: training.batch_size is 'four': input should be",
+    ),
+    "a quoted number": (
+        ("length: 100", "length: '100'"),
+        ":14: window.length is '100': input should be a valid integer",
+    ),
+    "a number for a name": (("name: small", "name: 7"), ":2: name is 7: input should be a valid string"),
+    "a name that is no folder": (("name: small", "name: a/b"), ":2: name is 'a/b': string should match pattern"),
+    "a key twice": (
+        ("training:\n", "training:\n  batch_size: 9\n"),
+        ":17: training.batch_size is given twice, first on line 16",
+    ),
+    "no batch": (("batch_size: 4", "batch_size: 0"), ":16: training.batch_size is 0: input should be greater than or"),
+    "a negative weight": (("weight: 0.5", "weight: -1"), ":7: tasks.expr.weight is -1: input should be greater"),
+    "a missing key": (("store: work/store\n", ""), ":1: the key store is missing: add it"),
+    "a model that does not exist": (
+        ("name: gru", "name: gruu"),
+        r":12: no fusion model named 'gruu'; did you mean 'gru'\?",
+    ),
+    "a setting the model lacks": (
+        ("hidden_dim", "hiddendim"),
+        ":13: fusion model 'gru' has no setting 'hiddendim'; did",
+    ),
+    "no name of a model": (("  name: gru\n", ""), ":11: the key model.name is missing"),
+    "a task that does not exist": (("  va:\n", "  vaa:\n"), ":6: no task named 'vaa'; did you mean 'va'"),
+    "a setting the task lacks": (("class_balance", "balance"), ":7: task 'expr' has no setting 'balance'"),
+    "an aligner that does not exist": (
+        ("window_mean", "mean"),
+        ":10: no aligner named 'mean'.* known: hold_last, linear",
+    ),
+    "a stride that skips": (
+        ("stride: 50", "stride: 101"),
+        ":14: a stride of 101 steps skips steps between windows of 100",
+    ),
+    "YAML's own number": (
+        ("max_gap_s: 0.25", "max_gap_s: 1e-1"),
+        ":10: .*'1e-1': .*YAML takes 1e-3 for a word: write 0.001",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_is_named_with_file_and_line(tmp_path, fault):
+    change, words = FAULTS[fault]
+    with pytest.raises(ValueError, match="small.yaml" + words):
+        load(write(tmp_path, change))
+
+
+OVERRIDES = {
+    "training.sede=7": r"command line, training.sede=: unknown key 'sede'; did you mean 'seed'\?",
+    "model.name=none_such": "command line, model.name=: no fusion model named 'none_such'",
+    "model.hidden=3": "command line, model.hidden=: fusion model 'gru' has no setting 'hidden'; did you mean",
+    "window.length=long": "command line, window.length=: window.length is 'long': input should be a valid integer",
+    "training.learning_rate=1e-3": "command line, training.learning_rate=: .*write 0.001 or 1.0e-3",
+    "name.first=x": "command line, name.first=: name is a value, not a group of keys",
+    "seed": "'seed' is no setting, expected key=value",
+    "=7": "'=7' is no setting",
+    "name=[": r"the value of 'name=\[' is not readable as YAML",
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_what_is_wrong_on_the_command_line_is_named_as_such(tmp_path, override):
+    with pytest.raises(ValueError, match=OVERRIDES[override]):
+        load(write(tmp_path), override)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: [", "not readable as YAML"), ("", "a config is a mapping"), ("- a", "mapping")]
+)
+def test_a_file_that_is_no_mapping_is_named(tmp_path, text, words):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"x.yaml:.*{words}"):
+        read_config(tmp_path / "x.yaml")
+
+
+def test_a_config_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no config at .*none.yaml: give a YAML file"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_values_get_the_type_they_look_like():
+    texts = ("a=3", "a=0.5", "a=true", "a=word", "a=[1, 2]", "a=", "a=b=c", "a=-4..-1")
+    assert [parse_setting(text)[1] for text in texts] == [3, 0.5, True, "word", [1, 2], None, "b=c", "-4..-1"]
