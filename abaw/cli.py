@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input.
 
 import logging
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -19,7 +20,7 @@ from abaw.verbs.synth import synth
 from abaw.verbs.train import train
 from abaw.verbs.verify import verify
 
-VERBS = {
+VERBS: dict[str, Callable[..., None]] = {
     "list": list_parts,
     "synth": synth,
     "check": check,

@@ -189,26 +189,28 @@ def _clock(
     times_s: np.ndarray, least: int, sound: media.Sound | None, assume_fps: float | None
 ) -> tuple[Clock, dict[str, float]]:
     """The clip's clock, at least ``least`` frames long, and the assumed frame rate where one was needed."""
-    num = max(len(times_s), least)
-    if num <= len(times_s):
-        missing_s, assumed = np.zeros(0), {}
-    elif len(times_s) > 1:
-        missing_s, assumed = times_s[-1] + np.median(np.diff(times_s)) * np.arange(1, num - len(times_s) + 1), {}
-    elif assume_fps is not None:
-        start_s = times_s[-1] + 1 / assume_fps if len(times_s) else 0.0
-        missing_s, assumed = start_s + np.arange(num - len(times_s)) / assume_fps, {"assumed_fps": assume_fps}
+    num = max(len(times_s), least) or _frames_of_sound(sound, assume_fps)
+    beyond = np.arange(1, num - len(times_s) + 1)
+    assumed: dict[str, float] = {}
+    if len(times_s) > 1:
+        interval_s = float(np.median(np.diff(times_s)))
+    elif not len(beyond):
+        interval_s = 0.0
+    elif assume_fps is None:
+        raise ValueError(f"no frame rate: {len(times_s)} frame(s) decoded, {num} on the clock: give --assume-fps FPS")
     else:
-        raise ValueError(
-            f"no frame rate: {len(times_s)} frame(s) decoded but {num} on its clock: give --assume-fps FPS"
-        )
-    if not num:
-        if sound is None or not len(sound.samples):
-            raise ValueError("nothing to see or hear: no picture, no face image, no label and no sound")
-        if assume_fps is None:
-            raise ValueError("sound alone has no frames: give --assume-fps FPS for its clock")
-        num = ceil((sound.start_s + len(sound.samples) / sound.rate_hz) * assume_fps)
-        missing_s, assumed = np.arange(num) / assume_fps, {"assumed_fps": assume_fps}
-    return Clock(np.arange(1, num + 1), np.concatenate([times_s, missing_s]), np.arange(num) < len(times_s)), assumed
+        interval_s, assumed = 1 / assume_fps, {"assumed_fps": assume_fps}
+    last_s = times_s[-1] if len(times_s) else -interval_s
+    times_s = np.concatenate([times_s, last_s + interval_s * beyond])
+    return Clock(np.arange(1, num + 1), times_s, np.arange(num) < num - len(beyond)), assumed
+
+
+def _frames_of_sound(sound: media.Sound | None, assume_fps: float | None) -> int:
+    if sound is None or not len(sound.samples):
+        raise ValueError("nothing to see or hear: no picture, no face image, no label and no sound")
+    if assume_fps is None:
+        raise ValueError("sound alone has no frames: give --assume-fps FPS for its clock")
+    return ceil(sound.stop_s * assume_fps)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from abaw.files import sha256
 from extract import FINDERS
 from extract.media import Rgb
 
+CASCADES = Path(cv2.__file__).parent / "data"
 SEARCH_WIDTH_PX = 640  # a wider picture is shrunk for the search: a face worth an expression is still 40 px there
 
 
@@ -78,7 +79,7 @@ class Haar(FaceFinder):
         if not 0 < min_face < 1:
             raise ValueError(f"haar: min_face is {min_face}, expected a share of the picture's height between 0 and 1")
         self._settings = {"min_neighbors": min_neighbors, "min_face": min_face}
-        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")
+        self._cascade = cv2.CascadeClassifier(str(CASCADES / "haarcascade_frontalface_alt2.xml"))
 
     def find(self, picture: Rgb) -> list[Box]:
         small, scale = _shrunk(picture)

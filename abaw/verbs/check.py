@@ -13,9 +13,11 @@ def check(
 ) -> None:
     """What a data set holds and what will hurt."""
     from abaw.clips import open_dataset
+    from abaw.progress import Progress
     from extract import check as checking
 
-    report = checking.check(open_dataset(data))
+    with Progress("check") as progress:
+        report = checking.check(open_dataset(data), tell=progress)
     print(json.dumps(asdict(report), indent=2, default=str) if as_json else checking.render(report))
     if strict and report.findings:
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from extract.encoders.base import PictureEncoder
 from extract.faces import Crop
 from extract.media import Rgb
 
+DIM = 763
 FACTS = {"modality": "vision", "dim": 763, "embedded": True, "licence": "Apache-2.0", "size_mb": 0}
 
 SIDE_PX = 64
@@ -42,7 +43,7 @@ class FaceHog(PictureEncoder):
     def __init__(self, crop_px: int, margin: float) -> None:
         if crop_px < 16:
             raise ValueError(f"face_hog: crop_px is {crop_px}, expected 16 or more")
-        self.crop, self.dim = Crop(crop_px, margin), int(FACTS["dim"])
+        self.crop, self.dim = Crop(crop_px, margin), DIM
         self._hog = cv2.HOGDescriptor((SIDE_PX, SIDE_PX), (16, 16), (16, 16), (8, 8), 9)
 
     def recipe(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class FaceHog(PictureEncoder):
         light = face.astype(np.float32)
         light = (light - light.mean()) / (light.std() + 4.0)  # 4 of 255: a black face stays finite and flat
         coarse = cv2.resize(light, (12, 12), interpolation=cv2.INTER_AREA).ravel()
-        return np.concatenate([self._hog.compute(face).ravel(), coarse, _geometry(light)]).astype(np.float32)
+        return np.concatenate([np.ravel(self._hog.compute(face)), coarse, _geometry(light)]).astype(np.float32)
 
 
 def _geometry(light: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class HfVision(PictureEncoder):
         if batch_size < 1:
             raise ValueError(f"hf_vision: batch_size is {batch_size}, expected 1 or more")
         self.crop, self.batch_size = crop, batch_size
-        self._settings = {"model": model, "pool": pool, "crop": "face" if crop else "none"}
+        self._settings: dict[str, Any] = {"model": model, "pool": pool, "crop": "face" if crop else "none"}
         if crop:
             self._settings |= {"crop_px": crop.size_px, "margin": crop.margin}
         self._weights = weights_hash(folder)

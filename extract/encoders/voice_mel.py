@@ -9,6 +9,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 
+DIM = 49
 FACTS = {"modality": "audio", "dim": 49, "embedded": True, "licence": "Apache-2.0", "size_mb": 0}
 
 RATE_HZ = 16000
@@ -28,7 +29,7 @@ class VoiceMel(SoundEncoder):
     """Rows are centred on multiples of 10 ms. The slow means look at 1 s around a row, the rest at 25 to 64 ms."""
 
     rate_hz = RATE_HZ
-    dim = int(FACTS["dim"])
+    dim = DIM
 
     def recipe(self) -> dict[str, Any]:
         return {"encoder": "voice_mel", "settings": {}, "version": 1}
