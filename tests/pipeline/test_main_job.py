@@ -109,7 +109,7 @@ def test_single_clips_are_predicted_by_name(job):
 
 
 def test_analyze_gives_a_row_a_frame_in_parquet_and_csv(job):
-    video = next((job / "work/synthetic/videos").rglob("451.mp4"))
+    video = next((job / "work/synthetic/videos").rglob("451.*"))
     abaw("analyze", video, "--run", "runs/synthetic", "--out", "work/analysis", cwd=job)
     frames = parquet.read_table(job / "work/analysis/451.parquet")
     assert frames.column_names[:7] == [
