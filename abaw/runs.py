@@ -34,6 +34,7 @@ PACKAGES = (
     "av",
     "numpy",
 )
+RESUME = "resume.ckpt"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class Run:
         write_json(self.folder / "run.json", {**about, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the validation scores: their presence means that the run is complete."""
+        """Add the validation scores: their presence means that the run is complete, and resume.ckpt goes."""
         write_json(self.folder / "run.json", {**self.document(), "scores": scores})
+        (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
         """ "new", "begun" or "complete". ValueError where the folder holds a run of another config."""

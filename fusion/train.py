@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from abaw.batches import FeatureSource
 from abaw.config import Config
 from abaw.registry import nearest
+from abaw.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, EpochLines, Resumable
 from fusion.data import ClipDataModule, LabelsByTask, clips_of
@@ -38,7 +39,6 @@ OURS = {
     "overfit_batches": _WHOLE,
     "num_sanity_val_steps": _WHOLE,
 }
-RESUME = "resume.ckpt"
 
 
 def trainer_errors(trainer: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -60,8 +60,9 @@ def train(
     """Train until ``trainer`` or patience ends it; the module with the best weights, also in ``folder/weights``.
 
     ``labels``: split ("train", "validation") -> task -> clip -> labels. A run that was stopped goes on from
-    ``folder/resume.ckpt`` and ends with the very weights of an unbroken one (on the CPU to the bit); the file goes when
-    the run ends well. Raises ValueError for settings, labels or a resume.ckpt that do not fit.
+    ``folder/resume.ckpt`` and ends with the very weights of an unbroken one (on the CPU to the bit). The file stays, so
+    that a run that ended is not trained again, until ``Run.finish`` takes it away. Raises ValueError for settings,
+    labels or a resume.ckpt that do not fit.
     """
     for _, message in trainer_errors(config.trainer):
         raise ValueError(message)
@@ -77,7 +78,6 @@ def train(
             module.front.set_spread(measure_spread(source, clips_of(labels["train"])))
         trainer = _trainer(config, folder, run, num_batches=len(data.train_dataloader()))
         trainer.fit(module, datamodule=data, ckpt_path=resume if resume.exists() else None, weights_only=True)
-    resume.unlink(missing_ok=True)
     return load_module(folder, config, tasks)
 
 

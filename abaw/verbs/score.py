@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from abaw.annotations import Labels
+    from abaw.clips import Dataset
     from abaw.tasks.base import Task
 
 
@@ -18,8 +19,6 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """The official metric over the whole split, by class and by clip."""
-    from abaw.verbs.train import summary
-
     found = [result for folder in folders for result in score_all(folder, split, task, data)]
     if as_json:
         print(json.dumps(found, indent=2))
@@ -40,7 +39,6 @@ def score_all(folder: Path, split: str, task: str | None, data: Path | None) -> 
     from abaw.clips import open_dataset
     from abaw.runs import Run
     from abaw.tasks import TASKS
-    from abaw.verbs.train import read_labels
 
     is_run = (folder / "run.json").exists()
     tables = Run(folder).predictions(split) if is_run else folder
@@ -55,6 +53,25 @@ def score_all(folder: Path, split: str, task: str | None, data: Path | None) -> 
         clips = {clip: score_folder(where, built, {clip: labels[clip]}) for clip in labels if labels[clip].scored.any()}
         results.append({"folder": str(folder), "task": name, "split": split, "scores": scores, "clips": clips})
     return results
+
+
+def read_labels(dataset: "Dataset", tasks: "dict[str, Task]", split: str) -> "dict[str, dict[str, Labels]]":
+    """Labels by task and clip. ValueError where a task has none in the split."""
+    labels = {name: task.read_labels(dataset, split) for name, task in tasks.items()}
+    for name, by_clip in labels.items():
+        if not by_clip:
+            folders = " or ".join(tasks[name].folders)
+            raise ValueError(f"{dataset.root} has no {split} labels for {name}: expected a folder {folders} below it")
+    return labels
+
+
+def summary(scores: dict[str, float]) -> str:
+    """The ranking score and what it is made of, in one line."""
+    return ", ".join(
+        f"{key} {value:.4f}" if key != "n" else f"n {value}"
+        for key, value in scores.items()
+        if "_" not in key or key.startswith("CCC")
+    )
 
 
 def score_folder(folder: Path, task: "Task", labels: "Mapping[str, Labels]") -> dict[str, float]:

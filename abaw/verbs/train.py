@@ -1,14 +1,15 @@
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from abaw.annotations import Labels
-    from abaw.clips import Dataset
+    from abaw.config import Config, ConfigFile
     from abaw.runs import Run
     from abaw.tasks.base import Task
+    from extract.source import AlignedSource
 
 LOG = logging.getLogger("abaw")
 
@@ -21,6 +22,8 @@ def train(
     runs: Annotated[Path, typer.Option(help="where the run's folder is made")] = Path("runs"),
 ) -> None:
     """A Lightning run; one that was stopped goes on, one that is complete is left as it is."""
+    from abaw.verbs.score import summary
+
     run = train_run(config, settings or [], runs)
     for task, scores in run.finished()["scores"].items():
         print(f"{task} validation {summary(scores)}")
@@ -28,16 +31,17 @@ def train(
 
 
 def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
-    """Train what the config says, then predict and score the validation split with the best weights."""
+    """Train what the config says, then predict and score the validation split with the best weights.
+
+    Whatever the config has wrong is told, with file and line, before any data are read or anything is written.
+    """
     from abaw.clips import open_dataset
     from abaw.config import read_config
     from abaw.runs import Run
     from abaw.tasks import TASKS
     from abaw.verbs.predict import write_predictions
-    from abaw.verbs.score import score_folder
+    from abaw.verbs.score import read_labels, score_folder
     from extract import ALIGNERS
-    from extract.source import AlignedSource
-    from extract.store import FeatureStore
     from fusion.models import FUSION_MODELS
 
     file = read_config(path, settings)
@@ -46,67 +50,66 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
     if run.state(config) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
+    tasks = _tasks(file, config)
+    dataset = open_dataset(Path(config.data))
+    labels = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
+    tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
+    source = _source(file, config)
+    run.begin(config, _facts(tasks, labels, source))
+    from fusion.train import train
+
+    module = train(config, tasks, labels, source, run.folder)
+    tables = run.predictions("validation")
+    write_predictions([(run, module, source)], dataset, tasks, "validation", tables)
+    run.finish({name: score_folder(tables, task, labels["validation"][name]) for name, task in tasks.items()})
+    return run
+
+
+def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
+    """The config's tasks; whatever is wrong in it that needs no data to be seen is an error here."""
+    from abaw.tasks import TASKS
+    from fusion.models import FUSION_MODELS
+    from fusion.train import trainer_errors
+
     tasks = {}
     for name, task in config.tasks.items():
         with file.at("tasks", name):
             tasks[name] = TASKS.build(name, **task.settings)
     with file.at("model"):
         FUSION_MODELS.check(config.model.name, config.model.settings)
-    from fusion.train import train, trainer_errors
-
     for key, message in trainer_errors(config.trainer):
         raise file.error(("trainer", key), message)
-    dataset = open_dataset(Path(config.data))
-    labels = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
+    return tasks
+
+
+def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
+    """The features, tried out on the model: it must take them before a run is begun."""
+    from extract.source import AlignedSource
+    from extract.store import FeatureStore
+    from fusion.models import FUSION_MODELS
+
     with file.at("features"):
         source = AlignedSource(FeatureStore(Path(config.store)), config.features)
-    tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
     with file.at("model"):
         dims = {name: source.dim(name) for name in source.names()}
         FUSION_MODELS.build(config.model.name, dims=dims, **config.model.settings)
-    run.begin(config, _facts(tasks, labels, source))
-    module = train(config, tasks, labels, source, run.folder)
-    write_predictions([(run, module, source)], dataset, tasks, "validation", run.predictions("validation"))
-    run.finish(
-        {name: score_folder(run.predictions("validation"), tasks[name], labels["validation"][name]) for name in tasks}
-    )
-    return run
+    return source
 
 
-def read_labels(dataset: "Dataset", tasks: "dict[str, Task]", split: str) -> "dict[str, dict[str, Labels]]":
-    """Labels by task and clip. ValueError where a task has none in the split."""
-    labels = {name: task.read_labels(dataset, split) for name, task in tasks.items()}
-    for name, by_clip in labels.items():
-        if not by_clip:
-            folders = " or ".join(tasks[name].folders)
-            raise ValueError(f"{dataset.root} has no {split} labels for {name}: expected a folder {folders} below it")
-    return labels
-
-
-def summary(scores: dict[str, float]) -> str:
-    """The ranking score and what it is made of, in one line."""
-    return ", ".join(
-        f"{key} {value:.4f}" if key != "n" else f"n {value}"
-        for key, value in scores.items()
-        if "_" not in key or key.startswith("CCC")
-    )
-
-
-def _facts(tasks: "dict[str, Task]", labels: dict, source: object) -> dict:
-    sizes = {
-        split: {
-            name: {
-                "clips": len(by_clip),
-                "frames": sum(map(len, by_clip.values())),
-                "scored": sum(int(c.scored.sum()) for c in by_clip.values()),
-            }
-            for name, by_clip in by_task.items()
-        }
-        for split, by_task in labels.items()
-    }
+def _facts(
+    tasks: "dict[str, Task]", labels: "dict[str, dict[str, dict[str, Labels]]]", source: "AlignedSource"
+) -> dict[str, Any]:
+    """What run.json says of a run before it is trained."""
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_kinds_seen": sorted(tasks),
-        "recipes": source.recipes,  # type: ignore[attr-defined]
-        "splits": sizes,
+        "recipes": source.recipes,
+        "splits": {
+            split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
+        },
     }
+
+
+def _size(by_clip: "dict[str, Labels]") -> dict[str, int]:
+    scored = sum(int(labels.scored.sum()) for labels in by_clip.values())
+    return {"clips": len(by_clip), "frames": sum(map(len, by_clip.values())), "scored": scored}

@@ -169,3 +169,20 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
     whole, broken = ((job / f"runs/{name}/weights/model.safetensors").read_bytes() for name in ("whole", "broken"))
     assert whole == broken
     assert not (job / "runs/broken/resume.ckpt").exists()
+
+
+def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, capfd):
+    from abaw.verbs import predict
+    from abaw.verbs.train import train_run
+
+    monkeypatch.chdir(job)
+    settings = [*SMALL, "name=unscored"]
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "write_predictions", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train_run(ROOT / "configs/synthetic.yaml", settings, Path("runs"))
+    assert "epoch 2/2" in capfd.readouterr().err
+    run = train_run(ROOT / "configs/synthetic.yaml", settings, Path("runs"))
+    assert "epoch" not in capfd.readouterr().err
+    assert set(run.finished()["scores"]) == {"va", "expr"}
+    assert not (run.folder / "resume.ckpt").exists()
