@@ -5,6 +5,7 @@ RUN/run.json           commit, seed, versions, recipes, label kinds seen, split 
 RUN/weights/           safetensors
 RUN/decoding.json      what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/
+RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run is complete
 """
 
 import platform

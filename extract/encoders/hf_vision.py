@@ -54,10 +54,11 @@ class HfVision(PictureEncoder):
         return {"encoder": "hf_vision", "settings": self._settings, "weights": self._weights, "version": 1}
 
     def prepare(self, pictures: Sequence[Rgb]) -> np.ndarray:
-        # one at a time: pictures of several sizes may share a batch, the processor makes them one size
-        made = [
-            self._processor(picture, return_tensors="pt", input_data_format="channels_last") for picture in pictures
-        ]
+        from torchvision.transforms.v2.functional import to_image
+
+        # one at a time: pictures of several sizes may share a batch, the processor makes them one size. As torchvision
+        # images, lest a picture three pixels high or wide be taken for channels first
+        made = [self._processor(to_image(picture), return_tensors="pt") for picture in pictures]
         return np.concatenate([each["pixel_values"].numpy() for each in made])
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
