@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from abaw.annotations import lines
+from abaw.files import visible
 from abaw.registry import nearest
 
 SPLITS = ("train", "validation", "test")
@@ -175,13 +176,18 @@ class _Seen:
         self.files: list[Path] = []
         self.image_folders: list[Path] = []
         self.label_folders: list[Path] = []
+        self._walked: set[Path] = set()
 
     def walk(self, folder: Path) -> None:
-        entries = sorted(folder.iterdir())
-        if any(IMAGE_NAME.fullmatch(entry.name) for entry in entries):
-            self.image_folders.append(folder)
+        real = folder.resolve()
+        if real in self._walked:  # a link that leads back
             return
-        for entry in entries:
+        self._walked.add(real)
+        entries = sorted(folder.iterdir())
+        others = [entry for entry in entries if not IMAGE_NAME.fullmatch(entry.name)]
+        if len(others) < len(entries):
+            self.image_folders.append(folder)
+        for entry in others:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
@@ -232,7 +238,7 @@ def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]
     for folder in folders:
         splits = challenges.setdefault(folder.parent.name, {})
         split = SPLIT_FOLDERS[folder.name]
-        files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+        files = {path.stem: path for path in visible(folder, "*.txt")}
         other = next(iter(splits.get(split, {}).values()), None)
         if other is not None:
             raise ValueError(
@@ -246,7 +252,8 @@ def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]
 def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files:
-        if path.name.endswith(TEST_LIST_END):
+        # MTL's lists name images: they are of another kind
+        if path.name.endswith(TEST_LIST_END) and not any("/" in text or "," in text for _, text in lines(path)):
             name = path.name.removesuffix(TEST_LIST_END)
             if name in found:
                 raise ValueError(

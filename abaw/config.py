@@ -69,7 +69,7 @@ class Config(_Strict):
     ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default 1).
     """
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
     data: str
     store: str
     tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]

@@ -12,6 +12,8 @@ from typing import Any
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; if the block ends well it is synced and takes the name, else it goes."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}-{path.name}")  # the suffix stays: some writers choose the format by it
     try:
@@ -35,6 +37,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not readable as JSON: {error}") from error
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder, sorted, without hidden ones: those a stopped process left aside, or another system's."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from abaw.files import read_json, whole, write_json
+from abaw.files import read_json, visible, whole, write_json
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
@@ -102,6 +102,18 @@ def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
     write_json(folder / METADATA, dict(about))
 
 
+def begin(folder: Path) -> None:
+    """Empty a prediction folder for new tables and mark it as incomplete until ``write_metadata``.
+
+    ValueError where it holds tables that abaw predict did not write: they are nobody's to delete.
+    """
+    if clip_ids(folder) and not (folder / METADATA).is_file():
+        raise ValueError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
+    write_metadata(folder, {"complete": False})
+    for clip_id in clip_ids(folder):
+        (folder / f"{clip_id}.parquet").unlink()
+
+
 def read_metadata(folder: Path) -> dict[str, Any]:
     """What predictions.json says; {} where there is none. ValueError where it is no JSON object."""
     path = folder / METADATA
@@ -115,7 +127,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 def clip_ids(folder: Path) -> list[str]:
     """The clips that have a table, sorted."""
-    return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    return [path.stem for path in visible(folder, "*.parquet")]
 
 
 def tasks_in(folder: Path) -> list[str]:
@@ -142,6 +154,8 @@ def resolve(folder: Path, task_name: str) -> Path:
             f"{task_name}, or name another folder"
         )
     about = read_metadata(where)
+    if about.get("complete") is False:
+        raise ValueError(f"{where} is not complete, its abaw predict was stopped: run that again")
     if about.get("task", task_name) != task_name:
         raise ValueError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
     if about.get("decoding"):  # to leave it out would change the numbers silently

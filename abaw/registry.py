@@ -17,6 +17,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from abaw.files import visible
+
 REQUIRED = "required"
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -134,7 +136,7 @@ class Registry:
         return [
             (f"{self.package}.{path.stem}", path)
             for folder in spec.submodule_search_locations
-            for path in sorted(Path(folder).glob("*.py"))
+            for path in visible(Path(folder), "*.py")
             if path.stem not in ("__init__", "base")
         ]
 

@@ -9,6 +9,7 @@ RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run 
 """
 
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Run:
     def finished(self) -> dict[str, Any]:
         """run.json of a run that is complete. ValueError where it was stopped on the way."""
         document = self.document()
-        if "scores" not in document:
+        if not {"scores", "recipes", "tasks"} <= document.keys():
             raise ValueError(
                 f"the run {self.folder} is not complete: go on with abaw train {self.folder / 'config.yaml'}"
             )
@@ -87,17 +88,26 @@ class Run:
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
-        """ "new", "begun" or "complete". ValueError where the folder holds a run of another config."""
+        """ "new", "begun" or "complete". ValueError where the folder holds a run of another config.
+
+        A run that was stopped may go on with another ``trainer``: for longer, or on another device.
+        """
         if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
             return "new"
+        state = "complete" if "scores" in self.document() else "begun"
         before, now = (c.model_dump(mode="json") for c in (self.config(), config))
-        changed = [key for key in now if before.get(key) != now[key]]
+        changed = [key for key in now if before.get(key) != now[key] and (state, key) != ("begun", "trainer")]
         if changed:
             raise ValueError(
                 f"{self.folder} holds a run with another {', '.join(changed)}: give this one another name (name=...), "
                 "or delete that folder"
             )
-        return "complete" if "scores" in self.document() else "begun"
+        return state
+
+    def discard_unless_trained(self) -> None:
+        """Remove the folder of a run that was refused before its first epoch ended, so that it blocks no other."""
+        if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def versions() -> dict[str, str]:

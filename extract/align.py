@@ -24,7 +24,9 @@ class Plan:
     observed: Bool[np.ndarray, " step"]
 
     def __getitem__(self, steps: slice) -> "Plan":
-        return Plan(self.rows[steps], self.weights[steps], self.observed[steps])
+        weights = self.weights[steps]
+        used = int((weights > 0).any(axis=0).nonzero()[0].max(initial=0)) + 1  # one wide step does not widen the others
+        return Plan(self.rows[steps, :used], weights[:, :used], self.observed[steps])
 
     def span(self) -> tuple[int, int]:
         """First row needed and one past the last; (0, 0) where nothing is."""
@@ -40,7 +42,7 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
     total = np.zeros((len(rows), values.shape[1]), np.float32)
     # one column at a time: the order of summation must not depend on how many steps a window has
     for k in range(rows.shape[1]):
-        total += weights[:, k, None] * values[rows[:, k]].astype(np.float32)
+        total += weights[:, k, None] * values[rows[:, k]].astype(np.float32, copy=False)
     out[seen] = total
     return out
 
@@ -95,7 +97,7 @@ def window_mean(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray
     # a place without weight points at the step's own first row: it must be read anyway and adds exactly 0
     rows = kept[np.where(used, first[:, None] + places, first[:, None]).clip(0, len(kept) - 1)]
     weights = np.where(used, 1 / np.maximum(counts, 1)[:, None], 0)
-    return Plan(rows, weights.astype(np.float32), counts > 0)
+    return Plan(rows.astype(np.int32), weights.astype(np.float32), counts > 0)
 
 
 def _intervals(goal_s: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -119,9 +121,9 @@ def _weighed(
     good = observed[rows] & (np.abs(times_s[rows] - goal_s[:, None]) <= max_gap_s)
     # an unused place must not be read as a value: it points at the row that is used
     rows = np.where(used, rows, rows[np.arange(len(rows)), used.argmax(axis=1)][:, None])
-    return Plan(rows, weights.astype(np.float32), (good | ~used).all(axis=1))
+    return Plan(rows.astype(np.int32), weights.astype(np.float32), (good | ~used).all(axis=1))
 
 
 def _nothing(goal_s: np.ndarray) -> Plan:
     num = len(goal_s)
-    return Plan(np.zeros((num, 1), int), np.zeros((num, 1), np.float32), np.zeros(num, bool))
+    return Plan(np.zeros((num, 1), np.int32), np.zeros((num, 1), np.float32), np.zeros(num, bool))

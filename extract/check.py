@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw.annotations import Labels
 from abaw.clips import Clip, Dataset
+from abaw.files import visible
 from abaw.submission import read_template
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -257,5 +258,5 @@ def _sample_files(test_lists: Iterable[Path]) -> list[Path]:
     """Sample prediction files beside the test lists, or one folder further down."""
     patterns = [below + name for name in SAMPLE_NAMES for below in ("", "*/")]
     folders = {path.parent for path in test_lists}
-    found = {path for folder in folders for pattern in patterns for path in folder.glob(pattern)}
+    found = {path for folder in folders for pattern in patterns for path in visible(folder, pattern)}
     return sorted(path for path in found if path.is_file())

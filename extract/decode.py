@@ -95,6 +95,8 @@ def extract_clip(
         clip, {encoder.rate_hz for encoder in ears.values()} or ({16000} if not len(times_s) else set())
     )
     with _stage("clock"):
+        if clip.media is None and not numbers:
+            raise ValueError("nothing to see or hear: neither a media file nor face images")
         if numbers and numbers[0] < 1:
             raise ValueError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
         clock, assumed = _clock(
@@ -120,7 +122,8 @@ def _decode_pictures(
         times_s.append(picture.time_s)
         if not lanes:
             continue
-        rgb = picture.rgb()
+        with _stage("decode"):
+            rgb = picture.rgb()
         if wants_face:
             with _stage("faces"):
                 boxes.append(choose(finder.find(rgb), clip.side, rgb.shape[1], before))
@@ -153,7 +156,8 @@ def _read_images(clip: Clip, numbers: list[int], lanes: list[_Lane]) -> int:
     """Feed the lanes with the organisers' faces; how many could not be read (those rows are not observed)."""
     num_unreadable = 0
     for number in numbers if lanes else ():
-        face = _read_image(clip.image(number))
+        with _stage("read images"):
+            face = _read_image(clip.image(number))
         num_unreadable += face is None
         for lane in lanes:
             crop = lane.encoder.crop

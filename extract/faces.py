@@ -24,6 +24,13 @@ class Crop:
     size_px: int
     margin: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_px <= 4096 or not -0.5 < self.margin < 10:
+            raise ValueError(
+                f"a crop of {self.size_px} px with a margin of {self.margin} cannot be cut: the size is 1 to 4096 px, "
+                "the margin more than -0.5 and less than 10 of the box's side"
+            )
+
 
 @dataclass(frozen=True)
 class Box:

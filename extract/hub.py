@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abaw.files import sha256
+from abaw.files import sha256, visible
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +31,7 @@ def snapshot(model: str) -> Path:
 
 def weights_hash(folder: Path) -> dict[str, str]:
     """SHA-256 of every weights file of a model's folder. FileNotFoundError where there is none."""
-    files = [path for pattern in ("*.safetensors", "*.bin") for path in sorted(folder.glob(pattern))]
+    files = [path for pattern in ("*.safetensors", "*.bin") for path in visible(folder, pattern)]
     if not files:
         raise FileNotFoundError(
             f"{folder} holds no weights: expected model.safetensors (or pytorch_model.bin) beside config.json"
@@ -62,7 +62,10 @@ def load_frozen(folder: Path, tower: str | None, device: str) -> PreTrainedModel
             f"the weights in {folder} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
         )
     model = getattr(model, tower, model) if tower else model
-    return model.eval().requires_grad_(False).to(device)
+    try:
+        return model.eval().requires_grad_(False).to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error
 
 
 def load_processor(kind: str, folder: Path) -> Any:

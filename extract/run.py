@@ -4,7 +4,9 @@ Each clip is finished before the next begins and each file is whole or absent, s
 where it was, and a second run beside it does no harm.
 """
 
+import errno
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -16,6 +18,7 @@ from extract.encoders.base import Encoder, PictureEncoder
 from extract.faces import FaceFinder
 from extract.store import Failure, FeatureStore, Recipe
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next clip would fail as well
 EDGE_BYTES = 1 << 20  # a file's size and its first and last MiB tell versions of it apart without reading gigabytes
 
 
@@ -62,8 +65,10 @@ def extract(
     """Write the clock and the missing tracks of every clip (or of ``clip_ids``).
 
     A clip that fails is reported and leaves nothing behind; the others go on. ``tell(clip_id, done, total)`` is called
-    before each clip. Raises ValueError where the same recipe is asked for twice.
+    before each clip. Raises ValueError where the same recipe is asked for twice or ``assume_fps`` is no frame rate.
     """
+    if assume_fps is not None and not 0 < assume_fps < math.inf:
+        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
     recipes: dict[str, tuple[Encoder, Recipe]] = {}
     for each in asked:
         recipe = each.recipe(finder)
@@ -90,37 +95,49 @@ def _one(
     assume_fps: float | None,
     report: Report,
 ) -> None:
-    numbers = clip.image_numbers()
-    source = fingerprint(clip, numbers)
-    num_rows = max((count_rows(path) for path in dataset.label_files(clip.clip_id)), default=0)
-    missing = {
-        name: encoder for name, (encoder, recipe) in recipes.items() if not store.has(recipe, clip.clip_id, source)
-    }
-    if not missing and _clock_serves(store, clip.clip_id, source, max(num_rows, max(numbers, default=0)), assume_fps):
-        report.present.append(clip.clip_id)
-        return
+    """Any error but a full or read-only disk is this clip's alone."""
     try:
-        made = extract_clip(clip, numbers, missing, finder, num_rows, assume_fps)
+        num_rows = max((count_rows(path) for path in dataset.label_files(clip.clip_id)), default=0)
+        numbers = clip.image_numbers()
+        known = store.clock_metadata(clip.clip_id)
+        fps = assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
+        source = fingerprint(clip, numbers)
+        stamp = _stamp(source, fps if "assumed_fps" in known else None)
+        missing = {
+            name: encoder for name, (encoder, recipe) in recipes.items() if not store.has(recipe, clip.clip_id, stamp)
+        }
+        least = max(num_rows, max(numbers, default=0))
+        if not missing and _clock_serves(store, clip.clip_id, known, stamp, least):
+            report.present.append(clip.clip_id)
+            return
+        made = extract_clip(clip, numbers, missing, finder, num_rows, fps)
+        stamp = _stamp(source, made.facts.get("assumed_fps"))
+        _write(store, clip.clip_id, stamp, made, {name: recipe for name, (_, recipe) in recipes.items()}, finder)
+        report.made.append(clip.clip_id)
     except ClipError as error:
         report.failed.append(Failure(clip.clip_id, error.stage, str(error)))
-        return
-    _write(store, clip.clip_id, source, made, {name: recipe for name, (_, recipe) in recipes.items()}, finder)
-    report.made.append(clip.clip_id)
+    except (ValueError, OSError) as error:
+        if getattr(error, "errno", None) in DISK_ERRORS:
+            raise
+        report.failed.append(Failure(clip.clip_id, "read or write", str(error)))
 
 
-def _clock_serves(store: FeatureStore, clip_id: str, source: str, least: int, assume_fps: float | None) -> bool:
-    known = store.clock_metadata(clip_id)
-    if known.get("source") != source:
+def _stamp(source: str, assumed_fps: float | None) -> str:
+    """What a clock and its tracks were made from; an assumed frame rate moves both."""
+    return source if assumed_fps is None else f"{source} at {assumed_fps} fps"
+
+
+def _clock_serves(store: FeatureStore, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
+    if known.get("source") != stamp:
         return False
-    if "assumed_fps" in known and assume_fps is not None and float(known["assumed_fps"]) != assume_fps:
-        return False
-    return len(store.clock(clip_id)) == max(int(known["num_frames"]), least)
+    # no frame and no label: the clock is as long as the sound
+    return max(int(known["num_frames"]), least) in (0, len(store.clock(clip_id)))
 
 
 def _write(
-    store: FeatureStore, clip_id: str, source: str, made: Extracted, recipes: Mapping[str, Recipe], finder: FaceFinder
+    store: FeatureStore, clip_id: str, stamp: str, made: Extracted, recipes: Mapping[str, Recipe], finder: FaceFinder
 ) -> None:
-    about = {"source": source, "tool": f"abaw {version('abaw')}"}
+    about = {"source": stamp, "tool": f"abaw {version('abaw')}"}
     store.put_clock(clip_id, made.clock, about | {key: str(value) for key, value in made.facts.items()})
     for name, track in made.tracks.items():
         store.put(recipes[name], clip_id, track, about | {"crops": made.crops})
@@ -129,7 +146,10 @@ def _write(
 
 
 def fingerprint(clip: Clip, numbers: list[int]) -> str:
-    """Tells one version of a clip's media and images from another without reading them whole."""
+    """Tells one version of a clip's media and images from another without reading them whole.
+
+    Of the media its size and both ends, of the images their numbers and the first, the middle and the last.
+    """
     digest = hashlib.sha256()
     if clip.media is not None:
         size = clip.media.stat().st_size
@@ -139,4 +159,6 @@ def fingerprint(clip: Clip, numbers: list[int]) -> str:
             file.seek(max(0, size - EDGE_BYTES))
             digest.update(file.read(EDGE_BYTES))
     digest.update(repr(numbers).encode())
+    for place in (0, len(numbers) // 2, -1) if numbers else ():
+        digest.update(clip.image(numbers[place]).read_bytes())
     return digest.hexdigest()[:32]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from abaw.config import FeatureConfig
+from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
 from extract.store import FeatureStore, Recipe, StoredTrack
@@ -27,8 +28,8 @@ class AlignedSource:
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
         for feature in features.values():
             ALIGNERS.part(feature.align)
-        self._planned = lru_cache(maxsize=256)(self._plan)
-        self.clock = lru_cache(maxsize=256)(store.clock)
+        self._planned = lru_cache(maxsize=2048)(self._plan)  # a plan is small: planning anew costs more
+        self.clock = lru_cache(maxsize=2048)(store.clock)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AlignedSource, (self._store, self._features, self.recipes)  # the caches stay behind
@@ -39,7 +40,7 @@ class AlignedSource:
     def dim(self, name: str) -> int:
         """Width of a track, read from any clip's."""
         folder = self._store.folder(self.recipes[name])
-        path = next(iter(sorted(folder.glob("*.safetensors"))), None)
+        path = next(iter(visible(folder, "*.safetensors")), None)
         if path is None:
             raise FileNotFoundError(
                 f"no track at all in {folder}: run abaw extract DATA --store {self._store.root} --encoder {name}"

@@ -10,14 +10,15 @@ Reading is memory-mapped: a window costs the rows it needs.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from abaw.files import read_json, whole, write_json
 from abaw.registry import nearest
@@ -56,7 +57,8 @@ class FeatureStore:
 
     def find(self, name: str) -> Recipe:
         """The recipe a config means by a folder's name, with or without hash. ValueError where none or several fit."""
-        recipes = self.recipes()
+        # what has no encoder is no feature: the boxes of found faces
+        recipes = {folder: recipe for folder, recipe in self.recipes().items() if "encoder" in recipe}
         if name in recipes:
             return recipes[name]
         fitting = [folder for folder, recipe in recipes.items() if recipe["name"] == name]
@@ -104,8 +106,9 @@ class FeatureStore:
     def open(self, recipe: Recipe, clip_id: str) -> "StoredTrack":
         """Times and observed flags now, values when asked for."""
         path = self.folder(recipe) / f"{clip_id}.safetensors"
-        command = f"abaw extract DATA --store {self.root} --encoder {recipe['name']}"
-        tensors = _read(path, ("times_s", "observed"), f"no {recipe['name']} track for clip {clip_id!r}", command)
+        command = f"abaw extract DATA --store {self.root} --encoder {words(recipe)}"
+        missing = f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)}"
+        tensors = _read(path, ("times_s", "observed"), missing, command)
         if _metadata(path).get("source") != _metadata(self._clock_path(clip_id)).get("source"):
             raise ValueError(
                 f"the {recipe['name']} track of clip {clip_id!r} is of other media than its clock: run {command}"
@@ -120,7 +123,8 @@ class FeatureStore:
         """The clip's clock. FileNotFoundError says which command makes it."""
         command = f"abaw extract DATA --store {self.root} --encoder NAME"
         path = self._clock_path(clip_id)
-        return Clock(**_read(path, ("frames", "times_s", "decoded"), f"no clock for clip {clip_id!r}", command))
+        missing = f"no clock for clip {clip_id!r}{self._failure(clip_id)}"
+        return Clock(**_read(path, ("frames", "times_s", "decoded"), missing, command))
 
     def clock_metadata(self, clip_id: str) -> dict[str, str]:
         """What the clock was made from; {} where there is none."""
@@ -136,6 +140,14 @@ class FeatureStore:
                 aside.write_text("".join(rows), encoding="utf-8")
         else:
             path.unlink(missing_ok=True)
+
+    def _failure(self, clip_id: str) -> str:
+        """Why the clip has no track, where an extraction said so, and what to do but to run it again."""
+        for path in sorted(self.root.glob("*/failed.jsonl")):
+            for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+                if row["clip"] == clip_id:
+                    return f" ({row['stage']} failed: {row['reason']}; mend that, or take the clip's label files away)"
+        return ""
 
     def _clock_path(self, clip_id: str) -> Path:
         return self.root / "clock" / f"{clip_id}.safetensors"
@@ -153,28 +165,43 @@ class StoredTrack:
         """Values of the rows from ``first`` up to ``stop``, in float32."""
         if first >= stop:  # safetensors refuses an empty slice of a track without rows
             return np.zeros((0, self.dim), np.float32)
-        with safe_open(self.path, framework="numpy") as file:
+        with _opened(self.path) as file:
             return np.asarray(file.get_slice("values")[first:stop]).astype(np.float32)
 
     @property
     def dim(self) -> int:
-        with safe_open(self.path, framework="numpy") as file:
+        with _opened(self.path) as file:
             return int(file.get_slice("values").get_shape()[1])
 
 
 def _write(path: Path, tensors: dict[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    packed = save({key: np.ascontiguousarray(value) for key, value in tensors.items()}, dict(metadata))
     with whole(path) as aside:
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, aside, dict(metadata))
+        aside.write_bytes(packed)
 
 
 def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"{missing} in {path.parent}: run {command}")
+    with _opened(path, command) as file:
+        return {name: file.get_tensor(name) for name in names}
+
+
+@contextmanager
+def _opened(path: Path, command: str = "abaw extract again") -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names}
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run {command}") from error
+
+
+def words(recipe: Recipe) -> str:
+    """The recipe as ``--encoder`` takes it: ``encoder:setting=value,...``; boxes of faces come with any of them."""
+    if "encoder" not in recipe:
+        return "NAME"
+    settings = {**recipe["settings"], "as": recipe["name"], "stored_dtype": recipe.get("stored_dtype", "float16")}
+    return f"{recipe['encoder']}:" + ",".join(f"{key}={value}" for key, value in settings.items())
 
 
 def _metadata(path: Path) -> dict[str, str]:

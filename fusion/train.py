@@ -25,6 +25,8 @@ from fusion.front import measure_spread
 from fusion.module import FusionModule
 from fusion.weights import build_module, load_module
 
+LOG = logging.getLogger("abaw")
+
 _WHOLE = "the score that chooses the weights is the official one, over the whole validation split, once an epoch"
 OURS = {
     "callbacks": "abaw keeps the best weights, stops by training.patience_epochs and resumes by itself",
@@ -48,6 +50,12 @@ def trainer_errors(trainer: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key in trainer:
         if key in OURS:
             errors.append((key, f"trainer.{key} is not free: {OURS[key]}; remove the key"))
+        elif key == "precision" and str(trainer[key]).endswith("-true") and trainer[key] != "32-true":
+            errors.append(
+                (key, f"trainer.precision is {trainer[key]!r}: times need float64; take {trainer[key][:-5]}-mixed")
+            )
+        elif key in ("max_epochs", "max_steps", "limit_train_batches") and trainer[key] == 0:
+            errors.append((key, f"trainer.{key} is 0: nothing would be trained; give 1 or more"))
         elif key not in known:
             message = f"lightning.Trainer has no argument {key!r}{nearest(key, known)} known: {', '.join(known)}"
             errors.append((key, message))
@@ -77,7 +85,11 @@ def train(
         else:
             module.front.set_spread(measure_spread(source, clips_of(labels["train"])))
         trainer = _trainer(config, folder, run, num_batches=len(data.train_dataloader()))
-        trainer.fit(module, datamodule=data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to SIGTERM (no code, which would say "done") and to SIGINT (1)
+            LOG.warning("stopped: the same command goes on from the last whole epoch")
+            raise SystemExit(130 if stop.code else 143) from stop
     return load_module(folder, config, tasks)
 
 

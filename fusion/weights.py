@@ -35,11 +35,11 @@ def save_weights(folder: Path, module: FusionModule, epoch: int) -> None:
     about = {"dims": module.dims, "epoch": epoch, "scores": module.scores}
     with whole(weights_path(folder)) as aside:
         # one entry: safetensors writes several in any order, and the same run shall give the same bytes
-        safetensors.torch.save_file(state, aside, {"module": json.dumps(about)})
+        aside.write_bytes(safetensors.torch.save(state, {"module": json.dumps(about)}))
 
 
-def load_module(folder: Path, config: Config, tasks: Mapping[str, Task]) -> FusionModule:
-    """The module of a run, on the CPU and in eval mode, with the ``scores`` it was chosen by.
+def load_module(folder: Path, config: Config, tasks: Mapping[str, Task], device: str = "cpu") -> FusionModule:
+    """The module of a run, on ``device`` and in eval mode, with the ``scores`` it was chosen by.
 
     Raises FileNotFoundError where there are no weights, ValueError where they are of another config.
     """
@@ -54,4 +54,7 @@ def load_module(folder: Path, config: Config, tasks: Mapping[str, Task]) -> Fusi
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path} does not hold the weights of this config ({error}): train again") from error
     module.scores = about["scores"]
-    return module.eval()
+    try:
+        return module.eval().to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error

@@ -43,7 +43,7 @@ def analyze(
         report = extraction.extract(Dataset(out, clips), store, asked, finder, assume_fps=assume_fps, tell=progress)
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
     if good:
-        members = [open_member(folder, store.root) for folder in run]
+        members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
         faces = extraction.faces_recipe(finder)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):

@@ -27,8 +27,6 @@ def extract(
     from extract import run
     from extract.store import FeatureStore
 
-    if assume_fps is not None and not assume_fps > 0:
-        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
     dataset = open_dataset(data)
     finder = build_finder(faces)
     asked = [build_encoder(text, device) for text in encoder]

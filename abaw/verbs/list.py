@@ -16,8 +16,7 @@ def list_parts(
         raise ValueError(f"no list of {kind!r}: there are {', '.join(kinds)}")
     chosen = {kind: kinds[kind]} if kind else kinds
     if as_json:
-        rows = [row for rows in chosen.values() for row in rows] if kind else chosen
-        print(json.dumps(rows, indent=2))
+        print(json.dumps([{**row, "kind": title} for title, rows in chosen.items() for row in rows], indent=2))
         return
     for title, rows in chosen.items():
         print(f"{title}:")

@@ -24,6 +24,7 @@ def predict(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="the data set; default: the run's")] = None,
     store: Annotated[Path | None, typer.Option(help="the store of features; default: the run's")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
 ) -> None:
     """Prediction tables, one a clip; several runs are averaged."""
     from abaw.clips import SPLITS, open_dataset
@@ -32,14 +33,14 @@ def predict(
         raise ValueError("give either --split NAME or --clips ID (one or several), not both and not neither")
     if split is not None and split not in SPLITS:
         raise ValueError(f"no split {split!r}: there are {', '.join(SPLITS)}")
-    members = [open_member(folder, store) for folder in runs]
+    members = [open_member(folder, store, device) for folder in runs]
     tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
     dataset = open_dataset(data or Path(members[0][0].config().data))
     count = write_predictions(members, dataset, tasks, split or list(clips or ()), out)
     print(f"{out}: {count} tables")
 
 
-def open_member(folder: Path, store: Path | None) -> "Member":
+def open_member(folder: Path, store: Path | None, device: str) -> "Member":
     """A complete run with its network and its features."""
     from abaw.runs import Run
     from extract.source import AlignedSource
@@ -51,7 +52,7 @@ def open_member(folder: Path, store: Path | None) -> "Member":
     source = AlignedSource(FeatureStore(store or Path(config.store)), config.features, run.finished()["recipes"])
     from fusion.train import load_module
 
-    return run, load_module(run.folder, config, run.tasks()), source
+    return run, load_module(run.folder, config, run.tasks(), device), source
 
 
 def write_predictions(
@@ -62,6 +63,8 @@ def write_predictions(
     from abaw.runs import commit
 
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
+    for name in tasks:
+        predictions.begin(out / name)
     num_tables = 0
     for clip_id, tables in predict_tables(members, tasks, of_task):
         for name, table in tables.items():

@@ -58,7 +58,11 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
     run.begin(config, _facts(tasks, labels, source))
     from fusion.train import train
 
-    module = train(config, tasks, labels, source, run.folder)
+    try:
+        module = train(config, tasks, labels, source, run.folder)
+    except (ValueError, OSError):
+        run.discard_unless_trained()
+        raise
     tables = run.predictions("validation")
     write_predictions([(run, module, source)], dataset, tasks, "validation", tables)
     run.finish({name: score_folder(tables, task, labels["validation"][name]) for name, task in tasks.items()})

@@ -48,7 +48,17 @@ class HfVision(PictureEncoder):
         self._processor = load_processor("AutoImageProcessor", folder)
         self._model = load_frozen(folder, "vision_model", device)
         self._pool, self._device = pool, device
-        self.dim = self.forward(self.prepare([np.zeros((64, 64, 3), np.uint8)])).shape[1]
+        self.dim = self._try(model)
+
+    def _try(self, model: str) -> int:
+        """The width of a row. ValueError where the first token is asked for and is a patch like the others."""
+        batch = self.prepare([np.zeros((64, 64, 3), np.uint8)])
+        state, patch = self._state(batch), getattr(self._model.config, "patch_size", None)
+        if self._pool == "cls" and state.ndim == 3 and isinstance(patch, int):
+            num_patches = (batch.shape[2] // patch) * (batch.shape[3] // patch)
+            if state.shape[1] == num_patches:
+                raise ValueError(f"{model} has no class token, its {num_patches} tokens are patches: give pool=mean")
+        return int(self._pooled(state).shape[1])
 
     def recipe(self) -> dict[str, Any]:
         return {"encoder": "hf_vision", "settings": self._settings, "weights": self._weights, "version": 1}
@@ -62,11 +72,13 @@ class HfVision(PictureEncoder):
         return np.concatenate([each["pixel_values"].numpy() for each in made])
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
+        return self._pooled(self._state(batch)).float().cpu().numpy()
+
+    def _state(self, batch: np.ndarray) -> Any:
         import torch
 
         with torch.inference_mode():
-            state = self._model(pixel_values=torch.from_numpy(batch).to(self._device)).last_hidden_state
-            return self._pooled(state).float().cpu().numpy()
+            return self._model(pixel_values=torch.from_numpy(batch).to(self._device)).last_hidden_state
 
     def _pooled(self, state: Any) -> Any:
         if state.ndim == 4:  # a map: (batch, channel, height, width)

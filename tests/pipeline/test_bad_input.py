@@ -46,6 +46,7 @@ def refused(monkeypatch, capsys):
         (["nonsense"], "'nonsense' is no setting, expected key=value"),
         (["data=nowhere"], "no data set at nowhere"),
         (["name=../up"], "name is '../up'"),
+        (["name=.."], "name is '..'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_known(refused, small, settings, message):
@@ -129,6 +130,8 @@ def test_a_broken_label_line_is_named_by_file_and_line(refused, small, row, mess
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--assume-fps", "0"], "--assume-fps is 0.0"),
         (["extract", "data", "--store", "s", "--encoder", "voice_mel", "--encoder", "voice_mel"], "asked for twice"),
         (["extract", "data", "--store", "s"], "Missing option"),
+        (["extract", "data", "--store", "s", "--encoder", "face_hog:margin=-0.6"], "cannot be cut"),
+        (["extract", "data", "--store", "s", "--encoder", "face_hog", "--assume-fps", "inf"], "--assume-fps is inf"),
         (["synth", "s", "--clips", "3"], "14"),
         (["check", "gone"], "no data set at gone"),
         (["train", "gone.yaml"], "no config at gone.yaml"),

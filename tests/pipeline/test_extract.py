@@ -63,7 +63,8 @@ def run(root, store, finder=None, **options):
 
 def get(store, name, clip_id):
     store = FeatureStore(store)
-    return store.get(store.find(name), clip_id)
+    recipes = [recipe for recipe in store.recipes().values() if recipe["name"] == name]
+    return store.get(recipes[0], clip_id)
 
 
 def test_a_face_found_in_the_video_gives_a_row_a_frame_and_its_box(tmp_path):
@@ -100,7 +101,7 @@ def test_organisers_images_give_a_row_for_each_that_exists_at_its_frames_time(tm
     track = get(tmp_path / "store", "face_hog", "v")
     assert track.times_s == pytest.approx(times_s[[0, 1, 3, 5]], abs=1e-4)
     assert track.observed.all()
-    assert not FeatureStore(tmp_path / "store").has({"name": "faces"}, "v")
+    assert not list((tmp_path / "store").glob("faces-*"))
 
 
 def test_labels_and_images_beyond_the_last_frame_lengthen_the_clock_at_the_median_interval(tmp_path):
@@ -270,3 +271,94 @@ def test_nasty_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(med
     assert len(get(tmp_path / "store", "voice_mel", "no_audio_track")) == 0
     late = get(tmp_path / "store", "voice_mel", "audio_starts_late_0.8s")
     assert late.times_s[0] == pytest.approx(0.8, abs=0.03)
+
+
+def test_another_assumed_frame_rate_makes_every_track_stale(tmp_path):
+    write_images(tmp_path / "cropped/v", range(1, 11))
+    store, dataset = FeatureStore(tmp_path / "store"), open_dataset(tmp_path)
+    face, voice = asked()
+    extract(dataset, store, [face, voice], Bright(), assume_fps=25.0)
+    extract(dataset, store, [face], Bright(), assume_fps=10.0)
+    assert store.get(store.find("face_hog"), "v").times_s[-1] == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="voice_mel track of clip 'v' is of other media than its clock"):
+        store.get(store.find("voice_mel"), "v")
+    # the rate that is recorded holds where none is given
+    assert extract(dataset, store, [face, voice], Bright()).made == ["v"]
+    assert store.clock("v").times_s[-1] == pytest.approx(0.9)
+    assert len(store.get(store.find("voice_mel"), "v")) == 0
+
+
+def test_other_pixels_under_the_same_numbers_are_extracted_again(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
+    write_images(tmp_path / "cropped/v", [1, 2, 3])
+    run(tmp_path, tmp_path / "store")
+    before = get(tmp_path / "store", "face_hog", "v").values
+    for number in (1, 2, 3):
+        noise = np.random.default_rng(number).integers(0, 255, (112, 112, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"cropped/v/{number:05d}.jpg"), noise)
+    assert run(tmp_path, tmp_path / "store").made == ["v"]
+    assert not np.allclose(get(tmp_path / "store", "face_hog", "v").values, before)
+
+
+def test_a_clip_that_only_a_label_file_names_fails_even_with_an_assumed_frame_rate(tmp_path):
+    write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
+    labels = tmp_path / "notes/VA_Estimation_Challenge/Train_Set/ghost.txt"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("valence,arousal\n0,0\n")
+    (failure,) = run(tmp_path, tmp_path / "store", assume_fps=10.0).failed
+    assert (failure.clip, failure.reason) == ("ghost", "nothing to see or hear: neither a media file nor face images")
+    with pytest.raises(FileNotFoundError, match="no clock for clip 'ghost' .clock failed: nothing to see or hear"):
+        FeatureStore(tmp_path / "store").clock("ghost")
+
+
+def test_what_cannot_be_read_is_its_own_clips_failure(tmp_path):
+    for name in ("good", "images", "labels"):
+        write_video(tmp_path / f"videos/{name}.mp4", [picture()] * 3)
+    (tmp_path / "videos/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    write_images(tmp_path / "cropped/images", [1, 2, 4])
+    (tmp_path / "cropped/images/00003.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    labels = tmp_path / "notes/VA_Estimation_Challenge/Train_Set/labels.txt"
+    labels.parent.mkdir(parents=True)
+    labels.write_bytes(b"\xff\xfe\x00")
+    report = run(tmp_path, tmp_path / "store")
+    assert report.made == ["good"]
+    assert {failure.clip for failure in report.failed} == {"gone", "images", "labels"}
+
+
+def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stops_all(tmp_path, monkeypatch):
+    import errno
+
+    from extract.encoders.face_hog import FaceHog
+
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", [picture((40, 30, 40))] * 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(FaceHog, "forward", lambda self, batch: np.full((len(batch), self.dim), 1e6, np.float32))
+        failed = run(tmp_path, tmp_path / "store").failed
+    assert [failure.clip for failure in failed] == ["a", "b"]
+    assert "does not fit float16" in failed[0].reason
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("extract.store._write", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, tmp_path / "other")
+
+
+def test_what_a_stopped_process_left_aside_is_not_taken_for_a_track(tmp_path):
+    from abaw.config import FeatureConfig
+    from extract.source import AlignedSource
+
+    write_video(tmp_path / "a.mp4", [picture()] * 3)
+    run(tmp_path / "a.mp4", tmp_path / "store")
+    store = FeatureStore(tmp_path / "store")
+    (store.folder(store.find("face_hog")) / ".123-0.safetensors").write_bytes(b"half")
+    assert AlignedSource(store, {"face_hog": FeatureConfig()}).dim("face_hog") == 763
+
+
+def test_the_boxes_of_faces_are_no_feature(tmp_path):
+    write_video(tmp_path / "a.mp4", [picture((40, 30, 40))] * 3)
+    run(tmp_path / "a.mp4", tmp_path / "store")
+    with pytest.raises(ValueError, match="no features named 'faces'"):
+        FeatureStore(tmp_path / "store").find("faces")

@@ -186,3 +186,25 @@ def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, mo
     assert "epoch" not in capfd.readouterr().err
     assert set(run.finished()["scores"]) == {"va", "expr"}
     assert not (run.folder / "resume.ckpt").exists()
+
+
+def test_a_refused_training_leaves_nothing_that_blocks_the_next(job):
+    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "name=refused"]
+    for wrong in ("trainer.precision=foo", "trainer.devices=2", "losses.x=1"):
+        done = abaw(*words, wrong, cwd=job, code=2)
+        assert done.stderr.startswith("abaw: ") or "\nabaw: " in done.stderr
+        assert not (job / "runs/refused").exists()
+
+
+def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
+    words = [sys.executable, "-m", "abaw", "train", str(ROOT / "configs/synthetic.yaml"), *SMALL, "name=stopped"]
+    stopped = subprocess.Popen([*words, "trainer.max_epochs=500"], cwd=job, stderr=subprocess.PIPE, text=True)
+    while stopped.poll() is None and not (job / "runs/stopped/resume.ckpt").exists():
+        pass
+    stopped.terminate()
+    _, said = stopped.communicate()
+    assert stopped.returncode == 143
+    assert "stopped: the same command goes on" in said
+    abaw(*words[3:], "trainer.max_epochs=500", "training.patience_epochs=1", "name=other", cwd=job)
+    done = abaw(*words[3:], "trainer.max_epochs=3", cwd=job)
+    assert done.stdout.splitlines()[-1] == "runs/stopped"

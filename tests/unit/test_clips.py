@@ -191,3 +191,26 @@ def test_where_there_is_no_data_set_the_error_says_what_one_is(tmp_path):
         open_dataset(touch(tmp_path, "notes.md"))
     with pytest.raises(ValueError, match=r"notes.md is no media file by its suffix: known are .*\.mp4"):
         open_dataset(tmp_path / "notes.md")
+
+
+def test_a_stray_image_hides_neither_media_nor_folders_beside_it(tmp_path):
+    for name in ("videos/one.mp4", "videos/00001.jpg", "cropped/00001.jpg", "cropped/two/00001.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert {"one", "two"} <= set(open_dataset(tmp_path).clips)
+
+
+def test_a_link_that_leads_back_is_walked_once(tmp_path):
+    (tmp_path / "cropped/one").mkdir(parents=True)
+    (tmp_path / "cropped/one/00001.jpg").touch()
+    (tmp_path / "cropped/loop").symlink_to(tmp_path)
+    assert list(open_dataset(tmp_path).clips) == ["one"]
+
+
+def test_hidden_files_and_lists_of_images_name_no_clips(tmp_path):
+    folder = tmp_path / "notes/VA_Estimation_Challenge/Train_Set"
+    folder.mkdir(parents=True)
+    (folder / "one.txt").write_text("valence,arousal\n0,0\n")
+    (folder / "._one.txt").write_bytes(b"\x00\x05\x16\x07")
+    (tmp_path / "MTL_Challenge_test_set_release.txt").write_text("image,valence\na/00001.jpg,\n")
+    assert list(open_dataset(tmp_path).clips) == ["one"]

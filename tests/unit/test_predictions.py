@@ -204,3 +204,18 @@ def test_what_was_killed_while_writing_is_no_clip(tmp_path):
     (tmp_path / ".99-1.parquet").write_bytes(b"")
     (tmp_path / "predictions.json").write_text(json.dumps({"task": "va"}))
     assert predictions.clip_ids(tmp_path) == []
+
+
+def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
+    from abaw import predictions
+
+    (tmp_path / "old.parquet").touch()
+    with pytest.raises(ValueError, match=r"holds tables without a predictions\.json: give another --out"):
+        predictions.begin(tmp_path)
+    predictions.write_metadata(tmp_path, {"task": "va"})
+    predictions.begin(tmp_path)
+    assert predictions.clip_ids(tmp_path) == []
+    with pytest.raises(ValueError, match="is not complete, its abaw predict was stopped: run that again"):
+        predictions.resolve(tmp_path, "va")
+    predictions.write_metadata(tmp_path, {"task": "va"})
+    assert predictions.resolve(tmp_path, "va") == tmp_path
