@@ -25,7 +25,9 @@ class Plan:
 
     def __getitem__(self, steps: slice) -> "Plan":
         weights = self.weights[steps]
-        used = int((weights > 0).any(axis=0).nonzero()[0].max(initial=0)) + 1  # one wide step does not widen the others
+        used = (
+            int(np.flatnonzero((weights > 0).any(axis=0)).max(initial=0)) + 1
+        )  # one wide step does not widen the others
         return Plan(self.rows[steps, :used], weights[:, :used], self.observed[steps])
 
     def span(self) -> tuple[int, int]:

@@ -42,9 +42,7 @@ class HfAudio(SoundEncoder):
                 "hf_audio loads wav2vec2, hubert, wavlm, data2vec-audio, unispeech, sew and their like"
             )
         if getattr(config, "add_adapter", False):
-            raise ValueError(
-                f"{model} has an adapter after its layers, whose strides hf_audio does not know: take it without"
-            )
+            raise ValueError(f"{model} has an adapter, whose strides hf_audio does not know: take it without")
         self._extractor = load_processor("AutoFeatureExtractor", folder)
         self.rate_hz, self.dim = int(self._extractor.sampling_rate), int(config.hidden_size)
         self._field, self._hop = receptive_field(config.conv_kernel, config.conv_stride)
