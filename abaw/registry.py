@@ -98,8 +98,11 @@ class Registry:
                 listing = ", ".join(known) or "none"
                 raise ValueError(f"{self.kind} {name!r} has no setting {key!r}{nearest(key, known)} known: {listing}")
 
-    def check(self, name: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
-        """The part's builder, imported. ValueError where a setting is unknown, missing or of the wrong type."""
+    def check(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings in their declared types; the part is imported for them.
+
+        ValueError where a setting is unknown, missing or of the wrong type.
+        """
         part = self.part(name)
         self.check_settings(name, [key for key in settings if key not in self.given])
         for key, default in part.settings.items():
@@ -108,19 +111,21 @@ class Registry:
                     f"{self.kind} {name!r} needs the setting {key!r}: write {name}:{key}=... or give it in the config"
                 )
         importlib.import_module(part.module)
-        builder = self._builders[name]
-        hints = get_type_hints(builder)
-        for key in part.settings.keys() & settings.keys():
-            self._check_type(name, key, settings[key], hints.get(key, Any))
-        return builder
+        hints = get_type_hints(self._builders[name])
+        own = part.settings.keys()
+        return {
+            key: self._typed(name, key, value, hints.get(key, Any)) if key in own else value
+            for key, value in settings.items()
+        }
 
     def build(self, name: str, **settings: Any) -> Any:
         """Call the part's builder. ValueError as of ``check``, and what the builder refuses."""
-        return self.check(name, settings)(**settings)
+        typed = self.check(name, settings)
+        return self._builders[name](**typed)
 
-    def _check_type(self, name: str, key: str, value: Any, expected: Any) -> None:
+    def _typed(self, name: str, key: str, value: Any, expected: Any) -> Any:
         try:
-            TypeAdapter(expected).validate_python(value, strict=True)
+            return TypeAdapter(expected).validate_python(value, strict=True)  # 30 for a float is 30.0, as in a recipe
         except ValidationError as error:
             wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
             raise ValueError(

@@ -47,6 +47,7 @@ from extract.synth_voice import SUNG_HZ, draw_voice, sing
 
 VERSION = 1  # raise it when the same arguments make other data
 MIN_SECONDS = 2.0
+MAX_SECONDS = 600.0
 VA_NOISE_SD = 0.05
 EXPR_NOISE_SHARE = 0.04
 HEIGHT_PX = 192  # of a picture; a face is about 110 of them tall
@@ -116,9 +117,9 @@ def make_dataset(
 def _check_arguments(num_clips: int, seconds: float, seed: int) -> None:
     if num_clips < MIN_CLIPS:
         raise ValueError(f"{num_clips} clips cannot hold every planted case: ask for at least {MIN_CLIPS}")
-    if not MIN_SECONDS <= seconds < float("inf"):
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise ValueError(
-            f"clips of {seconds} s cannot hold late sound and missing spans: ask for {MIN_SECONDS} s or more"
+            f"clips of {seconds} s: ask for {MIN_SECONDS} s (late sound and missing spans must fit) to {MAX_SECONDS} s"
         )
     if seed < 0:
         raise ValueError(f"the seed is {seed}: give a whole number of 0 or more")

@@ -252,3 +252,77 @@ def test_other_weights_are_another_recipe(models, tmp_path):
     save_file({**tensors, key: tensors[key] + 1}, tmp_path / "model.safetensors")
     recipes = [ENCODERS.build("hf_vision", model=str(folder)).recipe() for folder in (models["vit"], tmp_path)]
     assert recipes[0]["weights"] != recipes[1]["weights"]
+
+
+def test_long_sound_goes_in_pieces_that_give_every_row_once_and_lie_near_one_pass(models):
+    from extract.encoders.hf_audio import pieces
+
+    for num, chunk, margin in ((10, 10, 3), (11, 10, 3), (100, 10, 4), (37, 20, 0), (1000, 101, 50)):
+        found = pieces(num, chunk, margin)
+        assert [row for _, keep, until, _ in found for row in range(keep, until)] == list(range(num))
+        assert all(0 <= first <= keep < until <= stop <= num for first, keep, until, stop in found)
+    sound = voice(6.0)
+    whole = ENCODERS.build("hf_audio", model=str(models["hubert"]), chunk_s=30).encode(sound)
+    cut = ENCODERS.build("hf_audio", model=str(models["hubert"]), chunk_s=2.0, overlap_s=0.8).encode(sound)
+    assert np.array_equal(cut.times_s, whole.times_s)
+    away = np.abs(cut.values - whole.values).mean() / whole.values.std()
+    assert 0 < away < 0.5  # near, and not the same
+
+
+def test_an_adapter_and_senseless_pieces_are_refused(models, tmp_path):
+    import transformers as tf
+
+    config = tf.Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4, add_adapter=True,
+    )  # fmt: skip
+    tf.Wav2Vec2Model(config).save_pretrained(tmp_path)
+    tf.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="has an adapter, whose strides hf_audio does not know"):
+        ENCODERS.build("hf_audio", model=str(tmp_path))
+    with pytest.raises(ValueError, match=r"overlap_s is 20.0, expected 0 up to half of chunk_s"):
+        ENCODERS.build("hf_audio", model=str(models["hubert"]), overlap_s=20)
+
+
+def test_a_model_without_a_class_token_must_be_averaged(tmp_path):
+    import transformers as tf
+
+    config = tf.SiglipVisionConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8
+    )
+    tf.SiglipVisionModel(config).save_pretrained(tmp_path)
+    tf.SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="has no class token, its 16 tokens are patches: give pool=mean"):
+        ENCODERS.build("hf_vision", model=str(tmp_path))
+    assert ENCODERS.build("hf_vision", model=str(tmp_path), pool="mean").dim == 16
+
+
+def test_a_device_that_is_not_here_is_named(models):
+    with pytest.raises(ValueError, match="no device 'nonsense' here: .*give --device cpu"):
+        ENCODERS.build("hf_vision", model=str(models["vit"]), device="nonsense")
+
+
+def test_pitch_in_pieces_is_pitch_in_one():
+    import librosa
+
+    from extract.encoders.voice_mel import _pitch
+
+    samples = voice(65.0).samples
+    whole = librosa.yin(samples, fmin=60, fmax=500, sr=16000, frame_length=1024, hop_length=160, pad_mode="constant")
+    assert np.array_equal(_pitch(samples, len(whole)), whole)
+    assert np.median(whole) == pytest.approx(150, rel=0.02)
+
+
+def test_onsets_are_when_they_are():
+    from extract.encoders.voice_mel import _prosody, _spectra
+
+    samples = np.zeros(64000, np.float32)
+    samples[32000:32400] = np.random.default_rng(0).normal(size=400) * 0.3
+    prosody = _prosody(samples, *_spectra(samples))
+    # a single onset is in the mean over a second for just the second around it
+    rows = np.flatnonzero(prosody[:, 4] > prosody[:, 4].max() / 2)
+    assert abs((rows[0] + rows[-1]) / 2 - 200) <= 2
+
+
+def test_a_whole_number_for_a_fraction_is_the_same_recipe():
+    assert ENCODERS.build("face_hog", margin=0).recipe() == ENCODERS.build("face_hog", margin=0.0).recipe()

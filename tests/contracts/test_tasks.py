@@ -258,3 +258,18 @@ def test_the_loss_of_valence_arousal_is_one_minus_the_official_score():
 def test_a_wrong_setting_is_named_with_what_was_expected(name, settings, words):
     with pytest.raises(ValueError, match=words):
         TASKS.build(name, **settings)
+
+
+def test_valence_and_arousal_are_reported_under_their_own_names():
+    truth = np.array([[-0.5, 0.1], [0.0, 0.9], [0.5, -0.4]], np.float32)
+    decoded = np.stack([truth[:, 0], np.zeros(3, np.float32)], axis=1)
+    scores = TASKS.build("va").score({"a": Scored(decoded, Labels(truth, np.ones(3, bool)))})
+    assert scores["CCC_valence"] == pytest.approx(1)
+    assert scores["CCC_arousal"] == 0
+    assert scores["CCC"] == pytest.approx(0.5)
+
+
+def test_macro_f1_counts_all_eight_classes_even_those_that_do_not_occur():
+    truth = np.array([[0.0], [3.0], [5.0]], np.float32)
+    scores = TASKS.build("expr").score({"a": Scored(truth, Labels(truth, np.ones(3, bool)))})
+    assert scores["F1"] == pytest.approx(3 / 8)

@@ -29,7 +29,7 @@ def written(folder, task, rows, lengths, seed):
     return sample, out, decoded, summary
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS, name=TASK, data=st.data())
 def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, data):
     task = TASKS.build(name)
@@ -49,7 +49,7 @@ def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, dat
     assert summary.num_observed + summary.num_between + summary.num_beyond == len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS, seed=st.integers(0, 99), data=st.data())
 def test_a_row_taken_out_doubled_or_moved_is_always_found(rows, seed, data):
     task = TASKS.build("va")

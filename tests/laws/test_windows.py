@@ -1,7 +1,7 @@
 """Laws of windows: they cover, they end where the clip ends, and stitching undoes them."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,7 +16,6 @@ def shapes(draw):
     return draw(st.integers(1, 200)), length, draw(st.integers(1, length))
 
 
-@settings(deadline=None)  # a loaded machine is no failure
 @given(shapes())
 def test_every_step_is_covered_and_the_last_window_ends_with_the_clip(shape):
     num_steps, length, stride = shape
@@ -26,7 +25,6 @@ def test_every_step_is_covered_and_the_last_window_ends_with_the_clip(shape):
     assert spans[-1][1] == num_steps
 
 
-@settings(deadline=None)
 @given(shapes())
 def test_windows_have_one_length_come_in_order_and_are_as_few_as_the_stride_allows(shape):
     num_steps, length, stride = shape
@@ -37,7 +35,6 @@ def test_windows_have_one_length_come_in_order_and_are_as_few_as_the_stride_allo
     assert len(spans) == 1 + max(0, -(-(num_steps - length) // stride))
 
 
-@settings(deadline=None)
 @given(shapes(), st.data())
 def test_stitching_windows_of_a_clip_gives_the_clip(shape, data):
     num_steps, length, stride = shape
@@ -46,7 +43,6 @@ def test_stitching_windows_of_a_clip_gives_the_clip(shape, data):
     np.testing.assert_allclose(stitch(pieces, num_steps), clip, rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(shapes(), st.randoms(use_true_random=False))
 def test_the_order_of_windows_does_not_show(shape, random):
     num_steps, length, stride = shape

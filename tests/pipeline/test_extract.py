@@ -362,3 +362,36 @@ def test_the_boxes_of_faces_are_no_feature(tmp_path):
     run(tmp_path / "a.mp4", tmp_path / "store")
     with pytest.raises(ValueError, match="no features named 'faces'"):
         FeatureStore(tmp_path / "store").find("faces")
+
+
+def test_rows_in_a_gap_of_the_sound_are_not_observed():
+    from extract.decode import _listen
+
+    sound = Sound(tone(3.0).samples, 16000, 0.5, ((1.0, 2.0),))
+    track = _listen("voice", ENCODERS.build("voice_mel"), sound)
+    in_gap = (track.times_s >= 1.0) & (track.times_s < 2.0)
+    assert in_gap.any()
+    assert np.array_equal(track.observed, ~in_gap)
+
+
+def test_a_face_that_comes_late_has_its_values_in_its_own_rows(tmp_path):
+    shown = [picture()] * 4 + [picture((40, 30, 40))] * 4
+    write_video(tmp_path / "a.mp4", shown)
+    run(tmp_path / "a.mp4", tmp_path / "store")
+    track = get(tmp_path / "store", "face_hog", "a")
+    assert track.observed.tolist() == [False] * 4 + [True] * 4
+    assert not track.values[:4].any()
+    assert (np.abs(track.values[4:]).sum(axis=1) > 0).all()
+
+
+def test_an_organisers_image_is_read_as_rgb(tmp_path):
+    from extract.decode import _read_image
+
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
+    assert _read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]
+
+
+def test_sound_alone_is_not_extracted_twice(tmp_path):
+    write_clip(tmp_path / "a.mp4", [], [], tone(1.0))
+    assert run(tmp_path / "a.mp4", tmp_path / "store", assume_fps=10.0).made == ["a"]
+    assert run(tmp_path / "a.mp4", tmp_path / "store", assume_fps=10.0).present == ["a"]

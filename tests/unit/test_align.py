@@ -96,3 +96,17 @@ def test_a_track_on_the_clock_already_stays_as_it_is(name):
     values, observed = align(name, times_s, [5, 4, 3, 2, 1], times_s)
     assert values.tolist() == [5, 4, 3, 2, 1]
     assert observed.all()
+
+
+def test_across_a_gap_of_the_clock_the_mean_ends_at_max_gap():
+    values, observed = align("window_mean", [0.0, 2.0, 9.8], [1, 2, 3], [0.0, 10.0], max_gap_s=0.5)
+    assert values.tolist() == [1, 3]
+    assert observed.all()
+
+
+def test_one_wide_step_does_not_widen_a_window_without_it():
+    times_s = np.concatenate([np.arange(100) * 0.01, 1 + np.arange(5) * 0.1])
+    goal_s = np.array([0.0, 1.0, 1.1, 1.2, 1.3])
+    plan = ALIGNERS.build("window_mean", times_s=times_s, observed=np.ones(105, bool), goal_s=goal_s, max_gap_s=0.5)
+    assert plan.rows.shape[1] > 10
+    assert plan[2:].rows.shape[1] <= 2

@@ -112,3 +112,14 @@ def test_a_finder_refuses_senseless_settings():
         FINDERS.build("yunet", file="nowhere")
     with pytest.raises(ValueError, match="needs the setting 'file'"):
         FINDERS.build("yunet")
+
+
+def test_a_large_picture_is_searched_small_and_the_box_is_in_its_own_pixels(finder, media):
+    import cv2
+
+    rgb = next(iter(pictures(media / "clips/single_face.mp4"))).rgb()
+    large = cv2.resize(rgb, None, fx=3, fy=3)
+    (box,), (threefold,) = finder.find(rgb), finder.find(large)
+    expected = Box(box.x * 3, box.y * 3, box.width * 3, box.height * 3)
+    assert large.shape[1] > 640
+    assert threefold.overlap(expected) > 0.7

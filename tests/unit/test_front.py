@@ -109,3 +109,14 @@ def test_a_missing_signal_and_another_width_are_errors():
         make_front([0.0], [1.0])(make_batch([[0.0]], name="voice"))
     with pytest.raises(ValueError, match="'face' has 3 features, the model was built with 1"):
         make_front([0.0], [1.0])(make_batch([[0.0, 1.0, 2.0]]))
+
+
+def test_each_modality_keeps_its_own_observed_flags():
+    signals = {
+        name: Signal(torch.ones(1, 3, 2), torch.zeros(1, 3, dtype=torch.float64), flags, torch.tensor([3]))
+        for name, flags in (("a", torch.tensor([[True, False, True]])), ("b", torch.tensor([[False, True, True]])))
+    }
+    batch = Batch(("x",), torch.tensor([0]), torch.tensor([3]), torch.zeros(1, 3, dtype=torch.float64), signals, {}, {})
+    steps = Front({"a": 2, "b": 2})(batch)
+    for name, signal in signals.items():
+        assert torch.equal(steps.observed[name], signal.observed)

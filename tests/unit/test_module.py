@@ -502,3 +502,24 @@ def test_the_same_seed_builds_the_same_module_and_leaves_the_callers_random_stat
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.heads["va"].weight, two.heads["va"].weight)
     assert not torch.equal(one.heads["va"].weight, other.heads["va"].weight)
+
+
+def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
+    from fusion.front import measure_spread
+
+    module = train(make_config(), make_tasks(), labels, source, tmp_path)
+    expected = measure_spread(source, ["both", "only_va", "only_expr"])
+    other = measure_spread(source, ["val_both", "val_va"])
+    for name, layer in zip(module.front.names, module.front.standardise, strict=True):
+        assert layer.mean.numpy() == pytest.approx(expected[name].mean, rel=1e-5)
+        assert layer.mean.numpy() != pytest.approx(other[name].mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [({"precision": "bf16-true"}, "take bf16-mixed"), ({"max_epochs": 0}, "nothing would be trained")],
+)
+def test_a_trainer_that_could_not_train_is_refused(trainer, message):
+    ((key, said),) = trainer_errors(trainer)
+    assert key in trainer
+    assert message in said

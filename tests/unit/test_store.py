@@ -155,3 +155,20 @@ def test_reading_a_window_touches_only_the_rows_it_needs(store, monkeypatch):
     times_s = source.clock("a").times_s
     source.read("loud", "a", times_s[2], times_s[3])
     assert asked == [(4, 7)]
+
+
+def test_the_source_gives_each_aligner_its_own_max_gap(store):
+    hole = Track(np.ones((2, 1), np.float32), np.array([0.0, 0.9]), np.ones(2, bool))
+    recipe = {**RECIPE, "name": "hole"}
+    store.put(recipe, "a", hole, {"source": "s1"})
+    observed = {
+        gap_s: AlignedSource(store, {"hole": FeatureConfig(max_gap_s=gap_s)}).read("hole", "a", 0.0, 1.0).observed.sum()
+        for gap_s in (0.05, 1.0)
+    }
+    assert observed == {0.05: 2, 1.0: 10}
+
+
+def test_the_error_of_a_missing_track_names_the_very_recipe(store):
+    recipe = {**RECIPE, "name": "mine", "stored_dtype": "float32"}
+    with pytest.raises(FileNotFoundError, match=r"--encoder loud:gain=1\.0,as=mine,stored_dtype=float32"):
+        store.get(recipe, "a")

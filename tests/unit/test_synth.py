@@ -99,8 +99,8 @@ def test_a_foreign_folder_or_file_is_refused_and_left_alone(tmp_path):
     ("arguments", "message"),
     [
         ({"num_clips": 13}, "13 clips .* at least 14"),
-        ({"seconds": 1.0}, "1.0 s cannot hold"),
-        ({"seconds": float("nan")}, "nan s cannot hold"),
+        ({"seconds": 1.0}, "1.0 s: ask for"),
+        ({"seconds": float("nan")}, "nan s: ask for"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
