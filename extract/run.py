@@ -69,80 +69,81 @@ def extract(
     """
     if assume_fps is not None and not 0 < assume_fps < math.inf:
         raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
-    recipes: dict[str, tuple[Encoder, Recipe]] = {}
-    for each in asked:
-        recipe = each.recipe(finder)
-        folder = store.folder(recipe).name
-        if folder in recipes:
-            raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
-        recipes[folder] = (each.encoder, recipe)
+    work = _Work(dataset, store, finder, assume_fps)
+    work.ask(asked)
     report = Report()
     chosen = list(dataset.clips) if clip_ids is None else list(clip_ids)
     for done, clip_id in enumerate(chosen):
         tell(clip_id, done, len(chosen))
-        _one(dataset, dataset.clips[clip_id], store, recipes, finder, assume_fps, report)
-    for _, recipe in recipes.values():
+        try:
+            (report.made if work.clip(dataset.clips[clip_id]) else report.present).append(clip_id)
+        except ClipError as error:
+            report.failed.append(Failure(clip_id, error.stage, str(error)))
+        except (ValueError, OSError) as error:
+            if getattr(error, "errno", None) in DISK_ERRORS:
+                raise
+            report.failed.append(Failure(clip_id, "read or write", str(error)))
+    for recipe in work.recipes.values():
         store.put_failures(recipe, report.failed)
     return report
 
 
-def _one(
-    dataset: Dataset,
-    clip: Clip,
-    store: FeatureStore,
-    recipes: Mapping[str, tuple[Encoder, Recipe]],
-    finder: FaceFinder,
-    assume_fps: float | None,
-    report: Report,
-) -> None:
-    """Any error but a full or read-only disk is this clip's alone."""
-    try:
-        num_rows = max((count_rows(path) for path in dataset.label_files(clip.clip_id)), default=0)
+@dataclass
+class _Work:
+    """What one extraction is about. ``encoders`` and ``recipes`` by the folder their tracks lie in."""
+
+    dataset: Dataset
+    store: FeatureStore
+    finder: FaceFinder
+    assume_fps: float | None
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+
+    def ask(self, asked: Iterable[Asked]) -> None:
+        for each in asked:
+            recipe = each.recipe(self.finder)
+            folder = self.store.folder(recipe).name
+            if folder in self.recipes:
+                raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
+            self.encoders[folder], self.recipes[folder] = each.encoder, recipe
+
+    def clip(self, clip: Clip) -> bool:
+        """Write the clip's clock and missing tracks; False where all was there already."""
+        num_rows = max((count_rows(path) for path in self.dataset.label_files(clip.clip_id)), default=0)
         numbers = clip.image_numbers()
-        known = store.clock_metadata(clip.clip_id)
-        fps = assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         source = fingerprint(clip, numbers)
+        known = self.store.clock_metadata(clip.clip_id)
+        fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         stamp = _stamp(source, fps if "assumed_fps" in known else None)
         missing = {
-            name: encoder for name, (encoder, recipe) in recipes.items() if not store.has(recipe, clip.clip_id, stamp)
+            folder: encoder
+            for folder, encoder in self.encoders.items()
+            if not self.store.has(self.recipes[folder], clip.clip_id, stamp)
         }
-        least = max(num_rows, max(numbers, default=0))
-        if not missing and _clock_serves(store, clip.clip_id, known, stamp, least):
-            report.present.append(clip.clip_id)
-            return
-        made = extract_clip(clip, numbers, missing, finder, num_rows, fps)
-        stamp = _stamp(source, made.facts.get("assumed_fps"))
-        _write(store, clip.clip_id, stamp, made, {name: recipe for name, (_, recipe) in recipes.items()}, finder)
-        report.made.append(clip.clip_id)
-    except ClipError as error:
-        report.failed.append(Failure(clip.clip_id, error.stage, str(error)))
-    except (ValueError, OSError) as error:
-        if getattr(error, "errno", None) in DISK_ERRORS:
-            raise
-        report.failed.append(Failure(clip.clip_id, "read or write", str(error)))
+        if not missing and self._clock_serves(clip.clip_id, known, stamp, max(num_rows, max(numbers, default=0))):
+            return False
+        made = extract_clip(clip, numbers, missing, self.finder, num_rows, fps)
+        self._write(clip.clip_id, _stamp(source, made.facts.get("assumed_fps")), made)
+        return True
+
+    def _clock_serves(self, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
+        if known.get("source") != stamp:
+            return False
+        # no frame and no label: the clock is as long as the sound
+        return max(int(known["num_frames"]), least) in (0, len(self.store.clock(clip_id)))
+
+    def _write(self, clip_id: str, stamp: str, made: Extracted) -> None:
+        about = {"source": stamp, "tool": f"abaw {version('abaw')}"}
+        self.store.put_clock(clip_id, made.clock, about | {key: str(value) for key, value in made.facts.items()})
+        for folder, track in made.tracks.items():
+            self.store.put(self.recipes[folder], clip_id, track, about | {"crops": made.crops})
+        if made.faces is not None:
+            self.store.put(faces_recipe(self.finder), clip_id, made.faces, about)
 
 
 def _stamp(source: str, assumed_fps: float | None) -> str:
     """What a clock and its tracks were made from; an assumed frame rate moves both."""
     return source if assumed_fps is None else f"{source} at {assumed_fps} fps"
-
-
-def _clock_serves(store: FeatureStore, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
-    if known.get("source") != stamp:
-        return False
-    # no frame and no label: the clock is as long as the sound
-    return max(int(known["num_frames"]), least) in (0, len(store.clock(clip_id)))
-
-
-def _write(
-    store: FeatureStore, clip_id: str, stamp: str, made: Extracted, recipes: Mapping[str, Recipe], finder: FaceFinder
-) -> None:
-    about = {"source": stamp, "tool": f"abaw {version('abaw')}"}
-    store.put_clock(clip_id, made.clock, about | {key: str(value) for key, value in made.facts.items()})
-    for name, track in made.tracks.items():
-        store.put(recipes[name], clip_id, track, about | {"crops": made.crops})
-    if made.faces is not None:
-        store.put(faces_recipe(finder), clip_id, made.faces, about)
 
 
 def fingerprint(clip: Clip, numbers: list[int]) -> str:

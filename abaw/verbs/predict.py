@@ -63,6 +63,9 @@ def write_predictions(
     from abaw.runs import commit
 
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
+    for _, _, source in members:  # a clip that was never extracted is an error before old tables go
+        for clip_id in {clip_id for clips in of_task.values() for clip_id in clips}:
+            source.clock(clip_id)
     for name in tasks:
         predictions.begin(out / name)
     num_tables = 0
