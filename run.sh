@@ -26,13 +26,13 @@ abaw() { echo "\$ abaw $*" >&2; "$PY" -m abaw "$@"; }
 
 main_job() {
   local data=work/synthetic store=work/store run=runs/synthetic out=work/submission
-  # 36 clips of 12 seconds in Aff-Wild2's layout, with its traps, whose answers are known (about 1 minute)
+  # 36 clips of 12 seconds in Aff-Wild2's layout, with its traps, whose answers are known (half a minute)
   abaw synth "$data"
   # what it holds and what will hurt (seconds)
   abaw check "$data"
-  # clocks and features, one decode a clip (about 1 minute)
+  # clocks and features, one decode a clip (half a minute; once, another half to compile librosa)
   abaw extract "$data" --store "$store" --encoder face_hog --encoder voice_mel
-  # one run learns valence-arousal and expression (about 2 minutes)
+  # one run learns valence-arousal and expression (about 1 minute)
   abaw train configs/synthetic.yaml
   # predictions for the test clips, then the two challenge files, row for row as the templates ask (seconds)
   abaw predict "$run" --split test --out work/predictions

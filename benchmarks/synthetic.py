@@ -1,10 +1,10 @@
 """How well the main job recovers what the synthetic data set was made of, and what each modality gives.
 
 For each seed, a data set and a training seed of its own: both modalities, the face alone, the voice alone; and two
-controls: the labels of both splits dealt out anew, so that there is nothing to learn and any score is a leak, and those of
-the training split alone, which shows how far chance and the choice of the best epoch reach on eight validation clips.
-Writes synthetic.json and synthetic.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done already is
-not done again.
+controls: the labels of both splits dealt out anew, so that there is nothing to learn and any score is a leak, and those
+of the training split alone, which shows how far chance and the choice of the best epoch reach on eight validation
+clips. Writes synthetic.json and synthetic.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done
+already is not done again.
 
     python benchmarks/synthetic.py [--seeds 101 102 103] [--work work/benchmark]
 """
@@ -56,7 +56,7 @@ def run_seed(seed: int, work: Path) -> dict[str, dict[str, float]]:
 
 
 def shuffle_labels(data: Path, splits: tuple[str, ...], out: Path, seed: int) -> Path:
-    """A data set file over ``data`` in which the rows of all clips of ``splits`` are dealt out anew within the split."""
+    """A data set file over ``data`` in which the rows of all clips of ``splits`` are dealt out anew, split by split."""
     rng = np.random.default_rng(seed)
     for folder in sorted(path for path in (data / "annotations").glob("*/*") if path.is_dir()):
         target = out / folder.relative_to(data / "annotations")
