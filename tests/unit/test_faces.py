@@ -106,7 +106,7 @@ def test_two_faces_are_both_found(finder, media):
 
 
 def test_a_finder_refuses_senseless_settings():
-    with pytest.raises(ValueError, match="min_face is 2, expected a share"):
+    with pytest.raises(ValueError, match="min_face is 2.0, expected a share"):
         FINDERS.build("haar", min_face=2)
     with pytest.raises(FileNotFoundError, match="no YuNet model at nowhere"):
         FINDERS.build("yunet", file="nowhere")
