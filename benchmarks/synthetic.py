@@ -88,13 +88,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
     parser.add_argument("--work", type=Path, default=Path("work/benchmark"))
     arguments = parser.parse_args()
+    made_by = commit()  # before the results are written, which change the tree
     results = {str(seed): run_seed(seed, arguments.work) for seed in arguments.seeds}
     here = Path(__file__).resolve().parent
     write_json(
         here / "synthetic.json", {"commit": commit(), "versions": versions(), "split": "validation", "seeds": results}
     )
     text = (
-        f"Validation split of the synthetic data set, configs/synthetic.yaml, commit {commit()}: mean (least to "
+        f"Validation split of the synthetic data set, configs/synthetic.yaml, commit {made_by}: mean (least to "
         f"greatest) over the data and training seeds {', '.join(results)}.\n\n{table(results)}\n"
     )
     (here / "synthetic.md").write_text(text)
