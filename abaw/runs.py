@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from abaw.config import Config
-from abaw.files import read_json, whole, write_json
+from abaw.files import read_json, visible, whole, write_json
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -88,11 +88,12 @@ class Run:
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
-        """ "new", "begun" or "complete". ValueError where the folder holds a run of another config.
+        """One of "new", "begun" and "complete". ValueError where the folder holds another run or other files.
 
         A run that was stopped may go on with another ``trainer``: for longer, or on another device.
         """
         if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
+            self._check_free()
             return "new"
         state = "complete" if "scores" in self.document() else "begun"
         before, now = (c.model_dump(mode="json") for c in (self.config(), config))
@@ -103,6 +104,15 @@ class Run:
                 "or delete that folder"
             )
         return state
+
+    def _check_free(self) -> None:
+        """A new run takes an absent folder, or what a stop left of its beginning; ValueError names other files."""
+        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", "decoding.json", "run.json"}
+        if others:
+            raise ValueError(
+                f"{self.folder} is no run and holds {', '.join(sorted(others)[:3])}: "
+                "give the run another name (name=...)"
+            )
 
     def discard_unless_trained(self) -> None:
         """Remove the folder of a run that was refused before its first epoch ended, so that it blocks no other."""

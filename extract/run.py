@@ -64,8 +64,8 @@ def extract(
 ) -> Report:
     """Write the clock and the missing tracks of every clip (or of ``clip_ids``).
 
-    A clip that fails is reported and leaves nothing behind; the others go on. ``tell(clip_id, done, total)`` is called
-    before each clip. Raises ValueError where the same recipe is asked for twice or ``assume_fps`` is no frame rate.
+    A clip that fails is reported and leaves no half-written file; the others go on. ``tell(clip_id, done, total)`` is
+    called before each clip. Raises ValueError where a recipe is asked for twice or ``assume_fps`` is no frame rate.
     """
     if assume_fps is not None and not 0 < assume_fps < math.inf:
         raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
@@ -100,6 +100,7 @@ class _Work:
     recipes: dict[str, Recipe] = field(default_factory=dict)
 
     def ask(self, asked: Iterable[Asked]) -> None:
+        """Take on these encoders. ValueError where one is asked for twice."""
         for each in asked:
             recipe = each.recipe(self.finder)
             folder = self.store.folder(recipe).name

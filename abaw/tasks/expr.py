@@ -9,7 +9,7 @@ import numpy as np
 
 from abaw.annotations import EXPRESSIONS, Labels, read_expression
 from abaw.clips import Dataset
-from abaw.metrics import class_f1
+from abaw.metrics import class_f1, macro_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored, Task, concatenated
 
@@ -94,7 +94,7 @@ class Expression(Task):
         f1 = class_f1(prediction, truth, self.out_dim)
         by_class = {f"F1_{name}": float(value) for name, value in zip(EXPRESSIONS, f1, strict=True)}
         accuracy = float((prediction == truth).mean())
-        return {"F1": float(f1.mean()), "accuracy": accuracy, **by_class, "n": len(truth)}
+        return {"F1": macro_f1(prediction, truth, self.out_dim), "accuracy": accuracy, **by_class, "n": len(truth)}
 
     def row(self, decoded: np.ndarray) -> str:
         return str(int(decoded[0]))

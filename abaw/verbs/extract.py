@@ -51,7 +51,6 @@ def build_encoder(text: str, device: str = "cpu") -> "Asked":
         raise ValueError(f"stored_dtype is {stored_dtype!r} in {text!r}, expected float16 or float32")
     if not isinstance(label, str) or not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
         raise ValueError(f"as={label!r} in {text!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
-    ENCODERS.check_settings(name, settings)
     return Asked(label, ENCODERS.build(name, **settings, **_device(name, device)), stored_dtype)
 
 

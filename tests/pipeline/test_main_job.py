@@ -207,3 +207,12 @@ def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
     assert "stopped: the same command goes on" in said
     done = abaw(*words[3:], "trainer.max_epochs=3", cwd=job)
     assert done.stdout.splitlines()[-1] == "runs/stopped"
+
+
+def test_a_folder_that_is_no_run_is_neither_written_to_nor_removed(job):
+    (job / "runs/mine").mkdir()
+    (job / "runs/mine/notes.txt").write_text("keep")
+    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "name=mine", "losses.x=1"]
+    done = abaw(*words, cwd=job, code=2)
+    assert "is no run and holds notes.txt: give the run another name" in done.stderr
+    assert [path.name for path in (job / "runs/mine").iterdir()] == ["notes.txt"]
