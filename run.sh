@@ -2,22 +2,25 @@
 # The whole story: one command per stage, with why and how long (on 2 CPU cores).
 #     ./run.sh         set up .venv, then the main job on a small synthetic data set (no download, no data set needed)
 #     ./run.sh test    set up .venv, then the tests
+#     ./run.sh test-mediapipe    the same in an environment with MediaPipe, which wants older packages
 # Python 3.11 to 3.13; PYTHON=/path/to/python3.12 ./run.sh chooses one.
 set -euo pipefail
 cd "$(dirname "$0")"
-PY=.venv/bin/python
 
 # Set-up: about 2 minutes with an empty cache; done again only when the pins have changed, or when it was cut short.
+# The environment's folder, its pins, the extras it gets.
 setup() {
-  local stamp=.venv/set-up pins
-  pins=$(cat pyproject.toml constraints.txt | cksum)
+  local venv=$1 constraints=$2 extras=$3 pins
+  local stamp=$venv/set-up
+  PY=$venv/bin/python
+  pins=$(cat pyproject.toml "$constraints" | cksum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ] && return
-  echo "setting up .venv from constraints.txt ..." >&2
+  echo "setting up $venv from $constraints ..." >&2
   "${PYTHON:-python3}" -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: PYTHON=/path/to/python3.12 ./run.sh")'
-  [ -x "$PY" ] || "${PYTHON:-python3}" -m venv .venv
+  [ -x "$PY" ] || "${PYTHON:-python3}" -m venv "$venv"
   "$PY" -m pip install --quiet --disable-pip-version-check uv
   # bytecode now, once: without it every command pays seconds for its imports
-  "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c constraints.txt -e '.[dev]'
+  "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c "$constraints" -e ".[$extras]"
   echo "$pins" > "$stamp"
 }
 
@@ -30,7 +33,7 @@ main_job() {
   abaw synth "$data"
   # what it holds and what will hurt (seconds)
   abaw check "$data"
-  # clocks and features, one decode a clip (half a minute; once, another half to compile librosa)
+  # clocks and features, one decode a clip (half a minute)
   abaw extract "$data" --store "$store" --encoder face_hog --encoder voice_mel
   # one run learns valence-arousal and expression (about 1 minute)
   abaw train configs/synthetic.yaml
@@ -45,13 +48,24 @@ main_job() {
   tail -n 2 work/scores.txt
 }
 
-setup
-case "${1:-}" in
+run_tests() {
+  # one thread a worker: two workers that each spin two threads are many times slower; no hub call may hang; where a
+  # process of a test crashes, it says where
+  export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1 RAY_USAGE_STATS_ENABLED=0
+  exec "$PY" -m pytest -n 2 "$@"
+}
+
+what=${1:-}
+case "$what" in
+  "" | test) setup .venv constraints.txt dev ;;
+  test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
+  *) echo "usage: ./run.sh [test | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
+esac
+case "$what" in
   "") main_job ;;
-  test)
+  test) shift; run_tests "$@" ;;
+  test-mediapipe)
     shift
-    # one thread a worker: two workers that each spin two threads are many times slower; no hub call may hang
-    export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
-    exec "$PY" -m pytest -n 2 "$@" ;;
-  *) echo "usage: ./run.sh [test [pytest arguments]]" >&2; exit 2 ;;
+    [ $# -gt 0 ] || set -- tests/unit/test_landmarks.py tests/unit/test_finders.py tests/unit/test_faces.py tests/unit/test_store.py
+    run_tests "$@" ;;
 esac

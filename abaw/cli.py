@@ -15,16 +15,18 @@ from abaw.verbs.extract import extract
 from abaw.verbs.list import list_parts
 from abaw.verbs.predict import predict
 from abaw.verbs.score import score
+from abaw.verbs.store import store
 from abaw.verbs.submit import submit
 from abaw.verbs.synth import synth
 from abaw.verbs.train import train
 from abaw.verbs.verify import verify
 
-VERBS: dict[str, Callable[..., None]] = {
+VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "list": list_parts,
     "synth": synth,
     "check": check,
     "extract": extract,
+    "store": store,
     "train": train,
     "predict": predict,
     "score": score,
@@ -42,7 +44,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for name, verb in VERBS.items():
-    app.command(name)(verb)
+    if isinstance(verb, typer.Typer):  # verbs of its own
+        app.add_typer(verb, name=name)
+    else:
+        app.command(name)(verb)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ def whole(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}-{path.name}")  # the suffix stays: some writers choose the format by it
+    # the suffix stays: some writers choose the format by it
+    aside = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
     try:
         yield aside
         with aside.open("rb") as file:
@@ -23,6 +25,26 @@ def whole(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes of this host that are gone left aside in a folder."""
+    mine = f".{socket.gethostname()}-"
+    for path in folder.glob(f"{mine}*"):
+        pid, _, name = path.name.removeprefix(mine).partition("-")
+        if name and pid.isdigit() and not is_running(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this host lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -32,7 +32,7 @@ PACKAGES = (
     "transformers",
     "lightning",
     "opencv-python",
-    "librosa",
+    "soxr",
     "av",
     "numpy",
 )

@@ -6,7 +6,7 @@ of the training split alone, which shows how far chance and the choice of the be
 clips. Writes synthetic.json and synthetic.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done
 already is not done again.
 
-    python benchmarks/synthetic.py [--seeds 101 102 103 204] [--work work/benchmark]
+    python -m benchmarks.synthetic [--seeds 101 102 103 204] [--work work/benchmark]
 """
 
 import argparse

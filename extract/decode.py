@@ -1,6 +1,11 @@
-"""One clip, decoded once, for every encoder asked for: pictures and sound in, a clock and tracks out."""
+"""One clip, decoded once, for every encoder asked for: from media to portions that are ready to be encoded.
 
-from collections.abc import Iterable, Iterator, Mapping
+This runs in reading threads. What it makes it sends on at once, so that a clip of an hour takes no more memory than one
+of a minute; when the clip is read it says which rows there are and when.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -10,11 +15,14 @@ import cv2
 import numpy as np
 
 from abaw.clips import Clip
-from abaw.tracks import Clock, Track, empty_track
+from abaw.tracks import Clock, Track
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
-from extract.faces import Box, FaceFinder, choose, cut, resize_face
+from extract.faces import Face, cut, resize_face
 from extract.media import Rgb
+from extract.persons import Watch, Watcher
+
+PORTION_ROWS = 16  # rows prepared together: enough to be worth a message, few enough to keep the queue small
 
 
 class ClipError(Exception):
@@ -25,144 +33,218 @@ class ClipError(Exception):
         super().__init__(
             str(reason) if isinstance(reason, ValueError | OSError) else f"{type(reason).__name__}: {reason}"
         )
-        self.stage = stage
+        self.stage, self.reason = stage, reason
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """``crops`` says whose faces the pictures' rows show: "organisers" or "found"; ``facts`` are what decoding met."""
+class Order:
+    """What is to be read of a clip.
+
+    ``numbers`` are its face images' frames, ``num_rows`` its label lines; ``encoders`` by their tracks' folders.
+    ``fill``: frames without an image take the face of the video. ``clock``: the clip's, where it is known already.
+    """
+
+    clip: Clip
+    numbers: list[int]
+    num_rows: int
+    encoders: Mapping[str, Encoder]
+    watch: Watch
+    assume_fps: float | None = None
+    fill: bool = False
+    clock: Clock | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """When the rows of a track are, which of them were seen, and which were filled from the video."""
+
+    times_s: np.ndarray
+    observed: np.ndarray
+    filled: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading a clip came to. ``rows`` of each picture encoder; ``facts`` are what decoding met, if it was done.
+
+    ``crops`` says whose faces the pictures' rows show: "organisers", "found", or "organisers and filled".
+    """
 
     clock: Clock
-    tracks: dict[str, Track]
+    rows: dict[str, Rows]
     faces: Track | None
     crops: str
     facts: dict[str, int | float]
 
 
+Send = Callable[[str, np.ndarray | media.Sound], None]
+
+
 class _Lane:
-    """The rows of one picture encoder, a batch at a time; a picture without its person is an unobserved row."""
+    """The pictures of one encoder, sent on in portions; a picture without its person is an unobserved row.
 
-    def __init__(self, name: str, encoder: PictureEncoder) -> None:
-        self.name, self.encoder = name, encoder
-        self._waiting: list[Rgb] = []
-        self._rows: list[np.ndarray] = []
-        self._seen: list[bool] = []
-
-    def add(self, picture: Rgb | None) -> None:
-        self._seen.append(picture is not None)
-        if picture is not None:
-            self._waiting.append(picture)
-            if len(self._waiting) == self.encoder.batch_size:
-                self._flush()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            with _stage(f"encode {self.name}"):
-                self._rows.append(self.encoder.forward(self.encoder.prepare(self._waiting)))
-            self._waiting = []
-
-    def track(self, times_s: np.ndarray) -> Track:
-        self._flush()
-        seen = np.array(self._seen, bool)
-        values = np.zeros((len(seen), self.encoder.dim), np.float32)
-        if self._rows:
-            values[seen] = np.concatenate(self._rows)
-        with _stage(f"encode {self.name}"):
-            return Track(values, times_s, seen)
-
-
-def extract_clip(
-    clip: Clip,
-    numbers: list[int],
-    encoders: Mapping[str, Encoder],
-    finder: FaceFinder,
-    num_rows: int,
-    assume_fps: float | None,
-) -> Extracted:
-    """The clip's clock and a track for each encoder.
-
-    ``numbers`` are its face images' frames, ``num_rows`` its label lines. Encoders that want a face take the
-    organisers' images where the clip has any; the others, and all where there are none, take the decoded pictures.
-    ClipError says which stage failed and why.
+    ``position`` is a frame's place on the clock. Rows of several pictures begin anew after a gap.
     """
-    lanes = [_Lane(name, encoder) for name, encoder in encoders.items() if isinstance(encoder, PictureEncoder)]
+
+    def __init__(self, name: str, encoder: PictureEncoder, send: Send) -> None:
+        self.name, self.encoder, self._send = name, encoder, send
+        self._window: deque[tuple[int, Rgb | None, bool]] = deque(maxlen=encoder.span)
+        self._num_since_gap = 0
+        self._waiting: list[Rgb] = []
+        self._first: list[int] = []
+        self._last: list[int] = []
+        self._seen: list[bool] = []
+        self._filled: list[bool] = []
+
+    def add(self, position: int, picture: Rgb | None, filled: bool = False) -> None:
+        if self.encoder.span > 1 and self._window and position != self._window[-1][0] + 1:
+            self._window.clear()
+            self._num_since_gap = 0
+        self._window.append((position, picture, filled))
+        self._num_since_gap += 1
+        late = self._num_since_gap - self.encoder.span
+        if late < 0 or late % self.encoder.stride:
+            return
+        pictures = [each for _, each, _ in self._window if each is not None]
+        self._first.append(self._window[0][0])
+        self._last.append(position)
+        self._seen.append(len(pictures) == self.encoder.span)
+        self._filled.append(any(flag for _, _, flag in self._window))
+        if self._seen[-1]:
+            self._waiting += pictures
+        if len(self._waiting) >= PORTION_ROWS * self.encoder.span:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            with stage(f"prepare {self.name}"):
+                portion = self.encoder.prepare(self._waiting)
+            self._waiting = []
+            self._send(self.name, portion)
+
+    def rows(self, times_s: np.ndarray) -> Rows:
+        first, last = np.array(self._first, int), np.array(self._last, int)
+        filled = np.array(self._filled, bool)
+        return Rows((times_s[first] + times_s[last]) / 2, np.array(self._seen, bool), filled if filled.any() else None)
+
+
+def read_clip(order: Order, send: Send, folder: Path) -> Read:
+    """Read a clip: ``send`` gets, by encoder, portions of rows for ``forward`` in order, and sounds to encode.
+
+    Encoders that want a face take the organisers' images where the clip has any; the others, and all where there are
+    none, take the decoded pictures. Sound lies in ``folder`` meanwhile. ClipError says which stage failed and why.
+    """
+    clip, numbers = order.clip, order.numbers
+    lanes = [_Lane(name, each, send) for name, each in order.encoders.items() if isinstance(each, PictureEncoder)]
     by_image = [lane for lane in lanes if numbers and (lane.encoder.crop is not None or clip.media is None)]
     by_video = [lane for lane in lanes if lane not in by_image]
-    counts = media.DecodeCounts()
-    times_s, faces = _decode_pictures(clip, by_video, finder, counts)
-    ears = {name: encoder for name, encoder in encoders.items() if isinstance(encoder, SoundEncoder)}
-    sounds = _decode_sounds(
-        clip, {encoder.rate_hz for encoder in ears.values()} or ({16000} if not len(times_s) else set())
-    )
-    with _stage("clock"):
-        if clip.media is None and not numbers:
-            raise ValueError("nothing to see or hear: neither a media file nor face images")
-        if numbers and numbers[0] < 1:
-            raise ValueError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
-        clock, assumed = _clock(
-            times_s, max(num_rows, max(numbers, default=0)), next(iter(sounds.values()), None), assume_fps
-        )
-    num_unreadable = _read_images(clip, numbers, by_image)
-    tracks = {lane.name: lane.track(times_s) for lane in by_video}
-    tracks |= {lane.name: lane.track(clock.times_s[np.array(numbers) - 1]) for lane in by_image}
-    tracks |= {name: _listen(name, encoder, sounds[encoder.rate_hz]) for name, encoder in ears.items()}
-    facts = {"num_frames": len(times_s), **vars(counts), "num_unreadable_images": num_unreadable, **assumed}
-    return Extracted(clock, tracks, faces, "organisers" if by_image else "found", facts)
-
-
-def _decode_pictures(
-    clip: Clip, lanes: list[_Lane], finder: FaceFinder, counts: media.DecodeCounts
-) -> tuple[np.ndarray, Track | None]:
-    """Times of all decodable frames, and where the face was; the lanes are fed on the way."""
-    times_s: list[float] = []
-    boxes: list[Box | None] = []
-    wants_face = any(lane.encoder.crop is not None for lane in lanes)
-    before: Box | None = None
-    for picture in _guarded("decode", media.pictures(clip.media, counts) if clip.media else ()):
-        times_s.append(picture.time_s)
-        if not lanes:
-            continue
-        with _stage("decode"):
-            rgb = picture.rgb()
-        if wants_face:
-            with _stage("faces"):
-                boxes.append(choose(finder.find(rgb), clip.side, rgb.shape[1], before))
-            before = boxes[-1] or before
-        _feed(lanes, rgb, boxes[-1] if wants_face else None)
-    faces = _boxes_track(boxes, np.array(times_s)) if wants_face else None
-    return np.array(times_s, np.float64), faces
-
-
-def _feed(lanes: list[_Lane], rgb: Rgb, box: Box | None) -> None:
-    cuts: dict[object, Rgb] = {}
+    ears = {name: encoder for name, encoder in order.encoders.items() if isinstance(encoder, SoundEncoder)}
+    sounds = _sounds(clip, {encoder.rate_hz for encoder in ears.values()}, folder)
+    for name, encoder in ears.items():
+        send(name, sounds[encoder.rate_hz])
+    images = _Images(clip, numbers, by_image)
+    eyes = _Eyes(order, by_video, by_image if order.fill else [])
+    facts: dict[str, int | float] = {}
+    clock = order.clock
+    if clock is None or by_video or order.fill:
+        counts, times_s = media.DecodeCounts(), []
+        for place, picture in enumerate(_guarded("decode", media.pictures(clip.media, counts) if clip.media else ())):
+            times_s.append(picture.time_s)
+            eyes.look(place, picture, images.show(place))
+        if clock is None:
+            clock, assumed = _clock(order, np.array(times_s, np.float64), sounds, folder)
+            facts = {"num_frames": len(times_s), **vars(counts), **assumed}
+    images.show_rest()
     for lane in lanes:
+        lane.flush()
+    rows = {lane.name: lane.rows(clock.times_s) for lane in lanes}
+    facts["num_unreadable_images"] = images.num_unreadable
+    crops = "found" if not by_image else "organisers and filled" if order.fill else "organisers"
+    return Read(clock, rows, eyes.faces(clock.times_s), crops, facts)
+
+
+class _Eyes:
+    """What is seen in the video: the target's face for those who want it, the picture for the others."""
+
+    def __init__(self, order: Order, lanes: list[_Lane], filling: list[_Lane]) -> None:
+        self._lanes, self._filling = lanes, filling
+        self._watcher: Watcher | None = None
+        if filling or any(lane.encoder.crop is not None for lane in lanes):
+            with stage("faces"):
+                self._watcher = order.watch.begin(order.clip.side, order.clip.media)
+        self._faces: list[Face | None] = []
+
+    def look(self, place: int, picture: media.Picture, has_image: bool) -> None:
+        if not self._lanes and not self._filling:
+            return
+        with stage("decode"):
+            rgb = picture.rgb()
+        face = None
+        if self._watcher is not None:
+            with stage("faces"):
+                face = self._watcher.look(picture.time_s, rgb)
+            self._faces.append(face)
+        cuts: dict[object, Rgb] = {}
+        for lane in self._lanes:
+            self._show(lane, place, rgb, face, cuts)
+        for lane in self._filling if face is not None and not has_image else []:
+            self._show(lane, place, rgb, face, cuts, filled=True)
+
+    def _show(
+        self, lane: _Lane, place: int, rgb: Rgb, face: Face | None, cuts: dict[object, Rgb], filled: bool = False
+    ) -> None:
         crop = lane.encoder.crop
-        if crop is None:
-            lane.add(rgb)
-        elif box is None:
-            lane.add(None)
-        else:
-            if crop not in cuts:
-                cuts[crop] = cut(rgb, box, crop)
-            lane.add(cuts[crop])
+        if crop is None or face is None:
+            lane.add(place, rgb if crop is None else None)
+            return
+        if crop not in cuts:
+            with stage("faces"):
+                cuts[crop] = cut(rgb, face, crop)
+        lane.add(place, cuts[crop], filled)
+
+    def faces(self, times_s: np.ndarray) -> Track | None:
+        """The target in each decoded frame: left, top, width, height, person, and whether found or followed there."""
+        if self._watcher is None:
+            return None
+        values = np.zeros((len(self._faces), 6), np.float32)
+        for row, face in enumerate(self._faces):
+            if face is not None:
+                box = face.box
+                values[row] = (box.x, box.y, box.width, box.height, face.person, face.found)
+        observed = np.array([face is not None for face in self._faces], bool)
+        return Track(values, times_s[: len(values)], observed)
 
 
-def _boxes_track(boxes: list[Box | None], times_s: np.ndarray) -> Track:
-    values = np.array([(box.x, box.y, box.width, box.height) if box else (0, 0, 0, 0) for box in boxes], np.float32)
-    return Track(values.reshape(-1, 4), times_s, np.array([box is not None for box in boxes], bool))
+class _Images:
+    """The organisers' faces, read in the order of their frames."""
 
+    def __init__(self, clip: Clip, numbers: list[int], lanes: list[_Lane]) -> None:
+        self._clip, self._lanes = clip, lanes
+        self._left = deque(numbers)
+        self.num_unreadable = 0
+        if numbers and numbers[0] < 1:
+            with stage("clock"):
+                raise ValueError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
 
-def _read_images(clip: Clip, numbers: list[int], lanes: list[_Lane]) -> int:
-    """Feed the lanes with the organisers' faces; how many could not be read (those rows are not observed)."""
-    num_unreadable = 0
-    for number in numbers if lanes else ():
-        with _stage("read images"):
-            face = _read_image(clip.image(number))
-        num_unreadable += face is None
-        for lane in lanes:
+    def show(self, place: int) -> bool:
+        """Show the lanes the image of a place on the clock; whether there is one."""
+        if not self._left or self._left[0] != place + 1:
+            return False
+        number = self._left.popleft()
+        face = None
+        if self._lanes:
+            with stage("read images"):
+                face = _read_image(self._clip.image(number))
+            self.num_unreadable += face is None
+        for lane in self._lanes:
             crop = lane.encoder.crop
-            lane.add(face if face is None or crop is None else resize_face(face, crop))
-    return num_unreadable
+            lane.add(place, face if face is None or crop is None else resize_face(face, crop))
+        return True
+
+    def show_rest(self) -> None:
+        """Images of frames past the decoded end, or of a clip without a video."""
+        while self._left:
+            self.show(self._left[0] - 1)
 
 
 def _read_image(path: Path) -> Rgb | None:
@@ -171,29 +253,30 @@ def _read_image(path: Path) -> Rgb | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_sounds(clip: Clip, rates_hz: Iterable[int]) -> dict[int, media.Sound]:
-    with _stage("decode"):
-        silent = media.Sound(np.zeros(0, np.float32), 16000, 0.0)
-        return {rate: media.sound(clip.media, rate) if clip.media else silent for rate in rates_hz}
-
-
-def _listen(name: str, encoder: SoundEncoder, sound: media.Sound) -> Track:
-    """The encoder's track; rows in a gap, where nothing was decoded, are not observed."""
-    if not len(sound.samples):
-        return empty_track(encoder.dim)
-    with _stage(f"encode {name}"):
-        track = encoder.encode(sound)
-    observed = track.observed.copy()
-    for start_s, stop_s in sound.gaps_s:
-        observed &= (track.times_s < start_s) | (track.times_s >= stop_s)
-    return Track(track.values, track.times_s, observed)
+def _sounds(clip: Clip, rates_hz: Iterable[int], folder: Path) -> dict[int, media.Sound]:
+    with stage("decode"):
+        if clip.media is None:
+            return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
+        return media.sounds(clip.media, rates_hz, folder)
 
 
 def _clock(
-    times_s: np.ndarray, least: int, sound: media.Sound | None, assume_fps: float | None
+    order: Order, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
 ) -> tuple[Clock, dict[str, float]]:
-    """The clip's clock, at least ``least`` frames long, and the assumed frame rate where one was needed."""
-    num = max(len(times_s), least) or _frames_of_sound(sound, assume_fps)
+    """The clip's clock, and the assumed frame rate where one was needed."""
+    with stage("clock"):
+        if order.clip.media is None and not order.numbers:
+            raise ValueError("nothing to see or hear: neither a media file nor face images")
+        least = max(order.num_rows, max(order.numbers, default=0))
+        if not len(times_s) and not least:
+            sounds = sounds or _sounds(order.clip, [16000], folder)
+            least = _frames_of_sound(next(iter(sounds.values())), order.assume_fps)
+        return _clock_of(times_s, least, order.assume_fps)
+
+
+def _clock_of(times_s: np.ndarray, least: int, assume_fps: float | None) -> tuple[Clock, dict[str, float]]:
+    """A clock of the decoded times that is at least ``least`` frames long."""
+    num = max(len(times_s), least)
     beyond = np.arange(1, num - len(times_s) + 1)
     assumed: dict[str, float] = {}
     if len(times_s) > 1:
@@ -209,8 +292,8 @@ def _clock(
     return Clock(np.arange(1, num + 1), times_s, np.arange(num) < num - len(beyond)), assumed
 
 
-def _frames_of_sound(sound: media.Sound | None, assume_fps: float | None) -> int:
-    if sound is None or not len(sound.samples):
+def _frames_of_sound(sound: media.Sound, assume_fps: float | None) -> int:
+    if not len(sound.samples):
         raise ValueError("nothing to see or hear: no picture, no face image, no label and no sound")
     if assume_fps is None:
         raise ValueError("sound alone has no frames: give --assume-fps FPS for its clock")
@@ -218,20 +301,20 @@ def _frames_of_sound(sound: media.Sound | None, assume_fps: float | None) -> int
 
 
 @contextmanager
-def _stage(stage: str) -> Iterator[None]:
+def stage(name: str) -> Iterator[None]:
     """Any error inside is this clip's failure, so that one bad clip among many does not stop the rest."""
     try:
         yield
     except ClipError:
         raise
     except Exception as error:
-        raise ClipError(stage, error) from error
+        raise ClipError(name, error) from error
 
 
-def _guarded(stage: str, pictures: Iterable[media.Picture]) -> Iterator[media.Picture]:
+def _guarded(name: str, pictures: Iterable[media.Picture]) -> Iterator[media.Picture]:
     iterator = iter(pictures)
     while True:
-        with _stage(stage):
+        with stage(name):
             picture = next(iterator, None)
         if picture is None:
             return

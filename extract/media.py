@@ -5,11 +5,13 @@ gives all that can be decoded, and what was lost is counted. Only this room and 
 """
 
 import heapq
+import io
 import math
 import os
+import tempfile
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -69,6 +71,8 @@ class Picture:
 @dataclass(frozen=True)
 class Sound:
     """Mono sound in [-1, 1] whose first sample is heard at ``start_s``; no samples: a clip without sound.
+
+    ``samples`` may be mapped from a file: a slice is read where it is needed, and a copy of the whole may not fit.
 
     ``gaps_s`` are the spans (start, stop) inside it for which nothing was decoded: their samples are zero.
     """
@@ -147,23 +151,40 @@ def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
     samples, at 0.0 s. Raises FileNotFoundError, and MediaError where the file cannot be read, none of its sound
     can be decoded, or its times leap by more than an hour.
     """
-    counts, tape = DecodeCounts(), _Tape(rate_hz)
+    return sounds(path, [rate_hz])[rate_hz]
+
+
+def sounds(path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None = None) -> dict[int, Sound]:
+    """The sound at several rates, decoded once. With ``folder`` the samples lie in files there without a name, mapped
+    into memory, so that four hours of it take none; the files are gone with the samples. Raises as ``sound`` does.
+    """
+    with ExitStack() as files:
+        tapes = {rate_hz: files.enter_context(closing(_Tape(rate_hz, folder))) for rate_hz in rates_hz}
+        if tapes:
+            _lay_all(path, list(tapes.values()))
+        return {rate_hz: tape.finish() for rate_hz, tape in tapes.items()}
+
+
+def _lay_all(path: str | os.PathLike, tapes: "list[_Tape]") -> None:
+    """Decode the main sound of a file onto every tape."""
+    counts, first = DecodeCounts(), tapes[0]
     with _open(path) as container:
         stream: Any = container.streams.best("audio")
         for frame in _decode(container, stream, counts) if stream else ():
             time_s = _time_s(frame, stream)
-            if tape.is_started and time_s is not None and time_s > tape.stop_s + MAX_GAP_S:
+            if first.is_started and time_s is not None and time_s > first.stop_s + MAX_GAP_S:
                 raise MediaError(
-                    f"the sound of {path} leaps from {tape.stop_s:.1f} s to {time_s:.1f} s: its times are broken, "
+                    f"the sound of {path} leaps from {first.stop_s:.1f} s to {time_s:.1f} s: its times are broken, "
                     "write the file anew with ffmpeg"
                 )
-            tape.lay(_mono(frame), frame.sample_rate, time_s)
-    if counts.num_corrupt_packets and not tape.is_started:
+            samples = _mono(frame)
+            for tape in tapes:
+                tape.lay(samples, frame.sample_rate, time_s)
+    if counts.num_corrupt_packets and not first.is_started:
         raise MediaError(
             f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): get the file again, "
             "or take its sound track out"
         )
-    return tape.finish()
 
 
 def probe(path: str | os.PathLike) -> MediaInfo:
@@ -310,11 +331,15 @@ def _mono(frame: av.AudioFrame) -> Samples:
 
 
 class _Tape:
-    """Mono sound at one rate, laid down piece by piece at its own times and resampled as it comes."""
+    """Mono sound at one rate, laid down piece by piece at its own times and resampled as it comes.
 
-    def __init__(self, rate_hz: int) -> None:
+    The samples go to memory, or to a file without a name in ``folder``.
+    """
+
+    def __init__(self, rate_hz: int, folder: Path | None) -> None:
         self.rate_hz, self.start_s = rate_hz, 0.0
-        self._pieces: list[np.ndarray] = []
+        self._laid: Any = io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._num_laid = 0
         self._gaps_s: list[tuple[float, float]] = []
         self._resampler: Any = None
         self._source_hz, self._source_start_s, self._num_fed = 1, 0.0, 0
@@ -346,21 +371,34 @@ class _Tape:
         self._feed(samples)
 
     def finish(self) -> Sound:
-        """The whole sound; nothing can be laid down after it."""
+        """The whole sound; nothing can be laid down after it. Its file may be closed: the samples hold it."""
         self._flush()
-        samples = np.concatenate([np.zeros(0, np.float32), *self._pieces]).clip(-1, 1)
+        if not self._num_laid:
+            samples = np.zeros(0, np.float32)
+        elif isinstance(self._laid, io.BytesIO):
+            samples = np.frombuffer(self._laid.getbuffer(), np.float32)
+        else:
+            self._laid.flush()
+            samples = np.memmap(self._laid, np.float32, mode="c")  # may be written to, as torch wants, without effect
         return Sound(samples, self.rate_hz, self.start_s, tuple(self._gaps_s))
+
+    def close(self) -> None:
+        """Close the file; samples in memory stay where they are."""
+        if not isinstance(self._laid, io.BytesIO):
+            self._laid.close()
 
     def _begin(self, source_hz: int) -> None:
         """Go on with sound of another rate, from where the sound resampled so far ends."""
         self._flush()
-        self._source_start_s = self.start_s + sum(map(len, self._pieces)) / self.rate_hz
+        self._source_start_s = self.start_s + self._num_laid / self.rate_hz
         self._source_hz, self._num_fed = source_hz, 0
         self._resampler = soxr.ResampleStream(source_hz, self.rate_hz, 1, quality="HQ")
 
     def _feed(self, samples: Samples, last: bool = False) -> None:
         self._num_fed += len(samples)
-        self._pieces.append(self._resampler.resample_chunk(samples, last=last))
+        laid = self._resampler.resample_chunk(samples, last=last).clip(-1, 1)
+        self._laid.write(laid.astype(np.float32, copy=False).tobytes())
+        self._num_laid += len(laid)
 
     def _flush(self) -> None:
         if self.is_started:

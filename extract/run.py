@@ -1,24 +1,30 @@
-"""From clips to tracks in the store: resumable, and it says what failed.
+"""From clips to tracks in the store: resumable, shared by any number of processes, and it says what failed.
 
-Each clip is finished before the next begins and each file is whole or absent, so a run that is stopped goes on
-where it was, and a second run beside it does no harm.
+Reading threads decode clips, find faces and prepare pictures; this process's main thread encodes what they send through
+a bounded queue. A clip is claimed before it is read and each file is whole or absent, so a run that is stopped goes on
+where it was, and a second one beside it does the other clips.
 """
 
 import errno
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 from abaw.annotations import count_rows
 from abaw.clips import Clip, Dataset
-from extract.decode import ClipError, Extracted, extract_clip
+from abaw.files import sweep
+from extract.claims import Claims
+from extract.decode import ClipError, Order, Read
+from extract.encode import Desk, OpenClip
 from extract.encoders.base import Encoder, PictureEncoder
-from extract.faces import FaceFinder
+from extract.persons import Watch
+from extract.readers import Message, Readers
 from extract.store import Failure, FeatureStore, Recipe
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next clip would fail as well
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # the next clip would fail as well
 EDGE_BYTES = 1 << 20  # a file's size and its first and last MiB tell versions of it apart without reading gigabytes
 
 
@@ -30,17 +36,20 @@ class Asked:
     encoder: Encoder
     stored_dtype: str = "float16"
 
-    def recipe(self, finder: FaceFinder) -> Recipe:
-        """Everything that can change a number: the encoder's recipe and, where it takes a crop, who finds the face."""
+    def recipe(self, watch: Watch, fill: bool = False) -> Recipe:
+        """Everything that can change a number: the encoder's recipe and, where it takes a crop, whose face it is."""
         recipe = {"name": self.name, "stored_dtype": self.stored_dtype, **self.encoder.recipe()}
+        if isinstance(self.encoder, PictureEncoder):
+            recipe |= {"span": self.encoder.span, "stride": self.encoder.stride}
         if not isinstance(self.encoder, PictureEncoder) or self.encoder.crop is None:
             return recipe
-        return {**recipe, "crop": asdict(self.encoder.crop), "faces": finder.recipe()}
+        recipe |= {"crop": asdict(self.encoder.crop), "faces": watch.recipe()}
+        return recipe | ({"fill_missing_faces": True} if fill else {})
 
 
-def faces_recipe(finder: FaceFinder) -> Recipe:
-    """The track of found boxes: left, top, width and height in pixels of the picture."""
-    return {"name": "faces", "stored_dtype": "float32", **finder.recipe()}
+def faces_recipe(watch: Watch) -> Recipe:
+    """The track of the target's face: left, top, width, height in pixels, person, 1 if found, 0 if followed."""
+    return {"name": "faces", "stored_dtype": "float32", **watch.recipe()}
 
 
 @dataclass
@@ -56,90 +65,193 @@ def extract(
     dataset: Dataset,
     store: FeatureStore,
     asked: Iterable[Asked],
-    finder: FaceFinder,
+    watch: Watch,
     *,
     assume_fps: float | None = None,
+    fill: bool = False,
     clip_ids: Iterable[str] | None = None,
+    num_readers: int | None = None,
     tell: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
 ) -> Report:
     """Write the clock and the missing tracks of every clip (or of ``clip_ids``).
 
-    A clip that fails is reported and leaves no half-written file; the others go on. ``tell(clip_id, done, total)`` is
-    called before each clip. Raises ValueError where a recipe is asked for twice or ``assume_fps`` is no frame rate.
+    A clip that fails is reported and leaves no half-written file; the others go on. A clip that another process is
+    working on is waited for. ``fill``: frames without a face image take the face of the video. ``tell(clip_id, done,
+    total)`` is called when a clip is done. Raises ValueError where a name or recipe is asked for twice, ``assume_fps``
+    is no frame rate or there are no ``num_readers``; OSError where the store cannot be written to.
     """
-    if assume_fps is not None and not 0 < assume_fps < math.inf:
-        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
-    work = _Work(dataset, store, finder, assume_fps)
+    work = Work(dataset, store, watch, assume_fps, fill)
     work.ask(asked)
-    report = Report()
     chosen = list(dataset.clips) if clip_ids is None else list(clip_ids)
-    for done, clip_id in enumerate(chosen):
-        tell(clip_id, done, len(chosen))
-        try:
-            (report.made if work.clip(dataset.clips[clip_id]) else report.present).append(clip_id)
-        except ClipError as error:
-            report.failed.append(Failure(clip_id, error.stage, str(error)))
-        except (ValueError, OSError) as error:
-            if getattr(error, "errno", None) in DISK_ERRORS:
-                raise
-            report.failed.append(Failure(clip_id, "read or write", str(error)))
-    for recipe in work.recipes.values():
-        store.put_failures(recipe, report.failed)
+    if unknown := [clip_id for clip_id in chosen if clip_id not in dataset.clips]:
+        raise ValueError(f"{dataset.root} has no clip {unknown[0]!r}: see `abaw check` for those it has")
+    num_readers = default_readers() if num_readers is None else num_readers
+    if num_readers < 1:
+        raise ValueError(f"--readers is {num_readers}, expected 1 or more")
+    report = Report()
+    with Claims(store.root / ".claims") as claims:
+        for folder in store.root.glob("*/"):
+            sweep(folder)
+        claims.sweep()
+        work.forget_others()
+        with Readers(work, claims, chosen, num_readers) as readers:
+            for clip_id, outcome in _encode(work, readers):
+                if isinstance(outcome, Failure):
+                    report.failed.append(outcome)
+                else:
+                    (report.made if outcome else report.present).append(clip_id)
+                claims.release(clip_id)
+                tell(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
     return report
 
 
+def _encode(work: "Work", readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
+    """Encode what the readers send; each clip as it is done: True where it was made, False where it was there."""
+    desk = Desk(work.encoders)
+    opened: dict[str, OpenClip] = {}
+    try:
+        while opened or not readers.are_done():
+            message = readers.next()
+            if message is None:  # nothing came for a while: let what is read to its end go, though it fills no batch
+                served = desk.flush() if all(clip.is_read for clip in opened.values()) else []
+            elif message.clip is None:
+                yield message.clip_id, work.settle(message.clip_id, list(work.recipes), message.error)
+                continue
+            else:
+                clip = opened.setdefault(message.clip_id, message.clip)
+                served = _take(desk, clip, message)
+            for clip in served:
+                if clip.clip_id in opened and clip.is_done:
+                    del opened[clip.clip_id]
+                    yield clip.clip_id, work.close(clip)
+    finally:
+        for clip in opened.values():
+            clip.close()
+
+
+def _take(desk: Desk, clip: OpenClip, message: Message) -> list[OpenClip]:
+    """What a message brings to the desk; the clips that got rows back, and the message's own."""
+    if message.error is not None:
+        clip.fail(message.error)
+        clip.is_read = True
+    elif isinstance(message.load, Read):
+        clip.read, clip.is_read = message.load, True
+    elif message.load is not None:
+        return [*desk.take(clip, message.name, message.load), clip]
+    return [clip]
+
+
+def default_readers() -> int:
+    """Half of the cores, 8 at most: the other half encodes."""
+    return max(1, min(8, (os.cpu_count() or 2) // 2))
+
+
 @dataclass
-class _Work:
+class Work:
     """What one extraction is about. ``encoders`` and ``recipes`` by the folder their tracks lie in."""
 
     dataset: Dataset
     store: FeatureStore
-    finder: FaceFinder
-    assume_fps: float | None
+    watch: Watch
+    assume_fps: float | None = None
+    fill: bool = False
     encoders: dict[str, Encoder] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
+            raise ValueError(f"--assume-fps is {self.assume_fps}, expected frames per second above 0")
+
     def ask(self, asked: Iterable[Asked]) -> None:
-        """Take on these encoders. ValueError where one is asked for twice."""
+        """Take on these encoders. ValueError where one is asked for twice, or two have one name."""
+        names: set[str] = set()
         for each in asked:
-            recipe = each.recipe(self.finder)
+            recipe = each.recipe(self.watch, self.fill)
             folder = self.store.folder(recipe).name
             if folder in self.recipes:
                 raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
+            if each.name in names:
+                raise ValueError(f"two encoders are named {each.name!r}: give one of them another name with as=NAME")
+            names.add(each.name)
             self.encoders[folder], self.recipes[folder] = each.encoder, recipe
 
-    def clip(self, clip: Clip) -> bool:
-        """Write the clip's clock and missing tracks; False where all was there already."""
+    def forget_others(self) -> None:
+        """Take failures of clips that the data set no longer has off the store's lists."""
+        for recipe in self.recipes.values():
+            for failure in self.store.failures(recipe):
+                if failure.clip not in self.dataset.clips:
+                    self.store.settle(recipe, failure.clip, None)
+
+    def order(self, clip: Clip) -> tuple[Order, str] | None:
+        """What is still to be read of a clip, and the stamp of its source; None where all is there."""
         num_rows = max((count_rows(path) for path in self.dataset.label_files(clip.clip_id)), default=0)
         numbers = clip.image_numbers()
         source = fingerprint(clip, numbers)
         known = self.store.clock_metadata(clip.clip_id)
         fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
-        stamp = _stamp(source, fps if "assumed_fps" in known else None)
+        source = _stamp(source, fps if "assumed_fps" in known else None)
         missing = {
             folder: encoder
             for folder, encoder in self.encoders.items()
-            if not self.store.has(self.recipes[folder], clip.clip_id, stamp)
+            if not self.store.has(self.recipes[folder], clip.clip_id, source)
         }
-        if not missing and self._clock_serves(clip.clip_id, known, stamp, max(num_rows, max(numbers, default=0))):
-            return False
-        made = extract_clip(clip, numbers, missing, self.finder, num_rows, fps)
-        self._write(clip.clip_id, _stamp(source, made.facts.get("assumed_fps")), made)
-        return True
+        clock = None
+        if self._clock_serves(clip.clip_id, known, source, max(num_rows, max(numbers, default=0))):
+            clock = self.store.clock(clip.clip_id)
+        if clock is not None and not missing:
+            return None
+        return Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock), source
+
+    def open(self, order: Order, stamp: str) -> OpenClip:
+        """The clip, with a writer for each track it lacks."""
+        clip = OpenClip(order.clip.clip_id, stamp)
+        try:
+            for folder, encoder in order.encoders.items():
+                clip.write(folder, self.store.writer(self.recipes[folder], clip.clip_id, encoder.dim))
+        except OSError:
+            clip.close()
+            raise
+        return clip
+
+    def close(self, clip: OpenClip) -> bool | Failure:
+        """Write what was made of a clip, or note why nothing was."""
+        if clip.error is None:
+            try:
+                self._write(clip)
+            except (ValueError, OSError) as error:
+                clip.fail(ClipError("write", error))
+        clip.close()
+        return self.settle(clip.clip_id, list(clip.writers), clip.error) or True
+
+    def settle(self, clip_id: str, folders: Iterable[str], error: ClipError | None) -> bool | Failure:
+        """Note in the store that a clip failed, or no longer does. Raises what is at fault where it is the disk."""
+        if error is not None and getattr(error.reason, "errno", None) in DISK_ERRORS:
+            raise error.reason
+        failure = None if error is None else Failure(clip_id, error.stage, str(error))
+        for folder in folders:
+            self.store.settle(self.recipes[folder], clip_id, failure)
+        return failure or False
+
+    def _write(self, clip: OpenClip) -> None:
+        read = clip.read
+        assert read is not None
+        about = {"source": clip.stamp, "tool": f"abaw {version('abaw')}"}
+        if "num_frames" in read.facts:  # else the clock was there
+            if "assumed_fps" in read.facts and not clip.stamp.endswith(" fps"):
+                about["source"] = _stamp(clip.stamp, float(read.facts["assumed_fps"]))
+            facts = {key: str(value) for key, value in read.facts.items()}
+            self.store.put_clock(clip.clip_id, read.clock, about | facts)
+        # before the tracks: a clip that has them all is not looked at again
+        faces = faces_recipe(self.watch)
+        if read.faces is not None and not self.store.has(faces, clip.clip_id, about["source"]):
+            self.store.put(faces, clip.clip_id, read.faces, about)
+        clip.finish(about | {"crops": read.crops})
 
     def _clock_serves(self, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
         if known.get("source") != stamp:
             return False
         # no frame and no label: the clock is as long as the sound
         return max(int(known["num_frames"]), least) in (0, len(self.store.clock(clip_id)))
-
-    def _write(self, clip_id: str, stamp: str, made: Extracted) -> None:
-        about = {"source": stamp, "tool": f"abaw {version('abaw')}"}
-        self.store.put_clock(clip_id, made.clock, about | {key: str(value) for key, value in made.facts.items()})
-        for folder, track in made.tracks.items():
-            self.store.put(self.recipes[folder], clip_id, track, about | {"crops": made.crops})
-        if made.faces is not None:
-            self.store.put(faces_recipe(self.finder), clip_id, made.faces, about)
 
 
 def _stamp(source: str, assumed_fps: float | None) -> str:

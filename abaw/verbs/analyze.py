@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from abaw.runs import Run
     from abaw.tasks.base import Task
     from abaw.tracks import Track
-    from extract.faces import FaceFinder
+    from extract.persons import Watch
     from extract.run import Asked
 
 
@@ -38,14 +38,14 @@ def analyze(
 
     store = FeatureStore(out / "store")
     clips = _clips(media)
-    asked, finder = _encoders([Run(folder) for folder in run], device)
+    asked, watch = _encoders([Run(folder) for folder in run], device)
     with Progress("extract") as progress:
-        report = extraction.extract(Dataset(out, clips), store, asked, finder, assume_fps=assume_fps, tell=progress)
+        report = extraction.extract(Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, tell=progress)
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
     if good:
         members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
-        faces = extraction.faces_recipe(finder)
+        faces = extraction.faces_recipe(watch)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):
             boxes = store.get(faces, clip_id) if store.has(faces, clip_id) else None
             write_frames(out, clip_id, tasks, tables, boxes)
@@ -83,7 +83,7 @@ def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:
 
     values, found = np.zeros((num, 4), np.float32), np.zeros(num, bool)
     if boxes is not None:  # a row of the track is a decoded frame; the clock may be longer
-        values[: len(boxes)], found[: len(boxes)] = boxes.values, boxes.observed
+        values[: len(boxes)], found[: len(boxes)] = boxes.values[:, :4], boxes.observed
     sides = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
     return {side: pa.array(values[:, i], mask=~found) for i, side in enumerate(sides)}
 
@@ -102,14 +102,15 @@ def _clips(media: list[Path]) -> "dict[str, Clip]":
     return clips
 
 
-def _encoders(runs: "list[Run]", device: str) -> "tuple[list[Asked], FaceFinder]":
-    """Every encoder the runs were trained on, once, and the face finder they share."""
+def _encoders(runs: "list[Run]", device: str) -> "tuple[list[Asked], Watch]":
+    """Every encoder the runs were trained on, once, and whose faces they share."""
     from abaw.verbs.extract import build_finder, rebuild
+    from extract.persons import Watch
 
     recipes = [recipe for run in runs for recipe in run.finished()["recipes"].values()]
     distinct = [recipe for i, recipe in enumerate(recipes) if recipe not in recipes[:i]]
     rebuilt = [rebuild(recipe, device) for recipe in distinct]
-    finders = [finder for _, finder in rebuilt if finder is not None]
-    if any(finder.recipe() != finders[0].recipe() for finder in finders):
+    watches = [watch for _, watch in rebuilt if watch is not None]
+    if any(watch.recipe() != watches[0].recipe() for watch in watches):
         raise ValueError("these runs found faces in different ways: analyze with one run at a time")
-    return [asked for asked, _ in rebuilt], finders[0] if finders else build_finder("haar")
+    return [asked for asked, _ in rebuilt], watches[0] if watches else Watch(build_finder("haar"))

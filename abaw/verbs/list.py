@@ -6,7 +6,7 @@ import typer
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="encoders, finders, aligners, models or tasks; all when left out")
+        str | None, typer.Argument(help="encoders (and presets), finders, aligners, models or tasks; all when left out")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="a list of objects, `name` first")] = False,
 ) -> None:
@@ -21,14 +21,26 @@ def list_parts(
     for title, rows in chosen.items():
         print(f"{title}:")
         for row in rows:
-            settings = ", ".join(f"{key}={default}" for key, default in row["settings"].items())
-            print(f"  {row['name']:<12} {row['summary']}" + (f"\n{'':15}settings: {settings}" if settings else ""))
+            print("\n".join(_lines(row)))
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    """A part as text: its summary, its settings; of a preset what it loads, how large that is and its licence."""
+    settings = ", ".join(f"{key}={default}" for key, default in row["settings"].items())
+    lines = [f"  {row['name']:<12} {row['summary']}"]
+    if "preset_of" in row:
+        size = "" if row["size_mb"] is None else f", {row['size_mb']} MB"
+        given = f", needs {row['needs']}=PATH" if row["needs"] else ""
+        lines.append(f"{'':15}is {row['preset_of']}:{settings.replace(', ', ',')}{size}{given}")
+        lines.append(f"{'':15}licence: {row['licence'] or 'see where you get it'}")
+        return lines + ([f"{'':15}{row['note']}"] if row["note"] else [])
+    return lines + ([f"{'':15}settings: {settings}"] if settings else [])
 
 
 def parts() -> dict[str, list[dict[str, Any]]]:
-    """Kind -> its parts as JSON objects. Imports no part."""
+    """Kind -> its parts as JSON objects; presets are encoders with a ``preset_of``. Imports no part."""
     from abaw.tasks import TASKS
-    from extract import ALIGNERS, FINDERS
+    from extract import ALIGNERS, FINDERS, presets
     from extract.encoders import ENCODERS
     from fusion.models import FUSION_MODELS
 
@@ -39,10 +51,12 @@ def parts() -> dict[str, list[dict[str, Any]]]:
         "models": FUSION_MODELS,
         "tasks": TASKS,
     }
-    return {
+    kinds = {
         kind: [
             {"name": part.name, **part.facts, "settings": part.settings, "summary": part.summary}
             for part in registry.parts()
         ]
         for kind, registry in registries.items()
     }
+    kinds["encoders"] += presets.rows()
+    return kinds

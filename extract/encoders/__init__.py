@@ -2,4 +2,4 @@
 
 from abaw.registry import Registry
 
-ENCODERS = Registry("encoder", __name__, given=("device",))
+ENCODERS = Registry("encoder", __name__, given=("device", "download"))

@@ -1,86 +1,275 @@
-"""Any Hugging Face vision model, by hub name or folder: the final hidden layer of each picture."""
+"""Any Hugging Face vision model, by hub name or folder: a row a picture, or a row a tube of pictures."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from abaw.files import sha256, visible
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import Crop
-from extract.hub import load_frozen, load_processor, snapshot, weights_hash
-from extract.media import Rgb
+from extract.faces import CropKind, crop_of
+from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
+from extract.networks.hub import load_model, load_processor, load_tensors, snapshot, weights_files, weights_hash
+from extract.networks.tokens import Tokens
 
 FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
+
+Pool = Literal["cls", "mean", "pooler", "projected"]
+CONFIGS = ("*config.json", "*.py")  # what beside the weights changes a number: shapes, the processor's sizes, own code
 
 
 @ENCODERS.register
 def hf_vision(
     *,
     model: str,
-    pool: Literal["cls", "mean"] = "cls",
-    crop: Literal["face", "none"] = "face",
+    revision: str = "main",
+    layer: int | str = -1,
+    combine: Combine = "mean",
+    pool: Pool = "cls",
+    span: int | None = None,
+    stride: int | None = None,
+    crop: CropKind = "face",
     crop_px: int = 224,
     margin: float = 0.1,
+    precision: Precision = "fp32",
+    compile: bool = False,
+    trust_remote_code: bool = False,
     batch_size: int = 32,
     device: str = "cpu",
+    download: bool = False,
 ) -> PictureEncoder:
-    """Any Hugging Face vision model (ViT, CLIP, DINOv2, SigLIP, ...) by hub name or folder; final hidden layer."""
-    square = Crop(crop_px, margin) if crop == "face" else None
-    return HfVision(snapshot(model), model, pool, square, batch_size, device)
+    """Any Hugging Face vision model (CLIP, SigLIP, DINOv3, ViT-MAE, data2vec, VideoMAE, ...) by hub name or folder.
+
+    ``pool``: "cls" the class token; "mean" the mean over the patches, without class and register tokens, or over a
+    convolutional network's map; "pooler" the network's own pooled output (SigLIP's attention pooling, CLIP's class
+    token after its last normalisation); "projected" what CLIP compares with text, not normalised (its
+    ``get_image_features``). The last two are of the final layer. A video model gives a row a tube of ``span``
+    consecutive pictures (None: as many as it was trained with), a new one each ``stride`` pictures (None: half the
+    span). EVA-CLIP is in timm.
+    """
+    settings: dict[str, Any] = {"model": model, "revision": revision, "layer": str(layer), "combine": combine}
+    settings |= {"pool": pool, "span": span, "stride": stride, "crop": crop, "precision": precision}
+    settings |= {"trust_remote_code": trust_remote_code}
+    if crop != "none":
+        settings |= {"crop_px": crop_px, "margin": margin}
+    folder = snapshot(model, revision=revision, download=download)
+    return HfVision(folder, settings, layers(layer, combine), batch_size, device, compile)
 
 
 class HfVision(PictureEncoder):
-    """Pictures go through the model's own image processor. Of a model with several towers the vision tower serves.
+    """Pictures go through the model's own processor. Of a model with several towers the vision tower serves.
 
-    ``pool`` "cls" takes the first token, "mean" the mean over all; a convolutional network's map is always averaged.
+    On a CPU the processor works in ``prepare``. On another device crops, which are all of one size, travel as bytes and
+    the processor works there in ``forward``, so that one reading thread can feed a fast card; but not where it resizes
+    and fp32 is asked for, since resizing bytes there differs by a rounding. ``on_device`` forces either.
     """
 
-    def __init__(self, folder: Path, model: str, pool: str, crop: Crop | None, batch_size: int, device: str) -> None:
-        if batch_size < 1:
-            raise ValueError(f"hf_vision: batch_size is {batch_size}, expected 1 or more")
-        self.crop, self.batch_size = crop, batch_size
-        self._settings: dict[str, Any] = {"model": model, "pool": pool, "crop": "face" if crop else "none"}
-        if crop:
-            self._settings |= {"crop_px": crop.size_px, "margin": crop.margin}
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        chosen: Layers,
+        batch_size: int = 32,
+        device: str = "cpu",
+        compile: bool = False,
+        on_device: bool | None = None,
+    ) -> None:
+        self.batch_size, self._settings = check_batch_size("hf_vision", batch_size), settings
+        self.crop = crop_of(settings["crop"], settings.get("crop_px", 1), settings.get("margin", 0.0))
+        self._name, self._pool, self._layers, self._device = settings["model"], settings["pool"], chosen, device
+        precision, trust = settings["precision"], settings["trust_remote_code"]
+        self._dtype = numbers(precision)
         self._weights = weights_hash(folder)
-        self._processor = load_processor("AutoImageProcessor", folder)
-        self._model = load_frozen(folder, "vision_model", device)
-        self._pool, self._device = pool, device
-        self.dim = self._try(model)
-
-    def _try(self, model: str) -> int:
-        """The width of a row. ValueError where the first token is asked for and is a patch like the others."""
-        batch = self.prepare([np.zeros((64, 64, 3), np.uint8)])
-        state, patch = self._state(batch), getattr(self._model.config, "patch_size", None)
-        if self._pool == "cls" and state.ndim == 3 and isinstance(patch, int):
-            num_patches = (batch.shape[2] // patch) * (batch.shape[3] // patch)
-            if state.shape[1] == num_patches:
-                raise ValueError(f"{model} has no class token, its {num_patches} tokens are patches: give pool=mean")
-        return int(self._pooled(state).shape[1])
+        self._configs = {path.name: sha256(path) for kind in CONFIGS for path in visible(folder, kind)}
+        model, projection = self._load(folder, trust)
+        self._tokens, self._main = Tokens(self._name, model.config), str(model.main_input_name)
+        trained = getattr(model.config, "num_frames", getattr(model.config, "frames_per_clip", None))
+        self._is_video = trained is not None
+        self.span, self.stride = self._tube(trained, settings["span"], settings["stride"])
+        self._takes = inspect.signature(model.forward).parameters.keys()
+        self._projection = None if projection is None else frozen(projection, device, precision)
+        self._model = frozen(model, device, precision)
+        kind = "AutoVideoProcessor" if self._is_video else "AutoImageProcessor"
+        self._processor = load_processor(kind, folder, trust_remote_code=trust)
+        self._on_device = self._can_wait(precision) if on_device is None else on_device
+        self.dim = self._try()
+        if compile:
+            self._model = frozen(model, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "hf_vision", "settings": self._settings, "weights": self._weights, "version": 1}
+        made_of = {"weights": self._weights, "configs": self._configs}
+        return {"encoder": "hf_vision", "settings": self._settings, **made_of, "version": 2}
 
-    def prepare(self, pictures: Sequence[Rgb]) -> np.ndarray:
-        from torchvision.transforms.v2.functional import to_image
-
-        # one at a time: pictures of several sizes may share a batch, the processor makes them one size. As torchvision
-        # images, lest a picture three pixels high or wide be taken for channels first
-        made = [self._processor(to_image(picture), return_tensors="pt") for picture in pictures]
-        return np.concatenate([each["pixel_values"].numpy() for each in made])
-
-    def forward(self, batch: np.ndarray) -> np.ndarray:
-        return self._pooled(self._state(batch)).float().cpu().numpy()
-
-    def _state(self, batch: np.ndarray) -> Any:
+    def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
         import torch
 
-        with torch.inference_mode():
-            return self._model(pixel_values=torch.from_numpy(batch).to(self._device)).last_hidden_state
+        if self._on_device:
+            shape = (-1, self.span) if self._is_video else (-1,)
+            return np.stack(pictures).reshape(*shape, *pictures[0].shape)
+        channels_first = [torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous() for picture in pictures]
+        if not self._is_video:
+            return _packed(self._processed(channels_first))
+        sizes = {picture.shape[:2] for picture in pictures}
+        if len(sizes) > 1:
+            raise ValueError(f"{self._name} needs pictures of one size in a tube, not {sorted(sizes)}: give crop=face")
+        return _packed(self._processed(list(torch.stack(channels_first).unflatten(0, (-1, self.span)))))
 
-    def _pooled(self, state: Any) -> Any:
-        if state.ndim == 4:  # a map: (batch, channel, height, width)
-            return state.mean((2, 3))
-        return state[:, 0] if self._pool == "cls" else state.mean(1)
+    def forward(self, batch: np.ndarray) -> np.ndarray:
+        import torch
+
+        with inference():
+            if self._on_device:
+                inputs = self._processed(list(torch.from_numpy(batch).to(self._device).movedim(-1, -3).contiguous()))
+            else:
+                inputs = {name: torch.from_numpy(part) for name, part in self._unpacked(batch)}
+            kinds = {name: self._dtype if value.is_floating_point() else value.dtype for name, value in inputs.items()}
+            given = {name: value.to(self._device, kinds[name]) for name, value in inputs.items()}
+            return self._rows(given).float().cpu().numpy()
+
+    def _load(self, folder: Path, trust: bool) -> tuple[Any, Any]:
+        """The vision tower and, where asked for, the projection. ValueError where the model lacks what is asked for."""
+        whole: Any = load_model(folder, trust_remote_code=trust)
+        if self._pool == "projected" and whole.config.model_type == "clip_vision_model":
+            whole = load_model(folder, auto="CLIPVisionModelWithProjection")  # AutoModel leaves the projection out
+        model = getattr(whole, "vision_model", whole)
+        if not str(getattr(model, "main_input_name", "")).startswith("pixel_values"):
+            raise ValueError(
+                f"{self._name} is a {whole.config.model_type!r} model, which takes no pictures: hf_vision loads CLIP, "
+                "SigLIP, DINO, ViT, BEiT, ConvNeXt, VideoMAE and their like"
+            )
+        if self._pool in ("pooler", "projected") and not self._layers.is_final:
+            raise ValueError(f"pool={self._pool} is of the final layer: leave layer out, or give pool=cls or pool=mean")
+        if self._pool == "projected" and not hasattr(whole, "visual_projection"):
+            raise ValueError(f"{self._name} has no visual projection, which CLIP has: give another pool")
+        if self._pool == "pooler" and any("pooler" in name for name, _ in model.named_parameters()):
+            _check_pooler(folder)
+        # a feature is of the whole picture: ViT-MAE's default call drops three patches of four at random
+        if model.config.model_type == "vit_mae":
+            model.config.mask_ratio = 0.0
+        return model, whole.visual_projection if self._pool == "projected" else None
+
+    def _tube(self, trained: int | None, span: int | None, stride: int | None) -> tuple[int, int]:
+        """Span and stride; both 1 of a model of single pictures."""
+        if trained is None:
+            if (span, stride) != (None, None):
+                raise ValueError(f"{self._name} is a model of single pictures: leave span and stride out")
+            return 1, 1
+        span = trained if span is None else span
+        stride = max(1, span // 2) if stride is None else stride
+        if span < 1 or stride < 1:
+            raise ValueError(f"hf_vision: span is {span} and stride {stride}, expected 1 or more pictures")
+        return span, stride
+
+    def _can_wait(self, precision: Precision) -> bool:
+        """Whether pictures may travel as bytes to be processed on the device."""
+        import torch
+
+        if torch.device(self._device).type == "cpu" or self.crop is None:
+            return False
+        if getattr(self._processor, "backend", None) != "torchvision":
+            return False
+        return precision != "fp32" or not self._resizes()
+
+    def _resizes(self) -> bool:
+        """Whether the processor resizes crops that have their size already."""
+        noise = self._noise()
+        usual, as_is = (self._processed([noise], **how)[self._main] for how in ({}, {"do_resize": False}))
+        return usual.shape != as_is.shape or bool((usual != as_is).any())
+
+    def _noise(self) -> Any:
+        """What a row is made of, at random: unlike in black, a class token is no mean of patches there."""
+        import torch
+
+        size_px = self.crop.size_px if self.crop else 64
+        frames = np.random.default_rng(0).integers(0, 256, (self.span, 3, size_px, size_px), np.uint8)
+        return torch.from_numpy(frames if self._is_video else frames[0])
+
+    def _processed(self, rows: list[Any], **how: Any) -> dict[str, Any]:
+        """What the network takes, of pictures (channel height width) or tubes (time channel height width)."""
+        # said, lest a picture three pixels wide be taken for channels last
+        how |= {"return_tensors": "pt", "input_data_format": "channels_first"}
+        if self._is_video:
+            how["do_sample_frames"] = False  # every picture that was given, not a choice among them
+        try:
+            made = self._processor(rows, **how)
+        except (ValueError, RuntimeError) as error:
+            sizes = sorted({tuple(row.shape[-2:]) for row in rows})
+            raise ValueError(f"the processor of {self._name} cannot take pictures of sizes {sizes}: {error}") from error
+        return {name: value for name, value in made.items() if name in self._takes}
+
+    def _unpacked(self, batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        if batch.dtype.names is None:
+            return [(self._main, batch)]
+        return [(name, np.ascontiguousarray(batch[name])) for name in batch.dtype.names]
+
+    def _try(self) -> int:
+        """The width of a row. ValueError where the network cannot run so, or has not the token that is asked for."""
+        one = self._noise().movedim(-3, -1).numpy()
+        try:
+            rows = self.forward(self.prepare(list(one) if self._is_video else [one]))
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{self._name} cannot run with span {self.span} in {self._dtype} on {self._device}: {error}"
+            ) from error
+        return int(rows.shape[1])
+
+    def _rows(self, given: dict[str, Any]) -> Any:
+        out = self._model(**given, **self._more(given[self._main]))
+        if self._pool in ("pooler", "projected"):
+            pooled = getattr(out, "pooler_output", None)
+            if pooled is None:
+                raise ValueError(f"{self._name} has no pooled output: give pool=cls or pool=mean")
+            return self._projection(pooled) if self._projection is not None else pooled.flatten(1)
+        states = (out.last_hidden_state,) if self._layers.is_final else getattr(out, "hidden_states", None)
+        if states is None:
+            raise ValueError(f"{self._name} does not give its hidden layers: leave layer out")
+        # SigLIP 2 at a picture's own shape says where it holds no patch
+        about = (given[self._main], getattr(out, "pooler_output", None), given.get("pixel_attention_mask"))
+        rows = [self._tokens.pooled(self._pool, state, *about) for state in states]
+        try:
+            return rows[0] if self._layers.is_final else self._layers.of(rows)
+        except RuntimeError as error:
+            widths = [row.shape[1] for row in rows]
+            raise ValueError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+
+    def _more(self, pixels: Any) -> dict[str, Any]:
+        """Arguments of this architecture beside its inputs."""
+        import torch
+
+        more: dict[str, Any] = {} if self._layers.is_final else {"output_hidden_states": True}
+        if self._tokens.config.model_type == "vjepa2":
+            more["skip_predictor"] = True  # it guesses hidden patches: no part of a feature
+        if self._tokens.config.model_type == "vit_mae":  # it sorts patches by noise, random unless it is given
+            order = torch.arange(self._tokens.num_patches(pixels) or 0, device=pixels.device, dtype=torch.float32)
+            more["noise"] = order.expand(len(pixels), -1)
+        return more
+
+
+def _packed(inputs: dict[str, Any]) -> np.ndarray:
+    """Inputs as one array by row: as it is where there is one, else with a named field for each."""
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    first = next(iter(arrays.values()))
+    if len(arrays) == 1:
+        return first
+    packed = np.empty(len(first), dtype=[(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
+    for name, array in arrays.items():
+        packed[name] = array
+    return packed
+
+
+def _check_pooler(folder: Path) -> None:
+    """ValueError where a checkpoint lacks its pooler, which no hidden layer needs: it would be made up at random."""
+    from safetensors import safe_open
+
+    names: list[str] = []
+    for path in weights_files(folder):
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                names += file.keys()
+        else:
+            names += load_tensors(path)
+    if not any("pooler" in name for name in names):
+        raise ValueError(f"the weights in {folder} lack the pooler: give pool=cls or pool=mean")

@@ -7,9 +7,10 @@ from abaw.clips import open_dataset
 from abaw.config import FeatureConfig
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import Haar
 from extract.film import write_clip
+from extract.finders import Haar
 from extract.media import Sound
+from extract.persons import Watch
 from extract.run import Asked, extract
 from extract.source import AlignedSource
 from extract.store import FeatureStore
@@ -61,7 +62,7 @@ def made(request, tmp_path):
         write_clip(tmp_path / "clip.mp4", pictures, times_s, sound)
         store = FeatureStore(tmp_path / "store")
         asked = [Asked("brightness", Brightness()), Asked("voice_mel", ENCODERS.build("voice_mel"))]
-        report = extract(open_dataset(tmp_path / "clip.mp4"), store, asked, Haar(4, 0.1))
+        report = extract(open_dataset(tmp_path / "clip.mp4"), store, asked, Watch(Haar(4, 0.1)))
         assert report.made == ["clip"], report.failed
         return store
 

@@ -1,5 +1,7 @@
 """The store: what is put is got, a track is whole or absent, and errors say what to do."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(store, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("extract.store._packed", full)
     with pytest.raises(OSError, match="no space left"):
         store.put(RECIPE, "c", track())
     assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]
@@ -125,9 +127,15 @@ def test_an_unknown_name_lists_the_known_ones(store):
 
 def test_failures_are_listed_and_the_list_goes_when_there_are_none(store):
     path = store.folder(RECIPE) / "failed.jsonl"
-    store.put_failures(RECIPE, [Failure("x", "decode", "empty")])
+    store.settle(RECIPE, "x", Failure("x", "decode", "empty"))
     assert path.read_text() == '{"clip": "x", "stage": "decode", "reason": "empty"}\n'
-    store.put_failures(RECIPE, [])
+    store.settle(RECIPE, "w", Failure("w", "decode", "gone"))
+    store.settle(RECIPE, "w", Failure("w", "decode", "empty"))
+    assert [json.loads(row)["clip"] for row in path.read_text().splitlines()] == ["w", "x"]
+    store.settle(RECIPE, "x", None)
+    assert path.read_text() == '{"clip": "w", "stage": "decode", "reason": "empty"}\n'
+    store.settle(RECIPE, "w", None)
+    store.settle(RECIPE, "v", None)
     assert not path.exists()
 
 

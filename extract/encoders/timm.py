@@ -1,0 +1,283 @@
+"""Any timm model by name, folder or file of weights, with its own preparation of pictures."""
+
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from abaw.files import read_json, sha256
+from abaw.registry import nearest
+from extract.encoders import ENCODERS
+from extract.encoders.base import PictureEncoder
+from extract.faces import CropKind, crop_of
+from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
+from extract.networks.hub import load_tensors, snapshot, weights_files
+
+FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
+
+HUB = "hf-hub:"
+REFUSALS = (
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    IndexError,
+    OSError,
+)  # timm's
+
+
+@ENCODERS.register
+def timm(
+    *,
+    model: str,
+    weights: str | None = None,
+    revision: str = "main",
+    img_px: int | None = None,
+    layer: int | str = -1,
+    combine: Combine = "mean",
+    pool: Literal["own", "cls", "mean"] = "own",
+    crop: CropKind = "face",
+    crop_px: int = 224,
+    margin: float = 0.1,
+    precision: Precision = "fp32",
+    compile: bool = False,
+    batch_size: int = 32,
+    device: str = "cpu",
+    download: bool = False,
+) -> PictureEncoder:
+    """Any timm model (EVA-02, EVA-CLIP, MobileNetV3, EfficientNetV2, RegNet, ViT-MAE, ...) with its own data config.
+
+    ``model`` is a name that timm knows, with its tag (``eva02_base_patch14_224.mim_in22k``), a folder as its hub has
+    them or ``hf-hub:OWNER/NAME``; ``weights`` a file, else those of the name. ``img_px``: another input size than the
+    model's. ``pool``: "own" what the model gives its classifier; "cls" the class token; "mean" the mean over patches,
+    without class and register tokens, or over the map. ``layer`` counts blocks from 1, or stages of a convolutional
+    network; -1 is the final output, normalised.
+    """
+    settings: dict[str, Any] = {"model": model, "weights": weights, "revision": revision, "img_px": img_px}
+    settings |= {"layer": str(layer), "combine": combine, "pool": pool, "crop": crop, "precision": precision}
+    if crop != "none":
+        settings |= {"crop_px": crop_px, "margin": margin}
+    check_batch_size("timm", batch_size)
+    _check_installed()
+    net, files = load(model, weights, revision, img_px, download)
+    return Timm(net, files, settings, layers(layer, combine), batch_size, device, compile)
+
+
+class Timm(PictureEncoder):
+    """Pictures are resized and cut in ``prepare`` by timm's transform for evaluation, and travel as bytes.
+
+    They are scaled and normalised on the device, which is what timm's own loader does and gives the same numbers.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        files: dict[str, str],
+        settings: dict[str, Any],
+        chosen: Layers,
+        batch_size: int,
+        device: str,
+        compile: bool,
+    ) -> None:
+        import timm
+        import torch
+
+        self.crop = crop_of(settings["crop"], settings.get("crop_px", 1), settings.get("margin", 0.0))
+        self.batch_size, self._settings, self._files, self._device = batch_size, settings, files, device
+        self._name, self._pool = settings["model"], settings["pool"]
+        px = settings["img_px"]
+        asked = {} if px is None else {"input_size": (3, px, px)}
+        self._data = timm.data.resolve_model_data_config(net, args=asked)
+        self._transform = timm.data.create_transform(**self._data, is_training=False, use_prefetcher=True)
+        self._dtype = numbers(settings["precision"])
+        self._net = frozen(net, device, settings["precision"])
+        self._mean, self._std = (torch.tensor(self._data[key], device=device)[:, None, None] for key in ("mean", "std"))
+        self._layers, self._blocks = self._choose(chosen)
+        self._run: Any = self._features
+        self.dim = self._try()
+        if compile:
+            self._run = torch.compile(self._features)
+
+    def recipe(self) -> dict[str, Any]:
+        data = {key: list(value) if isinstance(value, tuple) else value for key, value in self._data.items()}
+        made_of = {"weights": self._files, "data": data}
+        return {"encoder": "timm", "settings": self._settings, **made_of, "version": 1}
+
+    def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
+        from PIL import Image
+
+        # timm's arrays have their channels last in memory, for which torch has other kernels that round otherwise
+        return np.ascontiguousarray(np.stack([self._transform(Image.fromarray(picture)) for picture in pictures]))
+
+    def forward(self, batch: np.ndarray) -> np.ndarray:
+        import torch
+
+        with inference():
+            scaled = torch.from_numpy(batch).to(self._device).float().div(255)
+            return self._run(scaled.sub(self._mean).div(self._std).to(self._dtype)).float().cpu().numpy()
+
+    def _choose(self, chosen: Layers) -> tuple[Layers, list[int]]:
+        """The layers among those that are computed, and the blocks (from 0) to compute; none for the final output."""
+        if chosen.is_final:
+            return chosen, []
+        if self._pool == "own":
+            raise ValueError("timm: pool=own is of the final output: leave layer out, or give pool=cls or pool=mean")
+        if not hasattr(self._net, "forward_intermediates"):
+            raise ValueError(f"{self._name} gives no hidden layers in timm: leave layer out")
+        num = len(self._net.forward_intermediates(self._blank(), intermediates_only=True))
+        for index in chosen.indices:
+            if index == 0 or not -num <= index <= num:
+                raise ValueError(f"layer {index} was asked for, {self._name} has layers 1 to {num}, or -1 to {-num}")
+        wanted = [index - 1 if index > 0 else num + index for index in chosen.indices]
+        blocks = sorted(set(wanted))
+        return Layers(tuple(blocks.index(block) for block in wanted), chosen.combine), blocks
+
+    def _blank(self) -> Any:
+        import torch
+
+        return torch.zeros(1, *self._data["input_size"], device=self._device, dtype=self._dtype)
+
+    def _try(self) -> int:
+        """The width of a row. ValueError where the network cannot run so, or has not the token that is asked for."""
+        try:
+            return int(self.forward(self.prepare([np.zeros((64, 64, 3), np.uint8)])).shape[1])
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise ValueError(
+                f"{self._name} cannot run on pictures of {self._data['input_size'][1:]} in {self._dtype} on "
+                f"{self._device}: {error}"
+            ) from error
+
+    def _features(self, pixels: Any) -> Any:
+        if self._pool == "own":
+            rows = self._net(pixels)  # it was made without a classifier
+            if rows.ndim != 2:
+                raise ValueError(f"{self._name} has no pooling of its own: give pool=mean")
+            return rows
+        if not self._blocks:
+            state = self._net.forward_features(pixels)
+            num_before = getattr(self._net, "num_prefix_tokens", int(self._has_class_token))
+            if getattr(state, "ndim", 0) == 3:
+                return self._pooled(state[:, num_before:].movedim(1, 2)[..., None], state[:, :num_before])
+            return self._pooled(state.movedim(-1, 1) if self._channels_last else state, None)
+        states = self._net.forward_intermediates(pixels, indices=self._blocks, **self._how())
+        rows = [self._pooled(*(state if isinstance(state, tuple | list) else (state, None))) for state in states]
+        try:
+            return self._layers.of(rows)
+        except RuntimeError as error:
+            widths = [row.shape[1] for row in rows]
+            raise ValueError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+
+    def _how(self) -> dict[str, Any]:
+        known = inspect.signature(self._net.forward_intermediates).parameters
+        wanted = {"intermediates_only": True, "return_prefix_tokens": True, "stop_early": True}
+        return {key: value for key, value in wanted.items() if key in known}
+
+    def _pooled(self, places: Any, before: Any) -> Any:
+        """From patches or a map (batch dim height width) and the tokens before them to rows."""
+        import torch
+
+        if self._pool == "mean":
+            return places.mean((2, 3), dtype=torch.float32)
+        if before is None or not self._has_class_token:
+            raise ValueError(f"{self._name} has no class token: give pool=own or pool=mean")
+        return before[:, 0]
+
+    @property
+    def _has_class_token(self) -> bool:
+        return getattr(self._net, "cls_token", None) is not None
+
+    @property
+    def _channels_last(self) -> bool:
+        return getattr(self._net, "output_fmt", "NCHW") == "NHWC"
+
+
+def _check_installed() -> None:
+    """ValueError that names the extra where it is missing."""
+    try:
+        import timm  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ValueError("the encoder timm needs the package timm: pip install 'abaw[timm]'") from error
+
+
+def load(
+    model: str, weights: str | None, revision: str, img_px: int | None, download: bool
+) -> tuple[Any, dict[str, str]]:
+    """The network without its classifier, and the SHA-256 of every file that made it.
+
+    ValueError where timm knows no such model or the weights are of another; MissingWeights where they are not here.
+    """
+    import timm
+
+    folder, name = None, model
+    if Path(model).is_dir() or model.startswith(HUB):
+        folder = snapshot(model.removeprefix(HUB), revision=revision, download=download)
+        name = f"local-dir:{folder}"
+        config = folder / "config.json"
+        if not config.is_file() or "architecture" not in read_json(config):
+            raise ValueError(
+                f"{folder} is no model of timm: no config.json there names its architecture; try hf_vision"
+            )
+    elif not timm.is_model(model.split(".")[0]):
+        known = timm.list_models() + timm.list_pretrained()
+        raise ValueError(
+            f"timm has no model {model!r}{nearest(model, known)} a folder with its config.json or {HUB}OWNER/NAME "
+            "serves too"
+        )
+    size: dict[str, Any] = {} if img_px is None else {"img_size": img_px}
+    try:
+        net: Any = timm.create_model(name, pretrained=False, num_classes=0)
+        if size and net.pretrained_cfg.get("fixed_input_size"):  # others take any size
+            net = timm.create_model(name, pretrained=False, num_classes=0, **size)
+    except REFUSALS as error:
+        raise ValueError(f"timm cannot make the model {model!r}: {error}") from error
+    file = Path(weights) if weights is not None else _own_file(model, net, folder, revision, download)
+    _fill(net, file)
+    files = [file] if folder is None else [file, folder / "config.json"]
+    return net, {path.name: sha256(path) for path in files}
+
+
+def _own_file(model: str, net: Any, folder: Path | None, revision: str, download: bool) -> Path:
+    """The file of a model's own weights. ValueError where timm has none of that name."""
+    if folder is None:
+        hub_id, name = (net.pretrained_cfg.get(key) for key in ("hf_hub_id", "hf_hub_filename"))
+        if not hub_id:
+            raise ValueError(f"timm has no weights of {model!r} at its hub: give its tag (NAME.TAG) or weights=FILE")
+        folder = snapshot(hub_id, revision=revision, download=download)
+        if name:
+            return folder / name
+    found = weights_files(folder)
+    if len(found) > 1:
+        raise ValueError(
+            f"{folder} holds several weights ({', '.join(path.name for path in found)}): give weights=FILE"
+        )
+    return found[0]
+
+
+def _fill(net: Any, file: Path) -> None:
+    """Put a file's weights into the network; all but its classifier must fit, which timm itself does not ask."""
+    from timm.models import clean_state_dict
+
+    tensors = clean_state_dict(load_tensors(file))
+    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)  # from other authors' names
+    try:
+        report = net.load_state_dict(convert(tensors, net) if convert else tensors, strict=False)
+    except REFUSALS as error:
+        raise ValueError(
+            f"the weights in {file} are of another model: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    if report.missing_keys:
+        lack = f"{len(report.missing_keys)} tensors, {report.missing_keys[0]!r} first"
+        raise ValueError(f"the weights in {file} lack {lack}: take a complete checkpoint")
+    heads = net.pretrained_cfg.get("classifier") or ()
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    own = {key.split(".")[0] for key in net.state_dict()}  # a decoder or a mask token beside them does no harm
+    over = [key for key in report.unexpected_keys if key.split(".")[0] in own and not key.startswith(heads)]
+    if over:
+        raise ValueError(
+            f"the weights in {file} are of a larger model: {len(over)} tensors too many, {over[0]!r} first"
+        )

@@ -1,0 +1,110 @@
+"""Whether somebody speaks: silero's voice activity network, a probability every 32 ms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abaw.files import sha256
+from abaw.tracks import Track
+from extract.encoders import ENCODERS
+from extract.encoders.base import SoundEncoder
+from extract.media import Sound
+from extract.networks.chunks import Grid, check_rate
+from extract.networks.hub import MissingWeights
+
+FACTS = {"modality": "audio", "dim": 1, "embedded": False, "licence": "MIT", "size_mb": 1}
+
+STEP, CONTEXT = 512, 64  # samples that are judged at a time, and those before them that are looked at too
+GRID = Grid(16000, span=STEP, hop=STEP, centre=(STEP - 1) / 2)
+STATE = (2, 1, 128)
+PIECE = 2000  # rows given out at a time, about a minute
+INPUTS, OUTPUTS = {"input", "state", "sr"}, ["output", "stateN"]
+PACKAGED = ("silero_vad_16k_op15.onnx", "silero_vad.onnx")
+
+
+@ENCODERS.register
+def vad(*, file: str | None = None) -> SoundEncoder:
+    """Voice activity: the probability that somebody speaks, every 32 ms, by silero's ONNX network."""
+    return Vad(_find(file), {} if file is None else {"file": file})
+
+
+class Vad(SoundEncoder):
+    """The network goes through the sound once, its state carried from step to step; it never looks ahead.
+
+    A row is of the 32 ms it judges, at their middle; what is left at the end is too short to be judged. On the CPU:
+    a step is a fraction of a millisecond, and each waits for the one before.
+    """
+
+    rate_hz, dim = GRID.rate_hz, 1
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self._settings, self._weights = settings, {path.name: sha256(path)}
+        self._session = _session(path)
+        self._wants_rate = "sr" in {each.name for each in self._session.get_inputs()}
+
+    def recipe(self) -> dict[str, Any]:
+        return {"encoder": "vad", "settings": self._settings, "weights": self._weights, "version": 1}
+
+    def encode(self, sound: Sound) -> Iterator[Track]:
+        check_rate(sound, self.rate_hz)
+        state, context = np.zeros(STATE, np.float32), np.zeros(CONTEXT, np.float32)
+        num = GRID.rows(len(sound.samples))
+        for first in range(0, num, PIECE):
+            stop = min(num, first + PIECE)
+            part = np.concatenate([context, sound.samples[GRID.samples(first, stop)]])
+            values = np.empty((stop - first, 1), np.float32)
+            for row in range(stop - first):
+                values[row], state = self._step(part[row * STEP : (row + 1) * STEP + CONTEXT], state)
+            context = part[-CONTEXT:]
+            yield Track(values, GRID.times_s(first, stop, sound.start_s), np.ones(stop - first, bool))
+
+    def _step(self, samples: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given = {"input": samples[None], "state": state}
+        if self._wants_rate:
+            given["sr"] = np.array(self.rate_hz, np.int64)
+        probability, state = self._session.run(OUTPUTS, given)
+        return probability[0], state
+
+
+def _find(file: str | None) -> Path:
+    """The network's file: the one given, or that of the package silero-vad."""
+    if file is not None:
+        if not Path(file).is_file():
+            raise MissingWeights(f"no file {file} for vad: check the path")
+        return Path(file)
+    package = find_spec("silero_vad")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        for name in PACKAGED:
+            if (path := Path(folder) / "data" / name).is_file():
+                return path
+    raise MissingWeights(
+        "vad needs silero's network (1.3 MB, MIT licence): pip install silero-vad, or get silero_vad_16k_op15.onnx "
+        "from the folder src/silero_vad/data of github.com/snakers4/silero-vad and give vad:file=PATH"
+    )
+
+
+def _session(path: Path) -> Any:
+    """The network in onnxruntime, in one thread. ValueError where the file is another one, or none."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError("vad needs the package onnxruntime: pip install 'abaw[onnx]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is far too small to share
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors share no class but this one
+        raise ValueError(f"{path} is not an ONNX network that can be loaded: {error}") from error
+    names = [{each.name for each in of()} for of in (session.get_inputs, session.get_outputs)]
+    if not names[0] <= INPUTS or not {"input", "state"} <= names[0] or not set(OUTPUTS) <= names[1]:
+        raise ValueError(
+            f"{path} takes {', '.join(sorted(names[0]))} and gives {', '.join(sorted(names[1]))}: it is not silero's "
+            "network of version 5 or later, which takes input, state and sr and gives output and stateN"
+        )
+    return session

@@ -1,0 +1,259 @@
+"""Pretrained weights: found on this machine, fetched only when asked for, identified by their hash, loaded as data.
+
+Nothing is unpickled: safetensors, or torch files through ``weights_only``. No code that lies beside weights is run.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abaw.files import read_json, sha256, visible
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+LOG = logging.getLogger("abaw")
+
+UNUSED_HEADS = ("pooler", "classifier", "masked_spec_embed", "mask_token")  # never part of a hidden layer
+# in the order in which transformers looks for them; the index of a model in several files names these
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+BESIDES = ["*.json", "*.txt", "*.model", "*.py"]  # what a model needs beside its weights
+
+
+class MissingWeights(FileNotFoundError):
+    """Weights that are not on this machine; the text says how to fetch them or to point at a copy."""
+
+
+def snapshot(model: str, *, revision: str = "main", download: bool = False) -> Path:
+    """The folder of a model: itself one, or a hub name that is in the local cache, or is fetched where ``download``.
+
+    What is in the cache is taken as it is: with all there, ``download`` asks nobody. MissingWeights otherwise, also
+    where a download was cut short.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    if Path(model).is_file():
+        raise MissingWeights(
+            f"no model at {model!r}, which is a file: give the folder that holds it and its config.json"
+        )
+    try:
+        return _cached(model, revision)
+    except MissingWeights:
+        if not download:
+            raise
+    return _fetch(model, revision)
+
+
+def _cached(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    how = (
+        f"fetch it with --download or `hf download {model} --revision {revision}`, or give model=FOLDER of a local copy"
+    )
+    try:
+        # of the listing that the cache may hold only this file is compared: of weights in several formats one serves
+        found = Path(snapshot_download(model, revision=revision, local_files_only=True, allow_patterns="config.json"))
+    except HFValidationError as error:
+        raise MissingWeights(
+            f"no model {model!r} on this machine: it is no folder, nor can it be a hub name (OWNER/NAME): check it"
+        ) from error
+    except OSError as error:
+        raise MissingWeights(
+            f"no model {model!r} on this machine, neither a folder nor in the hub's cache (revision {revision}): {how}"
+        ) from error
+    try:
+        weights_files(found)
+    except MissingWeights as error:
+        raise MissingWeights(f"the model {model!r} is in the hub's cache only in part ({error}): {how}") from error
+    return found
+
+
+def _fetch(model: str, revision: str) -> Path:
+    """Asked of the hub: the weights in one format only, and what belongs to them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError
+    from huggingface_hub.utils import httpx
+
+    try:
+        listed = snapshot_download(
+            model, revision=revision, allow_patterns=[*BESIDES, "*.safetensors", "*.bin"], dry_run=True
+        )
+        wanted = _needed([each.filename for each in listed])
+        size_mb = sum(each.file_size or 0 for each in listed if each.filename in wanted and each.will_download) / 1e6
+        LOG.info("fetching %s, revision %s: %.0f MB into the hub's cache", model, revision, size_mb)
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except GatedRepoError as error:
+        raise MissingWeights(
+            f"the model {model!r} is given out only to those who accept its licence: do so on its page, then "
+            "`hf auth login` and try again"
+        ) from error
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise MissingWeights(
+            f"the model {model!r} (revision {revision}) could not be fetched ({reason}): check the name and the "
+            "network, or give model=FOLDER of a copy made elsewhere"
+        ) from error
+    weights_files(folder)
+    return folder
+
+
+def _needed(names: Sequence[str]) -> list[str]:
+    """Of a model's files at the hub those to fetch: not the same weights in a second format or precision."""
+    weights = [name for name in names if name.endswith((".safetensors", ".bin"))]
+    kept = weights
+    for first in WEIGHTS:
+        if first in names:
+            stem, dot, suffix = first.removesuffix(".index.json").rpartition(".")
+            parts = re.compile(rf"{stem}(-\d+-of-\d+)?\{dot}{suffix}")
+            kept = [first] if first in weights else [name for name in weights if parts.fullmatch(name)]
+            break
+    return [name for name in names if name not in weights or name in kept]
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """The weights files that transformers would load of a model's folder; where none has its usual name, all of them.
+
+    MissingWeights where there is none, or where one that the model's index names is absent.
+    """
+    for name in WEIGHTS:
+        path = folder / name
+        if path.is_file():
+            files = [folder / part for part in _parts(path)] if path.suffix == ".json" else [path]
+            absent = [file.name for file in files if not file.is_file()]
+            if absent:
+                raise MissingWeights(f"{folder} lacks {absent[0]}, which its {name} names: copy the whole model")
+            return files
+    files = visible(folder, "*.safetensors") or visible(folder, "*.bin")
+    if not files:
+        raise MissingWeights(
+            f"{folder} holds no weights: expected model.safetensors (or pytorch_model.bin) beside config.json"
+        )
+    return files
+
+
+def _parts(index: Path) -> list[str]:
+    """The files that an index of weights names."""
+    found = read_json(index)
+    places = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+        raise ValueError(f"{index} is no index of weights (a weight_map of names and files): copy it again")
+    return sorted({Path(place).name for place in places.values()})
+
+
+def weights_hash(folder: Path) -> dict[str, str]:
+    """SHA-256 of every weights file that serves of a model's folder. MissingWeights where there is none."""
+    return {path.name: sha256(path) for path in weights_files(folder)}
+
+
+def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "AutoModel") -> PreTrainedModel:
+    """The model by one of transformers' auto classes, float32, on the CPU.
+
+    ValueError where the folder is no model, where a file is damaged, where weights of the hidden layers are missing
+    (transformers would make them up at random), or where it needs code of its own that is not trusted.
+    """
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    for file in weights_files(folder):
+        if file.suffix != ".safetensors":
+            _unpickled(file)  # what it says of a damaged file is better than what transformers says, and it is mapped
+    try:
+        model, report = getattr(transformers, auto).from_pretrained(
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
+        )
+    except SafetensorError as error:
+        raise ValueError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        _refuse_code(folder, error)
+        raise ValueError(f"{folder} is not a model that transformers can load: {error}") from error
+    missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_HEADS)]
+    if missing:
+        raise ValueError(
+            f"the weights in {folder} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
+        )
+    return model
+
+
+def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The model's own AutoImageProcessor, AutoFeatureExtractor, AutoTokenizer or AutoConfig. ValueError where none."""
+    import transformers
+
+    load: Callable[..., Any] = getattr(transformers, kind).from_pretrained
+    try:
+        return load(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        _refuse_code(folder, error)
+        files = {"AutoTokenizer": "tokenizer.json", "AutoConfig": "config.json"}
+        needed = files.get(kind, "preprocessor_config.json")
+        raise ValueError(f"{folder} has no {kind} ({needed}): copy it from the model's page: {error}") from error
+
+
+def _refuse_code(folder: Path, error: Exception) -> None:
+    """ValueError where transformers refused because the model brings code of its own."""
+    if "trust_remote_code" in str(error):
+        files = ", ".join(path.name for path in visible(folder, "*.py")) or "elsewhere at the hub"
+        raise ValueError(
+            f"{folder} needs code of its own ({files}), which is never run unasked: read it and, where you trust it, "
+            "give trust_remote_code=true"
+        ) from error
+
+
+def load_tensors(file: Path) -> dict[str, Tensor]:
+    """The named tensors of one weights file, ``.safetensors`` or a torch file of a state dict, as data only.
+
+    MissingWeights; ValueError where it is damaged, holds more than tensors, or is no state dict. Of a training
+    checkpoint the part named ``model``, ``state_dict`` or ``model_state_dict`` serves.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise MissingWeights(f"no weights file at {file}: check the path")
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{file} is damaged or cut short ({error}): fetch it again") from error
+    found = _unpickled(file)
+    for part in ("model", "state_dict", "model_state_dict"):
+        if isinstance(found, dict) and isinstance(found.get(part), dict):
+            found = found[part]
+    if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ValueError(f"{file} holds no state dict (names and tensors): give the file of the weights alone")
+    return found
+
+
+def _unpickled(file: Path) -> Any:
+    """What a torch file holds, read by a reader that runs nothing. ValueError where it is damaged or asks for code."""
+    import torch
+
+    LOG.warning("%s is a pickle, of which only tensors are read; safetensors would be safer", file)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
+    except Exception as error:  # damage can make a pickle raise anything
+        if code := re.search(r"GLOBAL (\S+)", str(error)):
+            raise ValueError(
+                f"{file} asks to run {code[1]}, and nothing but tensors is read: where you trust it, convert it to "
+                "safetensors"
+            ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{file} is damaged, cut short or no torch file ({reason}): fetch it again") from error
+
+
+def _is_zip(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(2) == b"PK"
