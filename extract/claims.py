@@ -46,15 +46,19 @@ class Claims:
         with self._lock:
             if clip_id in self._held:
                 return False
-            self._folder.mkdir(parents=True, exist_ok=True)  # another process may have ended and removed it
             file = _open_locked(path)
             if file is None:
                 return False
-            if _is_held_elsewhere(file):
+            try:
+                if _is_held_elsewhere(file):
+                    os.close(file)
+                    return False
+                os.truncate(file, 0)
+                os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+                os.fsync(file)  # other hosts read it before they take it
+            except OSError:
                 os.close(file)
-                return False
-            os.truncate(file, 0)
-            os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+                raise
             self._held[clip_id] = file
             return True
 
@@ -66,7 +70,7 @@ class Claims:
 
     def sweep(self) -> None:
         """Remove the claims that nobody holds."""
-        for path in self._folder.iterdir():
+        for path in sorted(self._folder.glob("*")):  # none, where another process has just removed the folder
             if self.take(path.name):
                 self.release(path.name)
 
@@ -80,7 +84,6 @@ class Claims:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Alone, among the processes of this host, for a moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while (file := _open_locked(path, wait=True)) is None:
         time.sleep(0.01)
     try:
@@ -92,7 +95,11 @@ def locked(path: Path) -> Iterator[None]:
 
 def _open_locked(path: Path, wait: bool = False) -> int | None:
     """The file, opened and locked; None where another has it or just removed it. OSError where locks are unknown."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:  # a process that ended has just removed the folder
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         if os.stat(path).st_ino == os.fstat(file).st_ino:  # else it is a file whose holder has just removed it

@@ -7,7 +7,7 @@ of a minute; when the clip is read it says which rows there are and when.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
@@ -56,24 +56,25 @@ class Order:
 
 @dataclass(frozen=True)
 class Rows:
-    """When the rows of a track are, which of them were seen, and which were filled from the video."""
+    """When the rows of a track are, which of them were seen, and which were filled from the video.
+
+    ``about``: of pictures with a crop, whose faces they show ("organisers", "found", or "organisers and filled") and
+    how many images could not be read.
+    """
 
     times_s: np.ndarray
     observed: np.ndarray
     filled: np.ndarray | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Read:
-    """What reading a clip came to. ``rows`` of each picture encoder; ``facts`` are what decoding met, if it was done.
-
-    ``crops`` says whose faces the pictures' rows show: "organisers", "found", or "organisers and filled".
-    """
+    """What reading a clip came to. ``rows`` of each picture encoder; ``facts`` are what decoding met, if it was new."""
 
     clock: Clock
     rows: dict[str, Rows]
     faces: Track | None
-    crops: str
     facts: dict[str, int | float]
 
 
@@ -122,21 +123,23 @@ class _Lane:
             self._waiting = []
             self._send(self.name, portion)
 
-    def rows(self, times_s: np.ndarray) -> Rows:
+    def rows(self, times_s: np.ndarray, about: Mapping[str, str]) -> Rows:
         first, last = np.array(self._first, int), np.array(self._last, int)
         filled = np.array(self._filled, bool)
-        return Rows((times_s[first] + times_s[last]) / 2, np.array(self._seen, bool), filled if filled.any() else None)
+        middle_s = (times_s[first] + times_s[last]) / 2
+        return Rows(middle_s, np.array(self._seen, bool), filled if filled.any() else None, about)
 
 
-def read_clip(order: Order, send: Send, folder: Path) -> Read:
+def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] = lambda: None) -> Read:
     """Read a clip: ``send`` gets, by encoder, portions of rows for ``forward`` in order, and sounds to encode.
+    ``check`` is called at every picture and may raise, to end the reading.
 
     Encoders that want a face take the organisers' images where the clip has any; the others, and all where there are
     none, take the decoded pictures. Sound lies in ``folder`` meanwhile. ClipError says which stage failed and why.
     """
     clip, numbers = order.clip, order.numbers
     lanes = [_Lane(name, each, send) for name, each in order.encoders.items() if isinstance(each, PictureEncoder)]
-    by_image = [lane for lane in lanes if numbers and (lane.encoder.crop is not None or clip.media is None)]
+    by_image = [lane for lane in lanes if numbers and (lane.encoder.crop is not None or not _has_pictures(clip))]
     by_video = [lane for lane in lanes if lane not in by_image]
     ears = {name: encoder for name, encoder in order.encoders.items() if isinstance(encoder, SoundEncoder)}
     sounds = _sounds(clip, {encoder.rate_hz for encoder in ears.values()}, folder)
@@ -149,18 +152,23 @@ def read_clip(order: Order, send: Send, folder: Path) -> Read:
     if clock is None or by_video or order.fill:
         counts, times_s = media.DecodeCounts(), []
         for place, picture in enumerate(_guarded("decode", media.pictures(clip.media, counts) if clip.media else ())):
+            check()
             times_s.append(picture.time_s)
             eyes.look(place, picture, images.show(place))
-        if clock is None:
+        if clock is not None:
+            _check_same(clock, np.array(times_s, np.float64))
+        else:
             clock, assumed = _clock(order, np.array(times_s, np.float64), sounds, folder)
             facts = {"num_frames": len(times_s), **vars(counts), **assumed}
     images.show_rest()
     for lane in lanes:
         lane.flush()
-    rows = {lane.name: lane.rows(clock.times_s) for lane in lanes}
-    facts["num_unreadable_images"] = images.num_unreadable
-    crops = "found" if not by_image else "organisers and filled" if order.fill else "organisers"
-    return Read(clock, rows, eyes.faces(clock.times_s), crops, facts)
+    by_images = {"crops": "organisers and filled" if order.fill else "organisers"}
+    by_images["num_unreadable_images"] = str(images.num_unreadable)
+    rows = {
+        lane.name: lane.rows(clock.times_s, by_images if lane in by_image else {"crops": "found"}) for lane in lanes
+    }
+    return Read(clock, rows, eyes.faces(clock.times_s), facts)
 
 
 class _Eyes:
@@ -260,6 +268,23 @@ def _sounds(clip: Clip, rates_hz: Iterable[int], folder: Path) -> dict[int, medi
         return media.sounds(clip.media, rates_hz, folder)
 
 
+def _has_pictures(clip: Clip) -> bool:
+    if clip.media is None:
+        return False
+    with stage("decode"):
+        return media.has_pictures(clip.media)
+
+
+def _check_same(clock: Clock, times_s: np.ndarray) -> None:
+    """The stored clock holds where what is decoded now is what was decoded then: rows are laid at its times."""
+    with stage("clock"):
+        if not np.array_equal(times_s, clock.times_s[clock.decoded]):
+            raise ValueError(
+                f"{len(times_s)} frames are decoded, not the {int(clock.decoded.sum())} of the stored clock or not at "
+                "its times: the file or the decoder has changed; delete the clip's clock in the store, extract again"
+            )
+
+
 def _clock(
     order: Order, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
 ) -> tuple[Clock, dict[str, float]]:
@@ -269,8 +294,9 @@ def _clock(
             raise ValueError("nothing to see or hear: neither a media file nor face images")
         least = max(order.num_rows, max(order.numbers, default=0))
         if not len(times_s) and not least:
-            sounds = sounds or _sounds(order.clip, [16000], folder)
-            least = _frames_of_sound(next(iter(sounds.values())), order.assume_fps)
+            # at one rate, whichever encoders there are: its end differs by a sample from rate to rate
+            sound = sounds.get(16000) or _sounds(order.clip, [16000], folder)[16000]
+            least = _frames_of_sound(sound, order.assume_fps)
         return _clock_of(times_s, least, order.assume_fps)
 
 

@@ -18,8 +18,8 @@ class OpenClip:
     It is done when its reader has nothing more to send (``is_read``), and every row has come back or it has failed.
     """
 
-    def __init__(self, clip_id: str, stamp: str) -> None:
-        self.clip_id, self.stamp = clip_id, stamp
+    def __init__(self, clip_id: str, source: str) -> None:
+        self.clip_id, self.source = clip_id, source
         self.writers: dict[str, TrackWriter] = {}
         self.read: Read | None = None
         self.is_read = False
@@ -59,14 +59,14 @@ class OpenClip:
         self._heard[name] = Rows(np.concatenate(times_s), np.concatenate(observed))
 
     def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write every track."""
+        """Write every track; ``metadata`` are those of all of them."""
         assert self.read is not None
         for name, writer in self.writers.items():
             rows = self._heard.get(name) or self.read.rows[name]
             observed = rows.observed.copy()
             if self._missed[name]:
                 observed[observed] = ~np.concatenate(self._missed[name])
-            writer.finish(rows.times_s, observed, metadata, rows.filled)
+            writer.finish(rows.times_s, observed, {**metadata, **rows.about}, rows.filled)
 
     def fail(self, error: ClipError) -> None:
         self.error = self.error or error

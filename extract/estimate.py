@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from abaw.clips import Clip
 from extract import media
+from extract.decode import Order
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.media import MediaError, Sound
 from extract.run import Work
@@ -37,10 +39,15 @@ class Estimate:
 
 
 def estimate(work: Work, clip_ids: Iterable[str], num_readers: int) -> Estimate:
-    """Count what is missing, and try each encoder and the decoding of the first clip for a moment. Writes nothing."""
+    """Count what is missing, and try each encoder and the decoding of the first clip for a moment. Writes nothing.
+
+    ValueError where there are no readers.
+    """
+    if num_readers < 1:
+        raise ValueError(f"--readers is {num_readers}, expected 1 or more")
     found = Estimate(num_rows=dict.fromkeys(work.encoders, 0.0))
     speeds = {name: speed(encoder) for name, encoder in work.encoders.items()}
-    frames_per_s = 0.0
+    frames_per_s: dict[str, float] = {}
     for clip_id in clip_ids:
         clip = work.dataset.clips[clip_id]
         try:
@@ -50,7 +57,9 @@ def estimate(work: Work, clip_ids: Iterable[str], num_readers: int) -> Estimate:
                 continue
             order, _ = ordered
             num_frames, sound_s = _extent(clip, len(order.numbers))
-            frames_per_s = frames_per_s or _reading_speed(clip)
+            if looks := _looks(order):
+                frames_per_s[looks] = frames_per_s.get(looks) or _reading_speed(clip, order, looks)
+                found.read_s += num_frames / frames_per_s[looks] / num_readers
         except (MediaError, OSError, ValueError):
             found.unreadable.append(clip_id)
             continue
@@ -64,7 +73,6 @@ def estimate(work: Work, clip_ids: Iterable[str], num_readers: int) -> Estimate:
         width = np.dtype(work.recipes[name]["stored_dtype"]).itemsize
         found.num_bytes += num_rows * (encoder.dim * width + 9)  # and a time and a flag
         found.seconds[name] = num_rows / speed_.rows_per_s
-    found.read_s = found.num_frames / frames_per_s / num_readers if frames_per_s else 0.0
     return found
 
 
@@ -108,17 +116,27 @@ def _extent(clip: Clip, num_images: int) -> tuple[int, float]:
     return info.num_packets, info.sound_stop_s - info.sound_start_s if info.has_sound else 0.0
 
 
-def _reading_speed(clip: Clip) -> float:
-    """Pictures a second that decoding and converting one clip gives in one thread."""
-    if clip.media is None:
-        return 0.0
+def _looks(order: Order) -> str:
+    """What must be done with a clip's pictures: "faces" found, "pictures" decoded, or "" nothing."""
+    if order.clip.media is None:
+        return ""
+    eyes = [encoder for encoder in order.encoders.values() if isinstance(encoder, PictureEncoder)]
+    if any(eye.crop is not None for eye in eyes) and (order.fill or not order.numbers):
+        return "faces"
+    return "pictures" if order.clock is None or any(eye.crop is None for eye in eyes) else ""
+
+
+def _reading_speed(clip: Clip, order: Order, looks: str) -> float:
+    """Pictures a second that one thread decodes, and finds the faces of where that is needed, in one clip."""
+    assert clip.media is not None
     start_s, num = time.perf_counter(), 0
-    for picture in media.pictures(clip.media):
-        picture.rgb()
+    watcher = order.watch.begin(clip.side, clip.media) if looks == "faces" else None
+    for picture in islice(media.pictures(clip.media), SAMPLE_FRAMES):
+        rgb = picture.rgb()
+        if watcher is not None:
+            watcher.look(picture.time_s, rgb)
         num += 1
-        if num == SAMPLE_FRAMES:
-            break
-    return num / (time.perf_counter() - start_s)
+    return max(num, 1) / (time.perf_counter() - start_s)
 
 
 def _num_rows(encoder: Encoder, speed_: Speed, num_frames: int, num_images: int, sound_s: float) -> float:

@@ -131,7 +131,8 @@ class YuNet(FaceFinder):
         return YuNet(file, self._weights, score, self._sha256)
 
     def recipe(self) -> dict[str, Any]:
-        return {"finder": "yunet", "settings": self._settings, "weights": self._sha256, "version": 2}
+        made_of = {"weights": self._sha256, "found_at": ["file"]}
+        return {"finder": "yunet", "settings": self._settings, **made_of, "version": 2}
 
 
 class Mtcnn(FaceFinder):
@@ -253,6 +254,7 @@ def _yunet_file(file: str | None, download: bool) -> Path:
         return Path(file)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx
 
     try:
         return Path(hf_hub_download(*YUNET, local_files_only=True))  # what is there is taken, nobody is asked
@@ -261,7 +263,7 @@ def _yunet_file(file: str | None, download: bool) -> Path:
     if download:
         try:
             return Path(hf_hub_download(*YUNET))
-        except (OSError, HfHubHTTPError) as error:
+        except (OSError, HfHubHTTPError, httpx.HTTPError) as error:
             why, cause = "could not be fetched", OSError(error)
     raise MissingWeights(
         f"the YuNet model {why} ({str(cause).splitlines()[0]}): fetch it (0.2 MB) with --download or "

@@ -144,6 +144,12 @@ def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Ite
         )
 
 
+def has_pictures(path: str | os.PathLike) -> bool:
+    """Whether a file has a stream of pictures, cover art aside. Raises FileNotFoundError, and MediaError."""
+    with _open(path) as container:
+        return _video_stream(container) is not None
+
+
 def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
     """Decode the main sound of a file to mono (mean of channels) at ``rate_hz``, every sample at its own time.
 

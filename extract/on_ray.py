@@ -4,6 +4,7 @@ Each worker is a process of its own that extracts a few clips at a time, as ``ex
 store says what is done, so a worker that is lost loses no more than the clips in its hands: they go to another.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +15,9 @@ from extract.run import Asked, Report, extract
 from extract.store import FeatureStore
 
 CLIPS_AT_A_TIME = 4  # enough to fill batches across clips, few enough to lose and to share out
+
+PATIENCE_S = 60.0
+LOG = logging.getLogger("abaw")
 
 Crew = Callable[[], tuple[list[Asked], Watch]]
 
@@ -50,6 +54,8 @@ def extract_on_ray(
     defaults to the cluster's GPUs over ``num_gpus``, or half its cores. Raises ValueError where no cluster answers or
     every worker is lost, ImportError where Ray is not installed.
     """
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"--ray-workers is {num_workers}, expected 1 or more")
     ray = _ray()
     _join(ray, address)
     whole = ray.cluster_resources()
@@ -73,15 +79,15 @@ class _Shift:
         self._report = Report()
 
     def run(self, num: int, tell: Callable[[str, int, int], None]) -> Report:
-        total, num_lost = sum(map(len, self._waiting)), 0
+        total, num_lost, errors = sum(map(len, self._waiting)), 0, self._ray.exceptions
         for _ in range(num):
             self._engage()
         while self._busy and (self._waiting or any(clip_ids for _, clip_ids in self._busy.values())):
-            (ended,), _ = self._ray.wait(list(self._busy), num_returns=1)
+            ended = self._next()
             hand, clip_ids = self._busy.pop(ended)
             try:
                 self._add(self._ray.get(ended))
-            except self._ray.exceptions.RayActorError as error:
+            except (errors.RayActorError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
                 num_lost += 1
                 if num_lost > 2 * num:
                     raise ValueError(f"workers are lost again and again, the last one so: {error}") from error
@@ -96,6 +102,15 @@ class _Shift:
                 clip_ids = self._waiting.popleft()
                 self._busy[hand.work.remote(clip_ids)] = hand, clip_ids
         return self._report
+
+    def _next(self) -> Any:
+        """What ends next; where nothing does for long, it is said why that may be."""
+        while True:
+            ended, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=PATIENCE_S)
+            if ended:
+                return ended[0]
+            if not any(clip_ids for _, clip_ids in self._busy.values()):
+                LOG.warning("no worker has begun: the cluster has %s free", self._ray.available_resources())
 
     def _engage(self) -> None:
         hand = self._hire()

@@ -1,5 +1,6 @@
 """Whose face a clip is about: the target, picked among everyone seen, by a policy with a name."""
 
+import tempfile
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Sequence
@@ -137,7 +138,8 @@ class _Side(_Policy):
 
     def pick(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
         self._forget(known)
-        pair = sorted(sorted(faces, key=lambda face: -face.box.area)[:2], key=lambda face: face.box.centre_x)
+        two = sorted(faces, key=lambda face: (face.person not in self._sure, -face.box.area))[:2]
+        pair = sorted(two, key=lambda face: face.box.centre_x)
         are_sure = len(pair) == 2 and all(known[face.person] for face in pair)
         if len(pair) == 2 and (are_sure or not self._sure):
             self._pair(pair[0], pair[1], are_sure)
@@ -161,11 +163,14 @@ class _Side(_Policy):
     def _pair(self, left: Face, right: Face, are_sure: bool) -> None:
         """Two are seen together: who has no sure side gets the one that is left over."""
         sides = {face.person: self._sides[face.person] for face in (left, right) if face.person in self._sure}
-        if not sides:
+        hidden = {self._sides[person] for person in self._sure - sides.keys()}  # the side of one who is only hidden
+        if not sides and not hidden:
             sides = {left.person: "left", right.person: "right"}
         for one, other in ((left, right), (right, left)):
             if one.person in sides and other.person not in sides:
-                sides[other.person] = "left" if sides[one.person] == "right" else "right"
+                spare = "left" if sides[one.person] == "right" else "right"
+                if spare not in hidden:
+                    sides[other.person] = spare
         self._sides |= sides
         if are_sure:
             self._sure |= sides.keys()
@@ -175,6 +180,8 @@ class _Side(_Policy):
 
     def _alone(self, face: Face, width: int) -> str:
         taken = {self._sides[person] for person in self._sure}
+        if len(taken) == 2:
+            return ""  # a third: both subjects are only hidden
         if len(taken) == 1:
             return "left" if taken == {"right"} else "right"
         x = face.box.centre_x / width
@@ -249,9 +256,14 @@ def _record(follower: Follower, target: str, path: Path | None) -> _Known:
         return _Known(times_s, rows[_longest(frames, persons)])
     who = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
-        spoken = speakers(times_s, frames, persons, rows[:, 4], media.sound(path, RATE_HZ))
+        spoken = speakers(times_s, frames, persons, rows[:, 4], _sound(path))
         who = who if (spoken < 0).all() else spoken
     return _Known(times_s, rows[persons == who[frames]])
+
+
+def _sound(path: Path) -> media.Sound:
+    """The sound, its samples on disk: four hours are half a gigabyte."""
+    return media.sounds(path, [RATE_HZ], Path(tempfile.gettempdir()))[RATE_HZ]
 
 
 def _longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Decoders, OpenCV and torch let go of Python's lock, so that reading goes on whil
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 NUM_WAITING = 8  # messages that may wait for the encoders: a few batches, 80 MB of prepared pictures of 224 px
 POLL_S = 0.2
+
+LOG = logging.getLogger("abaw")
 
 
 class _Stopped(BaseException):
@@ -103,6 +106,8 @@ class Readers:
                 return clip_id
             with self._lock:
                 self._held.append(clip_id)
+            if not is_again:
+                LOG.info("%s: another process is at it, or was on another host of late: looking again later", clip_id)
             if is_again:
                 self._stop.wait(POLL_S)
         return None
@@ -114,9 +119,9 @@ class Readers:
             if found is None:
                 self._send(Message(clip_id))
                 return
-            order, stamp = found
-            clip = self._work.open(order, stamp)
-            read = read_clip(order, partial(self._send_load, clip), self._work.store.root)
+            order, source = found
+            clip = self._work.open(order, source)
+            read = read_clip(order, partial(self._send_load, clip), self._work.store.root, partial(self._check, clip))
         except (ClipError, ValueError, OSError) as error:
             why = error if isinstance(error, ClipError) else ClipError("read", error)
             self._send(Message(clip_id, clip, error=why))
@@ -127,9 +132,14 @@ class Readers:
         else:
             self._send(Message(clip_id, clip, load=read))
 
-    def _send_load(self, clip: OpenClip, name: str, load: np.ndarray | media.Sound) -> None:
+    def _check(self, clip: OpenClip) -> None:
         if clip.error is not None:  # an encoder refused it: the rest need not be read
             raise clip.error
+        if self._stop.is_set():
+            raise _Stopped
+
+    def _send_load(self, clip: OpenClip, name: str, load: np.ndarray | media.Sound) -> None:
+        self._check(clip)
         self._send(Message(clip.clip_id, clip, name, load))
 
     def _send(self, message: Message) -> None:

@@ -24,7 +24,7 @@ from extract.persons import Watch
 from extract.readers import Message, Readers
 from extract.store import Failure, FeatureStore, Recipe
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # the next clip would fail as well
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next clip would fail as well
 EDGE_BYTES = 1 << 20  # a file's size and its first and last MiB tell versions of it apart without reading gigabytes
 
 
@@ -77,7 +77,7 @@ def extract(
 
     A clip that fails is reported and leaves no half-written file; the others go on. A clip that another process is
     working on is waited for. ``fill``: frames without a face image take the face of the video. ``tell(clip_id, done,
-    total)`` is called when a clip is done. Raises ValueError where a name or recipe is asked for twice, ``assume_fps``
+    total)`` is called when a clip is done. Raises ValueError where a recipe is asked for twice, ``assume_fps``
     is no frame rate or there are no ``num_readers``; OSError where the store cannot be written to.
     """
     work = Work(dataset, store, watch, assume_fps, fill)
@@ -93,7 +93,6 @@ def extract(
         for folder in store.root.glob("*/"):
             sweep(folder)
         claims.sweep()
-        work.forget_others()
         with Readers(work, claims, chosen, num_readers) as readers:
             for clip_id, outcome in _encode(work, readers):
                 if isinstance(outcome, Failure):
@@ -110,7 +109,7 @@ def _encode(work: "Work", readers: Readers) -> Iterator[tuple[str, bool | Failur
     desk = Desk(work.encoders)
     opened: dict[str, OpenClip] = {}
     try:
-        while opened or not readers.are_done():
+        while not readers.are_done() or opened:  # asked first: it raises what a reader ended with
             message = readers.next()
             if message is None:  # nothing came for a while: let what is read to its end go, though it fills no batch
                 served = desk.flush() if all(clip.is_read for clip in opened.values()) else []
@@ -161,50 +160,44 @@ class Work:
     def __post_init__(self) -> None:
         if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
             raise ValueError(f"--assume-fps is {self.assume_fps}, expected frames per second above 0")
+        self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
 
     def ask(self, asked: Iterable[Asked]) -> None:
-        """Take on these encoders. ValueError where one is asked for twice, or two have one name."""
-        names: set[str] = set()
+        """Take on these encoders. ValueError where one is asked for twice."""
         for each in asked:
             recipe = each.recipe(self.watch, self.fill)
             folder = self.store.folder(recipe).name
             if folder in self.recipes:
                 raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
-            if each.name in names:
-                raise ValueError(f"two encoders are named {each.name!r}: give one of them another name with as=NAME")
-            names.add(each.name)
             self.encoders[folder], self.recipes[folder] = each.encoder, recipe
 
-    def forget_others(self) -> None:
-        """Take failures of clips that the data set no longer has off the store's lists."""
-        for recipe in self.recipes.values():
-            for failure in self.store.failures(recipe):
-                if failure.clip not in self.dataset.clips:
-                    self.store.settle(recipe, failure.clip, None)
-
     def order(self, clip: Clip) -> tuple[Order, str] | None:
-        """What is still to be read of a clip, and the stamp of its source; None where all is there."""
+        """What is still to be read of a clip, and its source; None where all is there.
+
+        The source of a clip whose clock is there is that of the clock; an assumed frame rate is part of it.
+        """
         num_rows = max((count_rows(path) for path in self.dataset.label_files(clip.clip_id)), default=0)
         numbers = clip.image_numbers()
         source = fingerprint(clip, numbers)
         known = self.store.clock_metadata(clip.clip_id)
         fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
-        source = _stamp(source, fps if "assumed_fps" in known else None)
+        stamp = _stamp(source, fps if "assumed_fps" in known else None)
         missing = {
             folder: encoder
             for folder, encoder in self.encoders.items()
-            if not self.store.has(self.recipes[folder], clip.clip_id, source)
+            if not self.store.has(self.recipes[folder], clip.clip_id, stamp)
         }
-        clock = None
-        if self._clock_serves(clip.clip_id, known, source, max(num_rows, max(numbers, default=0))):
+        if self._clock_serves(clip.clip_id, known, stamp, max(num_rows, max(numbers, default=0))):
             clock = self.store.clock(clip.clip_id)
-        if clock is not None and not missing:
-            return None
-        return Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock), source
+            order = Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock)
+            return (order, stamp) if missing else None
+        if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, and with it move every track
+            missing = dict(self.encoders)
+        return Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill), source
 
-    def open(self, order: Order, stamp: str) -> OpenClip:
+    def open(self, order: Order, source: str) -> OpenClip:
         """The clip, with a writer for each track it lacks."""
-        clip = OpenClip(order.clip.clip_id, stamp)
+        clip = OpenClip(order.clip.clip_id, source)
         try:
             for folder, encoder in order.encoders.items():
                 clip.write(folder, self.store.writer(self.recipes[folder], clip.clip_id, encoder.dim))
@@ -235,17 +228,16 @@ class Work:
     def _write(self, clip: OpenClip) -> None:
         read = clip.read
         assert read is not None
-        about = {"source": clip.stamp, "tool": f"abaw {version('abaw')}"}
-        if "num_frames" in read.facts:  # else the clock was there
-            if "assumed_fps" in read.facts and not clip.stamp.endswith(" fps"):
-                about["source"] = _stamp(clip.stamp, float(read.facts["assumed_fps"]))
+        about = {"source": clip.source, "tool": f"abaw {version('abaw')}"}
+        if read.facts:  # else the clock was there
+            about["source"] = _stamp(clip.source, read.facts.get("assumed_fps"))
             facts = {key: str(value) for key, value in read.facts.items()}
             self.store.put_clock(clip.clip_id, read.clock, about | facts)
         # before the tracks: a clip that has them all is not looked at again
         faces = faces_recipe(self.watch)
         if read.faces is not None and not self.store.has(faces, clip.clip_id, about["source"]):
             self.store.put(faces, clip.clip_id, read.faces, about)
-        clip.finish(about | {"crops": read.crops})
+        clip.finish(about)
 
     def _clock_serves(self, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
         if known.get("source") != stamp:

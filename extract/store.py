@@ -48,8 +48,11 @@ class FeatureStore:
         self.root = Path(root)
 
     def folder(self, recipe: Recipe) -> Path:
-        """``<name>-<hash>``: the hash is of the recipe as canonical JSON, the name included."""
-        text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
+        """``<name>-<hash>``: the hash is of the recipe as canonical JSON, the name included.
+
+        Settings that only say where weights were found (``found_at``) do not count: the weights' own hash does.
+        """
+        text = json.dumps(_without_places(recipe), sort_keys=True, separators=(",", ":"))
         return self.root / f"{recipe['name']}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def recipes(self) -> dict[str, Recipe]:
@@ -125,7 +128,7 @@ class FeatureStore:
         """Write a clip's clock, whole or not at all."""
         arrays = {"frames": clock.frames.astype(np.int32), "times_s": clock.times_s, "decoded": clock.decoded}
         tensors = {name: _tensor(array) for name, array in arrays.items()}
-        _write(self._clock_path(clip_id), tensors, "times_s", metadata)
+        _write(self._clock_path(clip_id), tensors, metadata)
 
     def clock(self, clip_id: str) -> Clock:
         """The clip's clock. FileNotFoundError says which command makes it."""
@@ -152,9 +155,7 @@ class FeatureStore:
             return
         with locked(self.root / ".failed"):
             others = [each for each in self.failures(recipe) if each.clip != clip_id]
-            rows = sorted(
-                json.dumps(vars(each), ensure_ascii=False) for each in others + ([failure] if failure else [])
-            )
+            rows = sorted(json.dumps(vars(each)) for each in others + ([failure] if failure else []))
             if rows:
                 with whole(path) as aside:
                     aside.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
@@ -251,7 +252,7 @@ class TrackWriter:
         }
         if filled is not None:
             tensors["filled"] = _tensor(filled.astype(bool))
-        _write(self._folder / f"{self._clip_id}.safetensors", tensors, "values", metadata)
+        _write(self._folder / f"{self._clip_id}.safetensors", tensors, metadata)
 
     def _blocks(self, observed: np.ndarray) -> Iterator[bytes]:
         """The values of all rows in order, a few at a time; those not observed are 0."""
@@ -300,8 +301,8 @@ def _tensor(array: np.ndarray) -> _Tensor:
 SAFETENSORS_TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "int32": "I32", "bool": "BOOL"}
 
 
-def _write(path: Path, tensors: Mapping[str, _Tensor], main: str, metadata: Mapping[str, str]) -> None:
-    """A safetensors file, whole or absent; its metadata get the SHA-256 of the ``main`` tensor.
+def _write(path: Path, tensors: Mapping[str, _Tensor], metadata: Mapping[str, str]) -> None:
+    """A safetensors file, whole or absent; its metadata get the SHA-256 of all that follows the header.
 
     The library's own writer wants all of it in memory, and writes metadata in an order that differs from run to run.
     The format: length of the header, header in JSON padded to 8 bytes, tensors one after the other, widest type first.
@@ -323,8 +324,7 @@ def _write(path: Path, tensors: Mapping[str, _Tensor], main: str, metadata: Mapp
         for name in order:
             for block in tensors[name].blocks:
                 file.write(block)
-                if name == main:
-                    digest.update(block)
+                digest.update(block)
         header["__metadata__"]["sha256"] = digest.hexdigest()  # as long as the zeros that held its place
         file.seek(0)
         file.write(_packed(header))
@@ -356,8 +356,17 @@ def words(recipe: Recipe) -> str:
     """The recipe as ``--encoder`` takes it: ``encoder:setting=value,...``; boxes of faces come with any of them."""
     if "encoder" not in recipe:
         return "NAME"
-    settings = {**recipe["settings"], "as": recipe["name"], "stored_dtype": recipe.get("stored_dtype", "float16")}
+    chosen = {key: value for key, value in recipe["settings"].items() if value is not None}
+    settings = {**chosen, "as": recipe["name"], "stored_dtype": recipe.get("stored_dtype", "float16")}
     return f"{recipe['encoder']}:" + ",".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _without_places(recipe: Recipe) -> Recipe:
+    found_at = recipe.get("found_at", ())
+    kept = {key: _without_places(value) if key == "faces" else value for key, value in recipe.items()}
+    if "settings" in recipe:
+        kept["settings"] = {key: value for key, value in recipe["settings"].items() if key not in found_at}
+    return kept
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -38,16 +38,19 @@ def analyze(
 
     store = FeatureStore(out / "store")
     clips = _clips(media)
-    asked, watch = _encoders([Run(folder) for folder in run], device)
+    asked, watch, fill = _encoders([Run(folder) for folder in run], device)
     with Progress("extract") as progress:
-        report = extraction.extract(Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, tell=progress)
+        report = extraction.extract(
+            Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, fill=fill, tell=progress
+        )
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
     if good:
         members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
         faces = extraction.faces_recipe(watch)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):
-            boxes = store.get(faces, clip_id) if store.has(faces, clip_id) else None
+            is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
+            boxes = store.get(faces, clip_id) if is_there else None
             write_frames(out, clip_id, tasks, tables, boxes)
     tell_report(report)
     print(f"{out}: {len(good)} tables, {len(report.failed)} failed")
@@ -102,8 +105,8 @@ def _clips(media: list[Path]) -> "dict[str, Clip]":
     return clips
 
 
-def _encoders(runs: "list[Run]", device: str) -> "tuple[list[Asked], Watch]":
-    """Every encoder the runs were trained on, once, and whose faces they share."""
+def _encoders(runs: "list[Run]", device: str) -> "tuple[list[Asked], Watch, bool]":
+    """Every encoder the runs were trained on, once, whose faces they share, and whether missing ones were filled."""
     from abaw.verbs.extract import build_finder, rebuild
     from extract.persons import Watch
 
@@ -113,4 +116,7 @@ def _encoders(runs: "list[Run]", device: str) -> "tuple[list[Asked], Watch]":
     watches = [watch for _, watch in rebuilt if watch is not None]
     if any(watch.recipe() != watches[0].recipe() for watch in watches):
         raise ValueError("these runs found faces in different ways: analyze with one run at a time")
-    return [asked for asked, _ in rebuilt], watches[0] if watches else Watch(build_finder("haar"))
+    fills = {"fill_missing_faces" in recipe for recipe in distinct if "faces" in recipe}
+    if len(fills) > 1:
+        raise ValueError("these runs filled missing faces in different ways: analyze with one run at a time")
+    return [asked for asked, _ in rebuilt], watches[0] if watches else Watch(build_finder("haar")), fills == {True}

@@ -50,7 +50,7 @@ def extract(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"--engine is {engine!r}, expected local or ray")
-    dataset = open_dataset(data)
+    dataset = open_dataset(data.resolve())  # workers elsewhere have other folders to begin from
     clip_ids = shard_of(dataset, shard)
     crew = partial(build, encoder, faces, target, detect_every, device, download)
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces}
@@ -81,7 +81,11 @@ def build(
     from extract.persons import Watch
 
     watch = Watch(build_finder(faces, download), target, detect_every)
-    return [build_encoder(text, device, download) for text in encoders], watch
+    asked = [build_encoder(text, device, download) for text in encoders]
+    for i, each in enumerate(asked):
+        if any(other.name == each.name and other != each for other in asked[:i]):
+            raise ValueError(f"two encoders are named {each.name!r}: give one of them another name with as=NAME")
+    return asked, watch
 
 
 def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "Asked":
@@ -183,7 +187,7 @@ def _estimate(
     asked, watch = crew
     work = Work(dataset, FeatureStore(store), watch, **settings)
     work.ask(asked)
-    return estimate(work, clip_ids, readers or default_readers())
+    return estimate(work, clip_ids, default_readers() if readers is None else readers)
 
 
 def _parse(text: str) -> tuple[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, blocks, chunks, moments, receptive_field
 from extract.networks.frozen import Combine, Layers, Precision, frozen, inference, layers, numbers
-from extract.networks.hub import load_model, load_processor, snapshot, weights_hash
+from extract.networks.hub import FOUND_AT, configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.whole_norm import whole_norm
 
 FACTS = {"modality": "audio", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
@@ -48,7 +48,7 @@ def hf_audio(
     settings = {
         "model": model,
         "revision": revision,
-        "layer": layer,
+        "layer": str(layer),
         "combine": combine,
         "precision": precision,
         "chunk_s": chunk_s,
@@ -72,6 +72,7 @@ class HfAudio(SoundEncoder):
         self._settings, self._layers, self._device = settings, chosen, device
         self._precision: Precision = settings["precision"]
         self._weights = weights_hash(folder)
+        self._configs = configs_hash(folder, trust_remote_code=bool(settings["trust_remote_code"]))
         trusted = settings["trust_remote_code"]
         model: Any = load_model(folder, trust_remote_code=trusted, auto=_auto(folder))
         self._intake = _intake(
@@ -99,7 +100,8 @@ class HfAudio(SoundEncoder):
             )
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "hf_audio", "settings": self._settings, "weights": self._weights, "version": 2}
+        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT}
+        return {"encoder": "hf_audio", "settings": self._settings, **made_of, "version": 2}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         if self._chunks.fits(sound):

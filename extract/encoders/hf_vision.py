@@ -7,18 +7,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from abaw.files import sha256, visible
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces import CropKind, crop_of
 from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
-from extract.networks.hub import load_model, load_processor, load_tensors, snapshot, weights_files, weights_hash
+from extract.networks.hub import (
+    FOUND_AT,
+    configs_hash,
+    load_model,
+    load_processor,
+    load_tensors,
+    snapshot,
+    weights_files,
+    weights_hash,
+)
 from extract.networks.tokens import Tokens
 
 FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
 
 Pool = Literal["cls", "mean", "pooler", "projected"]
-CONFIGS = ("*config.json", "*.py")  # what beside the weights changes a number: shapes, the processor's sizes, own code
 
 
 @ENCODERS.register
@@ -83,7 +90,7 @@ class HfVision(PictureEncoder):
         precision, trust = settings["precision"], settings["trust_remote_code"]
         self._dtype = numbers(precision)
         self._weights = weights_hash(folder)
-        self._configs = {path.name: sha256(path) for kind in CONFIGS for path in visible(folder, kind)}
+        self._configs = configs_hash(folder, trust_remote_code=trust)
         model, projection = self._load(folder, trust)
         self._tokens, self._main = Tokens(self._name, model.config), str(model.main_input_name)
         trained = getattr(model.config, "num_frames", getattr(model.config, "frames_per_clip", None))
@@ -101,7 +108,7 @@ class HfVision(PictureEncoder):
 
     def recipe(self) -> dict[str, Any]:
         made_of = {"weights": self._weights, "configs": self._configs}
-        return {"encoder": "hf_vision", "settings": self._settings, **made_of, "version": 2}
+        return {"encoder": "hf_vision", "settings": self._settings, **made_of, "found_at": FOUND_AT, "version": 2}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
         import torch

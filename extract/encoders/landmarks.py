@@ -60,6 +60,7 @@ class Landmarks(PictureEncoder):
             "encoder": "landmarks",
             "settings": self._settings,
             "weights": self._weights,
+            "found_at": ["file"],
             "mediapipe": version("mediapipe"),
             "version": 1,
         }

@@ -67,7 +67,8 @@ class OnnxPictures(PictureEncoder):
         self.dim = int(self.forward(self.prepare([np.zeros((*self._size_px, 3), np.uint8)])).shape[1])
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "onnx", "settings": self._settings, "weights": self._graph.weights, "version": 1}
+        made_of = {"weights": self._graph.weights, "found_at": ["file"]}
+        return {"encoder": "onnx", "settings": self._settings, **made_of, "version": 1}
 
     def prepare(self, pictures: Sequence[Rgb]) -> np.ndarray:
         batch = np.stack([self._resized(picture) for picture in pictures])

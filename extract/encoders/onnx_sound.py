@@ -70,7 +70,8 @@ class OnnxSound(SoundEncoder):
         self._has_rows, self.dim = found.ndim == 2, int(found.shape[-1])
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "onnx_sound", "settings": self._settings, "weights": self._graph.weights, "version": 1}
+        made_of = {"weights": self._graph.weights, "found_at": ["file"]}
+        return {"encoder": "onnx_sound", "settings": self._settings, **made_of, "version": 1}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         if not self._has_rows:

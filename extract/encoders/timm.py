@@ -105,7 +105,7 @@ class Timm(PictureEncoder):
 
     def recipe(self) -> dict[str, Any]:
         data = {key: list(value) if isinstance(value, tuple) else value for key, value in self._data.items()}
-        made_of = {"weights": self._files, "data": data}
+        made_of = {"weights": self._files, "data": data, "found_at": ["weights", "revision"]}
         return {"encoder": "timm", "settings": self._settings, **made_of, "version": 1}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes

@@ -45,7 +45,7 @@ def torchaudio(
     """A bundle of torchaudio.pipelines (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE, ...); its transformer layers."""
     settings: dict[str, Any] = {
         "bundle": bundle,
-        "layer": layer,
+        "layer": str(layer),
         "combine": combine,
         "precision": precision,
         "chunk_s": chunk_s,
@@ -96,7 +96,8 @@ class TorchAudio(SoundEncoder):
                 )
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "torchaudio", "settings": self._settings, "weights": self._weights, "version": 1}
+        made_of = {"weights": self._weights, "found_at": ["weights"]}
+        return {"encoder": "torchaudio", "settings": self._settings, **made_of, "version": 1}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         level = self._level(sound)

@@ -89,7 +89,7 @@ class Torchvision(PictureEncoder):
             self._model = frozen(extractor, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
-        made_of = {"weights": self._weights, "prepared_by": repr(self._transform)}
+        made_of = {"weights": self._weights, "prepared_by": repr(self._transform), "found_at": ["weights"]}
         return {"encoder": "torchvision", "settings": self._settings, **made_of, "version": 1}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes

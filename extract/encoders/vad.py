@@ -48,7 +48,8 @@ class Vad(SoundEncoder):
         self._wants_rate = "sr" in {each.name for each in self._session.get_inputs()}
 
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "vad", "settings": self._settings, "weights": self._weights, "version": 1}
+        made_of = {"weights": self._weights, "found_at": ["file"]}
+        return {"encoder": "vad", "settings": self._settings, **made_of, "version": 1}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         check_rate(sound, self.rate_hz)

@@ -13,7 +13,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.frozen import Combine, Layers, Precision, frozen, inference, layers
-from extract.networks.hub import load_model, load_processor, snapshot, weights_hash
+from extract.networks.hub import configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.speech import Recogniser, Word
 
 FACTS = {"modality": "text", "dim": None, "embedded": False, "licence": "the models' own", "size_mb": None}
@@ -43,7 +43,7 @@ def words(
     """Words recognised by model (CTC or Whisper), embedded by text (BERT, RoBERTa, ...), each while it is spoken."""
     settings = {
         "model": model, "text": text, "revision": revision, "text_revision": text_revision, "language": language,
-        "hop_s": hop_s, "layer": layer, "combine": combine, "precision": precision, "chunk_s": chunk_s,
+        "hop_s": hop_s, "layer": str(layer), "combine": combine, "precision": precision, "chunk_s": chunk_s,
         "overlap_s": overlap_s, "trust_remote_code": trust_remote_code,
     }  # fmt: skip
     if hop_s <= 0:
@@ -77,7 +77,9 @@ class Words(SoundEncoder):
 
     def recipe(self) -> dict[str, Any]:
         weights = {"model": self._recogniser.weights, "text": self._text.weights}
-        return {"encoder": "words", "settings": self._settings, "weights": weights, "version": 1}
+        found_at = ["model", "text", "revision", "text_revision"]
+        made_of = {"weights": weights, "found_at": found_at}
+        return {"encoder": "words", "settings": self._settings, **made_of, "version": 1}
 
     def hear(self, sound: Sound) -> list[Word]:
         """The words of a sound, in order, in container time."""
@@ -133,6 +135,7 @@ class TextEncoder:
         if self._most < 1:
             raise ValueError(f"{folder} takes {self._most + special} tokens at a time, of which {special} are its own")
         self.dim, self.weights = int(config.hidden_size), weights_hash(folder)
+        self.weights |= configs_hash(folder, text=True)
 
     def embeddings(self, words: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
         """The number of the first word and the rows of it and those after, window by window; no words: one without."""

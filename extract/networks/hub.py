@@ -22,7 +22,16 @@ LOG = logging.getLogger("abaw")
 UNUSED_HEADS = ("pooler", "classifier", "masked_spec_embed", "mask_token")  # never part of a hidden layer
 # in the order in which transformers looks for them; the index of a model in several files names these
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# what beside the weights changes a number: shapes, and what is done to pictures or sound before
+CONFIGS = ("config.json", "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
+TEXT_CONFIGS = (
+    "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+    "vocab.txt", "merges.txt",
+)  # fmt: skip
 BESIDES = ["*.json", "*.txt", "*.model", "*.py"]  # what a model needs beside its weights
+
+
+FOUND_AT = ["model", "revision"]  # settings that say where a model was found; its hashes say which it is
 
 
 class MissingWeights(FileNotFoundError):
@@ -42,11 +51,14 @@ def snapshot(model: str, *, revision: str = "main", download: bool = False) -> P
             f"no model at {model!r}, which is a file: give the folder that holds it and its config.json"
         )
     try:
-        return _cached(model, revision)
+        found = _cached(model, revision)
     except MissingWeights:
         if not download:
             raise
-    return _fetch(model, revision)
+        return _fetch(model, revision)
+    # another program may have left weights in the cache without what prepares pictures, sound or text for them
+    is_bare = configs_hash(found, text=True).keys() <= {"config.json"}
+    return _fetch(model, revision) if download and is_bare else found
 
 
 def _cached(model: str, revision: str) -> Path:
@@ -146,6 +158,13 @@ def _parts(index: Path) -> list[str]:
     return sorted({Path(place).name for place in places.values()})
 
 
+def configs_hash(folder: Path, *, trust_remote_code: bool = False, text: bool = False) -> dict[str, str]:
+    """SHA-256 of the files beside the weights that change a number; with ``text`` those of a tokenizer too."""
+    names = [*CONFIGS, *(TEXT_CONFIGS if text else ())]
+    code = visible(folder, "*.py") if trust_remote_code else []
+    return {path.name: sha256(path) for path in [*(folder / name for name in names), *code] if path.is_file()}
+
+
 def weights_hash(folder: Path) -> dict[str, str]:
     """SHA-256 of every weights file that serves of a model's folder. MissingWeights where there is none."""
     return {path.name: sha256(path) for path in weights_files(folder)}
@@ -198,7 +217,8 @@ def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) 
         _refuse_code(folder, error)
         files = {"AutoTokenizer": "tokenizer.json", "AutoConfig": "config.json"}
         needed = files.get(kind, "preprocessor_config.json")
-        raise ValueError(f"{folder} has no {kind} ({needed}): copy it from the model's page: {error}") from error
+        advice = "copy it from the model's page, or fetch it with --download"
+        raise ValueError(f"{folder} has no {kind} ({needed}): {advice}: {error}") from error
 
 
 def _refuse_code(folder: Path, error: Exception) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from extract.networks.chunks import pieces
 from extract.networks.frozen import Precision, frozen
-from extract.networks.hub import load_model, load_processor, weights_hash
+from extract.networks.hub import configs_hash, load_model, load_processor, weights_hash
 
 SHORTEST_S = 0.1  # nobody says a word in less, and a recogniser's convolutions need some samples
 BLINK_S = 0.02  # the length of a word that a recogniser gives none
@@ -77,7 +77,7 @@ class Recogniser:
         self._asked = {"language": language, "task": "transcribe"} if language else {}
         self.rate_hz = int(extractor.sampling_rate)
         self._chunk, self._margin = round(chunk_s * self.rate_hz), round(overlap_s * self.rate_hz / 2)
-        self.weights = weights_hash(folder)
+        self.weights = weights_hash(folder) | configs_hash(folder, text=True)
 
     def hear(self, samples: np.ndarray) -> list[Word]:
         """The words, in order and not over each other, in seconds from the first sample; a pass at a time is read."""

@@ -36,7 +36,7 @@ class WholeNorm:
         kernel, stride = self._convolution.kernel_size[0], self._convolution.stride[0]
         num = (len(samples) - kernel) // stride + 1
         totals = []
-        with torch.inference_mode():
+        with inference():
             for first in range(0, num, FRAMES):
                 stop = min(num, first + FRAMES)
                 part = np.array(samples[first * stride : (stop - 1) * stride + kernel], np.float32)

@@ -14,7 +14,7 @@ from abaw.files import read_json
 from abaw.tracks import Clock
 from extract.media import MediaInfo, probe
 from extract.run import fingerprint
-from extract.storage.audit_rules import wrong_moments, wrong_shapes, wrong_values
+from extract.storage.audit_rules import wrong_checksum, wrong_moments, wrong_shapes, wrong_values
 from extract.storage.holdings import Tell, TrackFile, failures, feature_folders, litter, modality, silent, tracks
 from extract.store import FeatureStore, Recipe
 
@@ -86,13 +86,14 @@ class _Work:
         try:
             for what in faults:
                 self.report.faults.append(Fault(name, what))
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # whatever was edited by hand
             self.report.faults.append(Fault(name, f"cannot be read: {error}"))
 
     def clock(self, clip_id: str, path: Path) -> Iterator[str]:
         """The faults of a clock."""
         clock = self.clocks[clip_id] = self.store.clock(clip_id)
         about = self.store.clock_metadata(clip_id)
+        yield from wrong_checksum(path, about)
         num = int(about.get("num_frames", clock.decoded.sum()))
         if num != int(clock.decoded.sum()):
             yield f"{int(clock.decoded.sum())} frames are marked as decoded, {num} were"
@@ -150,6 +151,7 @@ class _Work:
             yield f"times do not increase strictly, first at row {int(late[0]) + 1 if late.size else 0}"
         if "sha256" not in file.metadata:
             self.report.unchecked += 1
+        yield from wrong_checksum(path, file.metadata)
         yield from wrong_values(file)
         if not (self.store.root / "clock" / path.name).exists():
             yield "its clip has no clock"

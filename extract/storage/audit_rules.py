@@ -1,12 +1,13 @@
 """What can be wrong with one track: its tensors, its values, the moments of its rows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from abaw.tracks import Clock
-from extract.storage.holdings import TrackFile
+from extract.storage.holdings import BLOCK_BYTES, TrackFile
 from extract.store import Recipe
 
 
@@ -32,11 +33,9 @@ def wrong_shapes(file: TrackFile, recipe: Recipe) -> Iterator[str]:
 
 
 def wrong_values(file: TrackFile) -> Iterator[str]:
-    """Checksum, observed rows finite, the others zero; one pass."""
-    digest = hashlib.sha256()
+    """Observed rows finite, the others zero; one pass."""
     wrong: dict[str, int] = {}
     for first, block in file.blocks():
-        digest.update(np.ascontiguousarray(block).tobytes())
         observed = file.observed[first : first + len(block)]
         for what, rows in (
             ("is observed, but not finite", observed & ~np.isfinite(block).all(axis=1)),
@@ -46,8 +45,19 @@ def wrong_values(file: TrackFile) -> Iterator[str]:
                 wrong.setdefault(what, first + int(np.flatnonzero(rows)[0]))
     for what, row in wrong.items():
         yield f"row {row} {what}"
-    if file.metadata.get("sha256", digest.hexdigest()) != digest.hexdigest():
-        yield "its values are not those that were written (sha256): delete it and run abaw extract again"
+
+
+def wrong_checksum(path: Path, metadata: Mapping[str, str]) -> Iterator[str]:
+    """Whether what follows a file's header is what was written; nothing where no checksum was recorded."""
+    if "sha256" not in metadata:
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    if digest.hexdigest() != metadata["sha256"]:
+        yield "it is not what was written (sha256): delete it and run abaw extract again"
 
 
 def wrong_moments(file: TrackFile, recipe: Recipe, clock: Clock) -> Iterator[str]:
@@ -55,8 +65,12 @@ def wrong_moments(file: TrackFile, recipe: Recipe, clock: Clock) -> Iterator[str
     times_s, is_import = file.times_s, recipe.get("encoder") == "import"
     if not len(times_s) and (is_import or _told(recipe)["span"] is None):
         return  # perhaps a clip shorter than a tube
-    if is_import and "clock" not in recipe["assumed_clock"]:
-        yield from _inside(times_s, clock, clock.interval_s if len(clock) > 1 else 0.0)
+    assumed = recipe.get("assumed_clock", {})
+    if is_import and "times" in assumed:
+        return  # they were given, and judged as they came in
+    if is_import and "clock" not in assumed:
+        step_s = 1 / assumed["fps"] if "fps" in assumed else float(assumed.get("hop_s", 0.0))
+        yield from _inside(times_s, clock, max(step_s, clock.interval_s if len(clock) > 1 else 0.0) * (1 + 1e-6))
         return
     # a clip's crops have gaps, and so may what was made elsewhere
     by_video = not is_import and ("crop" not in recipe or file.metadata.get("crops", "found") == "found")

@@ -67,6 +67,8 @@ def bring_in(
         "assumed_clock": times.recipe(),
         "weights": _hash(folder, clips, {"times": times.times, "observed": observed}),
     }
+    for clip_id, rows in clips.items():
+        _check_all(recipe, rows, len(plans[clip_id]), _given(observed, rows))
     report = Imported(str(store.folder(recipe)))
     for done, (clip_id, rows) in enumerate(clips.items()):
         tell(clip_id, done, len(clips))
@@ -74,13 +76,7 @@ def bring_in(
         if store.has(recipe, clip_id, source):
             report.present.append(clip_id)
             continue
-        given = None if observed is None else load(observed / f"{clip_id}.npy")
-        if given is not None and (given.dtype != bool or given.shape != (len(rows),)):
-            raise ValueError(
-                f"{observed}/{clip_id}.npy is {given.dtype} of shape {given.shape}, expected bool of shape "
-                f"({len(rows)},)"
-            )
-        _write(store, recipe, rows, plans[clip_id], given, report)
+        _write(store, recipe, rows, plans[clip_id], _given(observed, rows), report)
         report.made.append(clip_id)
     return report
 
@@ -137,11 +133,11 @@ def _write(
     recipe: Recipe,
     rows: Rows,
     times_s: np.ndarray,
-    given: np.ndarray | None,
+    given: np.ndarray,
     report: Imported,
 ) -> None:
     """One clip's track, a block at a time."""
-    observed = np.ones(len(times_s), bool) if given is None else given[: len(times_s)].copy()
+    observed = given[: len(times_s)].copy()
     with store.writer(recipe, rows.clip_id, rows.dim) as writer:
         for first in range(0, len(times_s), BLOCK_ROWS):
             seen = observed[first : first + BLOCK_ROWS]  # a view: what is found missing is marked in the whole
@@ -152,13 +148,32 @@ def _write(
                 seen &= ~zero
             else:
                 report.zeros += int(zero.sum())
-            _check_values(recipe, rows.clip_id, first, block, seen)
             writer.add(block[seen])
         about = {"tool": f"abaw {version('abaw')}", "crops": "imported", "rows": str(len(times_s))}
         about |= {key: text for key, text in store.clock_metadata(rows.clip_id).items() if key == "source"}
         writer.finish(times_s, observed, about)
     report.rows, report.cut = report.rows + len(times_s), report.cut + len(rows) - len(times_s)
     report.unobserved += int((~observed).sum())
+
+
+def _given(observed: Path | None, rows: Rows) -> np.ndarray:
+    """Which rows are said to be observed; all, where nothing is said."""
+    if observed is None:
+        return np.ones(len(rows), bool)
+    given = load(observed / f"{rows.clip_id}.npy")
+    if given.dtype != bool or given.shape != (len(rows),):
+        raise ValueError(
+            f"{observed}/{rows.clip_id}.npy is {given.dtype} of shape {given.shape}, expected bool of shape "
+            f"({len(rows)},)"
+        )
+    return given
+
+
+def _check_all(recipe: Recipe, rows: Rows, num: int, given: np.ndarray) -> None:
+    """ValueError where a value of a clip cannot be stored: found before anything is written."""
+    for first in range(0, num, BLOCK_ROWS):
+        block = rows.block(first, min(num, first + BLOCK_ROWS))
+        _check_values(recipe, rows.clip_id, first, block, given[first : first + len(block)] & ~np.isnan(block).all(1))
 
 
 def _check_values(recipe: Recipe, clip_id: str, first: int, block: np.ndarray, seen: np.ndarray) -> None:

@@ -26,6 +26,10 @@ class Removal:
     why: str
 
 
+DAMAGED, NO_CLOCK, OTHER_MEDIA = "damaged", "its clip has no clock", "of other media than its clip's clock"
+STALE = (DAMAGED, NO_CLOCK, OTHER_MEDIA)
+
+
 @dataclass(frozen=True)
 class Pruned:
     """What can go, and whether it is gone; ``kept`` are leavings of processes that may still run."""
@@ -61,12 +65,23 @@ def prune(
                 why.setdefault(path, reason)
     removals = [Removal(_name(store, path), path.stat().st_size, reason) for path, reason in why.items()]
     if yes:
-        for path in why:
-            path.unlink(missing_ok=True)
+        for path, reason in why.items():
+            # an extraction may have made it anew since it was looked at
+            if reason not in STALE or _useless(store, path.name.removesuffix(".safetensors"), path):
+                path.unlink(missing_ok=True)
         for folder in chosen:
             _leave(folder)
+        _forget(store, dataset)
     kept = [_name(store, path) for path in aside if path not in why]
     return Pruned(str(store.root), yes, sum(each.bytes for each in removals), removals, kept)
+
+
+def _forget(store: FeatureStore, dataset: Dataset | None) -> None:
+    """Take failures of clips that the data set does not have off the lists."""
+    for recipe in store.recipes().values() if dataset is not None else ():
+        for failure in store.failures(recipe):
+            if dataset is not None and failure.clip not in dataset.clips:
+                store.settle(recipe, failure.clip, None)
 
 
 def _folder(store: FeatureStore, name: str) -> Path:
@@ -116,14 +131,10 @@ def _useless(store: FeatureStore, clip_id: str, path: Path) -> str:
     try:
         file = TrackFile(path)
     except ValueError:
-        return "damaged"
+        return DAMAGED
     if not (store.root / "clock" / path.name).exists():
-        return "its clip has no clock"
-    return (
-        "of other media than its clip's clock"
-        if _clock_reads(store, clip_id) and is_stale(store, clip_id, file)
-        else ""
-    )
+        return NO_CLOCK
+    return OTHER_MEDIA if _clock_reads(store, clip_id) and is_stale(store, clip_id, file) else ""
 
 
 def _clock_reads(store: FeatureStore, clip_id: str) -> bool:

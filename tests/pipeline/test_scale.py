@@ -239,10 +239,11 @@ def test_frames_without_an_organisers_face_can_be_filled_from_the_video_and_are_
         assert file.metadata()["crops"] == "organisers and filled"
 
 
-def test_two_encoders_of_one_name_are_an_error(six, tmp_path):
-    both = [Asked("light", Brightness()), Asked("light", Brightness(span=2))]
-    with pytest.raises(ValueError, match="two encoders are named 'light': give one of them another name with as=NAME"):
-        extract(open_dataset(six), FeatureStore(tmp_path), both, watch())
+def test_two_encoders_of_one_name_are_an_error_on_the_command_line():
+    from abaw.verbs.extract import build
+
+    with pytest.raises(ValueError, match="two encoders are named 'face_hog': give one of them another name with as="):
+        build(["face_hog", "face_hog:margin=0.3"], "haar", "largest", 5, "cpu", False)
 
 
 def test_a_clip_that_is_not_there_and_no_readers_are_errors(six, tmp_path):
@@ -252,11 +253,107 @@ def test_a_clip_that_is_not_there_and_no_readers_are_errors(six, tmp_path):
         store_of(Brightness(), six, tmp_path, num_readers=0)
 
 
-def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypatch):
-    monkeypatch.setattr(Brightness, "prepare", lambda self, pictures: (_ for _ in ()).throw(KeyboardInterrupt()))
+@pytest.mark.parametrize("num_before", [0, 1, 3])
+def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypatch, num_before):
+    prepare, calls = Brightness.prepare, []
+
+    def crash(self, pictures):
+        calls.append(len(pictures))
+        if len(calls) > num_before:
+            raise KeyboardInterrupt
+        return prepare(self, pictures)
+
+    monkeypatch.setattr(Brightness, "prepare", crash)
+    monkeypatch.setattr("extract.decode.PORTION_ROWS", 4)
     with pytest.raises(KeyboardInterrupt):
         store_of(Brightness(), six, tmp_path)
     assert not (tmp_path / ".claims").exists()
+
+
+def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, tmp_path, monkeypatch):
+    store, _ = store_of(Brightness(), six / "c0.mp4", tmp_path)
+    real = media.pictures
+    monkeypatch.setattr(media, "pictures", lambda *words: list(real(*words))[1:])
+    asked = [Asked("other", Brightness(span=2), "float32")]
+    (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, watch()).failed
+    assert failure.stage == "clock"
+    assert "9 frames are decoded, not the 10 of the stored clock or not at its times" in failure.reason
+    (tmp_path / "clock/c0.safetensors").unlink()  # as it advises: then all of the clip is made anew
+    asked += [Asked("light", Brightness(), "float32")]
+    assert extract(open_dataset(six / "c0.mp4"), store, asked, watch()).made == ["c0"]
+    assert len(light(store, "c0")) == len(store.clock("c0")) == 9
+
+
+def test_images_beside_a_sound_serve_encoders_of_whole_pictures_too(tmp_path):
+    import cv2
+
+    (tmp_path / "videos").mkdir()
+    tone = Sound((0.3 * np.sin(np.arange(16000) / 10)).astype(np.float32), 16000, 0.0)
+    write_clip(tmp_path / "videos/v.mkv", [], [], tone)
+    (tmp_path / "cropped/v").mkdir(parents=True)
+    for number in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"cropped/v/{number:05d}.jpg"), grey(100))
+    store, _ = store_of(Brightness(), tmp_path, tmp_path / "store", assume_fps=25)
+    assert len(light(store, "v")) == 3
+    _, again = store_of(Brightness(), tmp_path, tmp_path / "store", assume_fps=25)
+    assert again.present == ["v"]
+
+
+def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_path):
+    import cv2
+
+    write(tmp_path / "videos/v.mp4", [200] * 4, 0.2)
+    (tmp_path / "cropped/v").mkdir(parents=True)
+    for number in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"cropped/v/{number:05d}.jpg"), grey(100))
+    encoders = [
+        Asked("face", Brightness(Crop(16))),
+        Asked("scene", Brightness()),
+        Asked("voice", ENCODERS.build("voice_mel")),
+    ]
+    whole, parts = FeatureStore(tmp_path / "whole"), FeatureStore(tmp_path / "parts")
+    extract(open_dataset(tmp_path), whole, encoders, watch())
+    for each in encoders:
+        extract(open_dataset(tmp_path), parts, [each], watch())
+    assert files_of(parts.root) == files_of(whole.root)
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
+    import errno
+
+    from extract import run
+
+    real = run.fingerprint
+
+    def broken(clip, numbers):
+        if clip.clip_id == "c0":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(clip, numbers)
+
+    monkeypatch.setattr(run, "fingerprint", broken)
+    _, report = store_of(Brightness(), six, tmp_path)
+    assert [failure.clip for failure in report.failed] == ["c0"]
+    assert len(report.made) == 5
+
+
+def test_a_clip_whose_name_is_no_utf8_is_listed_like_any_other(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9\xc2\x85.mp4")).write_text("no film")
+    write(tmp_path / "a.mp4", [80])
+    store, report = store_of(Brightness(), tmp_path, tmp_path / "store")
+    assert report.made == ["a"]
+    assert [failure.clip for failure in store.failures(store.find("light"))] == [os.fsdecode(b"caf\xe9\xc2\x85")]
+    assert len(store_of(Brightness(), tmp_path, tmp_path / "store")[1].failed) == 1
+
+
+def test_the_place_of_weights_makes_no_other_folder_and_their_content_does(tmp_path):
+    store = FeatureStore(tmp_path)
+    recipe = {"name": "x", "encoder": "e", "settings": {"file": "a", "k": 1}, "weights": "1", "found_at": ["file"]}
+    faces = {"finder": "f", "settings": {"file": "a"}, "weights": "1", "found_at": ["file"]}
+    recipe["faces"] = faces
+    moved = {**recipe, "settings": {"file": "b", "k": 1}, "faces": {**faces, "settings": {"file": "c"}}}
+    assert store.folder(moved) == store.folder(recipe)
+    for other in ({"weights": "2"}, {"settings": {"file": "a", "k": 2}}, {"faces": {**faces, "weights": "2"}}):
+        assert store.folder({**recipe, **other}) != store.folder(recipe)
 
 
 def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, monkeypatch):
@@ -468,13 +565,15 @@ def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
     assert found.total_s == max(found.read_s, sum(found.seconds.values())) > 0
 
 
-def test_a_track_carries_the_checksum_of_its_values(six, tmp_path):
+def test_a_track_carries_the_checksum_of_its_content(six, tmp_path):
     from safetensors import safe_open
 
     store, _ = store_of(Brightness(), six, tmp_path)
     path = store.folder(store.find("light")) / "c3.safetensors"
     with safe_open(path, framework="numpy") as file:
-        assert hashlib.sha256(file.get_tensor("values").tobytes()).hexdigest() == file.metadata()["sha256"]
+        told = file.metadata()["sha256"]
+    content = path.read_bytes()
+    assert hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest() == told
 
 
 RAY = """

@@ -432,3 +432,20 @@ def test_a_folder_without_its_extractor_says_what_is_missing(models, tmp_path):
         shutil.copy(models["wav2vec2"] / name, tmp_path)
     with pytest.raises(ValueError, match=r"has no AutoFeatureExtractor \(preprocessor_config\.json\)"):
         ENCODERS.build("hf_audio", model=str(tmp_path))
+
+
+def test_what_is_done_to_the_sound_before_is_part_of_the_recipe_and_its_place_is_not(models, tmp_path):
+    import json
+    import shutil
+
+    from extract.store import FeatureStore
+
+    recipes = []
+    for name, normalize in (("one", True), ("two", True), ("three", False)):
+        shutil.copytree(models["wav2vec2"], tmp_path / name)
+        path = tmp_path / name / "preprocessor_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "do_normalize": normalize}, indent=2) + "\n")
+        (tmp_path / name / "tokenizer_config.json").write_text(name)  # of no account here
+        recipes.append({"name": "x", **ENCODERS.build("hf_audio", model=str(tmp_path / name)).recipe()})
+    folders = [FeatureStore(tmp_path).folder(recipe) for recipe in recipes]
+    assert folders[0] == folders[1] != folders[2]

@@ -642,3 +642,22 @@ def test_the_same_clip_twice_and_in_threads_at_once_gives_the_same(clip, yunet):
         thread.join()
     work("alone")
     assert results[0] == results[1] == results[2] == results["alone"]
+
+
+def test_a_third_face_never_takes_a_subjects_side_seen_or_hidden():
+    from extract.persons import _Side
+
+    red, green = Face(Box(10, 10, 30, 30), person=1), Face(Box(110, 10, 30, 30), person=2)
+    third = Face(Box(50, 5, 60, 60), person=3)
+    both, all_three = {1: True, 2: True}, {1: True, 2: True, 3: True}
+    for side, own in (("left", red), ("right", green)):
+        policy = _Side(side)
+        assert policy.pick([red, green], both, 200, 100) is own
+        for _ in range(3):
+            assert policy.pick([third, red, green], all_three, 200, 100) is own
+        other = green if own is red else red
+        for _ in range(3):
+            assert policy.pick([third, other], all_three, 200, 100) is None  # his own is only hidden
+            assert policy.pick([third], all_three, 200, 100) is None
+        assert policy.pick([third, own], all_three, 200, 100) is own
+        assert policy.pick([third, red, green], all_three, 200, 100) is own
