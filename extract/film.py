@@ -103,8 +103,9 @@ def _add_picture_stream(out: Any, shape: tuple[int, ...], rate: Fraction, suffix
         stream = out.add_stream("mjpeg", rate=rate, pix_fmt="yuvj420p", options=options)
     elif height % 2 or width % 2:
         raise ValueError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
-    else:  # one thread: the same bytes on any number of cores
+    else:  # one thread: the same bytes on any number of cores; x264's AVX-512 code gives others from run to run
         options = {"flags": "+bitexact", "crf": str(crf), "preset": "veryfast", "threads": "1"}
+        options["x264-params"] = "cpu-independent=1"
         stream = out.add_stream("libx264", rate=rate, pix_fmt="yuv420p", options=options)
     stream.width, stream.height = width, height
     stream.time_base = stream.codec_context.time_base = 1 / rate if suffix == ".avi" else Fraction(1, TICKS_HZ)

@@ -45,7 +45,7 @@ from extract.synth_cast import CASES, EXPRESSIONS, MIN_CLIPS, Mood, Scene, Waves
 from extract.synth_face import Head, Look, Person, Pose, cut_crop, draw_person, make_wall, paste_head
 from extract.synth_voice import SUNG_HZ, draw_voice, sing
 
-VERSION = 1  # raise it when the same arguments make other data
+VERSION = 2  # raise it when the same arguments make other data
 MIN_SECONDS = 2.0
 MAX_SECONDS = 600.0
 VA_NOISE_SD = 0.05

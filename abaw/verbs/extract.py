@@ -50,7 +50,8 @@ def extract(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"--engine is {engine!r}, expected local or ray")
-    dataset = open_dataset(data.resolve())  # workers elsewhere have other folders to begin from
+    # workers elsewhere have other folders to begin from
+    dataset = open_dataset(data.resolve() if engine == "ray" else data)
     clip_ids = shard_of(dataset, shard)
     crew = partial(build, encoder, faces, target, detect_every, device, download)
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces}
@@ -83,7 +84,7 @@ def build(
     watch = Watch(build_finder(faces, download), target, detect_every)
     asked = [build_encoder(text, device, download) for text in encoders]
     for i, each in enumerate(asked):
-        if any(other.name == each.name and other != each for other in asked[:i]):
+        if any(each.name == other.name and each.encoder.recipe() != other.encoder.recipe() for other in asked[:i]):
             raise ValueError(f"two encoders are named {each.name!r}: give one of them another name with as=NAME")
     return asked, watch
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from extract.networks.frozen import inference
+
 if TYPE_CHECKING:
     from torch import Tensor
 

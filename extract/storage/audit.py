@@ -119,7 +119,7 @@ class _Work:
         except FileNotFoundError:
             if tracks(folder):
                 self.note(path, iter(["is missing: nothing says what made these tracks"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             self.note(path, iter([f"is no recipe: {error}"]))
         try:
             self.report.failed += len(failures(folder))

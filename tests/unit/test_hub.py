@@ -112,13 +112,24 @@ def test_nothing_is_downloaded_without_being_asked(hub):
 
 def test_a_download_fetches_the_weights_in_one_format_and_is_found_the_next_time(hub, caplog):
     caplog.set_level("INFO", "abaw")
+    hub.files["preprocessor_config.json"] = b"{}"
     folder = snapshot("owner/model", download=True)
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert "fetching owner/model, revision main: 0 MB" in caplog.text
     load_model(folder)
     hub.calls.clear()
     assert snapshot("owner/model") == snapshot("owner/model", download=True) == folder
     assert hub.calls == ["look", "look"]
+
+
+def test_a_cache_that_holds_weights_alone_is_made_whole_where_that_is_asked_for(hub):
+    folder = snapshot("owner/model", download=True)
+    hub.files["preprocessor_config.json"] = b"{}"
+    assert snapshot("owner/model") == folder
+    assert not (folder / "preprocessor_config.json").exists()
+    snapshot("owner/model", download=True)
+    assert (folder / "preprocessor_config.json").exists()
 
 
 def test_of_several_files_at_the_hub_those_that_serve_are_fetched():
