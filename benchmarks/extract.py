@@ -31,10 +31,11 @@ from extract.faces import Face, crop_of, cut
 from extract.film import write_clip
 from extract.finders import Haar
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
 from extract.store import FeatureStore
 from extract.synth_face import Head, Look, Pose, draw_person, make_wall, paste_head
 from extract.synth_voice import SUNG_HZ, draw_voice, sing
+from extract.work import Asked
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks" / "extract.json"

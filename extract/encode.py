@@ -9,7 +9,7 @@ from abaw.tracks import Track
 from extract import media
 from extract.decode import ClipError, Read, Rows, stage
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
-from extract.store import TrackWriter
+from extract.track_file import TrackWriter
 
 
 class OpenClip:

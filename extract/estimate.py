@@ -12,7 +12,7 @@ from extract import media
 from extract.decode import Order
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.media import MediaError, Sound
-from extract.run import Work
+from extract.work import Work
 
 TRIAL_S = 2.0  # how long an encoder is tried, after a first batch that warms it up
 SAMPLE_FRAMES = 100

@@ -11,8 +11,9 @@ from typing import Any
 
 from abaw.clips import Dataset
 from extract.persons import Watch
-from extract.run import Asked, Report, extract
+from extract.run import Report, extract
 from extract.store import FeatureStore
+from extract.work import Asked
 
 CLIPS_AT_A_TIME = 4  # enough to fill batches across clips, few enough to lose and to share out
 

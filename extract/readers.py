@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,7 @@ from extract import media
 from extract.claims import Claims
 from extract.decode import ClipError, Read, read_clip
 from extract.encode import OpenClip
-
-if TYPE_CHECKING:
-    from extract.run import Work
+from extract.work import Work
 
 NUM_WAITING = 8  # messages that may wait for the encoders: a few batches, 80 MB of prepared pictures of 224 px
 POLL_S = 0.2

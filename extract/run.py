@@ -5,51 +5,19 @@ a bounded queue. A clip is claimed before it is read and each file is whole or a
 where it was, and a second one beside it does the other clips.
 """
 
-import errno
-import hashlib
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
-from abaw.annotations import count_rows
-from abaw.clips import Clip, Dataset
+from abaw.clips import Dataset
 from abaw.files import sweep
 from extract.claims import Claims
-from extract.decode import ClipError, Order, Read
+from extract.decode import Read
 from extract.encode import Desk, OpenClip
-from extract.encoders.base import Encoder, PictureEncoder
 from extract.persons import Watch
 from extract.readers import Message, Readers
-from extract.store import Failure, FeatureStore, Recipe
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next clip would fail as well
-EDGE_BYTES = 1 << 20  # a file's size and its first and last MiB tell versions of it apart without reading gigabytes
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One encoder, and the name and number format its tracks get in the store."""
-
-    name: str
-    encoder: Encoder
-    stored_dtype: str = "float16"
-
-    def recipe(self, watch: Watch, fill: bool = False) -> Recipe:
-        """Everything that can change a number: the encoder's recipe and, where it takes a crop, whose face it is."""
-        recipe = {"name": self.name, "stored_dtype": self.stored_dtype, **self.encoder.recipe()}
-        if isinstance(self.encoder, PictureEncoder):
-            recipe |= {"span": self.encoder.span, "stride": self.encoder.stride}
-        if not isinstance(self.encoder, PictureEncoder) or self.encoder.crop is None:
-            return recipe
-        recipe |= {"crop": asdict(self.encoder.crop), "faces": watch.recipe()}
-        return recipe | ({"fill_missing_faces": True} if fill else {})
-
-
-def faces_recipe(watch: Watch) -> Recipe:
-    """The track of the target's face: left, top, width, height in pixels, person, 1 if found, 0 if followed."""
-    return {"name": "faces", "stored_dtype": "float32", **watch.recipe()}
+from extract.store import Failure, FeatureStore
+from extract.work import Asked, Work
 
 
 @dataclass
@@ -104,7 +72,7 @@ def extract(
     return report
 
 
-def _encode(work: "Work", readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
+def _encode(work: Work, readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
     """Encode what the readers send; each clip as it is done: True where it was made, False where it was there."""
     desk = Desk(work.encoders)
     opened: dict[str, OpenClip] = {}
@@ -143,128 +111,3 @@ def _take(desk: Desk, clip: OpenClip, message: Message) -> list[OpenClip]:
 def default_readers() -> int:
     """Half of the cores, 8 at most: the other half encodes."""
     return max(1, min(8, (os.cpu_count() or 2) // 2))
-
-
-@dataclass
-class Work:
-    """What one extraction is about. ``encoders`` and ``recipes`` by the folder their tracks lie in."""
-
-    dataset: Dataset
-    store: FeatureStore
-    watch: Watch
-    assume_fps: float | None = None
-    fill: bool = False
-    encoders: dict[str, Encoder] = field(default_factory=dict)
-    recipes: dict[str, Recipe] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
-            raise ValueError(f"--assume-fps is {self.assume_fps}, expected frames per second above 0")
-        self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
-
-    def ask(self, asked: Iterable[Asked]) -> None:
-        """Take on these encoders. ValueError where one is asked for twice."""
-        for each in asked:
-            recipe = each.recipe(self.watch, self.fill)
-            folder = self.store.folder(recipe).name
-            if folder in self.recipes:
-                raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
-            self.encoders[folder], self.recipes[folder] = each.encoder, recipe
-
-    def order(self, clip: Clip) -> tuple[Order, str] | None:
-        """What is still to be read of a clip, and its source; None where all is there.
-
-        The source of a clip whose clock is there is that of the clock; an assumed frame rate is part of it.
-        """
-        num_rows = max((count_rows(path) for path in self.dataset.label_files(clip.clip_id)), default=0)
-        numbers = clip.image_numbers()
-        source = fingerprint(clip, numbers)
-        known = self.store.clock_metadata(clip.clip_id)
-        fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
-        stamp = _stamp(source, fps if "assumed_fps" in known else None)
-        missing = {
-            folder: encoder
-            for folder, encoder in self.encoders.items()
-            if not self.store.has(self.recipes[folder], clip.clip_id, stamp)
-        }
-        if self._clock_serves(clip.clip_id, known, stamp, max(num_rows, max(numbers, default=0))):
-            clock = self.store.clock(clip.clip_id)
-            order = Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock)
-            return (order, stamp) if missing else None
-        if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, and with it move every track
-            missing = dict(self.encoders)
-        return Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill), source
-
-    def open(self, order: Order, source: str) -> OpenClip:
-        """The clip, with a writer for each track it lacks."""
-        clip = OpenClip(order.clip.clip_id, source)
-        try:
-            for folder, encoder in order.encoders.items():
-                clip.write(folder, self.store.writer(self.recipes[folder], clip.clip_id, encoder.dim))
-        except OSError:
-            clip.close()
-            raise
-        return clip
-
-    def close(self, clip: OpenClip) -> bool | Failure:
-        """Write what was made of a clip, or note why nothing was."""
-        if clip.error is None:
-            try:
-                self._write(clip)
-            except (ValueError, OSError) as error:
-                clip.fail(ClipError("write", error))
-        clip.close()
-        return self.settle(clip.clip_id, list(clip.writers), clip.error) or True
-
-    def settle(self, clip_id: str, folders: Iterable[str], error: ClipError | None) -> bool | Failure:
-        """Note in the store that a clip failed, or no longer does. Raises what is at fault where it is the disk."""
-        if error is not None and getattr(error.reason, "errno", None) in DISK_ERRORS:
-            raise error.reason
-        failure = None if error is None else Failure(clip_id, error.stage, str(error))
-        for folder in folders:
-            self.store.settle(self.recipes[folder], clip_id, failure)
-        return failure or False
-
-    def _write(self, clip: OpenClip) -> None:
-        read = clip.read
-        assert read is not None
-        about = {"source": clip.source, "tool": f"abaw {version('abaw')}"}
-        if read.facts:  # else the clock was there
-            about["source"] = _stamp(clip.source, read.facts.get("assumed_fps"))
-            facts = {key: str(value) for key, value in read.facts.items()}
-            self.store.put_clock(clip.clip_id, read.clock, about | facts)
-        # before the tracks: a clip that has them all is not looked at again
-        faces = faces_recipe(self.watch)
-        if read.faces is not None and not self.store.has(faces, clip.clip_id, about["source"]):
-            self.store.put(faces, clip.clip_id, read.faces, about)
-        clip.finish(about)
-
-    def _clock_serves(self, clip_id: str, known: Mapping[str, str], stamp: str, least: int) -> bool:
-        if known.get("source") != stamp:
-            return False
-        # no frame and no label: the clock is as long as the sound
-        return max(int(known["num_frames"]), least) in (0, len(self.store.clock(clip_id)))
-
-
-def _stamp(source: str, assumed_fps: float | None) -> str:
-    """What a clock and its tracks were made from; an assumed frame rate moves both."""
-    return source if assumed_fps is None else f"{source} at {assumed_fps} fps"
-
-
-def fingerprint(clip: Clip, numbers: list[int]) -> str:
-    """Tells one version of a clip's media and images from another without reading them whole.
-
-    Of the media its size and both ends, of the images their numbers and the first, the middle and the last.
-    """
-    digest = hashlib.sha256()
-    if clip.media is not None:
-        size = clip.media.stat().st_size
-        digest.update(str(size).encode())
-        with clip.media.open("rb") as file:
-            digest.update(file.read(EDGE_BYTES))
-            file.seek(max(0, size - EDGE_BYTES))
-            digest.update(file.read(EDGE_BYTES))
-    digest.update(repr(numbers).encode())
-    for place in (0, len(numbers) // 2, -1) if numbers else ():
-        digest.update(clip.image(numbers[place]).read_bytes())
-    return digest.hexdigest()[:32]

@@ -5,31 +5,27 @@
     STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; metadata says from which source
     STORE/<name>-<recipe hash>/failed.jsonl          what could not be extracted, and why
 
-Reading is memory-mapped: a window costs the rows it needs. Writing goes by rows as they come (``TrackWriter``): an hour
-takes no more memory than a minute.
+Reading is memory-mapped: a window costs the rows it needs. Writing goes by rows as they come (``track_file.py``).
 """
 
 import hashlib
 import json
-import math
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from abaw.files import read_json, whole, write_json
+from abaw.files import read_json, whole
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.claims import locked
+from extract.track_file import TrackWriter, tensor, write
 
 Recipe = dict[str, Any]
-
-BLOCK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ class FeatureStore:
             writer.add(track.values[track.observed])
             writer.finish(track.times_s, track.observed, metadata or {})
 
-    def writer(self, recipe: Recipe, clip_id: str, dim: int) -> "TrackWriter":
+    def writer(self, recipe: Recipe, clip_id: str, dim: int) -> TrackWriter:
         """A track to be written by its observed rows as they come."""
         self.root.mkdir(parents=True, exist_ok=True)
         return TrackWriter(self.folder(recipe), recipe, clip_id, dim)
@@ -127,8 +123,8 @@ class FeatureStore:
     def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str]) -> None:
         """Write a clip's clock, whole or not at all."""
         arrays = {"frames": clock.frames.astype(np.int32), "times_s": clock.times_s, "decoded": clock.decoded}
-        tensors = {name: _tensor(array) for name, array in arrays.items()}
-        _write(self._clock_path(clip_id), tensors, metadata)
+        tensors = {name: tensor(array) for name, array in arrays.items()}
+        write(self._clock_path(clip_id), tensors, metadata)
 
     def clock(self, clip_id: str) -> Clock:
         """The clip's clock. FileNotFoundError says which command makes it."""
@@ -193,147 +189,6 @@ class StoredTrack:
     def dim(self) -> int:
         with _opened(self.path) as file:
             return int(file.get_slice("values").get_shape()[1])
-
-
-class TrackWriter:
-    """The observed rows of one track as they come; ``finish`` makes the track whole, before that nothing is there.
-
-    The rows wait in a file without a name, which is gone with the process.
-    """
-
-    def __init__(self, folder: Path, recipe: Recipe, clip_id: str, dim: int) -> None:
-        self._folder, self._recipe, self._clip_id, self._dim = folder, recipe, clip_id, dim
-        self._dtype = np.dtype(recipe.get("stored_dtype", "float16"))
-        self._rows: IO[bytes] = tempfile.TemporaryFile(dir=folder.parent)  # noqa: SIM115  close() does
-        self.num_rows = 0
-
-    def __enter__(self) -> "TrackWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let the rows go."""
-        self._rows.close()
-
-    def add(self, rows: np.ndarray) -> None:
-        """More observed rows. ValueError where one is not finite, or the number format cannot hold it."""
-        if rows.ndim != 2 or rows.shape[1] != self._dim:
-            raise ValueError(f"{self._recipe['name']} gave rows of shape {rows.shape}, expected (n, {self._dim})")
-        with np.errstate(over="ignore"):
-            stored = rows.astype(self._dtype)
-        if not np.isfinite(stored).all():
-            self._refuse(rows, stored)
-        self._rows.write(stored.tobytes())
-        self.num_rows += len(rows)
-
-    def finish(
-        self,
-        times_s: np.ndarray,
-        observed: np.ndarray,
-        metadata: Mapping[str, str],
-        filled: np.ndarray | None = None,
-    ) -> None:
-        """Write the track. ``observed`` marks the rows that were added; ``filled``, those that are of another origin.
-
-        ValueError where as many rows were not added, or times do not increase.
-        """
-        if int(observed.sum()) != self.num_rows:
-            name, num = self._recipe["name"], int(observed.sum())
-            raise ValueError(f"clip {self._clip_id!r}: {name} gave {self.num_rows} rows, {num} expected")
-        Track(np.zeros((len(times_s), 0), np.float32), times_s, observed)  # the times are those of a track
-        if not (self._folder / "recipe.json").exists():
-            write_json(self._folder / "recipe.json", self._recipe)
-        tensors = {
-            "values": _Tensor(self._dtype, (len(times_s), self._dim), self._blocks(observed)),
-            "times_s": _tensor(times_s.astype(np.float64)),
-            "observed": _tensor(observed.astype(bool)),
-        }
-        if filled is not None:
-            tensors["filled"] = _tensor(filled.astype(bool))
-        _write(self._folder / f"{self._clip_id}.safetensors", tensors, metadata)
-
-    def _blocks(self, observed: np.ndarray) -> Iterator[bytes]:
-        """The values of all rows in order, a few at a time; those not observed are 0."""
-        self._rows.seek(0)
-        num = max(1, BLOCK_BYTES // (self._dim * self._dtype.itemsize))
-        for first in range(0, len(observed), num):
-            seen = observed[first : first + num]
-            block = np.zeros((len(seen), self._dim), self._dtype)
-            count = int(seen.sum())
-            rows = np.frombuffer(self._rows.read(count * self._dim * self._dtype.itemsize), self._dtype)
-            block[seen] = rows.reshape(count, self._dim)
-            yield block.tobytes()
-
-    def _refuse(self, rows: np.ndarray, stored: np.ndarray) -> None:
-        name = self._recipe["name"]
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(stored))[0])
-        where = f"(row {self.num_rows + row}, column {column})"
-        if not np.isfinite(rows[row, column]):
-            raise ValueError(
-                f"clip {self._clip_id!r}: the encoder {name} gave {rows[row, column]} {where}, expected "
-                "finite numbers: with precision=fp16 try bf16 or fp32, else its weights or its code are at fault"
-            )
-        raise ValueError(
-            f"clip {self._clip_id!r}: value {rows[row, column]:g} {where} of {name} does not fit {self._dtype.name}: "
-            f"extract it with {name}:stored_dtype=float32"
-        )
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor that may be larger than memory: its bytes come in blocks."""
-
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    blocks: Iterable[bytes]
-
-    @property
-    def num_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def _tensor(array: np.ndarray) -> _Tensor:
-    return _Tensor(array.dtype, array.shape, [array.tobytes()])
-
-
-SAFETENSORS_TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "int32": "I32", "bool": "BOOL"}
-
-
-def _write(path: Path, tensors: Mapping[str, _Tensor], metadata: Mapping[str, str]) -> None:
-    """A safetensors file, whole or absent; its metadata get the SHA-256 of all that follows the header.
-
-    The library's own writer wants all of it in memory, and writes metadata in an order that differs from run to run.
-    The format: length of the header, header in JSON padded to 8 bytes, tensors one after the other, widest type first.
-    """
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, "sha256": "0" * 64}.items()))}
-    offset = 0
-    for name in order:
-        tensor = tensors[name]
-        header[name] = {
-            "dtype": SAFETENSORS_TYPES[tensor.dtype.name],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, offset + tensor.num_bytes],
-        }
-        offset += tensor.num_bytes
-    digest = hashlib.sha256()
-    with whole(path) as aside, aside.open("wb") as file:
-        file.write(_packed(header))
-        for name in order:
-            for block in tensors[name].blocks:
-                file.write(block)
-                digest.update(block)
-        header["__metadata__"]["sha256"] = digest.hexdigest()  # as long as the zeros that held its place
-        file.seek(0)
-        file.write(_packed(header))
-
-
-def _packed(header: dict[str, Any]) -> bytes:
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:

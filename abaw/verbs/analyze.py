@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from abaw.tasks.base import Task
     from abaw.tracks import Track
     from extract.persons import Watch
-    from extract.run import Asked
+    from extract.work import Asked
 
 
 def analyze(
@@ -35,6 +35,7 @@ def analyze(
     from abaw.verbs.predict import open_member, predict_tables
     from extract import run as extraction
     from extract.store import FeatureStore
+    from extract.work import faces_recipe
 
     store = FeatureStore(out / "store")
     clips = _clips(media)
@@ -47,7 +48,7 @@ def analyze(
     if good:
         members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
-        faces = extraction.faces_recipe(watch)
+        faces = faces_recipe(watch)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
             boxes = store.get(faces, clip_id) if is_there else None

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from extract.estimate import Estimate
     from extract.finders import FaceFinder
     from extract.persons import Watch
-    from extract.run import Asked, Report
+    from extract.run import Report
+    from extract.work import Asked
 
 LOG = logging.getLogger("abaw")
 
@@ -92,7 +93,7 @@ def build(
 def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "Asked":
     """An encoder from ``NAME`` or ``NAME:setting=value,...``; ``as`` and ``stored_dtype`` are for the store."""
     from extract import presets
-    from extract.run import Asked
+    from extract.work import Asked
 
     name, settings = _parse(text)
     label, stored_dtype = settings.pop("as", name), settings.pop("stored_dtype", "float16")
@@ -107,7 +108,7 @@ def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[Asked, Watch 
     """The encoder and watch of a stored recipe. ValueError where they would give other numbers today."""
     from extract import FINDERS, presets
     from extract.persons import Watch
-    from extract.run import Asked
+    from extract.work import Asked
 
     if recipe["encoder"] == "import":
         raise ValueError(
@@ -182,8 +183,9 @@ def _estimate(
     settings: dict[str, Any],
 ) -> "Estimate":
     from extract.estimate import estimate
-    from extract.run import Work, default_readers
+    from extract.run import default_readers
     from extract.store import FeatureStore
+    from extract.work import Work
 
     asked, watch = crew
     work = Work(dataset, FeatureStore(store), watch, **settings)

@@ -13,10 +13,10 @@ from abaw.clips import Dataset
 from abaw.files import read_json
 from abaw.tracks import Clock
 from extract.media import MediaInfo, probe
-from extract.run import fingerprint
 from extract.storage.audit_rules import wrong_checksum, wrong_moments, wrong_shapes, wrong_values
 from extract.storage.holdings import Tell, TrackFile, failures, feature_folders, litter, modality, silent, tracks
 from extract.store import FeatureStore, Recipe
+from extract.work import fingerprint
 
 ASSUMED_FPS = re.compile(r" at \S+ fps$")  # what an assumed frame rate adds to a source's stamp
 

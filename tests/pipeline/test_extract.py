@@ -18,8 +18,9 @@ from extract.film import write_clip
 from extract.finders import FaceFinder, Haar
 from extract.media import Sound
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
 from extract.store import FeatureStore
+from extract.work import Asked
 
 FPS = 25
 
@@ -352,7 +353,7 @@ def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stop
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("extract.store._packed", full)
+    monkeypatch.setattr("extract.track_file._packed", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, tmp_path / "other")
 

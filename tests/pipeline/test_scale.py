@@ -20,8 +20,9 @@ from extract.film import write_clip
 from extract.finders import FaceFinder
 from extract.media import Sound
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
 from extract.store import FeatureStore
+from extract.work import Asked
 
 FPS = 25
 
@@ -321,16 +322,16 @@ def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_
 def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
     import errno
 
-    from extract import run
+    from extract import work
 
-    real = run.fingerprint
+    real = work.fingerprint
 
     def broken(clip, numbers):
         if clip.clip_id == "c0":
             raise OSError(errno.EIO, "Input/output error")
         return real(clip, numbers)
 
-    monkeypatch.setattr(run, "fingerprint", broken)
+    monkeypatch.setattr(work, "fingerprint", broken)
     _, report = store_of(Brightness(), six, tmp_path)
     assert [failure.clip for failure in report.failed] == ["c0"]
     assert len(report.made) == 5
@@ -362,7 +363,7 @@ def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, mon
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("extract.store.tempfile.TemporaryFile", "extract.store.whole"):
+    for place in ("extract.track_file.tempfile.TemporaryFile", "extract.track_file.whole"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space left"):
@@ -381,7 +382,8 @@ from test_scale import Brightness, Corner
 from abaw.clips import open_dataset
 from extract.encoders import ENCODERS
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
+from extract.work import Asked
 from extract.store import FeatureStore
 
 class Wide(Brightness):
@@ -460,7 +462,8 @@ from abaw.clips import open_dataset
 from extract.encoders import ENCODERS
 from extract.finders import Haar
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
+from extract.work import Asked
 from extract.store import FeatureStore
 import torch
 
@@ -546,7 +549,7 @@ def test_a_dry_run_says_what_is_to_do_and_writes_nothing(six, tmp_path):
 
 def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
     from extract.estimate import estimate
-    from extract.run import Work
+    from extract.work import Work
 
     data = tmp_path / "data"
     data.mkdir()

@@ -11,9 +11,10 @@ from extract.film import write_clip
 from extract.finders import Haar
 from extract.media import Sound
 from extract.persons import Watch
-from extract.run import Asked, extract
+from extract.run import extract
 from extract.source import AlignedSource
 from extract.store import FeatureStore
+from extract.work import Asked
 
 RATE_HZ = 44100
 HOP_S = 0.01

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 
 from abaw.clips import Clip, Dataset
 from abaw.tracks import Clock, Track
-from extract.run import fingerprint
 from extract.storage import audit, compare, compare_tracks, holdings, inventory, prune
 from extract.store import Failure, FeatureStore
+from extract.work import fingerprint
 
 FACE = {"name": "hog", "encoder": "face_hog", "settings": {"crop_px": 112}, "version": 1, "crop": {"size_px": 112}}
 VOICE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1, "stored_dtype": "float32"}

@@ -104,7 +104,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(store, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("extract.store._packed", full)
+    monkeypatch.setattr("extract.track_file._packed", full)
     with pytest.raises(OSError, match="no space left"):
         store.put(RECIPE, "c", track())
     assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]
