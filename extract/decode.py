@@ -132,6 +132,7 @@ class _Lane:
 
 def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] = lambda: None) -> Read:
     """Read a clip: ``send`` gets, by encoder, portions of rows for ``forward`` in order, and sounds to encode.
+
     ``check`` is called at every picture and may raise, to end the reading.
 
     Encoders that want a face take the organisers' images where the clip has any; the others, and all where there are
@@ -163,11 +164,10 @@ def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] 
     images.show_rest()
     for lane in lanes:
         lane.flush()
-    by_images = {"crops": "organisers and filled" if order.fill else "organisers"}
-    by_images["num_unreadable_images"] = str(images.num_unreadable)
-    rows = {
-        lane.name: lane.rows(clock.times_s, by_images if lane in by_image else {"crops": "found"}) for lane in lanes
-    }
+    of_images = {"crops": "organisers and filled" if order.fill else "organisers"}
+    of_images["num_unreadable_images"] = str(images.num_unreadable)
+    rows = {lane.name: lane.rows(clock.times_s, of_images) for lane in by_image}
+    rows |= {lane.name: lane.rows(clock.times_s, {"crops": "found"} if lane.encoder.crop else {}) for lane in by_video}
     return Read(clock, rows, eyes.faces(clock.times_s), facts)
 
 

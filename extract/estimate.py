@@ -25,7 +25,6 @@ class Estimate:
     num_clips: int = 0
     num_present: int = 0
     num_frames: int = 0
-    media_s: float = 0.0
     unreadable: list[str] = field(default_factory=list)
     num_rows: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -65,7 +64,6 @@ def estimate(work: Work, clip_ids: Iterable[str], num_readers: int) -> Estimate:
             continue
         found.num_clips += 1
         found.num_frames += num_frames
-        found.media_s += sound_s
         for name, encoder in order.encoders.items():
             found.num_rows[name] += _num_rows(encoder, speeds[name], num_frames, len(order.numbers), sound_s)
     for name, encoder in work.encoders.items():

@@ -103,10 +103,10 @@ class Readers:
                 return clip_id
             with self._lock:
                 self._held.append(clip_id)
-            if not is_again:
-                LOG.info("%s: another process is at it, or was on another host of late: looking again later", clip_id)
             if is_again:
                 self._stop.wait(POLL_S)
+            else:
+                LOG.info("%s: another process is at it, or was on another host of late: looking again later", clip_id)
         return None
 
     def _read(self, clip_id: str) -> None:
