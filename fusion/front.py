@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from abaw.batches import Batch, FeatureSource, Signal
-from fusion.layers import ordered, visible
+from fusion.layers.masks import ordered, visible
 from fusion.models.base import Steps
 
 # A feature that hardly varies in training may leave its range by thousands of standard deviations elsewhere; one such

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fusion.layers import Recurrent, check_settings, ordered, seen
+from fusion.layers.masks import check_settings, ordered, seen
+from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel, Steps
+
+FACTS = {
+    "paper": "Wen et al. 2024, Multimodal Fusion with Pre-Trained Model Features in Affective Behaviour Analysis "
+    "In-the-wild, arXiv 2403.15044 (attention_seq)",
+    "context": "window",
+    "differs": "Unobserved steps enter as 0 and padding is never read; the last linear layer is the task's head.",
+}
 
 
 @FUSION_MODELS.register
@@ -21,8 +29,7 @@ class Attention(FusionModel):
 
     Per modality LSTM(dim -> h), dropout, Linear(h -> h); a weight for each modality and step from a perceptron of three
     ReLU layers on all of them side by side (no softmax: weights may be negative and need not sum to 1); the weighted
-    sum; a bidirectional LSTM. ``hidden_dim`` is h, the fused width 2h; the paper's last Linear is the task's head.
-    We differ in that unobserved steps enter as 0, and that nothing of a window's padding is ever read.
+    sum; a bidirectional LSTM. ``hidden_dim`` is h, the fused width 2h.
     Raises ValueError for settings that make no sense.
     """
 

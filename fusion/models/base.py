@@ -1,6 +1,7 @@
 """The contract of a fusion model: steps of several modalities in, one hidden state a step out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Bool, Float, Int
@@ -22,7 +23,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Fused:
-    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, weighted in the config."""
+    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, one for each name in ``loss_weights``."""
 
     hidden: Float[Tensor, "batch time hidden"]
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
@@ -31,11 +32,15 @@ class Fused:
 class FusionModel(nn.Module, ABC):
     """Fuses modalities step by step. Built by ``@FUSION_MODELS.register def name(*, dims, ...)``.
 
-    ``dims`` maps each modality to its number of features. What every model must survive is in
-    ``tests/contracts/test_fusion_models.py``.
+    ``dims`` maps each modality to its number of features. ``loss_weights`` names the model's own (auxiliary) losses
+    with the paper's weights, which the config's ``losses`` may change. What every model must survive is in
+    ``tests/contracts/test_fusion_models.py``. A model's file has a literal ``FACTS``: ``paper``; ``context``, what of a
+    window a step's hidden state may depend on ("step": itself alone, "past": up to itself, "window": all of it); and
+    ``differs``, how we depart from the paper and why.
     """
 
     hidden_dim: int
+    loss_weights: Mapping[str, float] = {}
 
     @abstractmethod
     def forward(self, steps: Steps) -> Fused: ...

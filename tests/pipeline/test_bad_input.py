@@ -34,8 +34,8 @@ def refused(monkeypatch, capsys):
     [
         (["trainig.seed=1"], r"command line, trainig=: unknown key 'trainig'; did you mean 'training'?"),
         (["training.seed=one"], "command line, training.seed=: training.seed is 'one'"),
-        (["model.name=grru"], "no fusion model named 'grru'; did you mean 'gru'?"),
-        (["model.hiden_dim=3"], "fusion model 'gru' has no setting 'hiden_dim'; did you mean 'hidden_dim'?"),
+        (["model.name=bigrru"], "no fusion model named 'bigrru'; did you mean 'bigru'?"),
+        (["model.hiden_dim=3"], "fusion model 'bigru' has no setting 'hiden_dim'; did you mean 'hidden_dim'?"),
         (["model.hidden_dim=wide"], "hidden_dim is 'wide', expected int"),
         (["tasks={vaa: {}}"], "no task named 'vaa'; did you mean 'va'?"),
         (["tasks={}"], "tasks"),

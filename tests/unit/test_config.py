@@ -19,7 +19,7 @@ features:
   face_hog: {align: linear}
   voice_mel: {align: window_mean, max_gap_s: 0.25}
 model:
-  name: gru
+  name: bigru
   hidden_dim: 32
 window: {length: 100, stride: 50}
 training:
@@ -44,7 +44,7 @@ def load(path, *overrides):
 
 def test_a_config_is_read_with_the_defaults_of_what_it_leaves_out(tmp_path):
     config = load(write(tmp_path))
-    assert (config.model.name, config.model.settings) == ("gru", {"hidden_dim": 32})
+    assert (config.model.name, config.model.settings) == ("bigru", {"hidden_dim": 32})
     assert (config.tasks["va"].weight, config.tasks["va"].settings) == (1.0, {})
     assert (config.tasks["expr"].weight, config.tasks["expr"].settings) == (0.5, {"class_balance": 1.0})
     assert config.features["voice_mel"].max_gap_s == 0.25
@@ -94,14 +94,14 @@ FAULTS = {
     "a negative weight": (("weight: 0.5", "weight: -1"), ":7: tasks.expr.weight is -1: input should be greater"),
     "a missing key": (("store: work/store\n", ""), ":1: the key store is missing: add it"),
     "a model that does not exist": (
-        ("name: gru", "name: gruu"),
-        r":12: no fusion model named 'gruu'; did you mean 'gru'\?",
+        ("name: bigru", "name: bigruu"),
+        r":12: no fusion model named 'bigruu'; did you mean 'bigru'\?",
     ),
     "a setting the model lacks": (
         ("hidden_dim", "hiddendim"),
-        ":13: fusion model 'gru' has no setting 'hiddendim'; did",
+        ":13: fusion model 'bigru' has no setting 'hiddendim'; did",
     ),
-    "no name of a model": (("  name: gru\n", ""), ":11: the key model.name is missing"),
+    "no name of a model": (("  name: bigru\n", ""), ":11: the key model.name is missing"),
     "a task that does not exist": (("  va:\n", "  vaa:\n"), ":6: no task named 'vaa'; did you mean 'va'"),
     "a setting the task lacks": (("class_balance", "balance"), ":7: task 'expr' has no setting 'balance'"),
     "an aligner that does not exist": (
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, fault):
 OVERRIDES = {
     "training.sede=7": r"command line, training.sede=: unknown key 'sede'; did you mean 'seed'\?",
     "model.name=none_such": "command line, model.name=: no fusion model named 'none_such'",
-    "model.hidden=3": "command line, model.hidden=: fusion model 'gru' has no setting 'hidden'; did you mean",
+    "model.hidden=3": "command line, model.hidden=: fusion model 'bigru' has no setting 'hidden'; did you mean",
     "window.length=long": "command line, window.length=: window.length is 'long': input should be a valid integer",
     "training.learning_rate=1e-3": "command line, training.learning_rate=: .*write 0.001 or 1.0e-3",
     "name.first=x": "command line, name.first=: name is a value, not a group of keys",

@@ -18,7 +18,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
 from abaw.tracks import Clock, Track
 from fusion.data import ClipDataModule, Shuffled, WindowDataset, fit_to_clock, seed_of_epoch
-from fusion.layers import seen
+from fusion.layers.masks import seen
 from fusion.models.base import Fused, FusionModel
 from fusion.module import FusionModule
 from fusion.predict import predict
@@ -105,7 +105,7 @@ def labels(source):
     }
 
 
-def make_config(model="gru", *, tasks=("va", "expr"), losses=None, window=(20, 10), settings=None, **trainer):
+def make_config(model="bigru", *, tasks=("va", "expr"), losses=None, window=(20, 10), settings=None, **trainer):
     return Config.model_validate(
         {
             "name": "test",
@@ -216,7 +216,7 @@ def test_one_batch_carries_clips_that_have_different_tasks(source, labels):
 # ---- training
 
 
-@pytest.mark.parametrize("model", ["concat", "gru", "attention"])
+@pytest.mark.parametrize("model", ["concat", "bigru", "attention"])
 def test_the_loss_falls_and_the_scores_of_predictions_are_those_of_validation(model, source, labels, tmp_path):
     config, tasks = make_config(model, max_epochs=8), make_tasks()
     module = train(config, tasks, labels, source, tmp_path)
@@ -253,7 +253,7 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
     assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["events", "resume", "weights"]
 
 
-@pytest.mark.parametrize("model", ["concat", "gru", "attention"])
+@pytest.mark.parametrize("model", ["concat", "bigru", "attention"])
 def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(model, source, labels, tmp_path):
     config, tasks = make_config(model, max_epochs=5), make_tasks()
     train(config, tasks, labels, source, tmp_path / "unbroken")
@@ -381,7 +381,7 @@ def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
 
 
 def test_a_weight_for_a_loss_that_the_model_lacks_is_an_error(source, labels, tmp_path):
-    with pytest.raises(ValueError, match=r"losses.cycle: model 'gru' has no such loss; known: none"):
+    with pytest.raises(ValueError, match=r"losses.cycle: model 'bigru' has no such loss; known: none"):
         train(make_config(losses={"cycle": 1.0}), make_tasks(), labels, source, tmp_path)
 
 
@@ -462,7 +462,7 @@ def test_missing_or_foreign_weights_are_errors(source, labels, tmp_path):
 
 
 def test_predictions_are_the_mean_of_overlapping_windows(source):
-    config = make_config("gru", window=(20, 7))
+    config = make_config("bigru", window=(20, 7))
     module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
     ((clip_id, raw, observed),) = predict(module, source, ["both"], config.window)
     dataset = WindowDataset(source, ["both"], {}, config.window)

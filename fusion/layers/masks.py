@@ -1,14 +1,13 @@
-"""Small building blocks that know what was observed and where a window ends.
+"""What was observed and where a window ends: the two facts every layer must know.
 
 Two facts, two tools: ``visible`` hides what was not observed, ``within`` says where padding begins. ``seen`` is both.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch import Tensor
 
 from fusion.models.base import Steps
 
@@ -59,29 +58,8 @@ def check_settings(model: str, *, dropout: float, **sizes: int) -> None:
         raise ValueError(f"{model}: dropout is {dropout}, expected 0 up to (not including) 1")
 
 
-class Recurrent(nn.Module):
-    """A recurrent layer that ends where the window ends: padding changes nothing, and is 0 in the output.
-
-    ``kind`` is ``nn.LSTM`` or ``nn.GRU``. The backward direction starts at each window's own last step, which is why
-    the sequences are packed: masking afterwards would let padding in from the far end.
-    """
-
-    def __init__(
-        self,
-        kind: Callable[..., nn.LSTM | nn.GRU],
-        dim: int,
-        hidden_dim: int,
-        *,
-        bidirectional: bool,
-        num_layers: int = 1,
-    ) -> None:
-        super().__init__()
-        self.layer = kind(dim, hidden_dim, num_layers, batch_first=True, bidirectional=bidirectional)
-
-    def forward(
-        self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch time hidden"]:
-        # a packed sequence wants its lengths on the CPU
-        packed = pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        hidden, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=values.shape[1])
-        return hidden
+def mean_over(values: Float[Tensor, "batch time *rest"], counted: Bool[Tensor, "batch time"]) -> Float[Tensor, ""]:
+    """The mean over the steps that count; 0, with a gradient of 0, where none does."""
+    counted = counted.reshape(*counted.shape, *(1,) * (values.dim() - 2))
+    num_values = counted.sum() * values[0, 0].numel()
+    return torch.where(counted, values, values.new_zeros(())).sum() / num_values.clamp(min=1)

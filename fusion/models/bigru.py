@@ -5,18 +5,25 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fusion.layers import Recurrent, check_settings, ordered, seen_with_flags
+from fusion.layers.masks import check_settings, ordered, seen_with_flags
+from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel, Steps
 
+FACTS = {
+    "paper": "Cho et al. 2014, arXiv 1406.1078 (the GRU); early fusion over time as most teams begin with",
+    "context": "window",
+    "differs": "Whether a modality was observed is a feature too; the backward direction starts at a window's own end.",
+}
+
 
 @FUSION_MODELS.register
-def gru(*, dims: Mapping[str, int], hidden_dim: int = 64, num_layers: int = 1, dropout: float = 0.3) -> FusionModel:
+def bigru(*, dims: Mapping[str, int], hidden_dim: int = 64, num_layers: int = 1, dropout: float = 0.3) -> FusionModel:
     """A projection for each modality, then a bidirectional GRU over all of them."""
-    return Gru(dims, hidden_dim, num_layers, dropout)
+    return BiGru(dims, hidden_dim, num_layers, dropout)
 
 
-class Gru(FusionModel):
+class BiGru(FusionModel):
     """``hidden_dim`` is the width of a projection and of one direction; the fused width is twice that.
 
     A projection sees its modality's features and whether it was observed. Dropout lies before and after the GRU.
@@ -25,7 +32,7 @@ class Gru(FusionModel):
 
     def __init__(self, dims: Mapping[str, int], hidden_dim: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        check_settings("gru", dropout=dropout, hidden_dim=hidden_dim, num_layers=num_layers)
+        check_settings("bigru", dropout=dropout, hidden_dim=hidden_dim, num_layers=num_layers)
         self.names = ordered(dims)
         self.hidden_dim = 2 * hidden_dim
         self.projections = nn.ModuleList(

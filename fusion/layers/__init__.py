@@ -1,0 +1,1 @@
+"""Building blocks of fusion models, one room for each kind."""

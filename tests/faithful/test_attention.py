@@ -1,0 +1,44 @@
+"""The seed's attention_seq against loops over clips and steps written from the paper's description."""
+
+import numpy as np
+import torch
+
+from fusion.models import FUSION_MODELS
+from tests.references import lstm, weights_of
+from tests.steps import make_steps, run
+
+
+def test_attention_is_the_seeds_attention_seq():
+    """Reference: loops over clips and steps written from the paper's description, in float64, weights carried over."""
+    dims = {"face": 5, "voice": 3, "scene": 2}
+    torch.manual_seed(4)
+    model = FUSION_MODELS.build("attention", dims=dims, hidden_dim=6).eval()
+    weights = weights_of(model)
+    steps = make_steps(dims, seed=5)
+    clips, _ = run(model, steps)
+    for i, clip in enumerate(clips):
+        length = int(steps.lengths[i])
+        values = {
+            name: np.where(steps.observed[name][i, :length, None], steps.features[name][i, :length], 0).astype(float)
+            for name in dims
+        }
+        np.testing.assert_allclose(clip.numpy(), reference_attention(values, weights, h=6), atol=1e-5)
+
+
+def reference_attention(values, weights, h):
+    hidden = []
+    for i, name in enumerate(sorted(values)):
+        states = lstm(values[name], weights, f"recurrent.{i}.layer", h)
+        hidden.append(
+            [weights[f"projections.{i}.weight"] @ state + weights[f"projections.{i}.bias"] for state in states]
+        )
+    fused = []
+    for of_step in zip(*hidden, strict=True):
+        x = np.concatenate(of_step)
+        for layer in (1, 3, 5):
+            x = np.maximum(0, weights[f"weigh.{layer}.weight"] @ x + weights[f"weigh.{layer}.bias"])
+        modality_weights = weights["weigh.7.weight"] @ x + weights["weigh.7.bias"]
+        fused.append(sum(weight * state for weight, state in zip(modality_weights, of_step, strict=True)))
+    forwards = lstm(fused, weights, "over_time.layer", h)
+    backwards = lstm(fused[::-1], weights, "over_time.layer", h, "_reverse")[::-1]
+    return np.concatenate([forwards, backwards], axis=1)
