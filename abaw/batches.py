@@ -25,10 +25,14 @@ class FeatureSource(Protocol):
 
     def dim(self, name: str) -> int: ...
 
+    def is_on_clock(self, name: str) -> bool:
+        """Whether ``read`` gives one row per step of the clock; else the track's own rows."""
+        ...
+
     def clock(self, clip_id: str) -> Clock: ...
 
     def read(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
-        """Rows from ``start_s`` to ``stop_s``, both included; an aligned source gives one per step of the clock."""
+        """Rows from ``start_s`` to ``stop_s``, both included; at the track's own rate with a margin on either side."""
         ...
 
 
@@ -69,7 +73,8 @@ class Signal(_Movable):
 class Batch(_Movable):
     """Windows of clips. ``first_step`` is each window's place on its clip's clock, from 0.
 
-    ``signals`` are on the clock (n == time). ``target`` and ``scored`` have a key per task that has labels here.
+    ``signals`` are on the clock (n == time), or at their own rate with a margin, for the front to align. ``target`` and
+    ``scored`` have a key per task that has labels here.
     """
 
     clip_ids: tuple[str, ...]

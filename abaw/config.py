@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,16 +14,31 @@ from abaw.registry import Registry, nearest
 
 Keys = tuple[str, ...]
 
+OWN_RATE = "convolution"  # the one alignment that is learned: the front reads the track at its own rate
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class FeatureConfig(_Strict):
-    """How a track comes onto the frame clock."""
+    """How a track comes onto the frame clock, and what the front makes of it before a model reads it.
+
+    ``align`` is an aligner's name, or "convolution": a learned one of ``kernel`` rows at the track's own rate, then
+    read on the clock. ``normalise``: by the training split's spread, by a learned layer norm, or not. ``project_dim``
+    (0: none) is the width to which a linear layer, or the convolution, brings it. In training alone: noise of
+    ``noise_std`` is added to every feature, a window loses the whole modality (``modality_dropout``) or single steps of
+    it (``step_dropout``).
+    """
 
     align: str = "linear"
     max_gap_s: Annotated[float, Field(gt=0)] = 0.5
+    kernel: Annotated[int, Field(ge=1)] = 3
+    normalise: Literal["split", "learned", "none"] = "split"
+    project_dim: Annotated[int, Field(ge=0)] = 0
+    noise_std: Annotated[float, Field(ge=0)] = 0.0
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    step_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class PartConfig(BaseModel):
@@ -56,17 +71,26 @@ class WindowConfig(_Strict):
 
 
 class TrainingConfig(_Strict):
+    """The optimizer and how long it goes on. With "adam" ``weight_decay`` is an L2 penalty, with "adamw" decoupled.
+
+    The learning rate rises over ``warmup_epochs``, then stays, or falls to 0 along a cosine until training ends.
+    """
+
     seed: int = 0
     batch_size: Annotated[int, Field(ge=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    schedule: Literal["constant", "cosine"] = "constant"
     patience_epochs: Annotated[int, Field(ge=1)] = 10
 
 
 class Config(_Strict):
     """One training run. Paths are relative to the folder the command is given in.
 
-    ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default 1).
+    ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
+    the weights of its paper).
     """
 
     name: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -113,8 +137,7 @@ class ConfigFile:
                 tasks.part(name)
             self._check_settings(tasks, name, task.settings, "tasks", name)
         for name, feature in config.features.items():
-            with self.at("features", name, "align"):
-                aligners.part(feature.align)
+            self._check_feature(name, feature, [*aligners.names(), OWN_RATE])
         if config.window.stride > config.window.length:
             raise self.error(
                 ("window", "stride"),
@@ -122,6 +145,15 @@ class ConfigFile:
                 "use a stride up to the length",
             )
         return config
+
+    def _check_feature(self, name: str, feature: FeatureConfig, aligners: Sequence[str]) -> None:
+        if feature.align not in aligners:
+            listing = f"{nearest(feature.align, aligners)} known: {', '.join(aligners)}"
+            raise self.error(("features", name, "align"), f"no aligner named {feature.align!r}{listing}")
+        if "kernel" in feature.model_fields_set and feature.align != OWN_RATE:
+            raise self.error(
+                ("features", name, "kernel"), f"only align: {OWN_RATE} has a kernel, not align: {feature.align}"
+            )
 
     def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:
         for key in settings:

@@ -1,4 +1,4 @@
-"""What fusion reads: a store's tracks, each brought onto its clip's clock by its own aligner."""
+"""What fusion reads: a store's tracks, each brought onto its clip's clock by its own aligner, or at its own rate."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from abaw.config import FeatureConfig
+from abaw.config import OWN_RATE, FeatureConfig
 from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
@@ -14,7 +14,7 @@ from extract.store import FeatureStore, Recipe, StoredTrack
 
 
 class AlignedSource:
-    """``read`` gives one row per step of the clip's clock between two times. Picklable.
+    """``read`` gives one row per step of the clip's clock between two times, or the track's own rows. Picklable.
 
     ``features`` maps a track's name in the store to how it is aligned; ``recipes`` says which recipe a name means,
     where a run has settled that. ValueError where a name or an aligner is unknown.
@@ -26,8 +26,10 @@ class AlignedSource:
         self._store = store
         self._features = dict(features)
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
-        for feature in features.values():
-            ALIGNERS.part(feature.align)
+        for name, feature in features.items():
+            if self.is_on_clock(name):
+                ALIGNERS.part(feature.align)
+        self._opened = lru_cache(maxsize=2048)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
         self._planned = lru_cache(maxsize=2048)(self._plan)  # a plan is small: planning anew costs more
         self.clock = lru_cache(maxsize=2048)(store.clock)
 
@@ -47,8 +49,18 @@ class AlignedSource:
             )
         return StoredTrack(path, np.zeros(0), np.zeros(0, bool)).dim
 
+    def is_on_clock(self, name: str) -> bool:
+        """False for a track that the front aligns by convolution."""
+        return self._features[name].align != OWN_RATE
+
     def read(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
-        """The steps of the clock from ``start_s`` to ``stop_s``, both included."""
+        """The steps of the clock from ``start_s`` to ``stop_s``, both included.
+
+        At the track's own rate: the rows around these times that a convolution and a linear read need, so that a window
+        gives what the whole clip gives.
+        """
+        if not self.is_on_clock(name):
+            return self._own_rows(name, clip_id, start_s, stop_s)
         times_s = self.clock(clip_id).times_s
         steps = slice(*np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)]))
         stored, plan = self._planned(name, clip_id)
@@ -57,9 +69,15 @@ class AlignedSource:
         values = align.apply(plan, stored.rows(first, stop), first_row=first)
         return Track(values, times_s[steps], plan.observed)
 
+    def _own_rows(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
+        stored, reach = self._opened(name, clip_id), self._features[name].kernel // 2
+        first = max(0, int(np.searchsorted(stored.times_s, start_s, side="right")) - 1 - reach)
+        stop = min(len(stored.times_s), int(np.searchsorted(stored.times_s, stop_s)) + 1 + reach)
+        values = stored.rows(first, stop).astype(np.float32)
+        return Track(values, stored.times_s[first:stop], stored.observed[first:stop])
+
     def _plan(self, name: str, clip_id: str) -> tuple[StoredTrack, align.Plan]:
-        stored = self._store.open(self.recipes[name], clip_id)
-        feature = self._features[name]
+        stored, feature = self._opened(name, clip_id), self._features[name]
         plan = ALIGNERS.build(
             feature.align,
             times_s=stored.times_s,

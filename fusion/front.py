@@ -1,15 +1,18 @@
 """Front: the signals of a batch become steps that a fusion model may read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from abaw.batches import Batch, FeatureSource, Signal
-from fusion.layers.masks import ordered, visible
+from abaw.config import OWN_RATE, FeatureConfig
+from fusion.layers.convolution import Convolution
+from fusion.layers.masks import ordered, visible, within
+from fusion.layers.timing import read_at
 from fusion.models.base import Steps
 
 # A feature that hardly varies in training may leave its range by thousands of standard deviations elsewhere; one such
@@ -60,52 +63,114 @@ class _Moments:
 
 
 class Front(nn.Module):
-    """Standardises every modality with the training split's spread; what was not observed becomes 0, the mean.
+    """Every modality normalised, projected, brought onto the clock, and in training at times hidden, as features say.
 
-    The spread lies in buffers, so that it is saved with the weights. Signals must be on the clock already.
+    ``features``: how, by modality (default: standardised with the training split's spread, and nothing else). The
+    spread lies in buffers, so that it is saved with the weights. Raises ValueError where a layer norm of one feature is
+    asked for, which is always 0.
     """
 
-    def __init__(self, dims: Mapping[str, int]) -> None:
+    def __init__(self, dims: Mapping[str, int], features: Mapping[str, FeatureConfig] | None = None) -> None:
         super().__init__()
         self.names = ordered(dims)
-        self.standardise = nn.ModuleList(_Standardise(dims[name]) for name in self.names)
+        self._features = {name: (features or {}).get(name, FeatureConfig()) for name in self.names}
+        for name, feature in self._features.items():
+            if feature.normalise == "learned" and dims[name] == 1:
+                raise ValueError(f"features.{name}: normalise: learned makes a single feature 0; use split or none")
+        self.channels = nn.ModuleList(_Channel(dims[name], self._features[name]) for name in self.names)
 
     def set_spread(self, spreads: Mapping[str, Spread]) -> None:
         """Take what ``measure_spread`` found."""
-        for name, layer in zip(self.names, self.standardise, strict=True):
-            layer.load_state_dict({"mean": torch.tensor(spreads[name].mean), "std": torch.tensor(spreads[name].std)})
+        for name, channel in zip(self.names, self.channels, strict=True):
+            if self._features[name].normalise == "split":
+                channel.load_state_dict(
+                    {"mean": torch.tensor(spreads[name].mean), "std": torch.tensor(spreads[name].std)}, strict=False
+                )
 
     def forward(self, batch: Batch) -> Steps:
         """Raises ValueError where a modality is missing, has another width, or is not on the clock."""
         features, observed = {}, {}
-        for name, layer in zip(self.names, self.standardise, strict=True):
+        for name, channel in zip(self.names, self.channels, strict=True):
             signal = batch.signals.get(name)
             if signal is None:
                 raise ValueError(
                     f"no signal {name!r} in the batch, there are {sorted(batch.signals)}: train again with these"
                 )
-            _check_on_clock(name, signal, batch.times_s)
-            features[name], observed[name] = layer(name, signal), signal.observed
-        return Steps(features, observed, batch.times_s, batch.lengths)
+            features[name], observed[name] = channel(name, signal, batch)
+        return Steps(features, self._hidden(observed) if self.training else observed, batch.times_s, batch.lengths)
+
+    def _hidden(self, observed: dict[str, Bool[Tensor, "batch time"]]) -> dict[str, Bool[Tensor, "batch time"]]:
+        """Whole modalities are lost, and single steps; a window keeps one modality that has anything to show."""
+        if any(feature.modality_dropout for feature in self._features.values()):
+            shares = [self._features[name].modality_dropout for name in self.names]
+            kept = keep_modalities(torch.stack([observed[name].any(1) for name in self.names], dim=1), shares)
+            observed = {name: observed[name] & kept[:, i, None] for i, name in enumerate(self.names)}
+        for name, feature in self._features.items():
+            if feature.step_dropout:
+                flags = observed[name]
+                observed[name] = flags & (torch.rand(flags.shape, device=flags.device) >= feature.step_dropout)
+        return observed
 
 
-class _Standardise(nn.Module):
+def fronted(dims: Mapping[str, int], features: Mapping[str, FeatureConfig]) -> dict[str, int]:
+    """The widths that come out of the front."""
+    return {name: (features[name].project_dim if name in features else 0) or dim for name, dim in dims.items()}
+
+
+def keep_modalities(present: Bool[Tensor, "batch modality"], shares: Sequence[float]) -> Bool[Tensor, "batch modality"]:
+    """Which modalities a window keeps: each is lost with its share's probability, but never the last one present."""
+    drawn = torch.rand(present.shape, device=present.device)
+    kept = drawn >= torch.tensor(shares, device=present.device)
+    last = torch.where(present, drawn, -1.0).argmax(1, keepdim=True)  # the present one that was nearest to being kept
+    is_bare = ~(kept & present).any(1, keepdim=True)
+    return kept | (is_bare & torch.zeros_like(kept).scatter(1, last, True))
+
+
+class _Channel(nn.Module):
+    """One modality, from its signal to the clock's steps."""
+
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, feature: FeatureConfig) -> None:
         super().__init__()
+        self.feature, out_dim = feature, feature.project_dim or dim
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
+        self.norm = nn.LayerNorm(dim) if feature.normalise == "learned" else None
+        self.convolve = Convolution(dim, out_dim, feature.kernel) if feature.align == OWN_RATE else None
+        self.project = nn.Linear(dim, out_dim) if feature.project_dim and not self.convolve else None
 
-    def forward(self, name: str, signal: Signal) -> Float[Tensor, "batch time dim"]:
+    def forward(
+        self, name: str, signal: Signal, batch: Batch
+    ) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
         if signal.values.shape[-1] != len(self.mean):
             raise ValueError(
                 f"signal {name!r} has {signal.values.shape[-1]} features, the model was built with {len(self.mean)}: "
                 "use the features it was trained on"
             )
-        standard = (signal.values - self.mean) / self.std
-        return visible(standard.clamp(-LIMIT_STD, LIMIT_STD), signal.observed)
+        values = visible(self._normalised(signal), signal.observed)
+        if self.feature.noise_std and self.training:
+            values = visible(values + self.feature.noise_std * torch.randn_like(values), signal.observed)
+        if self.convolve is not None:
+            return self._on_clock(signal, values, batch)
+        _check_on_clock(name, signal, batch.times_s)
+        return values if self.project is None else visible(self.project(values), signal.observed), signal.observed
+
+    def _normalised(self, signal: Signal) -> Float[Tensor, "batch n dim"]:
+        if self.norm is not None:  # of what is there: NaN in one unobserved row would reach the layer's own gradient
+            return self.norm(visible(signal.values, signal.observed))
+        if self.feature.normalise == "none":
+            return signal.values
+        return ((signal.values - self.mean) / self.std).clamp(-LIMIT_STD, LIMIT_STD)
+
+    def _on_clock(
+        self, signal: Signal, values: Float[Tensor, "batch n dim"], batch: Batch
+    ) -> tuple[Float[Tensor, "batch time out"], Bool[Tensor, "batch time"]]:
+        assert self.convolve is not None
+        inside = within(signal.lengths, values.shape[1]) & signal.observed
+        values = self.convolve(values, inside)
+        return read_at(values, signal.times_s, inside, signal.lengths, batch.times_s, self.feature.max_gap_s)
 
 
 def _check_on_clock(name: str, signal: Signal, times_s: Float[Tensor, "batch time"]) -> None:

@@ -1,7 +1,9 @@
 """One training step and one validation for every fusion model and task."""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import lightning
 import numpy as np
@@ -15,26 +17,29 @@ from abaw.decoding import stitch
 from abaw.tasks.base import Scored, Task
 from fusion.data import LabelsByTask, seed_of_epoch
 from fusion.front import Front
-from fusion.models.base import FusionModel
+from fusion.models.base import FusionModel, Steps
 
 Raw = dict[str, np.ndarray]  # task -> raw outputs (time out)
+Answer = tuple[Raw, np.ndarray]  # of one window: raw outputs, and where anything was observed (time)
 
 
 class FusionModule(lightning.LightningModule):
     """Front, fusion model and a linear head for each task.
 
     The loss is the sum over tasks of weight times loss, plus the model's own losses weighed by the config's ``losses``
-    (default 1). A batch without labels of a task has no loss of it. Validation stitches every clip's windows and scores
-    the whole split at once: ``validation/<task>/<metric>``, and ``validation/score``, the mean of all tasks' ranking
-    metrics, by which the best weights are chosen. Raises ValueError where ``losses`` names what the model lacks,
-    or an output is not finite. ``scores`` are the last validation's, or those of the weights that were read.
+    (default: the model's ``loss_weights``). A batch without labels of a task has no loss of it. Validation stitches
+    every clip's windows and scores the whole split at once: ``validation/<task>/<metric>``, and ``validation/score``,
+    the mean of all tasks' ranking metrics, by which the best weights are chosen. Raises ValueError where ``losses``
+    names what the model lacks, or an output is not finite. ``scores`` are the last validation's, or those of the
+    weights that were read.
     """
 
     def __init__(self, model: FusionModel, tasks: Mapping[str, Task], config: Config, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.dims = dict(dims)
-        self.front = Front(dims)
+        self.front = Front(dims, config.features)
         self.model = model
+        self.loss_weights = {**model.loss_weights, **known_losses(config, model)}
         self.heads = nn.ModuleDict({name: nn.Linear(model.hidden_dim, task.out_dim) for name, task in tasks.items()})
         self.tasks = dict(tasks)
         self.config = config
@@ -43,7 +48,10 @@ class FusionModule(lightning.LightningModule):
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Raw outputs (batch time out) of every task, and the model's own losses."""
-        fused = self.model(self.front(batch))
+        return self._fused(self.front(batch))
+
+    def _fused(self, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        fused = self.model(steps)
         return {name: head(fused.hidden) for name, head in self.heads.items()}, fused.losses
 
     def on_train_epoch_start(self) -> None:
@@ -53,14 +61,13 @@ class FusionModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         raw, model_losses = self(batch)
-        self._check_losses(model_losses)
         losses = {
             name: task.loss(raw[name], batch.target[name], batch.scored[name])
             for name, task in self.tasks.items()
             if name in batch.target
         }
         weighed = [self.config.tasks[name].weight * loss for name, loss in losses.items()]
-        weighed += [self.config.losses.get(name, 1.0) * loss for name, loss in model_losses.items()]
+        weighed += [self.loss_weights[name] * loss for name, loss in model_losses.items()]
         total = torch.stack(weighed).sum()
         logged = {"loss": total, **losses, **{f"model/{name}": loss for name, loss in model_losses.items()}}
         self.log_dict(
@@ -71,16 +78,40 @@ class FusionModule(lightning.LightningModule):
         )
         return total
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         training = self.config.training
-        return torch.optim.AdamW(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
+        optimizer = kind(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        if training.schedule == "constant" and not training.warmup_epochs:
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self) -> Callable[[int], float]:
+        """The share of the learning rate at an optimizer step: up over the first epochs, then as the schedule says."""
+        num_steps = float(self.trainer.estimated_stepping_batches)
+        is_cosine = self.config.training.schedule == "cosine"
+        if is_cosine and math.isinf(num_steps):
+            raise ValueError("training.schedule: cosine needs an end: set trainer.max_epochs or trainer.max_steps")
+        self.trainer.fit_loop.setup_data()  # without an end nobody has counted the batches yet
+        of_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        warmup = self.config.training.warmup_epochs * of_epoch
+
+        def share(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
+            return (1 + math.cos(math.pi * done)) / 2 if is_cosine else 1.0
+
+        return share
 
     def on_validation_epoch_start(self) -> None:
         self._windows = defaultdict(list)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        for clip_id, first_step, raw in zip(
-            batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True
+        answers = self.outputs(batch)
+        for clip_id, first_step, (raw, _observed) in zip(
+            batch.clip_ids, batch.first_step.tolist(), answers, strict=True
         ):
             self._windows[clip_id].append((first_step, raw))
 
@@ -93,9 +124,11 @@ class FusionModule(lightning.LightningModule):
         logged["score"] = sum(ranks) / len(ranks)
         self.log_dict({f"validation/{key}": float(value) for key, value in logged.items()}, batch_size=1)
 
-    def outputs(self, batch: Batch) -> list[Raw]:
-        """Every window's raw outputs without its padding. ValueError where one is not finite."""
-        raw, _ = self(batch)
+    def outputs(self, batch: Batch) -> list[Answer]:
+        """Every window's raw outputs and observed flags without its padding. ValueError where one is not finite."""
+        steps = self.front(batch)
+        raw, _ = self._fused(steps)
+        seen = torch.stack(list(steps.observed.values())).any(0).cpu().numpy()
         arrays = {name: values.detach().float().cpu().numpy() for name, values in raw.items()}
         lengths = batch.lengths.tolist()
         rows = [{name: values[i, :length] for name, values in arrays.items()} for i, length in enumerate(lengths)]
@@ -105,13 +138,16 @@ class FusionModule(lightning.LightningModule):
                     f"outputs for {name} are not finite: training ran away; lower training.learning_rate or "
                     "set trainer.gradient_clip_val"
                 )
-        return rows
+        return [(each, flags[:length]) for each, flags, length in zip(rows, seen, lengths, strict=True)]
 
-    def _check_losses(self, model_losses: Mapping[str, Tensor]) -> None:
-        for name in self.config.losses:
-            if name not in model_losses:
-                known = ", ".join(model_losses) or "none"
-                raise ValueError(f"losses.{name}: model {self.config.model.name!r} has no such loss; known: {known}")
+
+def known_losses(config: Config, model: FusionModel) -> dict[str, float]:
+    """The config's ``losses``; ValueError where it names one that the model lacks."""
+    for name in config.losses:
+        if name not in model.loss_weights:
+            known = ", ".join(model.loss_weights) or "none"
+            raise ValueError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
+    return config.losses
 
 
 def score(

@@ -39,10 +39,9 @@ def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> I
     module.eval()
     for batch in loader(dataset, batch_size):
         with torch.inference_mode():  # not around the yield: the caller's own gradients stay as they are
-            raw = module.outputs(batch.to(module.device))
-        seen = torch.stack([signal.observed for signal in batch.signals.values()]).any(0).numpy()
-        for i, each in enumerate(raw):
-            yield int(batch.first_step[i]), each, seen[i, : int(batch.lengths[i])]
+            answers = module.outputs(batch.to(module.device))
+        for first_step, (raw, seen) in zip(batch.first_step.tolist(), answers, strict=True):
+            yield first_step, raw, seen
 
 
 def _stitched(name: str, pieces: list[tuple[int, Raw, np.ndarray]], num_steps: int, out_dim: int) -> np.ndarray:

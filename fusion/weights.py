@@ -11,16 +11,25 @@ import torch
 from abaw.config import Config
 from abaw.files import whole
 from abaw.tasks.base import Task
+from fusion.front import fronted
 from fusion.models import FUSION_MODELS
-from fusion.module import FusionModule
+from fusion.models.base import FusionModel
+from fusion.module import FusionModule, known_losses
 
 
 def build_module(config: Config, tasks: Mapping[str, Task], dims: Mapping[str, int]) -> FusionModule:
     """A fresh module whose weights follow from the config's seed. ``dims``: features of each modality."""
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
         torch.manual_seed(config.training.seed)
-        model = FUSION_MODELS.build(config.model.name, dims=dims, **config.model.settings)
+        model = build_model(config, dims)
         return FusionModule(model, tasks, config, dims)
+
+
+def build_model(config: Config, dims: Mapping[str, int]) -> FusionModel:
+    """The config's fusion model for what its front makes of ``dims``; ValueError where it does not take them."""
+    model = FUSION_MODELS.build(config.model.name, dims=fronted(dims, config.features), **config.model.settings)
+    known_losses(config, model)
+    return model
 
 
 def weights_path(folder: Path) -> Path:

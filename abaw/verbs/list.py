@@ -38,7 +38,11 @@ def _lines(row: dict[str, Any]) -> list[str]:
 
 
 def parts() -> dict[str, list[dict[str, Any]]]:
-    """Kind -> its parts as JSON objects; presets are encoders with a ``preset_of``. Imports no part."""
+    """Kind -> its parts as JSON objects; presets are encoders with a ``preset_of``. Imports no part.
+
+    The alignment that is learned is no part of ``extract``: the front of a network does it.
+    """
+    from abaw.config import OWN_RATE, FeatureConfig
     from abaw.tasks import TASKS
     from extract import ALIGNERS, FINDERS, presets
     from extract.encoders import ENCODERS
@@ -59,4 +63,7 @@ def parts() -> dict[str, list[dict[str, Any]]]:
         for kind, registry in registries.items()
     }
     kinds["encoders"] += presets.rows()
+    settings = {key: repr(FeatureConfig.model_fields[key].default) for key in ("max_gap_s", "kernel")}
+    summary = "A learned convolution at the track's own rate, then the straight line between its rows."
+    kinds["aligners"].append({"name": OWN_RATE, "settings": settings, "summary": summary})
     return kinds

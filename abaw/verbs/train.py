@@ -90,13 +90,12 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     """The features, tried out on the model: it must take them before a run is begun."""
     from extract.source import AlignedSource
     from extract.store import FeatureStore
-    from fusion.models import FUSION_MODELS
+    from fusion.weights import build_model
 
     with file.at("features"):
         source = AlignedSource(FeatureStore(Path(config.store)), config.features)
     with file.at("model"):
-        dims = {name: source.dim(name) for name in source.names()}
-        FUSION_MODELS.build(config.model.name, dims=dims, **config.model.settings)
+        build_model(config, {name: source.dim(name) for name in source.names()})
     return source
 
 

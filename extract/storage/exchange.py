@@ -91,7 +91,7 @@ class _Work:
             "recipe": self.recipe,
             "dtype": self.dtype,
             "rows": "the track's own" if self.aligned is None else "frames of the clip's clock",
-            "align": None if self.aligned is None else self.aligned.model_dump(),
+            "align": None if self.aligned is None else self.aligned.model_dump(include={"align", "max_gap_s"}),
         }
         path = self.about / "about.json"
         if path.exists():

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from abaw.annotations import Labels
-from abaw.config import Config, read_config
+from abaw.config import OWN_RATE, Config, FeatureConfig, read_config
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
 from extract import ALIGNERS
@@ -29,6 +29,9 @@ class RandomSource:
 
     def dim(self, name):
         return 4
+
+    def is_on_clock(self, name):
+        return True
 
     def clock(self, clip_id):
         return Clock(np.arange(1, NUM_FRAMES + 1), np.arange(NUM_FRAMES) / 25, np.ones(NUM_FRAMES, bool))
@@ -64,6 +67,9 @@ def test_a_config_names_every_key_it_could(path):
     given = yaml.safe_load(path.read_text())
     assert set(given) == set(Config.model_fields)
     assert set(given["training"]) == set(Config.model_fields["training"].annotation.model_fields)
+    for feature in given["features"].values():
+        expected = set(FeatureConfig.model_fields) - (set() if feature["align"] == OWN_RATE else {"kernel"})
+        assert set(feature) == expected
     for name, settings in given["tasks"].items():
         assert set(settings) == {"weight", *TASKS.part(name).settings}
     assert set(given["model"]) == {"name", *FUSION_MODELS.part(given["model"]["name"]).settings}

@@ -186,9 +186,7 @@ def check_context(build, dims, context):
     for name, values in changed.items():
         values[:, 5] += 1
         steps.observed[name][:, 5] = True
-    before, after = (
-        run(model, each)[0][0] for each in (steps, replace(steps, features={n: v for n, v in changed.items()}))
-    )
+    before, after = (run(model, each)[0][0] for each in (steps, replace(steps, features=changed)))
     touched = (before - after).abs().amax(-1) > 1e-6
     assert touched[5], "a step's own features change nothing"
     assert context in ("step", "past", "window")
@@ -360,7 +358,9 @@ class ForgetsAState(Sound):
 class LosesReadPadding(Sound):
     """Its hidden states are sound, its own loss is not."""
 
-    loss_weights = {"size": 1.0}
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.loss_weights = {"size": 1.0}
 
     def forward(self, steps):
         fused = super().forward(steps)

@@ -233,6 +233,23 @@ def test_the_loss_of_expression_is_torchs_own_where_that_is_defined():
     torch.testing.assert_close(task.loss(outputs, target, scored), expected)
 
 
+def test_the_focal_loss_of_expression_is_that_of_the_seed():
+    """Step by step: 0.9 (1 - p)^2 times the smoothed cross-entropy, 0.2 of the divergence from the smoothed label."""
+    task = TASKS.build("expr", class_balance=0.0, label_smoothing=0.1, focal_gamma=2.0, focal_alpha=0.9, kl_weight=0.2)
+    outputs, target, scored = tensors(task)
+    losses = []
+    for row, label in zip(outputs[scored].detach().double().numpy(), target[scored][:, 0].long().tolist(), strict=True):
+        p = np.exp(row) / np.exp(row).sum()
+        smooth = np.full(8, 0.1 / 8)
+        smooth[label] += 0.9
+        focal = 0.9 * (1 - p[label]) ** 2 * -(smooth * np.log(p)).sum()
+        losses.append(focal + 0.2 * (smooth * np.log(smooth / p)).sum())
+    loss = task.loss(outputs, target, scored)
+    assert loss.item() == pytest.approx(np.mean(losses), rel=1e-5)
+    loss.backward()
+    assert torch.isfinite(outputs.grad).all()
+
+
 def test_the_loss_of_valence_arousal_is_one_minus_the_official_score():
     task = TASKS.build("va")
     outputs, target, scored = tensors(task)
@@ -249,6 +266,8 @@ def test_the_loss_of_valence_arousal_is_one_minus_the_official_score():
     [
         ("va", {"mse_weight": -1.0}, "va: mse_weight is -1.0, expected 0 or more"),
         ("expr", {"label_smoothing": 1.0}, "expr: label_smoothing is 1.0, expected 0 up to 1"),
+        ("expr", {"focal_gamma": -1.0}, "expr: focal_gamma is -1.0, expected 0 or more"),
+        ("expr", {"kl_weight": -0.5}, "expr: kl_weight is -0.5, expected 0 or more"),
         ("expr", {"class_weights": [1.0]}, r"expr: class_weights are \[1.0\], expected 8 numbers"),
         ("expr", {"class_weights": [-1.0] * 8}, "expected 8 numbers of 0 or more"),
         ("va", {"mse_weight": "much"}, "task 'va': mse_weight is 'much', expected float"),

@@ -108,6 +108,15 @@ FAULTS = {
         ("window_mean", "mean"),
         ":10: no aligner named 'mean'.* known: hold_last, linear",
     ),
+    "a kernel without a convolution": (
+        ("align: window_mean", "align: window_mean, kernel: 5"),
+        ":10: only align: convolution has a kernel, not align: window_mean",
+    ),
+    "a misspelt convolution": (("window_mean", "convolutoin"), ":10: .*did you mean 'convolution'"),
+    "a modality always lost": (
+        ("align: window_mean", "align: window_mean, modality_dropout: 1.0"),
+        ":10: features.voice_mel.modality_dropout is 1.0: input should be less than 1",
+    ),
     "a stride that skips": (
         ("stride: 50", "stride: 101"),
         ":14: a stride of 101 steps skips steps between windows of 100",

@@ -1,12 +1,15 @@
-"""The Front: standardised by what was observed in training, 0 where nothing was."""
+"""The Front: normalised, projected, aligned by convolution, hidden at times in training; 0 where nothing was seen."""
 
 import numpy as np
 import pytest
 import torch
 
 from abaw.batches import Batch, Signal
+from abaw.config import FeatureConfig
 from abaw.tracks import Clock, Track
-from fusion.front import LIMIT_STD, Front, Spread, measure_spread
+from extract import align
+from fusion.front import LIMIT_STD, Front, Spread, fronted, keep_modalities, measure_spread
+from fusion.layers.timing import read_at
 
 
 class OneTrack:
@@ -22,6 +25,9 @@ class OneTrack:
 
     def dim(self, name):
         return next(iter(self.clips.values()))[0].shape[1]
+
+    def is_on_clock(self, name):
+        return True
 
     def clock(self, clip_id):
         num = len(self.clips[clip_id][1])
@@ -120,3 +126,165 @@ def test_each_modality_keeps_its_own_observed_flags():
     steps = Front({"a": 2, "b": 2})(batch)
     for name, signal in signals.items():
         assert torch.equal(steps.observed[name], signal.observed)
+
+
+# ---- what features can ask of it
+
+
+def on_clock_batch(dims, num_clips=2, num_steps=9, seed=0):
+    """Signals on the clock, three rows in four observed, NaN elsewhere; the second clip is shorter."""
+    generator = torch.Generator().manual_seed(seed)
+    times_s = torch.arange(num_steps, dtype=torch.float64).repeat(num_clips, 1) / 25
+    lengths = torch.tensor([num_steps] + [num_steps - 3] * (num_clips - 1))
+    signals = {}
+    for name, dim in dims.items():
+        flags = torch.rand(num_clips, num_steps, generator=generator) < 0.75
+        values = torch.randn(num_clips, num_steps, dim, generator=generator)
+        signals[name] = Signal(torch.where(flags[..., None], values, torch.nan), times_s, flags, lengths)
+    return Batch(tuple("abcdefgh"[:num_clips]), torch.zeros(num_clips, dtype=int), lengths, times_s, signals, {}, {})
+
+
+def test_a_projection_changes_the_width_and_leaves_unobserved_steps_0():
+    features = {"face": FeatureConfig(project_dim=4)}
+    front, batch = Front({"face": 3}, features), on_clock_batch({"face": 3})
+    steps = front(batch)
+    assert fronted({"face": 3, "voice": 2}, features) == {"face": 4, "voice": 2}
+    assert steps.features["face"].shape == (2, 9, 4)
+    flags = batch.signals["face"].observed
+    assert (steps.features["face"][~flags] == 0).all()
+    seen = batch.signals["face"].values[flags]
+    torch.testing.assert_close(steps.features["face"][flags], front.channels[0].project(seen))
+
+
+def test_a_learned_norm_is_learned_and_needs_no_statistics():
+    front = Front({"face": 3}, {"face": FeatureConfig(normalise="learned")})
+    front.set_spread({"face": Spread(np.full(3, 100.0), np.full(3, 7.0))})
+    batch = on_clock_batch({"face": 3})
+    values, flags = front(batch).features["face"], batch.signals["face"].observed
+    torch.testing.assert_close(values[flags].mean(-1), torch.zeros(int(flags.sum())), atol=1e-5, rtol=0)
+    (values**2).sum().backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in front.parameters())
+    with pytest.raises(ValueError, match="features.face: normalise: learned makes a single feature 0"):
+        Front({"face": 1}, {"face": FeatureConfig(normalise="learned")})
+
+
+def test_without_normalisation_values_pass_as_they_are():
+    front, batch = Front({"face": 3}, {"face": FeatureConfig(normalise="none")}), on_clock_batch({"face": 3})
+    front.set_spread({"face": Spread(np.full(3, 100.0), np.full(3, 7.0))})
+    flags = batch.signals["face"].observed
+    assert torch.equal(front(batch).features["face"][flags], batch.signals["face"].values[flags])
+
+
+def test_noise_is_added_to_what_was_observed_and_in_training_only():
+    front, batch = Front({"face": 3}, {"face": FeatureConfig(noise_std=0.5)}), on_clock_batch({"face": 3}, 8, 200)
+    flags = batch.signals["face"].observed
+    quiet = front.eval()(batch).features["face"]
+    noise = front.train()(batch).features["face"] - quiet
+    assert torch.equal(quiet[flags], batch.signals["face"].values[flags].clamp(-LIMIT_STD, LIMIT_STD))
+    assert noise[flags].std().item() == pytest.approx(0.5, rel=0.05)
+    assert (noise[~flags] == 0).all()
+
+
+def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
+    torch.manual_seed(0)
+    features = {"face": FeatureConfig(modality_dropout=0.3), "voice": FeatureConfig(step_dropout=0.2)}
+    front = Front({"face": 3, "voice": 2}, features)
+    batch = on_clock_batch({"face": 3, "voice": 2}, 8, 200)
+    flags = {name: signal.observed for name, signal in batch.signals.items()}
+    assert all(torch.equal(front.eval()(batch).observed[name], flags[name]) for name in flags)
+    drawn = [front.train()(batch).observed for _ in range(100)]
+    lost = torch.stack([~each["face"].any(1) for each in drawn]).float().mean().item()
+    assert lost == pytest.approx(0.3, abs=0.05)
+    kept = torch.stack([each["voice"][flags["voice"]].float().mean() for each in drawn]).mean().item()
+    assert kept == pytest.approx(0.8, abs=0.01)
+    assert not any((each[name] & ~flags[name]).any() for each in drawn for name in flags)
+
+
+def test_the_last_modality_that_has_anything_to_show_is_never_lost():
+    torch.manual_seed(0)
+    present = torch.tensor([[True, True, True], [False, True, False], [False, False, False]]).repeat(500, 1)
+    kept = keep_modalities(present, [0.9, 0.9, 0.9])
+    assert (kept & present).any(1).equal(present.any(1))
+    # which of three is the one that stays is not decided by their order
+    shares = (kept & present)[0::3].float().mean(0)
+    assert shares.min().item() > 0.25
+
+
+# ---- alignment by convolution
+
+
+def own_rate(rows=80, clips=3, dim=4, seed=0):
+    """Tracks of 49.95 Hz with gaps, NaN where unobserved, and clocks of 29.97 frames a second that reach beyond."""
+    rng = np.random.default_rng(seed)
+    lengths = [rows, rows - 17, 0][:clips]
+    times_s = [0.1 + np.arange(length) / 49.95 + (np.arange(length) > 30) * 0.7 for length in lengths]
+    observed = [rng.random(length) < 0.8 for length in lengths]
+    values = [rng.normal(size=(length, dim)).astype(np.float32) for length in lengths]
+    for value, flags in zip(values, observed, strict=True):
+        value[~flags] = np.nan
+    goal_s = np.arange(70) / 29.97 + np.array([0.0, 0.013, 0.0])[:clips, None]
+    pad = torch.nn.utils.rnn.pad_sequence
+    signal = Signal(
+        pad([torch.tensor(each) for each in values], batch_first=True, padding_value=torch.nan),
+        pad([torch.tensor(each) for each in times_s], batch_first=True),
+        pad([torch.tensor(each) for each in observed], batch_first=True),
+        torch.tensor(lengths),
+    )
+    return values, times_s, observed, torch.tensor(goal_s), signal
+
+
+def convolving(kernel, dim=4, out_dim=0, max_gap_s=0.3):
+    feature = FeatureConfig(align="convolution", kernel=kernel, project_dim=out_dim, max_gap_s=max_gap_s)
+    return Front({"voice": dim}, {"voice": feature})
+
+
+def batch_of(signal, goal_s):
+    num, steps = goal_s.shape
+    return Batch(
+        tuple("abc"[:num]), torch.zeros(num, dtype=int), torch.full((num,), steps), goal_s, {"voice": signal}, {}, {}
+    )
+
+
+def test_a_kernel_of_1_with_identity_weights_is_linear_interpolation():
+    values, times_s, observed, goal_s, signal = own_rate()
+    front = convolving(1)
+    with torch.no_grad():
+        front.channels[0].convolve.layer.weight.copy_(torch.eye(4)[..., None])
+        front.channels[0].convolve.layer.bias.zero_()
+    steps = front(batch_of(signal, goal_s))
+    for i in range(3):
+        plan = align.linear(times_s=times_s[i], observed=observed[i], goal_s=goal_s[i].numpy(), max_gap_s=0.3)
+        np.testing.assert_array_equal(steps.observed["voice"][i], plan.observed)
+        expected = align.apply(plan, values[i])
+        np.testing.assert_allclose(steps.features["voice"][i].detach(), expected, atol=1e-5)
+    assert 0.2 < steps.observed["voice"][:2].float().mean() < 0.9
+    assert not steps.observed["voice"][2].any()
+
+
+def test_a_convolution_at_the_tracks_own_rate_sees_the_rows_beside_and_not_the_unobserved():
+    values, times_s, observed, goal_s, signal = own_rate(clips=1)
+    front = convolving(3, out_dim=2)
+    steps = front(batch_of(signal, goal_s))
+    layer, seen = front.channels[0].convolve.layer, observed[0]
+    hidden = np.nan_to_num(values[0])
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    padded = np.pad(hidden, ((1, 1), (0, 0)))
+    rows = np.stack([np.einsum("ock,kc->o", weight, padded[i : i + 3]) + bias for i in range(len(hidden))])
+    plan = align.linear(times_s=times_s[0], observed=seen, goal_s=goal_s[0].numpy(), max_gap_s=0.3)
+    np.testing.assert_allclose(
+        steps.features["voice"][0].detach(), align.apply(plan, rows.astype(np.float32)), atol=1e-5
+    )
+    steps.features["voice"].square().sum().backward()
+    assert torch.isfinite(layer.weight.grad).all()
+    assert layer.weight.grad.abs().amin() > 0
+
+
+def test_reading_between_rows_has_the_gradient_of_a_straight_line():
+    values = torch.tensor([[[1.0], [5.0]]], requires_grad=True)
+    times_s = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    goal_s = torch.tensor([[0.25, 1.0, 1.5]], dtype=torch.float64)
+    read, seen = read_at(values, times_s, torch.ones(1, 2, dtype=torch.bool), torch.tensor([2]), goal_s, 1.0)
+    assert read.flatten().tolist() == [2.0, 5.0, 0.0]
+    assert seen.tolist() == [[True, True, False]]
+    read.sum().backward()
+    assert values.grad.flatten().tolist() == [0.75, 1.25]

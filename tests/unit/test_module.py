@@ -1,6 +1,7 @@
 """From windows to predictions: one module for every model and task, a run that can be stopped."""
 
 import json
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,14 @@ from torch import nn
 
 from abaw.annotations import Labels
 from abaw.batches import collate
-from abaw.config import Config
+from abaw.config import Config, WindowConfig
 from abaw.decoding import stitch
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
 from abaw.tracks import Clock, Track
 from fusion.data import ClipDataModule, Shuffled, WindowDataset, fit_to_clock, seed_of_epoch
 from fusion.layers.masks import seen
+from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel
 from fusion.module import FusionModule
 from fusion.predict import predict
@@ -38,6 +40,9 @@ class MemorySource:
 
     def dim(self, name):
         return {"face": 3, "voice": 2}[name]
+
+    def is_on_clock(self, name):
+        return True
 
     def clock(self, clip_id):
         times_s = self.tracks[clip_id]["face"].times_s
@@ -313,7 +318,7 @@ def test_a_resume_file_of_another_config_is_refused(source, labels, tmp_path):
     with pytest.raises(OSError, match="the power went"):
         train(config, make_tasks(), labels, source, tmp_path)
     source.reads_left = 10**9
-    other = config.model_copy(update={"losses": {"extra": 2.0}})
+    other = config.model_copy(update={"window": WindowConfig(length=10, stride=10)})
     with pytest.raises(ValueError, match=r"resume.ckpt is of a run with another config: delete it"):
         train(other, make_tasks(), labels, source, tmp_path)
 
@@ -358,6 +363,7 @@ class TwoLosses(FusionModel):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
         self.shift = nn.Parameter(torch.ones(()))
+        self.loss_weights = {"near": 0.25, "far": 4.0}
 
     def forward(self, steps):
         return Fused(seen(steps, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift})
@@ -374,15 +380,124 @@ def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
     data = ClipDataModule(config, labels, source)
     total = module.training_step(next(iter(data.train_dataloader())), 0)
     total.backward()
-    expected = 3 * logged["train/va"] + logged["train/expr"] + 2 + 0.5 * 10
+    # near by the weight of its paper, far by the config's
+    expected = 3 * logged["train/va"] + logged["train/expr"] + 0.25 * 2 + 0.5 * 10
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert (logged["train/model/near"], logged["train/model/far"]) == (2, 10)
-    assert module.model.shift.grad.item() == pytest.approx(2 + 0.5 * 10)
+    assert module.model.shift.grad.item() == pytest.approx(0.25 * 2 + 0.5 * 10)
 
 
 def test_a_weight_for_a_loss_that_the_model_lacks_is_an_error(source, labels, tmp_path):
     with pytest.raises(ValueError, match=r"losses.cycle: model 'bigru' has no such loss; known: none"):
         train(make_config(losses={"cycle": 1.0}), make_tasks(), labels, source, tmp_path)
+
+
+# ---- the optimizer
+
+
+def rates(module):
+    """The learning rate of every optimizer step of a run."""
+    seen = []
+    step = type(module).optimizer_step
+
+    def noted(self, epoch, batch, optimizer, closure=None):
+        seen.append(optimizer.param_groups[0]["lr"])
+        step(self, epoch, batch, optimizer, closure)
+
+    return seen, noted
+
+
+@pytest.mark.parametrize(("schedule", "shape"), [("constant", [0.5, 1, 1, 1]), ("cosine", [0.5, 1, 0.75, 0.25])])
+def test_the_learning_rate_warms_up_and_follows_its_schedule(schedule, shape, source, labels, tmp_path, monkeypatch):
+    config = make_config(max_epochs=4)
+    config = config.model_copy(
+        update={"training": replace_training(config, warmup_epochs=1, schedule=schedule, batch_size=1000)}
+    )
+    seen, noted = rates(build_module(config, make_tasks(), {"face": 3, "voice": 2}))
+    monkeypatch.setattr(FusionModule, "optimizer_step", noted)
+    train(config, make_tasks(), labels, source, tmp_path)
+    assert seen == pytest.approx([0.01 * share for share in shape])
+
+
+def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
+    config = make_config(max_epochs=-1)
+    config = config.model_copy(update={"training": replace_training(config, schedule="cosine")})
+    with pytest.raises(ValueError, match="training.schedule: cosine needs an end: set trainer.max_epochs"):
+        train(config, make_tasks(), labels, source, tmp_path)
+
+
+def test_adam_decays_by_the_gradient_and_adamw_by_itself(source, labels, tmp_path):
+    kinds = []
+    for name in ("adam", "adamw"):
+        config = make_config()
+        config = config.model_copy(update={"training": replace_training(config, optimizer=name, weight_decay=1e-5)})
+        kinds.append(build_module(config, make_tasks(), {"face": 3, "voice": 2}).configure_optimizers())
+    assert [type(kind) for kind in kinds] == [torch.optim.Adam, torch.optim.AdamW]
+    assert all(kind.param_groups[0]["weight_decay"] == 1e-5 for kind in kinds)
+
+
+def test_a_run_with_a_schedule_that_was_stopped_ends_as_an_unbroken_one(source, labels, tmp_path):
+    config = make_config(max_epochs=5)
+    config = config.model_copy(update={"training": replace_training(config, warmup_epochs=2, schedule="cosine")})
+    train(config, make_tasks(), labels, source, tmp_path / "unbroken")
+    source.reads_left = (10**9 - source.reads_left) // 2
+    with pytest.raises(OSError, match="the power went"):
+        train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    source.reads_left = 10**9
+    train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    one, two = (tmp_path / name / "weights" / "model.safetensors" for name in ("unbroken", "stopped"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+# ---- one file more is one model more
+
+
+ONE_FILE = '''
+from torch import nn
+
+from fusion.layers.masks import ordered, seen
+from fusion.models import FUSION_MODELS
+from fusion.models import FUSION_MODELS
+from fusion.models.base import Fused, FusionModel
+
+
+@FUSION_MODELS.register
+def running_mean(*, dims, hidden_dim: int = 4, dropout: float = 0.1) -> FusionModel:
+    """The mean of everything so far."""
+    return RunningMean(dims, hidden_dim, dropout)
+
+
+class RunningMean(FusionModel):
+    def __init__(self, dims, hidden_dim, dropout):
+        super().__init__()
+        self.hidden_dim, self.names = hidden_dim, ordered(dims)
+        self.layers = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, steps):
+        hidden = sum(layer(seen(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
+        num = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
+        return Fused(self.dropout(hidden.cumsum(1) / num))
+'''
+
+
+def test_a_model_in_one_new_file_is_listed_and_trained_by_its_name(source, labels, tmp_path, monkeypatch):
+    import fusion.models
+
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "running_mean.py").write_text(ONE_FILE)
+    folders = [*fusion.models.__path__, str(folder)]
+    monkeypatch.setattr(fusion.models.__spec__, "submodule_search_locations", folders)
+    monkeypatch.setattr(fusion.models, "__path__", folders)
+    assert "running_mean" in FUSION_MODELS.names()
+    module = train(make_config("running_mean"), make_tasks(), labels, source, tmp_path / "run")
+    assert type(module.model).__name__ == "RunningMean"
+    assert module.scores["va"]["n"] > 0
+    monkeypatch.undo()
+    assert "running_mean" not in FUSION_MODELS.names()
+    monkeypatch.delitem(sys.modules, "fusion.models.running_mean")
+    FUSION_MODELS._builders.pop("running_mean")
 
 
 def test_a_batch_without_labels_of_a_task_has_no_loss_of_it(source, labels):
@@ -442,7 +557,7 @@ def test_weights_on_disk_give_the_same_module_again(source, labels, tmp_path):
     again = load_module(tmp_path, config, tasks)
     assert again.dims == {"face": 3, "voice": 2}
     assert again.scores == module.scores
-    assert not torch.equal(again.front.standardise[0].mean, torch.zeros(3))
+    assert not torch.equal(again.front.channels[0].mean, torch.zeros(3))
     for key, value in module.state_dict().items():
         assert torch.equal(value, again.state_dict()[key])
 
@@ -466,7 +581,7 @@ def test_predictions_are_the_mean_of_overlapping_windows(source):
     module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
     ((clip_id, raw, observed),) = predict(module, source, ["both"], config.window)
     dataset = WindowDataset(source, ["both"], {}, config.window)
-    pieces = [(dataset[i].first_step, module.outputs(collate([dataset[i]]))[0]["va"]) for i in range(len(dataset))]
+    pieces = [(dataset[i].first_step, module.outputs(collate([dataset[i]]))[0][0]["va"]) for i in range(len(dataset))]
     assert clip_id == "both"
     assert raw["va"].shape == (60, 2)
     assert raw["expr"].shape == (60, 8)
@@ -510,7 +625,7 @@ def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
     module = train(make_config(), make_tasks(), labels, source, tmp_path)
     expected = measure_spread(source, ["both", "only_va", "only_expr"])
     other = measure_spread(source, ["val_both", "val_va"])
-    for name, layer in zip(module.front.names, module.front.standardise, strict=True):
+    for name, layer in zip(module.front.names, module.front.channels, strict=True):
         assert layer.mean.numpy() == pytest.approx(expected[name].mean, rel=1e-5)
         assert layer.mean.numpy() != pytest.approx(other[name].mean, rel=1e-5)
 

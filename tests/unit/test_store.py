@@ -153,6 +153,34 @@ def test_a_window_of_the_source_is_the_part_of_the_whole(store):
         assert each.dim("loud") == 3
 
 
+def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear_read_need(store):
+    """Front aligned by convolution: every window gives what the whole clip gives."""
+    import torch
+
+    from abaw.batches import Window, collate
+    from fusion.front import Front
+
+    features = {"loud": FeatureConfig(align="convolution", kernel=5)}
+    source = AlignedSource(store, features)
+    assert not source.is_on_clock("loud")
+    torch.manual_seed(0)
+    front = Front({"loud": 3}, features).eval()
+    times_s = source.clock("a").times_s
+
+    def steps(first, stop):
+        own = source.read("loud", "a", times_s[first], times_s[stop - 1])
+        window = Window("a", first, torch.tensor(times_s[first:stop]), {"loud": own}, {}, {})
+        return len(own), front(collate([window]))
+
+    num_rows, whole = steps(0, len(times_s))
+    for first, stop in ((0, 1), (2, 4), (3, 7), (len(times_s) - 2, len(times_s))):
+        num_read, part = steps(first, stop)
+        assert num_read < num_rows
+        assert torch.equal(part.observed["loud"][0], whole.observed["loud"][0, first:stop])
+        torch.testing.assert_close(part.features["loud"][0], whole.features["loud"][0, first:stop])
+    assert whole.observed["loud"].any()
+
+
 def test_reading_a_window_touches_only_the_rows_it_needs(store, monkeypatch):
     from extract.store import StoredTrack
 

@@ -1,0 +1,43 @@
+"""A signal at its own rate, read at the times of a clock."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def read_at(
+    values: Float[Tensor, "batch n dim"],
+    times_s: Float[Tensor, "batch n"],
+    observed: Bool[Tensor, "batch n"],
+    lengths: Int[Tensor, " batch"],
+    goal_s: Float[Tensor, "batch time"],
+    max_gap_s: float,
+) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
+    """The straight line between the rows before and after each goal, with a gradient; and whether it may be believed.
+
+    The rule is that of the aligner ``linear``: observed where every row with weight is, and lies within ``max_gap_s``;
+    outside of the rows' times nothing is. Unobserved steps are 0. No row at all: all of them.
+    """
+    num_rows, dim = values.shape[1:]
+    if not num_rows:
+        return values.new_zeros(*goal_s.shape, dim), torch.zeros_like(goal_s, dtype=torch.bool)
+    is_row = torch.arange(num_rows, device=lengths.device) < lengths[:, None]
+    times_s = torch.where(is_row, times_s, torch.inf)  # padding lies after everything
+    last = (lengths - 1).clamp(min=0)[:, None]
+    after = torch.minimum(torch.searchsorted(times_s, goal_s.contiguous()), last)
+    is_hit = times_s.gather(1, after) == goal_s
+    before = torch.where(is_hit, after, after - 1).clamp(min=0)
+    start_s, stop_s = times_s.gather(1, before), times_s.gather(1, after)
+    share = torch.where(stop_s > start_s, (goal_s - start_s) / (stop_s - start_s), 0.0).clamp(0, 1)
+
+    def good(rows: Int[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
+        return observed.gather(1, rows) & ((times_s.gather(1, rows) - goal_s).abs() <= max_gap_s)
+
+    is_inside = (times_s[:, :1] <= goal_s) & (goal_s <= times_s.gather(1, last)) & (lengths[:, None] > 0)
+    is_seen = is_inside & (good(before) | (share == 1)) & (good(after) | (share == 0))
+
+    def rows(index: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
+        return values.gather(1, index[..., None].expand(-1, -1, dim))
+
+    share = share[..., None].to(values.dtype)
+    return torch.where(is_seen[..., None], (1 - share) * rows(before) + share * rows(after), 0.0), is_seen
