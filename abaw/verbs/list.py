@@ -20,21 +20,24 @@ def list_parts(
         return
     for title, rows in chosen.items():
         print(f"{title}:")
+        width = max(len(row["name"]) for row in rows)
         for row in rows:
-            print("\n".join(_lines(row)))
+            print("\n".join(_lines(row, width)))
 
 
-def _lines(row: dict[str, Any]) -> list[str]:
+def _lines(row: dict[str, Any], width: int) -> list[str]:
     """A part as text: its summary, its settings; of a preset what it loads, how large that is and its licence."""
     settings = ", ".join(f"{key}={default}" for key, default in row["settings"].items())
-    lines = [f"  {row['name']:<12} {row['summary']}"]
+    lines, indent = [f"  {row['name']:<{width}}  {row['summary']}"], " " * (width + 4)
+    if "paper" in row:
+        lines.append(f"{indent}after {row['paper']}")
     if "preset_of" in row:
         size = "" if row["size_mb"] is None else f", {row['size_mb']} MB"
         given = f", needs {row['needs']}=PATH" if row["needs"] else ""
-        lines.append(f"{'':15}is {row['preset_of']}:{settings.replace(', ', ',')}{size}{given}")
-        lines.append(f"{'':15}licence: {row['licence'] or 'see where you get it'}")
-        return lines + ([f"{'':15}{row['note']}"] if row["note"] else [])
-    return lines + ([f"{'':15}settings: {settings}"] if settings else [])
+        lines.append(f"{indent}is {row['preset_of']}:{settings.replace(', ', ',')}{size}{given}")
+        lines.append(f"{indent}licence: {row['licence'] or 'see where you get it'}")
+        return lines + ([f"{indent}{row['note']}"] if row["note"] else [])
+    return lines + ([f"{indent}settings: {settings}"] if settings else [])
 
 
 def parts() -> dict[str, list[dict[str, Any]]]:
