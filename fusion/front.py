@@ -1,6 +1,6 @@
 """Front: the signals of a batch become steps that a fusion model may read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from abaw.batches import Batch, FeatureSource, Signal
 from abaw.config import OWN_RATE, FeatureConfig
 from fusion.layers.convolution import Convolution
-from fusion.layers.masks import ordered, visible, within
+from fusion.layers.masks import keep_modalities, ordered, visible, within
 from fusion.layers.timing import read_at
 from fusion.models.base import Steps
 
@@ -102,8 +102,9 @@ class Front(nn.Module):
     def _hidden(self, observed: dict[str, Bool[Tensor, "batch time"]]) -> dict[str, Bool[Tensor, "batch time"]]:
         """Whole modalities are lost, and single steps; a window keeps one modality that has anything to show."""
         if any(feature.modality_dropout for feature in self._features.values()):
-            shares = [self._features[name].modality_dropout for name in self.names]
-            kept = keep_modalities(torch.stack([observed[name].any(1) for name in self.names], dim=1), shares)
+            present = torch.stack([observed[name].any(1) for name in self.names], dim=1)
+            shares = present.new_tensor([self._features[n].modality_dropout for n in self.names], dtype=torch.float32)
+            kept = keep_modalities(present, shares)
             observed = {name: observed[name] & kept[:, i, None] for i, name in enumerate(self.names)}
         for name, feature in self._features.items():
             if feature.step_dropout:
@@ -115,15 +116,6 @@ class Front(nn.Module):
 def fronted(dims: Mapping[str, int], features: Mapping[str, FeatureConfig]) -> dict[str, int]:
     """The widths that come out of the front."""
     return {name: (features[name].project_dim if name in features else 0) or dim for name, dim in dims.items()}
-
-
-def keep_modalities(present: Bool[Tensor, "batch modality"], shares: Sequence[float]) -> Bool[Tensor, "batch modality"]:
-    """Which modalities a window keeps: each is lost with its share's probability, but never the last one present."""
-    drawn = torch.rand(present.shape, device=present.device)
-    kept = drawn >= torch.tensor(shares, device=present.device)
-    last = torch.where(present, drawn, -1.0).argmax(1, keepdim=True)  # the present one that was nearest to being kept
-    is_bare = ~(kept & present).any(1, keepdim=True)
-    return kept | (is_bare & torch.zeros_like(kept).scatter(1, last, True))
 
 
 class _Channel(nn.Module):

@@ -9,8 +9,8 @@ def weights_of(model):
 
 
 def linear(rows, weights, layer):
-    """Rows (n, in) or one row through ``layer``."""
-    return np.asarray(rows) @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"]
+    """Rows (n, in) or one row through ``layer``, with its bias where it has one."""
+    return np.asarray(rows) @ weights[f"{layer}.weight"].T + weights.get(f"{layer}.bias", 0.0)
 
 
 def lstm(rows, weights, layer, h, end=""):

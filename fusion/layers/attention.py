@@ -13,17 +13,19 @@ class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention in ``num_heads`` heads of ``head_dim`` (default dim / num_heads), fused by torch.
 
     ``seen`` says which steps of the memory may be looked at. Where a clip has none, the answer is 0: a softmax over
-    nothing would be NaN. Raises ValueError where ``num_heads`` does not divide ``dim`` and no ``head_dim`` is given.
+    nothing would be NaN. Keys have no bias, which a softmax would not feel, and attention weights no dropout, with
+    which a CPU would not fuse attention but keep all time x time of them.
+    Raises ValueError where ``num_heads`` does not divide ``dim`` and no ``head_dim`` is given.
     """
 
-    def __init__(self, dim: int, num_heads: int, *, head_dim: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, num_heads: int, *, head_dim: int | None = None) -> None:
         super().__init__()
         if head_dim is None and dim % num_heads:
             raise ValueError(f"{num_heads} heads do not divide {dim} features: choose a num_heads that does")
         width = num_heads * (head_dim or dim // num_heads)
-        self.num_heads, self.dropout = num_heads, dropout
-        self.query, self.key, self.value = (nn.Linear(dim, width) for _ in range(3))
-        self.out = nn.Linear(width, dim)
+        self.num_heads = num_heads
+        self.query, self.value, self.out = nn.Linear(dim, width), nn.Linear(dim, width), nn.Linear(width, dim)
+        self.key = nn.Linear(dim, width, bias=False)
 
     def forward(
         self,
@@ -37,8 +39,7 @@ class MultiHeadAttention(nn.Module):
         )
         any_seen = seen.any(-1, keepdim=True)
         mask = (seen | ~any_seen)[:, None, None]
-        dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return torch.where(any_seen[..., None], self.out(heads.transpose(1, 2).flatten(2)), 0.0)
 
 
@@ -59,7 +60,7 @@ class TransformerLayer(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(dim, num_heads, head_dim=head_dim, dropout=dropout)
+        self.attention = MultiHeadAttention(dim, num_heads, head_dim=head_dim)
         self.perceptron = nn.Sequential(
             nn.Linear(dim, mlp_dim), activation(), nn.Dropout(dropout), nn.Linear(mlp_dim, dim)
         )

@@ -63,3 +63,12 @@ def mean_over(values: Float[Tensor, "batch time *rest"], counted: Bool[Tensor, "
     counted = counted.reshape(*counted.shape, *(1,) * (values.dim() - 2))
     num_values = counted.sum() * values[0, 0].numel()
     return torch.where(counted, values, values.new_zeros(())).sum() / num_values.clamp(min=1)
+
+
+def keep_modalities(
+    present: Bool[Tensor, "batch modality"], shares: Float[Tensor, " modality"] | float
+) -> Bool[Tensor, "batch modality"]:
+    """Which modalities a window keeps: each is lost with its share's probability, but never the last one present."""
+    drawn = torch.rand(present.shape, device=present.device)
+    highest = torch.where(present, drawn, -1.0).argmax(1, keepdim=True)
+    return (drawn >= shares).scatter(1, highest, True)

@@ -8,7 +8,8 @@ from abaw.batches import Batch, Signal
 from abaw.config import FeatureConfig
 from abaw.tracks import Clock, Track
 from extract import align
-from fusion.front import LIMIT_STD, Front, Spread, fronted, keep_modalities, measure_spread
+from fusion.front import LIMIT_STD, Front, Spread, fronted, measure_spread
+from fusion.layers.masks import keep_modalities
 from fusion.layers.timing import read_at
 
 
@@ -203,7 +204,7 @@ def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
 def test_the_last_modality_that_has_anything_to_show_is_never_lost():
     torch.manual_seed(0)
     present = torch.tensor([[True, True, True], [False, True, False], [False, False, False]]).repeat(500, 1)
-    kept = keep_modalities(present, [0.9, 0.9, 0.9])
+    kept = keep_modalities(present, torch.tensor([0.9, 0.9, 0.9]))
     assert (kept & present).any(1).equal(present.any(1))
     # which of three is the one that stays is not decided by their order
     shares = (kept & present)[0::3].float().mean(0)

@@ -1,0 +1,112 @@
+"""What memory fusion networks share: LSTMs that tell their cells, attention over two steps, a gated memory."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fusion.layers.recurrent import Recurrent
+from fusion.layers.scan import linear_scan
+
+
+def perceptron(dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+    """Linear, ReLU, dropout, Linear."""
+    return nn.Sequential(nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, out_dim))
+
+
+def one_step_back(values: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+    """What every step's predecessor had; 0 for the first."""
+    return F.pad(values, (0, 0, 1, -1))
+
+
+class LstmStates(nn.Module):
+    """An LSTM that tells the hidden state and the cell of every step, where torch's tells the last cell only.
+
+    torch's fused LSTM runs over the window. With all hidden states known, its gates at every step are one matrix
+    product with the same weights, and the cells a linear recurrence: exact, and without a loop over time. Beyond a
+    window's end both mean nothing, but are finite.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.recurrent = Recurrent(nn.LSTM, dim, hidden_dim, bidirectional=False)
+        self.num_gated = (
+            3 * hidden_dim
+        )  # rows of the input gate, the forget gate and what is new; the output gate's follow
+
+    def forward(
+        self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch time hidden"]]:
+        hidden = self.recurrent(values, lengths)
+        from_values, from_hidden, bias, other_bias = (
+            weight[: self.num_gated] for weight in self.recurrent.layer.all_weights[0]
+        )
+        gates = F.linear(values, from_values, bias) + F.linear(one_step_back(hidden), from_hidden, other_bias)
+        enter, forget, new = gates.chunk(3, dim=-1)
+        return hidden, linear_scan(forget.sigmoid(), enter.sigmoid() * new.tanh())
+
+
+class GatedMemory(nn.Module):
+    """The multi-view gated memory u(t) = retain(t) u(t-1) + update(t) candidate(t) (Zadeh et al. 2018, 1802.00927).
+
+    The candidate, in (-1, 1), comes from what is ``attended`` at t; the two gates, in (0, 1), from that and u(t-1).
+    All three are perceptrons. Only what depends on u is left to the loop over time: two small products for both gates
+    at once. Dropout is drawn for all steps at once.
+    """
+
+    def __init__(self, dim: int, memory_dim: int, hidden_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.dim, self.memory_dim, self.dropout = dim, memory_dim, dropout
+        self.candidate = perceptron(dim, hidden_dim, memory_dim, dropout)
+        self.retain = perceptron(dim + memory_dim, hidden_dim, memory_dim, dropout)
+        self.update = perceptron(dim + memory_dim, hidden_dim, memory_dim, dropout)
+
+    def forward(self, attended: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time memory"]:
+        """The memory of every step; 0 before the first. What follows a step never reaches back to it."""
+        # gates are an axis before the batch, time comes first
+        (weight, bias), (out_weight, out_bias) = (self._of_both_gates(layer) for layer in (0, 3))
+        from_attended, from_memory = weight.split((self.dim, self.memory_dim), dim=-1)
+        given = F.linear(attended, from_attended.flatten(0, 1), bias.flatten()).unflatten(-1, bias.shape)
+        given = given.permute(1, 2, 0, 3).contiguous()
+        kept = F.dropout(torch.ones_like(given), self.dropout, self.training)
+        candidates = self.candidate(attended).tanh().transpose(0, 1)
+        from_memory, out_weight, out_bias = from_memory.mT, out_weight.mT, out_bias[:, None]
+        memory, memories = candidates.new_zeros(candidates.shape[1:]), []
+        for given_now, kept_now, candidate in zip(given.unbind(), kept.unbind(), candidates.unbind(), strict=True):
+            hidden = torch.baddbmm(given_now, memory.expand(2, -1, -1), from_memory).relu() * kept_now
+            retain, update = torch.baddbmm(out_bias, hidden, out_weight).sigmoid().unbind()
+            memory = torch.addcmul(retain * memory, update, candidate)
+            memories.append(memory)
+        return torch.stack(memories, dim=1)
+
+    def _of_both_gates(self, layer: int) -> tuple[Float[Tensor, "2 out in"], Float[Tensor, "2 out"]]:
+        pairs = zip(self.retain[layer].parameters(), self.update[layer].parameters(), strict=True)
+        weight, bias = (torch.stack(pair) for pair in pairs)
+        return weight, bias
+
+
+class MemoryFusion(nn.Module):
+    """The body of the Memory Fusion Network: every step's hidden states of all modalities and the memory, side by side.
+
+    An LSTM for each modality; attention over all cells of this step and of the one before, a softmax over their
+    features (delta-memory attention, a window of two steps); the gated memory. ``dim`` is the width of what it gives.
+    """
+
+    def __init__(self, dims: Sequence[int], hidden_dim: int, memory_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.recurrent = nn.ModuleList(LstmStates(dim, hidden_dim) for dim in dims)
+        width = 2 * hidden_dim * len(dims)
+        self.attend = perceptron(width, hidden_dim, width, dropout)
+        self.memory = GatedMemory(width, memory_dim, hidden_dim, dropout)
+        self.dim = hidden_dim * len(dims) + memory_dim
+
+    def forward(
+        self, values: Sequence[Float[Tensor, "batch time _"]], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time out"]:
+        states = [recurrent(each, lengths) for recurrent, each in zip(self.recurrent, values, strict=True)]
+        cells = torch.cat([cell for _, cell in states], dim=-1)
+        cells = torch.cat([one_step_back(cells), cells], dim=-1)
+        attended = self.attend(cells).softmax(-1) * cells
+        return torch.cat([*(hidden for hidden, _ in states), self.memory(attended)], dim=-1)

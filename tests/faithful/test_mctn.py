@@ -1,0 +1,220 @@
+"""MCTN against MMSA's parts, and against loops over clips and steps written from the paper's description."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fusion.layers.masks import within
+from fusion.layers.translation import _Decoder
+from fusion.models import FUSION_MODELS
+from tests.references import lstm, sigmoid, weights_of
+from tests.steps import make_steps, run
+
+DIMS = {"face": 5, "voice": 3, "scene": 4}
+H = 6
+
+
+def build(dims=DIMS, **settings):
+    torch.manual_seed(4)
+    return FUSION_MODELS.build("mctn", dims=dims, hidden_dim=H, **settings).eval()
+
+
+@pytest.mark.peers
+def test_mctn_is_mmsas_where_the_decoder_forgets(mmsa):
+    """MMSA's LSTM starts every step at a zero state and is fed the truth.
+
+    So it is ours with a forget gate that is shut and no recurrent weights, and with its own backward direction, which
+    sees that one step, silenced. It is given the step of zeros that we start from; what it predicts for the next step
+    is then our first.
+    """
+    dims = {"face": 4, "scene": 4, "voice": 4}
+    model, steps = build(dims, always_truth=True), make_steps(dims, (7, 7), share=1.0)
+    for translator in model.translators:
+        nn.init.zeros_(translator.cell.weight_hh)
+        nn.init.constant_(translator.cell.bias_ih[H : 2 * H], -1e4)
+    parts = sys.modules[mmsa.MCTN.__module__]
+    first, second = (mmsa_seq2seq(parts, translator) for translator in model.translators)
+    face, scene, voice = (steps.features[name].transpose(0, 1) for name in sorted(dims))
+    zeros = torch.zeros(1, 2, 4)
+    with torch.no_grad():
+        joint, to_scene = first(face, torch.cat([zeros, scene]))
+        _, to_face = first(to_scene[1:], torch.cat([zeros, face]))
+        joint, to_voice = second(joint, torch.cat([zeros, voice]))
+        hidden = model.over_time.layer(joint.transpose(0, 1))[0]
+    clips, losses = run(model, steps)
+    torch.testing.assert_close(torch.stack(clips), hidden, rtol=1e-5, atol=1e-5)
+    expected = {"translation": (to_scene, scene), "cycle": (to_face, face), "translation_2": (to_voice, voice)}
+    for name, (said, truth) in expected.items():
+        torch.testing.assert_close(losses[name], nn.MSELoss()(said[1:], truth), rtol=1e-5, atol=1e-5)
+
+
+def mmsa_seq2seq(parts, translator):
+    """MMSA's encoder, attention and decoder with our weights."""
+    dim, out_dim = translator.dim, translator.out_dim
+    attention = parts.Attention(H)
+    encoder = parts.Encoder(dim, H, 0.0, 1)
+    decoder = parts.Decoder(out_dim, H, 0.0, 1, attention, bidirectional=True)
+    encoder.rnn.load_state_dict(translator.encoder.layer.state_dict())
+    encoder.fc.load_state_dict(translator.start.state_dict())
+    attention.attn.weight.data = torch.cat([translator.query.weight, translator.key.weight], dim=1).detach()
+    attention.v.load_state_dict(translator.score.state_dict())
+    for parameter in decoder.rnn.parameters():
+        nn.init.zeros_(parameter)
+    cell = {f"{name}_l0": weight for name, weight in translator.cell.state_dict().items()}
+    decoder.rnn.load_state_dict(cell, strict=False)
+    decoder.fc_out.load_state_dict(translator.out.state_dict())
+    return parts.Seq2Seq(encoder, decoder, "cpu").eval()
+
+
+@pytest.mark.parametrize("always_truth", [False, True])
+def test_mctn_is_the_papers(always_truth):
+    """Loops in float64: clips of other lengths, steps not observed, modalities of other widths; source is the face."""
+    model, steps = build(always_truth=always_truth), make_steps(DIMS, seed=5)
+    told = [steps.observed[name] & always_truth for name in ("scene", "face", "voice")]
+    assert_is_reference(model, steps, told)
+
+
+def test_in_training_the_truth_is_drawn():
+    model, steps = build(dropout=0.0, teacher_forcing=0.4).train(), make_steps(DIMS, seed=5)
+    torch.manual_seed(8)
+    told = [steps.observed[name] & (torch.rand(steps.times_s.shape) < 0.4) for name in ("scene", "face", "voice")]
+    torch.manual_seed(8)
+    assert_is_reference(model, steps, told)
+
+
+def assert_is_reference(model, steps, told):
+    weights = weights_of(model)
+    clips, losses = run(model, steps)
+    errors = {name: [] for name in losses}
+    for i, clip in enumerate(clips):
+        inside = slice(0, len(clip))
+        observed = {name: steps.observed[name][i, inside].numpy() for name in DIMS}
+        values = {
+            name: np.where(observed[name][:, None], steps.features[name][i, inside].double().numpy(), 0)
+            for name in DIMS
+        }
+        told_of_clip = [flags[i, inside].numpy() for flags in told]
+        hidden, translations = reference(values, weights, told_of_clip)
+        np.testing.assert_allclose(clip.numpy(), hidden, rtol=1e-5, atol=1e-5)
+        for name, goal in (("translation", "scene"), ("cycle", "face"), ("translation_2", "voice")):
+            errors[name].append(((translations[name] - values[goal]) ** 2)[observed[goal]])
+    for name, of_clips in errors.items():
+        np.testing.assert_allclose(losses[name].item(), np.concatenate(of_clips).mean(), rtol=1e-5)
+
+
+def reference(values, weights, told):
+    face, scene, voice = (values[name] for name in sorted(DIMS))
+    joint, to_scene = translate(face, scene, told[0], weights, "translators.0", width=5)
+    _, to_face = translate(to_scene, face, told[1], weights, "translators.0", width=5)
+    joint, to_voice = translate(joint, voice, told[2], weights, "translators.1", width=3)
+    translations = {"translation": to_scene, "cycle": to_face, "translation_2": to_voice}
+    return np.concatenate(both_directions(joint, weights, "over_time.layer"), axis=1), translations
+
+
+def both_directions(rows, weights, layer):
+    backwards = lstm(rows[::-1], weights, layer, H, "_reverse")[::-1]
+    return np.array(lstm(rows, weights, layer, H)), np.array(backwards)
+
+
+def translate(source, truth, told, weights, name, width):
+    """Encoder, then the decoder step by step; features that a modality lacks are 0."""
+    num_features = weights[f"{name}.encoder.layer.weight_ih_l0"].shape[1]
+    source = np.pad(source, ((0, 0), (0, num_features - source.shape[1])))
+    forwards, backwards = both_directions(source, weights, f"{name}.encoder.layer")
+    joint = forwards + backwards
+    state, cell = np.tanh(weights[f"{name}.start.weight"] @ (forwards[-1] + backwards[0])), np.zeros(H)
+    word, said = np.zeros(width), []
+    for step, flag in zip(truth, told, strict=True):
+        attended = attend(state, joint, weights, name)
+        gates = weights[f"{name}.cell.weight_ih"] @ np.concatenate([word, attended]) + weights[f"{name}.cell.bias_ih"]
+        gates = gates + weights[f"{name}.cell.weight_hh"] @ state + weights[f"{name}.cell.bias_hh"]
+        enter, forget, new, leave = gates.reshape(4, H)
+        cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
+        state = sigmoid(leave) * np.tanh(cell)
+        word = weights[f"{name}.out.weight"] @ np.concatenate([state, attended]) + weights[f"{name}.out.bias"]
+        said.append(word[: len(step)])
+        word = np.pad(step if flag else said[-1], (0, width - len(step)))
+    return joint, np.array(said)
+
+
+def attend(state, joint, weights, name):
+    query, key, v = (weights[f"{name}.{part}.weight"] for part in ("query", "key", "score"))
+    shares = np.exp([v[0] @ np.tanh(query @ state + key @ row) for row in joint])
+    return shares @ joint / shares.sum()
+
+
+def test_the_decoders_gradient_is_that_of_differences():
+    torch.manual_seed(0)
+    lengths, told = torch.tensor([4, 2, 1]), torch.rand(3, 4) < 0.5
+
+    def values(*shape):
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    sequences = values(3, 4, 2), values(3, 4, 2), within(lengths, 4), values(3, 2), values(3, 4, 8), told
+    weights = values(2, 2), values(2), values(8, 4), values(8), values(8, 4), values(8)
+    assert torch.autograd.gradcheck(_Decoder.apply, (*sequences, *weights))
+
+
+@pytest.mark.parametrize(
+    ("targets", "chain"),
+    [
+        ((), ("face", "scene", "voice")),
+        (("voice",), ("face", "voice", "scene")),
+        (("face",), ("scene", "face", "voice")),
+        (("scene", "face"), ("voice", "scene", "face")),
+    ],
+)
+def test_the_source_is_the_first_that_is_no_target(targets, chain):
+    assert build(targets=targets).chain == chain
+
+
+def test_a_single_modality_is_translated_into_itself():
+    model = build({"face": 5})
+    assert model.chain == ("face", "face")
+    assert model.loss_weights == {"translation": 0.5, "cycle": 0.5}
+
+
+def test_every_further_target_has_a_translation():
+    model = build({"face": 5, "voice": 3, "scene": 4, "words": 2})
+    assert list(model.loss_weights) == ["translation", "cycle", "translation_2", "translation_3"]
+
+
+def test_only_the_source_reaches_the_hidden_state():
+    """At test time the others may be missing altogether: that is what the paper is about."""
+    model, steps = build(targets=("face", "scene")), make_steps(DIMS)
+    clips, losses = run(model, steps)
+    for name in ("face", "scene"):
+        steps.observed[name][:] = False
+    without, their_losses = run(model, steps)
+    for clip, other in zip(clips, without, strict=True):
+        assert torch.equal(clip, other)
+    assert losses["cycle"] == their_losses["cycle"]
+    assert losses["translation"] > 0
+    assert their_losses["translation"] == 0
+
+
+def test_what_was_said_goes_back_in_whatever_the_precision():
+    """In mixed precision the decoder stays in the features' own."""
+    model, steps = build(), make_steps(DIMS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(steps).losses
+    for name, loss in model(steps).losses.items():
+        torch.testing.assert_close(mixed[name].float(), loss, rtol=0.05, atol=0.05)
+
+
+def test_targets_that_leave_no_order_are_errors():
+    with pytest.raises(ValueError, match="mctn: no modality 'smell' to translate into, known: face, scene, voice"):
+        build(targets=("smell",))
+    with pytest.raises(ValueError, match=r"mctn: targets \['face', 'face'\] name a modality twice"):
+        build(targets=("face", "face"))
+    with pytest.raises(ValueError, match="mctn: targets name every modality, expected one left over: the source"):
+        build(targets=("face", "scene", "voice"))
+
+
+def test_teacher_forcing_that_is_no_probability_is_an_error():
+    for share in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=f"mctn: teacher_forcing is {share}, expected a probability"):
+            build(teacher_forcing=share)
