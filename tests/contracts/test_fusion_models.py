@@ -219,7 +219,7 @@ def other_value(key, default, hint):
     if isinstance(default, bool):
         return not default
     if isinstance(default, int):
-        return default + 2 if key.endswith("kernel") else 2 * default or 2  # an odd kernel stays odd, heads still divide
+        return default + 2 if key.endswith("kernel") else 2 * default or 2  # odd stays odd, heads still divide
     if isinstance(default, float):
         return default / 2 if default else 0.5
     if get_origin(hint) is Literal:
