@@ -89,10 +89,10 @@ def make_steps(dims: Mapping[str, int], batch: int, num_steps: int, device: str)
     )
 
 
-def build(name: str, dims: Mapping[str, int], device: str, **settings: Any) -> FusionModel:
-    """The model at its default settings but for those given, in training mode."""
+def build(name: str, dims: Mapping[str, int], device: str) -> FusionModel:
+    """The model at its default settings, in training mode."""
     torch.manual_seed(SEED)
-    model: FusionModel = FUSION_MODELS.build(name, dims=dims, **settings)
+    model: FusionModel = FUSION_MODELS.build(name, dims=dims)
     return model.to(device).train()
 
 
@@ -132,7 +132,7 @@ def measure_peer(name: str, turns: int, device: str) -> Row:
     comparison, dims = COMPARISONS[name], PEERS["dims"]
     batch, num_steps = comparison.batch or PEERS["batch"], PEERS["steps"]
     steps = make_steps(dims, batch, num_steps, device)
-    model = build(name, dims, device, **comparison.settings)
+    model = build(name, dims, device)
     peer, call = comparison.make(dims, device)
     peer = peer.to(device).train()
     works = {

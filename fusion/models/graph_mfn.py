@@ -17,10 +17,10 @@ FACTS = {
     "paper": "Zadeh et al. 2018, Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable Dynamic "
     "Fusion Graph, ACL P18-1208",
     "context": "past",
-    "differs": "The paper answers at the last step, here every step does, from the past. Above three modalities the "
-    "graph has the pairs and the set of all, not every subset: their number would double with each modality. Nodes and "
-    "efficacies are linear, as in the authors' toolkit; unobserved steps enter as 0; the last linear layer is the "
-    "task's head.",
+    "differs": "The paper answers at the last step, here every step does, from the past; unobserved steps enter as 0 "
+    "and the last linear layer is the task's head. Above three modalities the graph has the pairs and the set of "
+    "all, not every subset: their number would double with each modality. Nodes and efficacies are linear, as in the "
+    "authors' toolkit, and a vertex reads hidden states of two steps, as in MMSA.",
 }
 
 # The authors' toolkit has a layer of this width inside every node and inside the efficacies.

@@ -17,11 +17,11 @@ FACTS = {
     "paper": "Tsai et al. 2019, Learning Factorized Multimodal Representations, arXiv 1806.06176",
     "context": "past",
     "differs": "The paper answers once and rebuilds a clip of some 20 words from its last step's factors: here every "
-    "step answers from the past, and each piece of 32 steps is rebuilt from the factors of its last step. Factors "
-    "stand side by side, there is no product of them whose size would need a limit; all have one width. The weights of "
-    "the losses are those of the authors' published search (median over modalities); in evaluation the Gaussian of "
-    "mmd is not drawn, its expectation is taken. Unobserved steps enter as 0 and are not rebuilt; inference of missing "
-    "modalities is left out; the last linear layer is the task's head.",
+    "step answers from the past, and each piece of 32 steps is rebuilt, where observed, from the factors of its last "
+    "step; unobserved steps enter as 0, missing modalities are not inferred, and the last linear layer is the task's "
+    "head. All factors have one width and stand side by side: there is no product of them whose size would need a "
+    "limit. The losses' weights are those of the authors' best MOSI setting in their code (the median over "
+    "modalities), and in evaluation the Gaussian of mmd is not drawn, its expectation is taken.",
 }
 
 # Steps that are rebuilt from one step's factors: about what the paper's clips had.

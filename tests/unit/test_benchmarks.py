@@ -156,7 +156,9 @@ def test_a_length_that_would_take_too_long_or_too_much_is_not_tried():
     assert costs.too_much("concat", {"1000": {"skipped": "no room"}}, 3000, 1e5) == "no room"
 
 
-def test_the_peak_of_memory_is_seen():
+def test_the_peak_of_memory_is_seen_whatever_was_before():
+    noise = torch.ones(64, 2**20)  # 256 MB
+    del noise
     before = costs.memory_mb("cpu", begin=True)
     noise = torch.ones(32, 2**20)  # 128 MB
     del noise
@@ -176,9 +178,9 @@ def test_a_peer_has_the_sizes_of_ours_and_runs(name):
     peer, call = peers.COMPARISONS[name].make(dims, "cpu")
     loss = call(peer, list(costs.make_steps(dims, 3, 8, "cpu").features.values()))
     assert loss.isfinite()
-    ours = costs.build(name, dims, "cpu", **peers.COMPARISONS[name].settings)
-    # the peer of mctn has decoders in both directions, that of graph_mfn hides its inner nodes
-    least, most = {"mctn": (1.0, 2.0), "graph_mfn": (0.7, 1.1)}.get(name, (0.85, 1.15))
+    ours = costs.build(name, dims, "cpu")
+    # the peer of mctn has decoders in both directions, that of lmf a wide LSTM; that of graph_mfn hides its inner nodes
+    least, most = {"mctn": (1.0, 2.0), "graph_mfn": (0.7, 1.1), "lmf": (1.0, 1.5)}.get(name, (0.85, 1.15))
     assert least < costs.count(peer) / costs.count(ours) < most
 
 
