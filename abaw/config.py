@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from abaw.registry import Registry, nearest
 
@@ -18,7 +26,7 @@ OWN_RATE = "convolution"  # the one alignment that is learned: the front reads t
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class FeatureConfig(_Strict):
@@ -40,6 +48,11 @@ class FeatureConfig(_Strict):
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     step_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_meaning(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run's config.yaml can be given to abaw train again: a kernel without a convolution would be refused."""
+        return {key: value for key, value in handler(self).items() if key != "kernel" or self.align == OWN_RATE}
+
 
 class PartConfig(BaseModel):
     """A part by name; every other key is one of its settings, checked by its registry."""
@@ -55,7 +68,7 @@ class PartConfig(BaseModel):
 class TaskConfig(BaseModel):
     """A task's weight in the loss; every other key is one of the task's settings."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     weight: Annotated[float, Field(ge=0)] = 1.0
 
     @property

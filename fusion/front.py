@@ -162,7 +162,8 @@ class _Channel(nn.Module):
         assert self.convolve is not None
         inside = within(signal.lengths, values.shape[1]) & signal.observed
         values = self.convolve(values, inside)
-        return read_at(values, signal.times_s, inside, signal.lengths, batch.times_s, self.feature.max_gap_s)
+        values, seen = read_at(values, signal.times_s, inside, signal.lengths, batch.times_s, self.feature.max_gap_s)
+        return values, seen & within(batch.lengths, seen.shape[1])  # padding has times too
 
 
 def _check_on_clock(name: str, signal: Signal, times_s: Float[Tensor, "batch time"]) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -39,7 +40,9 @@ class FusionModule(lightning.LightningModule):
         self.dims = dict(dims)
         self.front = Front(dims, config.features)
         self.model = model
-        self.loss_weights = {**model.loss_weights, **known_losses(config, model)}
+        for name in config.losses:
+            check_loss(name, config, model)
+        self.loss_weights = {**model.loss_weights, **config.losses}
         self.heads = nn.ModuleDict({name: nn.Linear(model.hidden_dim, task.out_dim) for name, task in tasks.items()})
         self.tasks = dict(tasks)
         self.config = config
@@ -91,8 +94,6 @@ class FusionModule(lightning.LightningModule):
         """The share of the learning rate at an optimizer step: up over the first epochs, then as the schedule says."""
         num_steps = float(self.trainer.estimated_stepping_batches)
         is_cosine = self.config.training.schedule == "cosine"
-        if is_cosine and math.isinf(num_steps):
-            raise ValueError("training.schedule: cosine needs an end: set trainer.max_epochs or trainer.max_steps")
         self.trainer.fit_loop.setup_data()  # without an end nobody has counted the batches yet
         of_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         warmup = self.config.training.warmup_epochs * of_epoch
@@ -126,7 +127,7 @@ class FusionModule(lightning.LightningModule):
 
     def outputs(self, batch: Batch) -> list[Answer]:
         """Every window's raw outputs and observed flags without its padding. ValueError where one is not finite."""
-        steps = self.front(batch)
+        steps = replace(self.front(batch), wants_losses=False)
         raw, _ = self._fused(steps)
         seen = torch.stack(list(steps.observed.values())).any(0).cpu().numpy()
         arrays = {name: values.detach().float().cpu().numpy() for name, values in raw.items()}
@@ -141,13 +142,11 @@ class FusionModule(lightning.LightningModule):
         return [(each, flags[:length]) for each, flags, length in zip(rows, seen, lengths, strict=True)]
 
 
-def known_losses(config: Config, model: FusionModel) -> dict[str, float]:
-    """The config's ``losses``; ValueError where it names one that the model lacks."""
-    for name in config.losses:
-        if name not in model.loss_weights:
-            known = ", ".join(model.loss_weights) or "none"
-            raise ValueError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
-    return config.losses
+def check_loss(name: str, config: Config, model: FusionModel) -> None:
+    """ValueError where the model has no loss of that name."""
+    if name not in model.loss_weights:
+        known = ", ".join(model.loss_weights) or "none"
+        raise ValueError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
 
 
 def score(

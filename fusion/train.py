@@ -43,6 +43,27 @@ OURS = {
 }
 
 
+def config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
+    """What only training can find wrong with a config: keys and message; empty where nothing is."""
+    errors: list[tuple[tuple[str, ...], str]] = [(("trainer", key), why) for key, why in trainer_errors(config.trainer)]
+    training, max_epochs = config.training, _max_epochs(config.trainer)
+    is_endless = (max_epochs or -1) < 0 and config.trainer.get("max_steps", -1) < 0
+    if training.schedule == "cosine" and is_endless:
+        why = "a cosine needs an end: set trainer.max_epochs or trainer.max_steps, or schedule: constant"
+        errors.append((("training", "schedule"), why))
+    if training.warmup_epochs and 0 < (max_epochs or 0) <= training.warmup_epochs:
+        why = (
+            f"a warm-up of {training.warmup_epochs} epochs is not over after {max_epochs}: give fewer, or train longer"
+        )
+        errors.append((("training", "warmup_epochs"), why))
+    return errors
+
+
+def _max_epochs(trainer: Mapping[str, Any]) -> int | None:
+    """As given, else 100, else None where steps or time end the training."""
+    return trainer.get("max_epochs", None if trainer.keys() & {"max_steps", "max_time"} else 100)
+
+
 def trainer_errors(trainer: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with a config's ``trainer``: key and message; empty where nothing is."""
     known = [key for key in inspect.signature(lightning.Trainer).parameters if key not in OURS]
@@ -72,8 +93,8 @@ def train(
     that a run that ended is not trained again, until ``Run.finish`` takes it away. Raises ValueError for settings,
     labels or a resume.ckpt that do not fit.
     """
-    for _, message in trainer_errors(config.trainer):
-        raise ValueError(message)
+    for keys, message in config_errors(config):
+        raise ValueError(f"{'.'.join(keys)}: {message}")
     folder.mkdir(parents=True, exist_ok=True)
     resume = folder / RESUME
     run = config.model_dump_json(exclude={"trainer"})  # a stopped run may go on for longer, or on another device
@@ -107,7 +128,7 @@ def _trainer(config: Config, folder: Path, run: str, *, num_batches: int) -> lig
     defaults: dict[str, Any] = {
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "devices": 1,
-        "max_epochs": None if config.trainer.keys() & {"max_steps", "max_time"} else 100,
+        "max_epochs": _max_epochs(config.trainer),
         "log_every_n_steps": min(50, num_batches),
         "enable_model_summary": False,
         "enable_progress_bar": is_terminal,

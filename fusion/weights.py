@@ -14,7 +14,7 @@ from abaw.tasks.base import Task
 from fusion.front import fronted
 from fusion.models import FUSION_MODELS
 from fusion.models.base import FusionModel
-from fusion.module import FusionModule, known_losses
+from fusion.module import FusionModule
 
 
 def build_module(config: Config, tasks: Mapping[str, Task], dims: Mapping[str, int]) -> FusionModule:
@@ -27,9 +27,7 @@ def build_module(config: Config, tasks: Mapping[str, Task], dims: Mapping[str, i
 
 def build_model(config: Config, dims: Mapping[str, int]) -> FusionModel:
     """The config's fusion model for what its front makes of ``dims``; ValueError where it does not take them."""
-    model = FUSION_MODELS.build(config.model.name, dims=fronted(dims, config.features), **config.model.settings)
-    known_losses(config, model)
-    return model
+    return FUSION_MODELS.build(config.model.name, dims=fronted(dims, config.features), **config.model.settings)
 
 
 def weights_path(folder: Path) -> Path:

@@ -58,7 +58,7 @@ class Expression(Task):
         kl_weight: float,
     ) -> None:
         for key, value in {"focal_gamma": focal_gamma, "focal_alpha": focal_alpha, "kl_weight": kl_weight}.items():
-            if value < 0:
+            if not 0 <= value < float("inf"):
                 raise ValueError(f"expr: {key} is {value}, expected 0 or more")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"expr: label_smoothing is {label_smoothing}, expected 0 up to 1")

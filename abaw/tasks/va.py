@@ -38,7 +38,7 @@ class ValenceArousal(Task):
     test_lists = ("Valence_Arousal_Estimation_Challenge", "VA_Estimation_Challenge")
 
     def __init__(self, mse_weight: float) -> None:
-        if mse_weight < 0:
+        if not 0 <= mse_weight < float("inf"):
             raise ValueError(f"va: mse_weight is {mse_weight}, expected 0 or more")
         self._mse_weight = mse_weight
 

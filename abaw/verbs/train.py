@@ -73,7 +73,7 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     """The config's tasks; whatever is wrong in it that needs no data to be seen is an error here."""
     from abaw.tasks import TASKS
     from fusion.models import FUSION_MODELS
-    from fusion.train import trainer_errors
+    from fusion.train import config_errors
 
     tasks = {}
     for name, task in config.tasks.items():
@@ -81,8 +81,8 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
             tasks[name] = TASKS.build(name, **task.settings)
     with file.at("model"):
         FUSION_MODELS.check(config.model.name, config.model.settings)
-    for key, message in trainer_errors(config.trainer):
-        raise file.error(("trainer", key), message)
+    for keys, message in config_errors(config):
+        raise file.error(keys, message)
     return tasks
 
 
@@ -90,12 +90,19 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     """The features, tried out on the model: it must take them before a run is begun."""
     from extract.source import AlignedSource
     from extract.store import FeatureStore
+    from fusion.front import Front
+    from fusion.module import check_loss
     from fusion.weights import build_model
 
     with file.at("features"):
         source = AlignedSource(FeatureStore(Path(config.store)), config.features)
+        dims = {name: source.dim(name) for name in source.names()}
+        Front(dims, config.features)
     with file.at("model"):
-        build_model(config, {name: source.dim(name) for name in source.names()})
+        model = build_model(config, dims)
+    for name in config.losses:
+        with file.at("losses", name):
+            check_loss(name, config, model)
     return source
 
 

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fusion.layers.masks import check_normed
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention in ``num_heads`` heads of ``head_dim`` (default dim / num_heads), fused by torch.
@@ -47,6 +49,7 @@ class TransformerLayer(nn.Module):
     """Attention and a perceptron, each on normed input and added to it (pre-norm; Xiong et al. 2020, 2002.04745).
 
     With a ``memory`` its steps are attended to, normed by the same layer norm (as in MulT), else the values' own.
+    Raises ValueError where ``dim`` is 1.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class TransformerLayer(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
+        check_normed(dim)
         self.attention = MultiHeadAttention(dim, num_heads, head_dim=head_dim)
         self.perceptron = nn.Sequential(
             nn.Linear(dim, mlp_dim), activation(), nn.Dropout(dropout), nn.Linear(mlp_dim, dim)

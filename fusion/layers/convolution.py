@@ -28,6 +28,8 @@ class Convolution(nn.Module):
     def forward(
         self, values: Float[Tensor, "batch time dim"], inside: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time out"]:
+        if not values.shape[1]:  # padded it would have rows, and torch refuses fewer of them than the kernel has
+            return values.new_zeros(len(values), 0, self.layer.out_channels)
         return self.layer(F.pad(visible(values, inside).transpose(1, 2), self.around)).transpose(1, 2)
 
 
@@ -58,6 +60,8 @@ class TemporalNetwork(nn.Module):
         self, dim: int, hidden_dim: int, num_layers: int, kernel: int, dropout: float, *, causal: bool = False
     ) -> None:
         super().__init__()
+        if num_layers > 16:  # padding, and time, would double with every one
+            raise ValueError(f"{num_layers} temporal blocks reach {2**num_layers} steps: choose 16 at most")
         self.blocks = nn.ModuleList(
             TemporalBlock(hidden_dim if i else dim, hidden_dim, kernel, dropout, dilation=2**i, causal=causal)
             for i in range(num_layers)

@@ -58,11 +58,18 @@ def check_settings(model: str, *, dropout: float, **sizes: int) -> None:
         raise ValueError(f"{model}: dropout is {dropout}, expected 0 up to (not including) 1")
 
 
+def check_normed(dim: int) -> None:
+    """ValueError where a layer norm would make everything the same: that of a single feature is always 0."""
+    if dim < 2:
+        raise ValueError(f"a layer norm of {dim} feature is always 0: choose a hidden_dim of at least 2")
+
+
 def mean_over(values: Float[Tensor, "batch time *rest"], counted: Bool[Tensor, "batch time"]) -> Float[Tensor, ""]:
     """The mean over the steps that count; 0, with a gradient of 0, where none does."""
     counted = counted.reshape(*counted.shape, *(1,) * (values.dim() - 2))
     num_values = counted.sum() * values[0, 0].numel()
-    return torch.where(counted, values, values.new_zeros(())).sum() / num_values.clamp(min=1)
+    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32  # a sum in half precision overflows
+    return torch.where(counted, values, values.new_zeros(())).sum(dtype=dtype) / num_values.clamp(min=1)
 
 
 def keep_modalities(
@@ -70,5 +77,7 @@ def keep_modalities(
 ) -> Bool[Tensor, "batch modality"]:
     """Which modalities a window keeps: each is lost with its share's probability, but never the last one present."""
     drawn = torch.rand(present.shape, device=present.device)
-    highest = torch.where(present, drawn, -1.0).argmax(1, keepdim=True)
-    return (drawn >= shares).scatter(1, highest, True)
+    kept = drawn >= shares
+    nearest = torch.zeros_like(kept).scatter(1, torch.where(present, drawn, -1.0).argmax(1, keepdim=True), True)
+    is_bare = ~(kept & present).any(1, keepdim=True)  # only then: whoever drew highest would else be lost too seldom
+    return kept | (is_bare & nearest)

@@ -32,9 +32,8 @@ class LstmStates(nn.Module):
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.recurrent = Recurrent(nn.LSTM, dim, hidden_dim, bidirectional=False)
-        self.num_gated = (
-            3 * hidden_dim
-        )  # rows of the input gate, the forget gate and what is new; the output gate's follow
+        # rows of the input gate, the forget gate and what is new; the output gate's follow
+        self.num_gated = 3 * hidden_dim
 
     def forward(
         self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
@@ -72,7 +71,20 @@ class GatedMemory(nn.Module):
         given = given.permute(1, 2, 0, 3).contiguous()
         kept = F.dropout(torch.ones_like(given), self.dropout, self.training)
         candidates = self.candidate(attended).tanh().transpose(0, 1)
-        from_memory, out_weight, out_bias = from_memory.mT, out_weight.mT, out_bias[:, None]
+        # in full precision: a memory that keeps 0.999 of itself a step would keep all of it in half
+        with torch.autocast(attended.device.type, enabled=False):
+            given, kept, candidates = (each.to(weight.dtype) for each in (given, kept, candidates))
+            return self._remember(given, kept, candidates, from_memory.mT, out_weight.mT, out_bias[:, None])
+
+    def _remember(
+        self,
+        given: Float[Tensor, "time 2 batch hidden"],
+        kept: Float[Tensor, "time 2 batch hidden"],
+        candidates: Float[Tensor, "time batch memory"],
+        from_memory: Float[Tensor, "2 memory hidden"],
+        out_weight: Float[Tensor, "2 hidden memory"],
+        out_bias: Float[Tensor, "2 1 memory"],
+    ) -> Float[Tensor, "batch time memory"]:
         memory, memories = candidates.new_zeros(candidates.shape[1:]), []
         for given_now, kept_now, candidate in zip(given.unbind(), kept.unbind(), candidates.unbind(), strict=True):
             hidden = torch.baddbmm(given_now, memory.expand(2, -1, -1), from_memory).relu() * kept_now

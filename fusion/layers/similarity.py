@@ -70,6 +70,6 @@ def _centred(one: Tensor, other: Tensor, counted: Tensor) -> tuple[Tensor, Tenso
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """Rows of length 1; one of length 0 stays, with a gradient as if its length were 1."""
+    """Rows of length 1; one of next to no length stays, with a gradient as if its length were 1."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return rows / torch.where(length > 0, length, 1.0)
+    return rows / torch.where(length > 1e-8, length, 1.0)

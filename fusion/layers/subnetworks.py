@@ -47,6 +47,8 @@ class SubNetworks(nn.Module):
     ) -> None:
         super().__init__()
         self.names, self.recurrent = ordered(dims), frozenset(recurrent)
+        if len(self.recurrent) < len(recurrent):
+            raise ValueError(f"recurrent names a modality twice: {', '.join(recurrent)}")
         for name in recurrent:
             if name not in dims:
                 raise ValueError(f"recurrent names {name!r}, which is no modality: known are {', '.join(self.names)}")

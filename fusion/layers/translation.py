@@ -43,14 +43,20 @@ class Translator(nn.Module):
 
         After a step that is ``told`` the decoder reads the truth, else what it said itself.
         """
+        joint, start = self.read(values, lengths)
+        inside = within(lengths, values.shape[1])
+        dtype = self.out.weight.dtype
+        with torch.autocast(values.device.type, enabled=False):  # the loop's gradient is by hand, in one precision
+            return joint, self._write(joint.to(dtype), inside, start.to(dtype), truth.to(dtype), told)
+
+    def read(
+        self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch hidden"]]:
+        """Joint states, and the state from which the decoder starts."""
         states = self.encoder(F.pad(values, (0, self.dim - values.shape[-1])), lengths)
         forwards, backwards = states.chunk(2, dim=-1)
-        joint = self.dropout(forwards + backwards)
         last = forwards[torch.arange(len(lengths), device=lengths.device), lengths - 1]
-        start = self.start(last + backwards[:, 0]).tanh()
-        inside = within(lengths, values.shape[1])
-        with torch.autocast(values.device.type, enabled=False):  # the loop's gradient is by hand, in one precision
-            return joint, self._write(joint.to(truth.dtype), inside, start.to(truth.dtype), truth, told)
+        return self.dropout(forwards + backwards), self.start(last + backwards[:, 0]).tanh()
 
     def _write(self, joint: Tensor, inside: Tensor, start: Tensor, truth: Tensor, told: Tensor) -> Tensor:
         """What the cell reads of a step is linear in it, and what it says is linear in [state, attended].
@@ -73,7 +79,8 @@ class _Decoder(torch.autograd.Function):
     """[state, attended] of every step, (time batch 2 hidden), and its gradient by hand, backwards through time.
 
     Autograd would keep (batch time hidden) for every step written, and add to every weight's gradient at every step:
-    here what the attention compares is computed anew, and a weight's gradient is one product over all steps.
+    here what the attention compares and weighs is computed anew, so that memory grows with the length and not with its
+    square, and a weight's gradient is one product over all steps.
     """
 
     @staticmethod
@@ -81,26 +88,26 @@ class _Decoder(torch.autograd.Function):
         memory, keys, inside, state, given, told, query, v, recur, bias, echo, echo_bias = inputs
         cell, read, trace = torch.zeros_like(state), bias.expand(len(state), -1), []
         for truth, is_told in zip(given.unbind(1), told[..., None].unbind(1), strict=True):
-            scores = _energy(keys, state @ query.T) @ v
-            weights = torch.where(inside, scores, -torch.inf).softmax(-1)
+            weights = _weights(_energy(keys, state @ query.T), v, inside)
             attended = torch.bmm(weights[:, None], memory)[:, 0]
             gates = torch.addmm(read, torch.cat([state, attended], dim=1), recur.T)
             state, cell = _cell(gates, cell)
             said = torch.cat([state, attended], dim=1)
-            trace.append((said, cell, gates, weights))
+            trace.append((said, cell, gates))
             read = torch.where(is_told, truth, torch.addmm(echo_bias, said, echo.T))
         traces = [torch.stack(each) for each in zip(*trace, strict=True)]
-        ctx.save_for_backward(*inputs, *traces)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*inputs, *traces)
         return traces[0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        memory, keys, _, start, _, told, query, v, recur, _, echo, _, said, cells, gates, weights = ctx.saved_tensors
+        memory, keys, inside, start, _, told, query, v, recur, _, echo, _, said, cells, gates = ctx.saved_tensors
         told, width = told.T[..., None], start.shape[1]
         states, cells_before = torch.cat([start[None], said[:-1, :, :width]]), F.pad(cells, (0, 0, 0, 0, 1, -1))
         queries = states @ query.T
-        to_keys, to_v, to_states, to_cells = (torch.zeros_like(each) for each in (keys, v, start, start))
+        to_memory, to_keys, to_v, to_states, to_cells = map(torch.zeros_like, (memory, keys, v, start, start))
         to_read, trace = torch.zeros_like(gates[0]), []
         for i in reversed(range(len(said))):
             to_said = grad[i] + torch.where(told[i], 0.0, to_read) @ echo
@@ -108,19 +115,22 @@ class _Decoder(torch.autograd.Function):
             to_read, to_cells = _cell_gradient(to_states, to_cells, gates[i], cells[i], cells_before[i])
             to_states, to_attended = (to_read @ recur).split(width, dim=1)
             to_attended = to_attended + to_said[:, width:]
+            energy = _energy(keys, queries[i])
+            weights = _weights(energy, v, inside)
+            to_memory.baddbmm_(weights[..., None], to_attended[:, None])
             to_weights = torch.bmm(memory, to_attended[..., None])[..., 0]
-            to_scores = weights[i] * (to_weights - (weights[i] * to_weights).sum(-1, keepdim=True))
-            to_queries = _score_gradient(to_scores, keys, queries[i], v, to_keys, to_v)
+            to_scores = weights * (to_weights - (weights * to_weights).sum(-1, keepdim=True))
+            to_queries = _score_gradient(to_scores, energy, v, to_keys, to_v)
             to_states = to_states + to_queries @ query
-            trace.append((to_read, to_attended, to_queries))
-        to_gates, to_attended, to_queries = (torch.stack(each[::-1]) for each in zip(*trace, strict=True))
+            trace.append((to_read, to_queries))
+        to_gates, to_queries = (torch.stack(each[::-1]) for each in zip(*trace, strict=True))
         after = F.pad(to_gates[1:], (0, 0, 0, 0, 0, 1))  # of what was read after a step
         to_echoed = torch.where(told, 0.0, after)
         both = torch.cat([states, said[..., width:]], dim=-1)
         return (
-            *(torch.einsum("tbs,tbh->bsh", weights, to_attended), to_keys, None, to_states),
-            *(torch.where(told, after, 0.0).transpose(0, 1), None, _product(to_queries, states), to_v),
-            *(_product(to_gates, both), to_gates[0].sum(0), _product(to_echoed, said), to_echoed.sum((0, 1))),
+            *(to_memory, to_keys, None, to_states, torch.where(told, after, 0.0).transpose(0, 1), None),
+            *(_product(to_queries, states), to_v, _product(to_gates, both), to_gates[0].sum(0)),
+            *(_product(to_echoed, said), to_echoed.sum((0, 1))),
         )
 
 
@@ -128,9 +138,12 @@ def _energy(keys: Tensor, query: Tensor) -> Tensor:
     return (keys + query[:, None]).tanh_()
 
 
-def _score_gradient(grad: Tensor, keys: Tensor, query: Tensor, v: Tensor, to_keys: Tensor, to_v: Tensor) -> Tensor:
+def _weights(energy: Tensor, v: Tensor, inside: Tensor) -> Tensor:
+    return torch.where(inside, energy @ v, -torch.inf).softmax(-1)
+
+
+def _score_gradient(grad: Tensor, energy: Tensor, v: Tensor, to_keys: Tensor, to_v: Tensor) -> Tensor:
     """The gradient of the scores for the query; those for keys and ``v`` are added where they are summed."""
-    energy = _energy(keys, query)
     to_v += grad.flatten() @ energy.flatten(0, 1)
     slopes = energy.square_().neg_().add_(1).mul_(grad[..., None]).mul_(v)
     to_keys += slopes

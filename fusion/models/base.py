@@ -12,18 +12,20 @@ from torch import Tensor, nn
 class Steps:
     """Modalities on one clock. A model gets every key it was built with; absence is ``observed=False``.
 
-    Values where ``observed`` is False, and everything from ``lengths`` on, mean nothing and may be NaN.
+    Values where ``observed`` is False, and everything from ``lengths`` on, mean nothing and may be NaN. Without
+    ``wants_losses`` (in validation and prediction) a model need not reckon losses of its own.
     """
 
     features: dict[str, Float[Tensor, "batch time _"]]
     observed: dict[str, Bool[Tensor, "batch time"]]
     times_s: Float[Tensor, "batch time"]
     lengths: Int[Tensor, " batch"]
+    wants_losses: bool = True
 
 
 @dataclass(frozen=True)
 class Fused:
-    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, one for each name in ``loss_weights``."""
+    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, one for each of ``loss_weights`` if wanted."""
 
     hidden: Float[Tensor, "batch time hidden"]
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)

@@ -40,11 +40,14 @@ class BiGru(FusionModel):
         )
         self.dropout = nn.Dropout(dropout)
         width = hidden_dim * len(self.names)
-        self.recurrent = Recurrent(nn.GRU, width, hidden_dim, bidirectional=True, num_layers=num_layers)
+        widths = [width] + [self.hidden_dim] * (num_layers - 1)
+        self.recurrent = nn.ModuleList(Recurrent(nn.GRU, dim, hidden_dim, bidirectional=True) for dim in widths)
 
     def forward(self, steps: Steps) -> Fused:
         projected = [
             layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)
         ]
-        hidden = self.recurrent(self.dropout(torch.cat(projected, dim=-1)), steps.lengths)
+        hidden = self.dropout(torch.cat(projected, dim=-1))
+        for layer in self.recurrent:
+            hidden = layer(hidden, steps.lengths)
         return Fused(self.dropout(hidden))

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from fusion.layers.convolution import TemporalNetwork
-from fusion.layers.masks import check_settings, ordered, seen, seen_with_flags, within
+from fusion.layers.masks import check_normed, check_settings, ordered, seen, seen_with_flags, within
 from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel, Steps
 
@@ -59,6 +59,7 @@ class JointCrossAttention(FusionModel):
         super().__init__()
         sizes = {"hidden_dim": hidden_dim, "num_recursions": num_recursions, "num_layers": num_layers, "kernel": kernel}
         check_settings("joint_cross_attention", dropout=dropout, **sizes)
+        check_normed(hidden_dim)
         if not 0 <= conv_dropout < 1:
             raise ValueError(f"joint_cross_attention: conv_dropout is {conv_dropout}, expected 0 up to 1")
         self.names = ordered(dims)

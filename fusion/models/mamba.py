@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fusion.layers.convolution import TemporalNetwork
-from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
+from fusion.layers.masks import check_normed, check_settings, ordered, seen_with_flags, within
 from fusion.layers.selective import SelectiveStateSpace
 from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel, Steps
@@ -59,6 +59,7 @@ class Mamba(FusionModel):
         super().__init__()
         sizes = {"num_convolutions": num_convolutions, "num_layers": num_layers, "state_dim": state_dim}
         check_settings("mamba", dropout=dropout, hidden_dim=hidden_dim, kernel=kernel, **sizes)
+        check_normed(hidden_dim)
         self.names = ordered(dims)
         self.hidden_dim = hidden_dim
         self.projections = nn.ModuleList(nn.Linear(dims[name] + 1, hidden_dim) for name in self.names)

@@ -76,6 +76,8 @@ class Mctn(FusionModel):
         self.loss_weights = dict.fromkeys(["translation", "cycle", *further], 0.5)
 
     def forward(self, steps: Steps) -> Fused:
+        if not steps.wants_losses:  # then nobody needs to hear the translations
+            return Fused(self.over_time(self._joint(steps), steps.lengths))
         source, first, *others = (seen(steps, name) for name in self.chain)
         there, *later = self.translators
         joint, translation = there(source[0], steps.lengths, first[0], self._told(first[1]))
@@ -85,6 +87,14 @@ class Mctn(FusionModel):
             joint, translation = translate(joint, steps.lengths, truth, self._told(observed))
             errors.append(_error(translation, truth, observed))
         return Fused(self.over_time(joint, steps.lengths), dict(zip(self.loss_weights, errors, strict=True)))
+
+    def _joint(self, steps: Steps) -> Float[Tensor, "batch time hidden"]:
+        """The last joint states without a word of translation: each translator reads the states of the one before."""
+        joint = seen(steps, self.chain[0])[0]
+        for translator in self.translators:
+            assert isinstance(translator, Translator)
+            joint, _ = translator.read(joint, steps.lengths)
+        return joint
 
     def _told(self, observed: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch time"]:
         """The steps after which the truth is read: never one that was not observed."""

@@ -72,17 +72,20 @@ class Mfm(FusionModel):
 
     def forward(self, steps: Steps) -> Fused:
         values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
+        shared = self.shared(self.fusion(values, steps.lengths))
+        factor = self.shared_factor(shared)
+        hidden = self.out(factor)
+        if not steps.wants_losses:
+            return Fused(hidden)
         own = [
             project(at_ends(recurrent(each, steps.lengths), steps.lengths))
             for recurrent, project, each in zip(self.own, self.own_projections, values, strict=True)
         ]
-        shared = self.shared(self.fusion(values, steps.lengths))
-        factor = self.shared_factor(shared)
         losses = {
             "reconstruction": self._reconstruction(values, observed, at_ends(factor, steps.lengths), own),
             "mmd": self._mmd([*own, at_ends(shared, steps.lengths)], observed),
         }
-        return Fused(self.out(factor), losses)
+        return Fused(hidden, losses)
 
     def _reconstruction(
         self,
@@ -154,6 +157,7 @@ def mean_discrepancy(rows: Float[Tensor, "row dim"], *, drawn: bool) -> Float[Te
     num, dim = rows.shape
     if not num:
         return rows.sum()
+    rows = rows if rows.dtype == torch.float64 else rows.float()  # in half precision its terms, all near 1, cancel
     if drawn:
         noise = torch.randn_like(rows)
         return _kernel(noise, noise).mean() + _kernel(rows, rows).mean() - 2 * _kernel(noise, rows).mean()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from fusion.layers.masks import check_settings, mean_over, ordered, seen
+from fusion.layers.masks import check_normed, check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.similarity import moments_apart, overlap
 from fusion.models import FUSION_MODELS
@@ -72,6 +72,7 @@ class Misa(FusionModel):
         super().__init__()
         sizes = {"hidden_dim": hidden_dim, "encoder_dim": encoder_dim, "mlp_dim": mlp_dim, "num_heads": num_heads}
         check_settings("misa", dropout=dropout, **sizes)
+        check_normed(hidden_dim)
         if hidden_dim % num_heads:
             raise ValueError(
                 f"misa: {num_heads} heads do not divide hidden_dim {hidden_dim}: choose a num_heads that does"
@@ -104,7 +105,7 @@ class Misa(FusionModel):
         tokens = torch.stack([*private, *shared], dim=2).flatten(0, 1)  # every step is a sequence of 2M tokens
         attended = torch.cat([self.transformer(some) for some in tokens.split(MAX_STEPS)])
         hidden = self.fuse(attended.flatten(1)).unflatten(0, steps.times_s.shape)
-        return Fused(hidden, self._losses(projected, private, shared, observed))
+        return Fused(hidden, self._losses(projected, private, shared, observed) if steps.wants_losses else {})
 
     def _losses(
         self, projected: list[Tensor], private: list[Tensor], shared: list[Tensor], observed: Sequence[Tensor]

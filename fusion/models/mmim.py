@@ -82,6 +82,9 @@ class Mmim(FusionModel):
             for project, recurrent, each in zip(self.projections, self.recurrent, values, strict=True)
         ]
         hidden = self.fuse(torch.cat(encoded, dim=-1))
+        return Fused(hidden, self._losses(encoded, hidden, observed) if steps.wants_losses else {})
+
+    def _losses(self, encoded: list[Tensor], hidden: Tensor, observed: Sequence[Tensor]) -> dict[str, Tensor]:
         contrasts = [
             contrast(each, predict(hidden), flags, max_rows=MAX_ROWS)
             for each, predict, flags in zip(encoded, self.predict, observed, strict=True)
@@ -89,7 +92,7 @@ class Mmim(FusionModel):
         losses = {"contrastive": torch.stack(contrasts).sum()}
         if self.pairs:
             losses["likelihood"] = self._likelihood(encoded, observed)
-        return Fused(hidden, losses)
+        return losses
 
     def _likelihood(self, encoded: list[Tensor], observed: Sequence[Tensor]) -> Tensor:
         """Sum over pairs of minus log q(other | one), over the steps where both were observed."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fusion.layers.convolution import Convolution
 from fusion.layers.grouped import GroupedTransformer
-from fusion.layers.masks import check_settings, ordered, seen, within
+from fusion.layers.masks import check_normed, check_settings, ordered, seen, within
 from fusion.models import FUSION_MODELS
 from fusion.models.base import Fused, FusionModel, Steps
 
@@ -63,6 +63,7 @@ class CrossmodalTransformer(FusionModel):
         check_settings(
             "mult", dropout=dropout, hidden_dim=hidden_dim, num_layers=num_layers, num_heads=num_heads, kernel=kernel
         )
+        check_normed(hidden_dim)
         if hidden_dim % num_heads:
             raise ValueError(
                 f"mult: {num_heads} heads do not divide hidden_dim {hidden_dim}: choose a num_heads that does"

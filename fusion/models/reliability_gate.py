@@ -1,6 +1,6 @@
 """At every step the modalities count as far as they can be relied on; sound is there as context."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -65,7 +65,8 @@ class ReliabilityGate(FusionModel):
         self.names = tuple(name for name in names if name not in context)
         self.context = tuple(name for name in names if name in context)
         self.hidden_dim = hidden_dim
-        self.projections = nn.ModuleDict({name: nn.Linear(dims[name], hidden_dim) for name in names})
+        # no ModuleDict: a modality may have a dot in its name
+        self.projections = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names + self.context)
         # one modality alone has all the weight: a gate would never learn
         gated = self.names if len(self.names) > 1 else ()
         self.gates = nn.ModuleList(
@@ -82,23 +83,24 @@ class ReliabilityGate(FusionModel):
         )
 
     def forward(self, steps: Steps) -> Fused:
-        states, observed = self._project(steps, self.names)
+        states, observed = self._project(steps, self.names, self.projections[: len(self.names)])
         hidden = (states * self._weigh(states, observed)[..., None]).sum(2)
         if self.listen is not None:
-            memory, heard = self._project(steps, self.context)
+            memory, heard = self._project(steps, self.context, self.projections[len(self.names) :])
             told = self.listen(hidden, memory.flatten(1, 2), heard.flatten(1))
-            # context adds to what was seen; where nothing was, the transformer fills in from other steps
-            hidden = visible(told, observed.any(-1))
+            # context adds to what was seen; where nothing was, the transformer fills in from other steps, if there are
+            was_seen = observed.any(-1)
+            hidden = visible(told, was_seen | ~was_seen.any(1, keepdim=True))
         inside = within(steps.lengths, hidden.shape[1])
         for layer in self.layers:
             hidden = layer(hidden, inside)
         return Fused(self.out(hidden))
 
     def _project(
-        self, steps: Steps, names: Sequence[str]
+        self, steps: Steps, names: Sequence[str], projections: Iterable[nn.Module]
     ) -> tuple[Float[Tensor, "batch time names hidden"], Bool[Tensor, "batch time names"]]:
         values, observed = zip(*(seen(steps, name) for name in names), strict=True)
-        states = [self.projections[name](each) for name, each in zip(names, values, strict=True)]
+        states = [project(each) for project, each in zip(projections, values, strict=True)]
         return torch.stack(states, dim=2), torch.stack(observed, dim=2)
 
     def _weigh(

@@ -149,11 +149,34 @@ def check_deterministic_on_a_seed(build, dims):
     assert_same(*results)
 
 
+def check_any_name_of_a_modality_will_do(build, dims):
+    odd = dict(zip(("clip.vit", "type", "keys", "forward", "a b"), dims.values(), strict=False))
+    fused = make_model(build, odd)(make_steps(odd))
+    assert torch.isfinite(fused.hidden[within(torch.tensor(LENGTHS), max(LENGTHS))]).all()
+
+
 def check_the_order_of_modalities_is_free(build, dims):
     backwards = {name: dims[name] for name in reversed(dims)}
     steps = make_steps(dims)
     turned = replace(steps, features={name: steps.features[name] for name in backwards})
     assert_same(run(make_model(build, dims), steps), run(make_model(build, backwards), turned))
+
+
+def check_losses_that_nobody_wants_change_nothing(build, dims):
+    model, steps = make_model(build, dims), make_steps(dims)
+    without = run(model, replace(steps, wants_losses=False))[0]
+    assert_same((without, {}), (run(model, steps)[0], {}))
+
+
+def check_half_precision_trains(build, dims):
+    """As under trainer.precision=bf16-mixed, with features that a projection of the front has made half as wide."""
+    model, steps = make_model(build, dims).train(), make_steps(dims)
+    features = {name: values.bfloat16() for name, values in steps.features.items()}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fused = model(replace(steps, features=features))
+        loss = fused.hidden[within(steps.lengths, max(LENGTHS))].float().square().sum() + sum(fused.losses.values())
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def check_nothing_runs_away_on_noise(build, dims):
@@ -261,6 +284,20 @@ def test_what_is_told_of_a_model_is_there_and_its_context_is_true(part):
     check_context(builder(part.name), THREE, part.facts["context"])
 
 
+def check_a_single_hidden_feature_is_refused_or_says_something(build):
+    """A layer norm of one feature is always 0: a model that has one must refuse it."""
+    steps = [make_steps(THREE, (40,), seed) for seed in (0, 1)]
+    try:
+        for seed in range(20):  # of a ReLU over one feature most starts are dead, of a norm all
+            torch.manual_seed(seed)
+            model = build(dims=THREE, hidden_dim=1).eval()
+            if not torch.equal(*(run(model, each)[0][0] for each in steps)):
+                return
+    except ValueError:
+        return
+    pytest.fail("with hidden_dim 1 nothing ever reaches the hidden state")
+
+
 @pytest.mark.parametrize("part", FUSION_MODELS.parts(), ids=lambda part: part.name)
 def test_senseless_settings_are_errors_that_name_the_model(part):
     with pytest.raises(ValueError, match="at least one modality"):
@@ -269,6 +306,8 @@ def test_senseless_settings_are_errors_that_name_the_model(part):
         FUSION_MODELS.build(part.name, dims={"face": 0})
     limits = {"hidden_dim": 0, "num_layers": 0, "num_heads": 0, "kernel": 0, "dropout": 1.0}
     senseless = {key: limits[key] for key in limits.keys() & part.settings.keys()}
+    if "hidden_dim" in part.settings:
+        check_a_single_hidden_feature_is_refused_or_says_something(builder(part.name))
     for key in senseless:
         with pytest.raises(ValueError, match=f"{part.name}: {key} is {senseless[key]}, expected"):
             FUSION_MODELS.build(part.name, dims={"face": 2}, **{key: senseless[key]})

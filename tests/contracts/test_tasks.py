@@ -233,6 +233,13 @@ def test_the_loss_of_expression_is_torchs_own_where_that_is_defined():
     torch.testing.assert_close(task.loss(outputs, target, scored), expected)
 
 
+def test_what_is_fitted_keeps_every_other_setting():
+    settings = {"class_balance": 1.0, "label_smoothing": 0.1, "focal_gamma": 2.0, "focal_alpha": 0.9, "kl_weight": 0.2}
+    labels = Labels(np.array([[0.0], [1.0]], np.float32), np.ones(2, bool))
+    fitted = TASKS.build("expr", **settings).fitted({"a": labels}).settings()
+    assert {key: fitted[key] for key in settings} == settings
+
+
 def test_the_focal_loss_of_expression_is_that_of_the_seed():
     """Step by step: 0.9 (1 - p)^2 times the smoothed cross-entropy, 0.2 of the divergence from the smoothed label."""
     task = TASKS.build("expr", class_balance=0.0, label_smoothing=0.1, focal_gamma=2.0, focal_alpha=0.9, kl_weight=0.2)

@@ -203,6 +203,8 @@ def test_what_was_said_goes_back_in_whatever_the_precision():
         mixed = model(steps).losses
     for name, loss in model(steps).losses.items():
         torch.testing.assert_close(mixed[name].float(), loss, rtol=0.05, atol=0.05)
+    sum(mixed.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_targets_that_leave_no_order_are_errors():

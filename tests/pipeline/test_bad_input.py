@@ -43,6 +43,13 @@ def refused(monkeypatch, capsys):
         (["window.stride=151"], "a stride of 151 steps skips steps between windows of 150"),
         (["trainer.max_epoch=3"], "lightning.Trainer has no argument 'max_epoch'; did you mean 'max_epochs'?"),
         (["trainer.callbacks=[]"], "trainer.callbacks is not free"),
+        (
+            ["training.schedule=cosine", "trainer.max_epochs=-1"],
+            "command line, training.schedule=: a cosine needs an end",
+        ),
+        (["training.warmup_epochs=5", "trainer.max_epochs=5"], "a warm-up of 5 epochs is not over after 5"),
+        (["training.learning_rate=.inf"], "training.learning_rate is inf"),
+        (["tasks={expr: {focal_gamma: .nan}}"], "expr: focal_gamma is nan, expected 0 or more"),
         (["nonsense"], "'nonsense' is no setting, expected key=value"),
         (["data=nowhere"], "no data set at nowhere"),
         (["name=../up"], "name is '../up'"),

@@ -1,6 +1,7 @@
 """Configs: what is wrong is named with file and line, what was given and what is known."""
 
 import pytest
+import yaml
 
 from abaw.config import parse_setting, read_config
 from abaw.tasks import TASKS
@@ -133,6 +134,14 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, fault):
     change, words = FAULTS[fault]
     with pytest.raises(ValueError, match="small.yaml" + words):
         load(write(tmp_path, change))
+
+
+def test_what_a_run_writes_down_can_be_given_to_train_again(tmp_path):
+    """config.yaml of a run's folder: every default is in it, and none that has no meaning."""
+    config = load(write(tmp_path))
+    again = tmp_path / "config.yaml"
+    again.write_text(yaml.safe_dump(config.model_dump()))
+    assert load(again) == config
 
 
 OVERRIDES = {

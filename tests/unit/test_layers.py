@@ -212,7 +212,7 @@ def test_a_temporal_network_passes_over_nan_outside_with_finite_gradients():
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_a_recurrent_layer_gives_each_clip_what_torch_gives_it_alone(kind, bidirectional):
-    layer = Recurrent(kind, 3, 4, bidirectional=bidirectional, num_layers=2)
+    layer = Recurrent(kind, 3, 4, bidirectional=bidirectional)
     values, lengths = torch.randn(3, 9, 3), torch.tensor([6, 9, 1])
     values[0, 6:] = torch.nan
     hidden = layer(values, lengths)

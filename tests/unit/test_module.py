@@ -13,7 +13,7 @@ from torch import nn
 
 from abaw.annotations import Labels
 from abaw.batches import collate
-from abaw.config import Config, WindowConfig
+from abaw.config import Config, FeatureConfig, WindowConfig
 from abaw.decoding import stitch
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
@@ -419,10 +419,24 @@ def test_the_learning_rate_warms_up_and_follows_its_schedule(schedule, shape, so
     assert seen == pytest.approx([0.01 * share for share in shape])
 
 
+def test_the_warm_up_counts_optimizer_steps_not_batches(source, labels, tmp_path, monkeypatch):
+    config = make_config(max_epochs=3, accumulate_grad_batches=2)
+    config = config.model_copy(update={"training": replace_training(config, warmup_epochs=2)})
+    of_epoch = -(-len(ClipDataModule(config, labels, source).train_dataloader()) // 2)
+    assert of_epoch > 1
+    seen, noted = rates(build_module(config, make_tasks(), {"face": 3, "voice": 2}))
+    monkeypatch.setattr(FusionModule, "optimizer_step", noted)
+    train(config, make_tasks(), labels, source, tmp_path)
+    shares = [min(1.0, (step + 1) / (2 * of_epoch + 1)) for step in range(3 * of_epoch)]
+    assert seen[1::2][: len(shares)] == pytest.approx([0.01 * share for share in shares]) or seen == pytest.approx(
+        [0.01 * share for share in shares]
+    )
+
+
 def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
     config = make_config(max_epochs=-1)
     config = config.model_copy(update={"training": replace_training(config, schedule="cosine")})
-    with pytest.raises(ValueError, match="training.schedule: cosine needs an end: set trainer.max_epochs"):
+    with pytest.raises(ValueError, match="training.schedule: a cosine needs an end: set trainer.max_epochs"):
         train(config, make_tasks(), labels, source, tmp_path)
 
 
@@ -447,6 +461,45 @@ def test_a_run_with_a_schedule_that_was_stopped_ends_as_an_unbroken_one(source, 
     train(config, make_tasks(), labels, source, tmp_path / "stopped")
     one, two = (tmp_path / name / "weights" / "model.safetensors" for name in ("unbroken", "stopped"))
     assert one.read_bytes() == two.read_bytes()
+
+
+# ---- what features ask of the front
+
+
+class OwnRateSource(MemorySource):
+    """Its voice comes at its own rate, three rows a step, with a margin; one clip has none at all."""
+
+    def is_on_clock(self, name):
+        return name != "voice"
+
+    def read(self, name, clip_id, start_s, stop_s):
+        if name != "voice":
+            return super().read(name, clip_id, start_s, stop_s)
+        track = self.tracks[clip_id][name]
+        if clip_id == "val_both":
+            return Track(np.zeros((0, 2), np.float32), np.zeros(0), np.zeros(0, bool))
+        times_s = np.arange(track.times_s[0], track.times_s[-1] + 0.001, 0.04 / 3)
+        rows = np.abs(times_s[:, None] - track.times_s).argmin(1)
+        near = (times_s >= start_s - 0.1) & (times_s <= stop_s + 0.1)
+        return Track(track.values[rows[near]], times_s[near], track.observed[rows[near]])
+
+
+def test_a_run_trains_and_predicts_with_all_that_features_can_ask(source, labels, tmp_path):
+    source = OwnRateSource(source.tracks)
+    features = {
+        "face": FeatureConfig(project_dim=5, normalise="learned", noise_std=0.1, step_dropout=0.1),
+        "voice": FeatureConfig(align="convolution", kernel=5, project_dim=6, modality_dropout=0.3),
+    }
+    config = make_config("concat").model_copy(update={"features": features})
+    module = train(config, make_tasks(), labels, source, tmp_path)
+    assert [channel.feature for channel in module.front.channels] == [features["face"], features["voice"]]
+    assert module.model.layers[0][0].in_features == 5 + 1 + 6 + 1
+    for clip_id in ("val_both", "val_va"):  # alone: a batch may have no row of the voice
+        ((_, raw, observed),) = predict(module, source, [clip_id], config.window)
+        assert np.isfinite(raw["va"]).all()
+        assert len(observed) == len(source.clock(clip_id))
+    again = load_module(tmp_path, config, make_tasks())
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in module.state_dict().items())
 
 
 # ---- one file more is one model more

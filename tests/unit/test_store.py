@@ -153,14 +153,15 @@ def test_a_window_of_the_source_is_the_part_of_the_whole(store):
         assert each.dim("loud") == 3
 
 
-def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear_read_need(store):
+@pytest.mark.parametrize("kernel", [1, 4, 5])
+def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear_read_need(store, kernel):
     """Front aligned by convolution: every window gives what the whole clip gives."""
     import torch
 
     from abaw.batches import Window, collate
     from fusion.front import Front
 
-    features = {"loud": FeatureConfig(align="convolution", kernel=5)}
+    features = {"loud": FeatureConfig(align="convolution", kernel=kernel)}
     source = AlignedSource(store, features)
     assert not source.is_on_clock("loud")
     torch.manual_seed(0)
@@ -176,6 +177,7 @@ def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear
     for first, stop in ((0, 1), (2, 4), (3, 7), (len(times_s) - 2, len(times_s))):
         num_read, part = steps(first, stop)
         assert num_read < num_rows
+        assert source.read("loud", "a", times_s[first], times_s[stop - 1]).values.dtype == np.float32
         assert torch.equal(part.observed["loud"][0], whole.observed["loud"][0, first:stop])
         torch.testing.assert_close(part.features["loud"][0], whole.features["loud"][0, first:stop])
     assert whole.observed["loud"].any()
