@@ -45,7 +45,7 @@ LIMIT_S, LEAST_S, SLOW_S = 90.0, 1.0, 15.0  # of one step; of all timed steps of
 # How cost grows with the number of steps where it is not 1 in both, as the models are built: (time, memory). Attention
 # over time compares every pair of steps; fused, it keeps none of them.
 ATTENTION = ("bottleneck", "frame_transformer", "mult", "reliability_gate", "safe_cross_attention", "tcn_transformer")
-ORDERS: dict[str, tuple[int, int]] = {**dict.fromkeys(ATTENTION, (2, 1)), "mctn": (2, 2)}
+ORDERS: dict[str, tuple[int, int]] = dict.fromkeys((*ATTENTION, "mctn"), (2, 1))
 BASE = ("fusion.models.base", "fusion.layers.masks")  # what every model knows
 
 Row = dict[str, Any]

@@ -86,19 +86,20 @@ class _Decoder(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
         memory, keys, inside, state, given, told, query, v, recur, bias, echo, echo_bias = inputs
-        cell, read, trace = torch.zeros_like(state), bias.expand(len(state), -1), []
-        for truth, is_told in zip(given.unbind(1), told[..., None].unbind(1), strict=True):
-            weights = _weights(_energy(keys, state @ query.T), v, inside)
+        cell, read, energy = torch.zeros_like(state), bias.expand(len(state), -1), torch.empty_like(keys)
+        # room for all steps at once: small tensors kept between large ones that come and go would tear up the heap
+        said, cells, gates = (state.new_empty(given.shape[1], len(state), n * state.shape[1]) for n in (2, 1, 4))
+        for i, (truth, is_told) in enumerate(zip(given.unbind(1), told[..., None].unbind(1), strict=True)):
+            weights = _weights(_energy(keys, state @ query.T, energy), v, inside)
             attended = torch.bmm(weights[:, None], memory)[:, 0]
-            gates = torch.addmm(read, torch.cat([state, attended], dim=1), recur.T)
-            state, cell = _cell(gates, cell)
-            said = torch.cat([state, attended], dim=1)
-            trace.append((said, cell, gates))
-            read = torch.where(is_told, truth, torch.addmm(echo_bias, said, echo.T))
-        traces = [torch.stack(each) for each in zip(*trace, strict=True)]
+            torch.addmm(read, torch.cat([state, attended], dim=1), recur.T, out=gates[i])
+            state, cell = _cell(gates[i], cell)
+            cells[i] = cell
+            torch.cat([state, attended], dim=1, out=said[i])
+            read = torch.where(is_told, truth, torch.addmm(echo_bias, said[i], echo.T))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*inputs, *traces)
-        return traces[0]
+            ctx.save_for_backward(*inputs, said, cells, gates)
+        return said
 
     @staticmethod
     @once_differentiable
@@ -108,34 +109,33 @@ class _Decoder(torch.autograd.Function):
         states, cells_before = torch.cat([start[None], said[:-1, :, :width]]), F.pad(cells, (0, 0, 0, 0, 1, -1))
         queries = states @ query.T
         to_memory, to_keys, to_v, to_states, to_cells = map(torch.zeros_like, (memory, keys, v, start, start))
-        to_read, trace = torch.zeros_like(gates[0]), []
+        to_read, energy = torch.zeros_like(gates[0]), torch.empty_like(keys)
+        to_gates, to_query = torch.empty_like(gates), torch.empty_like(cells)
         for i in reversed(range(len(said))):
             to_said = grad[i] + torch.where(told[i], 0.0, to_read) @ echo
             to_states = to_states + to_said[:, :width]
             to_read, to_cells = _cell_gradient(to_states, to_cells, gates[i], cells[i], cells_before[i])
             to_states, to_attended = (to_read @ recur).split(width, dim=1)
             to_attended = to_attended + to_said[:, width:]
-            energy = _energy(keys, queries[i])
-            weights = _weights(energy, v, inside)
+            weights = _weights(_energy(keys, queries[i], energy), v, inside)
             to_memory.baddbmm_(weights[..., None], to_attended[:, None])
             to_weights = torch.bmm(memory, to_attended[..., None])[..., 0]
             to_scores = weights * (to_weights - (weights * to_weights).sum(-1, keepdim=True))
-            to_queries = _score_gradient(to_scores, energy, v, to_keys, to_v)
-            to_states = to_states + to_queries @ query
-            trace.append((to_read, to_queries))
-        to_gates, to_queries = (torch.stack(each[::-1]) for each in zip(*trace, strict=True))
+            to_query[i] = _score_gradient(to_scores, energy, v, to_keys, to_v)
+            to_states = to_states + to_query[i] @ query
+            to_gates[i] = to_read
         after = F.pad(to_gates[1:], (0, 0, 0, 0, 0, 1))  # of what was read after a step
         to_echoed = torch.where(told, 0.0, after)
         both = torch.cat([states, said[..., width:]], dim=-1)
         return (
             *(to_memory, to_keys, None, to_states, torch.where(told, after, 0.0).transpose(0, 1), None),
-            *(_product(to_queries, states), to_v, _product(to_gates, both), to_gates[0].sum(0)),
+            *(_product(to_query, states), to_v, _product(to_gates, both), to_gates[0].sum(0)),
             *(_product(to_echoed, said), to_echoed.sum((0, 1))),
         )
 
 
-def _energy(keys: Tensor, query: Tensor) -> Tensor:
-    return (keys + query[:, None]).tanh_()
+def _energy(keys: Tensor, query: Tensor, out: Tensor) -> Tensor:
+    return torch.add(keys, query[:, None], out=out).tanh_()
 
 
 def _weights(energy: Tensor, v: Tensor, inside: Tensor) -> Tensor:
