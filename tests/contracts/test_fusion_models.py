@@ -313,6 +313,19 @@ def test_senseless_settings_are_errors_that_name_the_model(part):
             FUSION_MODELS.build(part.name, dims={"face": 2}, **{key: senseless[key]})
 
 
+PAPERS_WEIGHTS = {
+    "mctn": {"translation": 0.5, "cycle": 0.5, "translation_2": 0.5},
+    "mfm": {"reconstruction": 0.5, "mmd": 1.0},
+    "misa": {"difference": 0.3, "similarity": 1.0, "reconstruction": 1.0},
+    "mmim": {"likelihood": 0.1, "contrastive": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", FUSION_MODELS.names())
+def test_losses_weigh_what_they_weigh_in_their_papers(name):
+    assert FUSION_MODELS.build(name, dims=THREE).loss_weights == PAPERS_WEIGHTS.get(name, {})
+
+
 # ---- planted defects
 
 

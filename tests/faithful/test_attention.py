@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
 from tests.references import lstm, weights_of
@@ -25,16 +26,33 @@ def test_attention_is_the_seeds_attention_seq():
         np.testing.assert_allclose(clip.numpy(), reference_attention(values, weights, h=6), atol=1e-5)
 
 
-def reference_attention(values, weights, h):
+def test_dropout_lies_after_each_lstm_and_before_the_weighing_as_in_the_seed(monkeypatch):
+    """Here the second half of what passes is dropped."""
+
+    def drop_half(values):
+        return values * np.repeat([2.0, 0.0], len(values) // 2)
+
+    monkeypatch.setattr(
+        F, "dropout", lambda values, *_, **__: values * values.new_tensor(drop_half(np.ones(values.shape[-1])))
+    )
+    torch.manual_seed(4)
+    model = FUSION_MODELS.build("attention", dims={"face": 5, "voice": 3}, hidden_dim=6)
+    steps = make_steps({"face": 5, "voice": 3}, (9,), seed=5, share=1.0)
+    (clip,), _ = run(model.train(), steps)
+    values = {name: rows[0].double().numpy() for name, rows in steps.features.items()}
+    np.testing.assert_allclose(clip, reference_attention(values, weights_of(model), h=6, drop=drop_half), atol=1e-5)
+
+
+def reference_attention(values, weights, h, drop=lambda x: x):
     hidden = []
     for i, name in enumerate(sorted(values)):
-        states = lstm(values[name], weights, f"recurrent.{i}.layer", h)
+        states = [drop(state) for state in lstm(values[name], weights, f"recurrent.{i}.layer", h)]
         hidden.append(
             [weights[f"projections.{i}.weight"] @ state + weights[f"projections.{i}.bias"] for state in states]
         )
     fused = []
     for of_step in zip(*hidden, strict=True):
-        x = np.concatenate(of_step)
+        x = drop(np.concatenate(of_step))
         for layer in (1, 3, 5):
             x = np.maximum(0, weights[f"weigh.{layer}.weight"] @ x + weights[f"weigh.{layer}.bias"])
         modality_weights = weights["weigh.7.weight"] @ x + weights["weigh.7.bias"]

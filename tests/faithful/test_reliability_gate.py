@@ -157,3 +157,11 @@ def test_context_of_unknown_name_is_an_error_that_lists_the_known_ones():
 def test_context_of_all_modalities_is_an_error():
     with pytest.raises(ValueError, match=r"context names all modalities \(face, scene, voice\): leave at least one"):
         make(THREE, context=("voice", "face", "scene"))
+
+
+def test_a_modality_that_is_summed_alone_weighs_nothing_where_it_was_not_observed():
+    dims = {"face": 5, "voice": 3}
+    model, steps = make(dims, context=("voice",)), make_steps(dims, (9,), seed=5, share=0.4)
+    states, observed = model._project(steps, model.names, model.projections[:1])
+    assert torch.equal(model._weigh(states, observed), observed.float())
+    assert 0 < observed.sum() < observed.numel()
