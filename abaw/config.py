@@ -34,9 +34,10 @@ class FeatureConfig(_Strict):
 
     ``align`` is an aligner's name, or "convolution": a learned one of ``kernel`` rows at the track's own rate, then
     read on the clock. ``normalise``: by the training split's spread, by a learned layer norm, or not. ``project_dim``
-    (0: none) is the width to which a linear layer, or the convolution, brings it. In training alone: noise of
-    ``noise_std`` is added to every feature, a window loses the whole modality (``modality_dropout``) or single steps of
-    it (``step_dropout``).
+    (0: none) is the width to which a linear layer, or the convolution, brings it. Steps that were not observed, between
+    two that were and lie at most ``fill_gap_s`` apart, are taken from the line between them. In training alone: noise
+    of ``noise_std`` is added to every feature, a window loses the whole modality (``modality_dropout``) or single steps
+    of it (``step_dropout``), before gaps are filled.
     """
 
     align: str = "linear"
@@ -44,6 +45,7 @@ class FeatureConfig(_Strict):
     kernel: Annotated[int, Field(ge=1)] = 3
     normalise: Literal["split", "learned", "none"] = "split"
     project_dim: Annotated[int, Field(ge=0)] = 0
+    fill_gap_s: Annotated[float, Field(ge=0)] = 0.0
     noise_std: Annotated[float, Field(ge=0)] = 0.0
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     step_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -12,7 +12,7 @@ from abaw.batches import Batch, FeatureSource, Signal
 from abaw.config import OWN_RATE, FeatureConfig
 from fusion.layers.convolution import Convolution
 from fusion.layers.masks import keep_modalities, ordered, visible, within
-from fusion.layers.timing import read_at
+from fusion.layers.timing import fill_gaps, read_at
 from fusion.models.base import Steps
 
 # A feature that hardly varies in training may leave its range by thousands of standard deviations elsewhere; one such
@@ -63,7 +63,7 @@ class _Moments:
 
 
 class Front(nn.Module):
-    """Every modality normalised, projected, brought onto the clock, and in training at times hidden, as features say.
+    """Every modality normalised, projected, brought onto the clock, in training at times hidden, gaps filled, as told.
 
     ``features``: how, by modality (default: standardised with the training split's spread, and nothing else). The
     spread lies in buffers, so that it is saved with the weights. Raises ValueError where a layer norm of one feature is
@@ -97,7 +97,13 @@ class Front(nn.Module):
                     f"no signal {name!r} in the batch, there are {sorted(batch.signals)}: train again with these"
                 )
             features[name], observed[name] = channel(name, signal, batch)
-        return Steps(features, self._hidden(observed) if self.training else observed, batch.times_s, batch.lengths)
+        if self.training:
+            observed = self._hidden(observed)
+        for name, feature in self._features.items():
+            if feature.fill_gap_s:
+                filled = fill_gaps(features[name], batch.times_s, observed[name], feature.fill_gap_s)
+                features[name], observed[name] = filled
+        return Steps(features, observed, batch.times_s, batch.lengths)
 
     def _hidden(self, observed: dict[str, Bool[Tensor, "batch time"]]) -> dict[str, Bool[Tensor, "batch time"]]:
         """Whole modalities are lost, and single steps; a window keeps one modality that has anything to show."""

@@ -1,4 +1,4 @@
-"""A signal at its own rate, read at the times of a clock."""
+"""A signal at its own rate, read at the times of a clock; and gaps on the clock, filled."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,3 +41,33 @@ def read_at(
 
     share = share[..., None].to(values.dtype)
     return torch.where(is_seen[..., None], (1 - share) * rows(before) + share * rows(after), 0.0), is_seen
+
+
+def fill_gaps(
+    values: Float[Tensor, "batch time dim"],
+    times_s: Float[Tensor, "batch time"],
+    observed: Bool[Tensor, "batch time"],
+    max_gap_s: float,
+) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
+    """Unobserved steps on the straight line between the observed ones around them, where these are near in time.
+
+    Near: at most ``max_gap_s`` apart. What is filled counts as observed; before the first observed step and after the
+    last one, padding included, nothing is filled. Observed values stay as they are.
+    """
+    num_steps = observed.shape[1]
+    if not num_steps:
+        return values, observed
+    index = torch.arange(num_steps, device=observed.device)
+    before = torch.where(observed, index, -1).cummax(1).values
+    after = torch.where(observed, index, num_steps).flip(1).cummin(1).values.flip(1)
+    is_inside = (before >= 0) & (after < num_steps)
+    before, after = before.clamp(min=0), after.clamp(max=num_steps - 1)
+    start_s, stop_s = times_s.gather(1, before), times_s.gather(1, after)
+    is_filled = ~observed & is_inside & (stop_s - start_s <= max_gap_s)
+    share = ((times_s - start_s) / torch.where(is_filled, stop_s - start_s, 1.0))[..., None].to(values.dtype)
+
+    def rows(index: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time dim"]:
+        return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
+
+    line = (1 - share) * rows(before) + share * rows(after)
+    return torch.where(is_filled[..., None], line, values), observed | is_filled

@@ -17,8 +17,8 @@ FACTS = {
     "context": "window",
     "differs": "The paper's weights mix the steps of a window, which ties them to its one length: ours mix features, "
     "and a correlation is the mean over the steps in which both sides were observed, where theirs is a sum over 300 "
-    "steps divided by sqrt(d). Layer norm takes the place of batch norm, every modality is hidden_dim wide, and the "
-    "TCNs are centred, with ReLU.",
+    "steps divided by sqrt(d); here what is looked at by it is divided so, without which training fails. Layer norm "
+    "takes the place of batch norm, every modality is hidden_dim wide, and the TCNs are centred, with ReLU.",
 }
 
 
@@ -92,7 +92,7 @@ class JointAttention(nn.Module):
 
     C_m = tanh(mean over steps of (W_jm x_m) j^T), hidden by M * hidden: for each other modality's share of j the mean
     is over the steps in which it and m were observed, and 0 where there is none.
-    H_m(t) = ReLU(W_m x_m(t) + b_m + W_cm C_m^T x_m(t)), and the new x_m(t) = x_m(t) + W_hm H_m(t) + b_hm.
+    H_m(t) = ReLU(W_m x_m(t) + b_m + W_cm C_m^T x_m(t) / sqrt(hidden)), and x_m(t) becomes x_m(t) + W_hm H_m(t) + b_hm.
     Dropout on C_m and on what is added to x_m.
     """
 
@@ -115,6 +115,6 @@ class JointAttention(nn.Module):
         for i, own in enumerate(values.unbind(2)):
             sums = self.correlate[i](known[:, :, i]).transpose(1, 2) @ known.flatten(2)
             correlation = (sums.unflatten(2, known.shape[2:]) / both[:, i, None, :, None]).tanh().flatten(2)
-            looked_at = self.of_joint[i](own @ self.dropout(correlation))
+            looked_at = self.of_joint[i](own @ self.dropout(correlation) / own.shape[-1] ** 0.5)
             attended.append(own + self.dropout(self.out[i]((self.own[i](own) + looked_at).relu())))
         return torch.stack(attended, dim=2)

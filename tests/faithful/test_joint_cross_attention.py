@@ -57,7 +57,7 @@ def reference_recursion(values, flags, weights, attend):
         correlation = np.tanh(np.concatenate(correlations, axis=1))
         rows = []
         for x in own:
-            seen = weights[f"{attend}.of_joint.{m}.weight"] @ correlation.T @ x
+            seen = weights[f"{attend}.of_joint.{m}.weight"] @ correlation.T @ x / np.sqrt(len(x))
             looked_at = np.maximum(0, linear(x, weights, f"{attend}.own.{m}") + seen)
             rows.append(x + linear(looked_at, weights, f"{attend}.out.{m}"))
         attended.append(np.array(rows))

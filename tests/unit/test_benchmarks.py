@@ -59,7 +59,10 @@ def make_rows(model, **scores):
             "epochs": useful.EPOCHS,
             "scores": {"CCC": value, "F1": value / 2},
             "missing": {
-                modality: {kind: {"CCC": value - 0.05, "CCC filled": value - 0.01} for kind in ("steps", "spans")}
+                modality: {
+                    kind: {"CCC": value - 0.05, "CCC filled": value - 0.01, "CCC features filled": value - 0.02}
+                    for kind in ("steps", "spans")
+                }
                 for modality in useful.MODALITIES
             },
         }
@@ -260,7 +263,8 @@ def test_a_model_of_the_window_that_loses_too_much_to_gaps_is_marked_a_frame_wis
     lines = useful.gap_table(rows, {"wins": "window", "loses": "step"}).splitlines()
     assert lines[2].count("0.050 (!)") == 2, "of single steps, for each modality"
     assert "(!)" not in lines[3]
-    assert lines[3].count("0.010") == 4, "filled"
+    assert lines[3].count("0.010") == 4, "predictions filled"
+    assert lines[3].count("0.020") == 2, "features filled"
 
 
 def test_what_was_trained_is_not_trained_again_unless_the_model_changed():

@@ -1,5 +1,7 @@
 """The Front: normalised, projected, aligned by convolution, hidden at times in training; 0 where nothing was seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from abaw.tracks import Clock, Track
 from extract import align
 from fusion.front import LIMIT_STD, Front, Spread, fronted, measure_spread
 from fusion.layers.masks import keep_modalities
-from fusion.layers.timing import read_at
+from fusion.layers.timing import fill_gaps, read_at
 
 
 class OneTrack:
@@ -328,3 +330,56 @@ def test_a_batch_of_clips_without_a_row_is_unobserved_and_no_error(kernel):
     assert steps.features["voice"].shape == (2, 9, 6)
     assert not steps.features["voice"].any()
     assert not steps.observed["voice"].any()
+
+
+# ---- gaps
+
+
+def test_gaps_are_filled_on_the_line_between_their_neighbours_in_time():
+    times_s = torch.tensor([[0.0, 0.1, 0.4, 0.5, 0.9, 1.0, 1.1]], dtype=torch.float64)
+    observed = torch.tensor([[False, True, False, True, False, True, False]])
+    values = torch.where(
+        observed[..., None], torch.tensor([[[9.0], [1.0], [9.0], [5.0], [9.0], [7.0], [9.0]]]), torch.nan
+    )
+    filled, flags = fill_gaps(values, times_s, observed, 0.45)
+    assert flags.tolist() == [[False, True, True, True, False, True, False]], "0.5 s is too far, the ends have one side"
+    torch.testing.assert_close(filled[flags][:, 0], torch.tensor([1.0, 4.0, 5.0, 7.0]))
+    wider, flags = fill_gaps(values, times_s, observed, 0.5)
+    assert flags[0, 4]
+    torch.testing.assert_close(wider[0, 4, 0], torch.tensor(5.0 + 2.0 * 0.4 / 0.5))
+
+
+def test_the_front_fills_gaps_as_far_as_told_and_padding_never():
+    features = {"face": FeatureConfig(fill_gap_s=0.2), "voice": FeatureConfig()}
+    batch = on_clock_batch({"face": 3, "voice": 2}, num_steps=30, seed=3)
+    steps = Front({"face": 3, "voice": 2}, features)(batch)
+    before, after = batch.signals["face"].observed, steps.observed["face"]
+    assert (after & ~before).any()
+    assert torch.isfinite(steps.features["face"][after]).all()
+    assert torch.equal(steps.features["face"][before], batch.signals["face"].values[before])
+    assert torch.equal(steps.observed["voice"], batch.signals["voice"].observed)
+    ends = before.clone()
+    ends[1, 20:] = False
+    signals = {**batch.signals, "face": replace(batch.signals["face"], observed=ends)}
+    assert not Front({"face": 3, "voice": 2}, features)(replace(batch, signals=signals)).observed["face"][1, 20:].any()
+
+
+def test_what_training_hides_is_filled_too():
+    batch = on_clock_batch({"face": 3}, num_steps=200)
+    hiding, filling = (
+        Front({"face": 3}, {"face": FeatureConfig(step_dropout=0.5, fill_gap_s=gap)}).train() for gap in (0.0, 0.5)
+    )
+    torch.manual_seed(0)
+    few = hiding(batch).observed["face"]
+    torch.manual_seed(0)
+    many = filling(batch).observed["face"]
+    assert few.sum() < 0.6 * batch.signals["face"].observed.sum()
+    assert many.sum() > 1.5 * few.sum()
+    assert (many | ~few).all()
+
+
+def test_filling_gaps_passes_a_gradient_to_what_was_observed_alone():
+    features = {"face": FeatureConfig(fill_gap_s=0.5, project_dim=4)}
+    front, batch = Front({"face": 3}, features), on_clock_batch({"face": 3})
+    front(batch).features["face"].sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in front.parameters())
