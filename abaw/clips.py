@@ -37,7 +37,7 @@ class Clip:
     @property
     def side(self) -> str | None:
         """ "left", "right", or None: which person of the video this is."""
-        return _split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
+        return split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
 
     def image_numbers(self) -> list[int]:
         """Frame numbers of the images, ascending; a gap is a frame without a face."""
@@ -161,7 +161,7 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     named = set(images)
     named.update(clip for splits in challenges.values() for files in splits.values() for clip in files)
     named.update(text for path in test_lists.values() for _, text in lines(path) if text)
-    video_of = {clip: clip if clip in media else _split_side(clip)[0] for clip in named}
+    video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
     alone = set(media) - set(video_of.values())  # a video nobody names is a clip of its own
     clips = {clip: Clip(clip, media.get(video_of.get(clip, clip)), images.get(clip)) for clip in sorted(named | alone)}
     return Dataset(
@@ -264,7 +264,12 @@ def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _split_side(clip_id: str) -> tuple[str, str | None]:
+def video_of(clip_id: str) -> str:
+    """The video a clip is of: ``_left`` and ``_right`` are two persons of one, never on two sides of a split."""
+    return split_side(clip_id)[0]
+
+
+def split_side(clip_id: str) -> tuple[str, str | None]:
     """The video a clip is of, and its side. Only a trailing ``_left`` or ``_right`` counts."""
     for side in ("left", "right"):
         if clip_id.endswith(f"_{side}"):

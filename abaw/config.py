@@ -79,16 +79,46 @@ class TaskConfig(BaseModel):
 
 
 class WindowConfig(_Strict):
-    """Windows in steps of the frame clock."""
+    """Windows in steps of the frame clock. Where several cover a step, ``overlap`` says how their outputs are averaged:
+    all alike, or by how near the step is to each one's centre."""
 
     length: Annotated[int, Field(ge=1)] = 150
     stride: Annotated[int, Field(ge=1)] = 75
+    overlap: Literal["mean", "centre"] = "mean"
+
+
+class FoldsConfig(_Strict):
+    """Which clips are trained on. ``num`` folds of whole videos, of which ``fold`` is held out; fold 0 is the official
+    split, the others part its training videos by kind of label, ``seed`` says how. ``refit``: nothing is held out.
+
+    A video on both sides is an error, or (``drop_leaks``) is left out of the training side.
+    """
+
+    num: Annotated[int, Field(ge=1)] = 1
+    fold: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    refit: bool = False
+    drop_leaks: bool = False
+
+
+class DecodingConfig(_Strict):
+    """What ``abaw fit`` tries: gaps filled or not, smoothers over widths (odd, in frames), in which space, and whether
+    a bias (for valence and arousal: scale and shift) is fitted after."""
+
+    fills: bool = True
+    smoothers: list[Literal["box", "median", "gaussian", "savgol"]] = ["box"]
+    widths: list[Annotated[int, Field(ge=1)]] = [1, 5, 11, 25, 51, 101]
+    spaces: list[Literal["probabilities", "logits"]] = ["probabilities"]
+    bias: bool = True
 
 
 class TrainingConfig(_Strict):
     """The optimizer and how long it goes on. With "adam" ``weight_decay`` is an L2 penalty, with "adamw" decoupled.
 
     The learning rate rises over ``warmup_epochs``, then stays, or falls to 0 along a cosine until training ends.
+    ``sampling`` "balanced" draws windows so that every kind of label is seen alike. With ``ema_decay`` the weights that
+    are scored and kept are an exponential mean over steps (0: the last). ``label_shift``: labels lie so many frames
+    after what they are about; predictions are shifted back. ``num_workers`` processes read windows (0: this one).
     """
 
     seed: int = 0
@@ -99,13 +129,20 @@ class TrainingConfig(_Strict):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     schedule: Literal["constant", "cosine"] = "constant"
     patience_epochs: Annotated[int, Field(ge=1)] = 10
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_shift: Annotated[int, Field(ge=0)] = 0
+    num_workers: Annotated[int, Field(ge=0)] = 0
+    loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
 
 
 class Config(_Strict):
     """One training run. Paths are relative to the folder the command is given in.
 
     ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
-    the weights of its paper).
+    the weights of its paper). A recipe (``abaw recipe``) also says which ``encoders`` to extract, and which ``members``
+    to train: each is laid over this config; ``ensemble`` says how they are combined and ``decoding`` what is fitted
+    after training. A single training reads none of these.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -118,6 +155,11 @@ class Config(_Strict):
     window: WindowConfig = WindowConfig()
     training: TrainingConfig = TrainingConfig()
     trainer: dict[str, Any] = {}
+    folds: FoldsConfig = FoldsConfig()
+    decoding: DecodingConfig = DecodingConfig()
+    encoders: list[str] = []
+    members: dict[str, dict[str, Any]] = {}
+    ensemble: Literal["mean", "weighted", "centred"] = "mean"
 
     @field_validator("tasks", "features", mode="before")
     @classmethod
@@ -273,7 +315,13 @@ def _is_number_in_words(value: Any) -> bool:
 
 def _known(parents: Keys) -> list[str]:
     model: type[BaseModel] = Config
-    groups: dict[str, type[BaseModel]] = {"window": WindowConfig, "training": TrainingConfig, "features": FeatureConfig}
+    groups: dict[str, type[BaseModel]] = {
+        "window": WindowConfig,
+        "training": TrainingConfig,
+        "features": FeatureConfig,
+        "folds": FoldsConfig,
+        "decoding": DecodingConfig,
+    }
     if parents:
         model = groups[parents[0]]
     return list(model.model_fields)

@@ -305,8 +305,8 @@ def tables(rows: Sequence[Row], contexts: Mapping[str, str]) -> list[str]:
     gaps = (
         f"By how much the CCC falls where a fifth of one modality is missing in testing, at random steps and in spans "
         f"of {SPAN_S:g} s. Filled: predictions at these steps are drawn from their neighbours, or the features are "
-        f"(fill_gap_s: {FILL_GAP_S}, in testing alone). A model that sees more than one step at a time may lose {ALLOWED} "
-        "at most to single steps; (!) says where it loses more."
+        f"(fill_gap_s: {FILL_GAP_S}, in testing alone). A model that sees more than one step at a time "
+        f"may lose {ALLOWED} at most to single steps; (!) says where it loses more."
     )
     return [about(rows), gain_table(rows, list(contexts)), gaps, gap_table(rows, contexts)]
 

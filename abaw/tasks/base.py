@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from abaw.annotations import Labels
 from abaw.clips import Dataset
@@ -25,12 +25,16 @@ class Scored:
     labels: Labels
 
 
+LEAST = 1e-7  # of a probability, before its logarithm: float32 tables hold exact 0 and 1
+
+
 class Task(ABC):
     """What is predicted.
 
     ``columns`` are a prediction table's, undecoded; ``out_dim`` the width of a head's raw output; ``header`` the first
     line of the official template; ``folders`` the challenge's label folders by edition; ``test_lists`` how the names of
-    its test lists begin. Immutable: ``fitted`` gives a new task.
+    its test lists begin. A task of ``resolution`` "clip" has one label row a clip; its tables have a row a frame like
+    all others. Immutable: ``fitted`` gives a new task.
     """
 
     name: str
@@ -40,6 +44,17 @@ class Task(ABC):
     header: str
     folders: tuple[str, ...]
     test_lists: tuple[str, ...]
+    r_drop_weight: float = 0.0
+
+    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        """The clips of "train", "validation" or "test" as the data set's files name them, in their order."""
+        if split == "test":
+            return dataset.test_clips(self.test_lists)
+        return tuple(dataset.annotation_files(self.folders, split))
+
+    @abstractmethod
+    def strata(self, labels: Labels) -> Int[np.ndarray, " time"]:
+        """A kind for every scored frame, -1 for others: folds and balanced sampling even out how often each occurs."""
 
     @abstractmethod
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
@@ -60,9 +75,17 @@ class Task(ABC):
         Only scored steps count, whatever the others hold. No scored step: 0 with a gradient.
         """
 
+    def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
+        """How far two outputs for the same steps lie apart (R-Drop, Liang et al. 2021); ``r_drop_weight`` weighs it."""
+        raise ValueError(f"{self.name}: r_drop is for tasks of classes, not for values")
+
     @abstractmethod
     def probabilities(self, raw: Float[np.ndarray, "time out"]) -> Float[np.ndarray, "time columns"]:
         """What tables hold: stitched, undecoded, float32 (for valence and arousal the values themselves)."""
+
+    @abstractmethod
+    def logits(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time out"]:
+        """Raw outputs of which ``probabilities`` makes this very table: what decoding shifts and scales."""
 
     @abstractmethod
     def decode(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
@@ -75,6 +98,10 @@ class Task(ABC):
     @abstractmethod
     def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
         """The official metric over all scored frames of all clips; the first entry ranks, ``n`` counts the frames."""
+
+    def rows(self, decoded: Float[np.ndarray, "n goal"]) -> list[str]:
+        """``row`` of each: a template has a million of them, so a task writes its own where that is slow."""
+        return [self.row(values) for values in decoded]
 
     @abstractmethod
     def row(self, decoded: Float[np.ndarray, " goal"]) -> str:

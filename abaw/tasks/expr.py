@@ -11,7 +11,7 @@ from abaw.annotations import EXPRESSIONS, Labels, read_expression
 from abaw.clips import Dataset
 from abaw.metrics import class_f1, macro_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored, Task, concatenated
+from abaw.tasks.base import LEAST, Scored, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +71,9 @@ class Expression(Task):
         files = dataset.annotation_files(self.folders, split)
         return {clip_id: read_expression(path) for clip_id, path in files.items()}
 
+    def strata(self, labels: Labels) -> np.ndarray:
+        return np.where(labels.scored, labels.values[:, 0].astype(int), -1)
+
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
         if self._class_weights is not None:
             return self
@@ -113,6 +116,9 @@ class Expression(Task):
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         exp = np.exp(raw - raw.max(axis=1, keepdims=True))
         return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def logits(self, table: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum(table.astype(np.float64), LEAST))
 
     def decode(self, table: np.ndarray) -> np.ndarray:
         return table.argmax(axis=1)[:, None].astype(np.float32)

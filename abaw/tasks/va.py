@@ -16,6 +16,8 @@ from abaw.tasks.base import Scored, Task, concatenated
 if TYPE_CHECKING:
     from torch import Tensor
 
+NUM_BINS = 4  # of valence, and of arousal: a stratum is one of their squares
+
 
 @TASKS.register
 def va(*, mse_weight: float = 0.0) -> Task:
@@ -46,6 +48,10 @@ class ValenceArousal(Task):
         files = dataset.annotation_files(self.folders, split)
         return {clip_id: read_valence_arousal(path) for clip_id, path in files.items()}
 
+    def strata(self, labels: Labels) -> np.ndarray:
+        bins = np.clip(((labels.values + 1) / 2 * NUM_BINS).astype(int), 0, NUM_BINS - 1)
+        return np.where(labels.scored, bins[:, 0] * NUM_BINS + bins[:, 1], -1)
+
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
         return self
 
@@ -66,6 +72,9 @@ class ValenceArousal(Task):
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         return raw.astype(np.float32)
+
+    def logits(self, table: np.ndarray) -> np.ndarray:
+        return table.astype(np.float64)
 
     def decode(self, table: np.ndarray) -> np.ndarray:
         return np.clip(table, -1, 1)
