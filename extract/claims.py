@@ -70,9 +70,13 @@ class Claims:
 
     def sweep(self) -> None:
         """Remove the claims that nobody holds."""
-        for path in sorted(self._folder.glob("*")):  # none, where another process has just removed the folder
-            if self.take(path.name):
-                self.release(path.name)
+        try:
+            clip_ids = sorted(os.listdir(self._folder))
+        except FileNotFoundError:  # another process, the last of its kind, has just removed the folder
+            return
+        for clip_id in clip_ids:
+            if self.take(clip_id):
+                self.release(clip_id)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):

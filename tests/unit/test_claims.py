@@ -74,6 +74,13 @@ def test_a_sweep_removes_what_the_dead_left_and_nothing_else(holder, tmp_path):
         assert [path.name for path in (tmp_path / "claims").iterdir()] == ["a"]
 
 
+def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing(tmp_path):
+    with Claims(tmp_path / "claims") as claims:
+        (tmp_path / "claims").rmdir()
+        claims.sweep()
+        assert not (tmp_path / "claims").exists()
+
+
 def test_a_claim_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
     monkeypatch.setattr("extract.claims.BEAT_S", 0.01)
     with Claims(tmp_path / "claims") as claims:
