@@ -2,6 +2,8 @@
 # The whole story: one command per stage, with why and how long (on 2 CPU cores).
 #     ./run.sh         set up .venv, then the main job on a small synthetic data set (no download, no data set needed)
 #     ./run.sh test    set up .venv, then the tests
+#     ./run.sh full AFFWILD2_ROOT [recipe [options of abaw recipe]]
+#                      a whole competition on the real data, from configs/va.yaml or another recipe; goes on where it stopped
 #     ./run.sh test-mediapipe    the same in an environment with MediaPipe, which wants older packages
 # Python 3.11 to 3.13; PYTHON=/path/to/python3.12 ./run.sh chooses one.
 set -euo pipefail
@@ -48,6 +50,14 @@ main_job() {
   tail -n 2 work/scores.txt
 }
 
+# Days, most of them extraction: a second call goes on with the stage at which the first was stopped.
+full() {
+  local data=$1 recipe=${2:-configs/va.yaml} device
+  shift $(($# > 1 ? 2 : 1))
+  device=$("$PY" -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
+  abaw recipe "$recipe" --data "$data" --download --device "$device" "$@"
+}
+
 run_tests() {
   # one thread a worker: two workers that each spin two threads are many times slower; no hub call may hang; where a
   # process of a test crashes, it says where
@@ -56,13 +66,15 @@ run_tests() {
 }
 
 what=${1:-}
+if [ "$what" = full ] && [ $# -lt 2 ]; then what=unknown; fi
 case "$what" in
-  "" | test) setup .venv constraints.txt dev ;;
+  "" | test | full) setup .venv constraints.txt dev ;;
   test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
-  *) echo "usage: ./run.sh [test | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
+  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
 esac
 case "$what" in
   "") main_job ;;
+  full) shift; full "$@" ;;
   test) shift; run_tests "$@" ;;
   test-mediapipe)
     shift

@@ -6,6 +6,7 @@ the file and the line, says what was expected and what to do.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,22 @@ from jaxtyping import Bool, Float
 
 VA_HEADER = "valence,arousal"
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
+COMPOUND_EXPRESSIONS = (
+    "Fearfully_Surprised",
+    "Happily_Surprised",
+    "Sadly_Surprised",
+    "Disgustedly_Surprised",
+    "Angrily_Surprised",
+    "Sadly_Fearful",
+    "Sadly_Angry",
+)
+ACTION_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """One row a frame, from frame 1. ``values`` mean nothing (0) where ``scored`` is False."""
+    """One row a frame, from frame 1; a clip-level task's have one row. ``values`` mean nothing (0) where ``scored`` is
+    False, and may be NaN where it is True if the task scores parts alone (MTL): that part has no label there."""
 
     values: Float[np.ndarray, "time goal"]
     scored: Bool[np.ndarray, " time"]
@@ -32,12 +44,23 @@ class Labels:
 
 def read_valence_arousal(path: Path) -> Labels:
     """Two numbers a row in [-1, 1]; either one -5 means unscored. ValueError with file and line for anything else."""
-    return _read(path, VA_HEADER, _valence_arousal, goal=2)
+    return _read(path, VA_HEADER, valence_arousal_row, goal=2)
 
 
 def read_expression(path: Path) -> Labels:
     """Eight names in the header, one integer 0 .. 7 a row; -1 means unscored. Errors name file and line."""
-    return _read(path, ",".join(EXPRESSIONS), _expression, goal=1)
+    return _read(path, ",".join(EXPRESSIONS), partial(class_row, len(EXPRESSIONS)), goal=1)
+
+
+def read_compound_expression(path: Path) -> Labels:
+    """Seven names in the header, one integer 0 .. 6 a row; -1 means unscored. The challenge publishes no such labels:
+    this is the expressions' format, for your own."""
+    return _read(path, ",".join(COMPOUND_EXPRESSIONS), partial(class_row, len(COMPOUND_EXPRESSIONS)), goal=1)
+
+
+def read_action_units(path: Path) -> Labels:
+    """Twelve names in the header, twelve 0 or 1 a row; one -1 is enough to make it unscored. Errors name the line."""
+    return _read(path, ",".join(ACTION_UNITS), units_row, goal=len(ACTION_UNITS))
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -78,7 +101,7 @@ def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *
     return Labels(np.array(values, np.float32).reshape(-1, goal), np.array(scored, bool))
 
 
-def _valence_arousal(text: str) -> list[float] | None:
+def valence_arousal_row(text: str) -> list[float] | None:
     cells = text.split(",")
     if len(cells) != 2:
         raise ValueError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
@@ -91,16 +114,32 @@ def _valence_arousal(text: str) -> list[float] | None:
     return row
 
 
-def _expression(text: str) -> list[float] | None:
+def class_row(num_classes: int, text: str) -> list[float] | None:
+    expected = f"expected 0 .. {num_classes - 1} or -1 (unscored)"
     try:
         label = int(text.replace("_", "?"))  # int() would take 1_0 for 10
     except ValueError:
-        raise ValueError(f"{text!r} is not one integer, expected a class 0 .. 7 or -1 (unscored)") from None
+        raise ValueError(f"{text!r} is not one integer, {expected}") from None
     if label == -1:
         return None
-    if not 0 <= label < len(EXPRESSIONS):
-        raise ValueError(f"class {label} does not exist, expected 0 .. 7 or -1 (unscored)")
+    if not 0 <= label < num_classes:
+        raise ValueError(f"class {label} does not exist, {expected}")
     return [float(label)]
+
+
+UNIT_CELLS = {"0": 0.0, "1": 1.0, "-1": -1.0}
+
+
+def units_row(text: str) -> list[float] | None:
+    cells = [cell.strip() for cell in text.split(",")]
+    if len(cells) != len(ACTION_UNITS):
+        raise ValueError(
+            f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected {len(ACTION_UNITS)} (AU1 .. AU26)"
+        )
+    for cell, name in zip(cells, ACTION_UNITS, strict=True):
+        if cell not in UNIT_CELLS:
+            raise ValueError(f"{name} is {cell!r}, expected 0, 1 or -1 (unscored)")
+    return None if "-1" in cells else [UNIT_CELLS[cell] for cell in cells]
 
 
 def _number(cell: str) -> float:

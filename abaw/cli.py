@@ -11,10 +11,14 @@ import typer
 
 from abaw.verbs.analyze import analyze
 from abaw.verbs.check import check
+from abaw.verbs.combine import combine
 from abaw.verbs.extract import extract
+from abaw.verbs.fit import fit
 from abaw.verbs.list import list_parts
 from abaw.verbs.predict import predict
+from abaw.verbs.recipe import recipe
 from abaw.verbs.score import score
+from abaw.verbs.search import search
 from abaw.verbs.store import store
 from abaw.verbs.submit import submit
 from abaw.verbs.synth import synth
@@ -28,10 +32,14 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "extract": extract,
     "store": store,
     "train": train,
+    "search": search,
     "predict": predict,
+    "fit": fit,
+    "combine": combine,
     "score": score,
     "submit": submit,
     "verify": verify,
+    "recipe": recipe,
     "analyze": analyze,
 }
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from abaw.annotations import lines
+from abaw import split_files
+from abaw.annotations import count_rows, lines
 from abaw.files import visible
 from abaw.registry import nearest
+from abaw.split_files import Listing
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
@@ -52,7 +54,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was found under ``root``. ``challenges``: folder name -> split -> clip -> label file."""
+    """What was found under ``root``. ``challenges``: folder name -> split -> clip -> label file.
+
+    ``listings``: the files that hold a whole split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split.
+    """
 
     root: Path
     clips: Mapping[str, Clip]
@@ -60,6 +65,7 @@ class Dataset:
     challenges: Mapping[str, Mapping[str, Mapping[str, Path]]] = field(default_factory=dict)
     test_lists: Mapping[str, Path] = field(default_factory=dict)
     num_ignored: int = 0
+    listings: Mapping[str, Mapping[str, Sequence[Listing]]] = field(default_factory=dict)
 
     def annotation_files(self, folders: Sequence[str], split: str) -> Mapping[str, Path]:
         """Label files of a split by clip, from the one folder of these names that exists. ValueError where two do."""
@@ -81,20 +87,41 @@ class Dataset:
             )
         return tuple(text for path in found for _, text in lines(path) if text)
 
+    def listing(self, kind: str, split: str) -> Listing | None:
+        """The one file that holds this split; None where there is none. ValueError where there are two."""
+        found = self.listings.get(kind, {}).get(split, ())
+        if len(found) > 1:
+            key = "test_lists" if split == "test" else "annotations"
+            raise ValueError(
+                f"{self.root} has {' and '.join(str(each.path) for each in found)}: name the one to use "
+                f"with the key {key!r} in a data set file (README, 'Your data')"
+            )
+        return found[0] if found else None
+
+    def listed_clips(self, kind: str, split: str) -> tuple[str, ...]:
+        """The clips that this split's file names, in its order; none where there is no file."""
+        found = self.listing(kind, split)
+        return tuple(found.last_frames) if found else ()
+
     def label_files(self, clip_id: str) -> Iterator[Path]:
-        """Every label file of a clip, of any task and split."""
+        """Every label file of a clip alone, of any task and split."""
         for splits in self.challenges.values():
             for files in splits.values():
                 if clip_id in files:
                     yield files[clip_id]
+
+    def num_label_rows(self, clip_id: str) -> int:
+        """The last frame that any annotation file of the clip speaks of, so that its clock may cover them all."""
+        rows = [count_rows(path) for path in self.label_files(clip_id)]
+        return max([*rows, *(each.last_frames.get(clip_id, 0) for each in _all(self.listings))], default=0)
 
 
 def open_dataset(path: Path) -> Dataset:
     """The data set at ``path``: a folder, one media file, or a YAML file that names the parts.
 
     A YAML file has ``root`` and, where folders are not found by themselves or are ambiguous, ``videos``, ``images``,
-    ``annotations`` and ``test_lists``: each a folder or a list of folders, relative to root. Raises FileNotFoundError
-    where there is nothing, ValueError where what is found is ambiguous (the message names the key).
+    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises
+    FileNotFoundError where there is nothing, ValueError where what is found is ambiguous (the message names the key).
     """
     path = Path(path)
     if not path.exists():
@@ -149,11 +176,15 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     within = {key: folders.get(key) for key in LAYOUT_KEYS}
     if within["videos"] is None and (root / "videos").is_dir():
         within["videos"] = [root / "videos"]
-    media, num_ignored = _media(_below(seen.files, within["videos"]))
     images = _images(_below(seen.image_folders, within["images"]))
     challenges = _challenges(_below(seen.label_folders, within["annotations"]))
     test_lists = _test_lists(_below(seen.files, within["test_lists"]))
-    if not (media or images or challenges):
+    listings = split_files.find(_below(seen.files, within["annotations"]), ("train", "validation"))
+    for kind, splits in split_files.find(_below(seen.files, within["test_lists"]), ("test",)).items():
+        listings.setdefault(kind, {}).update(splits)
+    read = {*test_lists.values(), *(each.path for each in _all(listings))}
+    media, num_ignored = _media(path for path in _below(seen.files, within["videos"]) if path not in read)
+    if not (media or images or challenges or listings):
         raise FileNotFoundError(
             f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
             "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
@@ -161,12 +192,18 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     named = set(images)
     named.update(clip for splits in challenges.values() for files in splits.values() for clip in files)
     named.update(text for path in test_lists.values() for _, text in lines(path) if text)
+    named.update(clip for each in _all(listings) for clip in each.last_frames)
     video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
     alone = set(media) - set(video_of.values())  # a video nobody names is a clip of its own
     clips = {clip: Clip(clip, media.get(video_of.get(clip, clip)), images.get(clip)) for clip in sorted(named | alone)}
-    return Dataset(
-        root, clips, tuple(sorted({path.parent for path in images.values()})), challenges, test_lists, num_ignored
-    )
+    image_roots = tuple(sorted({path.parent for path in images.values()}))
+    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings)
+
+
+def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:
+    for splits in listings.values():
+        for found in splits.values():
+            yield from found
 
 
 class _Seen:
@@ -179,6 +216,9 @@ class _Seen:
         self._walked: set[Path] = set()
 
     def walk(self, folder: Path) -> None:
+        if folder.is_file():  # named in a data set file
+            self.files.append(folder)
+            return
         real = folder.resolve()
         if real in self._walked:  # a link that leads back
             return

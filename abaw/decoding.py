@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage, signal
 
-if TYPE_CHECKING:
-    from abaw.tasks.base import Task
+from abaw.files import read_json
+from abaw.registry import nearest
+from abaw.tasks.base import Task
 
 Overlap = Literal["mean", "centre"]
 Smoother = Literal["none", "box", "median", "gaussian", "savgol"]
@@ -61,20 +62,26 @@ def fill(values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, "
 
 
 def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width: int) -> np.ndarray:
-    """Every column over ``width`` frames (odd, centred); beyond the ends the last value goes on.
+    """Every column over ``width`` frames (odd, centred); beyond the ends the first and the last value go on.
 
-    "gaussian" has a standard deviation of a quarter of the width, "savgol" fits squares (Savitzky and Golay 1964) and
-    leaves a clip shorter than its window as it is.
+    "gaussian" has a standard deviation of a quarter of the width and ends with it; "savgol" reads the middle of a
+    parabola fitted to the window (Savitzky and Golay 1964), which goes on at the ends like the others: scipy's default,
+    a parabola through the first and the last window, would swing there, and needs clips longer than the window.
     """
+    from scipy import ndimage  # late: a command that smooths nothing starts without it
+
     if smoother == "none" or width <= 1 or not len(values):
         return values
     if smoother == "box":
         return ndimage.uniform_filter1d(values, width, axis=0, mode="nearest")
-    if smoother == "median":
-        return ndimage.median_filter(values, size=(width, 1), mode="nearest")
+    if smoother == "median":  # column by column: scipy is ten times as fast along the only axis
+        columns = [ndimage.median_filter(np.ascontiguousarray(column), width, mode="nearest") for column in values.T]
+        return np.stack(columns, axis=1)
     if smoother == "gaussian":
         return ndimage.gaussian_filter1d(values, width / 4, axis=0, mode="nearest", radius=width // 2)
-    return values if len(values) < width else signal.savgol_filter(values, width, min(2, width - 1), axis=0)
+    from scipy import signal  # later still: it takes most of a second
+
+    return signal.savgol_filter(values, width, min(2, width - 1), axis=0, mode="nearest")
 
 
 @dataclass(frozen=True)
@@ -103,34 +110,81 @@ class Decoding:
                 raise ValueError(f"decoding: {name} is {list(numbers)}, expected finite numbers")
 
     def apply(
-        self, task: "Task", values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
+        self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
     ) -> Float[np.ndarray, "time columns"]:
-        """One clip's table, decoded so; float32. ValueError where scale or shift are not one a logit."""
+        """One clip's table, decoded so; float32. Raises what ``check`` raises."""
+        self.check(task)
+        if not self.scale and not self.shift:
+            return self.smoothed(task, values, observed)
+        logits = task.logits(self.smoothed(task, values, observed))
+        return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.shift or [0.0]))
+
+    def check(self, task: Task) -> None:
+        """ValueError where scale or shift are not one a logit of the task."""
         for name, numbers in (("scale", self.scale), ("shift", self.shift)):
             if numbers and len(numbers) != task.out_dim:
                 raise ValueError(f"decoding: {name} has {len(numbers)} numbers, {task.name} has {task.out_dim} logits")
-        values = fill(values, observed) if self.fills else values
-        if self.space == "probabilities":
-            values = smooth(values, self.smoother, self.width)
-        logits = task.logits(values)
-        if self.space == "logits":
-            logits = smooth(logits, self.smoother, self.width)
-        scaled = logits * np.array(self.scale or [1.0]) + np.array(self.shift or [0.0])
-        return task.probabilities(scaled)
+
+    def smoothed(
+        self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
+    ) -> Float[np.ndarray, "time columns"]:
+        """The table with its gaps filled and its columns smoothed, before scale and shift; float32."""
+        filled = (fill(values, observed) if self.fills else values).astype(np.float64)
+        if self.space == "logits" and self.smoother != "none":
+            return task.probabilities(smooth(task.logits(filled), self.smoother, self.width))
+        return smooth(filled, self.smoother, self.width).astype(np.float32)
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
-def read_decoding(document: Mapping[str, Any], place: str) -> Decoding:
-    """The inverse of ``document``. ValueError names ``place`` and the key that is wrong."""
-    known = Decoding.__dataclass_fields__
-    for key in document:
+def read_decoding(document: Any, place: str, task: Task | None = None) -> Decoding:
+    """The inverse of ``document``. ValueError names ``place`` and what is wrong in it, or for the task given."""
+    known = {key: field.default for key, field in Decoding.__dataclass_fields__.items()}
+    if not isinstance(document, dict):
+        raise ValueError(f"{place}: a decoding is {document!r}, expected an object with keys of {', '.join(known)}")
+    given: dict[str, Any] = {}
+    for key, value in document.items():
         if key not in known:
-            raise ValueError(f"{place}: unknown key {key!r} in decoding; known: {', '.join(known)}")
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
+            raise ValueError(f"{place}: unknown key {key!r} in decoding{nearest(key, known)} known: {', '.join(known)}")
+        given[key] = _typed(place, key, value, known[key])
     try:
-        return Decoding(**given)
-    except (ValueError, TypeError) as error:
+        decoding = Decoding(**given)
+        if task is not None:
+            decoding.check(task)
+        return decoding
+    except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
+
+
+def _typed(place: str, key: str, value: Any, default: Any) -> Any:
+    """A value of a JSON document where it is what the key takes: like its default, or a list of numbers or of names."""
+    words = {"smoother": get_args(Smoother), "space": get_args(Space)}.get(key)
+    if words and value not in words:
+        raise ValueError(f"{place}: decoding: {key} is {value!r}, expected one of {', '.join(words)}")
+    if not isinstance(default, tuple):
+        if type(value) is not type(default):  # True is no width
+            raise ValueError(f"{place}: decoding: {key} is {value!r}, expected {type(default).__name__}")
+        return value
+    kinds = (str,) if key == "fitted_on" else (int, float)
+    if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, kinds) for item in value):
+        raise ValueError(
+            f"{place}: decoding: {key} is {value!r}, expected a list of {'names' if str in kinds else 'numbers'}"
+        )
+    return tuple(item if str in kinds else float(item) for item in value)
+
+
+def read_decodings(path: Path, tasks: Mapping[str, Task]) -> dict[str, Decoding]:
+    """The decodings that abaw fit wrote for these tasks; a task may have none, but one must. Errors name the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no decoding at {path}: fit one with abaw fit")
+    documents = read_json(path)
+    if not isinstance(documents, dict):
+        raise ValueError(f"{path}: expected a JSON object, task -> decoding, as abaw fit writes it")
+    known = {name: documents[name] for name in tasks if name in documents}
+    if not known:
+        raise ValueError(
+            f"{path} has no decoding for {', '.join(tasks)}; it has {', '.join(documents) or 'none at all'}"
+        )
+    return {name: read_decoding(document, f"{path}, {name}", tasks[name]) for name, document in known.items()}

@@ -3,9 +3,22 @@
 A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's
 undecoded columns in float32 and, where the decoded label has a name, its number (int8). Tables made elsewhere serve
 as well, and need no predictions.json.
+
+predictions.json says where tables come from; null, or no such key, is unknown:
+task, split             split: null where clips were named
+run, commit, seeds      of every member
+label_kinds_seen        every kind of label that a member was trained on
+videos_seen             every video that a member was trained on
+personalised            whether the tables were fitted to persons
+held_out                whether every table is by runs that were not trained on its video
+made_by                 clip -> the run that held it out, where several did
+decoding                what is done to the tables before they are scored or submitted; {}: nothing
+ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
 """
 
-from collections.abc import Mapping, Sequence
+import os
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +27,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from abaw.files import read_json, visible, whole, write_json
+from abaw.decoding import Decoding, read_decoding
+from abaw.files import is_running, read_json, visible, whole, write_json
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
@@ -62,7 +76,8 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     values = table.values.astype(np.float32)
     columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
-    columns |= {name: task.decode(values)[:, i].astype(np.int8) for i, name in enumerate(task.names(values))}
+    numbers = [(name, task.goals.index(name)) for name in task.names(values)]
+    columns |= {name: task.decode(values)[:, i].astype(np.int8) for name, i in numbers}
     with whole(folder / f"{clip_id}.parquet") as aside:
         parquet.write_table(pa.table(columns), aside)
 
@@ -98,18 +113,26 @@ def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
-    """predictions.json: task, split, run, commit, label_kinds_seen, personalised, decoding."""
+    """predictions.json, with which a folder is complete."""
     write_json(folder / METADATA, dict(about))
 
 
 def begin(folder: Path) -> None:
     """Empty a prediction folder for new tables and mark it as incomplete until ``write_metadata``.
 
-    ValueError where it holds tables that abaw predict did not write: they are nobody's to delete.
+    ValueError where it holds tables that abaw predict did not write: they are nobody's to delete; and where another
+    process of this host is writing it, whose tables would mix with these (one of another host is not seen).
     """
-    if clip_ids(folder) and not (folder / METADATA).is_file():
+    about = read_metadata(folder)
+    if clip_ids(folder) and not about:
         raise ValueError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
-    write_metadata(folder, {"complete": False})
+    me, writer = {"host": socket.gethostname(), "pid": os.getpid()}, about.get("writer")
+    if isinstance(writer, dict) and writer != me and writer.get("host") == me["host"] and is_running(writer["pid"]):
+        raise ValueError(
+            f"process {writer['pid']} is writing to {folder}: wait for it, or give another --out (if that is no abaw, "
+            "delete the folder)"
+        )
+    write_metadata(folder, {"complete": False, "writer": me})
     for clip_id in clip_ids(folder):
         (folder / f"{clip_id}.parquet").unlink()
 
@@ -155,31 +178,16 @@ def resolve(folder: Path, task_name: str) -> Path:
         )
     about = read_metadata(where)
     if about.get("complete") is False:
-        raise ValueError(f"{where} is not complete, its abaw predict was stopped: run that again")
+        raise ValueError(f"{where} is not complete, what wrote it was stopped: run that abaw predict or combine again")
     if about.get("task", task_name) != task_name:
         raise ValueError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
-    if about.get("decoding"):  # to leave it out would change the numbers silently
-        raise ValueError(
-            f"{where / METADATA}: decoding is {about['decoding']}, but this version can apply none; empty it"
-        )
     return where
 
 
-def combine(tables: Sequence[Table]) -> Table:
-    """An ensemble: the mean of the values, observed where any member observed. ValueError where they do not agree."""
-    if not tables:
-        raise ValueError("an ensemble needs at least one table")
-    first = tables[0]
-    for other in tables[1:]:
-        if other.values.shape != first.values.shape:
-            raise ValueError(
-                f"tables of an ensemble have {len(first.frames)} and {len(other.frames)} frames, "
-                f"{first.values.shape[1]} and {other.values.shape[1]} columns: predict all of them with one task and "
-                "the same clocks"
-            )
-    values = np.stack([table.values for table in tables]).mean(axis=0, dtype=np.float64)
-    observed: np.ndarray = np.any(np.stack([table.observed for table in tables]), axis=0)
-    return Table(first.frames, first.times_s, observed, values.astype(np.float32))
+def decoding_of(where: Path) -> Decoding | None:
+    """What a prediction folder's tables are decoded with; None where that is nothing. ValueError names the file."""
+    document = read_metadata(where).get("decoding")
+    return read_decoding(document, str(where / METADATA)) if document else None
 
 
 def _holds_tables(folder: Path) -> bool:

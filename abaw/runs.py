@@ -1,10 +1,11 @@
 """A run's folder: what was trained, from what, and how well it did.
 
 RUN/config.yaml        the whole config as it was used
-RUN/run.json           commit, seed, versions, recipes, label kinds seen, split sizes; scores when it is complete
+RUN/run.json           commit, seed, fold, versions, recipes, label kinds and videos seen, split sizes; scores when
+                       it is complete (a refit holds nothing out: they are empty)
 RUN/weights/           safetensors
 RUN/decoding.json      what is fitted after training; empty at first
-RUN/predictions/<split>/<task>/
+RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
 RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run is complete
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from abaw.config import Config
+from abaw.config import UNTRAINED, Config
 from abaw.files import read_json, visible, whole, write_json
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -70,6 +71,14 @@ class Run:
         """Its tasks with what was fitted on the training split."""
         return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
 
+    def decoding(self) -> dict[str, dict[str, Any]]:
+        """Of each task that ``abaw fit`` has seen: a document that ``read_decoding`` reads. ValueError if no such."""
+        path = self.folder / "decoding.json"
+        document = read_json(path) if path.is_file() else {}
+        if not isinstance(document, dict) or not all(isinstance(each, dict) for each in document.values()):
+            raise ValueError(f"{path}: expected a JSON object with a decoding for each task: write it with abaw fit")
+        return document
+
     def predictions(self, split: str) -> Path:
         return self.folder / "predictions" / split
 
@@ -83,20 +92,24 @@ class Run:
         write_json(self.folder / "run.json", {**about, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the validation scores: their presence means that the run is complete, and resume.ckpt goes."""
+        """Add the scores of what was held out ({} where nothing was): with them the run is complete.
+
+        resume.ckpt goes.
+        """
         write_json(self.folder / "run.json", {**self.document(), "scores": scores})
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
         """One of "new", "begun" and "complete". ValueError where the folder holds another run or other files.
 
-        A run that was stopped may go on with another ``trainer``: for longer, or on another device.
+        A run that was stopped may go on with another ``trainer``: for longer, or on another device. What a training
+        does not read of a config (``UNTRAINED``) may be another one always.
         """
         if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
             self._check_free()
             return "new"
         state = "complete" if "scores" in self.document() else "begun"
-        before, now = (c.model_dump(mode="json") for c in (self.config(), config))
+        before, now = (c.model_dump(mode="json", exclude=set(UNTRAINED)) for c in (self.config(), config))
         changed = [key for key in now if before.get(key) != now[key] and (state, key) != ("begun", "trainer")]
         if changed:
             raise ValueError(

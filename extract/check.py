@@ -5,33 +5,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from abaw.annotations import Labels
-from abaw.clips import Clip, Dataset
+from abaw.challenge.submission import read_template
+from abaw.clips import SPLITS, Clip, Dataset, video_of
 from abaw.files import visible
-from abaw.submission import read_template
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from extract.check_rules import RULES, ClipFacts, Finding, findings
+from extract.check_splits import SplitFacts, split_facts, split_line
 from extract.media import MediaInfo, probe
 
 NUM_SHOWN = 4
 SAMPLE_NAMES = ("*sample*.txt", "*example*.txt")
-
-
-@dataclass(frozen=True)
-class SplitFacts:
-    """One split of one task. Rows and ``statistics`` (of scored rows) are None for a test list, which has no labels."""
-
-    task: str
-    split: str
-    num_clips: int
-    num_rows: int | None = None
-    num_scored: int | None = None
-    statistics: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,7 @@ class _Found:
     labels: dict[str, dict[str, Labels]] = field(default_factory=lambda: defaultdict(dict))
     splits: list[SplitFacts] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    videos: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))  # split -> video -> task
 
 
 def check(
@@ -84,6 +73,7 @@ def check(
         clips.append(_image_facts(facts, clip, labels, images_listed))
     of_clips = [finding for facts in clips for finding in findings(facts)]
     found.findings += sorted(of_clips, key=lambda finding: list(RULES).index(finding.code))
+    found.findings += [*_repeat_findings(dataset), *_side_findings(found.videos)]
     found.findings += _sample_findings(dataset, {facts.clip: facts for facts in clips})
     return Report(
         str(dataset.root),
@@ -102,7 +92,7 @@ def render(report: Report) -> str:
     text = [f"{report.root}: {len(report.clips)} clips, {report.num_media} media, image roots: {roots}"]
     if report.num_ignored:
         text.append(f"{report.num_ignored} other files ignored")
-    text += [_split_line(split) for split in report.splits]
+    text += [split_line(split) for split in report.splits]
     by_code: dict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         by_code[finding.code].append(finding)
@@ -115,71 +105,41 @@ def render(report: Report) -> str:
     return "\n".join(text)
 
 
-def _split_line(split: SplitFacts) -> str:
-    line = f"  {split.task:<5} {split.split:<10} {split.num_clips:>4} clips"
-    if split.num_rows is None:
-        return line
-    line += f" {split.num_rows:>8} rows {split.num_scored:>8} scored"
-    cells = []
-    for name, value in (split.statistics or {}).items():
-        words = f"{value['mean']:+.2f} ± {value['sd']:.2f}" if isinstance(value, dict) else str(value)
-        cells.append(f"{name} {words}")
-    return line + "  " + ", ".join(cells)
-
-
 def _read_task(dataset: Dataset, task: Task, found: _Found) -> None:
-    advice = "name the one to use in a data set file (README, 'Your data')"
-    for split in ("train", "validation"):
+    for split in SPLITS:
         try:
-            files = dataset.annotation_files(task.folders, split)
+            clips = task.clips(dataset, split)
         except ValueError as error:
+            advice = "name the one to use in a data set file (README, 'Your data')"
             found.findings.append(Finding("ambiguous", None, str(error), advice))
             return
-        if files:
-            read = {clip: _read(dataset, task, split, path, found) for clip, path in files.items()}
-            good = {clip: labels for clip, labels in read.items() if labels is not None}
-            found.labels[task.name] |= good
-            found.splits.append(_split_facts(task, split, len(files), list(good.values())))
-    try:
-        listed = dataset.test_clips(task.test_lists)
-    except ValueError as error:
-        found.findings.append(Finding("ambiguous", None, str(error), advice))
-        return
-    if listed:
-        found.splits.append(SplitFacts(task.name, "test", len(listed)))
+        found.videos[split].update(dict.fromkeys(map(video_of, clips), task.name))
+        if clips and split == "test":
+            found.splits.append(SplitFacts(task.name, split, len(clips)))
+        elif clips:
+            labels = _read_labels(dataset, task, split, found)
+            found.labels[task.name] |= labels
+            found.splits.append(split_facts(task, split, len(clips), list(labels.values())))
 
 
-def _read(dataset: Dataset, task: Task, split: str, path: Path, found: _Found) -> Labels | None:
-    """One label file alone, so that a broken one does not hide the others."""
-    alone = replace(dataset, challenges={path.parent.parent.name: {split: {path.stem: path}}})
+def _read_labels(dataset: Dataset, task: Task, split: str, found: _Found) -> dict[str, Labels]:
+    """What can be read of a split: where each clip has a file, a broken one does not hide the others."""
+    if not task.folders:
+        return _read(dataset, task, split, None, found)
+    labels: dict[str, Labels] = {}
+    for clip_id, path in dataset.annotation_files(task.folders, split).items():
+        alone = replace(dataset, challenges={path.parent.parent.name: {split: {clip_id: path}}})
+        labels |= _read(alone, task, split, clip_id, found)
+    return labels
+
+
+def _read(dataset: Dataset, task: Task, split: str, clip_id: str | None, found: _Found) -> dict[str, Labels]:
     try:
-        return task.read_labels(alone, split)[path.stem]
+        return task.read_labels(dataset, split)
     except (ValueError, OSError) as error:
         advice = "training and scoring stop at it: mend the file or take it out"
-        found.findings.append(Finding("unreadable_labels", path.stem, str(error), advice))
-        return None
-
-
-def _split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) -> SplitFacts:
-    scored = [each.values[each.scored] for each in labels]
-    values = np.concatenate(scored) if scored else np.zeros((0, 1))
-    statistics = _statistics(task, values) if len(values) else {}
-    return SplitFacts(task.name, split, num_clips, sum(map(len, labels)), len(values), statistics)
-
-
-def _statistics(task: Task, values: np.ndarray) -> dict[str, Any]:
-    """Rows of every class by its name, or of every column its moments and range."""
-    names = next(iter(task.names(np.eye(task.out_dim, dtype=np.float32)).values()), None)
-    if names is not None:
-        counts = np.bincount(values[:, 0].astype(int), minlength=len(names))
-        return dict(zip(names, counts.tolist(), strict=True))
-    return {
-        name: {key: float(getattr(np, of)(column)) for key, of in MOMENTS.items()}
-        for name, column in zip(task.columns, values.T, strict=True)
-    }
-
-
-MOMENTS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
+        found.findings.append(Finding("unreadable_labels", clip_id, str(error), advice))
+        return {}
 
 
 def _probe(path: Path) -> MediaInfo | str:
@@ -214,7 +174,9 @@ def _media_facts(facts: ClipFacts, clip: Clip, look: Callable[[Path], MediaInfo 
 
 
 def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images_listed: bool) -> ClipFacts:
-    facts = replace(facts, label_rows={task: len(each) for task, each in labels.items()})
+    lined = {task: len(each) for task, each in labels.items() if TASKS.build(task).folders}  # a line a frame
+    facts = replace(facts, label_rows=lined)
+    labels = {task: each for task, each in labels.items() if TASKS.build(task).resolution == "frame"}
     if clip.images is None:
         return facts
     facts = replace(facts, images=str(clip.images))
@@ -233,8 +195,27 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
     )
 
 
+def _repeat_findings(dataset: Dataset) -> Iterator[Finding]:
+    for splits in dataset.listings.values():
+        for split, found in splits.items():
+            for each in found:
+                if each.num_repeats and split != "test":
+                    words = f"{each.path}: {each.num_repeats} rows name what an earlier row names"
+                    yield Finding("repeated_rows", None, words, "they count once; to contradict each other is an error")
+
+
+def _side_findings(videos: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    """Videos that one task trains on and another judges by: MTL's lists part them otherwise than the single tasks'."""
+    for video in sorted(videos["train"].keys() & {**videos["validation"], **videos["test"]}.keys()):
+        split = "validation" if video in videos["validation"] else "test"
+        words = f"{videos['train'][video]} trains on it, it is in the {split} split of {videos[split][video]}"
+        yield Finding("two_sides", video, words, "a run of both tasks leaks: see folds.drop_leaks")
+
+
 def _sample_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[Finding]:
-    for path in _sample_files(dataset.test_lists.values()):
+    lists = [*dataset.test_lists.values()]
+    lists += [each.path for splits in dataset.listings.values() for each in splits.get("test", ())]
+    for path in _sample_files(lists):
         try:
             template = read_template(path)
         except ValueError as error:
@@ -243,15 +224,21 @@ def _sample_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[
             continue
         counts = Counter(template.clip_of.tolist())
         for i, clip in enumerate(template.clips):
+            last = int(template.frames[template.clip_of == i].max())
             if clip not in clips:
                 advice = "submit needs predictions for every clip of the sample: add its video or images"
                 yield Finding("unknown_in_sample", clip, f"{path} asks for {counts[i]} rows of it", advice)
-            elif clips[clip].frames_seen not in (0, counts[i]):
+            elif template.task.resolution == "frame" and _differs(clips[clip].frames_seen, counts[i], last):
                 words = f"{path.name} asks for {counts[i]} rows, there are {clips[clip].frames_seen} frames"
                 advice = (
                     "rows follow the sample: past the last frame its value is held, frames not asked for are left out"
                 )
                 yield Finding("sample_rows", clip, words, advice)
+
+
+def _differs(num_frames: int, num_rows: int, last: int) -> bool:
+    """A sample of single images, as MTL's, leaves frames out on purpose: then only those beyond the end matter."""
+    return num_frames > 0 and (last > num_frames if last > num_rows else num_rows != num_frames)
 
 
 def _sample_files(test_lists: Iterable[Path]) -> list[Path]:

@@ -30,7 +30,6 @@ class AlignedSource:
             if self.is_on_clock(name):
                 ALIGNERS.part(feature.align)
         self._opened = lru_cache(maxsize=2048)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
-        self._planned = lru_cache(maxsize=2048)(self._plan)  # a plan is small: planning anew costs more
         self.clock = lru_cache(maxsize=2048)(store.clock)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -62,12 +61,11 @@ class AlignedSource:
         if not self.is_on_clock(name):
             return self._own_rows(name, clip_id, start_s, stop_s)
         times_s = self.clock(clip_id).times_s
-        steps = slice(*np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)]))
-        stored, plan = self._planned(name, clip_id)
-        plan = plan[steps]
-        first, stop = plan.span()
-        values = align.apply(plan, stored.rows(first, stop), first_row=first)
-        return Track(values, times_s[steps], plan.observed)
+        first, stop = np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)])
+        stored, plan = self._plan(name, clip_id, times_s, int(first), int(stop))
+        first_row, stop_row = plan.span()
+        values = align.apply(plan, stored.rows(first_row, stop_row), first_row=first_row)
+        return Track(values, times_s[first:stop], plan.observed)
 
     def _own_rows(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
         stored, reach = self._opened(name, clip_id), self._features[name].kernel // 2
@@ -76,13 +74,27 @@ class AlignedSource:
         values = stored.rows(first, stop).astype(np.float32)
         return Track(values, stored.times_s[first:stop], stored.observed[first:stop])
 
-    def _plan(self, name: str, clip_id: str) -> tuple[StoredTrack, align.Plan]:
+    def _plan(
+        self, name: str, clip_id: str, times_s: np.ndarray, first: int, stop: int
+    ) -> tuple[StoredTrack, align.Plan]:
+        """Steps ``first`` up to ``stop`` of the clip's plan.
+
+        Planned anew for every window: kept plans would be memory that grows with the store in every process. A step's
+        plan depends on its neighbours' times, so these are planned too and left out, and on the rows within max_gap_s
+        and the next ones.
+        """
         stored, feature = self._opened(name, clip_id), self._features[name]
+        before, after = min(1, first), min(1, len(times_s) - stop)
+        goal_s, gap_s = times_s[first - before : stop + after], feature.max_gap_s
+        if not len(goal_s):
+            return stored, align.Plan(np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros(0, bool))
+        start_row = max(0, int(np.searchsorted(stored.times_s, goal_s[0] - gap_s)) - 1)
+        rows = slice(start_row, int(np.searchsorted(stored.times_s, goal_s[-1] + gap_s, side="right")) + 1)
         plan = ALIGNERS.build(
             feature.align,
-            times_s=stored.times_s,
-            observed=stored.observed,
-            goal_s=self.clock(clip_id).times_s,
-            max_gap_s=feature.max_gap_s,
-        )
-        return stored, plan
+            times_s=stored.times_s[rows],
+            observed=stored.observed[rows],
+            goal_s=goal_s,
+            max_gap_s=gap_s,
+        )[before : before + stop - first]
+        return stored, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)

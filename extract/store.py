@@ -10,6 +10,7 @@ Reading is memory-mapped: a window costs the rows it needs. Writing goes by rows
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from abaw.files import read_json, whole
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.claims import locked
-from extract.track_file import TrackWriter, tensor, write
+from extract.track_file import SAFETENSORS_TYPES, TrackWriter, tensor, write
 
 Recipe = dict[str, Any]
+DTYPES = {word: np.dtype(name) for name, word in SAFETENSORS_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,27 @@ class StoredTrack:
 def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"{missing} in {path.parent}: run {command}")
-    with _opened(path, command) as file:
-        return {name: file.get_tensor(name) for name in names}
+    with _opened(path, command) as file:  # which checks the header, and that the file is as long as it says
+        for name in names:
+            file.get_slice(name)
+    return _mapped(path, names)
+
+
+def _mapped(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Tensors of a safetensors file as views of the file itself: the memory of a store's times is the system's cache.
+
+    Copies of them would grow with the store, in every process that reads windows from it.
+    """
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    return {
+        name: np.ndarray(
+            tuple(header[name]["shape"]), DTYPES[header[name]["dtype"]], data, start + header[name]["data_offsets"][0]
+        )
+        for name in names
+    }
 
 
 @contextmanager

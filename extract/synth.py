@@ -2,8 +2,9 @@
 
 Valence shows mostly in the face (mouth, brows, cheeks), arousal mostly in the voice (pitch, level, pace, tilt), and
 expression is a place on their plane, so it needs both. Eye opening and formants carry a little of the other one;
-blinks, talking, gaze, head, light and intonation carry nothing. Every clip has a person of its own. Labels are the
-truth at the frame's real time plus a stated noise; the truth itself lies in ``truth/``, for analysis only.
+blinks, talking, gaze, head, light and intonation carry nothing. Action units are what the drawing shows (synth_units).
+Every clip has a person of its own. Labels are the truth at the frame's real time plus a stated noise; the truth itself
+lies in ``truth/``, for analysis only.
 
 What is planted, and the clip that shows it (synth.json repeats it under "contains"):
 
@@ -22,9 +23,15 @@ What is planted, and the clip that shows it (synth.json repeats it under "contai
     label_lines_fewer             video12: four lines short of them
     crlf                          28-30-1280x720-1: annotations with CRLF line ends
     va_only, expr_only            46-30-484x360, 102: labels of one task
+    au_one_unit_unlabelled        107: a row of action units with a single -1; also in every third plain clip
+    au_unlabelled_where_turned_away  video49: no face, no action units: -1
+    mtl_repeated_rows             130-25-1280x720_left: rows that are twice in s-Aff-Wild2's training file
+    mtl_trains_on_validation_video  28-30-1280x720-1: validated on by VA, EXPR and AU, trained on by MTL
     template_one_row_more         136-30-1920x1080: the VA template asks for one row beyond the frames
     template_empty_values         the VA template has nothing after its one comma, as the 5th edition's
-    template_dummy_values         the EXPR template has a class in every row, as the 6th edition's
+    template_dummy_values         the EXPR and AU templates have a class in every row, as the 6th edition's
+
+``multitask/`` is s-Aff-Wild2's: some of the clips' images, and what they are labelled with; often a part is not.
 """
 
 import json
@@ -41,20 +48,18 @@ import numpy as np
 
 from extract.film import write_clip
 from extract.media import Sound
-from extract.synth_cast import CASES, EXPRESSIONS, MIN_CLIPS, Mood, Scene, Waves, cast_scenes, mislabel
+from extract.synth_cast import CASES, MIN_CLIPS, Mood, Scene, Waves, cast_scenes
 from extract.synth_face import Head, Look, Person, Pose, cut_crop, draw_person, make_wall, paste_head
+from extract.synth_labels import NOISE, Images, write_labels, write_truth
+from extract.synth_lists import split_images, write_multitask, write_test_set
+from extract.synth_units import measures
 from extract.synth_voice import SUNG_HZ, draw_voice, sing
 
-VERSION = 2  # raise it when the same arguments make other data
+VERSION = 3  # raise it when the same arguments make other data
 MIN_SECONDS = 2.0
 MAX_SECONDS = 600.0
-VA_NOISE_SD = 0.05
-EXPR_NOISE_SHARE = 0.04
 HEIGHT_PX = 192  # of a picture; a face is about 110 of them tall
 SINGLE_MISSING = 0.015  # share of crops missing one by one
-FOLDERS = {"va": "VA_Estimation_Challenge", "expr": "EXPR_Recognition_Challenge"}
-SPLIT_FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}
-LISTS = ("Valence_Arousal_Estimation_Challenge", "Expression_Recognition_Challenge")
 
 
 @dataclass(frozen=True)
@@ -97,15 +102,20 @@ def make_dataset(
     try:
         scenes = cast_scenes(num_clips)
         num_frames: dict[str, int] = {}
+        images: Images = {}
         # Threads, not processes: most of the time is spent in cv2 and the codecs, which let others run.
         with ThreadPoolExecutor(2) as pool:
             acted = pool.map(lambda scene: _film(partial, scene, float(seconds), seed), scenes)
-            for done_scenes, (scene, num) in enumerate(zip(scenes, acted, strict=True), start=1):
+            for done_scenes, (scene, (num, listed)) in enumerate(zip(scenes, acted, strict=True), start=1):
                 num_frames.update(dict.fromkeys(scene.clips, num))
+                images |= listed
                 if progress:
                     progress(done_scenes, len(scenes))
-        _write_test_set(partial / "test_set", scenes, num_frames)
+        write_test_set(partial / "test_set", scenes, num_frames)
+        multitask = split_images(scenes, images)
+        write_multitask(partial, multitask)
         summary = _summarise(scenes, num_frames, arguments)
+        summary["multitask_splits"] = {split: list(clips) for split, clips in multitask.items()}
         (partial / "synth.json").write_text(json.dumps(summary, indent=2) + "\n")
         partial.replace(out)
     except BaseException:
@@ -140,10 +150,10 @@ def _read_finished(out: Path, arguments: dict) -> dict | None:
     return summary
 
 
-def _film(root: Path, scene: Scene, seconds: float, seed: int) -> int:
-    """Write everything of one scene but the test templates; returns its number of frames."""
-    streams = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(scene.video.encode()),)).spawn(4)
-    stage, voice, first, second = (np.random.default_rng(stream) for stream in streams)
+def _film(root: Path, scene: Scene, seconds: float, seed: int) -> tuple[int, Images]:
+    """Write everything of one scene but the lists and templates; returns its number of frames, and MTL's images."""
+    streams = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(scene.video.encode()),)).spawn(6)
+    stage, voice, first, second, *of_units = (np.random.default_rng(stream) for stream in streams)
     times_s = _frame_times(scene, seconds, stage)
     width, seats = (256, [128.0]) if len(scene.subjects) == 1 else (400, [104.0, 296.0])
     acts: list[_Act] = []
@@ -154,11 +164,16 @@ def _film(root: Path, scene: Scene, seconds: float, seed: int) -> int:
     video = root / "videos" / scene.batch / (scene.video + scene.suffix)
     video.parent.mkdir(parents=True, exist_ok=True)
     write_clip(video, _shoot(root, scene, acts, (width, HEIGHT_PX), times_s, stage), times_s.tolist(), sound, crf=24)
-    for act in acts:
-        _write_truth(root, act, times_s)
-        if scene.split != "test":
-            _write_labels(root, scene, act, times_s)
-    return len(times_s)
+    images: Images = {}
+    for act, rng in zip(acts, of_units, strict=False):
+        hidden = np.array([look.hidden for look in act.looks])
+        units = measures(act.looks)
+        write_truth(root, act.clip, act.mood, units, hidden, times_s)
+        units[hidden] = np.nan
+        images[act.clip] = write_labels(
+            root, scene, act.clip, act.mood, units, act.has_crop, times_s, (act.labels, rng)
+        )
+    return len(times_s), images
 
 
 def _frame_times(scene: Scene, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -245,57 +260,6 @@ def _shoot(
         yield picture
 
 
-def _write_truth(root: Path, act: _Act, times_s: np.ndarray) -> None:
-    columns = (act.mood.valence(times_s), act.mood.arousal(times_s), act.mood.expression(times_s))
-    rows = ["frame,time_s,valence,arousal,expression,face_visible"]
-    for i, (time_s, valence, arousal, expression) in enumerate(zip(times_s, *columns, strict=True)):
-        rows.append(f"{i + 1},{time_s:.6f},{valence:.6f},{arousal:.6f},{expression},{int(not act.looks[i].hidden)}")
-    _write_lines(root / "truth" / f"{act.clip}.csv", rows)
-
-
-def _write_labels(root: Path, scene: Scene, act: _Act, times_s: np.ndarray) -> None:
-    """Annotation files: the truth with the stated noise, the planted sentinels and the planted number of lines."""
-    rng = act.labels
-    num = len(times_s)
-    values = []
-    for truth in (act.mood.valence(times_s), act.mood.arousal(times_s)):
-        noisy = truth + VA_NOISE_SD * Waves(rng, (0.7, 4.0))(times_s)
-        values.append([f"{value + 0.0:g}" for value in np.clip(noisy, -1, 1).round(3)])
-    classes = mislabel(act.mood.expression(times_s), EXPR_NOISE_SHARE, rng).astype(str).tolist()
-    rows = {"va": [f"{v},{a}" for v, a in zip(*values, strict=True)], "expr": classes}
-    if scene.sentinels:
-        for task, sentinel in (("va", "-5,-5"), ("expr", "-1")):
-            start, length = int(rng.uniform(0.1, 0.8) * num), max(2, num // 12)
-            rows[task][start : start + length] = [sentinel] * length
-    headers = {"va": "valence,arousal", "expr": ",".join(EXPRESSIONS)}
-    for task in scene.tasks:
-        lines = rows[task][: num + scene.extra_lines] + [rows[task][-1]] * max(0, scene.extra_lines)
-        path = root / "annotations" / FOLDERS[task] / SPLIT_FOLDERS[scene.split] / f"{act.clip}.txt"
-        _write_lines(path, [headers[task], *lines], "\r\n" if scene.crlf else "\n")
-
-
-def _write_test_set(folder: Path, scenes: list[Scene], num_frames: dict[str, int]) -> None:
-    """The lists of test clips and the sample predictions, one with empty values and one with dummy values."""
-    va, expr = ["image_location,valence,arousal"], ["image_location," + ",".join(EXPRESSIONS)]
-    clips = []
-    for scene in scenes:
-        if scene.split == "test":
-            for clip in scene.clips:
-                clips.append(clip)
-                num = num_frames[clip]
-                va += [f"{clip}/{frame:05d}.jpg," for frame in range(1, num + scene.extra_rows + 1)]
-                expr += [f"{clip}/{frame:05d}.jpg,0" for frame in range(1, num + 1)]
-    for name in LISTS:
-        _write_lines(folder / f"{name}_test_set_release.txt", clips)
-    _write_lines(folder / "ABAW_VA_test_set_sample.txt", va)
-    _write_lines(folder / "ABAW_EXPR_test_set_sample.txt", expr)
-
-
-def _write_lines(path: Path, lines: list[str], end: str = "\n") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes("".join(line + end for line in lines).encode())
-
-
 def _summarise(scenes: list[Scene], num_frames: dict[str, int], arguments: dict) -> dict:
     splits: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for scene in scenes:
@@ -304,12 +268,7 @@ def _summarise(scenes: list[Scene], num_frames: dict[str, int], arguments: dict)
         "arguments": arguments,
         "version": VERSION,
         "libraries": {name: version(name) for name in ("av", "numpy", "opencv-python", "scipy")},
-        "label_noise": {
-            "valence_arousal": f"smooth, standard deviation {VA_NOISE_SD}, then clipped to [-1, 1]",
-            "expression": f"{EXPR_NOISE_SHARE:.0%} of unbroken runs take a neighbouring class",
-            "valence_arousal_sd": VA_NOISE_SD,
-            "expression_share": EXPR_NOISE_SHARE,
-        },
+        "label_noise": NOISE,
         "contains": {
             **CASES,
             "template_empty_values": "ABAW_VA_test_set_sample.txt",

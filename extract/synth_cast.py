@@ -43,7 +43,7 @@ class Scene:
     extra_lines: int = 0
     extra_rows: int = 0
     crlf: bool = False
-    tasks: tuple[str, ...] = ("va", "expr")
+    tasks: tuple[str, ...] = ("va", "expr", "au")
 
     @property
     def clips(self) -> tuple[str, ...]:
@@ -93,6 +93,10 @@ CASES = {
     "va_only": "46-30-484x360",
     "expr_only": "102",
     "template_one_row_more": "136-30-1920x1080",
+    "au_one_unit_unlabelled": "107",
+    "au_unlabelled_where_turned_away": "video49",
+    "mtl_repeated_rows": "130-25-1280x720_left",
+    "mtl_trains_on_validation_video": "28-30-1280x720-1",
 }
 
 

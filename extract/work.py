@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
-from abaw.annotations import count_rows
 from abaw.clips import Clip, Dataset
 from extract.decode import ClipError, Order
 from extract.encode import OpenClip
@@ -74,7 +73,7 @@ class Work:
 
         The source of a clip whose clock is there is that of the clock; an assumed frame rate is part of it.
         """
-        num_rows = max((count_rows(path) for path in self.dataset.label_files(clip.clip_id)), default=0)
+        num_rows = self.dataset.num_label_rows(clip.clip_id)
         numbers = clip.image_numbers()
         source = fingerprint(clip, numbers)
         known = self.store.clock_metadata(clip.clip_id)

@@ -1,6 +1,7 @@
 """What happens around the epochs of a run: the best weights are kept, a stopped run can go on, a line is printed."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ SELECT = "validation/score"
 class BestWeights(lightning.Callback):
     """Writes the weights when ``validation/score`` is better than ever; stops ``patience_epochs`` after the last time.
 
+    Without a validation the last weights are kept. Of several processes, all of which know the score, the first writes.
     Not Lightning's EarlyStopping: that one counts validations, not epochs, and forgets on resuming that it had stopped.
     """
 
@@ -37,14 +39,26 @@ class BestWeights(lightning.Callback):
         score = float(trainer.callback_metrics[SELECT])
         if score > self.score:
             self.score, self.epoch = score, trainer.current_epoch
-            save_weights(self._folder, pl_module, self.epoch)
+            self._save(trainer, pl_module)
         elif trainer.current_epoch - self.epoch >= self._patience_epochs:
             self._is_over = trainer.should_stop = True
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # averaging losses over processes takes all of them, and happens when they are first asked for: here, before
+        # the first process alone prints them
+        _ = trainer.callback_metrics
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        # the very end, when averaged weights have taken their place; not reached when training fails
         assert isinstance(pl_module, FusionModule)
-        if self.epoch < 0:  # a run too short for a validation: there is nothing to choose by
-            save_weights(self._folder, pl_module, trainer.current_epoch)
+        if self.epoch < 0:  # no validation, or a run too short for one: there is nothing to choose by
+            self.epoch = max(0, trainer.current_epoch - 1)
+            self._save(trainer, pl_module)
+        trainer.strategy.barrier()  # the weights are read next, by all processes
+
+    def _save(self, trainer: lightning.Trainer, module: FusionModule) -> None:
+        if trainer.is_global_zero:
+            save_weights(self._folder, module, self.epoch)
 
 
 class Resumable(lightning.Callback):
@@ -57,7 +71,8 @@ class Resumable(lightning.Callback):
         checkpoint["config"] = self._config
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
-        with whole(self._path) as aside:
+        # every process takes part, the first one writes
+        with whole(self._path) if trainer.is_global_zero else nullcontext(self._path) as aside:
             trainer.save_checkpoint(aside, weights_only=False)  # False: with the optimizer; it is read as weights only
 
 
@@ -68,6 +83,8 @@ class EpochLines(lightning.Callback):
         self._best = best
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         metrics = trainer.callback_metrics
         epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         score = (

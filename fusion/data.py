@@ -1,18 +1,20 @@
 """Windows of clips for training and validation, read from a FeatureSource when they are needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import lightning
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from abaw.annotations import Labels
 from abaw.batches import FeatureSource, Window, collate, windows
 from abaw.config import Config, WindowConfig
+from abaw.tasks.base import Task
 from abaw.tracks import Track
+from fusion.sampling import Order, Share, balanced, balancing_weights, in_order, shuffled
+from fusion.targets import LabelsByTask, clips_of, fit_to_clock, scored_labels, training_targets
 
-LabelsByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
+__all__ = ["ClipDataModule", "LabelsByTask", "WindowDataset", "clips_of", "fit_to_clock", "loader"]
 
 
 class WindowDataset(Dataset[Window]):
@@ -68,79 +70,68 @@ class WindowDataset(Dataset[Window]):
         return any(clips[clip_id].scored[start:stop].any() for clips in self._labels.values() if clip_id in clips)
 
 
-def fit_to_clock(labels: LabelsByTask, source: FeatureSource) -> dict[str, dict[str, Labels]]:
-    """Labels as long as each clip's clock: a frame without a line is unscored. ValueError where lines are more."""
-    return {
-        task: {clip_id: _padded(task, clip_id, each, len(source.clock(clip_id))) for clip_id, each in clips.items()}
-        for task, clips in labels.items()
-    }
-
-
-def _padded(task: str, clip_id: str, labels: Labels, num_steps: int) -> Labels:
-    missing = num_steps - len(labels)
-    if missing < 0:
-        raise ValueError(
-            f"clip {clip_id!r} has {len(labels)} label lines for {task} and a clock of {num_steps} frames: "
-            "run abaw extract again, so that its clock covers the labels"
-        )
-    return Labels(np.pad(labels.values, ((0, missing), (0, 0))), np.pad(labels.scored, (0, missing)))
-
-
-def seed_of_epoch(seed: int, epoch: int) -> int:
-    """One seed from two numbers: neighbouring seeds and epochs have nothing in common."""
-    return int(np.random.SeedSequence([abs(seed), int(seed < 0), epoch]).generate_state(1, np.uint64)[0] >> 1)
-
-
-class Shuffled(Sampler[int]):
-    """An order that follows from the seed and the epoch alone, so that a resumed run sees what an unbroken one sees."""
-
-    def __init__(self, num_items: int, seed: int) -> None:
-        self._num_items, self._seed, self._epoch = num_items, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._num_items
-
-    def __iter__(self) -> Iterator[int]:
-        yield from np.random.default_rng(seed_of_epoch(self._seed, self._epoch)).permutation(self._num_items).tolist()
-
-
 class ClipDataModule(lightning.LightningDataModule):
-    """Training windows in a new order every epoch; every validation window, in order.
+    """Training windows as the config's sampling draws them; every validation window, in order.
 
-    ``labels``: split ("train", "validation") -> task -> clip -> labels. Raises ValueError where a task has no scored
-    frame in one of the two, or a clip has more labels than frames.
+    ``labels``: split ("train", "validation") -> task -> clip -> labels; without any of "validation" nothing is held
+    out. ``truth`` are the official labels of the held-out clips. ``epoch`` is the first that will be asked for: workers
+    read ahead before Lightning says which it is. Raises ValueError where a task has no scored frame in
+    one of the two, or a clip has more labels than frames.
     """
 
-    def __init__(self, config: Config, labels: Mapping[str, LabelsByTask], source: FeatureSource) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tasks: Mapping[str, Task],
+        labels: Mapping[str, LabelsByTask],
+        source: FeatureSource,
+        *,
+        epoch: int = 0,
+    ) -> None:
         super().__init__()
-        self._batch_size, self._seed = config.training.batch_size, config.training.seed
-        self.labels = {split: fit_to_clock(labels[split], source) for split in ("train", "validation")}
-        for split, by_task in self.labels.items():
+        self._training, self._epoch = config.training, epoch
+        self.holds_out = any(labels["validation"].values())
+        targets = training_targets(labels["train"], source, tasks, config.training.label_shift)
+        self.truth = scored_labels(labels["validation"] if self.holds_out else {}, source, tasks)
+        for split, by_task in {"train": targets, "validation": self.truth}.items():
             _check_scored(split, by_task)
-        train, validation = (clips_of(self.labels[split]) for split in ("train", "validation"))
-        self.train = WindowDataset(source, train, self.labels["train"], config.window, only_scored=True)
-        self.validation = WindowDataset(source, validation, self.labels["validation"], config.window)
+        self.train = WindowDataset(source, clips_of(targets), targets, config.window, only_scored=True)
+        # what is scored is a whole clip: its windows need no labels
+        self.validation = WindowDataset(source, clips_of(self.truth), {}, config.window)
+        self._order = self._sampling(targets, tasks)
+
+    def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> Order:
+        if self._training.sampling == "balanced":
+            return balanced(balancing_weights(self.train.spans, targets, tasks), self._training.seed)
+        return shuffled(len(self.train), self._training.seed)
 
     def train_dataloader(self) -> DataLoader[Window]:
-        return loader(self.train, self._batch_size, Shuffled(len(self.train), self._seed))
+        return self._loader(self.train, self._order)
 
     def val_dataloader(self) -> DataLoader[Window]:
-        return loader(self.validation, self._batch_size)
+        return self._loader(self.validation, in_order(len(self.validation)))
+
+    def _loader(self, dataset: WindowDataset, order: Order) -> DataLoader[Window]:
+        rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = Share(order, len(dataset), rank, num_ranks)
+        share.set_epoch(self._epoch)
+        return loader(dataset, self._training.batch_size, share, self._training.num_workers)
 
 
-def clips_of(labels: LabelsByTask) -> list[str]:
-    """Every clip that has labels of any task, sorted."""
-    return sorted({clip_id for clips in labels.values() for clip_id in clips})
-
-
-def loader(dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[Window]:
-    """Batches of windows; without a sampler in order."""
-    # its own generator: a loader draws a number whenever it is iterated, which must not shift anybody else's noise
-    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=collate, generator=torch.Generator())
+def loader(
+    dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
+) -> DataLoader[Window]:
+    """Batches of windows; without a sampler in order. ``num_workers`` processes read them, and stay between epochs."""
+    return DataLoader(
+        dataset,
+        batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        # its own: a loader draws a number whenever it is iterated, which must not shift anybody else's noise
+        generator=torch.Generator(),
+    )
 
 
 def _check_scored(split: str, labels: LabelsByTask) -> None:

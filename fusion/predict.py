@@ -8,9 +8,9 @@ import torch
 
 from abaw.batches import FeatureSource, windows
 from abaw.config import WindowConfig
-from abaw.decoding import stitch
 from fusion.data import WindowDataset, loader
-from fusion.module import FusionModule, Raw
+from fusion.module import FusionModule
+from fusion.scoring import Raw, later, stitched
 
 
 def predict(
@@ -18,8 +18,10 @@ def predict(
 ) -> Iterator[tuple[str, Raw, np.ndarray]]:
     """Clip by clip in the order given: its name, task -> raw outputs (time out), where anything was observed (time).
 
-    The windows are those of validation, averaged per step in the same way; the module runs where its weights are.
+    The windows are those of validation, averaged per step and shifted to their frames in the same way; the module runs
+    where its weights are.
     """
+    config = module.config.model_copy(update={"window": window})
     outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window), batch_size)
     for clip_id in clip_ids:
         num_steps = len(source.clock(clip_id))
@@ -29,8 +31,11 @@ def predict(
             observed[first_step : first_step + len(seen)] |= seen
         yield (
             clip_id,
-            {name: _stitched(name, pieces, num_steps, task.out_dim) for name, task in module.tasks.items()},
-            observed,
+            {
+                name: stitched([(first, raw[name]) for first, raw, _ in pieces], task, config)
+                for name, task in module.tasks.items()
+            },
+            later(observed, config.training.label_shift),
         )
 
 
@@ -42,9 +47,3 @@ def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> I
             answers = module.outputs(batch.to(module.device))
         for first_step, (raw, seen) in zip(batch.first_step.tolist(), answers, strict=True):
             yield first_step, raw, seen
-
-
-def _stitched(name: str, pieces: list[tuple[int, Raw, np.ndarray]], num_steps: int, out_dim: int) -> np.ndarray:
-    if not num_steps:  # a clip without a frame
-        return np.zeros((0, out_dim))
-    return stitch(((first_step, raw[name]) for first_step, raw, _ in pieces), num_steps)

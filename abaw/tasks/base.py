@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """One clip's decoded predictions beside its labels, a row a frame."""
+    """One clip's decoded predictions beside its labels: a row a frame, or one row where the task is clip-level."""
 
     decoded: Float[np.ndarray, "time goal"]
     labels: Labels
 
 
+Block = Literal["values", "classes", "units"]
 LEAST = 1e-7  # of a probability, before its logarithm: float32 tables hold exact 0 and 1
 
 
@@ -32,9 +33,18 @@ class Task(ABC):
     """What is predicted.
 
     ``columns`` are a prediction table's, undecoded; ``out_dim`` the width of a head's raw output; ``header`` the first
-    line of the official template; ``folders`` the challenge's label folders by edition; ``test_lists`` how the names of
-    its test lists begin. A task of ``resolution`` "clip" has one label row a clip; its tables have a row a frame like
-    all others. Immutable: ``fitted`` gives a new task.
+    line of the official template, "" where it has none; ``folders`` the challenge's label folders by edition, () where
+    one file holds a whole split; ``test_lists`` how the names of its test lists begin. Immutable: ``fitted`` gives a
+    new task.
+
+    A task of ``resolution`` "frame" has a row of labels a frame. One of ``resolution`` "clip" says one thing of a whole
+    clip, and then:
+
+    - labels have one row; for training that row is repeated over the clip's steps, all of them scored;
+    - ``loss`` takes each sequence as one step (``one_step``): the mean of its raw outputs over its scored steps;
+    - tables have a row a frame like all others, so that windows, smoothing and ensembles know no difference;
+    - ``decode`` gives one row, from the mean of the table's logits (``pooled``), which is what the loss has trained;
+    - ``Scored`` has one row on both sides, ``n`` counts clips, and a submission has a row a clip.
     """
 
     name: str
@@ -46,11 +56,32 @@ class Task(ABC):
     test_lists: tuple[str, ...]
     r_drop_weight: float = 0.0
 
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """What the columns of labels are called, and the first columns of decoded rows: ``names`` goes by these."""
+        words = self.names(np.zeros((1, len(self.columns)), np.float32))
+        return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
+
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
         """The clips of "train", "validation" or "test" as the data set's files name them, in their order."""
         if split == "test":
             return dataset.test_clips(self.test_lists)
         return tuple(dataset.annotation_files(self.folders, split))
+
+    @property
+    def blocks(self) -> tuple[tuple[Block, int], ...]:
+        """What the raw outputs are, in their order, with how many: it says how a decoding's scale and shift are fitted.
+
+        "values" are scaled and shifted each by itself, "classes" shifted together, "units" each to its threshold. Every
+        value and unit has a goal, all the classes of a block together have one. (): nothing is fitted.
+        """
+        return ()
+
+    def wanted(self, split: str) -> str:
+        """What a data set must have for this split, in words, for errors where ``clips`` finds none."""
+        if split == "test":
+            return f"a test list {self.test_lists[0]}_test_set_release.txt"
+        return f"label files in a folder {' or '.join(self.folders)}"
 
     @abstractmethod
     def strata(self, labels: Labels) -> Int[np.ndarray, " time"]:
@@ -72,7 +103,8 @@ class Task(ABC):
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         """A scalar from raw (batch time out), target (batch time goal), scored (batch time).
 
-        Only scored steps count, whatever the others hold. No scored step: 0 with a gradient.
+        Only scored steps count, whatever the others hold. No scored step: 0 with a gradient. A clip-level task begins
+        with ``one_step``.
         """
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
@@ -89,15 +121,22 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
-        """From a table's columns to labels in the official range."""
+        """From a table's columns to labels in the official range; of a clip-level task one row (``pooled``).
+
+        Columns may follow those of the labels where a submission has more.
+        """
+
+    def pooled(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "row columns"]:
+        """A clip-level task's table as one row, that of the mean of its logits. An empty table stays empty."""
+        return self.probabilities(self.logits(table).mean(axis=0, keepdims=True)) if len(table) else table
 
     @abstractmethod
     def names(self, table: Float[np.ndarray, "time columns"]) -> dict[str, list[str]]:
-        """Columns of words for a reader, where the decoded label has a name; {} where it is a number."""
+        """Words for a reader, a row each, by goal, where the decoded label has a name; {} where it is a number."""
 
     @abstractmethod
     def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
-        """The official metric over all scored frames of all clips; the first entry ranks, ``n`` counts the frames."""
+        """The official metric over all scored rows of all clips; the first entry ranks, ``n`` counts the rows."""
 
     def rows(self, decoded: Float[np.ndarray, "n goal"]) -> list[str]:
         """``row`` of each: a template has a million of them, so a task writes its own where that is slow."""
@@ -105,7 +144,7 @@ class Task(ABC):
 
     @abstractmethod
     def row(self, decoded: Float[np.ndarray, " goal"]) -> str:
-        """What a submission's line has after the image location's comma."""
+        """What a submission's line has after the comma that ends the image's or video's place."""
 
     @abstractmethod
     def parse_row(self, text: str) -> Float[np.ndarray, " goal"]:
@@ -123,3 +162,15 @@ def concatenated(by_clip: Mapping[str, Scored]) -> tuple[Float[np.ndarray, "n go
     if not sum(map(len, truths)):
         raise ValueError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
     return np.concatenate(predictions), np.concatenate(truths)
+
+
+def one_step(raw: Tensor, target: Tensor, scored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each sequence of a clip-level task's batch as one step, which is scored where any of its steps is.
+
+    raw (batch time out) becomes its mean over the scored steps (batch 1 out), target (batch time goal), the same at all
+    of these, the first one's (batch 1 goal). Whatever unscored steps hold has no part in value or gradient.
+    """
+    num = scored.sum(1, keepdim=True)
+    mean = raw.float().masked_fill(~scored[..., None], 0).sum(1, keepdim=True) / num.clamp(min=1)[..., None]
+    first = scored.int().argmax(1)  # the first of equal maxima
+    return mean, target[range(len(target)), first][:, None], num > 0

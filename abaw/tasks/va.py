@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,25 +13,36 @@ from abaw.annotations import Labels, read_valence_arousal
 from abaw.clips import Dataset
 from abaw.metrics import concordance
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored, Task, concatenated
+from abaw.tasks.base import Block, Scored, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NUM_BINS = 4  # of valence, and of arousal: a stratum is one of their squares
+# float() also takes nan, inf, 1_0, digits of other scripts, spaces and +1: nobody's submission holds those on purpose
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+
+CccOver = Literal["batch", "sequence"]
 
 
 @TASKS.register
-def va(*, mse_weight: float = 0.0) -> Task:
+def va(*, ccc_over: CccOver = "batch", mse_weight: float = 0.0, mae_weight: float = 0.0) -> Task:
     """Valence and arousal, ranked by the mean of their concordances (CCC)."""
-    return ValenceArousal(mse_weight)
+    return ValenceArousal(ccc_over, mse_weight, mae_weight)
 
 
+@dataclass(frozen=True, eq=False)
 class ValenceArousal(Task):
-    """Loss: mean of 1 - CCC of both over the scored steps of the batch, plus ``mse_weight`` times the squared error.
+    """Loss: mean of 1 - CCC of both, plus ``mse_weight`` times the squared and ``mae_weight`` the absolute error.
 
-    A batch's CCC needs two scored steps; with fewer the squared error alone serves.
+    ``ccc_over`` "batch": over all scored steps of the batch at once, as the score is over all frames. "sequence": over
+    each window's, then their mean; a window with under 2 scored steps has none. Where no CCC can be taken the squared
+    error alone serves.
     """
+
+    ccc_over: CccOver
+    mse_weight: float
+    mae_weight: float
 
     name = "va"
     columns = ("valence", "arousal")
@@ -39,14 +52,18 @@ class ValenceArousal(Task):
     folders = ("VA_Estimation_Challenge",)
     test_lists = ("Valence_Arousal_Estimation_Challenge", "VA_Estimation_Challenge")
 
-    def __init__(self, mse_weight: float) -> None:
-        if not 0 <= mse_weight < float("inf"):
-            raise ValueError(f"va: mse_weight is {mse_weight}, expected 0 or more")
-        self._mse_weight = mse_weight
+    def __post_init__(self) -> None:
+        for key in ("mse_weight", "mae_weight"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise ValueError(f"va: {key} is {getattr(self, key)}, expected 0 or more")
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         files = dataset.annotation_files(self.folders, split)
         return {clip_id: read_valence_arousal(path) for clip_id, path in files.items()}
+
+    @property
+    def blocks(self) -> tuple[tuple[Block, int], ...]:
+        return (("values", self.out_dim),)
 
     def strata(self, labels: Labels) -> np.ndarray:
         bins = np.clip(((labels.values + 1) / 2 * NUM_BINS).astype(int), 0, NUM_BINS - 1)
@@ -56,19 +73,21 @@ class ValenceArousal(Task):
         return self
 
     def settings(self) -> dict[str, Any]:
-        return {"mse_weight": self._mse_weight}
+        return asdict(self)
 
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         p, t = raw[scored].float(), target[scored].float()
         if not len(p):
-            return raw.nan_to_num().sum() * 0  # a gradient for every parameter, so that a step without labels is legal
+            return p.sum()  # 0 with a gradient for every parameter, so that a step without labels is legal
         squared = (p - t).square().mean()
-        if len(p) < 2:
+        pieces = (raw.float(), target.float(), scored)
+        if self.ccc_over == "batch":
+            pieces = (p[None], t[None], scored[scored][None])
+        enough = pieces[2].sum(1) >= 2
+        if not bool(enough.any()):
             return squared
-        covariance = ((p - p.mean(0)) * (t - t.mean(0))).mean(0)
-        spread = p.var(0, unbiased=False) + t.var(0, unbiased=False) + (p.mean(0) - t.mean(0)).square()
-        # the small number keeps a batch finite in which prediction and label are the same constant
-        return (1 - 2 * covariance / (spread + 1e-8)).mean() + self._mse_weight * squared
+        loss = (1 - _concordances(*(piece[enough] for piece in pieces))).mean()
+        return loss + self.mse_weight * squared + self.mae_weight * (p - t).abs().mean()
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         return raw.astype(np.float32)
@@ -90,14 +109,28 @@ class ValenceArousal(Task):
     def row(self, decoded: np.ndarray) -> str:
         return f"{decoded[0]:.6f},{decoded[1]:.6f}"
 
+    def rows(self, decoded: np.ndarray) -> list[str]:
+        return ("%.6f,%.6f\n" * len(decoded) % tuple(decoded.ravel().tolist())).splitlines()  # one format is 3 x faster
+
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
         if len(cells) != 2:
             raise ValueError(f"{text!r} has {len(cells)} value(s), expected valence,arousal")
-        try:
-            values = [float(cell.replace("_", "?")) for cell in cells]  # float() would take 0_1 for 1
-        except ValueError:
-            raise ValueError(f"{text!r} is not two numbers, expected valence,arousal") from None
+        if not all(map(NUMBER.fullmatch, cells)):
+            raise ValueError(f"{text!r} is not two numbers, expected valence,arousal")
+        values = [float(cell) for cell in cells]
         if not all(-1 <= value <= 1 for value in values):  # a template has a million rows: numpy is slow on two numbers
             raise ValueError(f"{text!r} is outside [-1, 1]")
         return np.array(values)
+
+
+def _concordances(p: Tensor, t: Tensor, scored: Tensor) -> Tensor:
+    """CCC (batch goal) of outputs and truths (batch time goal) over each row's scored steps, of which it has some."""
+    keep = scored[..., None]
+    num = keep.sum(1)
+    p, t = p.masked_fill(~keep, 0), t.masked_fill(~keep, 0)  # whatever the others hold, its gradient is 0
+    mean_p, mean_t = p.sum(1) / num, t.sum(1) / num
+    off_p, off_t = (p - mean_p[:, None]) * keep, (t - mean_t[:, None]) * keep
+    spread = (off_p.square().sum(1) + off_t.square().sum(1)) / num + (mean_p - mean_t).square()
+    # the small number keeps a row finite in which prediction and label are the same constant
+    return 2 * (off_p * off_t).sum(1) / num / (spread + 1e-8)

@@ -6,6 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from abaw.clips import Clip
+    from abaw.decoding import Decoding
     from abaw.predictions import Table
     from abaw.runs import Run
     from abaw.tasks.base import Task
@@ -32,7 +33,7 @@ def analyze(
     from abaw.progress import Progress
     from abaw.runs import Run
     from abaw.verbs.extract import tell_report
-    from abaw.verbs.predict import open_member, predict_tables
+    from abaw.verbs.predict import decodings_of, open_member, predict_tables
     from extract import run as extraction
     from extract.store import FeatureStore
     from extract.work import faces_recipe
@@ -45,6 +46,7 @@ def analyze(
             Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, fill=fill, tell=progress
         )
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
+    decodings = decodings_of([Run(folder) for folder in run], None)
     if good:
         members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
@@ -52,7 +54,7 @@ def analyze(
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
             boxes = store.get(faces, clip_id) if is_there else None
-            write_frames(out, clip_id, tasks, tables, boxes)
+            write_frames(out, clip_id, tasks, tables, boxes, decodings)
     tell_report(report)
     print(f"{out}: {len(good)} tables, {len(report.failed)} failed")
     if report.failed:
@@ -60,9 +62,17 @@ def analyze(
 
 
 def write_frames(
-    out: Path, clip_id: str, tasks: "Mapping[str, Task]", tables: "Mapping[str, Table]", boxes: "Track | None"
+    out: Path,
+    clip_id: str,
+    tasks: "Mapping[str, Task]",
+    tables: "Mapping[str, Table]",
+    boxes: "Track | None",
+    decodings: "Mapping[str, Decoding] | None" = None,
 ) -> None:
-    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame of the clock, empty face cells where no face was found."""
+    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame of the clock, empty face cells where no face was found.
+
+    Numbers are as the network gives them; words are of the decoded table.
+    """
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -73,7 +83,9 @@ def write_frames(
     columns |= _face_columns(len(first.frames), boxes)
     for name, table in tables.items():
         columns |= {column: table.values[:, i] for i, column in enumerate(tasks[name].columns)}
-        columns |= tasks[name].names(table.values)
+        decoding = (decodings or {}).get(name)
+        final = decoding.apply(tasks[name], table.values, table.observed) if decoding else table.values
+        columns |= tasks[name].names(final)
     frames = pa.table(columns)
     with whole(out / f"{clip_id}.parquet") as aside:
         parquet.write_table(frames, aside)

@@ -194,7 +194,7 @@ def _estimate(
 
 
 def _parse(text: str) -> tuple[str, dict[str, Any]]:
-    from abaw.config import parse_setting
+    from abaw.config_file import parse_setting
 
     name, _, rest = text.partition(":")
     return name, dict(parse_setting(setting) for setting in rest.split(",") if setting)

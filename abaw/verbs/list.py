@@ -6,7 +6,8 @@ import typer
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="encoders (and presets), finders, aligners, models or tasks; all when left out")
+        str | None,
+        typer.Argument(help="encoders (and presets), finders, aligners, models, tasks or editions; all when left out"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="a list of objects, `name` first")] = False,
 ) -> None:
@@ -27,7 +28,7 @@ def list_parts(
 
 def _lines(row: dict[str, Any], width: int) -> list[str]:
     """A part as text: its summary, its settings; of a preset what it loads, how large that is and its licence."""
-    settings = ", ".join(f"{key}={default}" for key, default in row["settings"].items())
+    settings = ", ".join(f"{key}={default}" for key, default in row.get("settings", {}).items())
     lines, indent = [f"  {row['name']:<{width}}  {row['summary']}"], " " * (width + 4)
     if "paper" in row:
         lines.append(f"{indent}after {row['paper']}")
@@ -41,10 +42,12 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
 
 
 def parts() -> dict[str, list[dict[str, Any]]]:
-    """Kind -> its parts as JSON objects; presets are encoders with a ``preset_of``. Imports no part.
+    """Kind -> its parts as JSON objects; presets are encoders with a ``preset_of``. Imports no part. Editions of the
+    challenge, which nobody builds, are listed beside them.
 
     The alignment that is learned is no part of ``extract``: the front of a network does it.
     """
+    from abaw.challenge import editions
     from abaw.config import OWN_RATE, FeatureConfig
     from abaw.tasks import TASKS
     from extract import ALIGNERS, FINDERS, presets
@@ -69,4 +72,5 @@ def parts() -> dict[str, list[dict[str, Any]]]:
     settings = {key: repr(FeatureConfig.model_fields[key].default) for key in ("max_gap_s", "kernel")}
     summary = "A learned convolution at the track's own rate, then the straight line between its rows."
     kinds["aligners"].append({"name": OWN_RATE, "settings": settings, "summary": summary})
+    kinds["editions"] = editions.rows()
     return kinds

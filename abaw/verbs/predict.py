@@ -7,12 +7,14 @@ import typer
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
     from abaw.clips import Dataset
+    from abaw.decoding import Decoding
     from abaw.predictions import Table
     from abaw.runs import Run
     from abaw.tasks.base import Task
     from fusion.module import FusionModule
 
     Member = tuple[Run, FusionModule, FeatureSource]
+    Chosen = str | list[str] | Mapping[str, list[str]]
 
 
 def predict(
@@ -22,22 +24,51 @@ def predict(
     clips: Annotated[
         list[str] | None, typer.Option(help="single clips instead of a split; may be given several times")
     ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="what each run predicted for the clips it held out, pooled (folds)")
+    ] = False,
+    decoding: Annotated[
+        Path | None, typer.Option(help="what abaw fit wrote, kept with the tables; default: a single run's own")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="the data set; default: the run's")] = None,
     store: Annotated[Path | None, typer.Option(help="the store of features; default: the run's")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
 ) -> None:
-    """Prediction tables, one a clip; several runs are averaged."""
+    """Prediction tables, one a clip; several runs are averaged, or with --held-out pooled."""
     from abaw.clips import SPLITS, open_dataset
+    from abaw.fitted.pooling import pool
+    from abaw.runs import Run
 
-    if (split is None) == (not clips):
-        raise ValueError("give either --split NAME or --clips ID (one or several), not both and not neither")
+    if (split is not None) + bool(clips) + held_out != 1:
+        raise ValueError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:
         raise ValueError(f"no split {split!r}: there are {', '.join(SPLITS)}")
-    members = [open_member(folder, store, device) for folder in runs]
-    tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
-    dataset = open_dataset(data or Path(members[0][0].config().data))
-    count = write_predictions(members, dataset, tasks, split or list(clips or ()), out)
+    opened = [Run(folder) for folder in runs]
+    decodings = decodings_of(opened, decoding)
+    if held_out:
+        count = pool(opened, out, decodings)
+    else:
+        members = [open_member(folder, store, device) for folder in runs]
+        tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
+        dataset = open_dataset(data or Path(members[0][0].config().data))
+        count = write_predictions(members, dataset, tasks, split or list(clips or ()), out, decodings)
     print(f"{out}: {count} tables")
+
+
+def decodings_of(runs: "Sequence[Run]", file: Path | None) -> "dict[str, Decoding]":
+    """Task -> decoding from the file; without one, what a task's only run has in its decoding.json."""
+    from abaw.decoding import read_decoding, read_decodings
+
+    for run in runs:
+        run.finished()
+    of_run = [(run, name, task) for run in runs for name, task in run.tasks().items()]
+    if file is not None:
+        return read_decodings(file, {name: task for _, name, task in of_run})
+    names, found = [name for _, name, _ in of_run], {}
+    for run, name, task in of_run:
+        if names.count(name) == 1 and run.decoding().get(name):
+            found[name] = read_decoding(run.decoding()[name], f"{run.folder / 'decoding.json'}, {name}", task)
+    return found
 
 
 def open_member(folder: Path, store: Path | None, device: str) -> "Member":
@@ -56,11 +87,15 @@ def open_member(folder: Path, store: Path | None, device: str) -> "Member":
 
 
 def write_predictions(
-    members: "Sequence[Member]", dataset: "Dataset", tasks: "Mapping[str, Task]", chosen: str | list[str], out: Path
+    members: "Sequence[Member]",
+    dataset: "Dataset",
+    tasks: "Mapping[str, Task]",
+    chosen: "Chosen",
+    out: Path,
+    decodings: "Mapping[str, Decoding] | None" = None,
 ) -> int:
-    """Tables of every task for a split, or for the named clips; how many were written."""
+    """Tables of every task for a split, for the named clips, or for each task's own; how many were written."""
     from abaw import predictions
-    from abaw.runs import commit
 
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
     for _, _, source in members:  # a clip that was never extracted is an error before old tables go
@@ -73,21 +108,25 @@ def write_predictions(
         for name, table in tables.items():
             predictions.write_table(out / name, clip_id, table, tasks[name])
             num_tables += 1
-    for name in tasks:
-        about = [run for run, _, _ in members if name in run.tasks()]
-        predictions.write_metadata(
-            out / name,
-            {
-                "task": name,
-                "split": chosen if isinstance(chosen, str) else None,
-                "run": [str(run.folder) for run in about],
-                "commit": commit(),
-                "label_kinds_seen": sorted({kind for run in about for kind in run.document()["label_kinds_seen"]}),
-                "personalised": False,
-                "decoding": {},
-            },
-        )
+    for name, task in tasks.items():
+        decoding = (decodings or {}).get(name)
+        about = {
+            "task": name,
+            "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
+            **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
+            "decoding": decoding.document() if decoding else {},
+        }
+        predictions.write_metadata(out / name, about)
     return num_tables
+
+
+def _about(runs: "Sequence[Run]", clip_ids: Sequence[str]) -> dict[str, object]:
+    from abaw import provenance
+    from abaw.fitted import ensembles
+
+    about = provenance.merged([provenance.of_run(run, clip_ids) for run in runs])
+    mixture = ensembles.mean(len(runs)).document([str(run.folder) for run in runs])
+    return {**about, "ensemble": mixture if len(runs) > 1 else {}}
 
 
 def predict_tables(
@@ -95,6 +134,7 @@ def predict_tables(
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
     """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task."""
     from abaw import predictions
+    from abaw.fitted import ensembles
     from abaw.progress import Progress
     from fusion.predict import predict as run_model
 
@@ -110,23 +150,27 @@ def predict_tables(
                 for name in members_tables.keys() & raw.keys():
                     values = tasks[name].probabilities(raw[name])
                     members_tables[name].append(predictions.Table(clock.frames, clock.times_s, observed, values))
-            yield clip_id, {name: predictions.combine(tables) for name, tables in members_tables.items()}
+            yield clip_id, {name: ensembles.mean(len(each)).table(each) for name, each in members_tables.items()}
 
 
-def _clips(dataset: "Dataset", task: "Task", chosen: str | list[str]) -> list[str]:
+def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
     if not isinstance(chosen, str):
-        unknown = [clip_id for clip_id in chosen if clip_id not in dataset.clips]
+        named = list(chosen[task.name] if isinstance(chosen, Mapping) else chosen)
+        unknown = [clip_id for clip_id in named if clip_id not in dataset.clips]
         if unknown:
             raise ValueError(f"no clip {unknown[0]!r} in {dataset.root}: see abaw check {dataset.root}")
-        return chosen
-    if chosen == "test":
-        clips = list(dataset.test_clips(task.test_lists))
-        expected = f"a test list {task.test_lists[0]}_test_set_release.txt"
-    else:
-        clips = list(dataset.annotation_files(task.folders, chosen))
-        expected = f"label files in {' or '.join(task.folders)}"
+        return named
+    clips = list(task.clips(dataset, chosen))
     if not clips:
         raise ValueError(
-            f"{dataset.root} has no {chosen} clips for {task.name}: expected {expected}, or name clips with --clips"
+            f"{dataset.root} has no {chosen} clips for {task.name}: expected {task.wanted(chosen)}, or name clips with "
+            "--clips"
         )
     return clips
+
+
+def _split_of(dataset: "Dataset", task: "Task", clip_ids: Sequence[str]) -> str | None:
+    """The split that has these very clips."""
+    from abaw.clips import SPLITS
+
+    return next((split for split in SPLITS if set(task.clips(dataset, split)) == set(clip_ids)), None)

@@ -1,4 +1,6 @@
 import logging
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -6,9 +8,12 @@ import typer
 
 if TYPE_CHECKING:
     from abaw.annotations import Labels
-    from abaw.config import Config, ConfigFile
+    from abaw.clips import Dataset
+    from abaw.config import Config
+    from abaw.config_file import ConfigFile
     from abaw.runs import Run
     from abaw.tasks.base import Task
+    from abaw.verbs.predict import Member
     from extract.source import AlignedSource
 
 LOG = logging.getLogger("abaw")
@@ -20,53 +25,112 @@ def train(
         list[str] | None, typer.Argument(help="key=value laid over the file, e.g. model.name=concat")
     ] = None,
     runs: Annotated[Path, typer.Option(help="where the run's folder is made")] = Path("runs"),
+    folds: Annotated[bool, typer.Option("--folds", help="every fold of folds.num, as runs NAME-fold0 ...")] = False,
 ) -> None:
     """A Lightning run; one that was stopped goes on, one that is complete is left as it is."""
     from abaw.verbs.score import summary
 
-    run = train_run(config, settings or [], runs)
-    for task, scores in run.finished()["scores"].items():
-        print(f"{task} validation {summary(scores)}")
-    print(run.folder)
+    trained = train_folds(config, settings or [], runs) if folds else [train_run(config, settings or [], runs)]
+    if not is_first_process():
+        return
+    for run in trained:
+        for task, scores in run.finished()["scores"].items():
+            print(f"{f'{run.folder.name} ' if folds else ''}{task} validation {summary(scores)}")
+    for line in _over_folds(trained) if folds else []:
+        print(line)
+    print(" ".join(str(run.folder) for run in trained))
+
+
+def train_folds(path: Path, settings: list[str], runs: Path) -> "list[Run]":
+    """``train_run`` for every fold of the config, one after the other; complete ones are left as they are.
+
+    ValueError with file and line where there is one fold, or a refit.
+    """
+    file, config = _read(path, [*settings, "folds.fold=0"])  # whichever fold it names
+    if config.folds.num == 1:
+        raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
+    if config.folds.refit:
+        raise file.error(("folds", "refit"), "a refit has no folds: take --folds away, or set folds.refit to false")
+    of_fold = [[*settings, f"name={config.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(config.folds.num)]
+    return [train_run(path, each, runs) for each in of_fold]
+
+
+def is_first_process() -> bool:
+    """Whether this one writes and tells what was trained: of several (DDP, each started with this command) one does."""
+    fusion = sys.modules.get("fusion.train")  # it takes seconds to load, and where nothing was trained nobody has
+    return fusion is None or fusion.is_first_process()
+
+
+def _over_folds(trained: "list[Run]") -> Iterator[str]:
+    """Of each task: the mean of the folds' ranking scores and how far they spread."""
+    scores = [run.finished()["scores"] for run in trained]
+    for task, first in scores[0].items():
+        key = next(iter(first))
+        values = [each[task][key] for each in scores]
+        mean = sum(values) / len(values)
+        yield f"{task} {key} over {len(values)} folds: mean {mean:.4f}, from {min(values):.4f} to {max(values):.4f}"
 
 
 def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
-    """Train what the config says, then predict and score the validation split with the best weights.
+    """Train what the config says, then predict and score what the fold holds out with the best weights.
 
-    Whatever the config has wrong is told, with file and line, before any data are read or anything is written.
+    Whatever the config has wrong is told, with file and line, before any data are read or anything is written. Where
+    several processes train (DDP), the first alone writes; for the others the run may not be complete on return.
     """
     from abaw.clips import open_dataset
-    from abaw.config import read_config
+    from abaw.folds import split_labels
     from abaw.runs import Run
-    from abaw.tasks import TASKS
-    from abaw.verbs.predict import write_predictions
-    from abaw.verbs.score import read_labels, score_folder
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
+    from abaw.verbs.score import read_labels
 
-    file = read_config(path, settings)
-    config = file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    file, config = _read(path, settings)
     run = Run(runs / config.name)
     if run.state(config) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
     tasks = _tasks(file, config)
     dataset = open_dataset(Path(config.data))
-    labels = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
+    official = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
+    with file.at("folds"):
+        labels = split_labels(official, tasks, config.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
     source = _source(file, config)
-    run.begin(config, _facts(tasks, labels, source))
     from fusion.train import train
 
+    if is_first_process():
+        run.begin(config, _facts(config, tasks, labels, source))
     try:
         module = train(config, tasks, labels, source, run.folder)
     except (ValueError, OSError):
-        run.discard_unless_trained()
+        if is_first_process():
+            run.discard_unless_trained()
         raise
-    tables = run.predictions("validation")
-    write_predictions([(run, module, source)], dataset, tasks, "validation", tables)
-    run.finish({name: score_folder(tables, task, labels["validation"][name]) for name, task in tasks.items()})
+    if is_first_process():
+        _judge((run, module, source), dataset, tasks, labels["validation"])
     return run
+
+
+def _read(path: Path, settings: list[str]) -> "tuple[ConfigFile, Config]":
+    from abaw.config_file import read_config
+    from abaw.tasks import TASKS
+    from extract import ALIGNERS
+    from fusion.models import FUSION_MODELS
+
+    file = read_config(path, settings)
+    return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+
+
+def _judge(
+    member: "Member", dataset: "Dataset", tasks: "dict[str, Task]", held_out: "dict[str, dict[str, Labels]]"
+) -> None:
+    """Predict what was held out and score it; a refit, which holds nothing out, is complete without."""
+    from abaw.verbs.predict import write_predictions
+    from abaw.verbs.score import score_folder
+
+    run, tables, scores = member[0], member[0].predictions("validation"), {}
+    if held_out:
+        write_predictions([member], dataset, tasks, {name: list(clips) for name, clips in held_out.items()}, tables)
+        scores = {name: score_folder(tables, task, held_out[name]) for name, task in tasks.items()}
+    run.finish(scores)
 
 
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
@@ -107,13 +171,20 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
 
 
 def _facts(
-    tasks: "dict[str, Task]", labels: "dict[str, dict[str, dict[str, Labels]]]", source: "AlignedSource"
+    config: "Config",
+    tasks: "dict[str, Task]",
+    labels: "dict[str, dict[str, dict[str, Labels]]]",
+    source: "AlignedSource",
 ) -> dict[str, Any]:
     """What run.json says of a run before it is trained."""
+    from abaw.folds import videos_of
+
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_kinds_seen": sorted(tasks),
         "recipes": source.recipes,
+        "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
+        "videos": {split: sorted(videos_of(by_task)) for split, by_task in labels.items()},
         "splits": {
             split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
         },

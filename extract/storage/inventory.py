@@ -182,11 +182,7 @@ def _splits(dataset: Dataset) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for name in TASKS.names():
         task = TASKS.build(name)
         for split in SPLITS:
-            found = (
-                dataset.test_clips(task.test_lists)
-                if split == "test"
-                else tuple(dataset.annotation_files(task.folders, split))
-            )
+            found = task.clips(dataset, split)
             if found:
                 yield name, split, found
 

@@ -3,7 +3,6 @@
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from fusion.layers.masks import visible
 
@@ -23,7 +22,7 @@ class Convolution(nn.Module):
         before = reach if causal else reach // 2
         self.around = (before, reach - before)
         layer = nn.Conv1d(dim, out_dim, kernel, dilation=dilation)
-        self.layer = weight_norm(layer) if normed else layer
+        self.layer = Normed(layer) if normed else layer
 
     def forward(
         self, values: Float[Tensor, "batch time dim"], inside: Bool[Tensor, "batch time"]
@@ -31,6 +30,28 @@ class Convolution(nn.Module):
         if not values.shape[1]:  # padded it would have rows, and torch refuses fewer of them than the kernel has
             return values.new_zeros(len(values), 0, self.layer.out_channels)
         return self.layer(F.pad(visible(values, inside).transpose(1, 2), self.around)).transpose(1, 2)
+
+
+class Normed(nn.Module):
+    """A convolution whose weight is, for each output, ``size`` times ``direction`` over its length.
+
+    Begins as the convolution it is given. Not torch's own parametrization: that one cannot be pickled, which processes
+    that are started for training, or a copy of a whole module on disk, need.
+    """
+
+    def __init__(self, layer: nn.Conv1d) -> None:
+        super().__init__()
+        self.out_channels, self.dilation = layer.out_channels, layer.dilation
+        self.size = nn.Parameter(_length(layer.weight.detach()))
+        self.direction, self.bias = layer.weight, layer.bias
+
+    def forward(self, values: Float[Tensor, "batch dim n"]) -> Float[Tensor, "batch out m"]:
+        weight = self.direction * (self.size / _length(self.direction))
+        return F.conv1d(values, weight, self.bias, dilation=self.dilation)
+
+
+def _length(weight: Float[Tensor, "out dim kernel"]) -> Float[Tensor, "out 1 1"]:
+    return weight.square().sum((1, 2), keepdim=True).sqrt()
 
 
 class TemporalBlock(nn.Module):

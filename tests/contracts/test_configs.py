@@ -7,14 +7,18 @@ import pytest
 import yaml
 
 from abaw.annotations import Labels
-from abaw.config import OWN_RATE, Config, FeatureConfig, read_config
+from abaw.config import OWN_RATE, Config, FeatureConfig
+from abaw.config_file import read_config
+from abaw.plans.recipes import members_of
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 from fusion.train import train
+from fusion.weights import build_model
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+REGISTRIES = {"models": FUSION_MODELS, "tasks": TASKS, "aligners": ALIGNERS}
 NUM_FRAMES = 40
 
 
@@ -50,9 +54,11 @@ def path(request):
 
 def test_a_config_loads_builds_and_runs_two_steps(path, tmp_path):
     settings = ["training.batch_size=2", "trainer={max_steps: 2, accelerator: cpu}"]
-    config = read_config(path, settings).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    config = read_config(path, settings).config(**REGISTRIES)
     tasks = {name: TASKS.build(name, **task.settings) for name, task in config.tasks.items()}
     goals = {"va": np.linspace(-1, 1, 2 * NUM_FRAMES).reshape(-1, 2), "expr": np.arange(NUM_FRAMES)[:, None] % 8}
+    goals["au"] = (np.arange(NUM_FRAMES)[:, None] + np.arange(12)) // 3 % 2
+    goals["mtl"] = np.concatenate(list(goals.values()), axis=1)
     labels = {name: Labels(goals[name].astype(np.float32), np.ones(NUM_FRAMES, bool)) for name in tasks}
     splits = {
         split: {name: {f"{split}{i}": each for i in range(5)} for name, each in labels.items()}
@@ -63,10 +69,20 @@ def test_a_config_loads_builds_and_runs_two_steps(path, tmp_path):
     assert (tmp_path / "weights/model.safetensors").exists()
 
 
+def test_every_member_of_a_recipe_builds(path):
+    config = read_config(path).config(**REGISTRIES)
+    for settings in members_of(read_config(path), config).values():
+        member = read_config(path, settings).config(**REGISTRIES)
+        model = build_model(member, dict.fromkeys(member.features, 4))
+        assert set(member.losses) <= set(model.loss_weights)
+        assert set(member.model.settings) == set(FUSION_MODELS.part(member.model.name).settings)
+
+
 def test_a_config_names_every_key_it_could(path):
     given = yaml.safe_load(path.read_text())
     assert set(given) == set(Config.model_fields)
-    assert set(given["training"]) == set(Config.model_fields["training"].annotation.model_fields)
+    for section in ("window", "training", "folds", "decoding"):
+        assert set(given[section]) == set(Config.model_fields[section].annotation.model_fields)
     for feature in given["features"].values():
         expected = set(FeatureConfig.model_fields) - (set() if feature["align"] == OWN_RATE else {"kernel"})
         assert set(feature) == expected

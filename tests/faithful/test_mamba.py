@@ -54,7 +54,7 @@ def reference(hidden, weights):
 
 def convolved(rows, weights, name, dilation):
     """A causal convolution whose weight is g v / |v|, a norm for each output."""
-    length, direction = (weights[f"{name}.parametrizations.weight.original{i}"] for i in range(2))
+    length, direction = weights[f"{name}.size"], weights[f"{name}.direction"]
     weight = length * direction / np.sqrt((direction**2).sum((1, 2), keepdims=True))
     result = np.tile(weights[f"{name}.bias"], (len(rows), 1))
     for t in range(len(rows)):

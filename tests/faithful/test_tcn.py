@@ -21,7 +21,7 @@ def values_of(steps, i, name):
 
 def convolution(rows, weights, layer, dilation, causal):
     """Bai et al. 2018 after Salimans and Kingma 2016, step by step."""
-    size, direction = (weights[f"{layer}.layer.parametrizations.weight.original{i}"] for i in range(2))
+    size, direction = weights[f"{layer}.layer.size"], weights[f"{layer}.layer.direction"]
     weight = np.stack([g * v / np.sqrt((v**2).sum()) for g, v in zip(size[:, 0, 0], direction, strict=True)])
     kernel = weight.shape[2]
     before = (kernel - 1) * dilation // (1 if causal else 2)

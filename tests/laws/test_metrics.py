@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abaw.annotations import Labels
-from abaw.metrics import class_f1, concordance, macro_f1
+from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
 
 VALUE = st.integers(-1000, 1000).map(lambda thousandths: thousandths / 1000)
 PAIRS = st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=60)
+FRAME_TASKS = [name for name in TASKS.names() if TASKS.build(name).resolution == "frame"]
 CLASSES = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=60)
 
 
@@ -89,20 +90,86 @@ def test_a_perfect_prediction_scores_one_for_every_class_there_is(pairs):
     assert macro_f1(truth, truth, 8) == pytest.approx(len(set(truth.tolist())) / 8, abs=1e-15)
 
 
-@settings(max_examples=50)
-@given(data=st.data(), name=st.sampled_from(TASKS.names()), num=st.integers(2, 40), seed=st.integers(0, 99))
-def test_cutting_the_frames_into_clips_in_any_way_changes_no_score(data, name, num, seed):
-    task, rng = TASKS.build(name), np.random.default_rng(seed)
-    truth, decoded = (task.decode(task.probabilities(rng.normal(size=(num, task.out_dim)))) for _ in range(2))
+@given(PAIRS)
+def test_concordance_is_at_most_the_correlation_and_has_its_sign(pairs):
+    prediction, truth = columns(pairs)
+    agreement, correlation = concordance(prediction, truth), pearson(prediction, truth)
+    assert abs(agreement) <= abs(correlation) + 1e-12
+    assert agreement * correlation >= -1e-15
+    assert -1 - 1e-12 <= correlation <= 1 + 1e-12
+
+
+@given(PAIRS, st.floats(0.1, 10), st.floats(-5, 5))
+def test_scaling_and_shifting_one_side_changes_no_correlation(pairs, factor, shift):
+    prediction, truth = columns(pairs)
+    before = pearson(prediction, truth)
+    assert pearson(factor * prediction + shift, truth) == pytest.approx(before, abs=1e-7)
+    assert pearson(-prediction, truth) == pytest.approx(-before, abs=1e-12)
+    assert pearson(truth, prediction) == pytest.approx(before, abs=1e-12)
+
+
+UNITS = st.lists(st.tuples(*[st.booleans()] * 6), min_size=1, max_size=40)  # three told, three true
+
+
+@given(UNITS, st.randoms(use_true_random=False), st.permutations(range(3)))
+def test_f1_of_units_knows_no_order_of_frames_or_units_and_no_sides(frames, random, order):
+    told, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
+    f1 = unit_f1(told, true)
+    shuffled = np.array(random.sample(frames, len(frames)))
+    assert np.allclose(unit_f1(shuffled[:, :3], shuffled[:, 3:]), f1, atol=1e-15)
+    assert np.allclose(unit_f1(told[:, order], true[:, order]), f1[list(order)], atol=1e-15)
+    assert np.allclose(unit_f1(true, told), f1, atol=1e-15)
+
+
+@given(UNITS)
+def test_a_unit_is_the_second_of_two_classes(frames):
+    """So that what is absent from both sides counts the same for a unit and for a class: there is one definition."""
+    told, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
+    expected = [class_f1(told[:, i].astype(int), true[:, i].astype(int), 2)[1] for i in range(3)]
+    assert unit_f1(told, true).tolist() == expected
+    absent = ~(told | true).any(axis=0)
+    assert not unit_f1(told, true)[absent].any()
+
+
+def frames_of(task, num, seed):
+    """Predictions, truths and what is scored of so many frames; the first always is."""
+    rng = np.random.default_rng(seed)
+    tables = (task.probabilities(rng.normal(size=(num, task.out_dim))) for _ in range(2))
+    # to a clip-level task a table is one clip: it is given every row as one
+    truth, decoded = (np.concatenate([task.decode(row) for row in np.split(table, num)]) for table in tables)
     scored = rng.random(num) < 0.8
     scored[0] = True
+    return decoded, truth, scored
+
+
+@settings(max_examples=50)
+@given(data=st.data(), name=st.sampled_from(FRAME_TASKS), num=st.integers(2, 40), seed=st.integers(0, 99))
+def test_neither_the_order_of_frames_nor_padding_changes_a_score(data, name, num, seed):
+    task = TASKS.build(name)
+    decoded, truth, scored = frames_of(task, num, seed)
+    whole = task.score({"all": Scored(decoded, Labels(truth, scored))})
+    order = np.array(data.draw(st.permutations(range(num)), label="order"))
+    shuffled = Scored(decoded[order], Labels(truth[order], scored[order]))
+    assert task.score({"all": shuffled}) == pytest.approx(whole, abs=1e-12)
+    num_more = data.draw(st.integers(1, 9), label="padding")
+    more, nothing = decoded[-1:].repeat(num_more, axis=0), np.zeros((num_more, truth.shape[1]), truth.dtype)
+    padded = Labels(np.concatenate([truth, nothing]), np.concatenate([scored, np.zeros(num_more, bool)]))
+    assert task.score({"all": Scored(np.concatenate([decoded, more]), padded)}) == whole
+
+
+@settings(max_examples=50)
+@given(data=st.data(), name=st.sampled_from(FRAME_TASKS), num=st.integers(2, 40), seed=st.integers(0, 99))
+def test_cutting_the_frames_into_clips_in_any_way_and_order_changes_no_score(data, name, num, seed):
+    task = TASKS.build(name)
+    decoded, truth, scored = frames_of(task, num, seed)
     cuts = sorted(data.draw(st.lists(st.integers(0, num), max_size=4), label="cuts"))
 
     def clip(start, stop):
         return Scored(decoded[start:stop], Labels(truth[start:stop], scored[start:stop]))
 
     edges = [0, *cuts, num]
-    split = {str(i): clip(*edge) for i, edge in enumerate(itertools.pairwise(edges))}
+    pieces = data.draw(st.permutations([*itertools.pairwise(edges)]), label="pieces")
+    split = {str(i): clip(*edge) for i, edge in enumerate(pieces)}
     whole = task.score({"all": clip(0, num)})
     assert whole["n"] == scored.sum()
     assert task.score(split) == pytest.approx(whole, abs=1e-12)

@@ -7,12 +7,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abaw import submission
+from abaw.challenge import submission
+from abaw.challenge.template import read_template
+from abaw.challenge.verification import verify
 from abaw.tasks import TASKS
 
 NAMES = st.sampled_from(["1", "12-24-1920x1080", "video10_1_left", "video10_1_right", "x y", "é"])
 ROWS = st.lists(st.tuples(NAMES, st.integers(1, 130)), min_size=1, max_size=40, unique=True)
-TASK = st.sampled_from(["va", "expr"])
+TASK = st.sampled_from(["va", "expr", "au", "ce", "mtl"])  # those with a row a frame and a header
 
 
 def written(folder, task, rows, lengths, seed):
@@ -24,7 +26,7 @@ def written(folder, task, rows, lengths, seed):
     observed = {clip: rng.random(lengths[clip]) < 0.5 for clip in decoded}
     sample, out = Path(folder) / "sample.txt", Path(folder) / "out.txt"
     sample.write_text(task.header + "\n" + "".join(f"{clip}/{frame:05d}.jpg,\n" for clip, frame in rows), "utf-8")
-    template = submission.read_template(sample)
+    template = read_template(sample)
     summary = submission.write(template, task, lambda clip: (decoded[clip], observed[clip]), out)
     return sample, out, decoded, summary
 
@@ -36,7 +38,7 @@ def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, dat
     lengths = {clip: data.draw(st.integers(1, 140), label=clip) for clip in dict.fromkeys(clip for clip, _ in rows)}
     with tempfile.TemporaryDirectory() as folder:
         sample, out, decoded, summary = written(folder, task, rows, lengths, data.draw(st.integers(0, 99)))
-        assert submission.verify(out, sample, name) == []
+        assert verify(out, sample, name) == []
         header, *texts = out.read_text("utf-8").splitlines()
     assert header == task.header
     assert len(texts) == len(rows) == summary.num_rows
@@ -62,4 +64,37 @@ def test_a_row_taken_out_doubled_or_moved_is_always_found(rows, seed, data):
         changes += [[*moved[:to], texts[at], *moved[to:]]] if at != to else []
         for changed in changes:
             out.write_text("\n".join([header, *changed]) + "\n", "utf-8")
-            assert submission.verify(out, sample), changed
+            assert verify(out, sample), changed
+
+
+CHANGE = st.sampled_from(["taken out", "doubled", "moved", "spoilt", "of another clip"])
+
+
+@settings(max_examples=60)
+@given(rows=ROWS, at=st.integers(0, 39), to=st.integers(0, 39), change=CHANGE)
+def test_a_change_is_told_at_its_true_line_and_a_single_one_at_no_other(rows, at, to, change):
+    task = TASKS.build("va")
+    at, to = at % len(rows), to % len(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        sample, out, _, _ = written(folder, task, rows, dict.fromkeys((clip for clip, _ in rows), 50), 0)
+        header, *texts = out.read_text("utf-8").splitlines()
+        if change == "taken out":
+            del texts[at]
+        elif change == "doubled":
+            texts.insert(to, texts[at])
+        elif change == "moved":
+            texts.insert(to, texts.pop(at))
+        elif change == "spoilt":
+            texts[at] += ",1"
+        else:
+            texts.insert(at, "other/00001.jpg,0,0")
+        out.write_text("\n".join([header, *texts]) + "\n", "utf-8")
+        lines = [int(fault.removeprefix(f"{out}:").partition(":")[0]) for fault in verify(out, sample)]
+    changed = {"taken out": at, "doubled": to, "moved": min(at, to), "spoilt": at, "of another clip": at}[change] + 2
+    if change == "moved":
+        assert lines[:1] == ([] if at == to else [changed])
+    elif change == "doubled":  # which of the two is the one too many is a guess, but for this
+        assert len(lines) == 1 or to not in (at, at + 1)
+        assert changed in lines or at + 2 + (to <= at) in lines
+    else:
+        assert lines == [changed]

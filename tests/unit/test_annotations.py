@@ -3,9 +3,21 @@
 import numpy as np
 import pytest
 
-from abaw.annotations import count_rows, lines, read_expression, read_valence_arousal
+from abaw.annotations import (
+    count_rows,
+    lines,
+    read_action_units,
+    read_compound_expression,
+    read_expression,
+    read_valence_arousal,
+)
 
 EXPR_HEADER = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
+AU_HEADER = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
+CE_HEADER = (
+    "Fearfully_Surprised,Happily_Surprised,Sadly_Surprised,Disgustedly_Surprised,Angrily_Surprised,"
+    "Sadly_Fearful,Sadly_Angry"
+)
 
 
 def written(folder, *texts, end="\n", name="12-24.txt"):
@@ -30,6 +42,22 @@ def test_expression_has_eight_names_in_its_header_and_one_class_a_row(tmp_path):
     labels = read_expression(written(tmp_path, EXPR_HEADER, "0", "7", "-1", "3"))
     assert labels.values[:, 0].tolist() == [0, 7, 0, 3]
     assert labels.scored.tolist() == [True, True, False, True]
+
+
+def test_one_unit_of_minus_one_makes_the_whole_row_unscored(tmp_path):
+    good, part, whole = "1,0,0,0,0,0,0,0,0,0,1,1", "1,0,0,0,0,-1,0,0,0,0,1,1", ",".join(["-1"] * 12)
+    labels = read_action_units(written(tmp_path, AU_HEADER, good, part, whole, good.replace(",", ", ")))
+    assert labels.scored.tolist() == [True, False, False, True]
+    assert labels.values[[0, 3]].tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]] * 2
+    assert not labels.values[[1, 2]].any()
+
+
+def test_compound_expression_has_seven_names_in_its_header_and_one_class_a_row(tmp_path):
+    labels = read_compound_expression(written(tmp_path, CE_HEADER, "0", "6", "-1"))
+    assert labels.values[:, 0].tolist() == [0, 6, 0]
+    assert labels.scored.tolist() == [True, True, False]
+    with pytest.raises(ValueError, match=r":2: class 7 does not exist, expected 0 \.\. 6 or -1"):
+        read_compound_expression(written(tmp_path, CE_HEADER, "7"))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -83,6 +111,25 @@ def test_a_broken_expression_row_is_named_by_file_and_line(tmp_path, text):
     path = written(tmp_path, EXPR_HEADER, "0", text, "0")
     with pytest.raises(ValueError, match="12-24.txt" + EXPR_FAULTS[text]):
         read_expression(path)
+
+
+AU_FAULTS = {
+    "0,1": r":3: '0,1' has 2 columns, expected 12 \(AU1 \.\. AU26\)",
+    ",".join(["0"] * 13): r":3: .* has 13 columns, expected 12",
+    ",".join(["0"] * 11 + ["2"]): r":3: AU26 is '2', expected 0, 1 or -1 \(unscored\); mend the line",
+    ",".join(["-1"] * 11 + ["-5"]): r":3: AU26 is '-5', expected",
+    ",".join(["0", "0.5"] + ["0"] * 10): r":3: AU2 is '0.5'",
+    ",".join(["0"] * 4 + [""] + ["0"] * 7): r":3: AU7 is ''",
+    "": r":3: '' has 1 column, expected 12",
+}
+
+
+@pytest.mark.parametrize("text", AU_FAULTS)
+def test_a_broken_row_of_action_units_is_named_by_file_line_and_unit(tmp_path, text):
+    good = ",".join(["0"] * 12)
+    path = written(tmp_path, AU_HEADER, good, text, good)
+    with pytest.raises(ValueError, match="12-24.txt" + AU_FAULTS[text]):
+        read_action_units(path)
 
 
 @pytest.mark.parametrize("first", ["0.5,0.5", EXPR_HEADER, "arousal,valence", ""])

@@ -14,6 +14,8 @@ from extract.synth import make_dataset
 
 EXPR_HEADER = "image_location,Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
 
+EMI_HEADER = "Filename,Admiration,Amusement,Determination,Empathic Pain,Excitement,Joy"
+
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
@@ -49,6 +51,7 @@ CASES = {  # what synth.json says the data set contains -> the finding that tell
     "one_label_line_more": "label_rows",
     "label_lines_fewer": "label_rows",
     "template_one_row_more": "sample_rows",
+    "mtl_trains_on_validation_video": "two_sides",
 }
 
 
@@ -57,7 +60,9 @@ def test_every_planted_case_is_found(synthetic, report, case):
     assert synthetic[1]["contains"][case] in clips_with(report, CASES[case])
 
 
-@pytest.mark.parametrize("code", ["variable_rate", "sound_late", "no_sound", "one_side_only", "sample_rows"])
+@pytest.mark.parametrize(
+    "code", ["variable_rate", "sound_late", "no_sound", "one_side_only", "sample_rows", "two_sides"]
+)
 def test_a_case_planted_once_is_found_once(report, code):
     assert len(clips_with(report, code)) == 1
 
@@ -80,7 +85,7 @@ def test_facts_are_those_of_the_files(synthetic, report):
     assert facts_of(report, contains["fps_7_5"]).fps == pytest.approx(7.5, abs=0.01)
     assert facts_of(report, contains["fps_29_97"]).fps == pytest.approx(29.97, abs=0.01)
     one_more = facts_of(report, contains["one_label_line_more"])
-    assert one_more.label_rows == dict.fromkeys(("va", "expr"), one_more.num_frames + 1)
+    assert one_more.label_rows == dict.fromkeys(("va", "expr", "au"), one_more.num_frames + 1)
     turned_away = facts_of(report, contains["turned_away"])
     folder = synthetic[0] / "cropped_aligned" / contains["turned_away"]
     numbers = sorted(int(path.stem) for path in folder.iterdir())
@@ -95,7 +100,11 @@ def test_facts_are_those_of_the_files(synthetic, report):
 def test_splits_are_counted_with_their_statistics(synthetic, report):
     by_name = {(split.task, split.split): split for split in report.splits}
     assert {key: split.num_clips for key, split in by_name.items()} == {
-        (task, split): num for task in ("va", "expr") for split, num in (("train", 6), ("validation", 3), ("test", 4))
+        **{(task, split): 6 for task in ("va", "expr") for split in ("train",)},
+        ("au", "train"): 5,
+        **{(task, "validation"): 3 for task in ("va", "expr", "au")},
+        **{(task, "test"): 4 for task in ("va", "expr", "au")},
+        **{("mtl", split): len(clips) for split, clips in synthetic[1]["multitask_splits"].items()},
     }
     va, expr = by_name["va", "train"], by_name["expr", "train"]
     rows = [
@@ -110,11 +119,38 @@ def test_splits_are_counted_with_their_statistics(synthetic, report):
     assert sum(expr.statistics.values()) == expr.num_scored < expr.num_rows
     assert next(iter(expr.statistics)) == "Neutral"
     assert by_name["va", "test"].num_rows is None
+    units = [
+        line.split(",")
+        for path in (synthetic[0] / "annotations/AU_Detection_Challenge/Train_Set").iterdir()
+        for line in path.read_text().splitlines()[1:]
+        if "-1" not in line.split(",")
+    ]
+    share = np.mean([row[-2] == "1" for row in units])
+    assert by_name["au", "train"].statistics["AU25"] == pytest.approx(share, abs=1e-6)
+
+
+def test_statistics_of_several_tasks_count_each_part_where_it_is_labelled(synthetic, report):
+    (train,) = [split for split in report.splits if (split.task, split.split) == ("mtl", "train")]
+    text = (synthetic[0] / "multitask/training_set_annotations.txt").read_text()
+    rows = [row.split(",") for row in dict.fromkeys(text.splitlines()[1:])]
+    assert train.num_scored == sum(row[1] != "-5" or row[3] != "-1" or row[4] != "-1" for row in rows)
+    assert train.num_scored < train.num_rows  # images are few, rows go to the last of each clip
+    assert train.statistics["Surprise"] == sum(row[3] == "6" for row in rows)
+    valence = [float(row[1]) for row in rows if row[1] != "-5"]
+    assert train.statistics["valence"]["mean"] == pytest.approx(np.mean(valence), abs=1e-6)
+    units = [row[4:] for row in rows if row[4] != "-1"]
+    assert train.statistics["AU12"] == pytest.approx(np.mean([row[6] == "1" for row in units]), abs=1e-6)
+
+
+def test_rows_that_repeat_an_image_are_counted_and_its_sample_asks_for_few_frames(report):
+    (repeated,) = [finding for finding in report.findings if finding.code == "repeated_rows"]
+    assert "training_set_annotations.txt: 3 rows name what an earlier row names" in repeated.words
+    assert not any("ABAW_MTL" in finding.words for finding in report.findings)
 
 
 def test_a_report_is_json_and_text(synthetic, report):
     document = json.loads(json.dumps(asdict(report), allow_nan=False))
-    assert document["splits"][0]["task"] == "expr"
+    assert document["splits"][0]["task"] == "au"
     text = checking.render(report)
     assert text.startswith(
         f"{synthetic[0]}: 14 clips, 12 media, image roots: cropped_aligned, cropped_aligned_new_50_vids"
@@ -168,6 +204,27 @@ def test_a_broken_label_file_hides_no_other(broken):
     assert train.num_scored > 100
 
 
+def test_a_broken_list_of_a_whole_split_is_told_with_its_line(synthetic, broken):
+    shutil.copytree(synthetic[0] / "multitask", broken / "multitask")
+    path = broken / "multitask" / "training_set_annotations.txt"
+    path.write_text(path.read_text() + "107/00001.jpg,2,0\n")
+    report = checking.check(open_dataset(broken))
+    (fault,) = [each for each in report.findings if each.code == "unreadable_labels"]
+    assert (fault.clip, fault.words.split(": ")[0]) == (None, f"{path}:{len(path.read_text().splitlines())}")
+    assert [split.num_scored for split in report.splits if (split.task, split.split) == ("mtl", "train")] == [0]
+
+
+def test_a_sample_of_whole_videos_and_labels_of_them_are_not_compared_with_frames(broken):
+    (broken / "train_split.csv").write_text(f"{EMI_HEADER}\nvideo49,0,0,0,0,0,1\n")
+    (broken / "test_set" / "EMI_sample.txt").write_text(f"{EMI_HEADER}\nvideo49,0,0,0,0,0,0\nvideo50,0,0,0,0,0,0\n")
+    report = checking.check(open_dataset(broken))
+    assert "emi" not in facts_of(report, "video49").label_rows
+    (split,) = [split for split in report.splits if split.task == "emi"]
+    assert (split.num_clips, split.num_rows, split.statistics["Joy"]["mean"]) == (1, 1, 1.0)
+    assert not any("EMI_sample" in finding.words for finding in report.findings if finding.code == "sample_rows")
+    assert any("EMI_sample" in finding.words for finding in report.findings if finding.clip == "video50")
+
+
 def test_media_that_cannot_be_read_are_listed_with_the_reason(broken):
     (broken / "videos" / "video49.mp4").write_bytes(b"")
     (broken / "videos" / "107.mp4").write_text("a letter")
@@ -205,7 +262,7 @@ def test_two_folders_of_one_challenge_are_a_finding_not_an_end(broken):
     shutil.copytree(labels / "EXPR_Recognition_Challenge", labels / "EXPR_Classification_Challenge")
     report = checking.check(open_dataset(broken))
     assert any("'annotations'" in finding.words for finding in report.findings if finding.code == "ambiguous")
-    assert {split.task for split in report.splits} == {"va"}
+    assert {split.task for split in report.splits} == {"va", "au", "mtl"}
 
 
 def test_a_sample_of_an_unknown_clip_or_task_is_found(broken):

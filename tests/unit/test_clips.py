@@ -212,5 +212,81 @@ def test_hidden_files_and_lists_of_images_name_no_clips(tmp_path):
     folder.mkdir(parents=True)
     (folder / "one.txt").write_text("valence,arousal\n0,0\n")
     (folder / "._one.txt").write_bytes(b"\x00\x05\x16\x07")
-    (tmp_path / "MTL_Challenge_test_set_release.txt").write_text("image,valence\na/00001.jpg,\n")
+    (tmp_path / "Any_Challenge_test_set_release.txt").write_text("image,valence\na/00001.jpg,\n")
     assert list(open_dataset(tmp_path).clips) == ["one"]
+
+
+# ---- files that hold a whole split
+
+LISTS = {  # kind, split -> a file's name and lines, the clips it names with their last frame
+    ("mtl", "train"): (
+        "a/training_set_annotations.txt",
+        "image,valence\nx/00003.jpg,\ny_left/00001.jpg,\nx/00002.jpg,",
+    ),
+    ("mtl", "validation"): ("b/validation_set_annotations_22.txt", "image\nx/00003.jpg,\ny_left/00001.jpg,"),
+    ("mtl", "test"): ("MTL_Challenge_test_set_release.txt", "image\nx/00003.jpg\ny_left/00001.jpg"),
+    ("emi", "train"): ("train_split.csv", "Filename,Joy\nx,1\n7,1"),
+    ("emi", "validation"): ("valid_split.csv", "filename,Joy\nx,1\n00007,1"),
+    ("emi", "test"): ("test_split.csv", "Filename\nx\n7"),
+    ("ah_clip", "train"): ("split/train.txt", "Videos/8/x.mp4,0,oh, well\nVideos/9/y.v2.MP4,1,"),
+    ("ah_clip", "validation"): ("split/val.txt", "x.mp4,0\ny.v2.mp4,1"),
+    ("ah_clip", "test"): ("split/test.txt", "x.mp4\ny.v2.mp4"),
+    ("ah_frame", "train"): ("train.txt", "8/x.mp4/frame-2.jpg,0\n8/x.mp4/frame-0.jpg,0\n9/y.mp4/frame-0.jpg,1"),
+}
+NAMED = {"mtl": {"x": 3, "y_left": 1}, "emi": {"x": 1, "00007": 1}, "ah_clip": {"x": 1, "y.v2": 1}}
+NAMED["ah_frame"] = {"x": 3, "y": 1}
+
+
+@pytest.mark.parametrize(("kind", "split"), LISTS)
+def test_a_file_of_a_whole_split_is_found_anywhere_and_names_its_clips(tmp_path, kind, split):
+    name, text = LISTS[kind, split]
+    touch(tmp_path, "other.mp4", name)
+    (tmp_path / name).write_text(text + "\n")
+    dataset = open_dataset(tmp_path)
+    assert dataset.listing(kind, split).last_frames == NAMED[kind]
+    assert dataset.listed_clips(kind, split) == tuple(NAMED[kind])
+    assert sorted(dataset.clips) == sorted(["other", *NAMED[kind]])
+    assert [dataset.num_label_rows(clip) for clip in NAMED[kind]] == list(NAMED[kind].values())
+    assert dataset.num_ignored == 0
+    assert [(each, part) for each in dataset.listings for part in dataset.listings[each]] == [(kind, split)]
+    assert open_dataset(tmp_path).listed_clips("mtl", "nothing") == ()
+
+
+def test_the_third_editions_names_are_known_in_their_folder_alone(tmp_path):
+    for folder in ("MTL_Challenge", "other"):
+        touch(tmp_path, *(f"{folder}/{name}_set.txt" for name in ("train", "validation")))
+        for path in (tmp_path / folder).iterdir():
+            path.write_text(f"image\n{folder}/00001.jpg,\n")
+    dataset = open_dataset(tmp_path)
+    assert [dataset.listed_clips("mtl", split) for split in ("train", "validation")] == [("MTL_Challenge",)] * 2
+
+
+@pytest.mark.parametrize("text", ["", "id,label\nx,1\n", "images/one.jpg 0\n", "a line of words\n"])
+def test_files_of_a_common_name_and_other_content_are_nobodys_labels(tmp_path, text):
+    touch(tmp_path, "other.mp4")
+    for name in ("train.txt", "val.txt", "test.txt", "train_split.csv"):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "valid_split.csv").write_bytes(b"\xff\xfe\x00")
+    dataset = open_dataset(tmp_path)
+    assert (list(dataset.clips), dataset.listings, dataset.num_ignored) == (["other"], {}, 5)
+
+
+def test_two_files_of_one_split_are_ambiguous_for_their_task_until_one_is_named(tmp_path):
+    for name in ("d/7th/training_set_annotations.txt", "d/11th/training_set_annotations.txt"):
+        touch(tmp_path, name)
+        (tmp_path / name).write_text(f"image\n{name.split('/')[1]}/00001.jpg,\n")
+    with pytest.raises(ValueError, match=r"11th.* and .*7th.*the key 'annotations' in a data set file"):
+        open_dataset(tmp_path / "d").listed_clips("mtl", "train")
+    for named in ("11th", "11th/training_set_annotations.txt", "[11th]"):
+        (tmp_path / "data.yaml").write_text(f"root: d\nannotations: {named}\n")
+        assert open_dataset(tmp_path / "data.yaml").listed_clips("mtl", "train") == ("11th",)
+    (tmp_path / "data.yaml").write_text("root: d/7th\nannotations: ../11th/training_set_annotations.txt\n")
+    assert open_dataset(tmp_path / "data.yaml").listed_clips("mtl", "train") == ("11th",)
+
+
+def test_a_clock_must_cover_the_last_row_and_the_last_image_that_is_listed(tmp_path):
+    touch(tmp_path, "VA_Estimation_Challenge/Train_Set/1.txt", "training_set_annotations.txt")
+    (tmp_path / "VA_Estimation_Challenge/Train_Set/1.txt").write_text("valence,arousal\n0,0\n0,0\n")
+    (tmp_path / "training_set_annotations.txt").write_text("image\n2/00009.jpg,\n1/00001.jpg,\n")
+    dataset = open_dataset(tmp_path)
+    assert [dataset.num_label_rows(clip) for clip in ("1", "2", "3")] == [2, 9, 0]

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from abaw.config import parse_setting, read_config
+from abaw.config_file import parse_setting, read_config
 from abaw.tasks import TASKS
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
@@ -26,6 +26,8 @@ window: {length: 100, stride: 50}
 training:
   batch_size: 4
 trainer: {max_epochs: 2}
+folds: {num: 3, fold: 2}
+decoding: {widths: [1, 5]}
 """
 
 
@@ -91,6 +93,7 @@ FAULTS = {
         ("training:\n", "training:\n  batch_size: 9\n"),
         ":17: training.batch_size is given twice, first on line 16",
     ),
+    "a misspelt key that must be there": (("store:", "stor:"), r":4: unknown key 'stor'; did you mean 'store'\?"),
     "no batch": (("batch_size: 4", "batch_size: 0"), ":16: training.batch_size is 0: input should be greater than or"),
     "a negative weight": (("weight: 0.5", "weight: -1"), ":7: tasks.expr.weight is -1: input should be greater"),
     "a missing key": (("store: work/store\n", ""), ":1: the key store is missing: add it"),
@@ -129,6 +132,70 @@ FAULTS = {
 }
 
 
+FAULTS |= {
+    "a misspelt key of folds": (("num: 3", "number: 3"), r":18: unknown key 'number'; did you mean 'num'\? known: num"),
+    "no fold": (("num: 3", "num: 0"), ":18: folds.num is 0: input should be greater than or equal to 1"),
+    "a fold that is not there": (
+        ("fold: 2", "fold: 3"),
+        r":18: folds.fold is 3: there are the folds 0 .. 2: give one of them, or set folds.num higher",
+    ),
+    "a negative fold": (("fold: 2", "fold: -1"), ":18: folds.fold is -1: input should be greater than or equal to 0"),
+    "a negative seed of folds": (("fold: 2", "seed: -1"), ":18: folds.seed is -1: input should be greater"),
+    "words for yes": (("fold: 2", "refit: 'yes'"), ":18: folds.refit is 'yes': input should be a valid boolean"),
+    "a refit of a fold": (
+        ("fold: 2", "fold: 2, refit: true"),
+        ":18: folds.refit is True: a refit holds nothing out, but folds.fold is 2",
+    ),
+    "a misspelt key of decoding": (("widths", "width"), r":19: unknown key 'width'; did you mean 'widths'\?"),
+    "a smoother that does not exist": (
+        ("widths: [1, 5]", "smoothers: [boxx]"),
+        ":19: decoding.smoothers.0 is 'boxx': input should be 'box', 'median', 'gaussian' or 'savgol'",
+    ),
+    "an even width": (
+        ("[1, 5]", "[1, 6]"),
+        r":19: decoding.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
+    ),
+    "no width": (("[1, 5]", "[]"), r":19: decoding.widths is \[\]: list should have at least 1 item"),
+    "a space that does not exist": (
+        ("widths: [1, 5]", "spaces: [raw]"),
+        ":19: decoding.spaces.0 is 'raw': input should",
+    ),
+    "an overlap that does not exist": (
+        ("stride: 50", "stride: 50, overlap: sum"),
+        ":14: window.overlap is 'sum': input should be 'mean' or 'centre'",
+    ),
+    "a sampling that does not exist": (
+        ("batch_size: 4", "sampling: even"),
+        ":16: training.sampling is 'even': input should be 'shuffled' or 'balanced'",
+    ),
+    "an average that never moves": (
+        ("batch_size: 4", "ema_decay: 1.0"),
+        ":16: training.ema_decay is 1.0: input should",
+    ),
+    "a label shift back": (("batch_size: 4", "label_shift: -3"), ":16: training.label_shift is -3: input should be"),
+    "a logger that does not exist": (
+        ("batch_size: 4", "loggers: [tensorbord]"),
+        ":16: training.loggers.0 is 'tensorbord': input should be 'tensorboard', 'wandb' or 'mlflow'",
+    ),
+    "an ensemble that does not exist": (
+        ("trainer:", "ensemble: median\ntrainer:"),
+        ":17: ensemble is 'median': input should be 'mean', 'weighted' or 'centred'",
+    ),
+    "a member that is no folder": (
+        ("trainer:", "members: {a/b: {}}\ntrainer:"),
+        ":17: members.a/b is 'a/b': string should match pattern",
+    ),
+    "a member that is no group of keys": (
+        ("trainer:", "members: {a: bigru}\ntrainer:"),
+        ":17: members.a is 'bigru': input should be a valid dictionary",
+    ),
+    "encoders that are no list": (
+        ("trainer:", "encoders: face_hog\ntrainer:"),
+        ":17: encoders is 'face_hog': input should be a valid list",
+    ),
+}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, fault):
     change, words = FAULTS[fault]
@@ -151,6 +218,8 @@ OVERRIDES = {
     "window.length=long": "command line, window.length=: window.length is 'long': input should be a valid integer",
     "training.learning_rate=1e-3": "command line, training.learning_rate=: .*write 0.001 or 1.0e-3",
     "name.first=x": "command line, name.first=: name is a value, not a group of keys",
+    "folds.fold=7": "command line, folds.fold=: folds.fold is 7: there are the folds 0 .. 2",
+    "folds.seeds=7": r"command line, folds.seeds=: unknown key 'seeds'; did you mean 'seed'\?",
     "seed": "'seed' is no setting, expected key=value",
     "=7": "'=7' is no setting",
     "name=[": r"the value of 'name=\[' is not readable as YAML",

@@ -1,6 +1,8 @@
 """The shared layers against torch's own, or against loops, and what each promises about masks."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -173,12 +175,19 @@ def test_weight_normalisation_leaves_only_the_direction_of_a_weight():
     layer, values = Convolution(3, 4, 3, normed=True), torch.randn(2, 9, 3)
     inside = torch.ones(2, 9, dtype=torch.bool)
     state = layer.layer.state_dict()
-    size, direction = (state[f"parametrizations.weight.original{i}"] for i in range(2))
+    size, direction = state["size"], state["direction"]
     weight = size * direction / direction.square().sum((1, 2), keepdim=True).sqrt()
     expected = F.conv1d(values.transpose(1, 2), weight, state["bias"], padding=1)
     assert_same(layer(values, inside), expected.transpose(1, 2))
     direction *= 3
     assert_same(layer(values, inside), expected.transpose(1, 2))
+
+
+def test_a_weight_normed_convolution_can_be_pickled_and_copied():
+    layer, values = Convolution(3, 4, 3, dilation=2, normed=True), torch.randn(2, 9, 3)
+    inside = torch.ones(2, 9, dtype=torch.bool)
+    for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert torch.equal(again(values, inside), layer(values, inside))
 
 
 @pytest.mark.parametrize(("dim", "out_dim"), [(3, 4), (4, 4)])

@@ -1,21 +1,43 @@
-"""The official scores against values worked out by hand and against plain loops written apart from them."""
+"""The official scores against values worked out by hand, exact fractions, plain loops and other libraries."""
 
+import inspect
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from abaw.metrics import class_f1, concordance, macro_f1
+# librosa, which the package needs, brings it: an independent definition of F1
+from sklearn.metrics import f1_score
+
+from abaw.annotations import Labels
+from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
+from abaw.tasks import TASKS
+from abaw.tasks.base import Scored
 
 
-def loop_concordance(prediction, truth):
-    """Lin's coefficient from its definition, one number at a time, summed exactly."""
-    n = len(prediction)
-    mean_p, mean_t = math.fsum(prediction) / n, math.fsum(truth) / n
-    covariance = math.fsum((p - mean_p) * (t - mean_t) for p, t in zip(prediction, truth, strict=True)) / n
-    variance_p = math.fsum((p - mean_p) ** 2 for p in prediction) / n
-    variance_t = math.fsum((t - mean_t) ** 2 for t in truth) / n
-    return 2 * covariance / (variance_p + variance_t + (mean_p - mean_t) ** 2)
+def moments(prediction, truth):
+    """Both means, both variances and the covariance of a population, as fractions: no rounding anywhere."""
+    p, t = [Fraction(float(value)) for value in prediction], [Fraction(float(value)) for value in truth]
+    n = len(p)
+    mean_p, mean_t = sum(p) / n, sum(t) / n
+    variance_p = sum((value - mean_p) ** 2 for value in p) / n
+    variance_t = sum((value - mean_t) ** 2 for value in t) / n
+    covariance = sum((a - mean_p) * (b - mean_t) for a, b in zip(p, t, strict=True)) / n
+    return mean_p, mean_t, variance_p, variance_t, covariance
+
+
+def exact_concordance(prediction, truth):
+    """Lin's coefficient from its definition; the only rounding is the last."""
+    mean_p, mean_t, variance_p, variance_t, covariance = moments(prediction, truth)
+    return float(2 * covariance / (variance_p + variance_t + (mean_p - mean_t) ** 2))
+
+
+def exact_pearson(prediction, truth):
+    """cov / sqrt(var var): the square is exact."""
+    _, _, variance_p, variance_t, covariance = moments(prediction, truth)
+    return math.copysign(math.sqrt(covariance**2 / (variance_p * variance_t)), covariance)
 
 
 def loop_f1(prediction, truth, num_classes):
@@ -64,19 +86,41 @@ def test_concordance_has_the_value_worked_out_by_hand(case):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_concordance_is_that_of_a_plain_loop(seed):
+def test_concordance_and_correlation_are_those_of_exact_fractions(seed):
     rng = np.random.default_rng(seed)
     truth = rng.uniform(-1, 1, 500)
     prediction = np.clip(0.6 * truth + 0.2 + 0.3 * rng.normal(size=500), -1, 1)
-    expected = loop_concordance(prediction.tolist(), truth.tolist())
-    assert concordance(prediction, truth) == pytest.approx(expected, abs=1e-12)
+    assert concordance(prediction, truth) == pytest.approx(exact_concordance(prediction, truth), abs=1e-12)
+    assert pearson(prediction, truth) == pytest.approx(exact_pearson(prediction, truth), abs=1e-12)
+    assert pearson(prediction, truth) == pytest.approx(stats.pearsonr(prediction, truth).statistic, abs=1e-12)
 
 
 def test_concordance_of_single_precision_is_taken_in_double():
     rng = np.random.default_rng(3)
-    prediction, truth = (rng.uniform(0.5, 0.6, 20000).astype(np.float32) for _ in range(2))
-    expected = loop_concordance(prediction.astype(float).tolist(), truth.astype(float).tolist())
-    assert concordance(prediction, truth) == pytest.approx(expected, abs=1e-12)
+    prediction, truth = (rng.uniform(0.5, 0.6, 5000).astype(np.float32) for _ in range(2))
+    assert concordance(prediction, truth) == pytest.approx(exact_concordance(prediction, truth), abs=1e-12)
+    assert pearson(prediction, truth) == pytest.approx(exact_pearson(prediction, truth), abs=1e-12)
+
+
+# prediction, truth, r
+PEARSON_GOLDEN = {
+    "the same": ([1, 2, 3], [1, 2, 3], 1.0),
+    "shifted and scaled": ([1, 2, 3], [20, 40, 60], 1.0),
+    "upside down": ([1, 2, 3], [3, 2, 1], -1.0),
+    # deviations -1 0 1 and -1 1 0: cov = 1/3, both variances 2/3
+    "half": ([1, 2, 3], [1, 3, 2], 0.5),
+    "prediction constant": ([0.1, 0.1, 0.1], [1, 2, 3], 0.0),
+    "truth constant": ([1, 2, 3], [0.1, 0.1, 0.1], 0.0),
+    "a single value": ([0.5], [0.5], 0.0),
+    "nothing": ([], [], 0.0),
+    "too small to square": ([0.0, 1e-200], [0.0, 2e-200], 1.0),
+}
+
+
+@pytest.mark.parametrize("case", PEARSON_GOLDEN)
+def test_correlation_has_the_value_worked_out_by_hand(case):
+    prediction, truth, expected = PEARSON_GOLDEN[case]
+    assert pearson(floats(*prediction), floats(*truth)) == pytest.approx(expected, abs=1e-15)
 
 
 # prediction, truth, F1 of each of 8 classes
@@ -105,6 +149,59 @@ def test_f1_is_that_of_a_plain_loop(seed):
     expected = loop_f1(prediction.tolist(), truth.tolist(), 8)
     assert class_f1(prediction, truth, 8).tolist() == pytest.approx(expected, abs=1e-12)
     assert macro_f1(prediction, truth, 8) == pytest.approx(sum(expected) / 8, abs=1e-12)
+    theirs = f1_score(truth, prediction, labels=range(8), average=None, zero_division=0)
+    assert class_f1(prediction, truth, 8).tolist() == pytest.approx(theirs.tolist(), abs=1e-12)
+
+
+def test_f1_of_units_has_the_values_worked_out_by_hand():
+    #          hits 1 of told 2, true 1 | never there, never told | never there, told | there, never told | all right
+    told = np.array([[1, 0, 1, 0, 1], [1, 0, 0, 0, 0]], bool)
+    true = np.array([[1, 0, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
+    assert unit_f1(told, true).tolist() == pytest.approx([2 / 3, 0, 0, 0, 1], abs=1e-15)
+    assert unit_f1(told[:0], true[:0]).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f1_of_units_is_that_of_a_plain_loop_and_of_another_library(seed):
+    told, true = units(seed, 400)
+    expected = [loop_f1(told[:, i].astype(int).tolist(), true[:, i].astype(int).tolist(), 2)[1] for i in range(12)]
+    assert unit_f1(told, true).tolist() == pytest.approx(expected, abs=1e-12)
+    assert unit_f1(told, true).mean() == pytest.approx(
+        f1_score(true, told, average="macro", zero_division=0), abs=1e-12
+    )
+
+
+def units(seed, num):
+    """Twelve units told and true; the second never occurs, the third is neither told nor there."""
+    rng = np.random.default_rng(seed)
+    true = rng.random((num, 12)) < rng.uniform(0.02, 0.7, 12)
+    told = true ^ (rng.random((num, 12)) < 0.1)
+    true[:, 1:3] = told[:, 2] = False
+    return told, true
+
+
+def test_the_score_of_all_three_is_that_of_independent_references():
+    """What the multi-task edition ranks by: P_VA + P_EXPR + P_AU, each over its own scored frames of all clips."""
+    rng = np.random.default_rng(5)
+    values = {
+        "va": (rng.uniform(-1, 1, (300, 2)), rng.uniform(-1, 1, (300, 2))),
+        "expr": (rng.integers(0, 8, (300, 1)), rng.integers(0, 6, (300, 1))),
+        "au": units(5, 300),
+    }
+    total, references = 0.0, {}
+    for name, (told, true) in values.items():
+        told, true, scored = told.astype(np.float32), true.astype(np.float32), rng.random(300) < 0.7
+        labels = Labels(np.where(scored[:, None], true, 0), scored)
+        clips = {str(i): Scored(told[i::3], Labels(labels.values[i::3], scored[i::3])) for i in range(3)}
+        total += next(iter(TASKS.build(name).score(clips).values()))
+        references[name] = told[scored], true[scored]
+    told, true = references["va"]
+    expected = sum(exact_concordance(told[:, i], true[:, i]) for i in (0, 1)) / 2
+    told, true = references["expr"]
+    expected += f1_score(true[:, 0], told[:, 0], labels=range(8), average="macro", zero_division=0)
+    told, true = references["au"]
+    expected += f1_score(true, told, average="macro", zero_division=0)
+    assert total == pytest.approx(expected, abs=1e-12)
 
 
 def test_values_that_are_not_finite_are_refused():
@@ -112,6 +209,16 @@ def test_values_that_are_not_finite_are_refused():
         concordance(floats(0, np.nan), floats(0, 1))
     with pytest.raises(ValueError, match="leave unscored frames out first"):
         concordance(floats(0, 1), floats(0, np.inf))
+    with pytest.raises(ValueError, match="pearson needs finite predictions and truths"):
+        pearson(floats(0, 1), floats(0, np.nan))
+
+
+def test_sides_of_unlike_length_are_refused_without_a_type_checker_too():
+    with pytest.raises(ValueError, match=r"as many predictions as truths, not \(2, 12\) and \(3, 12\)"):
+        inspect.unwrap(unit_f1)(np.zeros((2, 12), bool), np.zeros((3, 12), bool))
+    for metric in (concordance, pearson):
+        with pytest.raises(ValueError, match=r"as many predictions as truths in one axis, not \(2,\) and \(3,\)"):
+            inspect.unwrap(metric)(floats(0, 1), floats(0, 1, 2))
 
 
 def test_classes_that_do_not_exist_are_refused():

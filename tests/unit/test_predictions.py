@@ -8,8 +8,10 @@ import pytest
 from pyarrow import parquet
 
 from abaw import predictions
+from abaw.decoding import Decoding
 from abaw.predictions import Table
 from abaw.tasks import TASKS
+from abaw.verbs.analyze import write_frames
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 
@@ -164,12 +166,38 @@ def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path)
         predictions.tasks_in(tmp_path)
 
 
-def test_a_decoding_that_cannot_be_applied_is_not_left_out_silently(tmp_path):
+def test_a_folders_decoding_is_read_and_a_broken_one_is_told_with_the_file(tmp_path):
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {}})
+    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) is None
+    decoding = Decoding(smoother="box", width=25)
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": decoding.document()})
+    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) == decoding
     predictions.write_metadata(tmp_path, {"task": "va", "decoding": {"smooth": 25}})
     with pytest.raises(
-        ValueError, match=r"predictions.json: decoding is {'smooth': 25}, but this version can apply none"
+        ValueError, match=r"predictions.json: unknown key 'smooth' in decoding; did you mean 'smoother'"
     ):
-        predictions.resolve(tmp_path, "va")
+        predictions.decoding_of(tmp_path)
+
+
+def test_in_a_table_for_readers_numbers_are_the_networks_and_words_follow_the_decoding(tmp_path):
+    given = table(task=EXPR)
+    decoding = Decoding(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
+    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": decoding})
+    found = parquet.read_table(tmp_path / "1.parquet")
+    assert found["expression"].to_pylist() == ["Surprise"] * 5
+    assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), given.values)
+    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None)
+    assert (
+        parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist() == EXPR.names(given.values)["expression"]
+    )
+
+
+def test_the_class_of_a_multi_task_is_its_expression_whatever_column_that_is(tmp_path):
+    task = TASKS.build("mtl")
+    predictions.write_table(tmp_path, "1", table(task=task), task)
+    values = predictions.read_table(tmp_path, "1", task).values
+    found = parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist()
+    assert found == values[:, 2:10].argmax(axis=1).tolist()
 
 
 def test_a_folder_without_predictions_says_what_makes_them(tmp_path):
@@ -177,27 +205,6 @@ def test_a_folder_without_predictions_says_what_makes_them(tmp_path):
         predictions.resolve(tmp_path, "va")
     with pytest.raises(FileNotFoundError, match=r"no predictions at .*nowhere: run abaw predict"):
         predictions.tasks_in(tmp_path / "nowhere")
-
-
-def test_an_ensemble_is_the_mean_and_is_observed_where_any_member_is():
-    one = Table(
-        np.array([1, 2]), np.array([0, 0.1]), np.array([True, False]), np.array([[0.0, 1], [0.5, 0]], np.float32)
-    )
-    two = Table(one.frames, one.times_s, np.array([False, False]), np.array([[1.0, 0], [0.5, 1]], np.float32))
-    both = predictions.combine([one, two])
-    assert both.values.tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert both.observed.tolist() == [True, False]
-    assert both.values.dtype == np.float32
-    assert np.array_equal(predictions.combine([one]).values, one.values)
-
-
-def test_members_of_an_ensemble_must_agree():
-    with pytest.raises(ValueError, match="5 and 6 frames, 2 and 2 columns: predict all of them with one task and"):
-        predictions.combine([table(5), table(6)])
-    with pytest.raises(ValueError, match="5 and 5 frames, 2 and 8 columns"):
-        predictions.combine([table(), table(task=EXPR)])
-    with pytest.raises(ValueError, match="at least one table"):
-        predictions.combine([])
 
 
 def test_what_was_killed_while_writing_is_no_clip(tmp_path):
@@ -215,7 +222,9 @@ def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_f
     predictions.write_metadata(tmp_path, {"task": "va"})
     predictions.begin(tmp_path)
     assert predictions.clip_ids(tmp_path) == []
-    with pytest.raises(ValueError, match="is not complete, its abaw predict was stopped: run that again"):
+    with pytest.raises(
+        ValueError, match="is not complete, what wrote it was stopped: run that abaw predict or combine"
+    ):
         predictions.resolve(tmp_path, "va")
     predictions.write_metadata(tmp_path, {"task": "va"})
     assert predictions.resolve(tmp_path, "va") == tmp_path

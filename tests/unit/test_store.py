@@ -1,6 +1,7 @@
 """The store: what is put is got, a track is whole or absent, and errors say what to do."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -210,3 +211,43 @@ def test_the_error_of_a_missing_track_names_the_very_recipe(store):
     recipe = {**RECIPE, "name": "mine", "stored_dtype": "float32"}
     with pytest.raises(FileNotFoundError, match=r"--encoder loud:gain=1\.0,as=mine,stored_dtype=float32"):
         store.get(recipe, "a")
+
+
+@pytest.mark.parametrize("align", ["linear", "window_mean", "nearest", "hold_last"])
+def test_a_window_of_a_source_is_that_of_the_whole_clip_to_the_bit(store, align):
+    rng = np.random.default_rng(0)
+    for gap_s in (0.05, 0.5, 2.0):
+        times_s = 1 + np.cumsum(rng.choice([0.01, 0.04, 0.05, 0.9], 300))
+        observed = rng.random(300) > 0.3
+        goal_s = np.cumsum(rng.choice([0.04, 0.033, 0.7], 200, p=[0.5, 0.45, 0.05]))
+        recipe = {"name": "f", "encoder": "x", "settings": {"gap": gap_s}, "stored_dtype": "float32"}
+        store.put_clock("a", Clock(np.arange(1, 201), goal_s, np.ones(200, bool)), {})
+        store.put(recipe, "a", Track(rng.normal(size=(300, 2)).astype(np.float32), times_s, observed))
+        source = AlignedSource(store, {"f": FeatureConfig(align=align, max_gap_s=gap_s)}, {"f": recipe})
+        whole = source.read("f", "a", goal_s[0], goal_s[-1])
+        assert 0 < whole.observed.sum() < 200
+        for first, stop in [(0, 200), (0, 1), (199, 200), *np.sort(rng.integers(0, 201, (20, 2)), axis=1)]:
+            if first < stop:
+                part = source.read("f", "a", goal_s[first], goal_s[stop - 1])
+                np.testing.assert_array_equal(part.values, whole.values[first:stop])
+                np.testing.assert_array_equal(part.observed, whole.observed[first:stop])
+                np.testing.assert_array_equal(part.times_s, goal_s[first:stop])
+
+
+def test_reading_windows_of_many_clips_keeps_nothing_that_grows_with_their_length(store):
+    def kept(num_rows):
+        """Memory a source holds after a window of every clip."""
+        recipe = {"name": "f", "encoder": "x", "settings": {"rows": num_rows}}
+        times_s = np.arange(num_rows) / 25
+        for clip_id in "abcdefgh":
+            store.put_clock(clip_id, Clock(np.arange(1, num_rows + 1), times_s, np.ones(num_rows, bool)), {})
+            store.put(recipe, clip_id, Track(np.zeros((num_rows, 2), np.float32), times_s, np.ones(num_rows, bool)))
+        source = AlignedSource(store, {"f": FeatureConfig(align="window_mean")}, {"f": recipe})
+        tracemalloc.start()
+        for clip_id in "abcdefgh":
+            assert len(source.read("f", clip_id, 1.0, 2.0)) == 26
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return held
+
+    assert kept(20_000) - kept(1_000) < 100_000  # one copy of the times of one clip would be 160,000

@@ -1,15 +1,23 @@
-"""A submission has the template's header, rows and order; what differs from it is told line by line."""
+"""A template is read as it is; a submission has its header, rows and order, and says what it is made of."""
 
 import re
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from abaw import predictions, submission
+from abaw import predictions
+from abaw.challenge import submission
+from abaw.challenge.template import read_template
+from abaw.challenge.verification import verify
 from abaw.predictions import Table
 from abaw.tasks import TASKS
 
-VA, EXPR = TASKS.build("va"), TASKS.build("expr")
+VA, EXPR, CE, MTL = (TASKS.build(name) for name in ("va", "expr", "ce", "mtl"))
+EMI, AH = TASKS.build("emi"), TASKS.build("ah")
+ABOUT = {"run": ["runs/a"], "commit": "abc", "label_kinds_seen": ["va"], "personalised": False}
 ROWS = ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg", "a_left/00002.jpg", "a_left/00001.jpg"]
 
 
@@ -20,13 +28,13 @@ def template(folder, rows=ROWS, *, task=VA, value="", end="\n", mark="", tail=""
     return path
 
 
-def predicted(folder, task=VA, **values):
+def predicted(folder, task=VA, about=None, **values):
     """A prediction folder below ``folder``; every other frame is observed."""
     for clip, rows in values.items():
         num = len(rows)
         table = Table(np.arange(1, num + 1), np.arange(num) / 25, np.arange(num) % 2 == 0, np.array(rows, np.float32))
         predictions.write_table(folder / task.name, clip, table, task)
-    predictions.write_metadata(folder / task.name, {"task": task.name})
+    predictions.write_metadata(folder / task.name, {"task": task.name, **(about or {})})
     return folder
 
 
@@ -42,11 +50,11 @@ def good(folder):
 
 
 def test_a_template_keeps_clips_and_frames_in_order(tmp_path):
-    read = submission.read_template(template(tmp_path))
+    read = read_template(template(tmp_path))
     assert read.clips == ("b", "a_left")
     assert list(read.locations()) == ROWS
     assert len(read) == 5
-    assert submission.task_of(read.header).name == "va"
+    assert read.task.name == "va"
 
 
 @pytest.mark.parametrize("value", ["", "0", "0.0,0.0"])
@@ -54,7 +62,7 @@ def test_a_template_keeps_clips_and_frames_in_order(tmp_path):
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("tail", ["", "\n", "\r\n\r\n"])
 def test_editions_and_editors_of_templates_read_the_same(tmp_path, value, end, mark, tail):
-    read = submission.read_template(template(tmp_path, value=value, end=end, mark=mark, tail=tail))
+    read = read_template(template(tmp_path, value=value, end=end, mark=mark, tail=tail))
     assert list(read.locations()) == ROWS
     assert read.header == VA.header
 
@@ -70,8 +78,9 @@ def test_a_header_is_matched_whatever_its_spaces_and_kept_as_it_is(tmp_path):
 BROKEN = {
     "no header": (
         ROWS[0] + ",\n",
-        r":1: 'b/00001.jpg,' is no known header; known are expr: .*; va: image_location,val",
+        r":1: 'b/00001.jpg,' is no known header; known are ah: no header; .*; expr: .*; va: image_location,val",
     ),
+    "no header above values": (ROWS[0] + ",0\n", r":1: 'b/00001.jpg,0' is no known header"),
     "a header of no task": ("image,x\n" + ROWS[0], r":1: 'image,x' is no known header"),
     "empty": ("", r":1: '' is no known header"),
     "no rows": (VA.header + "\n", r":2: no rows after the header"),
@@ -83,6 +92,7 @@ BROKEN = {
     "another suffix": (VA.header + "\na/00001.png,\n", ":2: 'a/00001.png' is no image location"),
     "a folder too many": (VA.header + "\nx/a/00001.jpg,\n", ":2: 'x/a/00001.jpg' is no image location"),
     "a blank line inside": (VA.header + "\na/00001.jpg,\n\na/00002.jpg,\n", ":3: '' is no image location"),
+    "blank lines inside": (VA.header + "\na/00001.jpg,\n\n \na/00002.jpg,\n", ":3: '' is no image location"),
 }
 
 
@@ -91,18 +101,18 @@ def test_a_broken_template_is_named_by_file_and_line(tmp_path, fault):
     text, words = BROKEN[fault]
     (tmp_path / "sample.txt").write_text(text)
     with pytest.raises(ValueError, match="sample.txt" + words):
-        submission.read_template(tmp_path / "sample.txt")
+        read_template(tmp_path / "sample.txt")
 
 
 def test_of_several_repeats_the_first_in_the_file_is_named(tmp_path):
     sample = template(tmp_path, ["a/00001.jpg", "b/00001.jpg", "b/00001.jpg", "a/00001.jpg"])
     with pytest.raises(ValueError, match=":4: 'b/00001.jpg' repeats line 3"):
-        submission.read_template(sample)
+        read_template(sample)
 
 
 def test_a_template_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no template at .*x.txt: give the organisers' sample"):
-        submission.read_template(tmp_path / "x.txt")
+        read_template(tmp_path / "x.txt")
 
 
 # ---- writing
@@ -131,7 +141,7 @@ def test_expression_is_one_class_a_row(tmp_path):
     predicted(tmp_path / "p", EXPR, b=rows)
     submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert (tmp_path / "out.txt").read_text().splitlines() == [EXPR.header, "b/00001.jpg,7", "b/00002.jpg,3"]
-    assert submission.verify(tmp_path / "out.txt", sample, "expr") == []
+    assert verify(tmp_path / "out.txt", sample, "expr") == []
 
 
 def test_rows_of_clips_may_alternate_and_each_table_is_read_once(tmp_path, monkeypatch):
@@ -194,115 +204,237 @@ def test_a_clip_without_any_frame_has_no_value_to_hold(tmp_path):
         submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
 
 
-# ---- verifying
+def test_a_template_that_is_a_folder_or_no_text_is_named(tmp_path):
+    with pytest.raises(ValueError, match="the template .* is a folder: give the organisers' sample"):
+        read_template(tmp_path)
+    sample = template(tmp_path)
+    sample.write_bytes(b"PAR1\x00\x15\x04\n\xff")
+    with pytest.raises(ValueError, match="va_sample.txt:1: not a text file: give the organisers' sample"):
+        read_template(sample)
+    sample.write_bytes(f"{VA.header}\nb/00001.jpg,\nb\xe9/00002.jpg,\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="va_sample.txt:3: not a text file"):
+        read_template(sample)
 
 
-def test_what_was_written_is_verified_with_either_line_end(tmp_path):
-    out, sample = good(tmp_path)
-    assert submission.verify(out, sample) == []
-    out.write_bytes(out.read_bytes().replace(b"\n", b"\r\n"))
-    assert submission.verify(out, sample, "va") == []
-    out.write_bytes(out.read_bytes().removesuffix(b"\r\n"))
-    assert submission.verify(out, sample, "va") == []
+# ---- every edition's formats
 
 
-def replaced(number, text):
-    def change(rows):
-        rows[number - 1 : number] = [] if text is None else [text]
-
-    return change
-
-
-def swapped(rows):
-    rows[2], rows[3] = rows[3], rows[2]
+def lines_of(folder, sample, name="p", task=None):
+    """The submission's lines, once they are verified."""
+    out = folder / "out.txt"
+    submission.submit(folder / name, sample, out, task)
+    assert verify(out, sample, task) == []
+    return out.read_text().splitlines()
 
 
-FAULTS = {
-    "header": (
-        replaced(1, "image_location,arousal,valence"),
-        ["1: the header is 'image_location,arousal,valence', expected"],
-    ),
-    "no header": (
-        lambda rows: rows.pop(0),
-        ["1: the header is 'b/00001.jpg,0.100000,0.200000', expected", "2: 'b/00001.jpg' is missing before this line"],
-    ),
-    "letter": (replaced(3, "b/00002.jpg,0.3x,0"), ["3: '0.3x,0' is not two numbers"]),
-    "underscore": (replaced(3, "b/00002.jpg,0_1,0"), ["3: '0_1,0' is not two numbers"]),
-    "too few": (replaced(3, "b/00002.jpg,0.3"), ["3: '0.3' has 1 value"]),
-    "nothing": (replaced(3, "b/00002.jpg,"), ["3: '' has 1 value"]),
-    "no comma": (replaced(3, "b/00002.jpg"), ["3: no comma and no value after"]),
-    "out of range": (replaced(3, "b/00002.jpg,1.5,0"), [r"3: '1.5,0' is outside \[-1, 1\]"]),
-    "nan": (replaced(3, "b/00002.jpg,nan,0"), ["3: 'nan,0' is outside"]),
-    "spaces": (replaced(3, "b/00002.jpg,0.1, 0"), ["3: '0.1, 0' holds white space"]),
-    "missing": (replaced(3, None), ["3: 'b/00002.jpg' is missing before this line"]),
-    "missing at the end": (replaced(6, None), ["6: 'a_left/00001.jpg' is missing at the end"]),
-    "unknown clip": (
-        replaced(3, "x/00002.jpg,0,0"),
-        ["3: 'x/00002.jpg' is not in the template", "4: 'b/00002.jpg' is missing"],
-    ),
-    "extra": (lambda rows: rows.append("b/00004.jpg,0,0"), ["7: 'b/00004.jpg' is not in the template"]),
-    "repeated": (lambda rows: rows.insert(3, rows[1]), ["4: 'b/00001.jpg' repeats line 2"]),
-    "order": (
-        swapped,
-        [
-            "3: out of order: expected 'b/00002.jpg', found 'b/00003.jpg'",
-            "4: out of order: expected 'b/00003.jpg', found",
-        ],
-    ),
-    "blank": (lambda rows: rows.insert(3, ""), ["4: a blank line"]),
-    "blank at the end": (lambda rows: rows.append(""), ["7: a blank line"]),
-    "two in one": (
-        lambda rows: (rows.pop(2), rows.__setitem__(3, "a_left/00002.jpg,2,2")),
-        ["3: 'b/00002.jpg' is missing before", "4: '2,2' is outside"],
-    ),
-    "all but the header": (
-        lambda rows: rows.__delitem__(slice(1, None)),
-        ["2: 'b/00001.jpg' is missing at the end"] + 4 * ["2: "],
-    ),
-}
+def test_compound_expressions_are_made_of_expressions_where_there_are_none(tmp_path):
+    sample = template(tmp_path, ["01/00001.jpg", "01/00002.jpg", "01/00003.jpg"], task=CE, value="0")
+    expressions = np.full((3, 8), 0.01)
+    expressions[0, [3, 6]], expressions[1, [2, 6]], expressions[2, [5, 1]] = 0.47, 0.47, 0.47
+    predicted(tmp_path / "p", EXPR, **{"01": expressions})
+    assert lines_of(tmp_path, sample)[1:] == ["01/00001.jpg,0", "01/00002.jpg,3", "01/00003.jpg,6"]
+    summary = submission.submit(tmp_path / "p" / "expr", sample, tmp_path / "out.txt")
+    assert "made of expr predictions: there are none of ce" in str(summary).splitlines()
+    predicted(tmp_path / "p", CE, **{"01": np.eye(7)[[2, 2, 2]]})
+    assert lines_of(tmp_path, sample)[1] == "01/00001.jpg,2"  # its own are better
+    assert "made of" not in str(submission.submit(tmp_path / "p", sample, tmp_path / "out.txt"))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_is_told_with_its_line_and_nothing_else(tmp_path, fault):
-    out, sample = good(tmp_path)
-    change, words = FAULTS[fault]
-    rows = out.read_text().splitlines()
-    change(rows)
-    out.write_text("".join(row + "\n" for row in rows))
-    found = submission.verify(out, sample, "va")
-    assert len(found) == len(words), found
-    for said, expected in zip(found, words, strict=True):
-        assert re.search(rf"out\.txt:{expected}", said), said
+def test_an_expression_decoding_comes_before_compounds_are_made(tmp_path):
+    sample = template(tmp_path, ["01/00001.jpg"], task=CE)
+    expressions = np.full((1, 8), 0.01)
+    expressions[0, [3, 6, 5]] = 0.31, 0.31, 0.30  # Fear, Surprise; Sadness near
+    shift = [0.0] * 5 + [1.0, 0.0, 0.0]
+    predicted(tmp_path / "p", EXPR, {"decoding": {"shift": shift}}, **{"01": expressions})
+    assert lines_of(tmp_path, sample)[1:] == ["01/00001.jpg,2"]  # Sadly Surprised
 
 
-def test_a_file_of_nothing_lacks_its_header_and_every_row(tmp_path):
-    out, sample = good(tmp_path)
-    out.write_text("")
-    found = submission.verify(out, sample)
-    assert len(found) == 6
-    assert "out.txt:1: the header is ''" in found[0]
+def test_a_list_of_images_in_mtl_may_repeat_one_and_skip_others(tmp_path):
+    rows = ["video45_1/00001.jpg", "video45_1/00007.jpg", "video45_1/00001.jpg"]
+    sample = template(tmp_path, rows, task=MTL)
+    values = np.concatenate([np.linspace(0, 0.7, 8)[:, None].repeat(2, 1), np.eye(8), np.zeros((8, 12))], axis=1)
+    values[6, -1] = 0.9
+    predicted(tmp_path / "p", MTL, video45_1=values)
+    bits = ",".join(["0"] * 12)
+    assert lines_of(tmp_path, sample) == [
+        "image,valence,arousal,expression,aus",
+        f"video45_1/00001.jpg,0.000000,0.000000,0,{bits}",
+        f"video45_1/00007.jpg,0.600000,0.600000,6,{bits[:-1]}1",
+        f"video45_1/00001.jpg,0.000000,0.000000,0,{bits}",
+    ]
 
 
-def test_the_listing_is_capped_and_the_rest_counted(tmp_path):
-    sample = template(tmp_path, [f"a/{frame:05d}.jpg" for frame in range(1, 301)])
-    (tmp_path / "out.txt").write_text(sample.read_text().replace(",\n", ",9,9\n"))
-    found = submission.verify(tmp_path / "out.txt", sample)
-    assert len(found) == 101
-    assert found[-1].endswith("and 200 more faults")
+def test_mimicry_has_one_row_a_video_whatever_its_suffix(tmp_path):
+    sample = tmp_path / "sample.txt"
+    sample.write_text(f"{EMI.header}\n00012.mp4,,,,,,\n7,,,,,,\n")
+    predicted(tmp_path / "p", EMI, **{"00012": [[0.25] * 6, [0.25] * 6, [0.25] * 6], "00007": [[0.5] * 6]})
+    assert lines_of(tmp_path, sample) == [EMI.header, "00012.mp4" + ",0.250000" * 6, "7" + ",0.500000" * 6]
+    summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
+    assert (summary.num_rows, summary.num_observed, summary.num_beyond) == (2, 2, 0)
+    for frames, num in (([False, True, False], 2), ([False] * 3, 1)):  # a clip is observed where a frame of it is
+        table = Table(np.arange(1, 4), np.arange(3.0), np.array(frames), np.full((3, 6), 0.25, np.float32))
+        predictions.write_table(tmp_path / "p" / "emi", "00012", table, EMI)
+        assert submission.submit(tmp_path / "p", sample, tmp_path / "out.txt").num_observed == num
 
 
-def test_a_template_of_another_task_than_named_is_wrong_use(tmp_path):
-    out, sample = good(tmp_path)
-    with pytest.raises(ValueError, match="sample.txt is a template for va, not expr"):
-        submission.verify(out, sample, "expr")
-    with pytest.raises(ValueError, match="no task named 'vaa'; did you mean 'va'"):
-        submission.verify(out, sample, "vaa")
+def test_ambivalence_by_frames_counts_them_from_0(tmp_path):
+    sample = tmp_path / "trial-1.txt"
+    rows = [f"82694/Visite_1/82694_Q 1.mp4/frame-{frame}.jpg" for frame in range(3)]
+    sample.write_text("".join(f"{row},0\n" for row in rows))
+    predicted(tmp_path / "p", AH, **{"82694_Q 1": [[0.9], [0.2]]})
+    assert lines_of(tmp_path, sample) == [f"{rows[0]},1", f"{rows[1]},0", f"{rows[2]},0"]
+    assert submission.submit(tmp_path / "p", sample, tmp_path / "out.txt").num_beyond == 1
 
 
-def test_files_that_are_missing_or_no_text_are_named(tmp_path):
-    out, sample = good(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no submission at .*none.txt: write one with abaw submit"):
-        submission.verify(tmp_path / "none.txt", sample)
-    out.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="out.txt: not a text file"):
-        submission.verify(out, sample)
+@pytest.mark.parametrize("value", [",0.5,0.5,0", ",1e-05,0.99999,1"])
+def test_ambivalence_by_videos_gives_two_probabilities_that_add_up_to_1_and_a_label(tmp_path, value):
+    sample = tmp_path / "trial-0.txt"
+    sample.write_text(f"v1{value}\n82694/v2.mp4{value}\n")
+    predicted(tmp_path / "p", AH, v1=[[0.123457]], v2=[[0.7]])
+    found = lines_of(tmp_path, sample)
+    assert found == ["v1,0.876543,0.123457,0", "82694/v2.mp4,0.300000,0.700000,1"]
+    assert all(float(row.split(",")[1]) + float(row.split(",")[2]) == 1.0 for row in found)
+
+
+def test_ambivalence_by_videos_gives_the_label_alone_where_the_template_does(tmp_path):
+    sample = tmp_path / "trial-0.txt"
+    sample.write_text("v1,1\nv2,0\n")
+    predicted(tmp_path / "p", AH, v1=[[0.1]], v2=[[0.7]])
+    assert lines_of(tmp_path, sample) == ["v1,0", "v2,1"]
+
+
+def test_a_bare_list_of_videos_needs_its_task_named(tmp_path):
+    sample = tmp_path / "list.txt"
+    sample.write_text("v1\nv2\n")
+    predicted(tmp_path / "p", AH, v1=[[0.1]], v2=[[0.7]])
+    with pytest.raises(ValueError, match="list.txt:1: 'v1' is no known header; known are ah: no header"):
+        submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
+    assert lines_of(tmp_path, sample, task="ah") == ["v1,0.900000,0.100000,0", "v2,0.300000,0.700000,1"]
+    with pytest.raises(ValueError, match="list.txt is a template for ah, not va: name its task, or take another"):
+        submission.submit(tmp_path / "p", sample, tmp_path / "out.txt", "va")
+
+
+def test_a_list_of_media_files_is_known_by_their_suffix(tmp_path):
+    sample = tmp_path / "list.txt"
+    sample.write_text("82694/v1.mp4,0,a transcript, with commas\n82694/v2.mp4,1,\n")
+    predicted(tmp_path / "p", AH, v1=[[0.1]], v2=[[0.7]])
+    assert lines_of(tmp_path, sample)[0] == "82694/v1.mp4,0.900000,0.100000,0"
+
+
+def test_two_videos_of_one_name_cannot_be_told_apart(tmp_path):
+    sample = tmp_path / "trial-0.txt"
+    sample.write_text("a/v1.mp4,0\nb/v1.mp4,0\n")
+    with pytest.raises(ValueError, match="trial-0.txt: two videos are named 'v1': a/v1.mp4 and b/v1.mp4"):
+        read_template(sample)
+
+
+# ---- decoding and provenance
+
+
+def test_a_folders_decoding_is_applied_and_told(tmp_path):
+    sample = template(tmp_path, ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg"])
+    document = {"fills": True, "scale": [1.0, 2.0], "shift": [0.0, 0.1], "fitted_on": ["x", "y"]}
+    predicted(tmp_path / "p", about={**ABOUT, "decoding": document}, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
+    assert lines_of(tmp_path, sample)[1:] == [
+        "b/00001.jpg,0.100000,0.300000",
+        "b/00002.jpg,0.200000,0.500000",  # not observed: between its neighbours
+        "b/00003.jpg,0.300000,0.700000",
+    ]
+    summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
+    assert summary.notes[-1] == "decoding applied, fitted on 2 videos"
+    predicted(tmp_path / "p", about=ABOUT, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
+    summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
+    assert summary.notes[-1] == "no decoding: the tables' values as they are"
+
+
+def test_a_decoding_that_is_broken_is_named_and_nothing_is_written(tmp_path):
+    predicted(tmp_path / "p", about={"decoding": {"shift": [1.0]}}, b=[[0, 0]])
+    with pytest.raises(ValueError, match="shift has 1 number"):
+        submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
+    assert not (tmp_path / "out.txt").exists()
+
+
+def notes(folder, about, task=VA):
+    """The summary's lines after the first."""
+    predicted(folder / "p", task, about, b=np.full((1, len(task.columns)), 0.5))
+    sample = template(folder, ["b/00001.jpg"], task=task)
+    return str(submission.submit(folder / "p", sample, folder / "out.txt")).splitlines()[1:-1]
+
+
+def test_the_summary_says_what_the_predictions_are_made_of(tmp_path):
+    assert notes(tmp_path, ABOUT) == ["made by run runs/a; commit abc; label kinds seen: va; not personalised"]
+    ensemble = {"how": "weighted", "weights": [0.5, 0.5], "members": ["p1", "p2"]}
+    several = {**ABOUT, "run": ["runs/a", "runs/b"], "ensemble": ensemble, "personalised": True}
+    assert notes(tmp_path, several) == [
+        "made by 2 runs runs/a, runs/b; commit abc; label kinds seen: va; ensemble of 2 members (weighted); "
+        "personalised"
+    ]
+
+
+def test_what_is_not_known_of_the_predictions_is_said(tmp_path):
+    assert notes(tmp_path, {}) == [
+        "provenance unknown: predictions.json does not say run, commit, label_kinds_seen, personalised"
+    ]
+    assert notes(tmp_path, {**ABOUT, "personalised": None, "label_kinds_seen": None}) == [
+        "provenance unknown: predictions.json does not say label_kinds_seen, personalised",
+        "made by run runs/a; commit abc",
+    ]
+    (tmp_path / "p" / "va" / "predictions.json").unlink()
+    summary = submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
+    assert summary.notes[0] == "provenance unknown: no predictions.json beside the tables"
+
+
+@pytest.mark.parametrize(
+    ("task", "seen", "words"),
+    [
+        (VA, ["expr", "va"], "warning: uni-task rule: these va predictions are of a run that saw expr labels; va"),
+        (EXPR, ["au", "expr", "mtl"], "warning: uni-task rule: these expr predictions .* saw au, mtl labels; expr"),
+        (MTL, ["mtl", "va"], "warning: these mtl predictions are of a run that saw va labels; mtl .* s-Aff-Wild2"),
+        (VA, ["va"], None),
+        (VA, ["emi", "va"], None),  # labels of other data may be used
+        (MTL, ["mtl"], None),
+        (CE, ["expr"], None),
+    ],
+)
+def test_labels_that_the_challenge_does_not_allow_are_warned_of(tmp_path, task, seen, words):
+    warnings = [line for line in notes(tmp_path, {**ABOUT, "label_kinds_seen": seen}, task) if "warning" in line]
+    assert len(warnings) == (words is not None)
+    if words:
+        assert re.match(words, warnings[0])
+
+
+# ---- a million rows
+
+
+def test_reading_and_writing_hold_few_bytes_a_row(tmp_path):
+    num, clips = 4000, [f"c{i}" for i in range(10)]
+    sample = template(tmp_path, [f"{clip}/{frame:05d}.jpg" for clip in clips for frame in range(1, num + 1)])
+    predicted(tmp_path / "p", **{clip: np.zeros((num, 2)) for clip in clips})
+    submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")  # imports are not counted
+    for work in (
+        lambda: submission.submit(tmp_path / "p", sample, tmp_path / "out.txt"),
+        lambda: verify(tmp_path / "out.txt", sample),
+    ):
+        tracemalloc.start()
+        work()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 70 * num * len(clips)  # one location as a string has as much
+
+
+def test_neither_verb_loads_what_it_does_not_need(tmp_path):
+    sample = template(tmp_path, ["b/00001.jpg"])
+    predicted(tmp_path / "p", b=[[0, 0]])
+    code = (
+        "import sys\n"
+        "from abaw.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'scipy') if name in sys.modules])\n"
+    )
+    for words in (
+        ["submit", "p", "--template", sample, "--out", "out.txt"],
+        ["verify", "out.txt", "--template", sample],
+    ):
+        run = [sys.executable, "-c", code, *map(str, words)]
+        done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, check=True)
+        assert done.stdout.splitlines()[-1] == "[]"

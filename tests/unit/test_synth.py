@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from extract import media, synth
-from extract.synth_cast import EXPRESSIONS, MIN_CLIPS, Mood, cast_scenes, express, mislabel
+from abaw.annotations import ACTION_UNITS
+from extract import media, synth, synth_labels, synth_lists, synth_units
+from extract.synth_cast import EXPRESSIONS, MIN_CLIPS, Mood, Scene, cast_scenes, express, mislabel
 from extract.synth_face import Head, Look, Pose, cut_crop, draw_person, make_wall, paste_head
 from extract.synth_voice import SUNG_HZ, draw_voice, sing
 
@@ -41,7 +42,7 @@ def times_of(data, name):
 
 
 def labels_of(data, clip, task="va"):
-    (path,) = data.glob(f"annotations/{synth.FOLDERS[task]}/*/{clip}.txt")
+    (path,) = data.glob(f"annotations/{synth_labels.FOLDERS[task]}/*/{clip}.txt")
     return path.read_text().splitlines()[1:]
 
 
@@ -218,6 +219,7 @@ def test_annotation_files_have_the_planted_lines_sentinels_and_line_ends(data, c
         assert (raw.count(b"\r\n") == raw.count(b"\n")) is (path.stem == contains["crlf"])
     assert not list(data.glob(f"annotations/EXPR*/*/{contains['va_only']}.txt"))
     assert not list(data.glob(f"annotations/VA*/*/{contains['expr_only']}.txt"))
+    assert not list(data.glob(f"annotations/AU*/*/{contains['va_only']}.txt"))
 
 
 def test_annotation_files_are_the_organisers_format_and_hold_no_test_clip(data):
@@ -231,6 +233,10 @@ def test_annotation_files_are_the_organisers_format_and_hold_no_test_clip(data):
             scored = values[(values != -5).all(axis=1)]
             assert np.abs(scored).max() <= 1
             assert max(len(cell) for row in rows for cell in row.split(",")) <= len("-0.123")
+        elif path.parent.parent.name.startswith("AU"):
+            assert header.split(",") == list(ACTION_UNITS)
+            assert {len(row.split(",")) for row in rows} == {12}
+            assert {cell for row in rows for cell in row.split(",")} <= {"-1", "0", "1"}
         else:
             assert header.split(",") == list(EXPRESSIONS)
             assert set(rows) <= {"-1", *map(str, range(8))}
@@ -243,7 +249,7 @@ def test_labels_are_the_truth_with_the_stated_noise(data):
         num = min(len(rows), len(truth["frame"]))
         error = rows[:num] - np.stack([truth["valence"], truth["arousal"]], 1)[:num]
         errors.append(error[rows[:num, 0] != -5])
-    assert np.concatenate(errors).std() == pytest.approx(synth.VA_NOISE_SD, rel=0.35)
+    assert np.concatenate(errors).std() == pytest.approx(synth_labels.VA_NOISE_SD, rel=0.35)
 
 
 def test_templates_ask_for_every_frame_and_in_one_clip_for_one_row_more(data, contains):
@@ -256,6 +262,124 @@ def test_templates_ask_for_every_frame_and_in_one_clip_for_one_row_more(data, co
     longer = contains["template_one_row_more"]
     extra = {row[:-1] for row in va[1:]} - {row[:-2] for row in expr[1:]}
     assert extra == {f"{longer}/{len(times_of(data, longer)) + 1:05d}.jpg"}
+
+
+# ---- action units, and s-Aff-Wild2's way of labelling
+
+
+def test_action_units_are_the_truth_but_for_the_timing_of_onsets(data):
+    wrong, near = [], []
+    for path in data.glob("annotations/AU*/*/*.txt"):
+        rows = np.loadtxt(path, delimiter=",", skiprows=1)
+        truth = truth_of(data, path.stem)
+        units = np.stack([truth[name] for name in ACTION_UNITS], 1)
+        num = min(len(rows), len(units))
+        labelled = (rows[:num] != -1).all(axis=1)
+        assert (~labelled == ~truth["face_visible"][:num].astype(bool)).mean() > 0.8
+        # a label that is off lies within 0.5 s, five standard deviations, of a change
+        for unit, label in zip(units[:num].T, rows[:num].T, strict=True):
+            changes = truth["time_s"][:num][np.flatnonzero(np.diff(unit, prepend=unit[0]))]
+            gap = np.abs(truth["time_s"][:num, None] - changes).min(1, initial=np.inf)
+            off = labelled & (label != unit)
+            wrong.append(off[labelled])
+            near.append(gap[off])
+    assert 0.005 < np.concatenate(wrong).mean() < 0.15
+    assert np.concatenate(near).max() < 0.5
+
+
+def test_every_unit_is_marked_where_the_face_shows_it_and_the_rare_ones_are_rare():
+    rest = Look(0.2, 0.0, 0.0, 1.0, 0.05)
+    shown = {
+        "AU1": Look(0.2, 0.9, 0.0, 1.0, 0.05),
+        "AU2": Look(0.2, -0.9, 0.0, 1.0, 0.05),
+        "AU4": Look(0.2, -0.6, 0.0, 1.0, 0.05),
+        "AU6": Look(0.2, 0.0, 0.7, 1.0, 0.05),
+        "AU7": Look(0.2, 0.0, 0.0, 0.7, 0.05),
+        "AU10": Look(0.6, 0.0, 0.0, 1.0, 0.3),
+        "AU12": Look(0.6, 0.0, 0.0, 1.0, 0.05),
+        "AU15": Look(-0.97, 0.0, 0.0, 1.0, 0.05),
+        "AU23": Look(-0.8, 0.0, 0.0, 1.0, 0.0),
+        "AU24": Look(0.0, 0.0, 0.0, 1.0, 0.0),
+        "AU25": Look(0.2, 0.0, 0.0, 1.0, 0.2),
+        "AU26": Look(0.2, 0.0, 0.0, 1.0, 0.7),
+    }
+    active = synth_units.measures([rest, *shown.values()]) > 0
+    marked = [{name for name, is_active in zip(ACTION_UNITS, row, strict=True) if is_active} for row in active]
+    assert marked[0] == {"AU25"}
+    for name, units in zip(shown, marked[1:], strict=True):
+        assert name in units
+        assert units - {name} <= {"AU25", "AU12" if name == "AU10" else "AU4"}
+    blink = synth_units.measures([Look(0.2, 0.0, 0.0, 0.08, 0.05)])
+    assert blink[0, ACTION_UNITS.index("AU7")] < 0
+
+
+def test_units_are_unlabelled_where_no_face_is_seen_and_once_for_one_unit_alone(data, contains):
+    clip = contains["au_unlabelled_where_turned_away"]
+    hidden = truth_of(data, clip)["face_visible"] == 0
+    assert [row == ",".join(["-1"] * 12) for row in labels_of(data, clip, "au")] == hidden.tolist()
+    rows = [row.split(",").count("-1") for row in labels_of(data, contains["au_one_unit_unlabelled"], "au")]
+    assert rows.count(1) == 1
+    assert rows.count(12) >= 2
+
+
+def multitask_rows(data, name):
+    header, *rows = (data / f"multitask/{name}_set_annotations.txt").read_text().splitlines()
+    assert header == "image,valence,arousal,expression," + ",".join(ACTION_UNITS)
+    return [row.split(",") for row in rows]
+
+
+def test_multitask_rows_are_images_with_the_single_tasks_labels_or_sentinels(data):
+    kinds = set()
+    for name in ("training", "validation"):
+        for place, *cells in multitask_rows(data, name):
+            assert list(data.glob(f"cropped_aligned*/{place}"))
+            clip, image = place.split("/")
+            i = int(image[:5]) - 1
+            parts = {"va": ",".join(cells[:2]), "expr": cells[2], "au": ",".join(cells[3:])}
+            missing = {task for task, text in parts.items() if text == synth_labels.SENTINELS[task]}
+            for task, text in parts.items():
+                assert task in missing or text == labels_of(data, clip, task)[i]
+            kinds.add((name, frozenset(missing)))
+    of_training = {missing for name, missing in kinds if name == "training"}
+    assert {frozenset(), frozenset({"expr"}), frozenset({"va"}), frozenset({"au"})} <= of_training
+
+
+def test_multitask_training_repeats_rows_and_holds_a_validation_video(data, contains):
+    places = [row[0] for row in multitask_rows(data, "training")]
+    repeated = {place for place in places if places.count(place) > 1}
+    assert len(repeated) == synth_lists.NUM_REPEATED
+    assert {place.split("/")[0] for place in repeated} == {contains["mtl_repeated_rows"]}
+    leak = contains["mtl_trains_on_validation_video"]
+    document = json.loads((data / "synth.json").read_text())
+    assert leak in document["splits"]["validation"]
+    for split, name in (("train", "training"), ("validation", "validation")):
+        clips = list(dict.fromkeys(row[0].split("/")[0] for row in multitask_rows(data, name)))
+        assert document["multitask_splits"][split] == clips
+        assert (leak in clips) is (split == "train")
+
+
+def test_the_multitask_test_list_and_template_name_the_same_images(data):
+    header, *listed = (data / "test_set/MTL_Challenge_test_set_release.txt").read_text().splitlines()
+    assert header == "image"
+    sample = (data / "test_set/ABAW_MTL_test_set_sample.txt").read_text().splitlines()
+    assert sample == ["image,valence,arousal,expression,aus", *(f"{place}," for place in listed)]
+    steps = np.diff([int(place[-9:-4]) for place in listed if place.startswith("10-60-1280x720/")])
+    assert steps.min() >= 5
+    test_clips = json.loads((data / "synth.json").read_text())["splits"]["test"]
+    assert {place.split("/")[0] for place in listed} == set(test_clips) - {"451"}
+
+
+def test_labels_of_units_take_nothing_from_the_chances_of_the_others(tmp_path):
+    """Valence, arousal and expression stay what they were before there were units."""
+    scene, times_s = Scene("1", "train", sentinels=True), np.arange(60) / 25
+    for name, tasks in (("with", ("va", "expr", "au")), ("without", ("va", "expr"))):
+        rngs = tuple(np.random.default_rng(seed) for seed in ((0, 1) if name == "with" else (0, 2)))
+        one = Scene(scene.video, scene.split, sentinels=True, tasks=tasks)
+        mood, units = Mood(np.random.default_rng(3)), np.zeros((60, 12))
+        synth_labels.write_labels(tmp_path / name, one, "1", mood, units, np.ones(60, bool), times_s, rngs)
+    before, after = hash_tree(tmp_path / "without"), hash_tree(tmp_path / "with")
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 1 == 3
 
 
 @pytest.mark.parametrize("cascade", ["alt2", "default"])

@@ -1,0 +1,76 @@
+"""Locations: how the text before a row's first comma names a clip and a frame; one layout for each kind of row."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from abaw.split_files import recording
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the text before a row's first comma, its location, names a clip and a frame.
+
+    ``pattern`` has them as two groups (``stem`` and number) and holds for good locations, ``loose`` for what may be
+    meant; ``words`` tell a reader; ``join`` is the inverse of the pattern, ``clip`` names a stem's clip; a clip's
+    frames count from ``first``.
+    """
+
+    words: str
+    pattern: re.Pattern[str]
+    loose: re.Pattern[str]
+    join: Callable[[str, int], str]
+    clip: Callable[[str], str]
+    first: int
+
+    def split(self, location: str) -> tuple[str, int]:
+        """Stem and frame. ValueError where the location is none."""
+        match = self.pattern.fullmatch(location)
+        if match is None:
+            raise ValueError(f"{location!r} is no {self.words}")
+        frame = int(match[2] or 0)
+        if frame < self.first:
+            raise ValueError(f"frame {frame} in {location!r}: frames count from {self.first}")
+        return match[1], frame
+
+
+IMAGE = Layout(
+    "image location, expected <clip>/<frame of five digits>.jpg",
+    re.compile(r"([^/]+)/(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII),
+    re.compile(r"(?:.*/)?([^/]+)/(\d+)\.\w+", re.ASCII),
+    lambda stem, frame: f"{stem}/{frame:05d}.jpg",
+    str,
+    1,
+)
+VIDEO_FRAME = Layout(
+    "frame of a video, expected <path of the video>/frame-<number from 0>.jpg",
+    re.compile(r"(.+)/frame-(0|[1-9]\d*)\.jpg", re.ASCII),
+    re.compile(r"(.+)/frame\W?(\d+)\.\w+", re.ASCII | re.IGNORECASE),
+    lambda stem, frame: f"{stem}/frame-{frame}.jpg",
+    recording,
+    0,
+)
+VIDEO = Layout("video", re.compile("(.+)()"), re.compile(r"([^;\t]+)()"), lambda stem, _: stem, recording, 0)
+LAYOUTS = {"image_location": IMAGE, "image": IMAGE, "Filename": VIDEO}  # by the first name of a header
+
+
+class Places:
+    """Codes of the clips and frames in locations, fast: both halves of most locations were seen before."""
+
+    def __init__(self, layout: Layout, stems: Iterable[str] = ()) -> None:
+        self.layout = layout
+        self.codes = {stem: code for code, stem in enumerate(stems)}
+        self._frames: dict[str, int] = {}  # by the location's last part
+
+    def known(self, location: str) -> tuple[int, int] | None:
+        """Code and frame; None where either half is new, or the location is none."""
+        stem, _, name = location.rpartition("/")
+        code, frame = self.codes.get(stem), self._frames.get(name)
+        return None if code is None or frame is None else (code, frame)
+
+    def add(self, location: str) -> tuple[int, int]:
+        """As ``known``; a new clip gets the next code. ValueError where the location is none."""
+        stem, frame = self.layout.split(location)
+        if self.layout is not VIDEO:
+            self._frames[location.rpartition("/")[2]] = frame
+        return self.codes.setdefault(stem, len(self.codes)), frame

@@ -1,0 +1,51 @@
+"""What a submission's predictions are made of, by their predictions.json, and whether the challenge allows it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from abaw.predictions import METADATA
+
+NEEDED = ("run", "commit", "label_kinds_seen", "personalised")
+OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # whose labels the rule is about; other data may be used freely
+UNI_TASKS = ("va", "expr", "au")
+
+
+def provenance(about: Mapping[str, Any], task_name: str) -> list[str]:
+    """Lines on where predictions come from; a broken rule is a line of its own.
+
+    "provenance unknown" where there is no predictions.json, or it lacks what only the one who made it knows.
+    """
+    if not about:
+        return [f"provenance unknown: no {METADATA} beside the tables"]
+    missing = [key for key in NEEDED if about.get(key) is None]
+    lines = [f"provenance unknown: {METADATA} does not say {', '.join(missing)}"] if missing else []
+    known = _known(about)
+    return [*lines, *([f"made by {'; '.join(known)}"] if known else []), *_broken_rules(about, task_name)]
+
+
+def _known(about: Mapping[str, Any]) -> list[str]:
+    runs, ensemble = about.get("run"), about.get("ensemble")
+    runs = [runs] if isinstance(runs, str) else runs
+    words = [f"{'run' if len(runs) == 1 else f'{len(runs)} runs'} {', '.join(runs)}"] if runs else []
+    words += [f"commit {about['commit']}"] if about.get("commit") else []
+    if about.get("label_kinds_seen") is not None:
+        words.append(f"label kinds seen: {', '.join(about['label_kinds_seen']) or 'none'}")
+    if ensemble:
+        words.append(f"ensemble of {len(ensemble.get('members') or ())} members ({ensemble.get('how', 'unknown how')})")
+    if about.get("personalised") is not None:
+        words.append("personalised" if about["personalised"] else "not personalised")
+    return words
+
+
+def _broken_rules(about: Mapping[str, Any], task_name: str) -> list[str]:
+    """The uni-task rule: of Aff-Wild2's labels a team may use those of its own challenge alone.
+
+    A run of ``mtl`` has seen s-Aff-Wild2's labels, one of ``va`` those of A/V Aff-Wild2, and so on.
+    """
+    others = sorted(set(about.get("label_kinds_seen") or ()) & set(OF_AFFWILD2) - {task_name})
+    seen = f"these {task_name} predictions are of a run that saw {', '.join(others)} labels"
+    if others and task_name in UNI_TASKS:
+        return [f"warning: uni-task rule: {seen}; {task_name} challenges allow no labels of Aff-Wild2 but their own"]
+    if others and task_name == "mtl":
+        return [f"warning: {seen}; mtl challenges allow those of s-Aff-Wild2, not those of A/V Aff-Wild2"]
+    return []

@@ -1,0 +1,174 @@
+"""Challenge files: written row for row as the organisers' template asks, from prediction tables."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from abaw import predictions
+from abaw.challenge.locations import VIDEO
+from abaw.challenge.rules import provenance
+from abaw.challenge.template import Template, read_template
+from abaw.decoding import Decoding
+from abaw.files import whole
+from abaw.tasks import TASKS
+from abaw.tasks.base import Task
+
+NUM_NAMED = 5
+
+# clip -> decoded values (time goal; one row where the task has one a clip), observed (time)
+DecodedOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where the rows of a submission come from; ``notes`` are lines on who made its predictions, and how.
+
+    ``num_observed`` frames on which something was seen or heard, ``num_between`` others of the clip's clock (before,
+    between and after those), ``num_beyond`` rows past the clock's end, which repeat the clip's last value. Where a clip
+    has one row, its frames count together.
+    """
+
+    task: str
+    num_clips: int
+    num_rows: int
+    num_observed: int
+    num_between: int
+    num_beyond: int
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.task}: {self.num_rows} rows of {self.num_clips} clips: {self.num_observed} observed, "
+            f"{self.num_between} between observed frames, {self.num_beyond} beyond the clip's end (last value held)"
+        )
+        return "\n".join([counts, *self.notes])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The predictions that a task's submission is made of: the folder, the task its tables hold, their decoding."""
+
+    where: Path
+    task: Task
+    decoding: Decoding | None
+
+    def decoded(self, clip_id: str, goal: Task) -> tuple[np.ndarray, np.ndarray]:
+        """A clip's labels of the task ``goal`` and its observed flags."""
+        table = predictions.read_table(self.where, clip_id, self.task)
+        values = table.values
+        if self.decoding:
+            values = self.decoding.apply(self.task, values, table.observed)
+        if goal.name != self.task.name:
+            from abaw.tasks.ce import compound_probabilities
+
+            values = compound_probabilities(values)
+        return goal.decode(values), table.observed
+
+    def notes(self, goal: Task) -> tuple[str, ...]:
+        """What the summary says of it."""
+        lines = provenance(predictions.read_metadata(self.where), goal.name)
+        if goal.name != self.task.name:
+            lines = [f"made of {self.task.name} predictions: there are none of {goal.name}", *lines]
+        fitted_on = len(self.decoding.fitted_on) if self.decoding else 0
+        fitted = f", fitted on {fitted_on} videos" if fitted_on else ""
+        return (*lines, f"decoding applied{fitted}" if self.decoding else "no decoding: the tables' values as they are")
+
+
+def find_source(folder: Path, task: Task) -> Source:
+    """A folder's predictions of a task; for want of those of compound expressions, those of expressions serve."""
+    is_of_expr = (folder / "expr").is_dir() or predictions.read_metadata(folder).get("task") == "expr"
+    if task.name == "ce" and is_of_expr and not (folder / "ce").is_dir():
+        task = TASKS.build("expr")
+    where = predictions.resolve(folder, task.name)
+    return Source(where, task, predictions.decoding_of(where))
+
+
+def submit(folder: Path, template: Path, out: Path, task_name: str | None = None) -> Summary:
+    """Write ``out`` from the tables in ``folder`` (a prediction folder, or one that holds one for each task).
+
+    Each table is read once. FileNotFoundError where the template's task or one of its clips has no predictions,
+    ValueError where the folder holds another task; then nothing is written.
+    """
+    asked = read_template(template, task_name)
+    source = find_source(folder, asked.task)
+    _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
+
+    summary = write(asked, asked.task, lambda clip_id: source.decoded(clip_id, asked.task), out)
+    return replace(summary, notes=source.notes(asked.task))
+
+
+def write(template: Template, task: Task, decoded_of: DecodedOf, out: Path) -> Summary:
+    """The template's header and its rows in its order, with ``task``'s values; whole or absent.
+
+    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``decoded_of`` is called
+    once a clip, and a clip's rows are let go of as soon as they are written. Raises what it raises, and ValueError for
+    a clip without a frame or where ``out`` is the template.
+    """
+    if out.exists() and out.samefile(template.path):
+        raise ValueError(f"{out} is the template itself: give the submission another name")
+    counts = np.zeros(3, np.int64)  # observed, between, beyond
+    clips, rows_of, waiting = template.clips, _by_clip(template), {}
+    with whole(out) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("" if template.header is None else template.header + "\n")
+        for clip, start, stop in _runs(template.clip_of):
+            if clip not in waiting:
+                decoded, observed = decoded_of(clips[clip])
+                texts, seen = _texts(template, task, rows_of[clip], decoded, observed)
+                counts += seen
+                waiting[clip] = iter(texts)
+            file.writelines(_lines(template, clip, start, stop, waiting[clip]))
+            if stop > rows_of[clip][-1]:
+                del waiting[clip]
+    observed_rows, between, beyond = (int(count) for count in counts)
+    return Summary(task.name, len(template.stems), len(template), observed_rows, between, beyond)
+
+
+def _texts(
+    template: Template, task: Task, rows: np.ndarray, decoded: np.ndarray, observed: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+    """What stands after the comma in a clip's rows, and how many are observed, between and beyond."""
+    if not len(decoded) or not len(observed):
+        clip = template.clips[template.clip_of[rows[0]]]
+        raise ValueError(f"clip {clip!r} has predictions for no frame at all: there is no value to hold")
+    if template.layout is VIDEO:
+        observed = np.array([observed.any()])
+    wanted = template.frames[rows] - template.layout.first
+    given = np.minimum(wanted, len(decoded) - 1)
+    beyond = wanted > given
+    texts = task.rows(decoded[given])
+    if template.label_only:
+        texts = [text.rpartition(",")[2] for text in texts]
+    seen = observed[given]
+    return texts, np.array([(seen & ~beyond).sum(), (~seen & ~beyond).sum(), beyond.sum()])
+
+
+def _lines(template: Template, clip: int, start: int, stop: int, texts: Iterator[str]) -> Iterator[str]:
+    stem, join = template.stems[clip], template.layout.join
+    for frame, text in zip(template.frames[start:stop].tolist(), texts, strict=False):  # texts go on in a later run
+        yield f"{join(stem, frame)},{text}\n"
+
+
+def _runs(clip_of: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Clip, first row and the row after the last of every stretch of one clip's rows."""
+    starts = np.flatnonzero(np.diff(clip_of, prepend=-1))
+    stops = np.append(starts[1:], len(clip_of))
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        yield int(clip_of[start]), start, stop
+
+
+def _by_clip(template: Template) -> list[np.ndarray]:
+    """Row numbers of each clip, ascending."""
+    order = np.argsort(template.clip_of, kind="stable").astype(np.int32)
+    return np.split(order, np.cumsum(np.bincount(template.clip_of))[:-1])
+
+
+def _check_complete(template: Template, known: set[str], where: Path) -> None:
+    missing = [clip for clip in template.clips if clip not in known]
+    if missing:
+        named = ", ".join(map(repr, missing[:NUM_NAMED])) + ", ..." * (len(missing) > NUM_NAMED)
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(template.clips)} clips of {template.path} have no predictions in {where}: "
+            f"{named}; run abaw predict --split test, or with --clips"
+        )

@@ -1,0 +1,177 @@
+"""Templates: the organisers' sample files, which say which rows a submission has, in which order.
+
+One header line (the ambivalence challenge has none), then a row a line: its location, a comma, and nothing (5th
+edition) or dummy values. Read line by line into a few bytes a row: templates have a million of them.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from abaw.challenge.locations import IMAGE, LAYOUTS, VIDEO, VIDEO_FRAME, Layout, Places
+from abaw.tasks import TASKS
+from abaw.tasks.base import Task
+
+NOT_TEXT = re.compile("[\x00\udc80-\udcff]")  # what no text holds; bytes that are not UTF-8 are read as the latter
+MEDIA = re.compile(r".+\.(mp4|mov|avi|mkv|webm)", re.IGNORECASE)
+TRIAL = re.compile(r"[^,]+,(?:\d*\.?\d+(?:[eE]-?\d+)?,\d*\.?\d+(?:[eE]-?\d+)?,)?[01]", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The rows asked for, in order: row i, on line ``i + first_line``, is frame ``frames[i]`` of clip ``clip_of[i]``.
+
+    ``header`` is as in the file, None where it has none; ``stems`` name the clips in locations, in the order of their
+    first rows, and ``clips`` in a data set.
+    ``label_only``: rows of a task that has probabilities too take the label alone.
+    """
+
+    path: Path
+    task: Task
+    layout: Layout
+    header: str | None
+    stems: tuple[str, ...]
+    clip_of: np.ndarray
+    frames: np.ndarray
+    label_only: bool = False
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def first_line(self) -> int:
+        return 1 if self.header is None else 2
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        return tuple(map(self.layout.clip, self.stems))
+
+    def location(self, row: int) -> str:
+        return self.layout.join(self.stems[self.clip_of[row]], int(self.frames[row]))
+
+    def locations(self) -> Iterator[str]:
+        """What stands before the comma, of every row."""
+        for clip, frame in zip(self.clip_of.tolist(), self.frames.tolist(), strict=True):
+            yield self.layout.join(self.stems[clip], frame)
+
+
+def read_template(path: Path, task_name: str | None = None) -> Template:
+    """The organisers' sample file; ``task_name`` settles whose it is where the file does not say.
+
+    ValueError with file and line: an unknown header, a malformed row, one that repeats (but in ``mtl``, whose lists of
+    images do), two videos of one name; or where the template is not of the task named.
+    """
+    asked = None if task_name is None else TASKS.part(task_name).name
+    rows = _rows(path)
+    line, first = next(rows, (1, ""))
+    try:
+        found, layout, has_header = _kind(first, is_named=asked is not None)
+    except ValueError as error:
+        raise ValueError(f"{path}:1: {error}; take the organisers' file as it is, with its first line") from error
+    task = next((task for task in found if asked in (None, task.name)), None)
+    if task is None:
+        raise ValueError(f"{path} is a template for {found[0].name}, not {asked}: name its task, or take another")
+    if layout is VIDEO_FRAME:
+        task = TASKS.build(task.name, level="frame")
+    stems, clip_of, frames = _places(rows if has_header else chain([(line, first)], rows), layout, path)
+    if not len(frames):
+        raise ValueError(f"{path}:2: no rows after the header: take the organisers' file whole")
+    label_only = layout is VIDEO and not has_header and first.rstrip(",").count(",") == 1
+    template = Template(path, task, layout, first if has_header else None, stems, clip_of, frames, label_only)
+    _check_names(template)
+    if task.name != "mtl":
+        _check_repeats(template)
+    return template
+
+
+def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]:
+    """The tasks whose template begins so, its layout, and whether the line is a header.
+
+    ValueError lists the known headers.
+    """
+    tasks = [TASKS.build(name) for name in TASKS.names()]
+    header = first_line.replace(" ", "")
+    found = [task for task in tasks if task.header and task.header.replace(" ", "") == header]
+    if found:
+        return found, LAYOUTS.get(header.partition(",")[0], IMAGE), True
+    layout, found = _headless(first_line, is_named=is_named), [task for task in tasks if not task.header]
+    if layout is None or not found:
+        known = "; ".join(f"{task.name}: {task.header or 'no header'}" for task in tasks)
+        raise ValueError(f"{first_line!r} is no known header; known are {known}")
+    return found, layout, False
+
+
+def _headless(first_line: str, *, is_named: bool) -> Layout | None:
+    """The layout of a file without header by its first row; None where it is of no known shape.
+
+    A video's bare name is told from a broken header only where the task is named.
+    """
+    location = first_line.partition(",")[0]
+    if VIDEO_FRAME.pattern.fullmatch(location):
+        return VIDEO_FRAME
+    if IMAGE.pattern.fullmatch(location):  # of a template that lost its header
+        return None
+    is_video = is_named or MEDIA.fullmatch(location) or TRIAL.fullmatch(first_line)
+    return VIDEO if location and is_video else None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str]]:
+    """Number (from 1) and text of each line but blank ones at the end; CRLF and a byte-order mark are fine."""
+    if path.is_dir():
+        raise ValueError(f"the template {path} is a folder: give the organisers' sample prediction file in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"no template at {path}: give the organisers' sample prediction file")
+    blank = 0
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.strip()
+            if not text:
+                blank = blank or number
+                continue
+            if blank:
+                yield blank, ""
+            if ("\0" in text or not text.isascii()) and NOT_TEXT.search(text):
+                raise ValueError(f"{path}:{number}: not a text file: give the organisers' sample prediction file")
+            yield number, text
+
+
+def _places(
+    rows: Iterable[tuple[int, str]], layout: Layout, path: Path
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Stems, and of each row its clip and frame."""
+    places, clip_of, frames = Places(layout), array("i"), array("i")
+    for number, text in rows:
+        try:
+            location = text.partition(",")[0]
+            code, frame = places.known(location) or places.add(location)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from error
+        clip_of.append(code)
+        frames.append(frame)
+    return tuple(places.codes), np.array(clip_of, np.int32), np.array(frames, np.int32)
+
+
+def _check_names(template: Template) -> None:
+    stem_of: dict[str, str] = {}
+    for stem, clip in zip(template.stems, template.clips, strict=True):
+        if stem_of.setdefault(clip, stem) != stem:
+            raise ValueError(
+                f"{template.path}: two videos are named {clip!r}: {stem_of[clip]} and {stem}; predictions are by name: "
+                "split the template"
+            )
+
+
+def _check_repeats(template: Template) -> None:
+    keys = template.clip_of.astype(np.int64) << 32 | template.frames
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(np.diff(keys[order]) == 0)
+    if again.size:
+        at = again[np.argmin(order[again + 1])]
+        before, row = int(order[at]), int(order[at + 1])
+        place = f"{template.path}:{row + template.first_line}: {template.location(row)!r}"
+        raise ValueError(f"{place} repeats line {before + template.first_line}: take one of them out")

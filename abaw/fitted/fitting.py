@@ -1,0 +1,184 @@
+"""A decoding chosen by the official score of held-out predictions, and what it is worth on clips it was not fitted on.
+
+Cross-fitting is the honest "with": each group of clips is decoded by what was fitted on the others.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.clips import video_of
+from abaw.config import DecodingConfig
+from abaw.decoding import Decoding
+from abaw.fitted.biases import TINY, class_biases, matched, unit_shift
+from abaw.folds import check_apart
+from abaw.tasks.base import Block, Scored, Task
+
+NUM_GROUPS = 5
+
+
+class HeldOut(NamedTuple):
+    """A clip's undecoded table (time columns), its observed flags (time), and its labels."""
+
+    values: np.ndarray
+    observed: np.ndarray
+    labels: Labels
+
+
+Clips = Mapping[str, HeldOut]
+
+
+def fit(task: Task, clips: Clips, options: DecodingConfig) -> Decoding:
+    """The decoding of ``options`` with the highest official score over all these clips; of equal ones the gentlest.
+
+    First gaps, smoother, width and space, tried together; then, if ``bias``, the shifts (see ``Task.blocks``), each
+    kept only where the score rises. Raises ValueError where nothing is scored.
+    """
+    return _fit_each(task, clips, options, [list(clips)])[0]
+
+
+def cross_fit(task: Task, clips: Clips, options: DecodingConfig, groups: Mapping[str, int | str]) -> dict[str, Scored]:
+    """Every clip decoded by what was fitted on the other groups' clips: to be scored as one.
+
+    ValueError for fewer than two groups, or where one video is in two of them.
+    """
+    names = group_names(clips, groups)
+    others = [[clip_id for clip_id in clips if groups[clip_id] != name] for name in names]
+    found: dict[str, Scored] = {}
+    for name, decoding in zip(names, _fit_each(task, clips, options, others), strict=True):
+        held = {clip_id: clip for clip_id, clip in clips.items() if groups[clip_id] == name}
+        check_apart(decoding.fitted_on, held, "the decoding fitted on the other groups")
+        found |= decoded(task, held, decoding)
+    return {clip_id: found[clip_id] for clip_id in clips}
+
+
+def decoded(task: Task, clips: Clips, decoding: Decoding) -> dict[str, Scored]:
+    """The clips' final predictions beside their labels; frames of a table beyond the last label are left out."""
+    return {
+        clip_id: Scored(task.decode(decoding.apply(task, clip.values, clip.observed))[: len(clip.labels)], clip.labels)
+        for clip_id, clip in clips.items()
+    }
+
+
+def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, int | str]:
+    """The group of each clip: the run that held it out where all are told, else one of five groups of whole videos.
+
+    The videos with the most scored frames come first, each goes to the group with the fewest so far.
+    """
+    if all(clip_id in made_by for clip_id in clips) and len({made_by[clip_id] for clip_id in clips}) > 1:
+        return {clip_id: made_by[clip_id] for clip_id in clips}
+    num_scored: dict[str, int] = {}
+    for clip_id, clip in clips.items():
+        num_scored[video_of(clip_id)] = num_scored.get(video_of(clip_id), 0) + int(clip.labels.scored.sum())
+    sizes = [0] * min(NUM_GROUPS, len(num_scored))
+    group_of = {}
+    for video, num in sorted(num_scored.items(), key=lambda each: (-each[1], each[0])):
+        group_of[video] = int(np.argmin(sizes))
+        sizes[group_of[video]] += num
+    return {clip_id: group_of[video_of(clip_id)] for clip_id in clips}
+
+
+def group_names(clips: Clips, groups: Mapping[str, int | str]) -> list[int | str]:
+    """The groups that these clips are in. ValueError where they are fewer than two."""
+    names = sorted({groups[clip_id] for clip_id in clips}, key=str)
+    if len(names) < 2:
+        raise ValueError("cross-fitting needs two groups of clips: one to fit on, one to judge")
+    return names
+
+
+def rank(task: Task, by_clip: Mapping[str, Scored]) -> float:
+    """The score that ranks."""
+    return next(iter(task.score(by_clip).values()))
+
+
+def _fit_each(task: Task, clips: Clips, options: DecodingConfig, subsets: Sequence[Collection[str]]) -> list[Decoding]:
+    """``fit`` on each subset of the clips; what they share, every candidate's tables, is made once."""
+    found = _choose(task, clips, options, subsets)
+    if options.bias:
+        found = [
+            _with_affine(task, {clip_id: clips[clip_id] for clip_id in subset}, decoding)
+            for subset, decoding in zip(subsets, found, strict=True)
+        ]
+    return [
+        replace(decoding, fitted_on=tuple(sorted({video_of(clip_id) for clip_id in subset})))
+        for subset, decoding in zip(subsets, found, strict=True)
+    ]
+
+
+def _choose(task: Task, clips: Clips, options: DecodingConfig, subsets: Sequence[Collection[str]]) -> list[Decoding]:
+    best: list[tuple[float, Decoding]] = [(-np.inf, Decoding())] * len(subsets)
+    has_gaps = any(not clip.observed.all() for clip in clips.values())
+    for candidate in _candidates(options, has_gaps):
+        judged = decoded(task, clips, candidate)
+        for i, subset in enumerate(subsets):
+            score = rank(task, {clip_id: judged[clip_id] for clip_id in subset})
+            if score > best[i][0] + TINY:
+                best[i] = score, candidate
+    return [decoding for _, decoding in best]
+
+
+def _candidates(options: DecodingConfig, has_gaps: bool) -> Iterator[Decoding]:
+    """The gentlest first: narrow before wide, gaps left before filled."""
+    for width in sorted({1, *options.widths}):
+        for fills in (False, True) if options.fills and has_gaps else (False,):
+            if width == 1:
+                yield Decoding(fills=fills)
+                continue
+            for smoother in options.smoothers:
+                for space in options.spaces:
+                    yield Decoding(fills, smoother, width, space)
+
+
+def _with_affine(task: Task, clips: Clips, decoding: Decoding) -> Decoding:
+    """The decoding with a scale and a shift, block by block, where the score rises by them."""
+    smoothed = {
+        clip_id: HeldOut(decoding.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
+        for clip_id, clip in clips.items()
+    }
+    scale, shift = np.ones(task.out_dim), np.zeros(task.out_dim)
+    best = rank(task, decoded(task, smoothed, Decoding()))
+    for block, block_scale, block_shift in _affine_maps(task, smoothed):
+        now_scale, now_shift = scale.copy(), shift.copy()
+        now_scale[block], now_shift[block] = block_scale, block_shift
+        tried = Decoding(scale=tuple(now_scale.tolist()), shift=tuple(now_shift.tolist()))
+        score = rank(task, decoded(task, smoothed, tried))
+        if score > best + TINY:
+            best, scale, shift = score, now_scale, now_shift
+    if (scale == 1).all() and (shift == 0).all():
+        return decoding
+    if (scale == 1).all():
+        return replace(decoding, shift=tuple(shift.tolist()))
+    return replace(decoding, scale=tuple(scale.tolist()), shift=tuple(shift.tolist()))
+
+
+def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
+    """Columns of logits with the scale and the shift that their scored frames ask for, block by block."""
+    logits, truths = [], []
+    for clip in clips.values():
+        rows = np.flatnonzero(clip.labels.scored)
+        logits.append(task.logits(clip.values[rows]))
+        truths.append(clip.labels.values[rows])
+    logit, truth = np.concatenate(logits), np.concatenate(truths)
+    column = goal = 0
+    for kind, width in task.blocks:
+        num_goals = 1 if kind == "classes" else width
+        known = ~np.isnan(truth[:, goal])  # a part of a multi-task without a label here
+        own = slice(column, column + width)
+        yield from _block_maps(kind, own, logit[known, own], truth[known, goal : goal + num_goals])
+        column, goal = column + width, goal + num_goals
+
+
+def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -> Iterator[tuple[slice, Any, Any]]:
+    """Classes get their biases together, units their thresholds together, values each its own scale and shift."""
+    if not len(truth):
+        return
+    if kind == "classes":
+        yield own, 1.0, class_biases(logit, truth[:, 0].astype(int))
+    elif kind == "units":
+        yield own, 1.0, [unit_shift(logit[:, i], truth[:, i] > 0.5) for i in range(logit.shape[1])]
+    else:
+        for i in range(logit.shape[1]):
+            yield slice(own.start + i, own.start + i + 1), *matched(logit[:, i], truth[:, i])

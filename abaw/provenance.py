@@ -1,0 +1,69 @@
+"""Where tables come from: what a run says of them, what is pooled of the runs that held clips out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from abaw.clips import video_of
+from abaw.runs import Run, commit
+
+
+def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
+    """What a run's run.json says of tables that it makes of these clips.
+
+    A run from before videos were recorded does not say which it has seen: ``videos_seen`` and ``held_out`` are None.
+    """
+    document = run.document()
+    seen = document.get("videos", {}).get("train")
+    return {
+        "run": [str(run.folder)],
+        "commit": commit(),
+        "seeds": [document["seed"]],
+        "label_kinds_seen": document["label_kinds_seen"],
+        "videos_seen": seen,
+        "personalised": False,
+        "held_out": None if seen is None else {video_of(clip_id) for clip_id in clip_ids}.isdisjoint(seen),
+        "made_by": {},
+    }
+
+
+def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What predictions.json says of all members together; unknown (None, or no key) of one is unknown of all.
+
+    ``made_by`` tells a clip's runs where it is told of every member.
+    """
+    made_by = [about.get("made_by") or {} for about in abouts]
+    commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
+    return {
+        "run": _union(abouts, "run"),
+        "commit": ", ".join(commits) if commits else None,
+        "seeds": _union(abouts, "seeds"),
+        "label_kinds_seen": _sorted(_union(abouts, "label_kinds_seen")),
+        "videos_seen": _sorted(_union(abouts, "videos_seen")),
+        "personalised": _any([about.get("personalised") for about in abouts]),
+        "held_out": _all([about.get("held_out") for about in abouts]),
+        "made_by": {
+            clip_id: " + ".join(dict.fromkeys(each[clip_id] for each in made_by))
+            for clip_id in made_by[0]
+            if all(clip_id in each for each in made_by)
+        },
+    }
+
+
+def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:
+    """Every entry of every member's list, once, in their order; None where one member's is not known."""
+    lists = [about.get(key) for about in abouts]
+    if any(each is None for each in lists):
+        return None
+    return list(dict.fromkeys(entry for each in lists if each is not None for entry in each))
+
+
+def _sorted(names: list[Any] | None) -> list[Any] | None:
+    return None if names is None else sorted(names)
+
+
+def _any(flags: Sequence[bool | None]) -> bool | None:
+    return True if True in flags else None if None in flags else False
+
+
+def _all(flags: Sequence[bool | None]) -> bool | None:
+    return False if False in flags else None if None in flags else True

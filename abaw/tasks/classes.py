@@ -1,0 +1,131 @@
+"""What tasks of one class a frame share: loss, decoding, official score, rows."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.metrics import class_f1, macro_f1
+from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTask(Task, ABC):
+    """One of ``classes`` a frame. Loss: cross-entropy over the scored steps, weighted by class.
+
+    ``class_weights`` are used where given; else ``fitted`` sets them to (1 / frequency) ** ``class_balance`` in the
+    training split, mean 1 over its frames (0: all equal; a class that does not occur weighs 0). ``focal_gamma``: a step
+    counts ``focal_alpha`` (1 - p of its class)^gamma (Lin et al. 2017, arXiv 1708.02002). ``kl_weight`` adds the
+    divergence of the prediction from the smoothed label, as Wen et al. 2024 do. ``r_drop_weight`` is for the training
+    step, which adds so much ``disagreement`` of two passes (Liang et al. 2021, arXiv 2106.14448).
+    """
+
+    class_balance: float
+    label_smoothing: float
+    class_weights: Sequence[float] | None
+    focal_gamma: float
+    focal_alpha: float
+    kl_weight: float
+    r_drop_weight: float
+
+    classes: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]  # what one of the classes is called in a table of words
+    resolution = "frame"
+
+    def __post_init__(self) -> None:
+        for key in ("class_balance", "focal_gamma", "focal_alpha", "kl_weight", "r_drop_weight"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise ValueError(f"{self.name}: {key} is {getattr(self, key)}, expected 0 or more")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"{self.name}: label_smoothing is {self.label_smoothing}, expected 0 up to 1")
+        weights = self.class_weights
+        if weights is not None and (len(weights) != self.out_dim or not all(0 <= w < float("inf") for w in weights)):
+            raise ValueError(f"{self.name}: class_weights are {weights}, expected {self.out_dim} numbers of 0 or more")
+
+    @property
+    def blocks(self) -> tuple[tuple[Block, int], ...]:
+        return (("classes", self.out_dim),)
+
+    def strata(self, labels: Labels) -> np.ndarray:
+        return np.where(labels.scored, labels.values[:, 0].astype(int), -1)
+
+    def fitted(self, labels: Mapping[str, Labels]) -> Task:
+        if self.class_weights is not None:
+            return self
+        classes = [clip.values[clip.scored, 0].astype(int) for clip in labels.values()]
+        counts = np.bincount(np.concatenate(classes), minlength=self.out_dim) if classes else np.zeros(self.out_dim)
+        weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -self.class_balance, 0.0)
+        total = (weights * counts).sum()
+        weights = weights * counts.sum() / total if total else np.ones(self.out_dim)
+        return replace(self, class_weights=[round(float(w), 6) for w in weights])
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+        from torch.nn.functional import cross_entropy, log_softmax, one_hot
+
+        if not bool(scored.any()):
+            return raw[scored].sum()
+        raw, classes = raw[scored].float(), target[scored][:, 0].long()
+        weights = raw.new_tensor(self.class_weights or [1.0] * self.out_dim)
+        losses = cross_entropy(raw, classes, weight=weights, label_smoothing=self.label_smoothing, reduction="none")
+        logs = log_softmax(raw, dim=-1)
+        truth = one_hot(classes, self.out_dim)
+        if self.focal_gamma:
+            losses = losses * (1 - (logs * truth).sum(-1).exp()).clamp(min=1e-8) ** self.focal_gamma
+        # torch's own mean is 0 / 0 where the training split has none of the classes that are scored here
+        loss = self.focal_alpha * losses.sum() / weights[classes].sum().clamp(min=1e-8)
+        if not self.kl_weight:
+            return loss
+        smooth = (1 - self.label_smoothing) * truth + self.label_smoothing / self.out_dim
+        return loss + self.kl_weight * (smooth * (smooth.clamp(min=1e-8).log() - logs)).sum(-1).mean()
+
+    def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
+        """Half the divergences KL(p, q) + KL(q, p), mean over scored steps; no scored step: 0 with a gradient."""
+        from torch.nn.functional import log_softmax
+
+        if not bool(scored.any()):
+            return raw[scored].sum() + other[scored].sum()
+        p, q = log_softmax(raw[scored].float(), dim=-1), log_softmax(other[scored].float(), dim=-1)
+        return ((p.exp() - q.exp()) * (p - q)).sum(-1).mean() / 2
+
+    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+        exp = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def logits(self, table: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum(table.astype(np.float64), LEAST))
+
+    def decode(self, table: np.ndarray) -> np.ndarray:
+        return table.argmax(axis=1)[:, None].astype(np.float32)
+
+    def names(self, table: np.ndarray) -> dict[str, list[str]]:
+        return {self.kind: [self.classes[int(label)] for label in self.decode(table)[:, 0]]}
+
+    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+        prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
+        f1 = class_f1(prediction, truth, self.out_dim)
+        by_class = {f"F1_{name}": float(value) for name, value in zip(self.classes, f1, strict=True)}
+        accuracy = float((prediction == truth).mean())
+        return {"F1": macro_f1(prediction, truth, self.out_dim), "accuracy": accuracy, **by_class, "n": len(truth)}
+
+    def row(self, decoded: np.ndarray) -> str:
+        return str(int(decoded[0]))
+
+    def rows(self, decoded: np.ndarray) -> list[str]:
+        texts = np.array([str(label) for label in range(self.out_dim)], object)
+        return texts[decoded[:, 0].astype(int)].tolist()
+
+    def parse_row(self, text: str) -> np.ndarray:
+        if len(text) != 1 or text not in "0123456789"[: self.out_dim]:
+            raise ValueError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
+        return np.array([float(text)])

@@ -1,0 +1,121 @@
+"""Emotional mimicry intensity: how strongly each of six emotions is mimicked, once a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.clips import Dataset
+from abaw.metrics import pearson
+from abaw.split_labels import EMOTIONS, read_mimicry
+from abaw.tasks import TASKS
+from abaw.tasks.base import LEAST, Scored, Task, concatenated, one_step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
+
+
+@TASKS.register
+def emi(*, mse_weight: float = 1.0, pearson_weight: float = 0.0) -> Task:
+    """Intensities of six emotions a video, ranked by the mean of their Pearson correlations."""
+    return MimicryIntensity(mse_weight, pearson_weight)
+
+
+@dataclass(frozen=True, eq=False)
+class MimicryIntensity(Task):
+    """Loss: ``mse_weight`` times the squared error plus ``pearson_weight`` times 1 - Pearson, mean over the emotions.
+
+    Outputs go through a sigmoid: intensities are 0 to 1. A batch's correlation is over its sequences; of two it is 1 or
+    -1 and teaches nothing, of one there is none: then the squared error alone serves. Labels: ``train_split.csv`` and
+    ``valid_split.csv``, a row a video; ``test_split.csv`` names the test videos.
+    """
+
+    mse_weight: float
+    pearson_weight: float
+
+    name = "emi"
+    columns = tuple(EMOTIONS)
+    out_dim = len(EMOTIONS)
+    resolution = "clip"
+    header = "Filename," + ",".join(EMOTIONS)
+    folders = ()
+    test_lists = ()
+
+    def __post_init__(self) -> None:
+        for key, value in self.settings().items():
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"emi: {key} is {value}, expected 0 or more")
+        if not self.mse_weight + self.pearson_weight:
+            raise ValueError("emi: mse_weight and pearson_weight are both 0: nothing would be learned")
+
+    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        return dataset.listed_clips("emi", split)
+
+    def wanted(self, split: str) -> str:
+        return f"a file {'valid' if split == 'validation' else split}_split.csv that begins with Filename"
+
+    def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
+        found = dataset.listing("emi", split)
+        return read_mimicry(found.path) if found else {}
+
+    def strata(self, labels: Labels) -> np.ndarray:
+        """The strongest emotion."""
+        return np.where(labels.scored, labels.values.argmax(axis=1), -1)
+
+    def fitted(self, labels: Mapping[str, Labels]) -> Task:
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+        raw, target, scored = one_step(raw, target, scored)
+        if not bool(scored.any()):
+            return raw.sum() * 0
+        p, t = raw[scored].sigmoid(), target[scored].float()
+        squared = (p - t).square().mean()
+        if not self.pearson_weight or len(p) < 2:
+            return squared * (self.mse_weight or 1.0)
+        off_p, off_t = p - p.mean(0), t - t.mean(0)
+        # the small number keeps a batch finite in which an emotion is constant
+        spread = (off_p.square().sum(0) * off_t.square().sum(0) + 1e-12).sqrt()
+        return self.mse_weight * squared + self.pearson_weight * (1 - (off_p * off_t).sum(0) / spread).mean()
+
+    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+        from scipy.special import expit
+
+        return expit(raw).astype(np.float32)
+
+    def logits(self, table: np.ndarray) -> np.ndarray:
+        from scipy.special import logit
+
+        return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
+
+    def decode(self, table: np.ndarray) -> np.ndarray:
+        return self.pooled(table)
+
+    def names(self, table: np.ndarray) -> dict[str, list[str]]:
+        return {}
+
+    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+        prediction, truth = concatenated(by_clip)
+        each = {f"Pearson_{name}": pearson(prediction[:, i], truth[:, i]) for i, name in enumerate(EMOTIONS)}
+        return {"Pearson": float(np.mean(list(each.values()))), **each, "n": len(truth)}
+
+    def row(self, decoded: np.ndarray) -> str:
+        return ",".join(f"{value:.6f}" for value in decoded)
+
+    def parse_row(self, text: str) -> np.ndarray:
+        cells = text.split(",")
+        if len(cells) != self.out_dim:
+            raise ValueError(f"{text!r} has {len(cells)} value(s), expected {self.out_dim}")
+        if not all(map(NUMBER.fullmatch, cells)) or not all(float(cell) <= 1 for cell in cells):
+            raise ValueError(f"{text!r} is not {self.out_dim} numbers from 0 to 1")
+        return np.array([float(cell) for cell in cells])

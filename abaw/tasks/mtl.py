@@ -1,0 +1,187 @@
+"""Multi-task learning: valence and arousal, expression and action units of one image, each with labels or without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.clips import Dataset
+from abaw.registry import nearest
+from abaw.split_labels import read_multitask
+from abaw.tasks import TASKS
+from abaw.tasks.base import Block, Scored, Task, concatenated
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PARTS = ("va", "expr", "au")
+KIND_FIRST = ("expr", "va", "au")  # whose kind is a frame's, where more than one part has a label
+
+
+@TASKS.register
+def mtl(
+    *,
+    va: Mapping[str, Any] | None = None,
+    expr: Mapping[str, Any] | None = None,
+    au: Mapping[str, Any] | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Task:
+    """Valence-arousal, expression and action units together, ranked by the sum of their three scores."""
+    settings = {"va": va, "expr": expr, "au": au}
+    return MultiTask({name: TASKS.build(name, **(settings[name] or {})) for name in PARTS}, weights or {})
+
+
+class MultiTask(Task):
+    """The three parts side by side: their columns, raw outputs and labels one after the other.
+
+    A part without a label is NaN in the labels' row; a frame is scored where any part is there. Each part's loss and
+    score know only the frames where that part has a label. The loss is the sum of theirs by ``weights`` (1 where none
+    is given), the ``score`` the sum of mean CCC, macro-F1 and mean F1 of the units (11th edition); a part that no frame
+    has a label for adds nothing.
+    """
+
+    name = "mtl"
+    resolution = "frame"
+    header = "image,valence,arousal,expression,aus"
+    folders = ()
+    test_lists = ("MTL_Challenge",)
+
+    def __init__(self, parts: Mapping[str, Task], weights: Mapping[str, float]) -> None:
+        for key, weight in weights.items():
+            if key not in PARTS:
+                raise ValueError(f"mtl: no part {key!r}{nearest(key, PARTS)} weights are for {', '.join(PARTS)}")
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"mtl: the weight of {key} is {weight}, expected 0 or more")
+        self._parts, self._weights = dict(parts), {name: float(weights.get(name, 1.0)) for name in PARTS}
+        if not any(self._weights.values()):
+            raise ValueError("mtl: all weights are 0: nothing would be learned")
+        self.columns = tuple(column for part in parts.values() for column in part.columns)
+        self.out_dim = sum(part.out_dim for part in parts.values())
+        self._outs = _slices({name: part.out_dim for name, part in parts.items()})
+        self._cells = _slices({name: len(part.columns) for name, part in parts.items()})
+        self._goals = _slices({name: len(part.goals) for name, part in parts.items()})
+        self.r_drop_weight = max(part.r_drop_weight for part in parts.values())
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        return tuple(goal for part in self._parts.values() for goal in part.goals)
+
+    @property
+    def blocks(self) -> tuple[tuple[Block, int], ...]:
+        return tuple(block for part in self._parts.values() for block in part.blocks)
+
+    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        return dataset.listed_clips("mtl", split)
+
+    def wanted(self, split: str) -> str:
+        if split == "test":
+            return "a list MTL_Challenge_test_set_release.txt"
+        return f"a file {'training' if split == 'train' else split}_set_annotations.txt"
+
+    def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
+        found = dataset.listing("mtl", split)
+        return read_multitask(found.path) if found else {}
+
+    def strata(self, labels: Labels) -> np.ndarray:
+        """The kind of the expression, where there is none that of valence and arousal, or else of the units."""
+        strata = np.full(len(labels), -1)
+        for place, name in enumerate(KIND_FIRST):
+            own = self._parts[name].strata(self._of(labels, name))
+            strata = np.where((strata < 0) & (own >= 0), own * len(PARTS) + place, strata)
+        return strata
+
+    def fitted(self, labels: Mapping[str, Labels]) -> Task:
+        of_part = {name: {clip: self._of(each, name) for clip, each in labels.items()} for name in PARTS}
+        return MultiTask({name: part.fitted(of_part[name]) for name, part in self._parts.items()}, self._weights)
+
+    def settings(self) -> dict[str, Any]:
+        return {**{name: part.settings() for name, part in self._parts.items()}, "weights": dict(self._weights)}
+
+    def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+        losses = []
+        for name, part in self._parts.items():
+            own = target[..., self._goals[name]]
+            there = scored & ~own.isnan().any(-1)
+            losses.append(self._weights[name] * part.loss(raw[..., self._outs[name]], own, there))
+        return sum(losses[1:], start=losses[0])
+
+    def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
+        """The sum of that of expression and units by ``weights``; it needs no labels, so all scored frames count.
+
+        ``r_drop_weight`` is the greater of the parts'; the other part counts that much less.
+        """
+        parts = []
+        for name in ("expr", "au"):
+            part, own = self._parts[name], self._outs[name]
+            share = part.r_drop_weight / self.r_drop_weight if self.r_drop_weight else 1.0
+            parts.append(self._weights[name] * share * part.disagreement(raw[..., own], other[..., own], scored))
+        return parts[0] + parts[1]
+
+    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+        return self._joined("probabilities", raw, self._outs)
+
+    def logits(self, table: np.ndarray) -> np.ndarray:
+        return self._joined("logits", table, self._cells)
+
+    def decode(self, table: np.ndarray) -> np.ndarray:
+        return self._joined("decode", table, self._cells)
+
+    def names(self, table: np.ndarray) -> dict[str, list[str]]:
+        parts = [part.names(table[:, self._cells[name]]) for name, part in self._parts.items()]
+        return {goal: words for part in parts for goal, words in part.items()}
+
+    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+        num = len(concatenated(by_clip)[1])
+        total = 0.0
+        metrics: dict[str, float] = {}
+        for name, part in self._parts.items():
+            own = {
+                clip: Scored(each.decoded[:, self._goals[name]], self._of(each.labels, name))
+                for clip, each in by_clip.items()
+            }
+            if any(each.labels.scored.any() for each in own.values()):
+                found = part.score(own)
+                total += next(iter(found.values()))
+                metrics |= {f"{name}/{key}": value for key, value in found.items()}
+            else:
+                metrics[f"{name}/n"] = 0
+        return {"score": total, **metrics, "n": num}
+
+    def rows(self, decoded: np.ndarray) -> list[str]:
+        parts = [part.rows(decoded[:, self._goals[name]]) for name, part in self._parts.items()]
+        return [",".join(texts) for texts in zip(*parts, strict=True)]
+
+    def row(self, decoded: np.ndarray) -> str:
+        return ",".join(part.row(decoded[self._goals[name]]) for name, part in self._parts.items())
+
+    def parse_row(self, text: str) -> np.ndarray:
+        cells = text.split(",")
+        num = len(self.goals)
+        if len(cells) != num:
+            raise ValueError(
+                f"{text!r} has {len(cells)} value(s), expected {num} (valence,arousal,expression,12 units)"
+            )
+        try:
+            return np.concatenate(
+                [part.parse_row(",".join(cells[self._goals[name]])) for name, part in self._parts.items()]
+            )
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}") from error
+
+    def _joined(self, what: str, values: np.ndarray, own: Mapping[str, slice]) -> np.ndarray:
+        return np.concatenate([getattr(part, what)(values[:, own[name]]) for name, part in self._parts.items()], axis=1)
+
+    def _of(self, labels: Labels, name: str) -> Labels:
+        """One part's labels alone."""
+        values = labels.values[:, self._goals[name]]
+        there = labels.scored & ~np.isnan(values).any(axis=1)
+        return Labels(np.where(there[:, None], values, 0), there)
+
+
+def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
+    """Where each part lies when all are put side by side."""
+    stops = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(stop - widths[name], stop) for name, stop in zip(widths, stops, strict=True)}

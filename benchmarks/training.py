@@ -1,0 +1,239 @@
+"""What training costs: memory as the store grows, and time with one process and with two.
+
+Stores of sparse files, 1 and 20 GB of features as long as they are said to be (Aff-Wild2 has about 2.7 million frames),
+are trained on for a few batches while two workers read; the parent adds up the anonymous memory of the whole tree of
+processes from /proc, five times a second. Then the same windows are trained by one process and by two that share every batch
+(gloo). Writes training.json and training.md beside this file. About 10 minutes on 2 CPU cores, no disk to speak of.
+
+    python -m benchmarks.training [--work work/benchmark-training]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from abaw.annotations import Labels
+from abaw.config import Config, FeatureConfig
+from abaw.files import write_json
+from abaw.runs import commit, versions
+from abaw.tasks import TASKS
+from abaw.tracks import Clock
+from extract.source import AlignedSource
+from extract.store import FeatureStore
+
+NAMES, DIM, NUM_FRAMES, FPS = ("face", "scene", "voice", "words"), 1024, 4096, 25.0
+GB, SIZES_GB = 1_000_000_000, (1, 20)
+FRAME_BYTES = len(NAMES) * DIM * 2  # half precision
+NUM_HELD_OUT, NUM_BATCHES, NUM_REPEATS = 4, 60, 3
+
+
+def make_store(root: Path, num_bytes: int) -> None:
+    """Clips whose features take ``num_bytes`` together, none of them on the disk: files with a hole of zeros."""
+    store, times_s = FeatureStore(root), np.arange(NUM_FRAMES) / FPS
+    for name in NAMES:
+        folder = store.folder(recipe(name))
+        folder.mkdir(parents=True)
+        write_json(folder / "recipe.json", recipe(name))
+    for number in range(max(2 * NUM_HELD_OUT, num_bytes // (FRAME_BYTES * NUM_FRAMES))):
+        clip_id = f"clip-{number:05}"
+        store.put_clock(clip_id, Clock(np.arange(1, NUM_FRAMES + 1), times_s, np.ones(NUM_FRAMES, bool)), {})
+        for name in NAMES:
+            write_sparse(store.folder(recipe(name)) / f"{clip_id}.safetensors", times_s)
+
+
+def recipe(name: str) -> dict:
+    return {"name": name, "encoder": "nothing", "settings": {}}
+
+
+def write_sparse(path: Path, times_s: np.ndarray) -> None:
+    """A track in the store's format, of which only the times and flags are written."""
+    num = len(times_s)
+    stops = np.cumsum([8 * num, 2 * DIM * num, num]).tolist()
+    header = {
+        "times_s": {"dtype": "F64", "shape": [num], "data_offsets": [0, stops[0]]},
+        "values": {"dtype": "F16", "shape": [num, DIM], "data_offsets": [stops[0], stops[1]]},
+        "observed": {"dtype": "BOOL", "shape": [num], "data_offsets": [stops[1], stops[2]]},
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + times_s.astype("<f8").tobytes())
+        file.seek(8 + len(text) + stops[1])
+        file.write(b"\x01" * num)
+
+
+def train_child(root: Path, settings: dict) -> None:
+    """Train on a store in this process; prints the seconds of each epoch's training steps."""
+    from fusion.module import FusionModule
+    from fusion.train import is_first_process, train
+
+    source = AlignedSource(FeatureStore(root), {name: FeatureConfig() for name in NAMES})
+    clips = sorted(path.stem for path in (root / "clock").iterdir())
+    rng = np.random.default_rng(0)
+    scored = np.ones(NUM_FRAMES, bool)
+    va, expr = (
+        {clip: Labels(draw().astype(np.float32), scored) for clip in clips}
+        for draw in (lambda: rng.uniform(-1, 1, (NUM_FRAMES, 2)), lambda: rng.integers(0, 8, (NUM_FRAMES, 1)))
+    )
+    split = {"validation": clips[:NUM_HELD_OUT], "train": clips[NUM_HELD_OUT:]}
+    labels = {
+        key: {"va": {clip: va[clip] for clip in of}, "expr": {clip: expr[clip] for clip in of}}
+        for key, of in split.items()
+    }
+    begun, seconds = [], []
+    start = FusionModule.on_train_epoch_start
+    FusionModule.on_train_epoch_start = lambda self: (start(self), begun.append(time.perf_counter()))[0]
+    FusionModule.on_validation_start = lambda _: seconds.append(time.perf_counter() - begun[-1])
+    tasks = {name: TASKS.build(name) for name in ("va", "expr")}
+    with tempfile.TemporaryDirectory() as aside:
+        # every process a folder of its own: the second one would find the first one's gone
+        train(make_config(settings), tasks, labels, source, Path(aside))
+    if is_first_process():
+        print(json.dumps({"seconds": seconds}))
+
+
+def make_config(settings: dict) -> Config:
+    return Config.model_validate(
+        {
+            "name": "benchmark",
+            "data": "none",
+            "store": "none",
+            "tasks": {"va": {}, "expr": {}},
+            "features": {name: {} for name in NAMES},
+            "model": {"name": "bigru", "hidden_dim": 64},
+            "window": {"length": 300, "stride": 200},
+            **settings,
+        }
+    )
+
+
+def run_child(root: Path, settings: dict) -> dict:
+    """What the child printed, and the most memory its tree of processes had at one time, in MB."""
+    command = [sys.executable, "-m", "benchmarks.training", "--child", str(root), json.dumps(settings)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    peaks = {"Anonymous": 0.0, "Pss_Anon": 0.0}
+    while child.poll() is None:
+        for kind, value in memory_mb(child.pid).items():
+            peaks[kind] = max(peaks[kind], value)
+        time.sleep(0.2)
+    assert child.stdout is not None
+    if child.returncode:
+        raise RuntimeError(f"training failed with exit code {child.returncode}: see above")
+    return {**json.loads(child.stdout.read().splitlines()[-1]), "peak_mb": peaks}
+
+
+def memory_mb(pid: int) -> dict[str, float]:
+    """Anonymous memory of a process and all below it: each page wherever it is mapped, and each page once."""
+    sums = {"Anonymous": 0, "Pss_Anon": 0}
+    for each in tree(pid):
+        try:
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        found = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+        sums = {kind: value + found.get(kind, 0) for kind, value in sums.items()}
+    return {kind: value / 1000 for kind, value in sums.items()}
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def measure_memory(work: Path) -> dict[str, dict[str, float]]:
+    """Peak memory in MB by size of the store."""
+    settings = {
+        "training": {"num_workers": 2},
+        "trainer": {"max_epochs": 1, "limit_train_batches": NUM_BATCHES, "accelerator": "cpu"},
+    }
+    peaks = {}
+    for size in SIZES_GB:
+        root = work / f"store-{size}"
+        make_store(root, size * GB)
+        peaks[str(size)] = {kind: round(value) for kind, value in run_child(root, settings)["peak_mb"].items()}
+        if size != SIZES_GB[0]:
+            shutil.rmtree(root)
+    return peaks
+
+
+def measure_processes(root: Path) -> dict[str, list[float]]:
+    """Seconds for the same number of windows by number of processes; the first epoch of each run warms up."""
+    seconds: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(NUM_REPEATS):
+        for num in (1, 2):
+            trainer = {"max_epochs": 2, "limit_train_batches": NUM_BATCHES, "accelerator": "cpu", "devices": num}
+            trainer |= {"strategy": "ddp"} if num > 1 else {}
+            settings = {"training": {"batch_size": 16 // num}, "trainer": trainer}
+            seconds[str(num)].append(round(run_child(root, settings)["seconds"][-1], 2))
+    return seconds
+
+
+def report(results: dict) -> str:
+    small, large = (results["memory_mb"][str(size)] for size in SIZES_GB)
+    rows = [
+        f"| {words} | {small[kind]:.0f} MB | {large[kind]:.0f} MB | {large[kind] - small[kind]:+.0f} MB |"
+        for kind, words in (
+            ("Anonymous", "each process's added up"),
+            ("Pss_Anon", "pages that processes share counted once"),
+        )
+    ]
+    one, two = (statistics.median(results["seconds"][num]) for num in ("1", "2"))
+    return "\n".join(
+        [
+            f"| peak anonymous memory, training with two workers | {SIZES_GB[0]} GB store | {SIZES_GB[1]} GB store | "
+            "growth |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"{NUM_BATCHES} batches of 16 windows of 300 steps, {len(NAMES)} features of {DIM}, one thread a process: "
+            f"two processes with 8 windows each take {two / one:.2f} of the time of one with 16 (medians of "
+            f"{NUM_REPEATS}; one: {_span(results['seconds']['1'])} s, two: {_span(results['seconds']['2'])} s).",
+        ]
+    )
+
+
+def _span(values: list[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, default=Path("work/benchmark-training"))
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        train_child(Path(arguments.child[0]), json.loads(arguments.child[1]))
+        return
+    made_by = commit()
+    shutil.rmtree(arguments.work, ignore_errors=True)
+    memory = measure_memory(arguments.work)
+    seconds = measure_processes(arguments.work / f"store-{SIZES_GB[0]}")
+    shutil.rmtree(arguments.work)
+    results = {"memory_mb": memory, "seconds": seconds}
+    here = Path(__file__).resolve().parent
+    write_json(here / "training.json", {"commit": made_by, "versions": versions(), "cores": os.cpu_count(), **results})
+    text = f"Commit {made_by}, {os.cpu_count()} CPU cores.\n\n{report(results)}\n"
+    (here / "training.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

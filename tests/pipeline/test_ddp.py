@@ -1,0 +1,61 @@
+"""Training on two devices: two processes, one training."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from abaw.tasks.base import Scored
+from fusion.predict import predict
+from fusion.weights import load_module
+from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Config, folder and what was said; batches of two, so that some have no label of a task, and five windows held
+    out, so that a share must begin again."""
+    folder = tmp_path_factory.mktemp("two")
+    config = make_config(max_epochs=3, devices=2, strategy="ddp")
+    config = with_training(config, batch_size=2, ema_decay=0.5, sampling="balanced")
+    command = [
+        sys.executable,
+        "-m",
+        "tests.processes",
+        str(folder),
+        config.model_dump_json(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return config, folder, done.stderr
+
+
+def test_the_same_weights_are_scored_alike_by_one_process_and_by_two(run):
+    config, folder, _ = run
+    source, tasks = make_source(LENGTHS), make_tasks()
+    truth, module = make_labels(source)["validation"], load_module(folder, config, tasks)
+    predicted = {clip: raw for clip, raw, _ in predict(module, source, ["val_both", "val_va"], config.window)}
+    for name, task in tasks.items():
+        clips = {
+            clip: Scored(task.decode(task.probabilities(predicted[clip][name])), each)
+            for clip, each in truth[name].items()
+        }
+        assert task.score(clips) == pytest.approx(module.scores[name], abs=1e-6)
+
+
+def test_every_process_reckons_the_same_score(run):
+    _, folder, _ = run
+    first, second = (json.loads((folder / f"scores-{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+
+
+def test_the_first_process_alone_writes_and_speaks(run):
+    _, folder, said = run
+    names = sorted(path.name.split(".")[0] for path in folder.iterdir())
+    assert "Warning" not in said
+    assert "recommended" not in said
+    assert names == ["events", "resume", "scores-0", "scores-1", "weights"]
+    assert [line.split(":")[0] for line in said.splitlines() if line.startswith("epoch")] == [
+        f"epoch {number}/3" for number in (1, 2, 3)
+    ]

@@ -1,0 +1,188 @@
+"""Folds as a user trains them: runs beside each other, each judged by what it did not see."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from abaw.clips import open_dataset, video_of
+from abaw.runs import Run
+from abaw.verbs.extract import extract
+from abaw.verbs.synth import synth
+from abaw.verbs.train import train, train_folds, train_run
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+SMALL = [
+    "features={voice_mel: {align: window_mean}}",
+    "model.hidden_dim=8",
+    "trainer.max_epochs=1",
+    "window.length=40",
+    "window.stride=20",
+]
+FOLDS = [*SMALL, "name=small", "folds.num=3"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data set and its features; on the command line data= and store=."""
+    folder = tmp_path_factory.mktemp("folds")
+    synth(folder / "data", clips=14, seconds=3)
+    extract(folder / "data", folder / "store", ["voice_mel"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(made):
+    return [f"data={made / 'data'}", f"store={made / 'store'}"]
+
+
+@pytest.fixture(scope="module")
+def runs(made, settings):
+    """Three folds, trained."""
+    train_folds(CONFIG, [*FOLDS, *settings], made / "runs")
+    return made / "runs"
+
+
+def document(run):
+    return json.loads((run / "run.json").read_text())
+
+
+def official(made, task, split):
+    folder = {"va": "VA_Estimation_Challenge", "expr": "EXPR_Recognition_Challenge"}[task]
+    return set(open_dataset(made / "data").annotation_files([folder], split))
+
+
+def test_every_fold_is_a_run_judged_by_its_own_held_out_clips(made, runs):
+    found = {name: document(runs / name) for name in ("small-fold0", "small-fold1", "small-fold2")}
+    for fold, (name, told) in enumerate(found.items()):
+        assert told["folds"] == {"num": 3, "fold": fold, "seed": 0, "refit": False}
+        assert (told["name"], told["seed"]) == (name, 0)
+        train_videos, held_out = (set(told["videos"][split]) for split in ("train", "validation"))
+        assert not train_videos & held_out
+        assert told["label_kinds_seen"] == ["expr", "va"]
+        for task in ("va", "expr"):
+            tables = {path.stem for path in (runs / name / "predictions/validation" / task).glob("*.parquet")}
+            every = official(made, task, "train") | official(made, task, "validation")
+            assert tables == {clip for clip in every if video_of(clip) in held_out}
+            assert told["splits"]["validation"][task]["clips"] == len(tables)
+            assert told["splits"]["train"][task]["clips"] == len(every) - len(tables)
+            assert told["scores"][task]["n"] == told["splits"]["validation"][task]["scored"]
+    held_out = [video for told in found.values() for video in told["videos"]["validation"]]
+    assert sorted(held_out) == sorted(set(found["small-fold0"]["videos"]["train"]) | set(held_out))
+    assert len(held_out) == len(set(held_out))
+    assert set(found["small-fold0"]["videos"]["validation"]) == official(made, "va", "validation")
+
+
+def test_folds_are_told_one_by_one_then_their_mean_and_spread(runs, settings, capsys, caplog):
+    """They are complete: a second call trains none."""
+    caplog.set_level("INFO", "abaw")
+    before = [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
+    train(CONFIG, [*FOLDS, *settings], runs, folds=True)
+    told = capsys.readouterr().out.splitlines()
+    assert before == [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
+    assert sum("is complete already" in line for line in caplog.messages) == 3
+    assert [line.split(" CCC")[0] for line in told if " CCC" in line][:3] == [
+        f"small-fold{fold} va validation" for fold in range(3)
+    ]
+    scores = [document(runs / f"small-fold{fold}")["scores"]["va"]["CCC"] for fold in range(3)]
+    mean, least, greatest = sum(scores) / 3, min(scores), max(scores)
+    assert f"va CCC over 3 folds: mean {mean:.4f}, from {least:.4f} to {greatest:.4f}" in told
+    assert told[-1] == " ".join(str(runs / f"small-fold{fold}") for fold in range(3))
+
+
+def test_folds_that_were_stopped_go_on_where_they_were(made, runs, settings, tmp_path, monkeypatch):
+    """Only the fold that is missing is trained, and it ends as before."""
+    import fusion.train
+
+    shutil.copytree(runs, tmp_path / "runs")
+    weights = tmp_path / "runs/small-fold1/weights/model.safetensors"
+    before = weights.read_bytes()
+    shutil.rmtree(weights.parent.parent)
+    trained, real = [], fusion.train.train
+    monkeypatch.setattr(fusion.train, "train", lambda *words: (trained.append(words[-1].name), real(*words))[1])
+    train_folds(CONFIG, [*FOLDS, *settings], tmp_path / "runs")
+    assert trained == ["small-fold1"]
+    assert weights.read_bytes() == before
+
+
+def test_a_single_fold_is_trained_by_its_number(runs, settings, tmp_path):
+    run = train_run(CONFIG, [*FOLDS, *settings, "folds.fold=2", "training.seed=5", "name=other"], tmp_path)
+    told, other = run.document(), document(runs / "small-fold2")
+    assert (told["seed"], told["folds"]["fold"]) == (5, 2)
+    assert told["videos"] == other["videos"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["folds.num=1"], "folds.num=: --folds trains every fold, but folds.num is 1: set folds.num, to 5 say"),
+        (["folds.refit=true"], "folds.refit=: a refit has no folds: take --folds away"),
+        (["folds.num=9"], r"synthetic.yaml:\d+: folds.num is 9: 8 parts .* training videos, there are 6"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused_before_anything_is_written(settings, tmp_path, words, message):
+    with pytest.raises(ValueError, match=message):
+        train_folds(CONFIG, [*FOLDS, *settings, *words], tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def leaking(made, tmp_path):
+    """The data set with a video of VA's validation in EXPR's training."""
+    shutil.copytree(made / "data", tmp_path / "data", ignore=shutil.ignore_patterns("EXPR_*"))
+    shutil.copytree(made / "data/annotations", tmp_path / "data/annotations", dirs_exist_ok=True)
+    folder = tmp_path / "data/annotations/EXPR_Recognition_Challenge"
+    (folder / "Validation_Set/107.txt").rename(folder / "Train_Set/107.txt")
+    return tmp_path / "data"
+
+
+def test_a_leak_across_tasks_is_refused_and_left_out_if_asked(leaking, settings, tmp_path):
+    words = [*SMALL, *settings, f"data={leaking}", "name=leaky"]
+    with pytest.raises(
+        ValueError,
+        match=r"synthetic.yaml:\d+: a leak: video '107' is trained on \(expr, clip '107'\) and held out",
+    ):
+        train_run(CONFIG, words, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    told = train_run(CONFIG, [*words, "folds.drop_leaks=true"], tmp_path / "runs").finished()
+    assert "107" not in told["videos"]["train"]
+    assert told["splits"]["train"]["expr"]["clips"] == 6
+
+
+def test_a_refit_is_complete_without_scores_and_predictions(runs, settings, capsys, tmp_path):
+    words = [*SMALL, *settings, "name=refit", "folds.refit=true"]
+    train(CONFIG, words, tmp_path)
+    assert capsys.readouterr().out == f"{tmp_path / 'refit'}\n"
+    told = Run(tmp_path / "refit").finished()
+    assert told["scores"] == {}
+    assert told["folds"]["refit"] is True
+    fold0 = document(runs / "small-fold0")["videos"]
+    assert told["videos"] == {"train": sorted(fold0["train"] + fold0["validation"]), "validation": []}
+    assert not (tmp_path / "refit/predictions").exists()
+    assert (tmp_path / "refit/weights/model.safetensors").is_file()
+    assert not (tmp_path / "refit/resume.ckpt").exists()
+    before = (tmp_path / "refit/run.json").stat().st_mtime_ns
+    train(CONFIG, words, tmp_path)
+    assert (tmp_path / "refit/run.json").stat().st_mtime_ns == before
+
+
+def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tmp_path, monkeypatch, capsys):
+    import fusion.train
+
+    trained = []
+    monkeypatch.setattr(fusion.train, "train", lambda *words: trained.append(words[-1]))
+    monkeypatch.setattr(fusion.train, "is_first_process", lambda: False)
+    train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
+    assert trained == [tmp_path / "second"]
+    assert not (tmp_path / "second").exists()
+    assert capsys.readouterr().out == ""
+
+    def refused(*_):
+        raise ValueError("no")
+
+    (tmp_path / "second").mkdir()  # what the first process has begun
+    monkeypatch.setattr(fusion.train, "train", refused)
+    with pytest.raises(ValueError, match="no"):
+        train_run(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
+    assert (tmp_path / "second").exists()

@@ -1,0 +1,222 @@
+"""A whole competition from one file, killed on the way and called again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abaw import predictions
+from abaw.challenge.verification import verify
+from abaw.clips import open_dataset, video_of
+from abaw.config_file import read_config
+from abaw.plans.space import read_space
+from abaw.tasks import TASKS
+from abaw.verbs.extract import extract
+from abaw.verbs.jobs import open_job
+from abaw.verbs.recipe import recipe
+from abaw.verbs.search import run_search
+from abaw.verbs.synth import synth
+from abaw.verbs.train import train_run
+from benchmarks import protocol
+from extract import ALIGNERS
+from fusion.models import FUSION_MODELS
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+MODEL = ["model.hidden_dim=8", "trainer.max_epochs=1", "window.length=40", "window.stride=20", "training.batch_size=4"]
+MEMBERS = "members={gru: {}, tcn: {model: {name: tcn, hidden_dim: 8, num_layers: 1}}}"
+SETTINGS = [
+    *MODEL, "data=data", "store=store", "folds.num=3", "encoders=[face_hog, voice_mel]", "ensemble=weighted", MEMBERS,
+]  # fmt: skip
+CHALLENGES = {"va": "ABAW_VA_test_set_sample.txt", "expr": "ABAW_EXPR_test_set_sample.txt"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """A folder with a data set, in which the recipe has run."""
+    cwd = tmp_path_factory.mktemp("recipe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        synth(Path("data"), clips=14, seconds=3)
+        recipe(CONFIG, SETTINGS)
+    return cwd
+
+
+@pytest.fixture
+def inside(job, monkeypatch):
+    monkeypatch.chdir(job)
+    return job
+
+
+def plan(capsys, *settings):
+    """The kinds of stages that are to do."""
+    recipe(CONFIG, [*SETTINGS, *settings], dry_run=True)
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    return [line.split(":")[0].removeprefix("to do  ") for line in lines if line.startswith("to do")]
+
+
+def submissions(folder):
+    return {name: (folder / "work/synthetic/submission" / name).read_bytes() for name in CHALLENGES.values()}
+
+
+def test_it_ends_with_verified_challenge_files_and_the_scores(inside, capsys):
+    for task, name in CHALLENGES.items():
+        out = Path("work/synthetic/submission", name)
+        assert verify(out, Path("data/test_set", name), task) == []
+    recipe(CONFIG, SETTINGS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("work/synthetic va CCC ")
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [
+        "synthetic-gru", "synthetic-tcn", "mean", "weighted", *[line.split()[0] for line in lines[5:7]],
+        "synthetic-gru", "synthetic-tcn", "mean", "weighted", *[line.split()[0] for line in lines[12:14]],
+    ]  # fmt: skip
+    assert "95 % of CCC" in Path("work/synthetic/scores.txt").read_text()
+
+
+def test_what_is_done_is_not_done_again(inside, capsys, caplog):
+    before = {path: path.stat().st_mtime_ns for path in Path("work").rglob("*")}
+    with caplog.at_level("INFO", "abaw"):
+        recipe(CONFIG, SETTINGS)
+    told = [text for text in caplog.messages if text.startswith("[")]
+    assert len(told) == 19
+    assert all(text.endswith("done before") for text in told)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert plan(capsys) == []
+
+
+def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
+    submit = ["submit ABAW_EXPR_test_set_sample", "submit ABAW_VA_test_set_sample"]
+    of_fit = ["fit", "validate", "score", "combine test", *submit]
+    assert plan(capsys, "decoding.bias=false") == of_fit
+    assert plan(capsys, "ensemble=mean") == ["combine", *of_fit]
+    added = plan(capsys, MEMBERS[:-1] + ", big: {model.hidden_dim: 16}}")
+    assert added[:4] == [*(f"train synthetic-big fold {fold}" for fold in range(3)), "pool synthetic-big"]
+    assert added[4:] == ["combine", *of_fit[:3], "predict synthetic-big", *of_fit[3:]]
+    weights = Path("runs/synthetic-tcn-fold2/weights/model.safetensors")
+    os.utime(weights)  # as if it were trained anew; it is the test's predictions alone that read it
+    assert plan(capsys) == ["predict synthetic-tcn", *of_fit[3:]]
+    recipe(CONFIG, SETTINGS)
+    assert plan(capsys) == []
+
+
+def test_nothing_was_fitted_on_the_official_validation_split(inside):
+    dataset = open_dataset(Path("data"))
+    decodings = json.loads(Path("work/synthetic/decoding.json").read_text())
+    for name, decoding in decodings.items():
+        task = TASKS.build(name)
+        about = json.loads(Path(f"work/synthetic/held-out/ensemble/{name}/predictions.json").read_text())
+        official = {video_of(clip_id) for clip_id in task.clips(dataset, "validation")}
+        training = {video_of(clip_id) for clip_id in task.clips(dataset, "train")}
+        for member in ("gru", "tcn"):
+            pool = predictions.clip_ids(Path(f"work/synthetic/held-out/synthetic-{member}/{name}"))
+            assert pool == sorted(task.clips(dataset, "train"))
+        for fitted_on in (decoding["fitted_on"], about["ensemble"]["fitted_on"]):
+            assert set(fitted_on) == training
+            assert not set(fitted_on) & official
+
+
+def test_other_labels_of_the_validation_split_leave_weights_and_decoding_as_they_are(inside, tmp_path):
+    before = Path("work/synthetic/decoding.json").read_text()
+    labels = [*Path("data/annotations").glob("*/Validation_Set/*.txt")]
+    texts = {path: path.read_bytes() for path in labels}
+    try:
+        for path, text in texts.items():
+            head, *rows = text.splitlines(keepends=True)
+            path.write_bytes(b"".join([head, *reversed(rows)]))
+        recipe(CONFIG, SETTINGS, work=tmp_path)
+        assert (tmp_path / "synthetic/decoding.json").read_text() == before
+        steps = [json.loads((work / "synthetic/steps.json").read_text()) for work in (Path("work"), tmp_path)]
+        assert steps[0] != steps[1]  # the labels did change
+    finally:
+        for path, text in texts.items():
+            path.write_bytes(text)
+
+
+def test_a_recipe_that_is_killed_ends_where_the_unbroken_one_ends(job, tmp_path):
+    for name in ("data", "store"):
+        (tmp_path / name).symlink_to(job / name)
+    words = [sys.executable, "-m", "abaw", "recipe", str(CONFIG), *SETTINGS]
+    told = []
+    for stop in ("[6/19]", "[15/19]"):  # in the middle of training, and of what comes after
+        process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for line in process.stderr:
+            told.append(line)
+            if line.startswith(stop):
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "[5/19] train synthetic-gru fold 1: done before" in done.stderr
+    assert "[19/19]" not in "".join(told)
+    assert submissions(tmp_path) == submissions(job)
+
+
+def test_a_dry_run_writes_nothing(job, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    recipe(CONFIG, [*SETTINGS, f"data={job / 'data'}"], dry_run=True)
+    assert capsys.readouterr().out.splitlines()[-1] == "0 of 19 stages are done"
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_members_the_config_itself_is_the_one(inside, tmp_path, capsys):
+    recipe(CONFIG, [*SETTINGS, "name=alone", "members={}", "tasks={va: {}}"], work=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [path.name for path in (tmp_path / "alone/submission").iterdir()] == [CHALLENGES["va"]]
+    assert lines[-1].startswith(f"{tmp_path}/alone va CCC")
+    assert (Path("runs") / "alone-fold2/run.json").is_file()
+
+
+def test_the_benchmark_judges_as_the_recipe_does(inside):
+    extraction = {"device": "cpu", "faces": "haar", "download": False, "assume_fps": None}
+    opened = open_job(CONFIG, SETTINGS, None, Path("runs"), Path("work"), [], extraction)
+    told = json.loads(Path("work/synthetic/steps.json").read_text())
+    for name, metric in {"va": "CCC", "expr": "F1"}.items():
+        grid = protocol.judge(opened, TASKS.build(name))
+        of = {step["name"]: step["scores"][metric] for step in told[name]}
+        assert grid["synthetic-gru"]["as it is"] == pytest.approx(of["synthetic-gru"], abs=1e-6)
+        assert grid[protocol.MEAN]["as it is"] == pytest.approx(of["mean of 2"], abs=1e-6)
+        smoothed, both = list(of.values())[-2:]
+        assert grid[protocol.WEIGHTED]["as it is"] == pytest.approx(of["weighted ensemble"], abs=1e-6)
+        assert grid[protocol.WEIGHTED]["smoothed"] == pytest.approx(smoothed, abs=1e-6)
+        assert grid[protocol.WEIGHTED]["both"] == pytest.approx(both, abs=1e-6)
+        assert grid[protocol.BEST] == max((grid[f"synthetic-{m}"] for m in ("gru", "tcn")), key=lambda g: g["as it is"])
+        assert len({round(score, 9) for score in grid["synthetic-tcn"].values()}) > 1
+
+
+def test_the_benchmarks_tables_say_where_a_stage_does_not_gain():
+    systems = (protocol.SINGLE, protocol.BEST, protocol.MEAN, protocol.WEIGHTED)
+
+    def grid(*scores):
+        return {name: dict.fromkeys(protocol.STAGES, score) for name, score in zip(systems, scores, strict=True)}
+
+    grids = [grid(0.4, 0.5, 0.6, 0.55), grid(0.4, 0.5, 0.7, 0.8)]
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in protocol.gains_table({"CCC": grids}).splitlines()}
+    assert "+0.1500 (+0.1000 to +0.2000), gains with every seed" in rows["the three averaged, on the best"]
+    assert "+0.0250 (-0.0500 to +0.1000), gains (1 of 2 seeds)" in rows["weights fitted"]
+    assert "+0.0000 (+0.0000 to +0.0000), does **not** gain (0 of 2 seeds)" in rows["smoothing"]
+    assert "| mean of three | 0.650 (0.600 to 0.700) |" in protocol.scores_table(grids, "CCC")
+    of = {name: dict.fromkeys(protocol.STAGES, score) for name, score in {"a": 0.2, "b": 0.4}.items()}
+    singles = protocol.singles(of, ["a", "b"])
+    assert singles[protocol.SINGLE]["both"] == pytest.approx(0.3)
+    assert singles[protocol.BEST]["both"] == 0.4
+
+
+def test_a_run_of_another_config_is_refused_before_the_first_stage(inside, tmp_path):
+    with pytest.raises(ValueError, match="runs/synthetic-gru-fold0 holds a run with another training"):
+        recipe(CONFIG, [*SETTINGS, "training.seed=1"], work=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_trains_and_its_best_config_gives_the_same_score_again(inside, tmp_path):
+    pytest.importorskip("optuna", reason="abaw search needs the extra search")
+    extract(Path("data"), Path("store"), ["face_hog", "voice_mel"])
+    settings = [*MODEL, "data=data", "store=store"]
+    space = read_space(None, ["model.name=[bigru, tcn]", "model.dropout=0:0.6"])
+    found = run_search(CONFIG, settings, space, 2, tmp_path, 0)
+    read_config(found.best_file).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    scores = train_run(found.best_file, [], tmp_path).finished()["scores"]
+    assert (scores["va"]["CCC"] + scores["expr"]["F1"]) / 2 == found.ranked()[0].score

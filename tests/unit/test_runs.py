@@ -1,0 +1,99 @@
+"""A run's folder: when it is new, begun or complete, and what is fitted after training."""
+
+import json
+
+import pytest
+import yaml
+
+from abaw.config import UNTRAINED, Config
+from abaw.runs import Run
+
+NEW_KEYS = ["folds", "decoding", "encoders", "members", "ensemble"]  # that configs of older runs lack
+
+
+@pytest.fixture
+def config():
+    values = {"name": "x", "data": "d", "store": "s", "tasks": {"va": {}}, "features": {"f": {}}}
+    return Config.model_validate(values | {"model": {"name": "concat"}})
+
+
+@pytest.fixture
+def run(tmp_path, config):
+    run = Run(tmp_path / "x")
+    run.begin(config, {"tasks": {}, "recipes": {}})
+    return run
+
+
+def changed(config, **values):
+    return Config.model_validate(config.model_dump() | values)
+
+
+def test_a_run_is_new_then_begun_then_complete(tmp_path, config):
+    run = Run(tmp_path / "x")
+    assert run.state(config) == "new"
+    run.begin(config, {"tasks": {}, "recipes": {}})
+    assert run.state(config) == "begun"
+    with pytest.raises(ValueError, match="is not complete: go on with abaw train"):
+        run.finished()
+    run.finish({"va": {"CCC": 0.5}})
+    assert run.state(config) == "complete"
+    assert run.finished()["scores"] == {"va": {"CCC": 0.5}}
+
+
+def test_a_run_without_scores_is_complete_where_nothing_was_held_out(run, config):
+    run.finish({})
+    assert run.state(config) == "complete"
+    assert run.finished()["scores"] == {}
+
+
+def test_another_config_is_another_run(run, config):
+    run.finish({})
+    for values in ({"folds": {"num": 2}}, {"training": {"seed": 1}}, {"trainer": {"max_epochs": 1}}):
+        with pytest.raises(ValueError, match=rf"holds a run with another {next(iter(values))}: give this one another"):
+            run.state(changed(config, **values))
+
+
+def test_what_a_training_does_not_read_may_change(run, config):
+    others = {
+        "decoding": {"widths": [3]},
+        "encoders": ["face_hog"],
+        "members": {"one": {"training.seed": 1}},
+        "ensemble": "weighted",
+    }
+    assert others.keys() == UNTRAINED
+    run.finish({})
+    assert run.state(changed(config, **others)) == "complete"
+
+
+def test_an_older_runs_config_is_the_same_run_where_the_new_keys_say_nothing_else(run, config):
+    path = run.folder / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    for key in NEW_KEYS:
+        del values[key]
+    for key in ("sampling", "ema_decay", "label_shift", "num_workers", "loggers"):
+        del values["training"][key]
+    del values["window"]["overlap"]
+    path.write_text(yaml.safe_dump(values))
+    assert run.config() == config
+    assert run.state(config) == "begun"
+
+
+def test_decoding_is_empty_until_it_is_fitted(run):
+    assert run.decoding() == {}
+    (run.folder / "decoding.json").write_text(json.dumps({"va": {"width": 5}}))
+    assert run.decoding() == {"va": {"width": 5}}
+    (run.folder / "decoding.json").unlink()
+    assert run.decoding() == {}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"va": 3}', "{"])
+def test_a_decoding_that_is_none_is_named(run, text):
+    (run.folder / "decoding.json").write_text(text)
+    with pytest.raises(ValueError, match=r"decoding.json: (expected a JSON object with a decoding for|not readable)"):
+        run.decoding()
+
+
+def test_run_json_tells_the_seed(tmp_path, config):
+    run = Run(tmp_path / "x")
+    run.begin(changed(config, training={"seed": 7}), {})
+    assert run.document()["seed"] == 7
