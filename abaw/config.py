@@ -136,7 +136,7 @@ class TrainingConfig(_Strict):
     after what they are about; predictions are shifted back. ``num_workers`` processes read windows (0: this one).
     """
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -147,7 +147,7 @@ class TrainingConfig(_Strict):
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_shift: Annotated[int, Field(ge=0)] = 0
-    num_workers: Annotated[int, Field(ge=0)] = 0
+    num_workers: Annotated[int, Field(ge=0, le=128)] = 0
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
 
 
@@ -175,6 +175,13 @@ class Config(_Strict):
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}
     ensemble: Literal["mean", "weighted", "centred"] = "mean"
+
+    @field_validator("tasks")
+    @classmethod
+    def _learns(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
+        if not any(task.weight for task in tasks.values()):
+            raise ValueError("every task weighs 0: nothing would be learned")
+        return tasks
 
     @field_validator("tasks", "features", mode="before")
     @classmethod

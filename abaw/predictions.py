@@ -127,9 +127,10 @@ def begin(folder: Path) -> None:
     if clip_ids(folder) and not about:
         raise ValueError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
     me, writer = {"host": socket.gethostname(), "pid": os.getpid()}, about.get("writer")
-    if isinstance(writer, dict) and writer != me and writer.get("host") == me["host"] and is_running(writer["pid"]):
+    pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == me["host"] else None
+    if isinstance(pid, int) and pid != me["pid"] and is_running(pid):
         raise ValueError(
-            f"process {writer['pid']} is writing to {folder}: wait for it, or give another --out (if that is no abaw, "
+            f"process {pid} is writing to {folder}: wait for it, or give another --out (if that is no abaw, "
             "delete the folder)"
         )
     write_metadata(folder, {"complete": False, "writer": me})

@@ -6,6 +6,8 @@ from typing import Any
 from abaw.clips import video_of
 from abaw.runs import Run, commit
 
+TOLD = ("run", "commit", "seeds", "label_kinds_seen", "videos_seen", "personalised", "held_out")
+
 
 def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
     """What a run's run.json says of tables that it makes of these clips.
@@ -27,12 +29,14 @@ def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
 
 
 def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What predictions.json says of all members together; unknown (None, or no key) of one is unknown of all.
+    """What predictions.json says of all members together.
 
-    ``made_by`` tells a clip's runs where it is told of every member.
+    Lists hold what any member tells; None where none does. ``incomplete`` names the keys that some member does not
+    tell: what is known of the others still counts. ``made_by`` tells a clip's runs where it is told of every member.
     """
     made_by = [about.get("made_by") or {} for about in abouts]
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
+    untold = {key for about in abouts for key in TOLD if about.get(key) is None}
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
@@ -46,15 +50,14 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             for clip_id in made_by[0]
             if all(clip_id in each for each in made_by)
         },
+        "incomplete": sorted(untold.union(*(about.get("incomplete") or () for about in abouts))),
     }
 
 
 def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:
-    """Every entry of every member's list, once, in their order; None where one member's is not known."""
-    lists = [about.get(key) for about in abouts]
-    if any(each is None for each in lists):
-        return None
-    return list(dict.fromkeys(entry for each in lists if each is not None for entry in each))
+    """Every entry of every member's list, once, in their order; None where no member has one."""
+    lists = [about[key] for about in abouts if about.get(key) is not None]
+    return list(dict.fromkeys(entry for each in lists for entry in each)) if lists else None
 
 
 def _sorted(names: list[Any] | None) -> list[Any] | None:

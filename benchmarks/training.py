@@ -1,9 +1,11 @@
 """What training costs: memory as the store grows, and time with one process and with two.
 
-Stores of sparse files, 1 and 20 GB of features as long as they are said to be (Aff-Wild2 has about 2.7 million frames),
-are trained on for a few batches while two workers read; the parent adds up the anonymous memory of the whole tree of
-processes from /proc, five times a second. Then the same windows are trained by one process and by two that share every batch
-(gloo). Writes training.json and training.md beside this file. About 10 minutes on 2 CPU cores, no disk to speak of.
+Stores of sparse files, 1 and 20 GB of features as long as they are said to be (20 GB of four are about the 2.7 million
+frames of Aff-Wild2), are trained on for a few batches while two workers read; the parent adds up the anonymous memory
+of the whole tree of processes from /proc, five times a second. Features are normalised by a learned layer: to measure
+their spread would read every byte, a clip at a time. Then the same windows are trained by one process and by two that
+share every batch (gloo). Writes training.json and training.md beside this file. A few minutes on 2 CPU cores, no disk
+to speak of.
 
     python -m benchmarks.training [--work work/benchmark-training]
 """
@@ -71,8 +73,8 @@ def write_sparse(path: Path, times_s: np.ndarray) -> None:
         file.write(b"\x01" * num)
 
 
-def train_child(root: Path, settings: dict) -> None:
-    """Train on a store in this process; prints the seconds of each epoch's training steps."""
+def train_child(root: Path, folder: Path, settings: dict) -> None:
+    """Train on a store in this process, into ``folder``; prints the seconds of each epoch's training steps."""
     from fusion.module import FusionModule
     from fusion.train import is_first_process, train
 
@@ -94,9 +96,7 @@ def train_child(root: Path, settings: dict) -> None:
     FusionModule.on_train_epoch_start = lambda self: (start(self), begun.append(time.perf_counter()))[0]
     FusionModule.on_validation_start = lambda _: seconds.append(time.perf_counter() - begun[-1])
     tasks = {name: TASKS.build(name) for name in ("va", "expr")}
-    with tempfile.TemporaryDirectory() as aside:
-        # every process a folder of its own: the second one would find the first one's gone
-        train(make_config(settings), tasks, labels, source, Path(aside))
+    train(make_config(settings), tasks, labels, source, folder)
     if is_first_process():
         print(json.dumps({"seconds": seconds}))
 
@@ -108,7 +108,7 @@ def make_config(settings: dict) -> Config:
             "data": "none",
             "store": "none",
             "tasks": {"va": {}, "expr": {}},
-            "features": {name: {} for name in NAMES},
+            "features": {name: {"normalise": "learned"} for name in NAMES},
             "model": {"name": "bigru", "hidden_dim": 64},
             "window": {"length": 300, "stride": 200},
             **settings,
@@ -118,13 +118,15 @@ def make_config(settings: dict) -> Config:
 
 def run_child(root: Path, settings: dict) -> dict:
     """What the child printed, and the most memory its tree of processes had at one time, in MB."""
-    command = [sys.executable, "-m", "benchmarks.training", "--child", str(root), json.dumps(settings)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    peaks = {"Anonymous": 0.0, "Pss_Anon": 0.0}
-    while child.poll() is None:
-        for kind, value in memory_mb(child.pid).items():
-            peaks[kind] = max(peaks[kind], value)
-        time.sleep(0.2)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.training", "--child", str(root), folder, json.dumps(settings)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        peaks = {"Anonymous": 0.0, "Pss_Anon": 0.0}
+        while child.poll() is None:
+            for kind, value in memory_mb(child.pid).items():
+                peaks[kind] = max(peaks[kind], value)
+            time.sleep(0.2)
     assert child.stdout is not None
     if child.returncode:
         raise RuntimeError(f"training failed with exit code {child.returncode}: see above")
@@ -171,6 +173,7 @@ def measure_memory(work: Path) -> dict[str, dict[str, float]]:
         peaks[str(size)] = {kind: round(value) for kind, value in run_child(root, settings)["peak_mb"].items()}
         if size != SIZES_GB[0]:
             shutil.rmtree(root)
+        print(f"{size} GB: {peaks[str(size)]}", file=sys.stderr)
     return peaks
 
 
@@ -217,10 +220,10 @@ def _span(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("work/benchmark-training"))
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        train_child(Path(arguments.child[0]), json.loads(arguments.child[1]))
+        train_child(*map(Path, arguments.child[:2]), json.loads(arguments.child[2]))
         return
     made_by = commit()
     shutil.rmtree(arguments.work, ignore_errors=True)

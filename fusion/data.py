@@ -94,7 +94,7 @@ class ClipDataModule(lightning.LightningDataModule):
         targets = training_targets(labels["train"], source, tasks, config.training.label_shift)
         self.truth = scored_labels(labels["validation"] if self.holds_out else {}, source, tasks)
         for split, by_task in {"train": targets, "validation": self.truth}.items():
-            _check_scored(split, by_task)
+            _check_scored(split, by_task, config.training.label_shift)
         self.train = WindowDataset(source, clips_of(targets), targets, config.window, only_scored=True)
         # what is scored is a whole clip: its windows need no labels
         self.validation = WindowDataset(source, clips_of(self.truth), {}, config.window)
@@ -134,9 +134,10 @@ def loader(
     )
 
 
-def _check_scored(split: str, labels: LabelsByTask) -> None:
+def _check_scored(split: str, labels: LabelsByTask, shift: int) -> None:
     for task, clips in labels.items():
         if not any(each.scored.any() for each in clips.values()):
             raise ValueError(
                 f"no frame of the {split} split is scored for {task}: check the labels with abaw check DATA"
+                + f", or training.label_shift, {shift} frames, is too long" * (shift > 0)
             )

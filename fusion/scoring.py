@@ -48,13 +48,14 @@ def stitched(pieces: Iterable[tuple[int, np.ndarray]], task: Task, config: Confi
     """A clip's raw outputs, one row a frame, from its windows as the config has them: first step and rows.
 
     A network that was trained towards labels ``label_shift`` frames later predicts these: its output for a step belongs
-    to the frame so much later.
+    to the frame so much later. A clip's one label has no lag.
     """
     pieces = list(pieces)
     if not pieces:  # a clip without a frame
         return np.zeros((0, task.out_dim))
     num_steps = max(first + len(rows) for first, rows in pieces)
-    return later(stitch(pieces, num_steps, config.window.overlap), config.training.label_shift)
+    rows = stitch(pieces, num_steps, config.window.overlap)
+    return later(rows, config.training.label_shift) if task.resolution == "frame" else rows
 
 
 def later(rows: np.ndarray, shift: int) -> np.ndarray:

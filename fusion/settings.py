@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import lightning
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from abaw.config import Config
 from abaw.registry import nearest
@@ -24,6 +25,9 @@ OURS = {
     "overfit_batches": _WHOLE,
     "num_sanity_val_steps": _WHOLE,
 }
+# what Lightning finds out only when the training has begun
+LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "max_epochs": -1, "max_steps": -1}
+LEAST |= {"gradient_clip_val": 0, "log_every_n_steps": 0, "min_epochs": 0, "min_steps": 0}
 SHARDING = ("fsdp", "deepspeed", "model_parallel", "xla")  # no process has all of the weights
 
 
@@ -31,6 +35,8 @@ def config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
     """What only training can find wrong with a config: keys and message; empty where nothing is."""
     errors: list[tuple[tuple[str, ...], str]] = [(("trainer", key), why) for key, why in trainer_errors(config.trainer)]
     errors += [(("training", "loggers"), why) for why in logger_errors(config)]
+    if errors:  # what follows reckons with these
+        return errors
     training, max_epochs = config.training, max_epochs_of(config.trainer)
     is_endless = (max_epochs or -1) < 0 and config.trainer.get("max_steps", -1) < 0
     if training.schedule == "cosine" and is_endless:
@@ -41,7 +47,8 @@ def config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
             f"a warm-up of {training.warmup_epochs} epochs is not over after {max_epochs}: give fewer, or train longer"
         )
         errors.append((("training", "warmup_epochs"), why))
-    if config.folds.refit and all(config.trainer.get(key, -1) == -1 for key in ("max_epochs", "max_steps", "max_time")):
+    ends = [config.trainer.get("max_epochs") or 0, config.trainer.get("max_steps", 0)]
+    if config.folds.refit and max(ends) <= 0 and not config.trainer.get("max_time"):
         why = (
             "nothing is held out that could say when to stop: set trainer.max_epochs, as a run with a validation has it"
         )
@@ -70,4 +77,18 @@ def trainer_errors(trainer: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif key not in known:
             message = f"lightning.Trainer has no argument {key!r}{nearest(key, known)} known: {', '.join(known)}"
             errors.append((key, message))
+        elif why := _value_error(key, value):
+            errors.append((key, f"trainer.{key} is {value!r}: {why}"))
     return errors
+
+
+def _value_error(key: str, value: Any) -> str | None:
+    """Why a value is none that lightning.Trainer documents for the argument; None where it may be."""
+    if isinstance(value, int | float) and value < LEAST.get(key, value):
+        return f"expected {LEAST[key]} or more"
+    hint = get_type_hints(lightning.Trainer.__init__)[key]
+    try:
+        TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError:
+        return f"expected {hint.__name__ if isinstance(hint, type) else str(hint).replace('typing.', '')}"
+    return None

@@ -15,7 +15,7 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from abaw.batches import FeatureSource
-from abaw.config import Config
+from abaw.config import UNTRAINED, Config
 from abaw.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.averaging import Averaged
@@ -57,19 +57,21 @@ def train(
         raise ValueError(f"{'.'.join(keys)}: {message}")
     folder.mkdir(parents=True, exist_ok=True)
     resume = folder / RESUME
-    run = config.model_dump_json(exclude={"trainer"})  # a stopped run may go on for longer, or on another device
+    run = config.model_dump_json(exclude={"trainer", *UNTRAINED})  # it may go on for longer, or on another device
     with torch.random.fork_rng(devices=[]), _quiet():
         epochs_done = _epochs_done(resume, run)
         data = ClipDataModule(config, tasks, labels, source, epoch=epochs_done)
         if not data.holds_out:
             LOG.info("nothing is held out: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
-        if not epochs_done:
+        if not epochs_done and any(each.normalise == "split" for each in config.features.values()):
             module.front.set_spread(measure_spread(source, clips_of(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
             with told(trainer.loggers, config):
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
+        except MisconfigurationException as error:
+            raise ValueError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
         except SystemExit as stop:  # Lightning's answer to SIGTERM (no code, which would say "done") and to SIGINT (1)
             LOG.warning("stopped: the same command goes on from the last whole epoch")
             raise SystemExit(130 if stop.code else 143) from stop

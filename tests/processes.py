@@ -1,6 +1,7 @@
 """A small training as a process of its own, which a test may double or kill: ``python -m tests.processes ...``.
 
-Writes FOLDER/scores-RANK.json: the last validation's scores as each process reckoned them.
+Writes FOLDER/scores-RANK.json: the last validation's scores as each process reckoned them; and FOLDER/wrote-RANK where
+a process wrote weights.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import signal
 from pathlib import Path
 
 from abaw.config import Config
+from fusion import callbacks
 from fusion.module import FusionModule
 from fusion.train import train
 from tests.memory import LENGTHS, make_labels, make_source, make_tasks
@@ -24,6 +26,7 @@ def main():
     if arguments.kill_at:
         kill_at(*arguments.kill_at)
     note_scores(arguments.folder)
+    note_writers(arguments.folder)
     config, source = Config.model_validate_json(arguments.config), make_source(LENGTHS)
     train(config, make_tasks(*config.tasks), make_labels(source), source, arguments.folder)
 
@@ -47,6 +50,16 @@ def note_scores(folder):
         (folder / f"scores-{self.global_rank}.json").write_text(json.dumps(self.scores))
 
     FusionModule.on_validation_epoch_end = noted
+
+
+def note_writers(folder):
+    save = callbacks.save_weights
+
+    def noted(*given):
+        save(*given)
+        (folder / f"wrote-{given[1].global_rank}").touch()
+
+    callbacks.save_weights = noted
 
 
 if __name__ == "__main__":

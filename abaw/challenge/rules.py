@@ -17,7 +17,7 @@ def provenance(about: Mapping[str, Any], task_name: str) -> list[str]:
     """
     if not about:
         return [f"provenance unknown: no {METADATA} beside the tables"]
-    missing = [key for key in NEEDED if about.get(key) is None]
+    missing = [key for key in NEEDED if about.get(key) is None or key in (about.get("incomplete") or ())]
     lines = [f"provenance unknown: {METADATA} does not say {', '.join(missing)}"] if missing else []
     known = _known(about)
     return [*lines, *([f"made by {'; '.join(known)}"] if known else []), *_broken_rules(about, task_name)]

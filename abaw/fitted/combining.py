@@ -11,13 +11,15 @@ from abaw.fitted.ensembles import Mixture
 from abaw.tasks.base import Task
 
 
-def check_members(wheres: Sequence[Path], out: Path, task: Task) -> None:
-    """ValueError names the first difference between members in clips, frames or times, or a member that is ``out``."""
+def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | None = None) -> None:
+    """ValueError names the first difference between members in clips, frames or times, or what is read and ``out``."""
     names = [str(where) for where in wheres]
     if len({where.resolve() for where in wheres}) < len(wheres):
         raise ValueError(f"a folder is given twice: {', '.join(names)}; give each member once")
     if out.resolve() in {where.resolve() for where in wheres}:
         raise ValueError(f"{out} is a member itself: give another --out")
+    if like is not None and out.resolve() == like.resolve():
+        raise ValueError(f"{out} is the ensemble whose weights are taken: give another --out")
     first = predictions.clip_ids(wheres[0])
     if not first:
         raise ValueError(f"{names[0]} holds no table at all: run abaw predict again")

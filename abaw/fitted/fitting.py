@@ -55,6 +55,29 @@ def cross_fit(task: Task, clips: Clips, options: DecodingConfig, groups: Mapping
     return {clip_id: found[clip_id] for clip_id in clips}
 
 
+def choose(
+    task: Task, clips: Clips, options: DecodingConfig, groups: Mapping[str, int | str]
+) -> tuple[Decoding, dict[str, dict[str, Scored]]]:
+    """The decoding fitted on all clips with as much of ``options`` as gains by cross-fitting; and what each gave.
+
+    In turn: nothing, ``options`` without its bias, all of it; of equal ones the gentlest. What was tried is by its
+    name, every clip decoded by what was fitted on other groups. A decoding that does nothing is fitted too: these
+    labels chose it. With fewer than two groups nothing can be judged, and all of ``options`` is fitted.
+    """
+    if len(set(groups.values())) < 2:
+        return fit(task, clips, options), {}
+    nothing = DecodingConfig(fills=False, widths=[1], bias=False)
+    ways = {"nothing": nothing, "no bias": options.model_copy(update={"bias": False}), "all": options}
+    if not options.bias:
+        del ways["all"]
+    tried = {name: cross_fit(task, clips, each, groups) for name, each in ways.items()}
+    best = "nothing"
+    for name, judged in tried.items():
+        if rank(task, judged) > rank(task, tried[best]) + TINY:
+            best = name
+    return fit(task, clips, ways[best]), tried
+
+
 def decoded(task: Task, clips: Clips, decoding: Decoding) -> dict[str, Scored]:
     """The clips' final predictions beside their labels; frames of a table beyond the last label are left out."""
     return {

@@ -21,6 +21,8 @@ def pool(runs: Sequence[Run], out: Path, decodings: Mapping[str, Decoding]) -> i
         for where, _ in sources.values():
             if (out / name).resolve() == where.resolve():
                 raise ValueError(f"{out} is where these tables lie already: give another --out")
+        for clip_id, (where, _) in sources.items():  # all are read before old tables go
+            predictions.read_table(where, clip_id, tasks[name])
     for name, sources in found.items():
         predictions.begin(out / name)
         for clip_id, (where, _) in sources.items():

@@ -30,7 +30,9 @@ def check_unseen(
             raise ValueError(f"{error}: {remedy}") from None
     if not any(about.get(key) for key in TOLD):
         remarks.append("provenance unknown: nothing says which run made these tables, so no leak can be ruled out")
-    elif not about.get("held_out") and about.get("videos_seen") is None:
+    elif not about.get("held_out") and (
+        about.get("videos_seen") is None or "videos_seen" in (about.get("incomplete") or ())
+    ):
         remarks.append("which videos were trained on is not told, so no leak can be ruled out")
     return remarks
 

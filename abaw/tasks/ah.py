@@ -57,6 +57,8 @@ class Ambivalence(Task):
         weights = self.class_weights
         if weights is not None and (len(weights) != 2 or not all(0 <= w < float("inf") for w in weights)):
             raise ValueError(f"ah: class_weights are {weights}, expected 2 numbers of 0 or more")
+        if weights is not None and not any(weights):
+            raise ValueError("ah: class_weights are both 0: nothing would be learned")
 
     @property
     def resolution(self) -> Level:  # type: ignore[override]

@@ -49,6 +49,8 @@ class ClassTask(Task, ABC):
         weights = self.class_weights
         if weights is not None and (len(weights) != self.out_dim or not all(0 <= w < float("inf") for w in weights)):
             raise ValueError(f"{self.name}: class_weights are {weights}, expected {self.out_dim} numbers of 0 or more")
+        if weights is not None and not any(weights):
+            raise ValueError(f"{self.name}: class_weights are all 0: nothing would be learned")
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:

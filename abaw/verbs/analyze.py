@@ -71,7 +71,7 @@ def write_frames(
 ) -> None:
     """``<clip>.parquet`` and ``<clip>.csv``: one row a frame of the clock, empty face cells where no face was found.
 
-    Numbers are as the network gives them; words are of the decoded table.
+    Where a run has a decoding, numbers and words are decoded by it.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
@@ -82,9 +82,9 @@ def write_frames(
     columns: dict[str, Any] = {"frame": first.frames, "time_s": first.times_s, "observed": first.observed}
     columns |= _face_columns(len(first.frames), boxes)
     for name, table in tables.items():
-        columns |= {column: table.values[:, i] for i, column in enumerate(tasks[name].columns)}
         decoding = (decodings or {}).get(name)
         final = decoding.apply(tasks[name], table.values, table.observed) if decoding else table.values
+        columns |= {column: final[:, i] for i, column in enumerate(tasks[name].columns)}
         columns |= tasks[name].names(final)
     frames = pa.table(columns)
     with whole(out / f"{clip_id}.parquet") as aside:

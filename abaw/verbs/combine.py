@@ -67,7 +67,8 @@ def combine(
     tasks = {name: heldout.task_of(wheres[name][0], name) for name in names}
     decodings = read_decodings(decoding, tasks) if decoding else {}
     for name in names:
-        combining.check_members(wheres[name], out / name, tasks[name])
+        weighed = predictions.resolve(like, name) if like else None
+        combining.check_members(wheres[name], out / name, tasks[name], weighed)
     mixtures = {name: mixture_of(wheres[name], tasks[name], asked) for name in names}
     count = 0
     for name, mixture in mixtures.items():
@@ -114,6 +115,7 @@ def _like(folder: Path, task: "Task", num: int) -> "Mixture":
 def _fitted(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
     """Fitted weights; prints what they are worth on clips they were not fitted on, beside the mean and each member."""
     from abaw import predictions, provenance
+    from abaw.clips import video_of
     from abaw.fitted import ensembles, fitting, heldout, selection
 
     labels = heldout.read_labels(heldout.data_of(wheres[0], asked.data), task, asked.exclude_split)
@@ -128,6 +130,9 @@ def _fitted(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
     if len(set(groups.values())) > 1:
         judged = fitting.rank(task, selection.cross_fit_weights(task, members, groups))
         print(f"{task.name} weighted {judged:.4f} (cross-fitted: each group of clips by weights fitted on the others)")
+        if judged <= plain:
+            print(f"{task.name} does not gain by weights on clips that they were not fitted on: the mean is kept")
+            return ensembles.weighted([1 / len(members)] * len(members), {video_of(clip_id) for clip_id in members[0]})
     return selection.fit_weights(task, members)
 
 

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from abaw.config import DecodingConfig
     from abaw.decoding import Decoding
     from abaw.fitted.fitting import HeldOut
-    from abaw.tasks.base import Task
+    from abaw.tasks.base import Scored, Task
+
+    Tried = Mapping[str, Scored]
 
 
 def fit(
@@ -29,6 +31,8 @@ def fit(
     from abaw.files import write_json
     from abaw.runs import Run
 
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: --out is the JSON file to write")
     tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
     names = [task] if task else predictions.tasks_in(tables)
     found = {name: fit_task(tables, name, data, config, exclude_split, trust=trust) for name in names}
@@ -39,7 +43,8 @@ def fit(
 def fit_task(
     folder: Path, name: str, data: Path | None, config: Path | None, exclude_split: str | None, *, trust: bool = False
 ) -> "Decoding":
-    """The decoding fitted on one task's tables; prints the score without it and, cross-fitted, with."""
+    """The decoding fitted on one task's tables; prints the score without it and, cross-fitted, with. What does not gain
+    so is left out."""
     from abaw import predictions
     from abaw.fitted import fitting, heldout
 
@@ -47,10 +52,9 @@ def fit_task(
     task = heldout.task_of(where, name)
     labels = heldout.read_labels(heldout.data_of(where, data), task, exclude_split)
     clips = heldout.read_clips(where, task, labels, trust=trust)
-    options = _options(where, config)
-    decoding = fitting.fit(task, clips, options)
     groups = fitting.groups_of(clips, predictions.read_metadata(where).get("made_by") or {})
-    _tell(task, clips, options, decoding, groups)
+    decoding, tried = fitting.choose(task, clips, _options(where, config), groups)
+    _tell(task, clips, decoding, tried, len(set(groups.values())))
     weighted_on = (predictions.read_metadata(where).get("ensemble") or {}).get("fitted_on", ())
     if set(weighted_on) & set(decoding.fitted_on):
         print(f"{name} the ensemble's weights were fitted on these videos too: both scores are the better for it")
@@ -58,32 +62,22 @@ def fit_task(
 
 
 def _tell(
-    task: "Task",
-    clips: "Mapping[str, HeldOut]",
-    options: "DecodingConfig",
-    decoding: "Decoding",
-    groups: "Mapping[str, int | str]",
+    task: "Task", clips: "Mapping[str, HeldOut]", decoding: "Decoding", tried: "Mapping[str, Tried]", num_groups: int
 ) -> None:
-    from abaw.decoding import Decoding
-    from abaw.fitted import fitting
     from abaw.verbs.score import summary
 
-    num = len(set(groups.values()))
     print(f"{task.name} fitted on {len(clips)} clips of {len(decoding.fitted_on)} videos: {_words(decoding)}")
-    without = fitting.decoded(task, clips, Decoding())
-    print(f"{task.name} without {summary(task.score(without))}")
-    if num < 2:
+    if not tried:
         print(f"{task.name} with: not judged, one video cannot be fitted on and judged")
         return
-    judged = fitting.cross_fit(task, clips, options, groups)
-    print(
-        f"{task.name} with    {summary(task.score(judged))} "
-        f"(cross-fitted: {num} groups, each decoded by what was fitted on the others)"
-    )
-    if fitting.rank(task, judged) <= fitting.rank(task, without):
-        print(
-            f"{task.name} does not gain by it on clips that it was not fitted on: leave it out, or try less (--config)"
-        )
+    print(f"{task.name} without {summary(task.score(tried['nothing']))}")
+    for name, words in (("no bias", "filled and smoothed"), ("all", "and shifted")):
+        if name in tried:
+            print(
+                f"{task.name} {words} {summary(task.score(tried[name]))} "
+                f"(cross-fitted: {num_groups} groups, each decoded by what was fitted on the others)"
+            )
+    print(f"{task.name} what gained on clips that it was not fitted on is kept")
 
 
 def _words(decoding: "Decoding") -> str:

@@ -172,6 +172,11 @@ FAULTS |= {
         ("batch_size: 4", "ema_decay: 1.0"),
         ":16: training.ema_decay is 1.0: input should",
     ),
+    "a seed that no generator takes": (("batch_size: 4", "seed: 1" + 30 * "0"), ":16: training.seed is 1"),
+    "tasks that weigh nothing": (
+        ("  va:\n  expr: {weight: 0.5,", "  va: {weight: 0}\n  expr: {weight: 0,"),
+        ":5: .*every task weighs 0: nothing would be learned",
+    ),
     "a label shift back": (("batch_size: 4", "label_shift: -3"), ":16: training.label_shift is -3: input should be"),
     "a logger that does not exist": (
         ("batch_size: 4", "loggers: [tensorbord]"),

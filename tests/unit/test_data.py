@@ -10,17 +10,7 @@ from abaw.tracks import Track
 from fusion.data import ClipDataModule, WindowDataset
 from fusion.sampling import Share, balanced, balancing_weights, seed_of_epoch, shuffled
 from fusion.targets import fit_to_clock
-from tests.memory import LENGTHS, Mood, make_config, make_labels, make_source, make_tasks, with_training
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import Mood, make_config, make_tasks, with_training
 
 
 def test_a_window_holds_its_own_rows_and_labels(source, labels):

@@ -11,12 +11,14 @@ import pytest
 
 from abaw import predictions, provenance
 from abaw.annotations import Labels
+from abaw.challenge import rules
 from abaw.decoding import Decoding
 from abaw.fitted import ensembles, fitting, selection
 from abaw.fitted.ensembles import Mixture, read_mixture
 from abaw.fitted.fitting import HeldOut
 from abaw.metrics import concordance
 from abaw.predictions import Table
+from abaw.scoring import leaks
 from abaw.tasks import TASKS
 from abaw.verbs.combine import combine
 from abaw.verbs.predict import predict
@@ -168,16 +170,45 @@ def test_provenance_of_members_is_merged():
         "personalised": True,
         "held_out": False,
         "made_by": {"x": "r0 + s0", "y": "r1 + s1"},
+        "incomplete": [],
     }
-    assert provenance.merged([told()]) == told()
+    assert provenance.merged([told()]) == told(incomplete=[])
 
 
 @pytest.mark.parametrize(
     "key", ["run", "commit", "seeds", "label_kinds_seen", "videos_seen", "personalised", "held_out"]
 )
-def test_what_is_unknown_of_one_member_is_unknown_of_the_whole(key):
+def test_what_one_member_does_not_tell_is_incomplete_and_what_the_others_tell_still_counts(key):
     for unknown in (told(**{key: None}), {name: value for name, value in told().items() if name != key}):
-        assert provenance.merged([told(), unknown])[key] is None
+        about = provenance.merged([told(), unknown])
+        assert about["incomplete"] == [key]
+        assert about[key] == (None if key in ("personalised", "held_out") else told()[key])
+        assert provenance.merged([told(), about])["incomplete"] == [key], "once lost it stays so"
+
+
+def test_a_member_of_unknown_origin_does_not_hide_what_another_has_seen(tmp_path):
+    about = provenance.merged([told(held_out=False, label_kinds_seen=["expr", "va"]), {}])
+    with pytest.raises(ValueError, match="a leak: the training .* has seen video '1'"):
+        leaks.check_unseen(tmp_path, "validation", ["1_left"], about, None)
+    assert "is not told" in leaks.check_unseen(tmp_path, "validation", ["2"], about, None)[0]
+    lines = rules.provenance(about, "va")
+    assert "does not say commit, label_kinds_seen" in lines[0].replace("run, ", "")
+    assert any("uni-task rule" in line for line in lines)
+
+
+def test_weights_that_do_not_gain_by_cross_fitting_are_the_mean_s(job, capsys):
+    write_folder(job / "c", CLIPS, noise=0.9, seed=7, **told(run=["t"], seeds=[2]))
+    about = run_combine(job, "a", "c", fit=True, data=job / "data")
+    said = capsys.readouterr().out
+    weights = about["ensemble"]["weights"]
+    assert ("the mean is kept" in said) == (weights == [0.5, 0.5])
+    assert about["ensemble"]["fitted_on"] == ["t1", "t2", "t3", "v1", "v2"]
+
+
+def test_an_ensemble_is_not_written_over_the_one_whose_weights_it_takes(job):
+    run_combine(job, fit=True, data=job / "data")
+    with pytest.raises(ValueError, match="is the ensemble whose weights are taken: give another --out"):
+        run_combine(job, like=job / "both")
 
 
 @pytest.fixture
@@ -397,6 +428,7 @@ def test_what_folds_held_out_is_pooled_and_says_which_run_it_is_by(tmp_path):
         "personalised": False,
         "held_out": True,
         "made_by": {"1": str(runs[0]), "2": str(runs[1])},
+        "incomplete": [],
         "decoding": {},
         "ensemble": {},
     }

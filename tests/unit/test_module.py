@@ -21,17 +21,7 @@ from fusion.predict import predict
 from fusion.targets import fit_to_clock
 from fusion.train import train
 from fusion.weights import build_module, load_module
-from tests.memory import LENGTHS, Doubtful, MemorySource, make_config, make_labels, make_source, make_tasks
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import Doubtful, MemorySource, make_config, make_tasks
 
 
 class TwoLosses(FusionModel):

@@ -1,7 +1,6 @@
 """From windows to whole clips."""
 
 import numpy as np
-import pytest
 
 from abaw.batches import collate
 from abaw.decoding import stitch
@@ -9,17 +8,7 @@ from fusion.data import WindowDataset
 from fusion.predict import predict
 from fusion.scoring import gathered, score
 from fusion.weights import build_module
-from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import Mood, make_config, make_source, make_tasks, with_training
 
 
 def test_predictions_are_the_mean_of_overlapping_windows(source):
@@ -106,3 +95,13 @@ def test_a_score_does_not_hang_on_the_order_in_which_windows_came(source, labels
     }
     backwards = {clip: dict(reversed(pieces.items())) for clip, pieces in reversed(windows.items())}
     assert score(task, windows, truth, make_config()) == score(task, backwards, truth, make_config())
+
+
+def test_a_clips_one_label_has_no_lag_whatever_the_labels_of_frames_have(source):
+    config = make_config()
+    module = build_module(config, {"mood": Mood(), **make_tasks("va")}, {"face": 3, "voice": 2})
+    ((_, plain, _),) = predict(module, source, ["both"], config.window)
+    module.config = with_training(config, label_shift=4)
+    ((_, raw, _),) = predict(module, source, ["both"], config.window)
+    np.testing.assert_array_equal(raw["mood"], plain["mood"])
+    assert not np.array_equal(raw["va"], plain["va"])

@@ -12,17 +12,7 @@ from abaw.config import WindowConfig
 from fusion.data import ClipDataModule
 from fusion.module import FusionModule
 from fusion.train import train
-from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, replace_training, with_training
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import make_config, make_tasks, replace_training, with_training
 
 
 @pytest.mark.parametrize("model", ["concat", "bigru", "attention"])

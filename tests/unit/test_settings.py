@@ -6,17 +6,7 @@ from abaw.config import FoldsConfig
 from fusion.loggers import _is_installed
 from fusion.settings import config_errors, trainer_errors
 from fusion.train import train
-from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import make_config, make_tasks, with_training
 
 
 @pytest.mark.parametrize(
@@ -36,7 +26,9 @@ def test_an_unknown_trainer_argument_names_the_nearest():
 
 def test_a_trainer_argument_that_lightning_refuses_is_a_value_error(source, labels, tmp_path):
     with pytest.raises(ValueError, match=r"lightning.Trainer refuses the settings under trainer: "):
-        train(make_config(precision="17-mixed"), make_tasks(), labels, source, tmp_path)
+        train(make_config(strategy="nonsense"), make_tasks(), labels, source, tmp_path)
+    with pytest.raises(ValueError, match=r"refuses the settings under trainer: .*limit_train_batches"):
+        train(make_config(limit_train_batches=0.0001), make_tasks(), labels, source, tmp_path)
     with pytest.raises(ValueError, match="did you mean 'max_epochs'"):
         train(make_config(max_epoch=3), make_tasks(), labels, source, tmp_path)
 
@@ -49,6 +41,42 @@ def test_a_trainer_that_could_not_train_is_refused(trainer, message):
     ((key, said),) = trainer_errors(trainer)
     assert key in trainer
     assert message in said
+
+
+WRONG_VALUES = {
+    "max_epochs": ("ten", "expected Optional[int]"),
+    "min_epochs": (True, "expected Optional[int]"),
+    "max_steps": (None, "expected int"),
+    "accumulate_grad_batches": (0, "expected 1 or more"),
+    "check_val_every_n_epoch": (0, "expected 1 or more"),
+    "gradient_clip_val": (-1, "expected 0 or more"),
+    "profiler": (["simple"], "expected Union["),
+    "max_time": ([1], "expected Union[str, "),
+    "benchmark": ("abc", "expected Optional[bool]"),
+    "precision": ("17-mixed", "expected "),
+}
+
+
+@pytest.mark.parametrize("key", WRONG_VALUES)
+def test_a_value_that_lightning_does_not_document_is_refused_with_what_it_expects(key):
+    value, expected = WRONG_VALUES[key]
+    ((found, message),) = trainer_errors({key: value})
+    assert found == key
+    assert message.startswith(f"trainer.{key} is {value!r}: {expected}")
+    config = make_config().model_copy(update={"trainer": {key: value}})
+    assert config_errors(config) == [(("trainer", key), message)]
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"max_epochs": 3, "gradient_clip_val": 1, "accelerator": "cpu", "max_time": {"seconds": 60}},
+        {"precision": "bf16-mixed", "devices": 2, "strategy": "ddp", "profiler": "simple"},
+        {"devices": [0, 1], "precision": 16, "limit_train_batches": 0.5, "max_epochs": -1, "max_steps": 10},
+    ],
+)
+def test_values_that_lightning_documents_pass(trainer):
+    assert trainer_errors(trainer) == []
 
 
 def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
@@ -66,7 +94,7 @@ def test_strategies_that_spread_a_model_are_refused(strategy):
     assert trainer_errors({"strategy": "ddp", "devices": 2}) == []
 
 
-@pytest.mark.parametrize("end", [{}, {"max_epochs": -1}])
+@pytest.mark.parametrize("end", [{}, {"max_epochs": -1}, {"max_epochs": None}])
 def test_training_on_everything_needs_an_end(end):
     config = make_config()
     config = config.model_copy(update={"folds": FoldsConfig(refit=True), "trainer": end})

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from abaw.annotations import Labels
+from abaw.config import FeatureConfig
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
 from fusion.data import ClipDataModule
@@ -17,25 +18,12 @@ from fusion.predict import predict
 from fusion.train import train
 from fusion.weights import build_module
 from tests.memory import (
-    LENGTHS,
     Mood,
     make_config,
-    make_labels,
-    make_source,
     make_tasks,
     replace_training,
     with_training,
 )
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
 
 
 def mean_loss(module, data):
@@ -166,6 +154,16 @@ def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
     for name, layer in zip(module.front.names, module.front.channels, strict=True):
         assert layer.mean.numpy() == pytest.approx(expected[name].mean, rel=1e-5)
         assert layer.mean.numpy() != pytest.approx(other[name].mean, rel=1e-5)
+
+
+def test_no_spread_is_measured_where_none_is_used(source, labels, tmp_path):
+    features = dict.fromkeys(("face", "voice"), FeatureConfig(normalise="learned"))
+    before = source.reads_left
+    train(make_config(max_epochs=1), make_tasks(), labels, source, tmp_path / "split")
+    between = source.reads_left
+    config = make_config(max_epochs=1).model_copy(update={"features": features})
+    train(config, make_tasks(), labels, source, tmp_path / "learned")
+    assert before - between - (between - source.reads_left) == 2 * 3  # two tracks of three clips
 
 
 # ---- averaged weights

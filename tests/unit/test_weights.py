@@ -5,17 +5,7 @@ import torch
 
 from fusion.train import train
 from fusion.weights import build_module, load_module
-from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, replace_training
-
-
-@pytest.fixture
-def source():
-    return make_source(LENGTHS)
-
-
-@pytest.fixture
-def labels(source):
-    return make_labels(source)
+from tests.memory import make_config, make_tasks, replace_training
 
 
 def test_weights_on_disk_give_the_same_module_again(source, labels, tmp_path):
