@@ -1,14 +1,15 @@
 """A run's folder: what was trained, from what, and how well it did.
 
 RUN/config.yaml        the whole config as it was used
-RUN/run.json           commit, seed, fold, versions, recipes, label kinds and videos seen, split sizes; scores when
-                       it is complete (a refit holds nothing out: they are empty)
+RUN/run.json           commit, seed, fold, versions, recipes, label kinds and videos seen, the labels' hash, split
+                       sizes; scores when it is complete (a refit holds nothing out: they are empty)
 RUN/weights/           safetensors
 RUN/decoding.json      what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
 RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run is complete
 """
 
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -16,14 +17,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from abaw.config import UNTRAINED, Config
 from abaw.files import read_json, visible, whole, write_json
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
+
+if TYPE_CHECKING:
+    from abaw.annotations import Labels
 
 PACKAGES = (
     "abaw",
@@ -131,6 +136,19 @@ class Run:
         """Remove the folder of a run that was refused before its first epoch ended, so that it blocks no other."""
         if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> str:
+    """Of the labels a run is trained on and judged by: split -> task -> clip. The order in which they come is all the
+    same."""
+    found = hashlib.sha256()
+    places = [(split, name, clip_id) for split in labels for name in labels[split] for clip_id in labels[split][name]]
+    for split, name, clip_id in sorted(places):
+        clip = labels[split][name][clip_id]
+        found.update(repr((split, name, clip_id, clip.values.shape)).encode())
+        found.update(np.ascontiguousarray(clip.values, "<f4").tobytes())
+        found.update(np.ascontiguousarray(clip.scored, bool).tobytes())
+    return found.hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

@@ -35,13 +35,20 @@ class Ledger:
 
     def is_done(self, stage: Stage) -> bool:
         """Whether its outputs are there and were made from what is there now."""
-        done = read_json(self._path) if self._path.is_file() else {}
-        return all(path.exists() for path in stage.outputs) and done.get(stage.name) == made_from(stage)
+        return all(path.exists() for path in stage.outputs) and self._done().get(stage.name) == made_from(stage)
 
     def note(self, stage: Stage, made: str) -> None:
         """It is done, and was made from ``made``, as ``made_from`` said before it began."""
-        done = read_json(self._path) if self._path.is_file() else {}
-        write_json(self._path, {**done, stage.name: made})
+        write_json(self._path, {**self._done(), stage.name: made})
+
+    def strike(self, stage: Stage) -> None:
+        """It is no longer done: it begins anew, and what a stop leaves of it is not what the ledger told of."""
+        done = self._done()
+        if stage.name in done:
+            write_json(self._path, {name: made for name, made in done.items() if name != stage.name})
+
+    def _done(self) -> dict[str, str]:
+        return read_json(self._path) if self._path.is_file() else {}
 
 
 def made_from(stage: Stage) -> str:

@@ -52,6 +52,13 @@ class Places:
         """The tables of the clips that one run did not train on."""
         return self.run(member, fold) / "predictions" / "validation"
 
+    def check(self) -> None:
+        """ValueError where one of the folders cannot be: it, or one that it lies in, is a file."""
+        for option, folder in (("--work", self.work), ("--runs", self.runs), ("store", self.store)):
+            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+            if not there.is_dir():
+                raise ValueError(f"{option} is to be the folder {folder}, but {there} is a file: name another folder")
+
     @property
     def decoding(self) -> Path:
         return self.work / "decoding.json"
@@ -67,7 +74,7 @@ def members_of(file: ConfigFile, config: Config) -> dict[str, list[str]]:
     for member, overrides in config.members.items():
         for key in overrides:
             if key.partition(".")[0] in OF_RECIPE:
-                message = f"{key} is the same for all members: set it at the top of the file"
+                message = f"{key} is the same for all members: set it for all of them, not in one"
                 raise file.error(("members", member, key), message)
     return {
         f"{config.name}-{member}": [as_setting(key, value) for key, value in overrides.items()]

@@ -1,9 +1,11 @@
-"""The organisers' sample files that lie in a data set, found by their first line."""
+"""The organisers' sample files: those that lie in a data set, found by their first line, and whether a recipe can fill
+them."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from abaw.challenge.template import Template, read_template
 from abaw.clips import SPLIT_FOLDERS, Dataset
 from abaw.tasks.base import Task
 
@@ -13,6 +15,34 @@ def templates_in(dataset: Dataset, tasks: Mapping[str, Task]) -> list[Path]:
     headers = {task.header.replace(" ", "") for task in tasks.values() if task.header}
     labels = listed(dataset, ("train", "validation"))
     return [path for path in _texts(dataset) if path not in labels and _first_line(path) in headers]
+
+
+def check_templates(paths: Sequence[Path], dataset: Dataset, tasks: Mapping[str, Task]) -> None:
+    """ValueError or FileNotFoundError where one is no template, or asks for a task or clips that are not predicted."""
+    for path in paths:
+        template = read_template(path, only(tasks))
+        task = _source(template, tasks)
+        known = set(task.clips(dataset, "test"))
+        missing = [clip_id for clip_id in template.clips if clip_id not in known]
+        if missing:
+            raise ValueError(
+                f"{path} asks for {len(missing)} clips that are no test clips of {dataset.root}, as {missing[0]!r}: "
+                f"expected those of {task.wanted('test')}: take the template and the list of one edition"
+            )
+
+
+def only(tasks: Mapping[str, Task]) -> str | None:
+    """The name of the task where there is one alone: it settles whose a template without a header is."""
+    return next(iter(tasks)) if len(tasks) == 1 else None
+
+
+def _source(template: Template, tasks: Mapping[str, Task]) -> Task:
+    """The task whose predictions fill a template; those of expressions serve for compound ones too."""
+    name = template.task.name
+    found = tasks.get(name) or (tasks.get("expr") if name == "ce" else None)
+    if found is None:
+        raise ValueError(f"{template.path} is a template for {name}, the recipe has {', '.join(tasks)}: take another")
+    return found
 
 
 def _texts(dataset: Dataset) -> Iterator[Path]:

@@ -1,6 +1,5 @@
 """A search's memory: which trials were drawn and what they gave, with Optuna's sampler, in one SQLite file."""
 
-import fcntl
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from abaw.files import read_json, write_json
+from abaw.plans.lock import alone
 from abaw.plans.space import Vary
 
 
@@ -35,12 +35,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
         import optuna
     except ImportError as error:
         raise ValueError("abaw search needs the package optuna: pip install 'abaw[search]'") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:  # the system lets go of it when the process ends, however it ends
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f"a search goes on in {folder}: wait for its end, or give another name=...") from error
+    with alone(folder, "a search"):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")

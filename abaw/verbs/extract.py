@@ -95,7 +95,7 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "As
     from extract import presets
     from extract.work import Asked
 
-    name, settings = _parse(text)
+    name, settings = parse_encoder(text)
     label, stored_dtype = settings.pop("as", name), settings.pop("stored_dtype", "float16")
     if stored_dtype not in ("float16", "float32"):
         raise ValueError(f"stored_dtype is {stored_dtype!r} in {text!r}, expected float16 or float32")
@@ -135,7 +135,7 @@ def build_finder(text: str, download: bool = False) -> "FaceFinder":
     """A face finder from ``NAME`` or ``NAME:setting=value,...``."""
     from extract import FINDERS
 
-    name, settings = _parse(text)
+    name, settings = parse_encoder(text)
     handed = {"download": download} if "download" in FINDERS.part(name).given else {}
     return FINDERS.build(name, **settings, **handed)
 
@@ -193,7 +193,7 @@ def _estimate(
     return estimate(work, clip_ids, default_readers() if readers is None else readers)
 
 
-def _parse(text: str) -> tuple[str, dict[str, Any]]:
+def parse_encoder(text: str) -> tuple[str, dict[str, Any]]:
     from abaw.config_file import parse_setting
 
     name, _, rest = text.partition(":")

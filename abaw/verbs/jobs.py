@@ -18,7 +18,10 @@ LOG = logging.getLogger("abaw")
 
 @dataclass(frozen=True)
 class Job:
-    """A recipe that is open: ``members`` are their settings by name, ``extraction`` the options of that stage."""
+    """A recipe that is open: ``members`` are their settings by name, ``extraction`` the options of that stage.
+
+    ``labels``: of each member, the hash of the labels of every fold.
+    """
 
     path: Path
     settings: list[str]
@@ -29,6 +32,7 @@ class Job:
     members: Mapping[str, list[str]]
     stages: "list[Stage]"
     extraction: Mapping[str, Any]
+    labels: Mapping[str, list[str]]
 
     @property
     def data(self) -> Path:
@@ -49,9 +53,28 @@ class Job:
         return Run(self.places.run(member, fold))
 
     def is_trained(self, stage: "Stage") -> bool:
-        """Whether a run is complete. ValueError where its folder holds another one."""
+        """Whether a run is complete.
+
+        ValueError where its folder holds another one, one of other labels or features, or one that is damaged.
+        """
+        from abaw.plans import trained
+        from abaw.runs import RESUME
+
         config = read(self.path, self.of_fold(stage.member, stage.fold))[1]
-        return self.run(stage.member, stage.fold).state(config) == "complete"
+        run = self.run(stage.member, stage.fold)
+        state = run.state(config)
+        if state == "complete" or (run.folder / RESUME).exists():  # else nothing was trained yet
+            labels = self.labels[stage.member][stage.fold]
+            trained.check_same(run, labels, *_features(self.places.store, config, run.folder))
+        if state == "complete":
+            trained.check_whole(run)
+        return state == "complete"
+
+    def check_runs(self) -> None:
+        """A run of another config, other labels or other features is told now, not after days."""
+        for stage in self.stages:
+            if stage.kind == "train":
+                self.is_trained(stage)
 
 
 def open_job(
@@ -63,7 +86,7 @@ def open_job(
     templates: list[Path],
     extraction: Mapping[str, Any],
 ) -> Job:
-    """All that can be wrong with a recipe is an error here, before the first stage."""
+    """What can be told of a recipe without weights, media and features is an error here, before the first stage."""
     from abaw.clips import open_dataset
     from abaw.plans import recipes
     from abaw.plans.ledger import facts
@@ -74,38 +97,37 @@ def open_job(
     file, config = read(path, settings)
     members = recipes.members_of(file, config)
     tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
-    for name, of_member in members.items():
-        _check_member(path, [*settings, *of_member], name, tasks)
+    tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
     if config.ensemble == "centred" and {kind for task in tasks.values() for kind, _ in task.blocks} != {"values"}:
         raise file.error(("ensemble",), f"centred is for values, as of va, not for {', '.join(tasks)}: take mean")
+    with file.at("encoders"):
+        _check_encoders(config.encoders)
+    _check_options(**extraction)
+    places = recipes.Places(work / config.name, runs, Path(config.store))
+    places.check()
     dataset = open_dataset(Path(config.data))
     with file.at("folds"):
-        _check_labels(dataset, tasks, config.folds)
-    places = recipes.Places(work / config.name, runs, Path(config.store))
+        labels = _labels_of_members(dataset, tasks_of, config.folds)
     found = _templates(templates, dataset, tasks)
     of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
     with file.at("folds", "num"):
         stages = recipes.stages(config, list(members), places, facts(dataset), found, of_features)
-    job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction)
-    for stage in stages:  # a run of the same name but another config is told now, not after days
-        if stage.kind == "train":
-            job.is_trained(stage)
+    job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels)
+    job.check_runs()
     return job
 
 
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
-    """Those given, else those found. ValueError where there are some, but no list of test clips."""
-    from abaw.plans.samples import templates_in
+    """Those given, else those found. ValueError where there are some that cannot be filled."""
+    from abaw.plans.samples import check_templates, templates_in
 
-    missing = next((path for path in given if not path.is_file()), None)
-    if missing:
-        raise FileNotFoundError(f"no template at {missing}: give the organisers' sample prediction file")
     found = given or templates_in(dataset, tasks)
     if not found:
         LOG.info("no template for %s in %s: no challenge file is made; give --template", ", ".join(tasks), dataset.root)
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):
         wanted = " or ".join(task.wanted("test") for task in tasks.values())
         raise ValueError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
+    check_templates(found, dataset, tasks)
     return found
 
 
@@ -120,23 +142,92 @@ def read(path: Path, settings: list[str]) -> "tuple[Any, Config]":
     return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
 
 
-def _check_labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> None:
-    """ValueError where a fold cannot be held out: not after days of extraction."""
+def _features(store_path: Path, config: "Config", run: Path) -> tuple[Any, Any]:
+    """The recipes of those of a config's features that the store has, and what tells whether two are the same.
+
+    ValueError where several recipes have such a name: which one is meant cannot be told.
+    """
+    from extract.store import FeatureStore
+
+    store = FeatureStore(store_path)
+    there = store.recipes() if store.root.is_dir() else {}
+    names = {*there, *(recipe["name"] for recipe in there.values())}
+    try:
+        found = {name: store.find(name) for name in config.features if name in names}
+    except ValueError as error:
+        raise ValueError(
+            f"{run} was trained on features of which there are others now: {error}, with another name=..., or delete "
+            "from the store what is not meant"
+        ) from error
+    return found, lambda one, other: store.folder(one) == store.folder(other)
+
+
+def _labels_of_members(
+    dataset: "Dataset", tasks_of: "Mapping[str, Mapping[str, Task]]", folds: "FoldsConfig"
+) -> dict[str, list[str]]:
+    """Of each member, of each fold; they are read once where members' tasks are the same."""
+    found: dict[str, list[str]] = {}
+    keys = {name: repr([task.settings() for task in tasks.values()]) for name, tasks in tasks_of.items()}
+    for name, key in keys.items():
+        if key not in found:
+            found[key] = _labels(dataset, tasks_of[name], folds)
+    return {name: found[key] for name, key in keys.items()}
+
+
+def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
+    """The hash of each fold's labels. ValueError where a fold cannot be held out: not after days of extraction."""
     from abaw.folds import split_labels
+    from abaw.runs import labels_hash
     from abaw.verbs.score import read_labels
 
     official = {split: read_labels(dataset, dict(tasks), split) for split in ("train", "validation")}
-    for fold in range(folds.num):
-        split_labels(official, tasks, folds.model_copy(update={"fold": fold}))
+    of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.num)]
+    return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
 
 
-def _check_member(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> None:
+def _check_encoders(encoders: list[str]) -> None:
+    """ValueError where a name, a setting or its type is wrong; no weights are read."""
+    from abaw.verbs.extract import parse_encoder
+    from extract import presets
+    from extract.encoders import ENCODERS
+
+    for text in encoders:
+        name, settings = parse_encoder(text)
+        for_store = ("as", "stored_dtype")
+        chosen = {key: value for key, value in settings.items() if key not in for_store}
+        ENCODERS.check(*presets.resolve(name, chosen))
+
+
+def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: Any) -> None:
+    """ValueError where an option of the extraction is wrong."""
+    import torch
+
+    from abaw.verbs.extract import parse_encoder
+    from extract import FINDERS
+
+    FINDERS.check(*parse_encoder(faces))
+    if assume_fps is not None and not 0 < assume_fps < float("inf"):
+        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
+    try:
+        asked = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"--device is {device!r}, expected cpu, cuda or cuda:1") from error
+    num_there = torch.cuda.device_count()  # which starts none of them
+    if asked.type == "cuda" and (asked.index or 0) >= num_there:
+        raise ValueError(f"no device {device!r} here: there are {num_there} CUDA devices; give --device cpu")
+
+
+def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
+    """A member's tasks. ValueError where its settings are wrong, or its tasks others than the recipe's."""
+    from abaw.tasks import TASKS
     from fusion.models import FUSION_MODELS
 
     try:
         config = read(path, settings)[1]
         FUSION_MODELS.check(config.model.name, config.model.settings)
+        found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
     except ValueError as error:
         raise ValueError(f"member {name}: {error}") from error
-    if config.tasks.keys() != tasks.keys():
-        raise ValueError(f"member {name} has the tasks {', '.join(config.tasks)}, the recipe {', '.join(tasks)}: same")
+    if found.keys() != tasks.keys():
+        raise ValueError(f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: same")
+    return found

@@ -44,12 +44,19 @@ def recipe(
 
 
 def run_recipe(job: "Job") -> None:
-    """Every stage that is not done, in order."""
-    from abaw.plans.ledger import Ledger, made_from
+    """Every stage that is not done, in order. ValueError where another recipe works in the same folder."""
+    from abaw.plans.ledger import Ledger
+    from abaw.plans.lock import alone
+
+    with alone(job.places.work, "a recipe"):
+        _keep_config(job)
+        _run_stages(job, Ledger(job.places.work))
+
+
+def _run_stages(job: "Job", ledger: "Ledger") -> None:
+    from abaw.plans.ledger import made_from
     from abaw.verbs.stages import ACTIONS
 
-    ledger = Ledger(job.places.work)
-    _keep_config(job)
     for number, stage in enumerate(job.stages, start=1):
         place = f"[{number}/{len(job.stages)}] {stage.name}"
         if _is_done(job, ledger, stage):
@@ -57,8 +64,11 @@ def run_recipe(job: "Job") -> None:
             continue
         LOG.info("%s: %s", place, stage.why)
         made = made_from(stage)
+        ledger.strike(stage)  # until its action has ended well
         if ACTIONS[stage.kind](job, stage):
             ledger.note(stage, made)
+        if stage.kind == "extract":
+            job.check_runs()  # of the features that there are now
 
 
 def _keep_config(job: "Job") -> None:

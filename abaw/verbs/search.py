@@ -78,8 +78,6 @@ def run_search(
 
     file = read_config(path, settings)
     config = _checked(path, settings)
-    if config.trainer.get("devices", 1) not in (1, "1"):
-        raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
     _check_space(file, path, settings, space)
     folder = runs / f"{config.name}-search"
     about = {"config": config.model_dump(mode="json"), "space": [repr(vary) for vary in space], "seed": seed}
@@ -135,12 +133,20 @@ def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Se
 
 
 def _checked(path: Path, settings: list[str]) -> "Config":
+    """A config that a trial may have. ValueError with file and line."""
     from abaw.config_file import read_config
     from abaw.tasks import TASKS
     from extract import ALIGNERS
     from fusion.models import FUSION_MODELS
 
-    return read_config(path, settings).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    file = read_config(path, settings)
+    config = file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    if config.trainer.get("devices", 1) not in (1, "1"):
+        raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
+    if config.folds.refit:
+        message = "a refit holds nothing out, there is nothing to choose by: set folds.refit to false"
+        raise file.error(("folds", "refit"), message)
+    return config
 
 
 def _next(study: "Study", space: "Sequence[Vary]", num_trials: int) -> "Trial | None":

@@ -124,9 +124,9 @@ def predict(job: Job, stage: "Stage") -> bool:
 def submit(job: Job, stage: "Stage") -> bool:
     """The challenge file, and whether it is what the template asks for. ValueError where it is not."""
     from abaw.challenge import submission, verification
+    from abaw.plans.samples import only
 
-    (folder, template), (out,) = stage.inputs, stage.outputs
-    task = next(iter(job.tasks)) if len(job.tasks) == 1 else None
+    (folder, template), (out,), task = stage.inputs, stage.outputs, only(job.tasks)
     LOG.info("%s", submission.submit(folder, template, out, task))
     faults = verification.verify(out, template, task)
     if faults:

@@ -100,7 +100,7 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
         run.begin(config, _facts(config, tasks, labels, source))
     try:
         module = train(config, tasks, labels, source, run.folder)
-    except (ValueError, OSError):
+    except Exception:  # whatever it was, a run that has no epoch yet shall not block its name
         if is_first_process():
             run.discard_unless_trained()
         raise
@@ -178,10 +178,12 @@ def _facts(
 ) -> dict[str, Any]:
     """What run.json says of a run before it is trained."""
     from abaw.folds import videos_of
+    from abaw.runs import labels_hash
 
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_kinds_seen": sorted(tasks),
+        "labels": labels_hash(labels),
         "recipes": source.recipes,
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
         "videos": {split: sorted(videos_of(by_task)) for split, by_task in labels.items()},

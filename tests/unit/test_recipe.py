@@ -1,6 +1,9 @@
 """A recipe's stages: what each reads and makes, what makes them due again, what is refused before the first."""
 
+import errno
+import fcntl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,22 +11,27 @@ import pytest
 import typer
 
 from abaw import predictions
+from abaw.annotations import EXPRESSIONS
 from abaw.challenge import submission, verification
 from abaw.clips import open_dataset
 from abaw.config_file import read_config
 from abaw.decoding import Decoding
+from abaw.files import write_json
 from abaw.plans.ledger import Ledger, depends, facts, made_from
+from abaw.plans.lock import alone
 from abaw.plans.recipes import Places, Stage, members_of, stages
 from abaw.plans.samples import templates_in
 from abaw.predictions import Table
+from abaw.runs import RESUME, labels_hash
 from abaw.scoring.ablation import Step, lines, steps
 from abaw.tasks import TASKS
 from abaw.verbs import extract as extraction
 from abaw.verbs import train as training
-from abaw.verbs.jobs import open_job
+from abaw.verbs.jobs import open_job, read
 from abaw.verbs.recipe import run_recipe
 from abaw.verbs.stages import ACTIONS
 from extract import ALIGNERS
+from extract.store import FeatureStore
 from fusion.models import FUSION_MODELS
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
@@ -50,7 +58,7 @@ def of_kind(found, kind):
 def data(tmp_path):
     """A data set of valence-arousal and expressions by its files alone: labels, a test list, samples."""
     root = tmp_path / "data"
-    for folder, text in {"VA_Estimation_Challenge": "valence,arousal\n0.5,0.1\n0.2,-0.3\n", "EXPR_Recognition_Challenge": "Neutral\n0\n1\n"}.items():  # fmt: skip # noqa: E501
+    for folder, text in {"VA_Estimation_Challenge": "valence,arousal\n0.5,0.1\n0.2,-0.3\n", "EXPR_Recognition_Challenge": ",".join(EXPRESSIONS) + "\n0\n1\n"}.items():  # fmt: skip # noqa: E501
         for split, clips in {"Train_Set": "abc", "Validation_Set": "de"}.items():
             for clip in clips:
                 path = root / "annotations" / folder / split / f"{clip}.txt"
@@ -62,9 +70,10 @@ def data(tmp_path):
     return root
 
 
-def job(data, tmp_path, *settings, templates=()):
-    given = ["folds.num=3", "tasks={va: {}}", TWO, *settings]
-    return open_job(CONFIG, given, data, tmp_path / "runs", tmp_path / "work", list(templates), OPTIONS)
+def job(data, tmp_path, *settings, templates=(), **options):
+    given = ["folds.num=3", "tasks={va: {}}", TWO, f"store={tmp_path / 'store'}", *settings]
+    runs, work = tmp_path / "runs", tmp_path / "work"
+    return open_job(CONFIG, given, data, runs, work, list(templates), {**OPTIONS, **options})
 
 
 def test_fold_0_has_no_part_in_what_weights_and_decoding_are_fitted_on():
@@ -120,7 +129,7 @@ def test_a_member_is_laid_over_the_config_as_the_command_line_is():
     "key", ["name", "data", "store", "folds.num", "folds", "decoding.bias", "encoders", "ensemble"]
 )
 def test_what_all_members_share_is_no_members_to_set(key):
-    with pytest.raises(ValueError, match=rf"{key} is the same for all members: set it at the top"):
+    with pytest.raises(ValueError, match=rf"{key} is the same for all members: set it for all of them, not in one"):
         members_of(*config_of(f"members={{a: {{{key}: 1}}}}"))
 
 
@@ -245,9 +254,203 @@ def test_options_that_change_features_make_extraction_due(tmp_path):
 
 def only(found, kind):
     """A job of one stage."""
-    from dataclasses import replace
-
     return replace(found, stages=of_kind(found.stages, kind))
+
+
+HOG = {"name": "face_hog", "encoder": "face_hog", "settings": {"crop_px": 8}, "stored_dtype": "float16"}
+
+
+def trained_run(data, tmp_path, without=(), state="complete", **facts):
+    """Fold 1 of the first member, as training leaves it, of the labels that are there now and of features HOG."""
+    found = job(data, tmp_path)
+    run, config = found.run("synthetic-gru", 1), read(CONFIG, found.of_fold("synthetic-gru", 1))[1]
+    about = {"tasks": {"va": {}}, "recipes": {"face_hog": HOG}, "labels": found.labels["synthetic-gru"][1], **facts}
+    about["splits"] = {"validation": {"va": {"clips": 2}}}
+    run.begin(config, {key: value for key, value in about.items() if key not in without})
+    (run.folder / "weights").mkdir()
+    (run.folder / "weights/model.safetensors").write_bytes(b"")
+    tables(run.predictions("validation"), lambda _: np.zeros((2, 2)), {})
+    if state == "complete":
+        run.finish({"va": {"CCC": 0.5}})
+    else:
+        (run.folder / RESUME).touch()
+    return run
+
+
+def stored(tmp_path, **changes):
+    """The features HOG in the store, with other settings."""
+    recipe = {**HOG, **changes}
+    write_json(FeatureStore(tmp_path / "store").folder(recipe) / "recipe.json", recipe)
+
+
+def is_trained(found):
+    return [found.is_trained(stage) for stage in of_kind(found.stages, "train")]
+
+
+def longer(data, split):
+    label = next((data / "annotations/VA_Estimation_Challenge" / split).iterdir())
+    label.write_text(label.read_text().replace("0.5", "0.6"))
+
+
+@pytest.mark.parametrize("split", ["Train_Set", "Validation_Set"])
+@pytest.mark.parametrize("state", ["complete", "begun"])
+def test_a_run_of_other_labels_is_told_before_the_first_stage(data, tmp_path, split, state):
+    trained_run(data, tmp_path, state=state)
+    assert is_trained(job(data, tmp_path)) == [False, False, state == "complete", False, False, False]
+    longer(data, split)
+    message = "runs/synthetic-gru-fold1 was trained on other labels than are there now: delete that folder, or give"
+    with pytest.raises(ValueError, match=message):
+        job(data, tmp_path)
+
+
+def test_a_run_that_tells_no_labels_is_taken_as_it_is(data, tmp_path):
+    trained_run(data, tmp_path, without=("labels",))
+    longer(data, "Train_Set")
+    assert any(is_trained(job(data, tmp_path)))
+
+
+def test_a_run_of_other_features_is_told_and_where_they_lie_is_all_the_same(data, tmp_path):
+    trained_run(data, tmp_path)
+    assert any(is_trained(job(data, tmp_path)))  # nothing is extracted yet
+    stored(tmp_path, found_at=["file"], settings={"crop_px": 8, "file": "a.onnx"})
+    message = r"fold1 was trained on other features face_hog \(found_at, settings\) than are there now: delete"
+    with pytest.raises(ValueError, match=message):
+        job(data, tmp_path)
+    longer(data, "Train_Set")
+    with pytest.raises(ValueError, match=r"fold1 .* other labels and features face_hog \("):
+        job(data, tmp_path)
+
+
+def test_where_weights_were_found_makes_no_other_features(data, tmp_path):
+    of = {"found_at": ["file"], "settings": {"crop_px": 8, "file": "a.onnx"}}
+    trained_run(data, tmp_path, recipes={"face_hog": {**HOG, **of}})
+    stored(tmp_path, found_at=["file"], settings={"crop_px": 8, "file": "b.onnx"})
+    assert any(is_trained(job(data, tmp_path)))
+
+
+def test_features_that_an_extraction_of_this_recipe_changes_are_told_before_a_run_is_trained(
+    data, tmp_path, monkeypatch
+):
+    trained_run(data, tmp_path)
+    stored(tmp_path)
+    found = job(data, tmp_path, "encoders=['face_hog:crop_px=16']")
+    begun = []
+    monkeypatch.setattr(extraction, "extract", lambda *_, **__: stored(tmp_path, settings={"crop_px": 16}))
+    monkeypatch.setattr(training, "train_run", lambda *_: begun.append(1))
+    chosen = [stage for stage in found.stages if stage.kind in ("extract", "train")]
+    message = "fold1 was trained on features of which there are others now: .* 2 recipes named 'face_hog': write one of"
+    with pytest.raises(ValueError, match=message):
+        run_recipe(replace(found, stages=chosen))
+    assert not begun
+
+
+@pytest.mark.parametrize(
+    ("gone", "what"),
+    [
+        ("weights/model.safetensors", "weights"),
+        ("predictions/validation/va/d.parquet", "held-out predictions of va"),
+        ("predictions/validation/va/predictions.json", "held-out predictions of va"),
+    ],
+)
+def test_a_complete_run_that_lacks_what_it_made_is_no_trained_one(data, tmp_path, gone, what):
+    run = trained_run(data, tmp_path)
+    (run.folder / gone).unlink()
+    message = f"runs/synthetic-gru-fold1 is damaged, it lacks its {what}: delete that folder"
+    with pytest.raises(ValueError, match=message):
+        job(data, tmp_path)
+
+
+def test_the_hash_of_labels_knows_every_value_and_no_order(data):
+    va = TASKS.build("va")
+    read_all = va.read_labels(open_dataset(data), "train")
+    here = labels_hash({"train": {"va": read_all}, "validation": {}})
+    assert labels_hash({"validation": {}, "train": {"va": dict(reversed(read_all.items()))}}) == here
+    a = read_all["a"]
+    others = [
+        replace(a, scored=~a.scored),
+        replace(a, values=a.values + 1),
+        replace(a, values=a.values.T.reshape(2, 2)),
+    ]
+    hashes = [labels_hash({"train": {"va": {**read_all, "a": other}}}) for other in others]
+    moved = [{"validation": {"va": read_all}}, {"train": {"expr": read_all}}, {"train": {"va": {"x": a}}}]
+    assert len({here, *hashes, *map(labels_hash, moved)}) == 7
+
+
+def test_a_stage_that_is_stopped_is_not_done_though_it_was_done_before(data, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise SystemExit(143)
+
+    found = only(job(data, tmp_path), "check")
+    run_recipe(found)
+    (stage,), ledger = found.stages, Ledger(found.places.work)
+    assert ledger.is_done(stage)
+    changed = replace(stage, settings={"clips": "others"})
+    with monkeypatch.context() as patch:
+        patch.setitem(ACTIONS, "check", stopped)
+        with pytest.raises(SystemExit):
+            run_recipe(replace(found, stages=[changed]))
+    assert not ledger.is_done(stage)  # what lies there is half of the other's
+    run_recipe(found)
+    assert ledger.is_done(stage)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "message"),
+    [
+        (["encoders=[face_hogg]"], {}, "encoders=: no encoder named 'face_hogg'; did you mean 'face_hog'"),
+        (["encoders=['face_hog:cells=3']"], {}, "encoders=: encoder 'face_hog' has no setting 'cells'"),
+        (["encoders=[mae_face]"], {}, "^mae_face needs a file that you have"),
+        ([], {"faces": "hair"}, "no face finder named 'hair'; did you mean 'haar'"),
+        ([], {"faces": "haar:min_face=much"}, "min_face is 'much'"),
+        ([], {"device": "gpu"}, "--device is 'gpu', expected cpu, cuda or cuda:1"),
+        ([], {"device": "cuda:99"}, "no device 'cuda:99' here: there are [0-9]+ CUDA devices; give --device cpu"),
+        ([], {"assume_fps": 0.0}, "--assume-fps is 0.0, expected frames per second above 0"),
+    ],
+)
+def test_a_wrong_option_of_the_extraction_is_told_before_the_first_stage(data, tmp_path, settings, options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        job(data, tmp_path, *settings, **options)
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("name", ["runs", "work", "store"])
+def test_a_folder_that_is_a_file_is_told_before_the_first_stage(data, tmp_path, name):
+    (tmp_path / name).write_text("")
+    with pytest.raises(ValueError, match=f"is to be the folder .*, but .*/{name} is a file: name another folder"):
+        job(data, tmp_path)
+
+
+def test_a_template_that_cannot_be_filled_is_told_before_the_first_stage(data, tmp_path):
+    template = tmp_path / "sample.txt"
+    two = ["tasks={va: {}, expr: {}}"]
+    template.write_text("image_location,AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26\nt/00001.jpg,\n")
+    with pytest.raises(ValueError, match="sample.txt is a template for au, not va"):
+        job(data, tmp_path, templates=[template])
+    with pytest.raises(ValueError, match="sample.txt is a template for au, the recipe has va, expr: take another"):
+        job(data, tmp_path, *two, templates=[template])
+    template.write_text("image_location,valence,arousal\nt/1,\n")
+    with pytest.raises(ValueError, match="sample.txt:2: "):
+        job(data, tmp_path, templates=[template])
+    template.write_text("image_location,valence,arousal\nt/00001.jpg,\nu/00001.jpg,\n")
+    with pytest.raises(ValueError, match="sample.txt asks for 1 clips that are no test clips of .*, as 'u': expected"):
+        job(data, tmp_path, templates=[template])
+    assert not (tmp_path / "work").exists()
+
+
+def test_two_recipes_at_once_in_one_folder_are_refused(data, tmp_path, monkeypatch):
+    found = only(job(data, tmp_path), "check")
+    monkeypatch.setitem(ACTIONS, "check", lambda *_: run_recipe(found))
+    with pytest.raises(ValueError, match="a recipe goes on in .*work/synthetic: wait for its end, or give"):
+        run_recipe(found)
+
+
+def test_where_there_are_no_locks_one_is_warned(tmp_path, monkeypatch, caplog):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with alone(tmp_path / "work", "a recipe"):
+        assert "work is on a file system without locks" in caplog.text
 
 
 def test_clips_that_fail_do_not_stop_the_recipe_and_are_tried_again(data, tmp_path, monkeypatch, caplog):

@@ -209,6 +209,18 @@ def test_several_devices_are_refused(trained, tmp_path):
         run(tmp_path, RATE, settings=["trainer.devices=2"])
 
 
+def test_a_refit_is_refused_as_nothing_can_choose_among_refits(trained, tmp_path):
+    message = "folds.refit=: a refit holds nothing out, there is nothing to choose by: set folds.refit to false"
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, RATE, settings=["folds.refit=true"])
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, RATE, "folds.refit=[false, true]")
+    with pytest.raises(ValueError, match="trainer.devices=: a search trains run after run"):
+        run(tmp_path, RATE, "trainer.devices=[1, 2]")
+    assert not trained
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_search_of_the_same_name_is_refused(trained, tmp_path):
     run(tmp_path, RATE)
     with pytest.raises(ValueError, match="holds a search with another space: give this one another name"):
