@@ -19,6 +19,8 @@ from fusion.models.base import Steps
 # number would drown everything a linear layer adds it to. Real features lie far inside ten.
 LIMIT_STD = 10.0
 
+PIECE = 4096  # steps read at once when the spread is measured: 1024 features take 100 MB so, whatever the clip's length
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -29,7 +31,7 @@ class Spread:
 
 
 def measure_spread(source: FeatureSource, clip_ids: Iterable[str]) -> dict[str, Spread]:
-    """Every modality's spread, clip by clip: memory does not grow with their number.
+    """Every modality's spread, piece by piece: memory grows neither with the number of clips nor with their length.
 
     Population moments in float64, merged as Chan et al. (1979) do. A constant feature gets std 1, so does one that was
     never observed (mean 0).
@@ -38,8 +40,11 @@ def measure_spread(source: FeatureSource, clip_ids: Iterable[str]) -> dict[str, 
     for clip_id in clip_ids:
         times_s = source.clock(clip_id).times_s
         for name in moments if len(times_s) else ():
-            track = source.read(name, clip_id, times_s[0], times_s[-1])
-            moments[name].add(track.values[track.observed].astype(np.float64))
+            # a long clip in pieces; at its own rate a piece would have a margin, whose rows would count twice
+            size = PIECE if source.is_on_clock(name) else len(times_s)
+            for piece in np.split(times_s, range(size, len(times_s), size)):
+                track = source.read(name, clip_id, piece[0], piece[-1])
+                moments[name].add(track.values[track.observed].astype(np.float64))
     return {name: moment.spread() for name, moment in moments.items()}
 
 

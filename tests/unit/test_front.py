@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import fusion.front
 from abaw.batches import Batch, Signal
 from abaw.config import FeatureConfig
 from abaw.tracks import Clock, Track
@@ -38,7 +39,9 @@ class OneTrack:
 
     def read(self, name, clip_id, start_s, stop_s):
         values, seen = self.clips[clip_id]
-        return Track(values, np.arange(len(seen)) / 25, seen)
+        times_s = np.arange(len(seen)) / 25
+        inside = (times_s >= start_s) & (times_s <= stop_s)
+        return Track(values[inside], times_s[inside], seen[inside])
 
 
 def make_batch(values, observed=None, *, times_s=None, name="face"):
@@ -63,6 +66,20 @@ def test_the_spread_is_that_of_all_observed_rows_together():
     rows = np.concatenate([np.asarray(values, np.float32)[seen] for values, seen in clips.values()]).astype(float)
     np.testing.assert_allclose(spread.mean, rows.mean(0), rtol=1e-9)
     np.testing.assert_allclose(spread.std, rows.std(0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 200])
+def test_the_spread_of_a_long_clip_is_measured_in_pieces_that_count_every_row_once(size, monkeypatch):
+    rng = np.random.default_rng(1)
+    source = OneTrack({"a": (rng.normal(5, 2, (200, 3)), rng.random(200) < 0.7)})
+    whole = measure_spread(source, ["a"])["face"]
+    reads = []
+    monkeypatch.setattr(fusion.front, "PIECE", size)
+    monkeypatch.setattr(OneTrack, "read", lambda self, *of, read=OneTrack.read: reads.append(of) or read(self, *of))
+    pieces = measure_spread(source, ["a"])["face"]
+    assert len(reads) == -(-200 // size)
+    np.testing.assert_allclose(pieces.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(pieces.std, whole.std, rtol=1e-12)
 
 
 def test_unobserved_rows_do_not_enter_the_spread_even_as_nan():
