@@ -179,13 +179,14 @@ def test_a_folders_decoding_is_read_and_a_broken_one_is_told_with_the_file(tmp_p
         predictions.decoding_of(tmp_path)
 
 
-def test_in_a_table_for_readers_numbers_are_the_networks_and_words_follow_the_decoding(tmp_path):
+def test_in_a_table_for_readers_numbers_and_words_follow_the_decoding(tmp_path):
     given = table(task=EXPR)
     decoding = Decoding(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
     write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": decoding})
     found = parquet.read_table(tmp_path / "1.parquet")
     assert found["expression"].to_pylist() == ["Surprise"] * 5
-    assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), given.values)
+    final = decoding.apply(EXPR, given.values, given.observed)
+    assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), final)
     write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None)
     assert (
         parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist() == EXPR.names(given.values)["expression"]
