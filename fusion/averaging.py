@@ -22,13 +22,13 @@ class Averaged(EMAWeightAveraging):
         super().setup(trainer, pl_module, stage)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        pass
+        """Not yet: the best weights are written after this."""
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         super().on_validation_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        pass
+        """Not yet: where a run that had ended is resumed this never comes, the end of fit does."""
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)

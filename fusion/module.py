@@ -90,7 +90,7 @@ class FusionModule(lightning.LightningModule):
             weight, scored = self.config.tasks[name].weight, batch.scored.get(name)
             outputs = [raw[name] for raw, _ in passes]
             if scored is None:  # a gradient of 0: a head without any would stop training on several devices
-                nothing = Part(weight, _mean(raw.nan_to_num().sum() * 0 for raw in outputs), 0)
+                nothing = Part(weight, _mean(raw[:0].sum() for raw in outputs), 0)
                 parts |= dict.fromkeys([name, f"{name}/r_drop"] if task.r_drop_weight else [name], nothing)
                 continue
             num = int(scored.any(1).sum())

@@ -15,6 +15,7 @@ from abaw.metrics import class_f1
 from abaw.split_labels import read_ambivalence
 from abaw.tasks import TASKS
 from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated, one_step
+from abaw.tasks.classes import balanced_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,12 +86,7 @@ class Ambivalence(Task):
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
         if self.class_weights is not None:
             return self
-        classes = [each.values[each.scored, 0].astype(int) for each in labels.values()]
-        counts = np.bincount(np.concatenate([np.zeros(0, int), *classes]), minlength=2)
-        weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -self.class_balance, 0.0)
-        total = (weights * counts).sum()
-        weights = weights * counts.sum() / total if total else np.ones(2)
-        return replace(self, class_weights=[round(float(w), 6) for w in weights])
+        return replace(self, class_weights=balanced_weights(labels, 2, self.class_balance))
 
     def settings(self) -> dict[str, Any]:
         return asdict(self)
@@ -101,7 +97,7 @@ class Ambivalence(Task):
         if self.level == "clip":
             raw, target, scored = one_step(raw, target, scored)
         if not bool(scored.any()):
-            return raw.nan_to_num().sum() * 0
+            return raw[:0].sum()  # 0 with a gradient of 0, whatever the outputs
         raw, truth = raw[scored][:, 0].float(), target[scored][:, 0].float()
         weights = raw.new_tensor(self.class_weights or [1.0, 1.0])[truth.long()]
         losses = binary_cross_entropy_with_logits(raw, truth, weight=weights, reduction="sum")

@@ -62,12 +62,7 @@ class ClassTask(Task, ABC):
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
         if self.class_weights is not None:
             return self
-        classes = [clip.values[clip.scored, 0].astype(int) for clip in labels.values()]
-        counts = np.bincount(np.concatenate(classes), minlength=self.out_dim) if classes else np.zeros(self.out_dim)
-        weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -self.class_balance, 0.0)
-        total = (weights * counts).sum()
-        weights = weights * counts.sum() / total if total else np.ones(self.out_dim)
-        return replace(self, class_weights=[round(float(w), 6) for w in weights])
+        return replace(self, class_weights=balanced_weights(labels, self.out_dim, self.class_balance))
 
     def settings(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,3 +126,13 @@ class ClassTask(Task, ABC):
         if len(text) != 1 or text not in "0123456789"[: self.out_dim]:
             raise ValueError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
         return np.array([float(text)])
+
+
+def balanced_weights(labels: Mapping[str, Labels], num_classes: int, balance: float) -> list[float]:
+    """(1 / frequency) ** ``balance`` of each class, mean 1 over the scored frames; of a class that does not occur 0."""
+    classes = [clip.values[clip.scored, 0].astype(int) for clip in labels.values()]
+    counts = np.bincount(np.concatenate([np.zeros(0, int), *classes]), minlength=num_classes)
+    weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)
+    total = (weights * counts).sum()
+    weights = weights * counts.sum() / total if total else np.ones(num_classes)
+    return [round(float(weight), 6) for weight in weights]

@@ -92,13 +92,10 @@ def _words(decoding: "Decoding") -> str:
 def _options(where: Path, config: Path | None) -> "DecodingConfig":
     """The section of the config given, else of the run that made the tables, else the defaults."""
     from abaw.config import DecodingConfig
-    from abaw.config_file import read_config
     from abaw.fitted import heldout
-    from abaw.tasks import TASKS
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
+    from abaw.verbs.train import open_config
 
     if config is not None:
-        return read_config(config).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS).decoding
+        return open_config(config, [])[1].decoding
     run = heldout.run_of(where)
     return run.config().decoding if run else DecodingConfig()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.verbs.train import open_config
+
 if TYPE_CHECKING:
     from abaw.clips import Dataset
     from abaw.config import Config, FoldsConfig
@@ -60,7 +62,7 @@ class Job:
         from abaw.plans import trained
         from abaw.runs import RESUME
 
-        config = read(self.path, self.of_fold(stage.member, stage.fold))[1]
+        config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
         run = self.run(stage.member, stage.fold)
         state = run.state(config)
         if state == "complete" or (run.folder / RESUME).exists():  # else nothing was trained yet
@@ -94,7 +96,7 @@ def open_job(
     from abaw.tasks import TASKS
 
     settings = [*settings, *([as_setting("data", str(data))] if data else [])]
-    file, config = read(path, settings)
+    file, config = open_config(path, settings)
     members = recipes.members_of(file, config)
     tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
     tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
@@ -129,17 +131,6 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
         raise ValueError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
     check_templates(found, dataset, tasks)
     return found
-
-
-def read(path: Path, settings: list[str]) -> "tuple[Any, Config]":
-    """The config's file and the config."""
-    from abaw.config_file import read_config
-    from abaw.tasks import TASKS
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
-
-    file = read_config(path, settings)
-    return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
 
 
 def _features(store_path: Path, config: "Config", run: Path) -> tuple[Any, Any]:
@@ -223,7 +214,7 @@ def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, T
     from fusion.models import FUSION_MODELS
 
     try:
-        config = read(path, settings)[1]
+        config = open_config(path, settings)[1]
         FUSION_MODELS.check(config.model.name, config.model.settings)
         found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
     except ValueError as error:

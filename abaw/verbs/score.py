@@ -50,20 +50,6 @@ def report(opened: "Sequence[Judged]", draws: int, seed: int) -> dict[str, Any]:
     return {**facts, "results": results, "comparisons": comparisons, "spreads": spreads}
 
 
-def score_all(
-    folder: Path,
-    split: str,
-    task: str | None,
-    data: Path | None,
-    *,
-    undecoded: bool = False,
-    draws: int = 1000,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """For each task with tables: its scores over the split, by clip and by fold, with intervals (``result``)."""
-    return [result(each, draws, seed) for each in open_all(folder, split, task, data, undecoded=undecoded)]
-
-
 def open_all(
     folder: Path, split: str, task: str | None, data: Path | None, *, undecoded: bool = False
 ) -> "list[Judged]":

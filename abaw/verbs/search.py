@@ -134,13 +134,9 @@ def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Se
 
 def _checked(path: Path, settings: list[str]) -> "Config":
     """A config that a trial may have. ValueError with file and line."""
-    from abaw.config_file import read_config
-    from abaw.tasks import TASKS
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
+    from abaw.verbs.train import open_config
 
-    file = read_config(path, settings)
-    config = file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    file, config = open_config(path, settings)
     if config.trainer.get("devices", 1) not in (1, "1"):
         raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
     if config.folds.refit:

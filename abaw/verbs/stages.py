@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from abaw.verbs.jobs import Job, read
+from abaw.verbs.jobs import Job
+from abaw.verbs.train import open_config
 
 if TYPE_CHECKING:
     from abaw.plans.recipes import Stage
@@ -47,7 +48,7 @@ def train(job: Job, stage: "Stage") -> bool:
     from abaw.verbs.train import train_run
 
     settings, runs = job.of_fold(stage.member, stage.fold), job.places.runs
-    if read(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
+    if open_config(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
         train_run(job.path, settings, runs)
         return True
     words = [sys.executable, "-m", "abaw", "train", str(job.path), *settings, "--runs", str(runs)]

@@ -46,7 +46,7 @@ def train_folds(path: Path, settings: list[str], runs: Path) -> "list[Run]":
 
     ValueError with file and line where there is one fold, or a refit.
     """
-    file, config = _read(path, [*settings, "folds.fold=0"])  # whichever fold it names
+    file, config = open_config(path, [*settings, "folds.fold=0"])  # whichever fold it names
     if config.folds.num == 1:
         raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
     if config.folds.refit:
@@ -82,7 +82,7 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
     from abaw.runs import Run
     from abaw.verbs.score import read_labels
 
-    file, config = _read(path, settings)
+    file, config = open_config(path, settings)
     run = Run(runs / config.name)
     if run.state(config) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
@@ -109,7 +109,8 @@ def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
     return run
 
 
-def _read(path: Path, settings: list[str]) -> "tuple[ConfigFile, Config]":
+def open_config(path: Path, settings: list[str]) -> "tuple[ConfigFile, Config]":
+    """A config with ``key=value`` laid over it, checked against every registry. ValueError with file and line."""
     from abaw.config_file import read_config
     from abaw.tasks import TASKS
     from extract import ALIGNERS

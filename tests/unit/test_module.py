@@ -75,6 +75,19 @@ def test_a_batch_without_labels_of_a_task_has_no_loss_of_it(source, labels):
     assert not module.heads["expr"].weight.grad.any()
 
 
+def test_outputs_that_ran_away_for_a_task_without_labels_here_spoil_nothing(source, labels):
+    """As large as float16 allows and beyond: their sum is infinite, and infinity times 0 is no number."""
+    config = make_config()
+    module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
+    module.log = lambda *_, **__: None
+    module.heads["expr"].bias.data.fill_(float("inf"))
+    dataset = WindowDataset(source, ["only_va"], fit_to_clock(labels["train"], source), config.window)
+    loss = module.training_step(collate([dataset[0]]), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
+
+
 def test_windows_without_a_scored_step_count_for_nothing_in_what_is_logged(source, labels):
     config = make_config(tasks=["va"])
     module, counted = build_module(config, make_tasks("va"), {"face": 3, "voice": 2}), {}

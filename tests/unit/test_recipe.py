@@ -27,9 +27,10 @@ from abaw.scoring.ablation import Step, lines, steps
 from abaw.tasks import TASKS
 from abaw.verbs import extract as extraction
 from abaw.verbs import train as training
-from abaw.verbs.jobs import open_job, read
+from abaw.verbs.jobs import open_job
 from abaw.verbs.recipe import run_recipe
 from abaw.verbs.stages import ACTIONS
+from abaw.verbs.train import open_config
 from extract import ALIGNERS
 from extract.store import FeatureStore
 from fusion.models import FUSION_MODELS
@@ -263,7 +264,7 @@ HOG = {"name": "face_hog", "encoder": "face_hog", "settings": {"crop_px": 8}, "s
 def trained_run(data, tmp_path, without=(), state="complete", **facts):
     """Fold 1 of the first member, as training leaves it, of the labels that are there now and of features HOG."""
     found = job(data, tmp_path)
-    run, config = found.run("synthetic-gru", 1), read(CONFIG, found.of_fold("synthetic-gru", 1))[1]
+    run, config = found.run("synthetic-gru", 1), open_config(CONFIG, found.of_fold("synthetic-gru", 1))[1]
     about = {"tasks": {"va": {}}, "recipes": {"face_hog": HOG}, "labels": found.labels["synthetic-gru"][1], **facts}
     about["splits"] = {"validation": {"va": {"clips": 2}}}
     run.begin(config, {key: value for key, value in about.items() if key not in without})

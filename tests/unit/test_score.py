@@ -12,7 +12,7 @@ from abaw.files import write_json
 from abaw.predictions import Table
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
-from abaw.verbs.score import read_labels, score, score_all, score_folder, summary
+from abaw.verbs.score import open_all, read_labels, result, score, score_folder, summary
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 TASK = {"va": VA, "expr": EXPR}
@@ -70,8 +70,9 @@ def open_data(root):
     return open_dataset(root)
 
 
-def judge(where, data, split="validation", task="va", **words):
-    return score_all(where, split, task, data, draws=100, **words)[0]
+def judge(where, data, split="validation", task="va", draws=100, seed=0, **words):
+    (judged,) = open_all(where, split, task, data, **words)
+    return result(judged, draws, seed)
 
 
 def told(capsys, *folders, data, **words):
@@ -107,7 +108,7 @@ def test_every_score_has_an_interval_about_it(tmp_path, data):
     assert all(low <= high for low, high in found["intervals"].values())
     low, high = found["intervals"]["F1"]
     assert low < found["scores"]["F1"] < high
-    other = score_all(tmp_path / "a", "validation", "expr", data, draws=100, seed=1)[0]
+    other = judge(tmp_path / "a", data, task="expr", seed=1)
     assert other["scores"] == found["scores"]
     assert other["intervals"] != found["intervals"]
 
@@ -467,7 +468,7 @@ def test_metadata_that_cannot_be_meant_are_named(tmp_path, data, about, message)
 @pytest.mark.parametrize("draws", [-1, 0, 99])
 def test_too_few_draws_are_refused(tmp_path, data, draws):
     with pytest.raises(ValueError, match=f"{draws} draws, expected 100 or more"):
-        score_all(write_tables(tmp_path / "a", data, **KNOWN), "validation", "va", data, draws=draws)
+        judge(write_tables(tmp_path / "a", data, **KNOWN), data, draws=draws)
 
 
 def test_a_negative_seed_is_refused(tmp_path, data):

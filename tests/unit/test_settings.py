@@ -121,8 +121,8 @@ def test_a_folder_of_a_loggers_name_is_no_logger(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # what these packages use themselves is deprecated
 def test_wandb_and_mlflow_write_into_the_runs_folder_only(source, labels, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
-    pytest.importorskip("mlflow")
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     monkeypatch.chdir(tmp_path)
     config = with_training(make_config(max_epochs=1), loggers=["wandb", "mlflow"])
     for name in ("run", "other"):  # one after the other in one process, as folds are
