@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 import typer
 
-from abaw.verbs.analyze import analyze
-from abaw.verbs.check import check
-from abaw.verbs.combine import combine
-from abaw.verbs.extract import extract
-from abaw.verbs.fit import fit
-from abaw.verbs.list import list_parts
-from abaw.verbs.predict import predict
-from abaw.verbs.recipe import recipe
-from abaw.verbs.score import score
-from abaw.verbs.search import search
-from abaw.verbs.store import store
-from abaw.verbs.submit import submit
-from abaw.verbs.synth import synth
-from abaw.verbs.train import train
-from abaw.verbs.verify import verify
+from abaw.commands.analyze import analyze
+from abaw.commands.check import check
+from abaw.commands.combine import combine
+from abaw.commands.extract import extract
+from abaw.commands.fit import fit
+from abaw.commands.list import list_parts
+from abaw.commands.predict import predict
+from abaw.commands.recipe import recipe
+from abaw.commands.score import score
+from abaw.commands.search import search
+from abaw.commands.store import store
+from abaw.commands.submit import submit
+from abaw.commands.synth import synth
+from abaw.commands.train import train
+from abaw.commands.verify import verify
 
 VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "list": list_parts,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from abaw.annotations import Labels
-from abaw.clips import video_of
 from abaw.config import FoldsConfig
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import video_of
 from abaw.tasks.base import Task
 
 ByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels

@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from abaw.decoding import Decoding, read_decoding
 from abaw.files import is_running, read_json, visible, whole, write_json
+from abaw.postprocessing import Decoding, read_decoding
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 

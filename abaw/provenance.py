@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from abaw.clips import video_of
+from abaw.dataset.layout import video_of
 from abaw.runs import Run, commit
 
 TOLD = ("run", "commit", "seeds", "label_kinds_seen", "videos_seen", "personalised", "held_out")

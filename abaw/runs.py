@@ -28,7 +28,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
 if TYPE_CHECKING:
-    from abaw.annotations import Labels
+    from abaw.dataset.annotations import Labels
 
 PACKAGES = (
     "abaw",

@@ -24,7 +24,7 @@ from extract.encoders.base import joined
 from extract.encoders.hf_audio import HfAudio
 from extract.media import Sound, sound
 from extract.networks.chunks import pieces
-from extract.synth_voice import SUNG_HZ, draw_voice, sing
+from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = Path(os.environ.get("ABAW_MEDIA", ROOT.parent / "shared" / "media"))

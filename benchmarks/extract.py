@@ -21,21 +21,21 @@ from typing import Any
 import cv2
 import numpy as np
 
-from abaw.clips import open_dataset
+from abaw.dataset.layout import open_dataset
 from abaw.files import read_json, write_json
 from abaw.runs import commit, versions
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder, joined
-from extract.faces import Face, crop_of, cut
-from extract.film import write_clip
-from extract.finders import Haar
-from extract.persons import Watch
-from extract.run import extract
-from extract.store import FeatureStore
-from extract.synth_face import Head, Look, Pose, draw_person, make_wall, paste_head
-from extract.synth_voice import SUNG_HZ, draw_voice, sing
-from extract.work import Asked
+from extract.engine.plan import Asked
+from extract.engine.run import extract
+from extract.faces.detectors import Haar
+from extract.faces.geometry import Face, crop_of, cut
+from extract.faces.target import Watch
+from extract.store.store import FeatureStore
+from extract.synthetic.face import Head, Look, Pose, draw_person, make_wall, paste_head
+from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
+from extract.synthetic.write_clip import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks" / "extract.json"

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from abaw.files import read_json, write_json
 from abaw.runs import commit, versions
 from benchmarks.extract import machine
+from fusion.base import FusionModel, Steps
 from fusion.models import FUSION_MODELS
-from fusion.models.base import FusionModel, Steps
 
 HERE = Path(__file__).resolve().parent
 OUT, PAGE = HERE / "fusion.json", HERE / "fusion.md"
@@ -46,7 +46,7 @@ LIMIT_S, LEAST_S, SLOW_S = 90.0, 1.0, 15.0  # of one step; of all timed steps of
 # over time compares every pair of steps; fused, it keeps none of them.
 ATTENTION = ("bottleneck", "frame_transformer", "mult", "reliability_gate", "safe_cross_attention", "tcn_transformer")
 ORDERS: dict[str, tuple[int, int]] = dict.fromkeys((*ATTENTION, "mctn"), (2, 1))
-BASE = ("fusion.models.base", "fusion.layers.masks")  # what every model knows
+BASE = ("fusion.base", "fusion.layers.masks")  # what every model knows
 
 Row = dict[str, Any]
 
@@ -187,7 +187,7 @@ def memory_mb(device: str, begin: bool = False) -> float:
 def apart(work: Callable[..., Row], *given: Any) -> Row:
     """In a process of its own; it is forked from a server that has everything imported and nothing computed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "benchmarks.extract", "fusion.models.base"])
+    context.set_forkserver_preload(["torch", "benchmarks.extract", "fusion.base"])
     try:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             return pool.submit(work, *given).result()

@@ -17,18 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from abaw import predictions
-from abaw.clips import open_dataset
+from abaw.calibration import fitting
+from abaw.commands.synth import synth
+from abaw.competition.actions import run_recipe
+from abaw.competition.job import Job, open_job
 from abaw.config import DecodingConfig
+from abaw.dataset.layout import open_dataset
+from abaw.ensembling import selection, weights
+from abaw.ensembling.weights import Mixture
+from abaw.evaluation import labelled_tables
+from abaw.evaluation.labelled_tables import HeldOut
 from abaw.files import write_json
-from abaw.fitted import ensembles, fitting, heldout, selection
-from abaw.fitted.ensembles import Mixture
-from abaw.fitted.fitting import HeldOut
 from abaw.runs import commit, versions
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-from abaw.verbs.jobs import Job, open_job
-from abaw.verbs.recipe import run_recipe
-from abaw.verbs.synth import synth
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "synthetic.yaml"
 MODELS = {
@@ -80,11 +82,13 @@ def run_seed(seed: int, work: Path, *, clips: int, seconds: float, epochs: int) 
 def judge(job: Job, task: Task) -> Grid:
     """Every system at every stage; what is fitted is fitted on the training videos."""
     dataset = open_dataset(job.data)
-    labels = heldout.read_labels(dataset, task, "validation")
+    labels = labelled_tables.read_labels(dataset, task, "validation")
     official = task.read_labels(dataset, "validation")
-    pools = [heldout.read_clips(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members]
-    judged = [heldout.read_clips(job.places.held_out(m, 0) / task.name, task, official) for m in job.members]
-    alike, fitted = ensembles.mean(len(pools)), selection.fit_weights(task, pools)
+    pools = [
+        labelled_tables.read_clips(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members
+    ]
+    judged = [labelled_tables.read_clips(job.places.held_out(m, 0) / task.name, task, official) for m in job.members]
+    alike, fitted = weights.mean(len(pools)), selection.fit_weights(task, pools)
     systems = dict(zip(job.members, zip(pools, judged, strict=True), strict=True))
     systems |= {MEAN: (mixed(pools, alike), mixed(judged, alike))}
     systems |= {WEIGHTED: (mixed(pools, fitted), mixed(judged, fitted))}

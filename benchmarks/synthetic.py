@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from abaw.commands.extract import extract
+from abaw.commands.synth import synth
 from abaw.files import write_json
+from abaw.pipelines.training import train_run
 from abaw.runs import commit, versions
-from abaw.verbs.extract import extract
-from abaw.verbs.synth import synth
-from abaw.verbs.train import train_run
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "synthetic.yaml"
 FACE, VOICE = "face_hog: {align: linear}", "voice_mel: {align: window_mean}"

@@ -23,14 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.annotations import Labels
 from abaw.config import Config, FeatureConfig
+from abaw.dataset.annotations import Labels
 from abaw.files import write_json
 from abaw.runs import commit, versions
 from abaw.tasks import TASKS
 from abaw.tracks import Clock
-from extract.source import AlignedSource
-from extract.store import FeatureStore
+from extract.store.source import AlignedSource
+from extract.store.store import FeatureStore
 
 NAMES, DIM, NUM_FRAMES, FPS = ("face", "scene", "voice", "words"), 1024, 4096, 25.0
 GB, SIZES_GB = 1_000_000_000, (1, 20)

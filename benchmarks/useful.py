@@ -120,8 +120,8 @@ def fill(values: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def make_data(seed: int, work: Path) -> tuple[Path, Path]:
     """The data set of a seed and its features; what is there is not made again."""
-    from abaw.verbs.extract import extract
-    from abaw.verbs.synth import synth
+    from abaw.commands.extract import extract
+    from abaw.commands.synth import synth
 
     data, store = work / f"data-{seed}", work / f"store-{seed}"
     synth(data, clips=CLIPS, seconds=SECONDS, seed=seed)
@@ -131,7 +131,7 @@ def make_data(seed: int, work: Path) -> tuple[Path, Path]:
 
 def train_one(model: str, seed: int, given: str, work: Path) -> Row:
     """One training and its scores; with both modalities also what is lost where one has gaps."""
-    from abaw.verbs.train import train_run
+    from abaw.pipelines.training import train_run
 
     name = f"{model}-{given.replace(' ', '-')}-{seed}"
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # one that was stopped, or of a model as it was
@@ -156,11 +156,11 @@ def measures(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 def score_gaps(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     """Modality -> steps, spans -> the scores with a fifth of it missing, as they are and filled in two ways."""
-    from abaw.clips import open_dataset
-    from abaw.verbs.predict import open_member
-    from abaw.verbs.score import read_labels
+    from abaw.dataset.layout import open_dataset
+    from abaw.evaluation.labelled_tables import read_labels
+    from abaw.pipelines.prediction import open_member
+    from fusion.checkpoint import load_module
     from fusion.data import fit_to_clock
-    from fusion.weights import load_module
 
     run, module, source = open_member(folder, None, "cpu")
     features = {

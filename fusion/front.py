@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from abaw.batches import Batch, FeatureSource, Signal
 from abaw.config import OWN_RATE, FeatureConfig
+from fusion.base import Steps
 from fusion.layers.convolution import Convolution
 from fusion.layers.masks import keep_modalities, ordered, visible, within
 from fusion.layers.timing import fill_gaps, read_at
-from fusion.models.base import Steps
 
 # A feature that hardly varies in training may leave its range by thousands of standard deviations elsewhere; one such
 # number would drown everything a linear layer adds it to. Real features lie far inside ten.

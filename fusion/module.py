@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from abaw.batches import Batch
 from abaw.config import Config
 from abaw.tasks.base import Task
+from fusion.base import FusionModel, Steps
 from fusion.front import Front
-from fusion.models.base import FusionModel, Steps
 from fusion.sampling import seed_of_epoch
-from fusion.scoring import Raw, gathered, score
+from fusion.validation import Raw, gathered, score
 
 Answer = tuple[Raw, np.ndarray]  # of one window: raw outputs, and where anything was observed (time)
 Outputs = tuple[dict[str, Tensor], dict[str, Tensor]]  # raw outputs of every task, the model's own losses

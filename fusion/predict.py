@@ -10,7 +10,7 @@ from abaw.batches import FeatureSource, windows
 from abaw.config import WindowConfig
 from fusion.data import WindowDataset, loader
 from fusion.module import FusionModule
-from fusion.scoring import Raw, later, stitched
+from fusion.validation import Raw, later, stitched
 
 
 def predict(

@@ -38,7 +38,7 @@ class Share(Sampler[int]):
     """What one of ``num_ranks`` processes sees of an order: every ``num_ranks``-th window, from ``rank`` on.
 
     So that all processes have as many, an order that does not divide begins again: training sees up to ``num_ranks`` -
-    1 windows of the epoch twice; validation reckons them twice and counts them once (``fusion.scoring.gathered``).
+    1 windows of the epoch twice; validation reckons them twice and counts them once (``fusion.validation.gathered``).
     """
 
     def __init__(self, order: Order, num_items: int, rank: int = 0, num_ranks: int = 1) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from abaw.annotations import Labels
 from abaw.batches import FeatureSource
+from abaw.dataset.annotations import Labels
 from abaw.tasks.base import Task
 
 LabelsByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels

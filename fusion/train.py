@@ -18,15 +18,14 @@ from abaw.batches import FeatureSource
 from abaw.config import UNTRAINED, Config
 from abaw.runs import RESUME
 from abaw.tasks.base import Task
-from fusion.averaging import Averaged
-from fusion.callbacks import BestWeights, EpochLines, Resumable
+from fusion.callbacks import Averaged, BestWeights, EpochLines, Resumable
+from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule
 from fusion.front import measure_spread
 from fusion.loggers import make_loggers, told
 from fusion.module import FusionModule
-from fusion.settings import config_errors, max_epochs_of
 from fusion.targets import LabelsByTask, clips_of
-from fusion.weights import build_module, load_module
+from fusion.trainer_settings import config_errors, max_epochs_of
 
 LOG = logging.getLogger("abaw")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from abaw.split_files import recording
+from abaw.dataset.split_files import recording
 
 
 @dataclass(frozen=True)

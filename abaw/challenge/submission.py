@@ -10,8 +10,8 @@ from abaw import predictions
 from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
-from abaw.decoding import Decoding
 from abaw.files import whole
+from abaw.postprocessing import Decoding
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 

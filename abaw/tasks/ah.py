@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from abaw.annotations import Labels
-from abaw.clips import Dataset
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import Dataset
+from abaw.dataset.split_files import read_ambivalence
 from abaw.metrics import class_f1
-from abaw.split_labels import read_ambivalence
 from abaw.tasks import TASKS
 from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated, one_step
 from abaw.tasks.classes import balanced_weights

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.annotations import ACTION_UNITS, Labels, read_action_units
-from abaw.clips import Dataset
+from abaw.dataset.annotations import ACTION_UNITS, Labels, read_action_units
+from abaw.dataset.layout import Dataset
 from abaw.metrics import unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from abaw.annotations import Labels
-from abaw.clips import Dataset
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import Dataset
 
 if TYPE_CHECKING:
     from torch import Tensor

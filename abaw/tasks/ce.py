@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abaw.annotations import COMPOUND_EXPRESSIONS, EXPRESSIONS, Labels, read_compound_expression
-from abaw.clips import Dataset
+from abaw.dataset.annotations import COMPOUND_EXPRESSIONS, EXPRESSIONS, Labels, read_compound_expression
+from abaw.dataset.layout import Dataset
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from abaw.tasks.classes import ClassTask

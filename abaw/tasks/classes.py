@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from abaw.annotations import Labels
+from abaw.dataset.annotations import Labels
 from abaw.metrics import class_f1, macro_f1
 from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated
 

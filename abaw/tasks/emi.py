@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.annotations import Labels
-from abaw.clips import Dataset
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import Dataset
+from abaw.dataset.split_files import EMOTIONS, read_mimicry
 from abaw.metrics import pearson
-from abaw.split_labels import EMOTIONS, read_mimicry
 from abaw.tasks import TASKS
 from abaw.tasks.base import LEAST, Scored, Task, concatenated, one_step
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from abaw.annotations import EXPRESSIONS, Labels, read_expression
-from abaw.clips import Dataset
+from abaw.dataset.annotations import EXPRESSIONS, Labels, read_expression
+from abaw.dataset.layout import Dataset
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from abaw.tasks.classes import ClassTask

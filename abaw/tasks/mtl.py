@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.annotations import Labels
-from abaw.clips import Dataset
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import Dataset
+from abaw.dataset.split_files import read_multitask
 from abaw.registry import nearest
-from abaw.split_labels import read_multitask
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, Scored, Task, concatenated
 

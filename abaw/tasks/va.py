@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from abaw.annotations import Labels, read_valence_arousal
-from abaw.clips import Dataset
+from abaw.dataset.annotations import Labels, read_valence_arousal
+from abaw.dataset.layout import Dataset
 from abaw.metrics import concordance
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, Scored, Task, concatenated

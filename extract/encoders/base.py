@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from abaw.tracks import Track, empty_track
-from extract.faces import Crop
+from extract.faces.geometry import Crop
 from extract.media import Rgb, Sound
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import Crop
+from extract.faces.geometry import Crop
 from extract.media import Rgb
 
 DIM = 763

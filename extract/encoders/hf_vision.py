@@ -9,7 +9,7 @@ import numpy as np
 
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import CropKind, crop_of
+from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
 from extract.networks.hub import (
     FOUND_AT,

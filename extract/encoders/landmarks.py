@@ -10,7 +10,7 @@ import numpy as np
 from abaw.files import sha256
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import crop_of
+from extract.faces.geometry import crop_of
 from extract.media import Rgb
 from extract.networks.frozen import check_batch_size
 from extract.networks.hub import MissingWeights

@@ -9,7 +9,7 @@ import numpy as np
 
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import CropKind, crop_of
+from extract.faces.geometry import CropKind, crop_of
 from extract.media import Rgb
 from extract.networks.frozen import check_batch_size
 from extract.networks.onnx_graph import Graph

@@ -11,7 +11,7 @@ from abaw.files import sha256
 from abaw.registry import nearest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import CropKind, crop_of
+from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, numbers
 from extract.networks.hub import MissingWeights, load_tensors
 

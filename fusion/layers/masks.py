@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fusion.models.base import Steps
+from fusion.base import Steps
 
 
 def visible(

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from fusion.base import Steps
 from fusion.layers.masks import ordered, seen, visible
 from fusion.layers.recurrent import Recurrent
-from fusion.models.base import Steps
 
 
 class SubNetwork(nn.Sequential):

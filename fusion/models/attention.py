@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Wen et al. 2024, Multimodal Fusion with Pre-Trained Model Features in Affective Behaviour Analysis "

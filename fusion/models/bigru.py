@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, ordered, seen_with_flags
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Cho et al. 2014, arXiv 1406.1078 (the GRU); early fusion over time as most teams begin with",

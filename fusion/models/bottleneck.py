@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.attention import TransformerLayer, positions
 from fusion.layers.masks import check_settings, ordered, seen, seen_with_flags
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Nagrani et al. 2021, Attention Bottlenecks for Multimodal Fusion, arXiv 2107.00135 (MBT)",

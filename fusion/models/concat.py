@@ -6,9 +6,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, ordered, seen_with_flags
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "none: early fusion as every comparison has it",

@@ -6,10 +6,10 @@ from typing import Literal
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.attention import MultiHeadAttention, TransformerLayer
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 Variant = Literal["transformer", "attention", "both", "none"]
 

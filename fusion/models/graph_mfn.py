@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.memory import GatedMemory, one_step_back
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Zadeh et al. 2018, Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable Dynamic "

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_normed, check_settings, ordered, seen, seen_with_flags, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Praveen and Alam 2024, Recursive Joint Cross-Modal Attention for Multimodal Fusion in Dimensional "

@@ -7,10 +7,10 @@ from functools import reduce
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings
 from fusion.layers.subnetworks import SubNetworks
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Liu et al. 2018, Efficient Low-rank Multimodal Fusion with Modality-Specific Factors, arXiv 1806.00064",

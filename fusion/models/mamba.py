@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_normed, check_settings, ordered, seen_with_flags, within
 from fusion.layers.selective import SelectiveStateSpace
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Liang et al. 2025, Mamba-VA, arXiv 2503.10104; Gu and Dao 2023, Mamba, arXiv 2312.00752",

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, mean_over, ordered, seen
 from fusion.layers.memory import MemoryFusion, perceptron
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Tsai et al. 2019, Learning Factorized Multimodal Representations, arXiv 1806.06176",

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.memory import MemoryFusion, perceptron
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Zadeh et al. 2018, Memory Fusion Network for Multi-view Sequential Learning, arXiv 1802.00927",

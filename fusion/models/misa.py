@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_normed, check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.similarity import moments_apart, overlap
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Hazarika et al. 2020, MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment "

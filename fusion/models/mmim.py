@@ -6,11 +6,11 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.similarity import contrast
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Han et al. 2021, Improving Multimodal Fusion with Hierarchical Mutual Information Maximization for "

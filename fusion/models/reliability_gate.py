@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.attention import MultiHeadAttention, TransformerLayer
 from fusion.layers.masks import check_settings, ordered, seen, visible, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 NUM_LATENTS = 4  # vectors into which a window's context is pressed, as many as in the paper's code
 

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.attention import TransformerLayer, positions
 from fusion.layers.masks import check_settings, keep_modalities, ordered, seen, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Yu et al. 2026, Solution to the 10th ABAW Expression Recognition Challenge: A Robust Multimodal "

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import torch
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Bai et al. 2018, An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence "

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.attention import TransformerLayer
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
 
 FACTS = {
     "paper": "Zhou et al. 2024, Boosting Continuous Emotion Recognition with Self-Pretraining using Masked "

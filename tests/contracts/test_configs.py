@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import yaml
 
-from abaw.annotations import Labels
+from abaw.competition.stages import members_of
 from abaw.config import OWN_RATE, Config, FeatureConfig
 from abaw.config_file import read_config
-from abaw.plans.recipes import members_of
+from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
 from extract import ALIGNERS
+from fusion.checkpoint import build_model
 from fusion.models import FUSION_MODELS
 from fusion.train import train
-from fusion.weights import build_model
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 REGISTRIES = {"models": FUSION_MODELS, "tasks": TASKS, "aligners": ALIGNERS}

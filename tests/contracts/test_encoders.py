@@ -11,7 +11,7 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder, SoundEncoder, joined
 from extract.media import Sound
-from tests import models_other, models_sound, models_vision
+from tests.support import models_other, models_sound, models_vision
 
 MAKERS = (models_vision, models_sound, models_other)
 VARIANTS = {  # encoder -> the settings to test it with; a value "@NAME" is a tiny model made by one of the makers

@@ -16,10 +16,10 @@ from torch import nn
 
 from abaw.config import TrainingConfig
 from abaw.tasks import TASKS
+from fusion.base import Fused, FusionModel, Steps
 from fusion.layers.masks import seen, seen_with_flags, visible, within
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel, Steps
-from tests.steps import DIMS, LENGTHS, THREE, make_model, make_steps, run
+from tests.support.steps import DIMS, LENGTHS, THREE, make_model, make_steps, run
 
 
 def assert_same(one, other):

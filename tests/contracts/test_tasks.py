@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from abaw.annotations import Labels
-from abaw.clips import open_dataset
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import open_dataset
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored, Task
 from abaw.tasks.ce import compound_probabilities

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
-from tests.references import lstm, weights_of
-from tests.steps import make_steps, run
+from tests.support.references import lstm, weights_of
+from tests.support.steps import make_steps, run
 
 
 def test_attention_is_the_seeds_attention_seq():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
 from tests.faithful.test_tcn import torchs_layer
-from tests.steps import THREE, make_steps, run
+from tests.support.steps import THREE, make_steps, run
 
 
 def build(dims=THREE, **settings):

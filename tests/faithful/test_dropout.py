@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
-from tests.steps import make_steps
+from tests.support.steps import make_steps
 
 # Two modalities of 5 and 3 features, one window of 9 steps: share and shape of what is dropped from -> how often.
 PLACES = {

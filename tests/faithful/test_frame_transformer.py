@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fusion.models import FUSION_MODELS
-from tests.references import linear, weights_of
-from tests.steps import make_steps, run
+from tests.support.references import linear, weights_of
+from tests.support.steps import make_steps, run
 
 DIMS = {"face": 5, "voice": 3}
 WIDTHS = {"transformer": 2, "attention": 2, "both": 3, "none": 1}

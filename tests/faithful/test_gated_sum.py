@@ -8,8 +8,8 @@ import torch
 
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import CHECKS
-from tests.references import sigmoid, weights_of
-from tests.steps import THREE, make_steps, run
+from tests.support.references import sigmoid, weights_of
+from tests.support.steps import THREE, make_steps, run
 
 TWO = {"face": 5, "voice": 3}
 

@@ -8,8 +8,8 @@ from torch import nn
 from fusion.models import FUSION_MODELS
 from fusion.models.graph_mfn import FusionGraph, nodes
 from tests.faithful.test_mfn import DIMS, MEMORY, WIDTH, carry, copy, layers_of_memory, settings_of
-from tests.references import linear, weights_of
-from tests.steps import make_model, make_steps
+from tests.support.references import linear, weights_of
+from tests.support.steps import make_model, make_steps
 
 NODE = 5
 

@@ -7,8 +7,8 @@ import torch
 from fusion.models import FUSION_MODELS
 from fusion.models.joint_cross_attention import JointAttention
 from tests.faithful.test_tcn import temporal_network, values_of
-from tests.references import linear, weights_of
-from tests.steps import THREE, make_steps, run
+from tests.support.references import linear, weights_of
+from tests.support.steps import THREE, make_steps, run
 
 
 def build(dims=THREE, **settings):

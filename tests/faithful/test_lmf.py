@@ -9,9 +9,9 @@ import torch
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import check_context
 from tests.faithful.test_tfn import DIMS, carry_subnetworks, last_answer
-from tests.references import weights_of
-from tests.steps import DIMS as FIVE
-from tests.steps import THREE, make_model, make_steps, run
+from tests.support.references import weights_of
+from tests.support.steps import DIMS as FIVE
+from tests.support.steps import THREE, make_model, make_steps, run
 
 FACTOR, RANK = 3, 2
 HIDDEN = 2 * FACTOR  # MMSA's text is half as wide as its LSTM

@@ -10,8 +10,8 @@ from fusion.layers import selective as selective_layer
 from fusion.layers.scan import linear_scan
 from fusion.layers.selective import MAX_PACE, MIN_PACE, SelectiveStateSpace
 from fusion.models import FUSION_MODELS
-from tests.references import linear, sigmoid, weights_of
-from tests.steps import THREE, make_steps, run
+from tests.support.references import linear, sigmoid, weights_of
+from tests.support.steps import THREE, make_steps, run
 
 H, STATES, KERNEL = 20, 3, 3  # 20 features: a pace of rank 2
 

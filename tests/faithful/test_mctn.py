@@ -10,8 +10,8 @@ from torch import nn
 from fusion.layers.masks import within
 from fusion.layers.translation import _Decoder
 from fusion.models import FUSION_MODELS
-from tests.references import lstm, sigmoid, weights_of
-from tests.steps import make_steps, run
+from tests.support.references import lstm, sigmoid, weights_of
+from tests.support.steps import make_steps, run
 
 DIMS = {"face": 5, "voice": 3, "scene": 4}
 H = 6

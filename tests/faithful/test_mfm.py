@@ -20,8 +20,8 @@ from tests.faithful.test_mfn import (
     reference_perceptron,
     settings_of,
 )
-from tests.references import linear, lstm, sigmoid, weights_of
-from tests.steps import make_model, make_steps, run
+from tests.support.references import linear, lstm, sigmoid, weights_of
+from tests.support.steps import make_model, make_steps, run
 
 FACTOR = 5
 ENDS = "lav"

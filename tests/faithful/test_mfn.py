@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from fusion.layers.memory import GatedMemory, LstmStates
 from fusion.models import FUSION_MODELS
-from tests.references import linear, lstm, sigmoid, weights_of
-from tests.steps import make_model, make_steps, run
+from tests.support.references import linear, lstm, sigmoid, weights_of
+from tests.support.steps import make_model, make_steps, run
 
 # in alphabetical order text, audio, video as in MMSA
 DIMS = {"language": 5, "sound": 3, "video": 4}

@@ -12,8 +12,8 @@ from torch import nn
 from fusion.layers.similarity import moments_apart, overlap
 from fusion.models import FUSION_MODELS
 from fusion.models.misa import MAX_ROWS
-from tests.references import lstm, weights_of
-from tests.steps import make_model, make_steps, run
+from tests.support.references import lstm, weights_of
+from tests.support.steps import make_model, make_steps, run
 
 # in alphabetical order text, video, audio as in MMSA, whose LSTMs are as wide as their features
 DIMS = {"language": 5, "picture": 6, "sound": 6}

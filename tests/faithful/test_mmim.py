@@ -11,7 +11,7 @@ from torch import nn
 
 from fusion.layers.similarity import contrast
 from fusion.models import FUSION_MODELS
-from tests.steps import make_model, make_steps, run
+from tests.support.steps import make_model, make_steps, run
 
 # in alphabetical order text, audio, video as in MMSA; e and h are the widths of encoders and of the fused state
 DIMS = {"language": 5, "sound": 3, "video": 4}

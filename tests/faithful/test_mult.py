@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fusion.base import Steps
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Steps
-from tests.steps import THREE, make_model, make_steps, run
+from tests.support.steps import THREE, make_model, make_steps, run
 
 DIMS = {"language": 5, "sound": 3, "video": 4}  # MMSA's order, which is also that of the alphabet
 LETTERS = "lav"

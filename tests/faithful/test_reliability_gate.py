@@ -9,7 +9,7 @@ from torch import nn
 
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import CHECKS
-from tests.steps import DIMS, THREE, make_steps, run
+from tests.support.steps import DIMS, THREE, make_steps, run
 
 H, HEADS = 8, 2
 FOUR = {name: DIMS[name] for name in ("face", "scene", "voice", "words")}

@@ -8,8 +8,8 @@ import torch
 
 from fusion.layers.masks import keep_modalities
 from fusion.models import FUSION_MODELS
-from tests.references import linear, weights_of
-from tests.steps import THREE, make_steps, run
+from tests.support.references import linear, weights_of
+from tests.support.steps import THREE, make_steps, run
 
 H, HEADS = 8, 2
 

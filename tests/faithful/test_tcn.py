@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from fusion.models import FUSION_MODELS
-from tests.references import linear, weights_of
-from tests.steps import DIMS, THREE, make_steps, run
+from tests.support.references import linear, weights_of
+from tests.support.steps import DIMS, THREE, make_steps, run
 
 
 def values_of(steps, i, name):

@@ -9,9 +9,9 @@ import torch
 
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import check_context
-from tests.references import linear, lstm, weights_of
-from tests.steps import DIMS as FIVE
-from tests.steps import THREE, make_model, make_steps, run
+from tests.support.references import linear, lstm, weights_of
+from tests.support.steps import DIMS as FIVE
+from tests.support.steps import THREE, make_model, make_steps, run
 
 DIMS = {"audio": 3, "text": 5, "video": 4}
 HIDDEN, FACTOR = 6, 3

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abaw.annotations import Labels
-from abaw.clips import video_of
-from abaw.scoring.intervals import by_video, compare, intervals
-from abaw.scoring.rescoring import is_count, rescorer
-from abaw.scoring.sums import RECIPES
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import video_of
+from abaw.evaluation.bootstrap import by_video, compare, intervals, is_count, rescorer
+from abaw.evaluation.sufficient_statistics import RECIPES
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored
 

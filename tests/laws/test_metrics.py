@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abaw.annotations import Labels
+from abaw.dataset.annotations import Labels
 from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import Scored

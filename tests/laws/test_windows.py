@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from abaw.batches import windows
-from abaw.decoding import stitch
+from abaw.postprocessing import stitch
 
 
 @st.composite

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from abaw.tasks.base import Scored
+from fusion.checkpoint import load_module
 from fusion.predict import predict
-from fusion.weights import load_module
-from tests.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
+from tests.support.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def run(tmp_path_factory):
     command = [
         sys.executable,
         "-m",
-        "tests.processes",
+        "tests.support.processes",
         str(folder),
         config.model_dump_json(),
     ]

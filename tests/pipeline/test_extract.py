@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from abaw.clips import open_dataset
+from abaw.dataset.layout import open_dataset
 from abaw.tracks import Clock
-from extract.decode import Read
 from extract.encoders import ENCODERS
-from extract.faces import Box, Face
-from extract.film import write_clip
-from extract.finders import FaceFinder, Haar
+from extract.engine.plan import Asked
+from extract.engine.run import extract
+from extract.engine.streams import Read
+from extract.faces.detectors import FaceFinder, Haar
+from extract.faces.geometry import Box, Face
+from extract.faces.target import Watch
 from extract.media import Sound
-from extract.persons import Watch
-from extract.run import extract
-from extract.store import FeatureStore
-from extract.work import Asked
+from extract.store.store import FeatureStore
+from extract.synthetic.write_clip import write_clip
 
 FPS = 25
 
@@ -353,14 +353,14 @@ def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stop
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("extract.track_file._packed", full)
+    monkeypatch.setattr("extract.store.store.track_file._packed", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, tmp_path / "other")
 
 
 def test_what_a_stopped_process_left_aside_is_not_taken_for_a_track(tmp_path):
     from abaw.config import FeatureConfig
-    from extract.source import AlignedSource
+    from extract.store.source import AlignedSource
 
     write_video(tmp_path / "a.mp4", [picture()] * 3)
     run(tmp_path / "a.mp4", tmp_path / "store")
@@ -377,7 +377,7 @@ def test_the_boxes_of_faces_are_no_feature(tmp_path):
 
 
 def test_rows_in_a_gap_of_the_sound_are_not_observed(tmp_path):
-    from extract.encode import Desk, OpenClip
+    from extract.engine.batching import Desk, OpenClip
 
     sound = Sound(tone(3.0).samples, 16000, 0.5, ((1.0, 2.0),))
     encoder = ENCODERS.build("voice_mel")
@@ -404,7 +404,7 @@ def test_a_face_that_comes_late_has_its_values_in_its_own_rows(tmp_path):
 
 
 def test_an_organisers_image_is_read_as_rgb(tmp_path):
-    from extract.decode import _read_image
+    from extract.engine.streams import _read_image
 
     cv2.imwrite(str(tmp_path / "red.png"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
     assert _read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]

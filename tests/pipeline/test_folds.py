@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from abaw.clips import open_dataset, video_of
+from abaw.commands.extract import extract
+from abaw.commands.synth import synth
+from abaw.commands.train import train
+from abaw.dataset.layout import open_dataset, video_of
+from abaw.pipelines.training import train_folds, train_run
 from abaw.runs import Run
-from abaw.verbs.extract import extract
-from abaw.verbs.synth import synth
-from abaw.verbs.train import train, train_folds, train_run
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
 SMALL = [

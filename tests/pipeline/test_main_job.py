@@ -172,8 +172,8 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
 
 
 def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, capfd):
-    from abaw.verbs import predict
-    from abaw.verbs.train import train_run
+    from abaw.commands import predict
+    from abaw.pipelines.training import train_run
 
     monkeypatch.chdir(job)
     settings = [*SMALL, "name=unscored"]

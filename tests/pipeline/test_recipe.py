@@ -12,17 +12,17 @@ import pytest
 
 from abaw import predictions
 from abaw.challenge.verification import verify
-from abaw.clips import open_dataset, video_of
+from abaw.commands.extract import extract
+from abaw.commands.recipe import recipe
+from abaw.commands.synth import synth
+from abaw.competition.job import open_job
 from abaw.config_file import read_config
+from abaw.dataset.layout import open_dataset, video_of
 from abaw.files import read_json, write_json
-from abaw.plans.space import read_space
+from abaw.pipelines.training import train_run
 from abaw.tasks import TASKS
-from abaw.verbs.extract import extract
-from abaw.verbs.jobs import open_job
-from abaw.verbs.recipe import recipe
-from abaw.verbs.search import run_search
-from abaw.verbs.synth import synth
-from abaw.verbs.train import train_run
+from abaw.tuning.run import run_search
+from abaw.tuning.space import read_space
 from benchmarks import protocol
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from abaw.clips import open_dataset
+from abaw.dataset.layout import open_dataset
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.faces import Box, Crop, Face
-from extract.film import write_clip
-from extract.finders import FaceFinder
+from extract.engine.plan import Asked
+from extract.engine.run import extract
+from extract.faces.detectors import FaceFinder
+from extract.faces.geometry import Box, Crop, Face
+from extract.faces.target import Watch
 from extract.media import Sound
-from extract.persons import Watch
-from extract.run import extract
-from extract.store import FeatureStore
-from extract.work import Asked
+from extract.store.store import FeatureStore
+from extract.synthetic.write_clip import write_clip
 
 FPS = 25
 
@@ -241,7 +241,7 @@ def test_frames_without_an_organisers_face_can_be_filled_from_the_video_and_are_
 
 
 def test_two_encoders_of_one_name_are_an_error_on_the_command_line():
-    from abaw.verbs.extract import build
+    from abaw.pipelines.extraction import build
 
     with pytest.raises(ValueError, match="two encoders are named 'face_hog': give one of them another name with as="):
         build(["face_hog", "face_hog:margin=0.3"], "haar", "largest", 5, "cpu", False)
@@ -265,7 +265,7 @@ def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypa
         return prepare(self, pictures)
 
     monkeypatch.setattr(Brightness, "prepare", crash)
-    monkeypatch.setattr("extract.decode.PORTION_ROWS", 4)
+    monkeypatch.setattr("extract.engine.streams.PORTION_ROWS", 4)
     with pytest.raises(KeyboardInterrupt):
         store_of(Brightness(), six, tmp_path)
     assert not (tmp_path / ".claims").exists()
@@ -327,9 +327,9 @@ def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_
 def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
     import errno
 
-    from extract import work
+    from extract.engine import plan
 
-    real = work.fingerprint
+    real = plan.fingerprint
 
     def broken(clip, numbers):
         if clip.clip_id == "c0":
@@ -368,7 +368,7 @@ def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, mon
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("extract.track_file.tempfile.TemporaryFile", "extract.track_file.whole"):
+    for place in ("extract.store.store.track_file.tempfile.TemporaryFile", "extract.store.store.track_file.whole"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space left"):
@@ -519,7 +519,7 @@ def test_after_twenty_kills_the_store_is_the_same_to_the_byte_and_nothing_was_do
 
 
 def test_shards_are_disjoint_whole_and_keep_the_persons_of_a_video_together(tmp_path):
-    from abaw.verbs.extract import shard_of
+    from abaw.pipelines.extraction import shard_of
 
     (tmp_path / "videos").mkdir()
     labels = tmp_path / "notes/VA_Estimation_Challenge/Train_Set"
@@ -553,8 +553,8 @@ def test_a_dry_run_says_what_is_to_do_and_writes_nothing(six, tmp_path):
 
 
 def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
-    from extract.estimate import estimate
-    from extract.work import Work
+    from extract.engine.estimate import estimate
+    from extract.engine.plan import Work
 
     data = tmp_path / "data"
     data.mkdir()
@@ -563,8 +563,8 @@ def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
     store, _ = store_of(Brightness(), data, tmp_path / "store", clip_ids=["c0", "c1"])
     (data / "bad.mp4").write_text("no film")
     work = Work(open_dataset(data), store, watch())
-    work.ask([Asked("light", Brightness(), "float32"), Asked("voice", ENCODERS.build("voice_mel"))])
-    found = estimate(work, work.dataset.clips, 1)
+    plan.ask([Asked("light", Brightness(), "float32"), Asked("voice", ENCODERS.build("voice_mel"))])
+    found = estimate(work, plan.dataset.clips, 1)
     assert (found.num_clips, found.num_present, found.unreadable) == (6, 0, ["bad"])
     light_rows, voice_rows = found.num_rows.values()
     assert light_rows == 12 + 13 + 14 + 15  # c0 and c1 have their light already

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abaw.clips import open_dataset
-from extract.store import FeatureStore
+from abaw.dataset.layout import open_dataset
+from extract.store.store import FeatureStore
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM = 14  # the fewest that hold every planted case

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from abaw.clips import open_dataset
 from abaw.config import FeatureConfig
+from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.film import write_clip
-from extract.finders import Haar
+from extract.engine.plan import Asked
+from extract.engine.run import extract
+from extract.faces.detectors import Haar
+from extract.faces.target import Watch
 from extract.media import Sound
-from extract.persons import Watch
-from extract.run import extract
-from extract.source import AlignedSource
-from extract.store import FeatureStore
-from extract.work import Asked
+from extract.store.source import AlignedSource
+from extract.store.store import FeatureStore
+from extract.synthetic.write_clip import write_clip
 
 RATE_HZ = 44100
 HOP_S = 0.01

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.memory import LENGTHS, make_labels, make_source
+from tests.support.memory import LENGTHS, make_labels, make_source
 
 
 @pytest.fixture

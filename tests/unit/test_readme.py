@@ -11,8 +11,8 @@ import torch
 import extract.encoders
 import fusion.models
 from extract.encoders import ENCODERS
+from fusion.base import Steps
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Steps
 
 ROOT = Path(__file__).resolve().parents[2]
 

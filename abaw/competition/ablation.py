@@ -1,0 +1,92 @@
+"""What each stage after training is worth on the official validation split, one after the other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from abaw.ensembling import selection, weights
+from abaw.evaluation.labelled_tables import HeldOut, Judged, open_judged
+from abaw.files import read_json, write_json
+from abaw.postprocessing import Decoding
+from abaw.tasks.base import Scored, Task
+
+AFFINE = {"values": "scale and shift", "classes": "biases of classes", "units": "thresholds of units"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """``after`` names the step that this one is compared with; None: with none. The first of ``scores`` ranks."""
+
+    name: str
+    scores: dict[str, float]
+    after: str | None = None
+
+    @property
+    def rank(self) -> float:
+        return next(iter(self.scores.values()))
+
+
+def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -> list[Step]:
+    """Each member as it is, then their mean, the ensemble, and that with more and more of its decoding.
+
+    ``members`` name folders of tables, ``ensemble`` is the folder made of them, in their order. ValueError for a leak.
+    """
+    judge = partial(open_judged, split="validation", task_name=task.name, data=data)
+    opened = {name: judge(where, undecoded=True) for name, where in members.items()}
+    both = judge(ensemble)
+    found = [Step(name, task.score(each.scored(decoded=False))) for name, each in opened.items()]
+    best = max(found, key=lambda step: step.rank).name
+    if len(members) > 1:
+        found.append(Step(f"mean of {len(members)}", task.score(mean(task, list(opened.values()))), best))
+        how = both.about["ensemble"]["how"]
+        if how != "mean":
+            found.append(Step(f"{how} ensemble", task.score(both.scored(decoded=False)), found[-1].name))
+    decoding = both.decoding or Decoding()
+    smoothed = replace(both, decoding=replace(decoding, scale=(), shift=()))
+    found.append(Step(_smoothing(decoding), task.score(smoothed.scored(decoded=True)), found[-1].name))
+    found.append(Step(_affine(decoding, task), task.score(both.scored(decoded=True)), found[-1].name))
+    return found
+
+
+def mean(task: Task, members: Sequence[Judged]) -> dict[str, Scored]:
+    """The plain mean of several folders' tables, undecoded."""
+    clips = [
+        {clip_id: HeldOut(table.values, table.observed, each.labels[clip_id]) for clip_id, table in each.tables.items()}
+        for each in members
+    ]
+    return selection.mixed(task, clips, weights.mean(len(clips)))
+
+
+def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
+    """A line a step: its name, its ranking score, and how much more that is than the one it is compared with."""
+    rank, width = next(iter(found[0].scores)), max(len(step.name) for step in found)
+    of = {step.name: step.rank for step in found}
+    yield f"{task_name}, {rank} on the official validation split; each run's best epoch was chosen on it, nothing else"
+    for step in found:
+        gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} on {step.after}"
+        yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}"
+
+
+def write(path: Path, found: Mapping[str, Sequence[Step]]) -> None:
+    """The steps of every task, as JSON."""
+    write_json(path, {name: [asdict(step) for step in steps] for name, steps in found.items()})
+
+
+def read(path: Path) -> dict[str, list[Step]]:
+    """The inverse of ``write``."""
+    return {name: [Step(**each) for each in steps] for name, steps in read_json(path).items()}
+
+
+def _smoothing(decoding: Decoding) -> str:
+    """What is done before scale and shift, in words; where nothing was found to help it says so."""
+    parts = ["gaps filled"] if decoding.fills else []
+    if decoding.smoother != "none":
+        parts.append(f"{decoding.smoother} over {decoding.width} frames of {decoding.space}")
+    return ", ".join(parts) or "no smoothing (none helped)"
+
+
+def _affine(decoding: Decoding, task: Task) -> str:
+    kinds = dict.fromkeys(kind for kind, _ in task.blocks)
+    words = ", ".join(AFFINE[kind] for kind in kinds) or "scale and shift"
+    return words if decoding.scale or decoding.shift else f"no {words} (none helped)"

@@ -1,0 +1,224 @@
+"""A recipe that is open: its config, members, data set and stages, with all checked that can be before the first."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abaw.pipelines.training import open_config
+
+if TYPE_CHECKING:
+    from abaw.competition.stages import Places, Stage
+    from abaw.config import Config, FoldsConfig
+    from abaw.dataset.layout import Dataset
+    from abaw.runs import Run
+    from abaw.tasks.base import Task
+
+LOG = logging.getLogger("abaw")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe that is open: ``members`` are their settings by name, ``extraction`` the options of that stage.
+
+    ``labels``: of each member, the hash of the labels of every fold.
+    """
+
+    path: Path
+    settings: list[str]
+    config: "Config"
+    tasks: "Mapping[str, Task]"
+    dataset: "Dataset"
+    places: "Places"
+    members: Mapping[str, list[str]]
+    stages: "list[Stage]"
+    extraction: Mapping[str, Any]
+    labels: Mapping[str, list[str]]
+
+    @property
+    def data(self) -> Path:
+        return Path(self.config.data)
+
+    @property
+    def record(self) -> Path:
+        """The whole config as it was given, beside what came of it."""
+        return self.places.work / "config.yaml"
+
+    def of_fold(self, member: str, fold: int) -> list[str]:
+        """The settings of one run."""
+        return [*self.settings, *self.members[member], f"name={member}-fold{fold}", f"folds.fold={fold}"]
+
+    def run(self, member: str, fold: int) -> "Run":
+        from abaw.runs import Run
+
+        return Run(self.places.run(member, fold))
+
+    def is_trained(self, stage: "Stage") -> bool:
+        """Whether a run is complete.
+
+        ValueError where its folder holds another one, one of other labels or features, or one that is damaged.
+        """
+        from abaw.competition import state
+        from abaw.runs import RESUME
+
+        config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
+        run = self.run(stage.member, stage.fold)
+        state = run.state(config)
+        if state == "complete" or (run.folder / RESUME).exists():  # else nothing was trained yet
+            labels = self.labels[stage.member][stage.fold]
+            state.check_same(run, labels, *_features(self.places.store, config, run.folder))
+        if state == "complete":
+            state.check_whole(run)
+        return state == "complete"
+
+    def check_runs(self) -> None:
+        """A run of another config, other labels or other features is told now, not after days."""
+        for stage in self.stages:
+            if stage.kind == "train":
+                self.is_trained(stage)
+
+
+def open_job(
+    path: Path,
+    settings: list[str],
+    data: Path | None,
+    runs: Path,
+    work: Path,
+    templates: list[Path],
+    extraction: Mapping[str, Any],
+) -> Job:
+    """What can be told of a recipe without weights, media and features is an error here, before the first stage."""
+    from abaw.competition import stages
+    from abaw.competition.state import facts
+    from abaw.dataset.layout import open_dataset
+    from abaw.tasks import TASKS
+    from abaw.tuning.space import as_setting
+
+    settings = [*settings, *([as_setting("data", str(data))] if data else [])]
+    file, config = open_config(path, settings)
+    members = stages.members_of(file, config)
+    tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
+    tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
+    if config.ensemble == "centred" and {kind for task in tasks.values() for kind, _ in task.blocks} != {"values"}:
+        raise file.error(("ensemble",), f"centred is for values, as of va, not for {', '.join(tasks)}: take mean")
+    with file.at("encoders"):
+        _check_encoders(config.encoders)
+    _check_options(**extraction)
+    places = stages.Places(work / config.name, runs, Path(config.store))
+    places.check()
+    dataset = open_dataset(Path(config.data))
+    with file.at("folds"):
+        labels = _labels_of_members(dataset, tasks_of, config.folds)
+    found = _templates(templates, dataset, tasks)
+    of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
+    with file.at("folds", "num"):
+        stages = stages.stages(config, list(members), places, facts(dataset), found, of_features)
+    job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels)
+    job.check_runs()
+    return job
+
+
+def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
+    """Those given, else those found. ValueError where there are some that cannot be filled."""
+    from abaw.competition.templates import check_templates, templates_in
+
+    found = given or templates_in(dataset, tasks)
+    if not found:
+        LOG.info("no template for %s in %s: no challenge file is made; give --template", ", ".join(tasks), dataset.root)
+    if found and not any(task.clips(dataset, "test") for task in tasks.values()):
+        wanted = " or ".join(task.wanted("test") for task in tasks.values())
+        raise ValueError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
+    check_templates(found, dataset, tasks)
+    return found
+
+
+def _features(store_path: Path, config: "Config", run: Path) -> tuple[Any, Any]:
+    """The recipes of those of a config's features that the store has, and what tells whether two are the same.
+
+    ValueError where several recipes have such a name: which one is meant cannot be told.
+    """
+    from extract.store.store import FeatureStore
+
+    store = FeatureStore(store_path)
+    there = store.recipes() if store.root.is_dir() else {}
+    names = {*there, *(recipe["name"] for recipe in there.values())}
+    try:
+        found = {name: store.find(name) for name in config.features if name in names}
+    except ValueError as error:
+        raise ValueError(
+            f"{run} was trained on features of which there are others now: {error}, with another name=..., or delete "
+            "from the store what is not meant"
+        ) from error
+    return found, lambda one, other: store.folder(one) == store.folder(other)
+
+
+def _labels_of_members(
+    dataset: "Dataset", tasks_of: "Mapping[str, Mapping[str, Task]]", folds: "FoldsConfig"
+) -> dict[str, list[str]]:
+    """Of each member, of each fold; they are read once where members' tasks are the same."""
+    found: dict[str, list[str]] = {}
+    keys = {name: repr([task.settings() for task in tasks.values()]) for name, tasks in tasks_of.items()}
+    for name, key in keys.items():
+        if key not in found:
+            found[key] = _labels(dataset, tasks_of[name], folds)
+    return {name: found[key] for name, key in keys.items()}
+
+
+def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
+    """The hash of each fold's labels. ValueError where a fold cannot be held out: not after days of extraction."""
+    from abaw.evaluation.labelled_tables import read_labels
+    from abaw.folds import split_labels
+    from abaw.runs import labels_hash
+
+    official = {split: read_labels(dataset, dict(tasks), split) for split in ("train", "validation")}
+    of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.num)]
+    return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
+
+
+def _check_encoders(encoders: list[str]) -> None:
+    """ValueError where a name, a setting or its type is wrong; no weights are read."""
+    from abaw.pipelines.extraction import parse_encoder
+    from extract import presets
+    from extract.encoders import ENCODERS
+
+    for text in encoders:
+        name, settings = parse_encoder(text)
+        for_store = ("as", "stored_dtype")
+        chosen = {key: value for key, value in settings.items() if key not in for_store}
+        ENCODERS.check(*presets.resolve(name, chosen))
+
+
+def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: Any) -> None:
+    """ValueError where an option of the extraction is wrong."""
+    import torch
+
+    from abaw.pipelines.extraction import parse_encoder
+    from extract import FINDERS
+
+    FINDERS.check(*parse_encoder(faces))
+    if assume_fps is not None and not 0 < assume_fps < float("inf"):
+        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
+    try:
+        asked = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"--device is {device!r}, expected cpu, cuda or cuda:1") from error
+    num_there = torch.cuda.device_count()  # which starts none of them
+    if asked.type == "cuda" and (asked.index or 0) >= num_there:
+        raise ValueError(f"no device {device!r} here: there are {num_there} CUDA devices; give --device cpu")
+
+
+def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
+    """A member's tasks. ValueError where its settings are wrong, or its tasks others than the recipe's."""
+    from abaw.tasks import TASKS
+    from fusion.models import FUSION_MODELS
+
+    try:
+        config = open_config(path, settings)[1]
+        FUSION_MODELS.check(config.model.name, config.model.settings)
+        found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
+    except ValueError as error:
+        raise ValueError(f"member {name}: {error}") from error
+    if found.keys() != tasks.keys():
+        raise ValueError(f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: same")
+    return found

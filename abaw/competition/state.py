@@ -1,0 +1,116 @@
+"""Which stages of a recipe are done: each one's outputs are there, made from what is there now."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from abaw import predictions
+from abaw.competition.stages import Stage
+from abaw.competition.templates import listed
+from abaw.dataset.layout import SPLITS, Dataset
+from abaw.files import read_json, visible, write_json
+from abaw.runs import Run
+
+LEDGER = "recipe.json"
+
+
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """What stages depend on in a data set: clips, media, labels and lists by name, size and time of change, folders of
+    images by the time of theirs."""
+    folders = [clip.images for clip in dataset.clips.values() if clip.images is not None]
+    files = {clip.media for clip in dataset.clips.values() if clip.media is not None}
+    files |= {path for splits in dataset.challenges.values() for clips in splits.values() for path in clips.values()}
+    files |= {*dataset.test_lists.values(), *listed(dataset, SPLITS)}
+    return {
+        "clips": _hash(sorted(dataset.clips)),
+        "images": _hash([[str(folder), folder.stat().st_mtime_ns] for folder in folders]),
+        "files": _hash([_stamp(path) for path in sorted(files)]),
+    }
+
+
+class Ledger:
+    """recipe.json: of each stage that is done, what it was made from."""
+
+    def __init__(self, work: Path) -> None:
+        self._path = work / LEDGER
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether its outputs are there and were made from what is there now."""
+        return all(path.exists() for path in stage.outputs) and self._done().get(stage.name) == made_from(stage)
+
+    def note(self, stage: Stage, made: str) -> None:
+        """It is done, and was made from ``made``, as ``made_from`` said before it began."""
+        write_json(self._path, {**self._done(), stage.name: made})
+
+    def strike(self, stage: Stage) -> None:
+        """It is no longer done: it begins anew, and what a stop leaves of it is not what the ledger told of."""
+        done = self._done()
+        if stage.name in done:
+            write_json(self._path, {name: made for name, made in done.items() if name != stage.name})
+
+    def _done(self) -> dict[str, str]:
+        return read_json(self._path) if self._path.is_file() else {}
+
+
+def made_from(stage: Stage) -> str:
+    """One hash of a stage's settings and inputs: of files their names, sizes and times of change."""
+    return _hash([stage.settings, *(_stamp(path) for path in stage.inputs)])
+
+
+def depends(stage: Stage, on: Stage) -> bool:
+    """Whether a stage reads what another makes."""
+    return any(
+        given == made or given.is_relative_to(made) or made.is_relative_to(given)
+        for given in stage.inputs
+        for made in on.outputs
+    )
+
+
+def _stamp(path: Path) -> Any:
+    if path.is_dir():
+        return [_stamp(each) for each in sorted(path.rglob("*")) if each.is_file() and not each.name.startswith(".")]
+    if not path.is_file():
+        return [str(path)]
+    stat = path.stat()
+    return [str(path), stat.st_size, stat.st_mtime_ns]
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+AGAIN = "delete that folder, or give another name=..., to train again"
+Recipes = Mapping[str, dict[str, Any]]
+
+
+def check_whole(run: Run) -> None:
+    """ValueError where the weights of a complete run are gone, or tables of what it held out."""
+    document = run.finished()
+    sizes = document.get("splits", {}).get("validation", {})
+    gone = [] if visible(run.folder / "weights", "*.safetensors") else ["weights"]
+    for name in document["tasks"]:
+        tables = run.predictions("validation") / name
+        num_clips = sizes.get(name, {}).get("clips", 1)
+        if not (tables / predictions.METADATA).is_file() or len(predictions.clip_ids(tables)) < num_clips:
+            gone.append(f"held-out predictions of {name}")
+    if gone:
+        raise ValueError(f"{run.folder} is damaged, it lacks its {' and '.join(gone)}: {AGAIN}")
+
+
+def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, Any], bool]) -> None:
+    """ValueError where a run was trained, or judged, on other labels or features than those that are there now.
+
+    ``labels`` as ``labels_hash`` has it; ``recipes``: of the features that the store has. What the run does not tell
+    is taken as it is.
+    """
+    document = run.document()
+    changed = [] if document.get("labels", labels) == labels else ["labels"]
+    for name, before in document.get("recipes", {}).items():
+        now = recipes.get(name, before)
+        if not is_same(before, now):
+            keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+            changed.append(f"features {name} ({', '.join(keys)})")
+    if changed:
+        raise ValueError(f"{run.folder} was trained on other {' and '.join(changed)} than are there now: {AGAIN}")

@@ -1,0 +1,317 @@
+"""Clips and splits of a data set in Aff-Wild2's layout, found on disk.
+
+A clip is one subject's whole recording: ``<video>``, ``<video>_left`` or ``<video>_right``. It may have a video,
+a folder of face images, label files, or a place in a test list; what any of them names is a clip.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from abaw.dataset import split_files
+from abaw.dataset.annotations import count_rows, lines
+from abaw.dataset.split_files import Listing
+from abaw.files import visible
+from abaw.registry import nearest
+
+SPLITS = ("train", "validation", "test")
+SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
+TEST_LIST_END = "_test_set_release.txt"
+IMAGE_NAME = re.compile(r"(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)  # what Clip.image() writes, and nothing else
+MEDIA_SUFFIXES = frozenset(
+    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv "  # pictures and sound
+    ".aac .aif .aiff .amr .flac .m4a .mka .mp3 .oga .ogg .opus .wav .wma".split()  # sound alone
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One subject's recording. ``_left`` and ``_right`` share ``media``; ``images`` holds ``<%05d>.jpg`` faces."""
+
+    clip_id: str
+    media: Path | None = None
+    images: Path | None = None
+
+    @property
+    def side(self) -> str | None:
+        """ "left", "right", or None: which person of the video this is."""
+        return split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
+
+    def image_numbers(self) -> list[int]:
+        """Frame numbers of the images, ascending; a gap is a frame without a face."""
+        if self.images is None:
+            return []
+        return sorted(int(path.stem) for path in self.images.iterdir() if IMAGE_NAME.fullmatch(path.name))
+
+    def image(self, number: int) -> Path:
+        assert self.images is not None
+        return self.images / f"{number:05d}.jpg"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What was found under ``root``. ``challenges``: folder name -> split -> clip -> label file.
+
+    ``listings``: the files that hold a whole split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split.
+    """
+
+    root: Path
+    clips: Mapping[str, Clip]
+    image_roots: tuple[Path, ...] = ()
+    challenges: Mapping[str, Mapping[str, Mapping[str, Path]]] = field(default_factory=dict)
+    test_lists: Mapping[str, Path] = field(default_factory=dict)
+    num_ignored: int = 0
+    listings: Mapping[str, Mapping[str, Sequence[Listing]]] = field(default_factory=dict)
+
+    def annotation_files(self, folders: Sequence[str], split: str) -> Mapping[str, Path]:
+        """Label files of a split by clip, from the one folder of these names that exists. ValueError where two do."""
+        present = [folder for folder in folders if folder in self.challenges]
+        if len(present) > 1:
+            raise ValueError(
+                f"{self.root} has label folders {' and '.join(present)}: name the annotations to use "
+                "with the key 'annotations' in a data set file (README, 'Your data')"
+            )
+        return self.challenges[present[0]].get(split, {}) if present else {}
+
+    def test_clips(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Clips of the test list whose name starts with one of these, in its order; none where there is no list."""
+        found = [path for name, path in self.test_lists.items() if name.startswith(tuple(names))]
+        if len(found) > 1:
+            raise ValueError(
+                f"{self.root} has the test lists {', '.join(map(str, found))}: name the one to use "
+                "with the key 'test_lists' in a data set file (README, 'Your data')"
+            )
+        return tuple(text for path in found for _, text in lines(path) if text)
+
+    def listing(self, kind: str, split: str) -> Listing | None:
+        """The one file that holds this split; None where there is none. ValueError where there are two."""
+        found = self.listings.get(kind, {}).get(split, ())
+        if len(found) > 1:
+            key = "test_lists" if split == "test" else "annotations"
+            raise ValueError(
+                f"{self.root} has {' and '.join(str(each.path) for each in found)}: name the one to use "
+                f"with the key {key!r} in a data set file (README, 'Your data')"
+            )
+        return found[0] if found else None
+
+    def listed_clips(self, kind: str, split: str) -> tuple[str, ...]:
+        """The clips that this split's file names, in its order; none where there is no file."""
+        found = self.listing(kind, split)
+        return tuple(found.last_frames) if found else ()
+
+    def label_files(self, clip_id: str) -> Iterator[Path]:
+        """Every label file of a clip alone, of any task and split."""
+        for splits in self.challenges.values():
+            for files in splits.values():
+                if clip_id in files:
+                    yield files[clip_id]
+
+    def num_label_rows(self, clip_id: str) -> int:
+        """The last frame that any annotation file of the clip speaks of, so that its clock may cover them all."""
+        rows = [count_rows(path) for path in self.label_files(clip_id)]
+        return max([*rows, *(each.last_frames.get(clip_id, 0) for each in _all(self.listings))], default=0)
+
+
+def open_dataset(path: Path) -> Dataset:
+    """The data set at ``path``: a folder, one media file, or a YAML file that names the parts.
+
+    A YAML file has ``root`` and, where folders are not found by themselves or are ambiguous, ``videos``, ``images``,
+    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises
+    FileNotFoundError where there is nothing, ValueError where what is found is ambiguous (the message names the key).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no data set at {path}: give a folder, a media file, or a YAML file with the key 'root'"
+        )
+    if path.is_dir():
+        return _find(path, {})
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return _find(*_read_layout(path))
+    if path.suffix.lower() not in MEDIA_SUFFIXES:
+        raise ValueError(f"{path} is no media file by its suffix: known are {', '.join(sorted(MEDIA_SUFFIXES))}")
+    return Dataset(path.parent, {path.stem: Clip(path.stem, path)})
+
+
+LAYOUT_KEYS = ("videos", "images", "annotations", "test_lists")
+
+
+def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
+    try:
+        layout = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not readable as YAML: {error}") from error
+    known = ("root", *LAYOUT_KEYS)
+    if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
+        raise ValueError(f"{path}: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
+    root = _plain(path.parent / layout.pop("root"))
+    folders: dict[str, list[Path]] = {}
+    for key, value in layout.items():
+        if key not in known:
+            raise ValueError(f"{path}: unknown key {key!r}{nearest(key, known)} known: {', '.join(known)}")
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{path}: {key} is {value!r}, expected a folder or a list of folders")
+        folders[key] = [_plain(root / name) for name in names]
+    for folder in (root, *(folder for group in folders.values() for folder in group)):
+        if not folder.exists():
+            raise FileNotFoundError(f"{path}: no folder {folder}: folders are relative to root, root to this file")
+    return root, folders
+
+
+def _plain(folder: Path) -> Path:
+    """Without ``..``: whether one folder lies in another is asked of the names."""
+    return Path(os.path.normpath(folder))
+
+
+def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
+    seen = _Seen()
+    named_folders = dict.fromkeys(folder for group in folders.values() for folder in group)
+    for base in [root, *(folder for folder in named_folders if not folder.is_relative_to(root))]:
+        seen.walk(base)
+    within = {key: folders.get(key) for key in LAYOUT_KEYS}
+    if within["videos"] is None and (root / "videos").is_dir():
+        within["videos"] = [root / "videos"]
+    images = _images(_below(seen.image_folders, within["images"]))
+    challenges = _challenges(_below(seen.label_folders, within["annotations"]))
+    test_lists = _test_lists(_below(seen.files, within["test_lists"]))
+    listings = split_files.find(_below(seen.files, within["annotations"]), ("train", "validation"))
+    for kind, splits in split_files.find(_below(seen.files, within["test_lists"]), ("test",)).items():
+        listings.setdefault(kind, {}).update(splits)
+    read = {*test_lists.values(), *(each.path for each in _all(listings))}
+    media, num_ignored = _media(path for path in _below(seen.files, within["videos"]) if path not in read)
+    if not (media or images or challenges or listings):
+        raise FileNotFoundError(
+            f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
+            "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
+        )
+    named = set(images)
+    named.update(clip for splits in challenges.values() for files in splits.values() for clip in files)
+    named.update(text for path in test_lists.values() for _, text in lines(path) if text)
+    named.update(clip for each in _all(listings) for clip in each.last_frames)
+    video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
+    alone = set(media) - set(video_of.values())  # a video nobody names is a clip of its own
+    clips = {clip: Clip(clip, media.get(video_of.get(clip, clip)), images.get(clip)) for clip in sorted(named | alone)}
+    image_roots = tuple(sorted({path.parent for path in images.values()}))
+    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings)
+
+
+def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:
+    for splits in listings.values():
+        for found in splits.values():
+            yield from found
+
+
+class _Seen:
+    """One walk over the folders: media and lists, folders of images and of labels. No image is listed singly."""
+
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.image_folders: list[Path] = []
+        self.label_folders: list[Path] = []
+        self._walked: set[Path] = set()
+
+    def walk(self, folder: Path) -> None:
+        if folder.is_file():  # named in a data set file
+            self.files.append(folder)
+            return
+        real = folder.resolve()
+        if real in self._walked:  # a link that leads back
+            return
+        self._walked.add(real)
+        entries = sorted(folder.iterdir())
+        others = [entry for entry in entries if not IMAGE_NAME.fullmatch(entry.name)]
+        if len(others) < len(entries):
+            self.image_folders.append(folder)
+        for entry in others:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if entry.name in SPLIT_FOLDERS:
+                    self.label_folders.append(entry)
+                else:
+                    self.walk(entry)
+            else:
+                self.files.append(entry)
+
+
+def _below(paths: Iterable[Path], folders: list[Path] | None) -> list[Path]:
+    if folders is None:
+        return list(paths)
+    return [path for path in paths if any(path == folder or path.is_relative_to(folder) for folder in folders)]
+
+
+def _media(files: Iterable[Path]) -> tuple[dict[str, Path], int]:
+    media: dict[str, Path] = {}
+    num_ignored = 0
+    for path in files:
+        if path.suffix.lower() not in MEDIA_SUFFIXES:
+            num_ignored += 1
+        elif path.stem in media:
+            raise ValueError(
+                f"two media named {path.stem!r}: {media[path.stem]} and {path}; rename one, or name the folders to use "
+                "with the key 'videos' in a data set file (README, 'Your data')"
+            )
+        else:
+            media[path.stem] = path
+    return media, num_ignored
+
+
+def _images(folders: Iterable[Path]) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    for folder in folders:
+        if folder.name in images:
+            raise ValueError(
+                f"clip {folder.name!r} has two folders of images, {images[folder.name]} and {folder}: name the image "
+                "roots to use with the key 'images' in a data set file (README, 'Your data')"
+            )
+        images[folder.name] = folder
+    return images
+
+
+def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]]:
+    challenges: dict[str, dict[str, dict[str, Path]]] = {}
+    for folder in folders:
+        splits = challenges.setdefault(folder.parent.name, {})
+        split = SPLIT_FOLDERS[folder.name]
+        files = {path.stem: path for path in visible(folder, "*.txt")}
+        other = next(iter(splits.get(split, {}).values()), None)
+        if other is not None:
+            raise ValueError(
+                f"two label folders {other.parent} and {folder}: name the annotations to use "
+                "with the key 'annotations' in a data set file (README, 'Your data')"
+            )
+        splits[split] = files
+    return challenges
+
+
+def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files:
+        # MTL's lists name images: they are of another kind
+        if path.name.endswith(TEST_LIST_END) and not any("/" in text or "," in text for _, text in lines(path)):
+            name = path.name.removesuffix(TEST_LIST_END)
+            if name in found:
+                raise ValueError(
+                    f"two test lists {found[name]} and {path}: name the folder to use with the key 'test_lists' "
+                    "in a data set file (README, 'Your data')"
+                )
+            found[name] = path
+    return found
+
+
+def video_of(clip_id: str) -> str:
+    """The video a clip is of: ``_left`` and ``_right`` are two persons of one, never on two sides of a split."""
+    return split_side(clip_id)[0]
+
+
+def split_side(clip_id: str) -> tuple[str, str | None]:
+    """The video a clip is of, and its side. Only a trailing ``_left`` or ``_right`` counts."""
+    for side in ("left", "right"):
+        if clip_id.endswith(f"_{side}"):
+            return clip_id.removesuffix(f"_{side}"), side
+    return clip_id, None

@@ -1,0 +1,229 @@
+"""Annotation files that hold a whole split, those of MTL, EMI and AH: which there are and which clips they name.
+
+They are recognised by name and, where a name is anybody's, by their first line. Names and rows are as public code of
+participants has them; EMI's (Hume-Vidmimic2) and AH's (BAH) were never seen themselves.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from abaw.dataset.annotations import ACTION_UNITS, Labels, class_row, lines, units_row, valence_arousal_row
+
+AH_NAMES = {"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)}
+# kind -> split -> what the file's name, with its folder's where one is given, must match
+NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "mtl": {
+        "train": ("training_set_annotations*.txt", "MTL_Challenge/train_set.txt"),
+        "validation": ("validation_set_annotations*.txt", "MTL_Challenge/validation_set.txt"),
+        "test": ("MTL_*test_set_release.txt",),
+    },
+    "emi": {"train": ("train_split.csv",), "validation": ("valid_split.csv",), "test": ("test_split.csv",)},
+    "ah_clip": AH_NAMES,
+    "ah_frame": AH_NAMES,
+}
+FIRST_LINES = {
+    "emi": re.compile("filename(,|$)", re.IGNORECASE),
+    "ah_clip": re.compile(r"[^,]+\.(mp4|mov|avi|mkv|webm|wav|mp3|m4a|flac)(,|$)", re.IGNORECASE),
+    "ah_frame": re.compile(r"[^,]+/frame-\d+\.jpg(,|$)", re.ASCII),
+}
+IMAGE = re.compile(r"([^/]+)/(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)
+AH_FRAME = re.compile(r"(.+)/frame-(\d+)\.jpg", re.ASCII)
+ENDING = re.compile(r"\.[A-Za-z]\w{1,4}$", re.ASCII)
+FIRST_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One such file. ``last_frames``: the clips it names, in its order, each with the last frame it names (1 where it
+    names clips alone); ``num_repeats`` rows name a place that an earlier one names."""
+
+    path: Path
+    last_frames: Mapping[str, int]
+    num_repeats: int
+
+
+def recording(name: str) -> str:
+    """The clip that a file's name stands for: without folders and ending.
+
+    A bare number is made five wide, as EMI's media are: ``17`` -> ``00017``, but ``Videos/8/17.mp4`` -> ``17``.
+    """
+    name = name.strip().rpartition("/")[2]
+    return name.zfill(5) if name.isdecimal() else ENDING.sub("", name)
+
+
+def place(kind: str, text: str) -> tuple[str, int] | None:
+    """Clip and frame (from 1) that a line's first cell names; None where it names none, as a header does."""
+    if kind == "mtl":
+        image = IMAGE.fullmatch(text)
+        return (image[1], int(image[2])) if image and int(image[2]) else None
+    if kind == "ah_frame":
+        image = AH_FRAME.fullmatch(text)
+        return (recording(image[1]), int(image[2]) + 1) if image else None  # the first is frame-0
+    if not text or FIRST_LINES["emi"].match(text):
+        return None
+    return recording(text), 1
+
+
+def find(files: Iterable[Path], splits: Iterable[str]) -> dict[str, dict[str, list[Listing]]]:
+    """Kind -> split -> the files there are of it. ValueError where one is no text."""
+    found: dict[str, dict[str, list[Listing]]] = {}
+    splits = tuple(splits)
+    for path in files:
+        for kind, names in NAMES.items():
+            for split in splits:
+                if any(path.match(name) for name in names[split]) and _begins(path, kind):
+                    found.setdefault(kind, {}).setdefault(split, []).append(_listing(path, kind))
+    return found
+
+
+def _begins(path: Path, kind: str) -> bool:
+    if kind not in FIRST_LINES:
+        return True
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return FIRST_LINES[kind].match(file.readline(FIRST_BYTES).strip()) is not None
+
+
+def _listing(path: Path, kind: str) -> Listing:
+    """Lines that name no place are passed over: to open a data set is not to judge its labels."""
+    last_frames: dict[str, int] = {}
+    seen: set[tuple[str, int]] = set()
+    num_rows = 0
+    for _, text in lines(path):
+        named = place(kind, text.partition(",")[0])
+        if named is None:
+            continue
+        clip_id, frame = named
+        last_frames[clip_id] = max(frame, last_frames.get(clip_id, 0))
+        seen.add(named)
+        num_rows += 1
+    return Listing(path, last_frames, num_rows - len(seen))
+
+
+EMOTIONS = ("Admiration", "Amusement", "Determination", "Empathic Pain", "Excitement", "Joy")
+MULTITASK_HEADER = "image,valence,arousal,expression,"  # what follows differs: the units' names, or aus
+NUM_EXPRESSIONS = 8
+NUM_MULTITASK = 3 + len(ACTION_UNITS)
+MEND = "mend the line or take the file from the challenge again"
+
+Row = tuple[int, str, list[str]]  # line number, its first cell, the others
+
+
+def read_multitask(path: Path) -> dict[str, Labels]:
+    """Clip -> rows of valence, arousal, expression and twelve units, from 1 to its last labelled image.
+
+    A part with its sentinel (-5, -1, -1) is NaN; a frame is scored where any part is there. Frames that are not listed
+    are not scored. Rows that repeat an image fill each other's unlabelled parts.
+    """
+    header, rows = _rows(path)
+    if not header.replace(" ", "").lower().startswith(MULTITASK_HEADER):
+        raise ValueError(
+            f"{path}:1: the header is {header!r}, expected {MULTITASK_HEADER}AU1 ...: is this the file of another task?"
+        )
+    return _by_clip(path, "mtl", rows, _multitask)
+
+
+def read_mimicry(path: Path) -> dict[str, Labels]:
+    """Clip -> one row of six intensities, 0 to 1. The header is ``Filename`` and the six names in the official order.
+
+    A video listed twice with other intensities is an error, as a missing one is.
+    """
+    header, rows = _rows(path)
+    cells = [cell.strip() for cell in header.split(",")]
+    if cells[0].lower() != "filename" or tuple(cells[1:]) != EMOTIONS:
+        raise ValueError(
+            f"{path}:1: the header is {header!r}, expected 'Filename,{','.join(EMOTIONS)}': is this the file of "
+            "another task?"
+        )
+    return _by_clip(path, "emi", rows, _intensities)
+
+
+def read_ambivalence(path: Path, kind: str) -> dict[str, Labels]:
+    """Clip -> 0 or 1: one row of a video (``kind`` "ah_clip": path,label,transcript), or one a frame ("ah_frame":
+    path/frame-0.jpg,label; frames that are not listed are not scored). There is no header."""
+    return _by_clip(path, kind, (_cells(number, text) for number, text in lines(path)), _ambivalence)
+
+
+def _rows(path: Path) -> tuple[str, Iterator[Row]]:
+    texts = lines(path)
+    _, header = next(texts, (1, ""))
+    return header, (_cells(number, text) for number, text in texts)
+
+
+def _cells(number: int, text: str) -> Row:
+    first, *others = text.split(",")
+    return number, first.strip(), others
+
+
+def _by_clip(
+    path: Path, kind: str, rows: Iterator[Row], parse: Callable[[list[str]], list[float]]
+) -> dict[str, Labels]:
+    found: dict[str, dict[int, tuple[int, np.ndarray]]] = {}
+    for number, first, others in rows:
+        try:
+            clip_id, frame = _place(kind, first)
+            values = np.array(parse(others))
+            known = found.setdefault(clip_id, {})
+            if frame in known:
+                values = _merged(first, *known[frame], values)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}; {MEND}") from error
+        known[frame] = (number, values)
+    return {clip_id: _labels(known) for clip_id, known in found.items()}
+
+
+def _place(kind: str, first: str) -> tuple[str, int]:
+    named = place(kind, first)
+    if named is None:
+        wanted = {"mtl": "<clip>/<frame of five digits, from 1>.jpg", "ah_frame": "<video>/frame-<number>.jpg"}
+        raise ValueError(f"{first!r} is no place, expected {wanted.get(kind, 'a video')}")
+    return named
+
+
+def _merged(first: str, line: int, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    if (~np.isnan(before) & ~np.isnan(now) & (before != now)).any():
+        raise ValueError(f"{first!r} has other labels on line {line}")
+    return np.where(np.isnan(before), now, before)
+
+
+def _labels(known: dict[int, tuple[int, np.ndarray]]) -> Labels:
+    """From 1 to the last frame that has a label; at least one row."""
+    labelled = {frame: row for frame, (_, row) in known.items() if not np.isnan(row).all()}
+    goal = len(next(iter(known.values()))[1])
+    values = np.zeros((max(labelled, default=1), goal), np.float32)
+    scored = np.zeros(len(values), bool)
+    for frame, row in labelled.items():
+        values[frame - 1], scored[frame - 1] = row, True
+    return Labels(values, scored)
+
+
+def _multitask(cells: list[str]) -> list[float]:
+    if len(cells) != NUM_MULTITASK:
+        raise ValueError(f"{1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)")
+    return [
+        *(valence_arousal_row(",".join(cells[:2])) or [np.nan] * 2),
+        *(class_row(NUM_EXPRESSIONS, cells[2]) or [np.nan]),
+        *(units_row(",".join(cells[3:])) or [np.nan] * len(ACTION_UNITS)),
+    ]
+
+
+def _intensities(cells: list[str]) -> list[float]:
+    if len(cells) != len(EMOTIONS):
+        raise ValueError(f"{1 + len(cells)} columns, expected {1 + len(EMOTIONS)}")
+    try:
+        values = [float(cell.replace("_", "?")) for cell in cells]  # float() would take 0_1 for 1
+    except ValueError:
+        raise ValueError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers") from None
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers from 0 to 1")
+    return values
+
+
+def _ambivalence(cells: list[str]) -> list[float]:
+    label = cells[0].strip() if cells else ""  # a transcript may follow, with commas of its own
+    if label not in ("0", "1"):
+        raise ValueError(f"the label is {label!r}, expected 0 or 1")
+    return [float(label)]

@@ -1,0 +1,75 @@
+"""What several runs predicted for the clips that each held out, as one prediction folder a task."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from abaw import predictions, provenance
+from abaw.folds import check_apart
+from abaw.postprocessing import Decoding
+from abaw.runs import Run
+
+
+def pool(runs: Sequence[Run], out: Path, decodings: Mapping[str, Decoding]) -> int:
+    """Write the runs' own validation tables, undecoded, to ``out``, a folder for each task; how many.
+
+    Raises ValueError where two runs held out the same clip, where a run was trained on what it held out, or where it
+    held out nothing; then nothing is written.
+    """
+    tasks = {name: task for run in runs for name, task in run.tasks().items()}
+    found = {name: _sources(runs, name) for name in tasks}
+    for name, sources in found.items():
+        for where, _ in sources.values():
+            if (out / name).resolve() == where.resolve():
+                raise ValueError(f"{out} is where these tables lie already: give another --out")
+        for clip_id, (where, _) in sources.items():  # all are read before old tables go
+            predictions.read_table(where, clip_id, tasks[name])
+    for name, sources in found.items():
+        predictions.begin(out / name)
+        for clip_id, (where, _) in sources.items():
+            predictions.write_table(
+                out / name, clip_id, predictions.read_table(where, clip_id, tasks[name]), tasks[name]
+            )
+        predictions.write_metadata(out / name, _about(name, sources, decodings.get(name)))
+    return sum(map(len, found.values()))
+
+
+def _sources(runs: Sequence[Run], name: str) -> dict[str, tuple[Path, Run]]:
+    """Clip -> the folder of its table and the run that held it out."""
+    found: dict[str, tuple[Path, Run]] = {}
+    for run in runs:
+        if name not in run.tasks():
+            continue
+        tables = run.predictions("validation")
+        if not tables.is_dir():
+            raise ValueError(f"{run.folder} has no tables of clips that it held out: name the runs of the folds")
+        where = predictions.resolve(tables, name)
+        clip_ids = predictions.clip_ids(where)
+        check_apart(run.document().get("videos", {}).get("train", ()), clip_ids, f"the training of {run.folder}")
+        for clip_id in clip_ids:
+            if clip_id in found:
+                raise ValueError(
+                    f"clip {clip_id!r} was held out by {found[clip_id][1].folder} and by {run.folder}: "
+                    "name the runs of one set of folds"
+                )
+            found[clip_id] = where, run
+    return dict(sorted(found.items()))
+
+
+def _about(name: str, sources: Mapping[str, tuple[Path, Run]], decoding: Decoding | None) -> dict[str, object]:
+    clips_of: dict[Path, list[str]] = {}
+    for clip_id, (where, _) in sources.items():
+        clips_of.setdefault(where, []).append(clip_id)
+    abouts, splits = [], set()
+    for where, clip_ids in clips_of.items():
+        run, told = sources[clip_ids[0]][1], predictions.read_metadata(where)
+        abouts.append({**provenance.of_run(run, clip_ids), "commit": told.get("commit")})
+        splits.add(told.get("split"))
+    made_by = {clip_id: str(run.folder) for clip_id, (_, run) in sources.items()}
+    return {
+        "task": name,
+        "split": splits.pop() if len(splits) == 1 else None,
+        **provenance.merged(abouts),
+        "made_by": made_by if len(clips_of) > 1 else {},
+        "decoding": decoding.document() if decoding else {},
+        "ensemble": {},
+    }

@@ -1,0 +1,80 @@
+"""Weights of an ensemble fitted on held-out tables, and what they are worth on clips they were not fitted on."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from abaw.calibration.biases import TINY
+from abaw.calibration.fitting import group_names, rank
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import video_of
+from abaw.ensembling.weights import Mixture, weighted
+from abaw.evaluation.labelled_tables import HeldOut
+from abaw.folds import check_apart
+from abaw.tasks.base import Scored, Task
+
+MAX_MEMBERS = 20  # that a selection counts, with repeats: weights are in twentieths at the finest
+PATIENCE = 5  # members more that are tried without a gain
+
+Members = Sequence[Mapping[str, HeldOut]]
+
+
+def fit_weights(task: Task, members: Members) -> Mixture:
+    """Weights with a high official score on held-out tables: ensemble selection with replacement.
+
+    Again and again the member is added whose addition scores highest (the first of equals), up to ``MAX_MEMBERS``; the
+    best set on the way counts (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432; without their bagging).
+    The plain mean is kept where it is as good. ``members`` hold the same clips; smoothing comes after.
+    """
+    slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
+
+    def score(counts: np.ndarray) -> float:
+        return rank(task, mixed(task, slim, weighted((counts / counts.sum()).tolist())))
+
+    best = np.ones(len(slim))
+    best_score, counts = score(best), np.zeros(len(slim))
+    highest, num_since = -np.inf, 0
+    for _ in range(MAX_MEMBERS):
+        scores = [score(counts + one) for one in np.eye(len(slim))]
+        which = int(np.argmax(scores))
+        counts[which] += 1
+        num_since = 0 if scores[which] > highest + TINY else num_since + 1
+        highest = max(highest, scores[which])
+        if scores[which] > best_score + TINY:
+            best, best_score = counts.copy(), scores[which]
+        if num_since == PATIENCE:
+            break
+    return weighted((best / best.sum()).tolist(), {video_of(clip_id) for clip_id in members[0]})
+
+
+def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, Scored]:
+    """Every clip by weights fitted on the other groups' clips, decoded and beside its labels: to be scored as one.
+
+    ValueError for fewer than two groups, or where one video is in two of them.
+    """
+    found: dict[str, Scored] = {}
+    for name in group_names(members[0], groups):
+        others = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] != name} for each in members]
+        mine = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
+        mixture = fit_weights(task, others)
+        check_apart(mixture.fitted_on, mine[0], "the weights fitted on the other groups")
+        found |= mixed(task, mine, mixture)
+    return {clip_id: found[clip_id] for clip_id in members[0]}
+
+
+def mixed(task: Task, members: Members, mixture: Mixture) -> dict[str, Scored]:
+    """The mixture's predictions, decoded as they are, beside the labels."""
+    found = {}
+    for clip_id, first in members[0].items():
+        values = mixture.values([each[clip_id].values for each in members]).astype(np.float32)
+        found[clip_id] = Scored(task.decode(values)[: len(first.labels)], first.labels)
+    return found
+
+
+def _scored_rows(task: Task, clip: HeldOut) -> HeldOut:
+    """The scored frames alone, which are all that counts; of a task with one label a clip all frames."""
+    if task.resolution == "clip":
+        return clip
+    rows = np.flatnonzero(clip.labels.scored)
+    labels = Labels(clip.labels.values[rows], clip.labels.scored[rows])
+    return HeldOut(clip.values[rows].astype(np.float64), clip.observed[rows], labels)

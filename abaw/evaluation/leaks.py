@@ -1,0 +1,89 @@
+"""What has seen the videos that tables are judged by: from predictions.json, which anyone may have written."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from abaw import predictions
+from abaw.dataset.layout import video_of
+from abaw.folds import check_apart
+from abaw.postprocessing import Decoding
+from abaw.runs import Run
+
+TOLD = ("run", "commit", "seeds", "label_kinds_seen", "personalised", "held_out")  # of where tables come from
+
+
+def check_unseen(
+    where: Path, split: str, judged: Iterable[str], about: Mapping[str, Any], decoding: Decoding | None
+) -> list[str]:
+    """Remarks on what the tables were made from. ValueError for a leak; of "train" it is told, not refused."""
+    remarks = []
+    for what, names, clips, remedy in _sights(judged, about, decoding):
+        seen = {video_of(name) for name in names}  # made elsewhere, it may name clips
+        if split == "train":
+            if seen & {video_of(clip_id) for clip_id in clips}:
+                remarks.append(f"scores on what was trained on: {what} has seen these videos")
+            continue
+        try:
+            check_apart(seen, clips, f"{what} ({where})")
+        except ValueError as error:
+            raise ValueError(f"{error}: {remedy}") from None
+    if not any(about.get(key) for key in TOLD):
+        remarks.append("provenance unknown: nothing says which run made these tables, so no leak can be ruled out")
+    elif not about.get("held_out") and (
+        about.get("videos_seen") is None or "videos_seen" in (about.get("incomplete") or ())
+    ):
+        remarks.append("which videos were trained on is not told, so no leak can be ruled out")
+    return remarks
+
+
+def _sights(
+    judged: Iterable[str], about: Mapping[str, Any], decoding: Decoding | None
+) -> Iterator[tuple[str, Iterable[str], Iterable[str], str]]:
+    """What has seen which videos, the clips that it must not have seen, and what to do if it has."""
+    if decoding is not None:
+        remedy = "fit another without them (abaw fit --exclude-split validation), or score with --undecoded"
+        yield "the decoding", decoding.fitted_on, judged, remedy
+    ensemble = about.get("ensemble") or {}
+    yield "the ensemble's fit", ensemble.get("fitted_on") or (), judged, "fit its weights on other clips"
+    remedy = "judge it by clips that it was not trained on, or ask for --split train"
+    if not about.get("held_out") or len(about.get("run") or ()) == 1:
+        yield "the training", about.get("videos_seen") or (), judged, remedy
+        return
+    for runs, clips in made_by(about, judged).items():  # by design all videos were seen, each by another fold's run
+        for run in runs.split(" + "):
+            if (Path(run) / "run.json").is_file():
+                seen = Run(Path(run)).document().get("videos", {}).get("train", ())
+                yield f"the training of {run}", seen, clips, remedy
+
+
+def made_by(about: Mapping[str, Any], judged: Iterable[str]) -> dict[str, list[str]]:
+    """The judged clips of each run where several made the tables (held out, a fold each); {} where it is not told."""
+    runs: dict[str, list[str]] = {}
+    for clip_id in judged:
+        if clip_id in (about.get("made_by") or {}):
+            runs.setdefault(about["made_by"][clip_id], []).append(clip_id)
+    return dict(sorted(runs.items()))
+
+
+def check_kinds(about: Mapping[str, Any], where: Path) -> None:
+    """ValueError where what decides on a leak cannot be what is meant: "13" is no list of videos."""
+    ensemble = about.get("ensemble")
+    for name, value, fits, expected in (
+        ("run", about.get("run"), _is_names, "a list of names"),
+        ("videos_seen", about.get("videos_seen"), _is_names, "a list of names"),
+        ("held_out", about.get("held_out"), lambda value: isinstance(value, bool), "true or false"),
+        ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
+        ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
+        ("fitted_on", ensemble.get("fitted_on") if isinstance(ensemble, dict) else None, _is_names, "a list of names"),
+    ):
+        if value is not None and not fits(value):
+            raise ValueError(f"{where / predictions.METADATA}: {name} is {value!r}, expected {expected}")
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(word, str) for word in value.values())

@@ -1,0 +1,167 @@
+"""A hyper-parameter search: trials drawn, trained and ranked."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from abaw.config import Config
+    from abaw.config_file import ConfigFile
+    from abaw.tuning.space import Vary
+    from abaw.tuning.study import Study, Trial
+
+
+LOG = logging.getLogger("abaw")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search that is over: its trials, and the config of the best one."""
+
+    trials: "list[Trial]"
+    keys: tuple[str, ...]
+    best_file: Path
+
+    def ranked(self) -> "list[Trial]":
+        """Best first, the earlier where two are alike; those that failed last."""
+        return sorted(self.trials, key=lambda each: (each.score is None, -(each.score or 0.0)))
+
+    def table(self) -> list[str]:
+        """A line a trial, best first: number, score, what was drawn."""
+        rows = [["trial", "score", *self.keys]]
+        for each in self.ranked():
+            values = (each.drawn.get(key, "") for key in self.keys)
+            texts = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+            rows.append([str(each.number), "failed" if each.score is None else f"{each.score:.4f}", *texts])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def run_search(
+    path: Path, settings: list[str], space: "Sequence[Vary]", num_trials: int, runs: Path, seed: int
+) -> Found:
+    """Draw, train and score until ``num_trials`` are over; the best one's config in ``<name>-search/best.yaml``.
+
+    A trial that a killed search left goes on first. ValueError where the config or a varied key is wrong, before
+    anything is written, or where the first trial is refused; a later one that is refused fails alone.
+    """
+    from abaw.config_file import read_config
+    from abaw.tuning.study import open_study
+
+    file = read_config(path, settings)
+    config = _checked(path, settings)
+    _check_space(file, path, settings, space)
+    folder = runs / f"{config.name}-search"
+    about = {"config": config.model_dump(mode="json"), "space": [repr(vary) for vary in space], "seed": seed}
+    with open_study(folder, about, seed) as study:
+        while (trial := _next(study, space, num_trials)) is not None:
+            LOG.info("trial %d (%d in all): %s", trial.number, num_trials, trial.drawn)
+            _run(study, trial, path, settings_of(file, settings, trial.drawn), folder)
+        found = Found(study.trials(), tuple(vary.key for vary in space), folder / "best.yaml")
+    _write_best(found, config, folder)
+    return found
+
+
+def settings_of(file: "ConfigFile", settings: list[str], drawn: dict[str, Any]) -> list[str]:
+    """``settings`` with what was drawn laid over them. Another model than the file's keeps the settings it has too."""
+    from abaw.tuning.space import as_setting
+
+    laid = []
+    model = dict(file.values.get("model") or {})
+    if drawn.get("model.name", model.get("name")) != model.get("name"):
+        kept = {key: value for key, value in model.items() if key in _settings_of(drawn["model.name"])}
+        laid.append(as_setting("model", kept))
+        if file.values.get("losses"):  # each model has its own
+            laid.append("losses={}")
+    return [*settings, *laid, *(as_setting(key, value) for key, value in drawn.items())]
+
+
+def _settings_of(model: str) -> dict[str, str]:
+    from fusion.models import FUSION_MODELS
+
+    return FUSION_MODELS.part(model).settings
+
+
+def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
+    """A model's setting is drawn only for models that have it."""
+    group, _, setting = key.partition(".")
+    if group != "model" or setting in ("", "name") or not drawn.keys() & {"model", "model.name"}:
+        return True
+    return setting in _settings_of(drawn.get("model.name") or drawn["model"]["name"])
+
+
+def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Sequence[Vary]") -> None:
+    """ValueError where one of a key's values is wrong, or no model that may be drawn has such a setting."""
+    models = [vary for vary in space if vary.key in ("model", "model.name")]
+    starts = [{vary.key: value} for vary in models for value in vary.samples()] or [{}]
+    for start in starts:
+        _checked(path, settings_of(file, settings, start))
+    for vary in (vary for vary in space if vary not in models):
+        meant = [start for start in starts if _has_meaning(vary.key, start)]
+        if not meant:
+            raise ValueError(f"none of the models that are varied has the setting {vary.key}: see abaw list models")
+        for value in vary.samples():
+            _checked(path, settings_of(file, settings, {**meant[0], vary.key: value}))
+
+
+def _checked(path: Path, settings: list[str]) -> "Config":
+    """A config that a trial may have. ValueError with file and line."""
+    from abaw.pipelines.training import open_config
+
+    file, config = open_config(path, settings)
+    if config.trainer.get("devices", 1) not in (1, "1"):
+        raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
+    if config.folds.refit:
+        message = "a refit holds nothing out, there is nothing to choose by: set folds.refit to false"
+        raise file.error(("folds", "refit"), message)
+    return config
+
+
+def _next(study: "Study", space: "Sequence[Vary]", num_trials: int) -> "Trial | None":
+    """The trial that a killed search left, else a new one, else None."""
+    trials = study.trials()
+    left = next((trial for trial in trials if not trial.is_over), None)
+    if left is not None or len(trials) >= num_trials:
+        return left
+    return study.draw(space, _has_meaning)
+
+
+def _run(study: "Study", trial: "Trial", path: Path, settings: list[str], folder: Path) -> None:
+    """Train one trial, or go on with it, and tell what it scored."""
+    from abaw.pipelines.training import train_run
+    from abaw.runs import RESUME
+    from abaw.tuning.study import forget
+
+    name = f"trial-{trial.number}"
+    try:
+        run = train_run(path, [*settings, f"name={name}"], folder)
+    except (ValueError, OSError) as error:
+        is_first = all(each.score is None for each in study.trials())
+        if is_first and not (folder / name / RESUME).exists():  # a wrong input, which would fail all of them
+            forget(folder)
+            raise
+        if isinstance(error, OSError):  # no fault of what was drawn: the same command goes on with this trial
+            raise
+        study.tell(trial.number, None)
+        LOG.warning("trial %d failed: %s", trial.number, error)
+        return
+    ranks = [next(iter(scores.values())) for scores in run.finished()["scores"].values()]
+    study.tell(trial.number, sum(ranks) / len(ranks))
+
+
+def _write_best(found: Found, config: "Config", folder: Path) -> None:
+    """A complete config: the best trial's, under the name ``<name>-best``."""
+    import yaml
+
+    from abaw.files import whole
+    from abaw.runs import Run
+
+    best = found.ranked()[0]
+    if best.score is None:
+        raise ValueError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
+    values = Run(folder / f"trial-{best.number}").config().model_dump(mode="json") | {"name": f"{config.name}-best"}
+    head = f"# Trial {best.number} of {len(found.trials)}: {best.score:.4f} on the validation split, which chose it.\n"
+    with whole(found.best_file) as aside:
+        aside.write_text(head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

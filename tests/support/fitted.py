@@ -1,0 +1,42 @@
+"""A data set of valence and arousal without media, and prediction folders of it, for tests of fitting and ensembles."""
+
+import zlib
+
+import numpy as np
+
+from abaw import predictions
+from abaw.dataset.annotations import Labels
+from abaw.predictions import Table
+from abaw.tasks import TASKS
+
+FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}
+
+
+def labels_of(clip_id, num=200):
+    """A slow curve, another for each clip but t1's begins at 0."""
+    phase = 0 if clip_id == "t1" else zlib.crc32(clip_id.encode()) % 7
+    steps = np.arange(num) / 30 + phase
+    return Labels((np.stack([np.sin(steps), np.cos(steps)], axis=1) * 0.8).astype(np.float32), np.ones(num, bool))
+
+
+def write_dataset(root, clips, num=200):
+    """Label files of each clip, in the split it is of."""
+    for clip_id, split in clips.items():
+        path = root / "VA_Estimation_Challenge" / FOLDERS[split] / f"{clip_id}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{v:.6f},{a:.6f}" for v, a in labels_of(clip_id, num).values]
+        path.write_text("\n".join(["valence,arousal", *rows]) + "\n")
+
+
+def table_of(clip_id, num=200, noise=0.5, seed=0):
+    """The labels, smaller, under noise."""
+    rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode())])
+    values = labels_of(clip_id, num).values * 0.5 + rng.normal(size=(num, 2)) * noise
+    return Table(np.arange(1, num + 1), np.arange(num) / 30, np.ones(num, bool), values.astype(np.float32))
+
+
+def write_folder(out, clips, *, num=200, noise=0.5, seed=0, **about):
+    """``out``/va: a table of each clip, and predictions.json with what is told ``about`` them."""
+    for clip_id in clips:
+        predictions.write_table(out / "va", clip_id, table_of(clip_id, num, noise, seed), TASKS.build("va"))
+    predictions.write_metadata(out / "va", {"task": "va", **about})

@@ -1,0 +1,231 @@
+"""Prediction tables: what is written is read back, and a table made elsewhere is checked."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from abaw import predictions
+from abaw.pipelines.analysis import write_frames
+from abaw.postprocessing import Decoding
+from abaw.predictions import Table
+from abaw.tasks import TASKS
+
+VA, EXPR = TASKS.build("va"), TASKS.build("expr")
+
+
+def table(num=5, task=VA, seed=0):
+    rng = np.random.default_rng(seed)
+    values = task.probabilities(rng.normal(size=(num, task.out_dim)))
+    return Table(np.arange(1, num + 1), np.arange(num) / 29.97, rng.random(num) < 0.5, values)
+
+
+def edited(folder, change):
+    """A written table with its columns changed, as another program might have made it."""
+    predictions.write_table(folder, "12-24", table(), VA)
+    columns = parquet.read_table(folder / "12-24.parquet").to_pydict()
+    change(columns)
+    parquet.write_table(pa.table(columns), folder / "12-24.parquet")
+
+
+@pytest.mark.parametrize("task", [VA, EXPR], ids=lambda task: task.name)
+def test_a_table_is_read_back_as_it_was_written(tmp_path, task):
+    written = table(task=task)
+    predictions.write_table(tmp_path, "12-24_left", written, task)
+    read = predictions.read_table(tmp_path, "12-24_left", task)
+    for name in ("frames", "times_s", "observed", "values"):
+        assert np.array_equal(getattr(read, name), getattr(written, name)), name
+    assert predictions.clip_ids(tmp_path) == ["12-24_left"]
+
+
+def test_the_columns_on_disk_are_the_documented_ones(tmp_path):
+    predictions.write_table(tmp_path, "1", table(task=EXPR), EXPR)
+    found = parquet.read_table(tmp_path / "1.parquet")
+    kinds = {name: str(kind) for name, kind in zip(found.schema.names, found.schema.types, strict=True)}
+    assert kinds == {
+        "frame": "int32",
+        "time_s": "double",
+        "observed": "bool",
+        **dict.fromkeys(EXPR.columns, "float"),
+        "expression": "int8",
+    }
+    values = np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1)
+    assert found["expression"].to_pylist() == values.argmax(axis=1).tolist()
+
+
+def test_valence_and_arousal_need_no_column_of_classes(tmp_path):
+    predictions.write_table(tmp_path, "1", table(), VA)
+    assert parquet.read_table(tmp_path / "1.parquet").column_names == [
+        "frame",
+        "time_s",
+        "observed",
+        "valence",
+        "arousal",
+    ]
+
+
+def test_a_clip_without_a_frame_has_a_table_without_rows(tmp_path):
+    predictions.write_table(tmp_path, "1", table(0, EXPR), EXPR)
+    assert predictions.read_table(tmp_path, "1", EXPR).values.shape == (0, 8)
+
+
+def test_writing_leaves_nothing_beside_the_table(tmp_path):
+    predictions.write_table(tmp_path, "1", table(), VA)
+    with pytest.raises(ValueError, match=r"clip '1' has 2 values a frame, expr needs 8: p_Neutral"):
+        predictions.write_table(tmp_path, "1", table(), EXPR)
+    assert [path.name for path in tmp_path.iterdir()] == ["1.parquet"]
+    assert predictions.read_table(tmp_path, "1", VA).values.shape == (5, 2)
+
+
+def test_numbers_in_other_formats_are_taken(tmp_path):
+    def as_another_program(columns):
+        columns["frame"] = pa.array(columns["frame"], pa.int64())
+        columns["valence"] = pa.array(columns["valence"], pa.float64())
+        columns["remark"] = ["x"] * 5
+
+    edited(tmp_path, as_another_program)
+    assert np.array_equal(predictions.read_table(tmp_path, "12-24", VA).values, table().values)
+
+
+FAULTS = {
+    "missing column": (lambda c: c.pop("arousal"), "no column 'arousal'; it has frame"),
+    "misnamed column": (lambda c: c.update(arousl=c.pop("arousal")), "no column 'arousal'; did you mean 'arousl'"),
+    "no frame": (lambda c: c.pop("frame"), "no column 'frame'"),
+    "a frame left out": (lambda c: c.update(frame=[1, 2, 4, 5, 6]), "row 3 is frame 4: frames must be 1, 2, 3"),
+    "frames from 0": (lambda c: c.update(frame=[0, 1, 2, 3, 4]), "row 1 is frame 0"),
+    "nan": (lambda c: c.update(valence=[0, 0, float("nan"), 0, 0]), "frame 3 has a value that is not finite"),
+    "infinite": (lambda c: c.update(arousal=[0, float("-inf"), 0, 0, 0]), "frame 2 has a value that is not finite"),
+    "an empty cell": (lambda c: c.update(valence=[None, 0, 0, 0, 0]), "column 'valence' has 1 empty cells"),
+    "words": (lambda c: c.update(valence=list("abcde")), "column 'valence' is string, expected float"),
+    "time stands still": (lambda c: c.update(time_s=[0.0, 1, 1, 2, 3]), "time_s must be finite and increase"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_table_is_named_with_what_to_do(tmp_path, fault):
+    change, words = FAULTS[fault]
+    edited(tmp_path, change)
+    with pytest.raises(ValueError, match=f"12-24.parquet: {words}.*run abaw predict"):
+        predictions.read_table(tmp_path, "12-24", VA)
+
+
+def test_a_missing_clip_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no va predictions for clip '12-24' in .*: run abaw predict"):
+        predictions.read_table(tmp_path, "12-24", VA)
+
+
+@pytest.mark.parametrize("content", [b"", b"not parquet", b"PAR1" + b"\0" * 40 + b"PAR1"])
+def test_a_file_that_is_no_parquet_is_named(tmp_path, content):
+    (tmp_path / "1.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match="1.parquet: not readable as Parquet"):
+        predictions.read_table(tmp_path, "1", VA)
+
+
+def test_a_table_needs_as_many_rows_everywhere():
+    with pytest.raises(ValueError, match="2 frames, 3 times, 2 observed flags and values of shape"):
+        Table(np.arange(1, 3), np.arange(3.0), np.ones(2, bool), np.zeros((2, 1), np.float32))
+
+
+def test_metadata_is_read_back_and_may_be_absent(tmp_path):
+    assert predictions.read_metadata(tmp_path) == {}
+    about = {"task": "va", "split": "test", "run": ["runs/a"], "label_kinds_seen": ["va"], "decoding": {}}
+    predictions.write_metadata(tmp_path, about)
+    assert predictions.read_metadata(tmp_path) == about
+    (tmp_path / "predictions.json").write_text("[]")
+    with pytest.raises(ValueError, match="predictions.json: expected a JSON object"):
+        predictions.read_metadata(tmp_path)
+    (tmp_path / "predictions.json").write_text("{")
+    with pytest.raises(ValueError, match="predictions.json: not readable as JSON"):
+        predictions.read_metadata(tmp_path)
+
+
+def test_a_task_is_found_below_a_folder_or_in_it(tmp_path):
+    for task in (VA, EXPR):
+        predictions.write_table(tmp_path / task.name, "1", table(task=task), task)
+        predictions.write_metadata(tmp_path / task.name, {"task": task.name})
+    assert predictions.tasks_in(tmp_path) == ["expr", "va"]
+    assert predictions.resolve(tmp_path, "va") == tmp_path / "va"
+    assert predictions.resolve(tmp_path / "va", "va") == tmp_path / "va"
+    assert predictions.tasks_in(tmp_path / "va") == ["va"]
+    with pytest.raises(ValueError, match="va holds va predictions, not expr"):
+        predictions.resolve(tmp_path / "va", "expr")
+
+
+def test_a_task_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    predictions.write_metadata(tmp_path / "va", {"task": "va"})
+    with pytest.raises(FileNotFoundError, match=r"no expr predictions in .*: it has va; predict with a run of expr"):
+        predictions.resolve(tmp_path, "expr")
+
+
+def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path):
+    predictions.write_table(tmp_path, "1", table(), VA)
+    assert predictions.resolve(tmp_path, "va") == tmp_path
+    with pytest.raises(ValueError, match="has no predictions.json that tells its task: name the task"):
+        predictions.tasks_in(tmp_path)
+
+
+def test_a_folders_decoding_is_read_and_a_broken_one_is_told_with_the_file(tmp_path):
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {}})
+    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) is None
+    decoding = Decoding(smoother="box", width=25)
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": decoding.document()})
+    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) == decoding
+    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {"smooth": 25}})
+    with pytest.raises(
+        ValueError, match=r"predictions.json: unknown key 'smooth' in decoding; did you mean 'smoother'"
+    ):
+        predictions.decoding_of(tmp_path)
+
+
+def test_in_a_table_for_readers_numbers_and_words_follow_the_decoding(tmp_path):
+    given = table(task=EXPR)
+    decoding = Decoding(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
+    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": decoding})
+    found = parquet.read_table(tmp_path / "1.parquet")
+    assert found["expression"].to_pylist() == ["Surprise"] * 5
+    final = decoding.apply(EXPR, given.values, given.observed)
+    assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), final)
+    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None)
+    assert (
+        parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist() == EXPR.names(given.values)["expression"]
+    )
+
+
+def test_the_class_of_a_multi_task_is_its_expression_whatever_column_that_is(tmp_path):
+    task = TASKS.build("mtl")
+    predictions.write_table(tmp_path, "1", table(task=task), task)
+    values = predictions.read_table(tmp_path, "1", task).values
+    found = parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist()
+    assert found == values[:, 2:10].argmax(axis=1).tolist()
+
+
+def test_a_folder_without_predictions_says_what_makes_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no predictions in .*: run abaw predict"):
+        predictions.resolve(tmp_path, "va")
+    with pytest.raises(FileNotFoundError, match=r"no predictions at .*nowhere: run abaw predict"):
+        predictions.tasks_in(tmp_path / "nowhere")
+
+
+def test_what_was_killed_while_writing_is_no_clip(tmp_path):
+    (tmp_path / ".99-1.parquet").write_bytes(b"")
+    (tmp_path / "predictions.json").write_text(json.dumps({"task": "va"}))
+    assert predictions.clip_ids(tmp_path) == []
+
+
+def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
+    from abaw import predictions
+
+    (tmp_path / "old.parquet").touch()
+    with pytest.raises(ValueError, match=r"holds tables without a predictions\.json: give another --out"):
+        predictions.begin(tmp_path)
+    predictions.write_metadata(tmp_path, {"task": "va"})
+    predictions.begin(tmp_path)
+    assert predictions.clip_ids(tmp_path) == []
+    with pytest.raises(
+        ValueError, match="is not complete, what wrote it was stopped: run that abaw predict or combine"
+    ):
+        predictions.resolve(tmp_path, "va")
+    predictions.write_metadata(tmp_path, {"task": "va"})
+    assert predictions.resolve(tmp_path, "va") == tmp_path

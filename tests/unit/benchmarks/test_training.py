@@ -1,0 +1,45 @@
+"""What the benchmark of training reckons with: stores that take no disk, memory of a whole tree of processes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from abaw.config import FeatureConfig
+from benchmarks import training
+from extract.store.source import AlignedSource
+from extract.store.store import FeatureStore
+
+
+def test_a_sparse_store_reads_as_a_real_one_and_takes_no_disk(tmp_path):
+    num_bytes = 10 * training.FRAME_BYTES * training.NUM_FRAMES
+    training.make_store(tmp_path, num_bytes)
+    source = AlignedSource(FeatureStore(tmp_path), {name: FeatureConfig() for name in training.NAMES})
+    track = source.read("voice", "clip-00009", 1.0, 2.0)
+    assert (source.dim("voice"), len(track)) == (training.DIM, 26)
+    assert track.observed.all()
+    assert not track.values.any()
+    np.testing.assert_array_equal(track.times_s, np.arange(25, 51) / training.FPS)
+    files = [path.stat() for path in tmp_path.rglob("*.safetensors")]
+    assert num_bytes < sum(file.st_size for file in files) < 1.02 * num_bytes
+    assert sum(file.st_blocks * 512 for file in files) < 0.05 * num_bytes
+
+
+def test_memory_is_that_of_a_process_and_all_below_it():
+    hold = "import sys; held = bytearray(80_000_000); print('x', flush=True); sys.stdin.read()"
+    before = training.memory_mb(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert child.pid in training.tree(os.getpid())
+        now = training.memory_mb(os.getpid())
+        child.stdin.close()
+    assert all(60 < now[kind] - before[kind] < 200 for kind in now)
+
+
+def test_the_report_says_how_much_memory_grows_and_how_much_time_a_second_process_saves():
+    peaks = {"1": {"Anonymous": 1000.0, "Pss_Anon": 400.0}, "20": {"Anonymous": 1100.0, "Pss_Anon": 390.0}}
+    text = training.report({"memory_mb": peaks, "seconds": {"1": [10.0, 12.0, 9.0], "2": [6.0, 5.0, 7.0]}})
+    assert "| 1000 MB | 1100 MB | +100 MB |" in text
+    assert "| 400 MB | 390 MB | -10 MB |" in text
+    assert "take 0.60 of the time" in text

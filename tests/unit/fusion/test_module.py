@@ -1,0 +1,243 @@
+"""One module for every model and task: its losses, what it reads, what it is built of."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from abaw.batches import collate
+from abaw.config import FeatureConfig
+from abaw.tasks import TASKS
+from abaw.tracks import Track
+from fusion.base import Fused, FusionModel
+from fusion.checkpoint import build_module, load_module
+from fusion.data import ClipDataModule, WindowDataset
+from fusion.layers.masks import seen
+from fusion.models import FUSION_MODELS
+from fusion.module import FusionModule
+from fusion.predict import predict
+from fusion.targets import fit_to_clock
+from fusion.train import train
+from tests.support.memory import Doubtful, MemorySource, make_config, make_tasks
+
+
+class TwoLosses(FusionModel):
+    """Has losses of its own, of fixed size, so that a test can count them."""
+
+    hidden_dim = 3
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.shift = nn.Parameter(torch.ones(()))
+        self.loss_weights = {"near": 0.25, "far": 4.0}
+
+    def forward(self, steps):
+        return Fused(seen(steps, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift})
+
+
+def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
+    config = make_config(losses={"far": 0.5})
+    config = config.model_copy(
+        update={"tasks": {**config.tasks, "va": config.tasks["va"].model_copy(update={"weight": 3.0})}}
+    )
+    module = FusionModule(TwoLosses(), make_tasks(), config, {"face": 3, "voice": 2})
+    logged = {}
+    module.log = lambda name, value, **_: logged.update({name: value})
+    data = ClipDataModule(config, make_tasks(), labels, source)
+    total = module.training_step(next(iter(data.train_dataloader())), 0)
+    total.backward()
+    # near by the weight of its paper, far by the config's
+    expected = 3 * logged["train/va"] + logged["train/expr"] + 0.25 * 2 + 0.5 * 10
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert (logged["train/model/near"], logged["train/model/far"]) == (2, 10)
+    assert module.model.shift.grad.item() == pytest.approx(0.25 * 2 + 0.5 * 10)
+
+
+def test_a_weight_for_a_loss_that_the_model_lacks_is_an_error(source, labels, tmp_path):
+    with pytest.raises(ValueError, match=r"losses.cycle: model 'bigru' has no such loss; known: none"):
+        train(make_config(losses={"cycle": 1.0}), make_tasks(), labels, source, tmp_path)
+
+
+def test_a_batch_without_labels_of_a_task_has_no_loss_of_it(source, labels):
+    config = make_config()
+    module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
+    logged, counted = {}, {}
+    module.log = lambda name, value, batch_size, **_: (logged.update({name: value}), counted.update({name: batch_size}))
+    dataset = WindowDataset(source, ["only_va"], fit_to_clock(labels["train"], source), config.window)
+    module.training_step(collate([dataset[0], dataset[1]]), 0).backward()
+    assert logged["train/loss"] == logged["train/va"]
+    assert counted == {"train/loss": 2, "train/va": 2, "train/expr": 0}  # in no mean
+    # not none: where several processes train, each must have a gradient for everything
+    assert not module.heads["expr"].weight.grad.any()
+
+
+def test_outputs_that_ran_away_for_a_task_without_labels_here_spoil_nothing(source, labels):
+    """As large as float16 allows and beyond: their sum is infinite, and infinity times 0 is no number."""
+    config = make_config()
+    module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
+    module.log = lambda *_, **__: None
+    module.heads["expr"].bias.data.fill_(float("inf"))
+    dataset = WindowDataset(source, ["only_va"], fit_to_clock(labels["train"], source), config.window)
+    loss = module.training_step(collate([dataset[0]]), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
+
+
+def test_windows_without_a_scored_step_count_for_nothing_in_what_is_logged(source, labels):
+    config = make_config(tasks=["va"])
+    module, counted = build_module(config, make_tasks("va"), {"face": 3, "voice": 2}), {}
+    module.log = lambda name, _, batch_size, **__: counted.update({name: batch_size})
+    fitted = fit_to_clock(labels["train"], source)["va"]
+    fitted["both"].scored[:20] = False
+    dataset = WindowDataset(source, ["both"], {"va": fitted}, config.window)
+    module.training_step(collate([dataset[0], dataset[2], dataset[4]]), 0)
+    assert counted == {"train/loss": 3, "train/va": 2}
+
+
+def test_r_drop_takes_a_batch_twice_and_weighs_how_far_the_two_disagree(source, labels):
+    config = make_config(tasks=["va", "expr"])
+    config = config.model_copy(
+        update={"tasks": {**config.tasks, "va": config.tasks["va"].model_copy(update={"weight": 3.0})}}
+    )
+    module = build_module(config, {"va": Doubtful(0.5), "expr": TASKS.build("expr")}, {"face": 3, "voice": 2})
+    seen, logged = [], {}
+    module.log = lambda name, value, **_: logged.update({name: value.item()})
+    module.register_forward_hook(lambda *given: seen.append(given[-1][0]))
+    batch = next(iter(ClipDataModule(config, make_tasks(), labels, source).train_dataloader()))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        total = module.train().training_step(batch, 0)
+    assert len(seen) == 2
+    apart = (seen[0]["va"] - seen[1]["va"])[batch.scored["va"]].square().mean().item()
+    assert apart > 0
+    both = [module.tasks["va"].loss(each["va"], batch.target["va"], batch.scored["va"]).item() for each in seen]
+    assert both[0] != both[1]
+    assert logged["train/va"] == pytest.approx(sum(both) / 2, rel=1e-6)
+    assert logged["train/va/r_drop"] == pytest.approx(apart, rel=1e-6)
+    assert total.item() == pytest.approx(3 * (sum(both) / 2 + 0.5 * apart) + logged["train/expr"], rel=1e-5)
+
+
+def test_a_process_without_labels_of_a_task_logs_the_same_names_as_the_others(source, labels):
+    module, names = build_module(make_config(), {**make_tasks(), "va": Doubtful(0.5)}, {"face": 3, "voice": 2}), {}
+    fitted = fit_to_clock(labels["train"], source)
+    for clip_id in ("only_va", "only_expr"):
+        module.log = lambda name, _, batch_size, clip_id=clip_id, **__: names.setdefault(clip_id, []).append(name)
+        module.training_step(collate([WindowDataset(source, [clip_id], fitted, make_config().window)[0]]), 0)
+    assert names["only_va"] == names["only_expr"] == ["train/loss", "train/va", "train/va/r_drop", "train/expr"]
+
+
+def test_without_r_drop_a_batch_goes_through_once(source, labels):
+    module = build_module(make_config(), make_tasks(), {"face": 3, "voice": 2})
+    seen = []
+    module.log = lambda *_, **__: None
+    module.register_forward_hook(lambda *_: seen.append(1))
+    module.training_step(next(iter(ClipDataModule(make_config(), make_tasks(), labels, source).train_dataloader())), 0)
+    assert len(seen) == 1
+
+
+def test_training_that_runs_away_says_what_to_do(source, labels, tmp_path, monkeypatch):
+    class Nan(TwoLosses):
+        def forward(self, steps):
+            return Fused(seen(steps, "face")[0] * self.scale * torch.nan)
+
+    monkeypatch.setattr("fusion.checkpoint.FUSION_MODELS.build", lambda *_, **__: Nan())
+    with pytest.raises(ValueError, match=r"outputs for va are not finite.*lower training.learning_rate"):
+        train(make_config(), make_tasks(), labels, source, tmp_path)
+
+
+class OwnRateSource(MemorySource):
+    """Its voice comes at its own rate, three rows a step, with a margin; one clip has none at all."""
+
+    def is_on_clock(self, name):
+        return name != "voice"
+
+    def read(self, name, clip_id, start_s, stop_s):
+        if name != "voice":
+            return super().read(name, clip_id, start_s, stop_s)
+        track = self.tracks[clip_id][name]
+        if clip_id == "val_both":
+            return Track(np.zeros((0, 2), np.float32), np.zeros(0), np.zeros(0, bool))
+        times_s = np.arange(track.times_s[0], track.times_s[-1] + 0.001, 0.04 / 3)
+        rows = np.abs(times_s[:, None] - track.times_s).argmin(1)
+        near = (times_s >= start_s - 0.1) & (times_s <= stop_s + 0.1)
+        return Track(track.values[rows[near]], times_s[near], track.observed[rows[near]])
+
+
+def test_a_run_trains_and_predicts_with_all_that_features_can_ask(source, labels, tmp_path):
+    source = OwnRateSource(source.tracks)
+    features = {
+        "face": FeatureConfig(project_dim=5, normalise="learned", noise_std=0.1, step_dropout=0.1),
+        "voice": FeatureConfig(align="convolution", kernel=5, project_dim=6, modality_dropout=0.3),
+    }
+    config = make_config("concat").model_copy(update={"features": features})
+    module = train(config, make_tasks(), labels, source, tmp_path)
+    assert [channel.feature for channel in module.front.channels] == [features["face"], features["voice"]]
+    assert module.model.layers[0][0].in_features == 5 + 1 + 6 + 1
+    for clip_id in ("val_both", "val_va"):  # alone: a batch may have no row of the voice
+        ((_, raw, observed),) = predict(module, source, [clip_id], config.window)
+        assert np.isfinite(raw["va"]).all()
+        assert len(observed) == len(source.clock(clip_id))
+    again = load_module(tmp_path, config, make_tasks())
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in module.state_dict().items())
+
+
+ONE_FILE = '''
+from torch import nn
+
+from fusion.layers.masks import ordered, seen
+from fusion.models import FUSION_MODELS
+from fusion.models import FUSION_MODELS
+from fusion.models.base import Fused, FusionModel
+
+
+@FUSION_MODELS.register
+def running_mean(*, dims, hidden_dim: int = 4, dropout: float = 0.1) -> FusionModel:
+    """The mean of everything so far."""
+    return RunningMean(dims, hidden_dim, dropout)
+
+
+class RunningMean(FusionModel):
+    def __init__(self, dims, hidden_dim, dropout):
+        super().__init__()
+        self.hidden_dim, self.names = hidden_dim, ordered(dims)
+        self.layers = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, steps):
+        hidden = sum(layer(seen(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
+        num = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
+        return Fused(self.dropout(hidden.cumsum(1) / num))
+'''
+
+
+def test_a_model_in_one_new_file_is_listed_and_trained_by_its_name(source, labels, tmp_path, monkeypatch):
+    import fusion.models
+
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "running_mean.py").write_text(ONE_FILE)
+    folders = [*fusion.models.__path__, str(folder)]
+    monkeypatch.setattr(fusion.models.__spec__, "submodule_search_locations", folders)
+    monkeypatch.setattr(fusion.models, "__path__", folders)
+    assert "running_mean" in FUSION_MODELS.names()
+    module = train(make_config("running_mean"), make_tasks(), labels, source, tmp_path / "run")
+    assert type(module.model).__name__ == "RunningMean"
+    assert module.scores["va"]["n"] > 0
+    monkeypatch.undo()
+    assert "running_mean" not in FUSION_MODELS.names()
+    monkeypatch.delitem(sys.modules, "fusion.models.running_mean")
+    FUSION_MODELS._builders.pop("running_mean")
+
+
+@pytest.mark.parametrize("model", ["tcn", "tcn_transformer", "joint_cross_attention", "mamba"])
+def test_a_module_can_be_pickled_for_processes_that_are_started(model, source):
+    config = make_config(model)
+    module = build_module(config, make_tasks(), {"face": 3, "voice": 2}).eval()
+    again = pickle.loads(pickle.dumps(module))
+    batch = collate([WindowDataset(source, ["both"], {}, config.window)[0]])
+    assert torch.equal(again(batch)[0]["va"], module(batch)[0]["va"])

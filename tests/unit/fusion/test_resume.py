@@ -1,0 +1,142 @@
+"""A run that was stopped goes on, and ends as an unbroken one."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from abaw.config import WindowConfig
+from fusion.data import ClipDataModule
+from fusion.module import FusionModule
+from fusion.train import train
+from tests.support.memory import make_config, make_tasks, replace_training, with_training
+
+
+@pytest.mark.parametrize("model", ["concat", "bigru", "attention"])
+def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(model, source, labels, tmp_path):
+    config, tasks = make_config(model, max_epochs=5), make_tasks()
+    train(config, tasks, labels, source, tmp_path / "unbroken")
+    num_reads = 10**9 - source.reads_left
+    weights = (tmp_path / "unbroken" / "weights" / "model.safetensors").read_bytes()
+    for share in (0.5, 0.75):
+        folder = tmp_path / str(share)
+        source.reads_left = int(num_reads * share)
+        with pytest.raises(OSError, match="the power went"):
+            train(config, tasks, labels, source, folder)
+        assert (folder / "resume.ckpt").exists()
+        source.reads_left = 10**9
+        train(config, tasks, labels, source, folder)
+        assert (folder / "weights" / "model.safetensors").read_bytes() == weights
+
+
+def test_the_last_weights_of_a_stopped_run_are_those_of_an_unbroken_one(source, labels, tmp_path, monkeypatch):
+    # the best epoch may lie before the stop; the state at the very end shows every epoch
+    ends = []
+    monkeypatch.setattr(
+        FusionModule, "on_fit_end", lambda self: ends.append({k: v.clone() for k, v in self.state_dict().items()})
+    )
+    config, tasks = make_config(max_epochs=4), make_tasks()
+    train(config, tasks, labels, source, tmp_path / "unbroken")
+    source.reads_left = (10**9 - source.reads_left) // 2
+    with pytest.raises(OSError, match="the power went"):
+        train(config, tasks, labels, source, tmp_path / "stopped")
+    source.reads_left = 10**9
+    train(config, tasks, labels, source, tmp_path / "stopped")
+    assert len(ends) == 2
+    for key, value in ends[0].items():
+        assert torch.equal(value, ends[1][key]), key
+
+
+@pytest.mark.parametrize("max_epochs", [2, 30])
+def test_a_run_stopped_after_its_last_epoch_does_not_train_on(max_epochs, source, labels, tmp_path, monkeypatch, capfd):
+    config = make_config(max_epochs=max_epochs)
+    config = config.model_copy(update={"training": replace_training(config, patience_epochs=2, learning_rate=1e-12)})
+    with monkeypatch.context() as patch:
+        patch.setattr(FusionModule, "on_fit_end", power_cut)
+        with pytest.raises(OSError, match="the power went"):
+            train(config, make_tasks(), labels, source, tmp_path)
+    weights = (tmp_path / "weights" / "model.safetensors").read_bytes()
+    capfd.readouterr()
+    train(config, make_tasks(), labels, source, tmp_path)
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "weights" / "model.safetensors").read_bytes() == weights
+
+
+def power_cut(_):
+    raise OSError("the power went")
+
+
+def test_a_resume_file_of_another_config_is_refused(source, labels, tmp_path):
+    config = make_config()
+    source.reads_left = 60
+    with pytest.raises(OSError, match="the power went"):
+        train(config, make_tasks(), labels, source, tmp_path)
+    source.reads_left = 10**9
+    other = config.model_copy(update={"window": WindowConfig(length=10, stride=10)})
+    with pytest.raises(ValueError, match=r"resume.ckpt is of a run with another config: delete it"):
+        train(other, make_tasks(), labels, source, tmp_path)
+
+
+SETTINGS = {
+    "a schedule": {"warmup_epochs": 2, "schedule": "cosine"},
+    "averaged weights": {"ema_decay": 0.9},
+    "balanced windows": {"sampling": "balanced"},
+    "shifted labels": {"label_shift": 3},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_run_with_these_settings_that_was_stopped_ends_as_an_unbroken_one(settings, source, labels, tmp_path):
+    config = with_training(make_config(max_epochs=5, accumulate_grad_batches=2), **settings)
+    train(config, make_tasks(), labels, source, tmp_path / "unbroken")
+    plain = with_training(config, warmup_epochs=0, schedule="constant", ema_decay=0.0, sampling="shuffled")
+    train(with_training(plain, label_shift=0), make_tasks(), labels, source, tmp_path / "plain")
+    source.reads_left = (10**9 - source.reads_left) // 4
+    with pytest.raises(OSError, match="the power went"):
+        train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    source.reads_left = 10**9
+    train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    one, two, other = (tmp_path / name / "weights" / "model.safetensors" for name in ("unbroken", "stopped", "plain"))
+    assert one.read_bytes() == two.read_bytes()
+    assert one.read_bytes() != other.read_bytes()  # the settings do something
+
+
+def test_a_killed_process_goes_on_and_ends_with_the_bits_of_an_unbroken_one(source, labels, tmp_path):
+    config = make_config(max_epochs=4, accumulate_grad_batches=2)
+    settings = {"ema_decay": 0.9, "sampling": "balanced", "schedule": "cosine", "warmup_epochs": 1, "num_workers": 2}
+    config, folder = with_training(config, **settings), tmp_path / "killed"
+    train(config, make_tasks(), labels, source, tmp_path / "unbroken")
+    command = ["-m", "tests.support.processes", str(folder), config.model_dump_json(), "--kill-at", "2", "1"]
+    killed = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=200)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert "epoch 2/4" in killed.stderr
+    assert "epoch 3/4" not in killed.stderr
+    train(config, make_tasks(), labels, source, folder)
+    train(with_training(config, num_workers=0), make_tasks(), labels, source, tmp_path / "alone")
+    names = ("unbroken", "killed", "alone")
+    one, two, three = ((tmp_path / name / "weights" / "model.safetensors").read_bytes() for name in names)
+    assert one == two == three
+    states = [torch.load(tmp_path / name / "resume.ckpt", weights_only=True) for name in ("unbroken", "killed")]
+    for key in ("state_dict", "current_model_state"):  # the very end; the best epoch may lie before the kill
+        ours, theirs = (state[key] for state in states)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert ours.keys() == theirs.keys()
+
+
+@pytest.mark.parametrize(("schedule", "fits"), [("cosine", False), ("constant", True)])
+def test_a_cosine_cannot_be_bent_to_another_end_but_a_constant_rate_may_go_on(
+    schedule, fits, source, labels, tmp_path, monkeypatch
+):
+    config = with_training(make_config(max_epochs=2), schedule=schedule)
+    train(config, make_tasks(), labels, source, tmp_path)
+    longer = config.model_copy(update={"trainer": {**config.trainer, "max_epochs": 3}})
+    steps = 2 * len(ClipDataModule(config, make_tasks(), labels, source).train_dataloader())
+    refused = pytest.raises(
+        ValueError, match=rf"a cosine to the end of {steps} steps.* now there would be {steps * 3 // 2}"
+    )
+    with contextlib.nullcontext() if fits else refused:
+        train(longer, make_tasks(), labels, source, tmp_path)
+        assert torch.load(tmp_path / "resume.ckpt", weights_only=True)["epoch"] == 2

@@ -1,0 +1,137 @@
+"""What a config's trainer and training may say."""
+
+import pytest
+
+from abaw.config import FoldsConfig
+from fusion.loggers import _is_installed
+from fusion.train import train
+from fusion.trainer_settings import config_errors, trainer_errors
+from tests.support.memory import make_config, make_tasks, with_training
+
+
+@pytest.mark.parametrize(
+    "key", ["callbacks", "logger", "default_root_dir", "enable_checkpointing", "limit_val_batches", "fast_dev_run"]
+)
+def test_what_is_ours_in_the_trainer_is_refused_with_the_reason(key):
+    ((found, message),) = trainer_errors({"max_epochs": 3, key: 1})
+    assert found == key
+    assert message.startswith(f"trainer.{key} is not free: ")
+
+
+def test_an_unknown_trainer_argument_names_the_nearest():
+    ((key, message),) = trainer_errors({"max_epoch": 3})
+    assert key == "max_epoch"
+    assert "has no argument 'max_epoch'; did you mean 'max_epochs'? known: accelerator" in message
+
+
+def test_a_trainer_argument_that_lightning_refuses_is_a_value_error(source, labels, tmp_path):
+    with pytest.raises(ValueError, match=r"lightning.Trainer refuses the settings under trainer: "):
+        train(make_config(strategy="nonsense"), make_tasks(), labels, source, tmp_path)
+    with pytest.raises(ValueError, match=r"refuses the settings under trainer: .*limit_train_batches"):
+        train(make_config(limit_train_batches=0.0001), make_tasks(), labels, source, tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'max_epochs'"):
+        train(make_config(max_epoch=3), make_tasks(), labels, source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [({"precision": "bf16-true"}, "take bf16-mixed"), ({"max_epochs": 0}, "nothing would be trained")],
+)
+def test_a_trainer_that_could_not_train_is_refused(trainer, message):
+    ((key, said),) = trainer_errors(trainer)
+    assert key in trainer
+    assert message in said
+
+
+WRONG_VALUES = {
+    "max_epochs": ("ten", "expected Optional[int]"),
+    "min_epochs": (True, "expected Optional[int]"),
+    "max_steps": (None, "expected int"),
+    "accumulate_grad_batches": (0, "expected 1 or more"),
+    "check_val_every_n_epoch": (0, "expected 1 or more"),
+    "gradient_clip_val": (-1, "expected 0 or more"),
+    "profiler": (["simple"], "expected Union["),
+    "max_time": ([1], "expected Union[str, "),
+    "benchmark": ("abc", "expected Optional[bool]"),
+    "precision": ("17-mixed", "expected "),
+}
+
+
+@pytest.mark.parametrize("key", WRONG_VALUES)
+def test_a_value_that_lightning_does_not_document_is_refused_with_what_it_expects(key):
+    value, expected = WRONG_VALUES[key]
+    ((found, message),) = trainer_errors({key: value})
+    assert found == key
+    assert message.startswith(f"trainer.{key} is {value!r}: {expected}")
+    config = make_config().model_copy(update={"trainer": {key: value}})
+    assert config_errors(config) == [(("trainer", key), message)]
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"max_epochs": 3, "gradient_clip_val": 1, "accelerator": "cpu", "max_time": {"seconds": 60}},
+        {"precision": "bf16-mixed", "devices": 2, "strategy": "ddp", "profiler": "simple"},
+        {"devices": [0, 1], "precision": 16, "limit_train_batches": 0.5, "max_epochs": -1, "max_steps": 10},
+    ],
+)
+def test_values_that_lightning_documents_pass(trainer):
+    assert trainer_errors(trainer) == []
+
+
+def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
+    config = make_config(max_epochs=-1)
+    config = with_training(config, schedule="cosine")
+    with pytest.raises(ValueError, match="training.schedule: a cosine needs an end: set trainer.max_epochs"):
+        train(config, make_tasks(), labels, source, tmp_path)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2", "model_parallel"])
+def test_strategies_that_spread_a_model_are_refused(strategy):
+    ((key, message),) = trainer_errors({"strategy": strategy})
+    assert key == "strategy"
+    assert message == f"trainer.strategy is {strategy!r}: it spreads a model over devices; take ddp"
+    assert trainer_errors({"strategy": "ddp", "devices": 2}) == []
+
+
+@pytest.mark.parametrize("end", [{}, {"max_epochs": -1}, {"max_epochs": None}])
+def test_training_on_everything_needs_an_end(end):
+    config = make_config()
+    config = config.model_copy(update={"folds": FoldsConfig(refit=True), "trainer": end})
+    assert [keys for keys, _ in config_errors(config)] == [("folds", "refit")]
+    assert "nothing is held out that could say when to stop: set trainer.max_epochs" in config_errors(config)[0][1]
+    for fine in ({"max_epochs": 3}, {"max_steps": 30}, {"max_time": "00:01:00:00"}):
+        assert config_errors(config.model_copy(update={"trainer": fine})) == []
+
+
+def test_a_logger_that_is_not_installed_names_the_extra(monkeypatch):
+    monkeypatch.setattr("fusion.loggers._is_installed", lambda name: name == "tensorboard")
+    config = with_training(make_config(), loggers=["tensorboard", "wandb", "mlflow"])
+    (one, why), (two, _) = config_errors(config)
+    assert one == two == ("training", "loggers")
+    assert why == "wandb is not installed: pip install 'abaw[wandb]', or take it out of training.loggers"
+
+
+def test_a_folder_of_a_loggers_name_is_no_logger(tmp_path, monkeypatch):
+    (tmp_path / "nobody-made-this").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not _is_installed("nobody-made-this")
+    assert _is_installed("tensorboard")
+
+
+@pytest.mark.filterwarnings("ignore")  # what these packages use themselves is deprecated
+def test_wandb_and_mlflow_write_into_the_runs_folder_only(source, labels, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    monkeypatch.chdir(tmp_path)
+    config = with_training(make_config(max_epochs=1), loggers=["wandb", "mlflow"])
+    for name in ("run", "other"):  # one after the other in one process, as folds are
+        train(config, make_tasks(), labels, source, tmp_path / name)
+        assert len(list((tmp_path / name / "wandb").glob("offline-run-*"))) == 1
+        assert (tmp_path / name / "mlflow.db").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "run"]
+
+
+def test_without_loggers_nothing_is_logged(source, labels, tmp_path):
+    train(with_training(make_config(max_epochs=1), loggers=[]), make_tasks(), labels, source, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume.ckpt", "weights"]
