@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from abaw.errors import InputError
 from abaw.tracks import Clock, Track
 
 Self = TypeVar("Self", bound="_Movable")
@@ -93,9 +94,9 @@ def windows(num_steps: int, length: int, stride: int) -> list[tuple[int, int]]:
     ValueError where length or stride are under 1, or the stride leaves steps between windows out.
     """
     if length < 1 or stride < 1:
-        raise ValueError(f"windows need a length and a stride of at least 1 step, not {length} and {stride}")
+        raise InputError(f"windows need a length and a stride of at least 1 step, not {length} and {stride}")
     if stride > length:
-        raise ValueError(
+        raise InputError(
             f"a stride of {stride} steps skips steps between windows of {length}: use a stride up to the length"
         )
     if num_steps <= length:
@@ -124,7 +125,7 @@ def collate(items: list[Window]) -> Batch:
     keys = set(items[0].signals)
     for item in items:
         if set(item.signals) != keys:
-            raise ValueError(
+            raise InputError(
                 f"clip {item.clip_id!r} has signals {sorted(item.signals)}, others of the batch have {sorted(keys)}"
             )
     widths = {key: target.shape[1] for item in items for key, target in item.target.items()}

@@ -12,7 +12,9 @@ from pydantic import (
     model_serializer,
 )
 
-UNTRAINED = frozenset({"decoding", "encoders", "members", "ensemble"})  # what a single training does not read
+from abaw.errors import InputError
+
+UNTRAINED = frozenset({"post_processing", "encoders", "members", "ensemble"})  # what a single training does not read
 OWN_RATE = "convolution"  # the one alignment that is learned: the front reads the track at its own rate
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
@@ -26,7 +28,7 @@ class FeatureConfig(_Strict):
 
     ``align`` is an aligner's name, or "convolution": a learned one of ``kernel`` rows at the track's own rate, then
     read on the clock. ``normalise``: by the training split's spread, by a learned layer norm, or not. ``project_dim``
-    (0: none) is the width to which a linear layer, or the convolution, brings it. Steps that were not observed, between
+    (0: none) is the width to which a linear layer, or the convolution, brings it. FusionInput that were not observed, between
     two that were and lie at most ``fill_gap_s`` apart, are taken from the line between them. In training alone: noise
     of ``noise_std`` is added to every feature, a window loses the whole modality (``modality_dropout``) or single steps
     of it (``step_dropout``), before gaps are filled.
@@ -97,18 +99,18 @@ class FoldsConfig(_Strict):
     def _is_there(cls, fold: int, info: ValidationInfo) -> int:
         num = info.data.get("num", fold + 1)
         if fold >= num:
-            raise ValueError(f"there are the folds 0 .. {num - 1}: give one of them, or set folds.num higher")
+            raise InputError(f"there are the folds 0 .. {num - 1}: give one of them, or set folds.num higher")
         return fold
 
     @field_validator("refit")
     @classmethod
     def _holds_nothing_out(cls, refit: bool, info: ValidationInfo) -> bool:
         if refit and info.data.get("fold"):
-            raise ValueError(f"a refit holds nothing out, but folds.fold is {info.data['fold']}: leave out one of them")
+            raise InputError(f"a refit holds nothing out, but folds.fold is {info.data['fold']}: leave out one of them")
         return refit
 
 
-class DecodingConfig(_Strict):
+class PostProcessingConfig(_Strict):
     """What ``abaw fit`` tries: gaps filled or not, smoothers over widths (odd, in frames), in which space, and whether
     a bias (for valence and arousal: scale and shift) is fitted after."""
 
@@ -123,7 +125,7 @@ class DecodingConfig(_Strict):
     def _are_odd(cls, widths: list[int]) -> list[int]:
         even = [width for width in widths if width % 2 == 0]
         if even:
-            raise ValueError(f"{even[0]} is even and has no middle: give odd numbers of frames (1: no smoothing)")
+            raise InputError(f"{even[0]} is even and has no middle: give odd numbers of frames (1: no smoothing)")
         return widths
 
 
@@ -156,7 +158,7 @@ class Config(_Strict):
 
     ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
     the weights of its paper). A recipe (``abaw recipe``) also says which ``encoders`` to extract, and which ``members``
-    to train: each is laid over this config; ``ensemble`` says how they are combined and ``decoding`` what is fitted
+    to train: each is laid over this config; ``ensemble`` says how they are combined and ``post_processing`` what is fitted
     after training. A single training reads none of these (``UNTRAINED``).
     """
 
@@ -171,7 +173,7 @@ class Config(_Strict):
     training: TrainingConfig = TrainingConfig()
     trainer: dict[str, Any] = {}
     folds: FoldsConfig = FoldsConfig()
-    decoding: DecodingConfig = DecodingConfig()
+    post_processing: PostProcessingConfig = PostProcessingConfig()
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}
     ensemble: Literal["mean", "weighted", "centred"] = "mean"
@@ -180,7 +182,7 @@ class Config(_Strict):
     @classmethod
     def _learns(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
         if not any(task.weight for task in tasks.values()):
-            raise ValueError("every task weighs 0: nothing would be learned")
+            raise InputError("every task weighs 0: nothing would be learned")
         return tasks
 
     @field_validator("tasks", "features", mode="before")

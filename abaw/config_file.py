@@ -13,12 +13,13 @@ from pydantic import BaseModel, ValidationError
 from abaw.config import (
     OWN_RATE,
     Config,
-    DecodingConfig,
     FeatureConfig,
     FoldsConfig,
+    PostProcessingConfig,
     TrainingConfig,
     WindowConfig,
 )
+from abaw.errors import InputError, NotFoundError
 from abaw.registry import Registry, nearest
 
 Keys = tuple[str, ...]
@@ -76,8 +77,8 @@ class ConfigFile:
         """A ValueError that begins with the file and the line of the key, or of the nearest one above it."""
         known = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), None)
         if known is not None and self.lines[known] == 0:
-            return ValueError(f"command line, {'.'.join(known)}=: {message}")
-        return ValueError(f"{self.path}:{self.lines[known] if known else 1}: {message}")
+            return InputError(f"command line, {'.'.join(known)}=: {message}")
+        return InputError(f"{self.path}:{self.lines[known] if known else 1}: {message}")
 
     @contextmanager
     def at(self, *keys: str) -> Iterator[None]:
@@ -92,15 +93,15 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
     """The file's values with ``key.key=value`` laid over them. ValueError or FileNotFoundError where unreadable."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no config at {path}: give a YAML file, for example configs/synthetic.yaml")
+        raise NotFoundError(f"no config at {path}: give a YAML file, for example configs/synthetic.yaml")
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.safe_load(text)
         lines = _lines_by_key(yaml.compose(text), path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable as YAML: {error}") from error
+        raise InputError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}:1: a config is a mapping of keys to values; see configs/synthetic.yaml")
+        raise InputError(f"{path}:1: a config is a mapping of keys to values; see configs/synthetic.yaml")
     for override in overrides:
         _lay_over(values, lines, override)
     return ConfigFile(path, values, lines)
@@ -110,11 +111,11 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """``key=value`` with the value read as YAML, so that 3, 0.5, true and words get their types."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ValueError(f"{text!r} is no setting, expected key=value")
+        raise InputError(f"{text!r} is no setting, expected key=value")
     try:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ValueError(f"the value of {text!r} is not readable as YAML: {error}") from error
+        raise InputError(f"the value of {text!r} is not readable as YAML: {error}") from error
 
 
 def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> None:
@@ -125,7 +126,7 @@ def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> 
             values[parent] = {}
         values = values[parent]
         if not isinstance(values, dict):
-            raise ValueError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
+            raise InputError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
     values[last] = value
     path = (*parents, last)
     lines[path] = 0  # 0: not from the file
@@ -138,7 +139,7 @@ def _lines_by_key(node: yaml.Node | None, file: Path) -> dict[Keys, int]:
     lines: dict[Keys, int] = {}
     for keys, line in _lines(node):
         if keys in lines:
-            raise ValueError(
+            raise InputError(
                 f"{file}:{line}: {'.'.join(keys)} is given twice, first on line {lines[keys]}: take one out"
             )
         lines[keys] = line
@@ -177,7 +178,7 @@ def _known(parents: Keys) -> list[str]:
         "training": TrainingConfig,
         "features": FeatureConfig,
         "folds": FoldsConfig,
-        "decoding": DecodingConfig,
+        "post_processing": PostProcessingConfig,
     }
     if parents:
         model = groups[parents[0]]

@@ -9,22 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from abaw.errors import InputError
+
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; if the block ends well it is synced and takes the name, else it goes."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays: some writers choose the format by it
-    aside = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
     try:
-        yield aside
-        with aside.open("rb") as file:
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
@@ -49,8 +51,8 @@ def is_running(pid: int) -> bool:
 
 def write_json(path: Path, document: Any) -> None:
     """A JSON document, indented, whole or absent."""
-    with whole(path) as aside:
-        aside.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -58,7 +60,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable as JSON: {error}") from error
+        raise InputError(f"{path}: not readable as JSON: {error}") from error
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:

@@ -9,6 +9,7 @@ import numpy as np
 from abaw.config import FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
+from abaw.errors import InputError
 from abaw.tasks.base import Task
 
 ByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
@@ -22,7 +23,7 @@ def check_apart(seen: Iterable[str], judged: Iterable[str], what: str) -> None:
     leaks = sorted({video_of(clip_id) for clip_id in judged} & seen)
     if leaks:
         others = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
-        raise ValueError(f"a leak: {what} has seen video {leaks[0]!r}{others}, which is judged here")
+        raise InputError(f"a leak: {what} has seen video {leaks[0]!r}{others}, which is judged here")
 
 
 def split_labels(
@@ -51,7 +52,7 @@ def split_labels(
         train, judged = _only(rest, videos_of(rest) - held_out), _only(rest, held_out)
     for name, clips in train.items():
         if not _num_scored(clips):
-            raise ValueError(f"fold {folds.fold} of {folds.num}: no scored frame of {name} is left to train on")
+            raise InputError(f"fold {folds.fold} of {folds.num}: no scored frame of {name} is left to train on")
     return {"train": _plain(train), "validation": _plain(judged)}
 
 
@@ -70,7 +71,7 @@ def part_videos(labels: ByTask, tasks: Mapping[str, Task], folds: FoldsConfig) -
     """
     videos, num = sorted(videos_of(labels)), folds.num - 1
     if len(videos) < num:
-        raise ValueError(
+        raise InputError(
             f"folds.num is {folds.num}: {num} parts beside the official split need as many training videos, there are "
             f"{len(videos)}: set folds.num to {len(videos) + 1} or less"
         )
@@ -105,7 +106,7 @@ def _check_parts(parts: list[set[str]], labels: ByTask, folds: FoldsConfig) -> N
     for fold, part in enumerate(parts, start=1):
         for name, clips in _only(labels, part).items():
             if not _num_scored(clips):
-                raise ValueError(
+                raise InputError(
                     f"fold {fold} of {folds.num} would hold out no scored frame of {name}: set folds.num lower, or "
                     "another folds.seed"
                 )
@@ -122,7 +123,7 @@ def _apart(train: ByTask, judged: ByTask, drop_leaks: bool, *, among: list[str])
         name, clip_id = min(leak for leak in leaks if video_of(leak[1]) == videos[0])
         other, judged_id = judged_by[videos[0]]
         others = f", and so are {len(videos) - 1} more" if len(videos) > 1 else ""
-        raise ValueError(
+        raise InputError(
             f"a leak: video {videos[0]!r} is trained on ({name}, clip {clip_id!r}) and held out ({other}, clip "
             f"{judged_id!r}){others}: set folds.drop_leaks to true to leave their clips out of the training side"
         )

@@ -6,6 +6,8 @@ Definitions are written here and nowhere else, so that no library's version can 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from abaw.errors import InputError
+
 
 def concordance(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> float:
     """Concordance correlation coefficient (Lin 1989) with population moments, over all values at once.
@@ -45,7 +47,7 @@ def class_f1(
     _check_same(prediction, truth)
     for values, whose in ((prediction, "predictions"), (truth, "truths")):
         if values.size and not (values.min() >= 0 and values.max() < num_classes):
-            raise ValueError(f"{whose} hold classes {values.min()} .. {values.max()}, expected 0 .. {num_classes - 1}")
+            raise InputError(f"{whose} hold classes {values.min()} .. {values.max()}, expected 0 .. {num_classes - 1}")
     hits = np.bincount(prediction[prediction == truth], minlength=num_classes)
     return _f1(hits, np.bincount(prediction, minlength=num_classes), np.bincount(truth, minlength=num_classes))
 
@@ -58,7 +60,7 @@ def macro_f1(prediction: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"], nu
 def unit_f1(prediction: Bool[np.ndarray, "n units"], truth: Bool[np.ndarray, "n units"]) -> Float[np.ndarray, " units"]:
     """F1 of "active" for each action unit by itself, as ``_f1`` defines it."""
     if prediction.shape != truth.shape:
-        raise ValueError(f"a metric needs as many predictions as truths, not {prediction.shape} and {truth.shape}")
+        raise InputError(f"a metric needs as many predictions as truths, not {prediction.shape} and {truth.shape}")
     return _f1((prediction & truth).sum(0), prediction.sum(0), truth.sum(0))
 
 
@@ -77,12 +79,12 @@ def _finite(prediction: np.ndarray, truth: np.ndarray, what: str) -> tuple[np.nd
     prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
     _check_same(prediction, truth)
     if not (np.isfinite(prediction).all() and np.isfinite(truth).all()):
-        raise ValueError(f"{what} needs finite predictions and truths: leave unscored frames out first")
+        raise InputError(f"{what} needs finite predictions and truths: leave unscored frames out first")
     return prediction, truth
 
 
 def _check_same(prediction: np.ndarray, truth: np.ndarray) -> None:
     if prediction.shape != truth.shape or prediction.ndim != 1:
-        raise ValueError(
+        raise InputError(
             f"a metric needs as many predictions as truths in one axis, not {prediction.shape} and {truth.shape}"
         )

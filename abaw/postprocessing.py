@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
+from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
 from abaw.registry import nearest
 from abaw.tasks.base import Task
@@ -32,7 +33,7 @@ def stitch(
     for first, rows in pieces:
         stop = first + len(rows)
         if first < 0 or stop > num_steps:
-            raise ValueError(f"a window of steps {first} .. {stop - 1} does not lie in a clip of {num_steps} steps")
+            raise InputError(f"a window of steps {first} .. {stop - 1} does not lie in a clip of {num_steps} steps")
         if total is None:
             total = np.zeros((num_steps, rows.shape[1]))
         count = np.ones(len(rows))
@@ -41,9 +42,9 @@ def stitch(
         total[first:stop] += count[:, None] * rows
         weight[first:stop] += count
     if total is None:
-        raise ValueError(f"no window at all for a clip of {num_steps} steps: give windows that cover every step")
+        raise InputError(f"no window at all for a clip of {num_steps} steps: give windows that cover every step")
     if not weight.all():
-        raise ValueError(
+        raise InputError(
             f"step {int(np.flatnonzero(weight == 0)[0])} of {num_steps} is covered by no window: "
             "give windows with a stride up to their length, the last one ending at the last step"
         )
@@ -85,8 +86,8 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width:
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """What is done to a task's tables before they are decoded, the same for validation and test.
+class PostProcessing:
+    """What is done to a task's tables before they are post-processed, the same for validation and test.
 
     Gaps are filled (``fills``), then columns smoothed over ``width`` frames in ``space``, then each is ``scale`` times
     itself plus ``shift`` as a logit (for valence and arousal: as a value): class biases and thresholds of units are
@@ -104,15 +105,15 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.width % 2 == 0:
-            raise ValueError(f"decoding: width is {self.width}, expected an odd number of frames")
+            raise InputError(f"post-processing: width is {self.width}, expected an odd number of frames")
         for name, numbers in (("scale", self.scale), ("shift", self.shift)):
             if not np.isfinite(numbers).all():
-                raise ValueError(f"decoding: {name} is {list(numbers)}, expected finite numbers")
+                raise InputError(f"post-processing: {name} is {list(numbers)}, expected finite numbers")
 
     def apply(
         self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
     ) -> Float[np.ndarray, "time columns"]:
-        """One clip's table, decoded so; float32. Raises what ``check`` raises."""
+        """One clip's table, post-processed so; float32. Raises what ``check`` raises."""
         self.check(task)
         if not self.scale and not self.shift:
             return self.smoothed(task, values, observed)
@@ -123,7 +124,9 @@ class Decoding:
         """ValueError where scale or shift are not one a logit of the task."""
         for name, numbers in (("scale", self.scale), ("shift", self.shift)):
             if numbers and len(numbers) != task.out_dim:
-                raise ValueError(f"decoding: {name} has {len(numbers)} numbers, {task.name} has {task.out_dim} logits")
+                raise InputError(
+                    f"post-processing: {name} has {len(numbers)} numbers, {task.name} has {task.out_dim} logits"
+                )
 
     def smoothed(
         self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
@@ -139,52 +142,56 @@ class Decoding:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
-def read_decoding(document: Any, place: str, task: Task | None = None) -> Decoding:
+def parse_post_processing(document: Any, place: str, task: Task | None = None) -> PostProcessing:
     """The inverse of ``document``. ValueError names ``place`` and what is wrong in it, or for the task given."""
-    known = {key: field.default for key, field in Decoding.__dataclass_fields__.items()}
+    known = {key: field.default for key, field in PostProcessing.__dataclass_fields__.items()}
     if not isinstance(document, dict):
-        raise ValueError(f"{place}: a decoding is {document!r}, expected an object with keys of {', '.join(known)}")
+        raise InputError(
+            f"{place}: post-processing is {document!r}, expected an object with keys of {', '.join(known)}"
+        )
     given: dict[str, Any] = {}
     for key, value in document.items():
         if key not in known:
-            raise ValueError(f"{place}: unknown key {key!r} in decoding{nearest(key, known)} known: {', '.join(known)}")
+            raise InputError(
+                f"{place}: unknown key {key!r} in post-processing{nearest(key, known)} known: {', '.join(known)}"
+            )
         given[key] = _typed(place, key, value, known[key])
     try:
-        decoding = Decoding(**given)
+        post_processing = PostProcessing(**given)
         if task is not None:
-            decoding.check(task)
-        return decoding
+            post_processing.check(task)
+        return post_processing
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise InputError(f"{place}: {error}") from error
 
 
 def _typed(place: str, key: str, value: Any, default: Any) -> Any:
     """A value of a JSON document where it is what the key takes: like its default, or a list of numbers or of names."""
     words = {"smoother": get_args(Smoother), "space": get_args(Space)}.get(key)
     if words and value not in words:
-        raise ValueError(f"{place}: decoding: {key} is {value!r}, expected one of {', '.join(words)}")
+        raise InputError(f"{place}: post-processing: {key} is {value!r}, expected one of {', '.join(words)}")
     if not isinstance(default, tuple):
         if type(value) is not type(default):  # True is no width
-            raise ValueError(f"{place}: decoding: {key} is {value!r}, expected {type(default).__name__}")
+            raise InputError(f"{place}: post-processing: {key} is {value!r}, expected {type(default).__name__}")
         return value
     kinds = (str,) if key == "fitted_on" else (int, float)
     if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, kinds) for item in value):
-        raise ValueError(
-            f"{place}: decoding: {key} is {value!r}, expected a list of {'names' if str in kinds else 'numbers'}"
+        raise InputError(
+            f"{place}: post-processing: {key} is {value!r}, expected a list of {'names' if str in kinds else 'numbers'}"
         )
     return tuple(item if str in kinds else float(item) for item in value)
 
 
-def read_decodings(path: Path, tasks: Mapping[str, Task]) -> dict[str, Decoding]:
-    """The decodings that abaw fit wrote for these tasks; a task may have none, but one must. Errors name the file."""
+def read_post_processing(path: Path, tasks: Mapping[str, Task]) -> dict[str, PostProcessing]:
+    """The post-processing that abaw fit wrote for these tasks; a task may have none, but one must. Errors name the file."""
     if not path.is_file():
-        raise FileNotFoundError(f"no decoding at {path}: fit one with abaw fit")
+        raise NotFoundError(f"no post-processing at {path}: fit one with abaw fit")
     documents = read_json(path)
     if not isinstance(documents, dict):
-        raise ValueError(f"{path}: expected a JSON object, task -> decoding, as abaw fit writes it")
+        raise InputError(f"{path}: expected a JSON object, task -> post-processing, as abaw fit writes it")
     known = {name: documents[name] for name in tasks if name in documents}
     if not known:
-        raise ValueError(
-            f"{path} has no decoding for {', '.join(tasks)}; it has {', '.join(documents) or 'none at all'}"
+        raise InputError(
+            f"{path} has no post-processing for {', '.join(tasks)}; it has {', '.join(documents) or 'none at all'}"
         )
-    return {name: read_decoding(document, f"{path}, {name}", tasks[name]) for name, document in known.items()}
+    return {name: parse_post_processing(document, f"{path}, {name}", tasks[name]) for name, document in known.items()}

@@ -1,18 +1,18 @@
 """Prediction tables on disk: one folder for one task, in it one Parquet file a clip and predictions.json.
 
 A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's
-undecoded columns in float32 and, where the decoded label has a name, its number (int8). Tables made elsewhere serve
+raw columns in float32 and, where the post-processed label has a name, its number (int8). Tables made elsewhere serve
 as well, and need no predictions.json.
 
 predictions.json says where tables come from; null, or no such key, is unknown:
 task, split             split: null where clips were named
 run, commit, seeds      of every member
-label_kinds_seen        every kind of label that a member was trained on
+label_tasks_seen        every kind of label that a member was trained on
 videos_seen             every video that a member was trained on
-personalised            whether the tables were fitted to persons
+subject_adapted            whether the tables were fitted to persons
 held_out                whether every table is by runs that were not trained on its video
 made_by                 clip -> the run that held it out, where several did
-decoding                what is done to the tables before they are scored or submitted; {}: nothing
+post-processing                what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
 """
 
@@ -27,8 +27,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from abaw.files import is_running, read_json, visible, whole, write_json
-from abaw.postprocessing import Decoding, read_decoding
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write, is_running, read_json, visible, write_json
+from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
@@ -51,25 +52,25 @@ class Table:
     def __post_init__(self) -> None:
         num = len(self.frames)
         if self.values.ndim != 2 or not num == len(self.times_s) == len(self.observed) == len(self.values):
-            raise ValueError(
+            raise InputError(
                 f"{num} frames, {len(self.times_s)} times, {len(self.observed)} observed flags and values of shape "
                 f"{self.values.shape}: expected one row a frame"
             )
         wrong = np.flatnonzero(self.frames != np.arange(1, num + 1))
         if wrong.size:
             row = int(wrong[0])
-            raise ValueError(f"row {row + 1} is frame {self.frames[row]}: frames must be 1, 2, 3 ... without a gap")
+            raise InputError(f"row {row + 1} is frame {self.frames[row]}: frames must be 1, 2, 3 ... without a gap")
         if not np.isfinite(self.times_s).all() or (np.diff(self.times_s) <= 0).any():
-            raise ValueError("time_s must be finite and increase from frame to frame")
+            raise InputError("time_s must be finite and increase from frame to frame")
         broken = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
         if broken.size:
-            raise ValueError(f"frame {broken[0] + 1} has a value that is not finite")
+            raise InputError(f"frame {broken[0] + 1} has a value that is not finite")
 
 
 def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     """``<folder>/<clip>.parquet``, whole or absent. ValueError where the values are not the task's columns."""
     if table.values.shape[1] != len(task.columns):
-        raise ValueError(
+        raise InputError(
             f"clip {clip_id!r} has {table.values.shape[1]} values a frame, {task.name} needs {len(task.columns)}: "
             f"{', '.join(task.columns)}"
         )
@@ -77,39 +78,39 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
-    columns |= {name: task.decode(values)[:, i].astype(np.int8) for name, i in numbers}
-    with whole(folder / f"{clip_id}.parquet") as aside:
-        parquet.write_table(pa.table(columns), aside)
+    columns |= {name: task.to_labels(values)[:, i].astype(np.int8) for name, i in numbers}
+    with atomic_write(folder / f"{clip_id}.parquet") as temporary:
+        parquet.write_table(pa.table(columns), temporary)
 
 
 def read_table(folder: Path, clip_id: str, task: Task) -> Table:
     """The clip's table. FileNotFoundError names the clip, ValueError the file and what is wrong in it."""
     path = folder / f"{clip_id}.parquet"
     if not path.is_file():
-        raise FileNotFoundError(f"no {task.name} predictions for clip {clip_id!r} in {folder}: run abaw predict")
+        raise NotFoundError(f"no {task.name} predictions for clip {clip_id!r} in {folder}: run abaw predict")
     try:
         found = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not readable as Parquet ({error}): run abaw predict again") from error
+        raise InputError(f"{path}: not readable as Parquet ({error}): run abaw predict again") from error
     kinds = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
     try:
         frames, times_s, observed, *values = (_column(found, name, kind) for name, kind in kinds.items())
         return Table(frames, times_s, observed, np.stack(values, axis=1))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; mend the table or run abaw predict again") from error
+        raise InputError(f"{path}: {error}; mend the table or run abaw predict again") from error
 
 
 def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
     if name not in found.column_names:
         known = found.column_names
-        raise ValueError(f"no column {name!r}{nearest(name, known)} it has {', '.join(known)}")
+        raise InputError(f"no column {name!r}{nearest(name, known)} it has {', '.join(known)}")
     column = found[name]
     if column.null_count:
-        raise ValueError(f"column {name!r} has {column.null_count} empty cells")
+        raise InputError(f"column {name!r} has {column.null_count} empty cells")
     try:
         return column.cast(kind).to_numpy()
     except pa.ArrowException as error:
-        raise ValueError(f"column {name!r} is {column.type}, expected {kind}: {error}") from error
+        raise InputError(f"column {name!r} is {column.type}, expected {kind}: {error}") from error
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
@@ -125,11 +126,11 @@ def begin(folder: Path) -> None:
     """
     about = read_metadata(folder)
     if clip_ids(folder) and not about:
-        raise ValueError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
+        raise InputError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
     me, writer = {"host": socket.gethostname(), "pid": os.getpid()}, about.get("writer")
     pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == me["host"] else None
     if isinstance(pid, int) and pid != me["pid"] and is_running(pid):
-        raise ValueError(
+        raise InputError(
             f"process {pid} is writing to {folder}: wait for it, or give another --out (if that is no abaw, "
             "delete the folder)"
         )
@@ -145,7 +146,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         return {}
     about = read_json(path)
     if not isinstance(about, dict):
-        raise ValueError(f"{path}: expected a JSON object, with the key 'task' for one")
+        raise InputError(f"{path}: expected a JSON object, with the key 'task' for one")
     return about
 
 
@@ -157,15 +158,15 @@ def clip_ids(folder: Path) -> list[str]:
 def tasks_in(folder: Path) -> list[str]:
     """The tasks of a folder of prediction folders, or of a prediction folder. Errors say what to do where none is."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"no predictions at {folder}: run abaw predict")
+        raise NotFoundError(f"no predictions at {folder}: run abaw predict")
     below = sorted(path.name for path in folder.iterdir() if path.is_dir() and _holds_tables(path))
     if below:
         return below
     if not _holds_tables(folder):
-        raise FileNotFoundError(f"no predictions in {folder}: run abaw predict, or name the folder of its --out")
+        raise NotFoundError(f"no predictions in {folder}: run abaw predict, or name the folder of its --out")
     task = read_metadata(folder).get("task")
     if task is None:
-        raise ValueError(f"{folder} has no {METADATA} that tells its task: name the task (--task)")
+        raise InputError(f"{folder} has no {METADATA} that tells its task: name the task (--task)")
     return [task]
 
 
@@ -173,22 +174,22 @@ def resolve(folder: Path, task_name: str) -> Path:
     """The prediction folder of a task: ``<folder>/<task>``, or ``folder`` itself. Errors say which tasks are there."""
     where = next((path for path in (folder / task_name, folder) if _holds_tables(path)), None)
     if where is None:
-        raise FileNotFoundError(
+        raise NotFoundError(
             f"no {task_name} predictions in {folder}: it has {', '.join(tasks_in(folder))}; predict with a run of "
             f"{task_name}, or name another folder"
         )
     about = read_metadata(where)
     if about.get("complete") is False:
-        raise ValueError(f"{where} is not complete, what wrote it was stopped: run that abaw predict or combine again")
+        raise InputError(f"{where} is not complete, what wrote it was stopped: run that abaw predict or combine again")
     if about.get("task", task_name) != task_name:
-        raise ValueError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
+        raise InputError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
     return where
 
 
-def decoding_of(where: Path) -> Decoding | None:
-    """What a prediction folder's tables are decoded with; None where that is nothing. ValueError names the file."""
-    document = read_metadata(where).get("decoding")
-    return read_decoding(document, str(where / METADATA)) if document else None
+def post_processing_of(where: Path) -> PostProcessing | None:
+    """What a prediction folder's tables are post-processed with; None where that is nothing. ValueError names the file."""
+    document = read_metadata(where).get("post_processing")
+    return parse_post_processing(document, str(where / METADATA)) if document else None
 
 
 def _holds_tables(folder: Path) -> bool:

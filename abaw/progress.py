@@ -10,7 +10,7 @@ LOG = logging.getLogger("abaw")
 
 
 class Progress:
-    """``tell(item, done, total)`` before each item; used in a ``with``. Silent under -q."""
+    """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q."""
 
     def __init__(self, what: str) -> None:
         self._what = what

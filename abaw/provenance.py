@@ -6,7 +6,7 @@ from typing import Any
 from abaw.dataset.layout import video_of
 from abaw.runs import Run, commit
 
-TOLD = ("run", "commit", "seeds", "label_kinds_seen", "videos_seen", "personalised", "held_out")
+TOLD = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 
 
 def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
@@ -20,9 +20,9 @@ def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
         "run": [str(run.folder)],
         "commit": commit(),
         "seeds": [document["seed"]],
-        "label_kinds_seen": document["label_kinds_seen"],
+        "label_tasks_seen": document["label_tasks_seen"],
         "videos_seen": seen,
-        "personalised": False,
+        "subject_adapted": False,
         "held_out": None if seen is None else {video_of(clip_id) for clip_id in clip_ids}.isdisjoint(seen),
         "made_by": {},
     }
@@ -32,7 +32,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What predictions.json says of all members together.
 
     Lists hold what any member tells; None where none does. ``incomplete`` names the keys that some member does not
-    tell: what is known of the others still counts. ``made_by`` tells a clip's runs where it is told of every member.
+    progress: what is known of the others still counts. ``made_by`` tells a clip's runs where it is told of every member.
     """
     made_by = [about.get("made_by") or {} for about in abouts]
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
@@ -41,9 +41,9 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
         "seeds": _union(abouts, "seeds"),
-        "label_kinds_seen": _sorted(_union(abouts, "label_kinds_seen")),
+        "label_tasks_seen": _sorted(_union(abouts, "label_tasks_seen")),
         "videos_seen": _sorted(_union(abouts, "videos_seen")),
-        "personalised": _any([about.get("personalised") for about in abouts]),
+        "subject_adapted": _any([about.get("subject_adapted") for about in abouts]),
         "held_out": _all([about.get("held_out") for about in abouts]),
         "made_by": {
             clip_id: " + ".join(dict.fromkeys(each[clip_id] for each in made_by))

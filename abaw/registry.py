@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from abaw.errors import InputError
 from abaw.files import visible
 
 REQUIRED = "required"
@@ -61,7 +62,7 @@ class Registry:
         name = builder.__name__
         known = self._builders.get(name)
         if known is not None and known.__module__ != builder.__module__:
-            raise ValueError(
+            raise InputError(
                 f"two {self.kind}s are named {name!r}: {known.__module__} and {builder.__module__}; rename one"
             )
         self._builders[name] = builder
@@ -73,7 +74,7 @@ class Registry:
         for module, path in self._files():
             for part in _parse(module, path, self.given):
                 if part.name in found:
-                    raise ValueError(
+                    raise InputError(
                         f"two {self.kind}s are named {part.name!r}: {found[part.name].module} and {module}; rename one"
                     )
                 found[part.name] = part
@@ -88,7 +89,7 @@ class Registry:
             if part.name == name:
                 return part
         names = self.names()
-        raise ValueError(f"no {self.kind} named {name!r}{nearest(name, names)} known: {', '.join(names)}")
+        raise InputError(f"no {self.kind} named {name!r}{nearest(name, names)} known: {', '.join(names)}")
 
     def check_settings(self, name: str, settings: Iterable[str]) -> None:
         """ValueError where a setting is not one of the part's; the message lists them."""
@@ -96,7 +97,7 @@ class Registry:
         for key in settings:
             if key not in known:
                 listing = ", ".join(known) or "none"
-                raise ValueError(f"{self.kind} {name!r} has no setting {key!r}{nearest(key, known)} known: {listing}")
+                raise InputError(f"{self.kind} {name!r} has no setting {key!r}{nearest(key, known)} known: {listing}")
 
     def check(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings in their declared types; the part is imported for them.
@@ -107,7 +108,7 @@ class Registry:
         self.check_settings(name, [key for key in settings if key not in self.given])
         for key, default in part.settings.items():
             if default == REQUIRED and key not in settings:
-                raise ValueError(
+                raise InputError(
                     f"{self.kind} {name!r} needs the setting {key!r}: write {name}:{key}=... or give it in the config"
                 )
         importlib.import_module(part.module)
@@ -128,14 +129,14 @@ class Registry:
             return TypeAdapter(expected).validate_python(value, strict=True)  # 30 for a float is 30.0, as in a recipe
         except ValidationError as error:
             wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
-            raise ValueError(
+            raise InputError(
                 f"{self.kind} {name!r}: {key} is {value!r}, expected {wanted}: {error.errors()[0]['msg']}"
             ) from error
 
     def _files(self) -> list[tuple[str, Path]]:
         spec = importlib.util.find_spec(self.package)
         if spec is None or spec.origin is None:
-            raise ValueError(f"no package {self.package!r} to find {self.kind}s in")
+            raise InputError(f"no package {self.package!r} to find {self.kind}s in")
         if not spec.submodule_search_locations:
             return [(self.package, Path(spec.origin))]
         return [

@@ -4,7 +4,7 @@ RUN/config.yaml        the whole config as it was used
 RUN/run.json           commit, seed, fold, versions, recipes, label kinds and videos seen, the labels' hash, split
                        sizes; scores when it is complete (a refit holds nothing out: they are empty)
 RUN/weights/           safetensors
-RUN/decoding.json      what is fitted after training; empty at first
+RUN/post_processing.json      what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
 RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run is complete
 """
@@ -23,7 +23,8 @@ import numpy as np
 import yaml
 
 from abaw.config import UNTRAINED, Config
-from abaw.files import read_json, visible, whole, write_json
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write, read_json, visible, write_json
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -53,21 +54,21 @@ class Run:
         """The config it was trained with. FileNotFoundError where this is no run."""
         path = self.folder / "config.yaml"
         if not path.is_file():
-            raise FileNotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
+            raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
         return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
     def document(self) -> dict[str, Any]:
         """run.json. FileNotFoundError where training has not begun."""
         path = self.folder / "run.json"
         if not path.is_file():
-            raise FileNotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
+            raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
         return read_json(path)
 
     def finished(self) -> dict[str, Any]:
         """run.json of a run that is complete. ValueError where it was stopped on the way."""
         document = self.document()
         if not {"scores", "recipes", "tasks"} <= document.keys():
-            raise ValueError(
+            raise InputError(
                 f"the run {self.folder} is not complete: go on with abaw train {self.folder / 'config.yaml'}"
             )
         return document
@@ -76,23 +77,25 @@ class Run:
         """Its tasks with what was fitted on the training split."""
         return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
 
-    def decoding(self) -> dict[str, dict[str, Any]]:
-        """Of each task that ``abaw fit`` has seen: a document that ``read_decoding`` reads. ValueError if no such."""
-        path = self.folder / "decoding.json"
+    def post_processing(self) -> dict[str, dict[str, Any]]:
+        """Of each task that ``abaw fit`` has seen: a document that ``parse_post_processing`` reads. ValueError if no such."""
+        path = self.folder / "post_processing.json"
         document = read_json(path) if path.is_file() else {}
         if not isinstance(document, dict) or not all(isinstance(each, dict) for each in document.values()):
-            raise ValueError(f"{path}: expected a JSON object with a decoding for each task: write it with abaw fit")
+            raise InputError(
+                f"{path}: expected a JSON object with post-processing for each task: write it with abaw fit"
+            )
         return document
 
     def predictions(self, split: str) -> Path:
         return self.folder / "predictions" / split
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """Write config.yaml, run.json and an empty decoding.json."""
-        with whole(self.folder / "config.yaml") as aside:
+        """Write config.yaml, run.json and an empty post_processing.json."""
+        with atomic_write(self.folder / "config.yaml") as temporary:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            aside.write_text(text, encoding="utf-8")
-        write_json(self.folder / "decoding.json", {})
+            temporary.write_text(text, encoding="utf-8")
+        write_json(self.folder / "post_processing.json", {})
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **facts})
 
@@ -117,7 +120,7 @@ class Run:
         before, now = (c.model_dump(mode="json", exclude=set(UNTRAINED)) for c in (self.config(), config))
         changed = [key for key in now if before.get(key) != now[key] and (state, key) != ("begun", "trainer")]
         if changed:
-            raise ValueError(
+            raise InputError(
                 f"{self.folder} holds a run with another {', '.join(changed)}: give this one another name (name=...), "
                 "or delete that folder"
             )
@@ -125,9 +128,9 @@ class Run:
 
     def _check_free(self) -> None:
         """A new run takes an absent folder, or what a stop left of its beginning; ValueError names other files."""
-        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", "decoding.json", "run.json"}
+        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", "post_processing.json", "run.json"}
         if others:
-            raise ValueError(
+            raise InputError(
                 f"{self.folder} is no run and holds {', '.join(sorted(others)[:3])}: "
                 "give the run another name (name=...)"
             )

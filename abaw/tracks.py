@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from abaw.errors import InputError
+
 Times = Float[np.ndarray, " time"]
 
 
@@ -26,11 +28,11 @@ class Clock:
     def __post_init__(self) -> None:
         num = len(self.times_s)
         if len(self.frames) != num or len(self.decoded) != num:
-            raise ValueError(
+            raise InputError(
                 f"a clock of {num} times needs as many frames ({len(self.frames)}) and flags ({len(self.decoded)})"
             )
         if not np.array_equal(self.frames, np.arange(1, num + 1)):
-            raise ValueError(
+            raise InputError(
                 "a clock's frames are 1, 2, 3 ... in order: number frames by their place among the decoded ones"
             )
         _check_increasing(self.times_s, "a clock")
@@ -59,13 +61,13 @@ class Track:
     def __post_init__(self) -> None:
         num = len(self.times_s)
         if len(self.values) != num or len(self.observed) != num:
-            raise ValueError(
+            raise InputError(
                 f"a track of {num} times needs as many values ({len(self.values)}) and flags ({len(self.observed)})"
             )
         _check_increasing(self.times_s, "a track")
         if not np.isfinite(self.values[self.observed]).all():
             row = int(np.flatnonzero(self.observed & ~np.isfinite(self.values).all(axis=1))[0])
-            raise ValueError(f"row {row} of a track is observed but not finite: an encoder must return finite values")
+            raise InputError(f"row {row} of a track is observed but not finite: an encoder must return finite values")
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -82,12 +84,12 @@ def empty_track(dim: int) -> Track:
 
 def _check_increasing(times_s: np.ndarray, whose: str) -> None:
     if not np.isfinite(times_s).all():
-        raise ValueError(
+        raise InputError(
             f"{whose} has a time that is not finite at row {int(np.flatnonzero(~np.isfinite(times_s))[0])}"
         )
     late = np.flatnonzero(np.diff(times_s) <= 0)
     if late.size:
         row = int(late[0]) + 1
-        raise ValueError(
+        raise InputError(
             f"times of {whose} must increase: row {row} is at {times_s[row]} s, the row before at {times_s[row - 1]} s"
         )

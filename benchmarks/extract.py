@@ -27,11 +27,11 @@ from abaw.runs import commit, versions
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder, joined
-from extract.engine.plan import Asked
+from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
 from extract.faces.detectors import Haar
 from extract.faces.geometry import Face, crop_of, cut
-from extract.faces.target import Watch
+from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
 from extract.synthetic.face import Head, Look, Pose, draw_person, make_wall, paste_head
 from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
@@ -108,10 +108,10 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start_s
 
 
-def verb_s(data: Path, encoders: dict[str, Encoder], work: Path, watch: Watch, **options: Any) -> float:
+def verb_s(data: Path, encoders: dict[str, Encoder], work: Path, watch: TargetConfig, **options: Any) -> float:
     """Seconds of a whole extraction into an empty store, encoders loaded already."""
     shutil.rmtree(work, ignore_errors=True)
-    asked = [Asked(name, encoder, "float32") for name, encoder in encoders.items()]
+    asked = [EncoderSpec(name, encoder, "float32") for name, encoder in encoders.items()]
     took_s = timed(lambda: extract(open_dataset(data), FeatureStore(work), asked, watch, **options))
     assert len(list(work.glob("*/*.safetensors"))) >= len(encoders), "an extraction that failed has no speed"
     return took_s
@@ -172,7 +172,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def networks(work: Path, repeats: int) -> Figures:
     """ViT-B/16 and WavLM-base on 30 s of 720p: the verb, the bare forward, the usual script."""
     clip, face, voice = film(work / "film.mp4", SECONDS), vit(work / "vit"), wavlm(work / "wavlm")
-    watch, num = Watch(Haar(4, 0.1)), FPS * SECONDS
+    watch, num = TargetConfig(Haar(4, 0.1)), FPS * SECONDS
     sound = media.sound(clip)
     trial = {
         (precision, batch_size): forward_s(
@@ -235,7 +235,7 @@ def embedded(work: Path, repeats: int) -> Figures:
     if not heard.exists():
         write_clip(heard, [], [], media.sound(clip))
     face, voice = ENCODERS.build("face_hog"), ENCODERS.build("voice_mel")
-    watch, sound = Watch(Haar(4, 0.1)), media.sound(clip)
+    watch, sound = TargetConfig(Haar(4, 0.1)), media.sound(clip)
     cases: dict[str, Callable[[], float]] = {
         "face_hog, ready crops": lambda: verb_s(ready, {"face": face}, work / "store", watch),
         "face_hog, raw 720p": lambda: verb_s(clip, {"face": face}, work / "store", watch),
@@ -254,16 +254,16 @@ def embedded(work: Path, repeats: int) -> Figures:
     return {"seconds": turns, "times_real": {name: SECONDS / statistics.median(took) for name, took in turns.items()}}
 
 
-def sound_after_clock_s(clip: Path, root: Path, voice: Encoder, watch: Watch) -> float:
+def sound_after_clock_s(clip: Path, root: Path, voice: Encoder, watch: TargetConfig) -> float:
     """Seconds of an extraction of sound into a store that has the clip's clock."""
     shutil.rmtree(root, ignore_errors=True)
     extract(open_dataset(clip), FeatureStore(root), [], watch)
-    return timed(lambda: extract(open_dataset(clip), FeatureStore(root), [Asked("voice", voice)], watch))
+    return timed(lambda: extract(open_dataset(clip), FeatureStore(root), [EncoderSpec("voice", voice)], watch))
 
 
 def cut_crops(clip: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
-    watcher = Watch(Haar(4, 0.1)).begin(None, clip)
+    watcher = TargetConfig(Haar(4, 0.1)).begin(None, clip)
     for number, picture in enumerate(media.pictures(clip), start=1):
         rgb = picture.rgb()
         face: Face | None = watcher.look(picture.time_s, rgb)
@@ -318,7 +318,7 @@ def gpu(work: Path, repeats: int) -> Figures:
     turns: dict[str, list[float]] = {"bare": [], "verb": []}
     for _ in range(repeats):
         turns["bare"].append(forward_s(eye, num, 256, 10.0))
-        turns["verb"].append(verb_s(data, {"vit": eye}, work / "store", Watch(Haar(4, 0.1)), assume_fps=30.0))
+        turns["verb"].append(verb_s(data, {"vit": eye}, work / "store", TargetConfig(Haar(4, 0.1)), assume_fps=30.0))
     bare, verb = (statistics.median(turns[name]) for name in ("bare", "verb"))
     peak = matmul_flops()
     return {

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from abaw.files import read_json, write_json
 from abaw.runs import commit, versions
 from benchmarks.extract import machine
-from fusion.base import FusionModel, Steps
+from fusion.base import FusionInput, FusionModel
 from fusion.models import FUSION_MODELS
 
 HERE = Path(__file__).resolve().parent
@@ -77,11 +77,11 @@ def key_of(model: str, setup: Any) -> str:
     return hashlib.sha256(f"{code}\n{json.dumps(setup, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
-def make_steps(dims: Mapping[str, int], batch: int, num_steps: int, device: str) -> Steps:
+def make_steps(dims: Mapping[str, int], batch: int, num_steps: int, device: str) -> FusionInput:
     """Noise, all of it observed."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (batch, num_steps)
-    return Steps(
+    return FusionInput(
         {name: torch.randn(*shape, dim, generator=generator).to(device) for name, dim in dims.items()},
         {name: torch.ones(shape, dtype=torch.bool, device=device) for name in dims},
         torch.arange(num_steps, dtype=torch.float64, device=device).expand(shape) / FPS,
@@ -96,7 +96,7 @@ def build(name: str, dims: Mapping[str, int], device: str) -> FusionModel:
     return model.to(device).train()
 
 
-def loss_of(model: FusionModel, steps: Steps) -> Tensor:
+def loss_of(model: FusionModel, steps: FusionInput) -> Tensor:
     """The mean square of what it answers, and its own losses."""
     fused = model(steps)
     own = [weight * fused.losses[name] for name, weight in model.loss_weights.items()]

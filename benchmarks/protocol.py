@@ -1,7 +1,7 @@
-"""What the protocol gives on the synthetic set: folds, a fitted decoding and an ensemble of three against one run.
+"""What the protocol gives on the synthetic set: folds, a fitted post-processing and an ensemble of three against one run.
 
 For each seed, a data set and a training seed of its own: `abaw recipe` trains three models on four folds. Weights of
-the ensemble and decodings are fitted on what folds 1 to 3 hold out, the training videos; everything is judged on the
+the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is judged on the
 official validation split, fold 0's, by which nothing was chosen but each run's best epoch and, in the other side's
 favour, which of the three single runs is the best. Every stage is judged without and with. Writes protocol.json and
 protocol.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done already is not done again.
@@ -21,12 +21,12 @@ from abaw.calibration import fitting
 from abaw.commands.synth import synth
 from abaw.competition.actions import run_recipe
 from abaw.competition.job import Job, open_job
-from abaw.config import DecodingConfig
+from abaw.config import PostProcessingConfig
 from abaw.dataset.layout import open_dataset
 from abaw.ensembling import selection, weights
-from abaw.ensembling.weights import Mixture
+from abaw.ensembling.weights import EnsembleWeights
 from abaw.evaluation import labelled_tables
-from abaw.evaluation.labelled_tables import HeldOut
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.files import write_json
 from abaw.runs import commit, versions
 from abaw.tasks import TASKS
@@ -38,8 +38,8 @@ MODELS = {
     "attention": "{name: attention, hidden_dim: 64, dropout: 0.3}",
     "mfn": "{name: mfn, hidden_dim: 64, memory_dim: 64, dropout: 0.3}",
 }
-NONE = {"fills": False, "widths": [1], "bias": False}  # of what a decoding may do
-STAGES = {  # what is left out of the config's section decoding
+NONE = {"fills": False, "widths": [1], "bias": False}  # of what post-processing may do
+STAGES = {  # what is left out of the config's section post-processing
     "as it is": NONE,
     "smoothed": {"bias": False},
     "shifted": {"fills": False, "widths": [1]},
@@ -54,13 +54,13 @@ CONTRASTS = {  # what is added -> with it, without it: system and stage
     "smoothing": ((MEAN, "smoothed"), (MEAN, "as it is")),
     "scale and shift, or biases": ((MEAN, "shifted"), (MEAN, "as it is")),
     "smoothing, then those": ((MEAN, "both"), (MEAN, "as it is")),
-    "a decoding of the best run": ((BEST, "both"), (BEST, "as it is")),
+    "post-processing of the best run": ((BEST, "both"), (BEST, "as it is")),
     "what gains by cross-fitting": ((MEAN, KEPT), (MEAN, "as it is")),
     "all, members alike, on the best": ((MEAN, KEPT), (BEST, "as it is")),
     "all, members weighted, on the best": ((WEIGHTED, KEPT), (BEST, "as it is")),
 }
 Grid = dict[str, dict[str, float]]  # system -> stage -> score
-Clips = Mapping[str, HeldOut]
+Clips = Mapping[str, LabelledTable]
 
 
 def run_seed(seed: int, work: Path, *, clips: int, seconds: float, epochs: int) -> dict[str, Grid]:
@@ -94,36 +94,36 @@ def judge(job: Job, task: Task) -> Grid:
     systems |= {WEIGHTED: (mixed(pools, fitted), mixed(judged, fitted))}
     first = job.places.work / "held-out" / next(iter(job.members)) / task.name
     folds = predictions.read_metadata(first)["made_by"]
-    found = {name: at_every_stage(task, *clips, job.config.decoding, folds) for name, clips in systems.items()}
+    found = {name: at_every_stage(task, *clips, job.config.post_processing, folds) for name, clips in systems.items()}
     return {**singles(found, list(job.members)), **found}
 
 
 def singles(found: Grid, members: Sequence[str]) -> Grid:
-    """The mean of the members' scores, and the best member by its undecoded score on the very split that is judged."""
+    """The mean of the members' scores, and the best member by its raw score on the very split that is judged."""
     best = max(members, key=lambda member: found[member]["as it is"])
     mean = {stage: statistics.mean(found[member][stage] for member in members) for stage in (*STAGES, KEPT)}
     return {SINGLE: mean, BEST: found[best]}
 
 
 def at_every_stage(
-    task: Task, pool: Clips, judged: Clips, options: DecodingConfig, folds: Mapping[str, str]
+    task: Task, pool: Clips, judged: Clips, options: PostProcessingConfig, folds: Mapping[str, str]
 ) -> dict[str, float]:
-    """Scores of ``judged``, decoded by what was fitted on ``pool``, of whose clips ``folds`` names the run."""
+    """Scores of ``judged``, post-processed by what was fitted on ``pool``, of whose clips ``folds`` names the run."""
     scores = {}
     for stage, left_out in STAGES.items():
-        decoding = fitting.fit(task, pool, options.model_copy(update=left_out))
-        scores[stage] = fitting.rank(task, fitting.decoded(task, judged, decoding))
+        post_processing = fitting.fit(task, pool, options.model_copy(update=left_out))
+        scores[stage] = fitting.rank(task, fitting.post_processed(task, judged, post_processing))
     kept, _ = fitting.choose(task, pool, options, folds)
-    return scores | {KEPT: fitting.rank(task, fitting.decoded(task, judged, kept))}
+    return scores | {KEPT: fitting.rank(task, fitting.post_processed(task, judged, kept))}
 
 
-def mixed(members: Sequence[Clips], mixture: Mixture) -> dict[str, HeldOut]:
+def mixed(members: Sequence[Clips], mixture: EnsembleWeights) -> dict[str, LabelledTable]:
     """An ensemble's tables."""
     found = {}
     for clip_id, first in members[0].items():
         values = mixture.values([member[clip_id].values for member in members]).astype(np.float32)
         observed: np.ndarray = np.any([member[clip_id].observed for member in members], axis=0)
-        found[clip_id] = HeldOut(values, observed, first.labels)
+        found[clip_id] = LabelledTable(values, observed, first.labels)
     return found
 
 
@@ -180,7 +180,7 @@ def main() -> None:
     text = (
         f"Official validation split of the synthetic data set ({arguments.clips} clips of {arguments.seconds:g} s), "
         f"{', '.join(MODELS)} of {arguments.epochs} epochs on 4 folds, commit {made_by}: mean (least to greatest) over "
-        f"the data and training seeds {', '.join(map(str, found))}. Weights and decodings are fitted on what folds 1 "
+        f"the data and training seeds {', '.join(map(str, found))}. Weights and post-processing are fitted on what folds 1 "
         "to 3 hold out, the training videos. On the split that is shown nothing was chosen but each run's best epoch "
         "and which of the three single runs is the best, which favours that one. Shifted: scale and shift of valence "
         "and arousal, biases of expressions. Kept: as much of these as gains by cross-fitting, as abaw fit decides. A "

@@ -57,7 +57,7 @@ def make(folder: Path) -> None:
             values = task.probabilities(rng.normal(0, 0.5, (num, task.out_dim)))
             table = Table(np.arange(1, num + 1), np.arange(num) / FPS, rng.random(num) < 0.9, values)
             predictions.write_table(folder / name, clip, table, task)
-        predictions.write_metadata(folder / name, {"task": name, "run": ["benchmark"], "label_kinds_seen": [name]})
+        predictions.write_metadata(folder / name, {"task": name, "run": ["benchmark"], "label_tasks_seen": [name]})
         with (folder / f"{name}.txt").open("w", encoding="utf-8", newline="\n") as file:
             file.write(task.header + "\n")
             dummy = task.row(np.zeros(task.out_dim))

@@ -183,7 +183,7 @@ def score_gaps(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]
 
 def score_lossy(run: Any, module: Any, lossy: Lossy, labels: Any, clips: Sequence[str]) -> dict[str, float]:
     """CCC and F1 with gaps, and the same ("CCC filled", "F1 filled") with predictions filled in at the gaps."""
-    from abaw.tasks.base import Scored
+    from abaw.tasks.base import PredictionPair
     from fusion.predict import predict
 
     raw = {clip_id: each for clip_id, each, *_ in predict(module, lossy, clips, run.config().window)}
@@ -195,7 +195,7 @@ def score_lossy(run: Any, module: Any, lossy: Lossy, labels: Any, clips: Sequenc
             for clip_id, each in labels[name].items():
                 table = task.probabilities(raw[clip_id][name])
                 table = fill(table, ~lossy.lost(clip_id)) if is_filled else table
-                scored[clip_id] = Scored(task.decode(table), each)
+                scored[clip_id] = PredictionPair(task.to_labels(table), each)
             by_task[name] = task.score(scored)
         scores |= {f"{measure}{suffix}": value for measure, value in measures(by_task).items()}
     return scores

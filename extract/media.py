@@ -22,6 +22,8 @@ import numpy as np
 import soxr
 from jaxtyping import Float32, UInt8
 
+from abaw.errors import InputError, NotFoundError
+
 # How far the stamp of a sound frame may lie from the end of the sound laid down so far and still be ignored. Stamps
 # rounded to 1 ms (FLV, Matroska) stay far below; the shortest common frame (Opus 20 ms, AAC 21 ms) lies above, so that
 # a single lost one is seen. It cannot add up: the distance is to where the samples really are.
@@ -32,7 +34,7 @@ Rgb = UInt8[np.ndarray, "height width 3"]
 Samples = Float32[np.ndarray, " n"]
 
 
-class MediaError(ValueError):
+class MediaError(InputError):
     """A file that is there, but of which nothing can be decoded: what is wrong with it and what to do."""
 
 
@@ -238,7 +240,7 @@ def _open(path: str | os.PathLike) -> Iterator[Any]:
     """A file opened for reading. Raises FileNotFoundError and MediaError."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no media file at {path}: check the path")
+        raise NotFoundError(f"no media file at {path}: check the path")
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is an empty file: get it again, or leave the clip out")
     try:  # "file:" lest a colon in the name be read as a protocol; tags need not be UTF-8

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError
 from abaw.registry import Part, nearest
 from extract.encoders import ENCODERS
 from extract.networks.hub import MissingWeights
@@ -167,7 +168,7 @@ def resolve(name: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     if name not in PRESETS:
         names = ENCODERS.names()
         if name not in names:
-            raise ValueError(
+            raise InputError(
                 f"no encoder named {name!r}{nearest(name, [*names, *PRESETS])} known: {', '.join(names)}; "
                 f"presets: {', '.join(PRESETS)}"
             )

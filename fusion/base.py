@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Steps:
+class FusionInput:
     """Modalities on one clock. A model gets every key it was built with; absence is ``observed=False``.
 
     Values where ``observed`` is False, and everything from ``lengths`` on, mean nothing and may be NaN. Without
@@ -24,7 +24,7 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusionOutput:
     """``hidden`` for the task heads; ``losses`` are mask-aware scalars, one for each of ``loss_weights`` if wanted."""
 
     hidden: Float[Tensor, "batch time hidden"]
@@ -45,4 +45,4 @@ class FusionModel(nn.Module, ABC):
     loss_weights: Mapping[str, float] = {}
 
     @abstractmethod
-    def forward(self, steps: Steps) -> Fused: ...
+    def forward(self, steps: FusionInput) -> FusionOutput: ...

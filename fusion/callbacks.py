@@ -9,7 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from abaw.files import whole
+from abaw.files import atomic_write
 from fusion.checkpoint import save_weights
 from fusion.module import FusionModule
 
@@ -74,8 +74,10 @@ class Resumable(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         # every process takes part, the first one writes
-        with whole(self._path) if trainer.is_global_zero else nullcontext(self._path) as aside:
-            trainer.save_checkpoint(aside, weights_only=False)  # False: with the optimizer; it is read as weights only
+        with atomic_write(self._path) if trainer.is_global_zero else nullcontext(self._path) as temporary:
+            trainer.save_checkpoint(
+                temporary, weights_only=False
+            )  # False: with the optimizer; it is read as weights only
 
 
 class EpochLines(lightning.Callback):

@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 
 from abaw.config import Config
-from abaw.files import whole
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write
 from abaw.tasks.base import Task
 from fusion.base import FusionModel
 from fusion.front import fronted
@@ -36,13 +37,13 @@ def weights_path(folder: Path) -> Path:
 
 
 def save_weights(folder: Path, module: FusionModule, epoch: int) -> None:
-    """Weights, the Front's buffers, dims, and the validation scores they were chosen by; whole or absent."""
+    """Weights, the InputStage's buffers, dims, and the validation scores they were chosen by; whole or absent."""
     # copies: on a GPU a recurrent layer's tensors share one block of memory, which safetensors refuses
     state = {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
     about = {"dims": module.dims, "epoch": epoch, "scores": module.scores}
-    with whole(weights_path(folder)) as aside:
+    with atomic_write(weights_path(folder)) as temporary:
         # one entry: safetensors writes several in any order, and the same run shall give the same bytes
-        aside.write_bytes(safetensors.torch.save(state, {"module": json.dumps(about)}))
+        temporary.write_bytes(safetensors.torch.save(state, {"module": json.dumps(about)}))
 
 
 def load_module(folder: Path, config: Config, tasks: Mapping[str, Task], device: str = "cpu") -> FusionModule:
@@ -52,16 +53,16 @@ def load_module(folder: Path, config: Config, tasks: Mapping[str, Task], device:
     """
     path = weights_path(folder)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}: run abaw train first, or again if it was stopped")
+        raise NotFoundError(f"no weights at {path}: run abaw train first, or again if it was stopped")
     try:
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["module"])
         module = build_module(config, tasks, about["dims"])
         module.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of this config ({error}): train again") from error
+        raise InputError(f"{path} does not hold the weights of this config ({error}): train again") from error
     module.scores = about["scores"]
     try:
         return module.eval().to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error
+        raise InputError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from abaw.batches import FeatureSource, Window, collate, windows
 from abaw.config import Config, WindowConfig
+from abaw.errors import InputError
 from abaw.tasks.base import Task
 from abaw.tracks import Track
 from fusion.sampling import Order, Share, balanced, balancing_weights, in_order, shuffled
@@ -60,7 +61,7 @@ class WindowDataset(Dataset[Window]):
     def _read(self, name: str, clip_id: str, times_s: np.ndarray) -> Track:
         track = self._source.read(name, clip_id, times_s[0], times_s[-1])
         if self._source.is_on_clock(name) and not np.array_equal(track.times_s, times_s):
-            raise ValueError(
+            raise InputError(
                 f"{name} of clip {clip_id!r} has {len(track)} rows from {times_s[0]:g} to {times_s[-1]:g} s, expected "
                 f"one at each of {len(times_s)} steps of the clock: the source must be aligned to the clock"
             )
@@ -137,7 +138,7 @@ def loader(
 def _check_scored(split: str, labels: LabelsByTask, shift: int) -> None:
     for task, clips in labels.items():
         if not any(each.scored.any() for each in clips.values()):
-            raise ValueError(
+            raise InputError(
                 f"no frame of the {split} split is scored for {task}: check the labels with abaw check DATA"
                 + f", or training.label_shift, {shift} frames, is too long" * (shift > 0)
             )

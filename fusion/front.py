@@ -1,4 +1,4 @@
-"""Front: the signals of a batch become steps that a fusion model may read."""
+"""InputStage: the signals of a batch become steps that a fusion model may read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from abaw.batches import Batch, FeatureSource, Signal
 from abaw.config import OWN_RATE, FeatureConfig
-from fusion.base import Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput
 from fusion.layers.convolution import Convolution
 from fusion.layers.masks import keep_modalities, ordered, visible, within
 from fusion.layers.timing import fill_gaps, read_at
@@ -23,14 +24,14 @@ PIECE = 4096  # steps read at once when the spread is measured: 1024 features ta
 
 
 @dataclass(frozen=True)
-class Spread:
+class FeatureStatistics:
     """Mean and standard deviation of every feature of one modality, over the observed rows of the training split."""
 
     mean: Float[np.ndarray, " dim"]
     std: Float[np.ndarray, " dim"]
 
 
-def measure_spread(source: FeatureSource, clip_ids: Iterable[str]) -> dict[str, Spread]:
+def measure_statistics(source: FeatureSource, clip_ids: Iterable[str]) -> dict[str, FeatureStatistics]:
     """Every modality's spread, piece by piece: memory grows neither with the number of clips nor with their length.
 
     Population moments in float64, merged as Chan et al. (1979) do. A constant feature gets std 1, so does one that was
@@ -61,13 +62,13 @@ class _Moments:
         self.mean += offset * len(rows) / num
         self.num = num
 
-    def spread(self) -> Spread:
+    def spread(self) -> FeatureStatistics:
         std = np.sqrt(self.squares / max(1, self.num))
         constant = std <= 1e-6 * np.abs(self.mean)  # what rounding leaves of a constant, or exactly 0
-        return Spread(self.mean, np.where(constant, 1.0, std))
+        return FeatureStatistics(self.mean, np.where(constant, 1.0, std))
 
 
-class Front(nn.Module):
+class InputStage(nn.Module):
     """Every modality normalised, projected, brought onto the clock, in training at times hidden, gaps filled, as told.
 
     ``features``: how, by modality (default: standardised with the training split's spread, and nothing else). The
@@ -81,24 +82,24 @@ class Front(nn.Module):
         self._features = {name: (features or {}).get(name, FeatureConfig()) for name in self.names}
         for name, feature in self._features.items():
             if feature.normalise == "learned" and dims[name] == 1:
-                raise ValueError(f"features.{name}: normalise: learned makes a single feature 0; use split or none")
+                raise InputError(f"features.{name}: normalise: learned makes a single feature 0; use split or none")
         self.channels = nn.ModuleList(_Channel(dims[name], self._features[name]) for name in self.names)
 
-    def set_spread(self, spreads: Mapping[str, Spread]) -> None:
-        """Take what ``measure_spread`` found."""
+    def set_spread(self, spreads: Mapping[str, FeatureStatistics]) -> None:
+        """Take what ``measure_statistics`` found."""
         for name, channel in zip(self.names, self.channels, strict=True):
             if self._features[name].normalise == "split":
                 channel.load_state_dict(
                     {"mean": torch.tensor(spreads[name].mean), "std": torch.tensor(spreads[name].std)}, strict=False
                 )
 
-    def forward(self, batch: Batch) -> Steps:
+    def forward(self, batch: Batch) -> FusionInput:
         """Raises ValueError where a modality is missing, has another width, or is not on the clock."""
         features, observed = {}, {}
         for name, channel in zip(self.names, self.channels, strict=True):
             signal = batch.signals.get(name)
             if signal is None:
-                raise ValueError(
+                raise InputError(
                     f"no signal {name!r} in the batch, there are {sorted(batch.signals)}: train again with these"
                 )
             features[name], observed[name] = channel(name, signal, batch)
@@ -108,7 +109,7 @@ class Front(nn.Module):
             if feature.fill_gap_s:
                 filled = fill_gaps(features[name], batch.times_s, observed[name], feature.fill_gap_s)
                 features[name], observed[name] = filled
-        return Steps(features, observed, batch.times_s, batch.lengths)
+        return FusionInput(features, observed, batch.times_s, batch.lengths)
 
     def _hidden(self, observed: dict[str, Bool[Tensor, "batch time"]]) -> dict[str, Bool[Tensor, "batch time"]]:
         """Whole modalities are lost, and single steps; a window keeps one modality that has anything to show."""
@@ -148,7 +149,7 @@ class _Channel(nn.Module):
         self, name: str, signal: Signal, batch: Batch
     ) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
         if signal.values.shape[-1] != len(self.mean):
-            raise ValueError(
+            raise InputError(
                 f"signal {name!r} has {signal.values.shape[-1]} features, the model was built with {len(self.mean)}: "
                 "use the features it was trained on"
             )
@@ -179,7 +180,7 @@ class _Channel(nn.Module):
 
 def _check_on_clock(name: str, signal: Signal, times_s: Float[Tensor, "batch time"]) -> None:
     if signal.times_s.shape != times_s.shape:
-        raise ValueError(
+        raise InputError(
             f"signal {name!r} has {signal.times_s.shape[1]} rows for {times_s.shape[1]} steps: "
             "signals must be on the clock, one row a step; name an aligner under features"
         )

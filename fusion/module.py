@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from abaw.batches import Batch
 from abaw.config import Config
+from abaw.errors import InputError
 from abaw.tasks.base import Task
-from fusion.base import FusionModel, Steps
-from fusion.front import Front
+from fusion.base import FusionInput, FusionModel
+from fusion.front import InputStage
 from fusion.sampling import seed_of_epoch
 from fusion.validation import Raw, gathered, score
 
@@ -32,7 +33,7 @@ class Part(NamedTuple):
 
 
 class FusionModule(lightning.LightningModule):
-    """Front, fusion model and a linear head for each task.
+    """InputStage, fusion model and a linear head for each task.
 
     The loss is the sum over tasks of weight times loss, plus the model's own losses weighed by the config's ``losses``
     (default: the model's ``loss_weights``). A batch without labels of a task has no loss of it. Where a task has an
@@ -47,7 +48,7 @@ class FusionModule(lightning.LightningModule):
     def __init__(self, model: FusionModel, tasks: Mapping[str, Task], config: Config, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.dims = dict(dims)
-        self.front = Front(dims, config.features)
+        self.front = InputStage(dims, config.features)
         self.model = model
         for name in config.losses:
             check_loss(name, config, model)
@@ -63,7 +64,7 @@ class FusionModule(lightning.LightningModule):
         """Raw outputs (batch time out) of every task, and the model's own losses."""
         return self._fused(self.front(batch))
 
-    def _fused(self, steps: Steps) -> Outputs:
+    def _fused(self, steps: FusionInput) -> Outputs:
         fused = self.model(steps)
         return {name: head(fused.hidden) for name, head in self.heads.items()}, fused.losses
 
@@ -117,7 +118,7 @@ class FusionModule(lightning.LightningModule):
         num_steps = float(self.trainer.estimated_stepping_batches)
         is_cosine = self.config.training.schedule == "cosine"
         if is_cosine and self._num_steps not in (None, num_steps):
-            raise ValueError(
+            raise InputError(
                 f"the learning rate falls along a cosine to the end of {self._num_steps:g} steps, of which some are "
                 f"done; now there would be {num_steps:g}: give trainer the settings this run began with, or give the "
                 "new one another name"
@@ -172,7 +173,7 @@ class FusionModule(lightning.LightningModule):
         rows = [{name: values[i, :length] for name, values in arrays.items()} for i, length in enumerate(lengths)]
         for name in arrays:
             if not all(np.isfinite(each[name]).all() for each in rows):
-                raise ValueError(
+                raise InputError(
                     f"outputs for {name} are not finite: training ran away; lower training.learning_rate or "
                     "set trainer.gradient_clip_val"
                 )
@@ -183,7 +184,7 @@ def check_loss(name: str, config: Config, model: FusionModel) -> None:
     """ValueError where the model has no loss of that name."""
     if name not in model.loss_weights:
         known = ", ".join(model.loss_weights) or "none"
-        raise ValueError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
+        raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:

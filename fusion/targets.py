@@ -6,6 +6,7 @@ import numpy as np
 
 from abaw.batches import FeatureSource
 from abaw.dataset.annotations import Labels
+from abaw.errors import InputError
 from abaw.tasks.base import Task
 
 LabelsByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
@@ -52,7 +53,7 @@ def clips_of(labels: LabelsByTask) -> list[str]:
 def _padded(task: str, clip_id: str, labels: Labels, num_steps: int) -> Labels:
     missing = num_steps - len(labels)
     if missing < 0:
-        raise ValueError(
+        raise InputError(
             f"clip {clip_id!r} has {len(labels)} label lines for {task} and a clock of {num_steps} frames: "
             "run abaw extract again, so that its clock covers the labels"
         )
@@ -63,7 +64,7 @@ def _repeated(task: str, clips: Mapping[str, Labels], source: FeatureSource) -> 
     """A clip's one row at every step of its clock."""
     for clip_id, labels in clips.items():
         if len(labels) != 1:
-            raise ValueError(f"clip {clip_id!r} has {len(labels)} label rows for {task}, expected one for the clip")
+            raise InputError(f"clip {clip_id!r} has {len(labels)} label rows for {task}, expected one for the clip")
     return {
         clip_id: Labels(*(np.repeat(rows, len(source.clock(clip_id)), axis=0) for rows in (each.values, each.scored)))
         for clip_id, each in clips.items()

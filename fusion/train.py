@@ -16,12 +16,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from abaw.batches import FeatureSource
 from abaw.config import UNTRAINED, Config
+from abaw.errors import InputError
 from abaw.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import Averaged, BestWeights, EpochLines, Resumable
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule
-from fusion.front import measure_spread
+from fusion.front import measure_statistics
 from fusion.loggers import make_loggers, told
 from fusion.module import FusionModule
 from fusion.targets import LabelsByTask, clips_of
@@ -53,7 +54,7 @@ def train(
     (``is_first_process``). Raises ValueError for settings, labels or a resume.ckpt that do not fit.
     """
     for keys, message in config_errors(config):
-        raise ValueError(f"{'.'.join(keys)}: {message}")
+        raise InputError(f"{'.'.join(keys)}: {message}")
     folder.mkdir(parents=True, exist_ok=True)
     resume = folder / RESUME
     run = config.model_dump_json(exclude={"trainer", *UNTRAINED})  # it may go on for longer, or on another device
@@ -64,13 +65,13 @@ def train(
             LOG.info("nothing is held out: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
         if not epochs_done and any(each.normalise == "split" for each in config.features.values()):
-            module.front.set_spread(measure_spread(source, clips_of(labels["train"])))
+            module.front.set_spread(measure_statistics(source, clips_of(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
             with told(trainer.loggers, config):
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
         except MisconfigurationException as error:
-            raise ValueError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
+            raise InputError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
         except SystemExit as stop:  # Lightning's answer to SIGTERM (no code, which would say "done") and to SIGINT (1)
             LOG.warning("stopped: the same command goes on from the last whole epoch")
             raise SystemExit(130 if stop.code else 143) from stop
@@ -107,7 +108,7 @@ def _trainer(config: Config, folder: Path, run: str, *, validates: bool) -> ligh
     try:
         return lightning.Trainer(**{**defaults, **given}, **ours)
     except (MisconfigurationException, ValueError, TypeError) as error:
-        raise ValueError(f"lightning.Trainer refuses the settings under trainer: {error}") from error
+        raise InputError(f"lightning.Trainer refuses the settings under trainer: {error}") from error
 
 
 def _epochs_done(resume: Path, run: str) -> int:
@@ -116,7 +117,7 @@ def _epochs_done(resume: Path, run: str) -> int:
         return 0
     known = torch.load(resume, map_location="cpu", weights_only=True)
     if known.get("config") != run:
-        raise ValueError(
+        raise InputError(
             f"{resume} is of a run with another config: delete it to start anew, or give the run another name"
         )
     return known["epoch"] + 1

@@ -9,7 +9,7 @@ import torch.distributed
 
 from abaw.config import Config
 from abaw.postprocessing import stitch
-from abaw.tasks.base import Scored, Task
+from abaw.tasks.base import PredictionPair, Task
 from fusion.targets import LabelsByTask
 
 Raw = dict[str, np.ndarray]  # task -> raw outputs (time out)
@@ -39,7 +39,7 @@ def score(
         for clip_id, each in labels[name].items():
             pieces = windows.get(clip_id, {})
             rows = stitched([(first, pieces[first][name]) for first in sorted(pieces)], task, config)
-            by_clip[clip_id] = Scored(task.decode(task.probabilities(rows)), each)
+            by_clip[clip_id] = PredictionPair(task.to_labels(task.probabilities(rows)), each)
         scores[name] = task.score(by_clip)
     return scores
 

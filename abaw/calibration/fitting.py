@@ -1,6 +1,6 @@
-"""A decoding chosen by the official score of held-out predictions, and what it is worth on clips it was not fitted on.
+"""A post-processing chosen by the official score of held-out predictions, and what it is worth on clips it was not fitted on.
 
-Cross-fitting is the honest "with": each group of clips is decoded by what was fitted on the others.
+Cross-fitting is the honest "with": each group of clips is post-processed by what was fitted on the others.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 
 from abaw.calibration.biases import TINY, class_biases, matched, unit_shift
-from abaw.config import DecodingConfig
+from abaw.config import PostProcessingConfig
 from abaw.dataset.layout import video_of
-from abaw.evaluation.labelled_tables import HeldOut
+from abaw.errors import InputError
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
-from abaw.postprocessing import Decoding
-from abaw.tasks.base import Block, Scored, Task
+from abaw.postprocessing import PostProcessing
+from abaw.tasks.base import Block, PredictionPair, Task
 
 NUM_GROUPS = 5
 
 
-Clips = Mapping[str, HeldOut]
+Clips = Mapping[str, LabelledTable]
 
 
-def fit(task: Task, clips: Clips, options: DecodingConfig) -> Decoding:
-    """The decoding of ``options`` with the highest official score over all these clips; of equal ones the gentlest.
+def fit(task: Task, clips: Clips, options: PostProcessingConfig) -> PostProcessing:
+    """The post-processing of ``options`` with the highest official score over all these clips; of equal ones the gentlest.
 
     First gaps, smoother, width and space, tried together; then, if ``bias``, the shifts (see ``Task.blocks``), each
     kept only where the score rises. Raises ValueError where nothing is scored.
@@ -33,33 +34,35 @@ def fit(task: Task, clips: Clips, options: DecodingConfig) -> Decoding:
     return _fit_each(task, clips, options, [list(clips)])[0]
 
 
-def cross_fit(task: Task, clips: Clips, options: DecodingConfig, groups: Mapping[str, int | str]) -> dict[str, Scored]:
-    """Every clip decoded by what was fitted on the other groups' clips: to be scored as one.
+def cross_fit(
+    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
+) -> dict[str, PredictionPair]:
+    """Every clip post-processed by what was fitted on the other groups' clips: to be scored as one.
 
     ValueError for fewer than two groups, or where one video is in two of them.
     """
     names = group_names(clips, groups)
     others = [[clip_id for clip_id in clips if groups[clip_id] != name] for name in names]
-    found: dict[str, Scored] = {}
-    for name, decoding in zip(names, _fit_each(task, clips, options, others), strict=True):
+    found: dict[str, PredictionPair] = {}
+    for name, post_processing in zip(names, _fit_each(task, clips, options, others), strict=True):
         held = {clip_id: clip for clip_id, clip in clips.items() if groups[clip_id] == name}
-        check_apart(decoding.fitted_on, held, "the decoding fitted on the other groups")
-        found |= decoded(task, held, decoding)
+        check_apart(post_processing.fitted_on, held, "the post-processing fitted on the other groups")
+        found |= post_processed(task, held, post_processing)
     return {clip_id: found[clip_id] for clip_id in clips}
 
 
 def choose(
-    task: Task, clips: Clips, options: DecodingConfig, groups: Mapping[str, int | str]
-) -> tuple[Decoding, dict[str, dict[str, Scored]]]:
-    """The decoding fitted on all clips with as much of ``options`` as gains by cross-fitting; and what each gave.
+    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
+) -> tuple[PostProcessing, dict[str, dict[str, PredictionPair]]]:
+    """The post-processing fitted on all clips with as much of ``options`` as gains by cross-fitting; and what each gave.
 
     In turn: nothing, ``options`` without its bias, all of it; of equal ones the gentlest. What was tried is by its
-    name, every clip decoded by what was fitted on other groups. A decoding that does nothing is fitted too: these
+    name, every clip post-processed by what was fitted on other groups. A post-processing that does nothing is fitted too: these
     labels chose it. With fewer than two groups nothing can be judged, and all of ``options`` is fitted.
     """
     if len(set(groups.values())) < 2:
         return fit(task, clips, options), {}
-    nothing = DecodingConfig(fills=False, widths=[1], bias=False)
+    nothing = PostProcessingConfig(fills=False, widths=[1], bias=False)
     ways = {"nothing": nothing, "no bias": options.model_copy(update={"bias": False}), "all": options}
     if not options.bias:
         del ways["all"]
@@ -71,10 +74,12 @@ def choose(
     return fit(task, clips, ways[best]), tried
 
 
-def decoded(task: Task, clips: Clips, decoding: Decoding) -> dict[str, Scored]:
+def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) -> dict[str, PredictionPair]:
     """The clips' final predictions beside their labels; frames of a table beyond the last label are left out."""
     return {
-        clip_id: Scored(task.decode(decoding.apply(task, clip.values, clip.observed))[: len(clip.labels)], clip.labels)
+        clip_id: PredictionPair(
+            task.to_labels(post_processing.apply(task, clip.values, clip.observed))[: len(clip.labels)], clip.labels
+        )
         for clip_id, clip in clips.items()
     }
 
@@ -101,73 +106,77 @@ def group_names(clips: Clips, groups: Mapping[str, int | str]) -> list[int | str
     """The groups that these clips are in. ValueError where they are fewer than two."""
     names = sorted({groups[clip_id] for clip_id in clips}, key=str)
     if len(names) < 2:
-        raise ValueError("cross-fitting needs two groups of clips: one to fit on, one to judge")
+        raise InputError("cross-fitting needs two groups of clips: one to fit on, one to judge")
     return names
 
 
-def rank(task: Task, by_clip: Mapping[str, Scored]) -> float:
+def rank(task: Task, by_clip: Mapping[str, PredictionPair]) -> float:
     """The score that ranks."""
     return next(iter(task.score(by_clip).values()))
 
 
-def _fit_each(task: Task, clips: Clips, options: DecodingConfig, subsets: Sequence[Collection[str]]) -> list[Decoding]:
+def _fit_each(
+    task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
+) -> list[PostProcessing]:
     """``fit`` on each subset of the clips; what they share, every candidate's tables, is made once."""
     found = _choose(task, clips, options, subsets)
     if options.bias:
         found = [
-            _with_affine(task, {clip_id: clips[clip_id] for clip_id in subset}, decoding)
-            for subset, decoding in zip(subsets, found, strict=True)
+            _with_affine(task, {clip_id: clips[clip_id] for clip_id in subset}, post_processing)
+            for subset, post_processing in zip(subsets, found, strict=True)
         ]
     return [
-        replace(decoding, fitted_on=tuple(sorted({video_of(clip_id) for clip_id in subset})))
-        for subset, decoding in zip(subsets, found, strict=True)
+        replace(post_processing, fitted_on=tuple(sorted({video_of(clip_id) for clip_id in subset})))
+        for subset, post_processing in zip(subsets, found, strict=True)
     ]
 
 
-def _choose(task: Task, clips: Clips, options: DecodingConfig, subsets: Sequence[Collection[str]]) -> list[Decoding]:
-    best: list[tuple[float, Decoding]] = [(-np.inf, Decoding())] * len(subsets)
+def _choose(
+    task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
+) -> list[PostProcessing]:
+    best: list[tuple[float, PostProcessing]] = [(-np.inf, PostProcessing())] * len(subsets)
     has_gaps = any(not clip.observed.all() for clip in clips.values())
     for candidate in _candidates(options, has_gaps):
-        judged = decoded(task, clips, candidate)
+        judged = post_processed(task, clips, candidate)
         for i, subset in enumerate(subsets):
             score = rank(task, {clip_id: judged[clip_id] for clip_id in subset})
             if score > best[i][0] + TINY:
                 best[i] = score, candidate
-    return [decoding for _, decoding in best]
+    return [post_processing for _, post_processing in best]
 
 
-def _candidates(options: DecodingConfig, has_gaps: bool) -> Iterator[Decoding]:
+def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostProcessing]:
     """The gentlest first: narrow before wide, gaps left before filled."""
     for width in sorted({1, *options.widths}):
         for fills in (False, True) if options.fills and has_gaps else (False,):
             if width == 1:
-                yield Decoding(fills=fills)
+                yield PostProcessing(fills=fills)
                 continue
             for smoother in options.smoothers:
                 for space in options.spaces:
-                    yield Decoding(fills, smoother, width, space)
+                    yield PostProcessing(fills, smoother, width, space)
 
 
-def _with_affine(task: Task, clips: Clips, decoding: Decoding) -> Decoding:
-    """The decoding with a scale and a shift, block by block, where the score rises by them."""
+def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> PostProcessing:
+    """The post-processing with a scale and a shift, block by block, where the score rises by them."""
     smoothed = {
-        clip_id: HeldOut(decoding.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
+        clip_id: LabelledTable(post_processing.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
         for clip_id, clip in clips.items()
     }
     scale, shift = np.ones(task.out_dim), np.zeros(task.out_dim)
-    best = rank(task, decoded(task, smoothed, Decoding()))
+    best = rank(task, post_processed(task, smoothed, PostProcessing()))
     for block, block_scale, block_shift in _affine_maps(task, smoothed):
         now_scale, now_shift = scale.copy(), shift.copy()
         now_scale[block], now_shift[block] = block_scale, block_shift
-        tried = Decoding(scale=tuple(now_scale.tolist()), shift=tuple(now_shift.tolist()))
-        score = rank(task, decoded(task, smoothed, tried))
+        tried = PostProcessing(scale=tuple(now_scale.tolist()), shift=tuple(now_shift.tolist()))
+        score = rank(task, post_processed(task, smoothed, tried))
         if score > best + TINY:
             best, scale, shift = score, now_scale, now_shift
     if (scale == 1).all() and (shift == 0).all():
-        return decoding
+        return post_processing
     if (scale == 1).all():
-        return replace(decoding, shift=tuple(shift.tolist()))
-    return replace(decoding, scale=tuple(scale.tolist()), shift=tuple(shift.tolist()))
+        return replace(post_processing, shift=tuple(shift.tolist()))
+    return replace(post_processing, scale=tuple(scale.tolist()), shift=tuple(shift.tolist()))
 
 
 def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
@@ -202,8 +211,8 @@ def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -
 
 def fit_task(
     folder: Path, name: str, data: Path | None, config: Path | None, exclude_split: str | None, *, trust: bool = False
-) -> "Decoding":
-    """The decoding fitted on one task's tables; prints the score without it and, cross-fitted, with. What does not gain
+) -> "PostProcessing":
+    """The post-processing fitted on one task's tables; prints the score without it and, cross-fitted, with. What does not gain
     so is left out."""
     from abaw import predictions
     from abaw.calibration import fitting
@@ -214,20 +223,26 @@ def fit_task(
     labels = labelled_tables.read_labels(labelled_tables.data_of(where, data), task, exclude_split)
     clips = labelled_tables.read_clips(where, task, labels, trust=trust)
     groups = fitting.groups_of(clips, predictions.read_metadata(where).get("made_by") or {})
-    decoding, tried = fitting.choose(task, clips, _options(where, config), groups)
-    _tell(task, clips, decoding, tried, len(set(groups.values())))
+    post_processing, tried = fitting.choose(task, clips, _options(where, config), groups)
+    _tell(task, clips, post_processing, tried, len(set(groups.values())))
     weighted_on = (predictions.read_metadata(where).get("ensemble") or {}).get("fitted_on", ())
-    if set(weighted_on) & set(decoding.fitted_on):
+    if set(weighted_on) & set(post_processing.fitted_on):
         print(f"{name} the ensemble's weights were fitted on these videos too: both scores are the better for it")
-    return decoding
+    return post_processing
 
 
 def _tell(
-    task: "Task", clips: "Mapping[str, HeldOut]", decoding: "Decoding", tried: "Mapping[str, Tried]", num_groups: int
+    task: "Task",
+    clips: "Mapping[str, LabelledTable]",
+    post_processing: "PostProcessing",
+    tried: "Mapping[str, Tried]",
+    num_groups: int,
 ) -> None:
     from abaw.evaluation.report import summary
 
-    print(f"{task.name} fitted on {len(clips)} clips of {len(decoding.fitted_on)} videos: {_words(decoding)}")
+    print(
+        f"{task.name} fitted on {len(clips)} clips of {len(post_processing.fitted_on)} videos: {_words(post_processing)}"
+    )
     if not tried:
         print(f"{task.name} with: not judged, one video cannot be fitted on and judged")
         return
@@ -236,27 +251,30 @@ def _tell(
         if name in tried:
             print(
                 f"{task.name} {words} {summary(task.score(tried[name]))} "
-                f"(cross-fitted: {num_groups} groups, each decoded by what was fitted on the others)"
+                f"(cross-fitted: {num_groups} groups, each post-processed by what was fitted on the others)"
             )
     print(f"{task.name} what gained on clips that it was not fitted on is kept")
 
 
-def _words(decoding: "Decoding") -> str:
+def _words(post_processing: "PostProcessing") -> str:
     """Its settings for a reader."""
-    smoothed = f"{decoding.smoother} over {decoding.width} frames of {decoding.space}"
-    parts = ["gaps filled" if decoding.fills else "", smoothed if decoding.smoother != "none" else "not smoothed"]
-    for name, numbers in (("scale", decoding.scale), ("shift", decoding.shift)):
+    smoothed = f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}"
+    parts = [
+        "gaps filled" if post_processing.fills else "",
+        smoothed if post_processing.smoother != "none" else "not smoothed",
+    ]
+    for name, numbers in (("scale", post_processing.scale), ("shift", post_processing.shift)):
         parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
     return ", ".join(part for part in parts if part)
 
 
-def _options(where: Path, config: Path | None) -> "DecodingConfig":
+def _options(where: Path, config: Path | None) -> "PostProcessingConfig":
     """The section of the config given, else of the run that made the tables, else the defaults."""
-    from abaw.config import DecodingConfig
+    from abaw.config import PostProcessingConfig
     from abaw.evaluation import labelled_tables
     from abaw.pipelines.training import open_config
 
     if config is not None:
-        return open_config(config, [])[1].decoding
+        return open_config(config, [])[1].post_processing
     run = labelled_tables.run_of(where)
-    return run.config().decoding if run else DecodingConfig()
+    return run.config().post_processing if run else PostProcessingConfig()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from abaw.dataset.split_files import recording
+from abaw.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Layout:
         """Stem and frame. ValueError where the location is none."""
         match = self.pattern.fullmatch(location)
         if match is None:
-            raise ValueError(f"{location!r} is no {self.words}")
+            raise InputError(f"{location!r} is no {self.words}")
         frame = int(match[2] or 0)
         if frame < self.first:
-            raise ValueError(f"frame {frame} in {location!r}: frames count from {self.first}")
+            raise InputError(f"frame {frame} in {location!r}: frames count from {self.first}")
         return match[1], frame
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from abaw.predictions import METADATA
 
-NEEDED = ("run", "commit", "label_kinds_seen", "personalised")
+NEEDED = ("run", "commit", "label_tasks_seen", "subject_adapted")
 OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # whose labels the rule is about; other data may be used freely
 UNI_TASKS = ("va", "expr", "au")
 
@@ -28,12 +28,12 @@ def _known(about: Mapping[str, Any]) -> list[str]:
     runs = [runs] if isinstance(runs, str) else runs
     words = [f"{'run' if len(runs) == 1 else f'{len(runs)} runs'} {', '.join(runs)}"] if runs else []
     words += [f"commit {about['commit']}"] if about.get("commit") else []
-    if about.get("label_kinds_seen") is not None:
-        words.append(f"label kinds seen: {', '.join(about['label_kinds_seen']) or 'none'}")
+    if about.get("label_tasks_seen") is not None:
+        words.append(f"labels seen: {', '.join(about['label_tasks_seen']) or 'none'}")
     if ensemble:
         words.append(f"ensemble of {len(ensemble.get('members') or ())} members ({ensemble.get('how', 'unknown how')})")
-    if about.get("personalised") is not None:
-        words.append("personalised" if about["personalised"] else "not personalised")
+    if about.get("subject_adapted") is not None:
+        words.append("subject_adapted" if about["subject_adapted"] else "not subject_adapted")
     return words
 
 
@@ -42,7 +42,7 @@ def _broken_rules(about: Mapping[str, Any], task_name: str) -> list[str]:
 
     A run of ``mtl`` has seen s-Aff-Wild2's labels, one of ``va`` those of A/V Aff-Wild2, and so on.
     """
-    others = sorted(set(about.get("label_kinds_seen") or ()) & set(OF_AFFWILD2) - {task_name})
+    others = sorted(set(about.get("label_tasks_seen") or ()) & set(OF_AFFWILD2) - {task_name})
     seen = f"these {task_name} predictions are of a run that saw {', '.join(others)} labels"
     if others and task_name in UNI_TASKS:
         return [f"warning: uni-task rule: {seen}; {task_name} challenges allow no labels of Aff-Wild2 but their own"]

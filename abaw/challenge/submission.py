@@ -10,14 +10,15 @@ from abaw import predictions
 from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
-from abaw.files import whole
-from abaw.postprocessing import Decoding
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write
+from abaw.postprocessing import PostProcessing
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
 NUM_NAMED = 5
 
-# clip -> decoded values (time goal; one row where the task has one a clip), observed (time)
+# clip -> post-processed values (time goal; one row where the task has one a clip), observed (time)
 DecodedOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
@@ -48,32 +49,37 @@ class Summary:
 
 @dataclass(frozen=True)
 class Source:
-    """The predictions that a task's submission is made of: the folder, the task its tables hold, their decoding."""
+    """The predictions that a task's submission is made of: the folder, the task its tables hold, their post-processing."""
 
     where: Path
     task: Task
-    decoding: Decoding | None
+    post_processing: PostProcessing | None
 
-    def decoded(self, clip_id: str, goal: Task) -> tuple[np.ndarray, np.ndarray]:
+    def prediction(self, clip_id: str, goal: Task) -> tuple[np.ndarray, np.ndarray]:
         """A clip's labels of the task ``goal`` and its observed flags."""
         table = predictions.read_table(self.where, clip_id, self.task)
         values = table.values
-        if self.decoding:
-            values = self.decoding.apply(self.task, values, table.observed)
+        if self.post_processing:
+            values = self.post_processing.apply(self.task, values, table.observed)
         if goal.name != self.task.name:
             from abaw.tasks.ce import compound_probabilities
 
             values = compound_probabilities(values)
-        return goal.decode(values), table.observed
+        return goal.to_labels(values), table.observed
 
     def notes(self, goal: Task) -> tuple[str, ...]:
         """What the summary says of it."""
         lines = provenance(predictions.read_metadata(self.where), goal.name)
         if goal.name != self.task.name:
             lines = [f"made of {self.task.name} predictions: there are none of {goal.name}", *lines]
-        fitted_on = len(self.decoding.fitted_on) if self.decoding else 0
+        fitted_on = len(self.post_processing.fitted_on) if self.post_processing else 0
         fitted = f", fitted on {fitted_on} videos" if fitted_on else ""
-        return (*lines, f"decoding applied{fitted}" if self.decoding else "no decoding: the tables' values as they are")
+        return (
+            *lines,
+            f"post-processing applied{fitted}"
+            if self.post_processing
+            else "no post-processing: the tables' values as they are",
+        )
 
 
 def find_source(folder: Path, task: Task) -> Source:
@@ -82,7 +88,7 @@ def find_source(folder: Path, task: Task) -> Source:
     if task.name == "ce" and is_of_expr and not (folder / "ce").is_dir():
         task = TASKS.build("expr")
     where = predictions.resolve(folder, task.name)
-    return Source(where, task, predictions.decoding_of(where))
+    return Source(where, task, predictions.post_processing_of(where))
 
 
 def submit(folder: Path, template: Path, out: Path, task_name: str | None = None) -> Summary:
@@ -95,27 +101,27 @@ def submit(folder: Path, template: Path, out: Path, task_name: str | None = None
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 
-    summary = write(asked, asked.task, lambda clip_id: source.decoded(clip_id, asked.task), out)
+    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out)
     return replace(summary, notes=source.notes(asked.task))
 
 
-def write(template: Template, task: Task, decoded_of: DecodedOf, out: Path) -> Summary:
+def write(template: Template, task: Task, prediction_of: DecodedOf, out: Path) -> Summary:
     """The template's header and its rows in its order, with ``task``'s values; whole or absent.
 
-    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``decoded_of`` is called
+    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is called
     once a clip, and a clip's rows are let go of as soon as they are written. Raises what it raises, and ValueError for
     a clip without a frame or where ``out`` is the template.
     """
     if out.exists() and out.samefile(template.path):
-        raise ValueError(f"{out} is the template itself: give the submission another name")
+        raise InputError(f"{out} is the template itself: give the submission another name")
     counts = np.zeros(3, np.int64)  # observed, between, beyond
     clips, rows_of, waiting = template.clips, _by_clip(template), {}
-    with whole(out) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write("" if template.header is None else template.header + "\n")
         for clip, start, stop in _runs(template.clip_of):
             if clip not in waiting:
-                decoded, observed = decoded_of(clips[clip])
-                texts, seen = _texts(template, task, rows_of[clip], decoded, observed)
+                prediction, observed = prediction_of(clips[clip])
+                texts, seen = _texts(template, task, rows_of[clip], prediction, observed)
                 counts += seen
                 waiting[clip] = iter(texts)
             file.writelines(_lines(template, clip, start, stop, waiting[clip]))
@@ -126,18 +132,18 @@ def write(template: Template, task: Task, decoded_of: DecodedOf, out: Path) -> S
 
 
 def _texts(
-    template: Template, task: Task, rows: np.ndarray, decoded: np.ndarray, observed: np.ndarray
+    template: Template, task: Task, rows: np.ndarray, prediction: np.ndarray, observed: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
     """What stands after the comma in a clip's rows, and how many are observed, between and beyond."""
-    if not len(decoded) or not len(observed):
+    if not len(prediction) or not len(observed):
         clip = template.clips[template.clip_of[rows[0]]]
-        raise ValueError(f"clip {clip!r} has predictions for no frame at all: there is no value to hold")
+        raise InputError(f"clip {clip!r} has predictions for no frame at all: there is no value to hold")
     if template.layout is VIDEO:
         observed = np.array([observed.any()])
     wanted = template.frames[rows] - template.layout.first
-    given = np.minimum(wanted, len(decoded) - 1)
+    given = np.minimum(wanted, len(prediction) - 1)
     beyond = wanted > given
-    texts = task.rows(decoded[given])
+    texts = task.rows(prediction[given])
     if template.label_only:
         texts = [text.rpartition(",")[2] for text in texts]
     seen = observed[given]
@@ -168,7 +174,7 @@ def _check_complete(template: Template, known: set[str], where: Path) -> None:
     missing = [clip for clip in template.clips if clip not in known]
     if missing:
         named = ", ".join(map(repr, missing[:NUM_NAMED])) + ", ..." * (len(missing) > NUM_NAMED)
-        raise FileNotFoundError(
+        raise NotFoundError(
             f"{len(missing)} of {len(template.clips)} clips of {template.path} have no predictions in {where}: "
             f"{named}; run abaw predict --split test, or with --clips"
         )

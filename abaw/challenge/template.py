@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from abaw.challenge.locations import IMAGE, LAYOUTS, VIDEO, VIDEO_FRAME, Layout, Places
+from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -72,15 +73,15 @@ def read_template(path: Path, task_name: str | None = None) -> Template:
     try:
         found, layout, has_header = _kind(first, is_named=asked is not None)
     except ValueError as error:
-        raise ValueError(f"{path}:1: {error}; take the organisers' file as it is, with its first line") from error
+        raise InputError(f"{path}:1: {error}; take the organisers' file as it is, with its first line") from error
     task = next((task for task in found if asked in (None, task.name)), None)
     if task is None:
-        raise ValueError(f"{path} is a template for {found[0].name}, not {asked}: name its task, or take another")
+        raise InputError(f"{path} is a template for {found[0].name}, not {asked}: name its task, or take another")
     if layout is VIDEO_FRAME:
         task = TASKS.build(task.name, level="frame")
     stems, clip_of, frames = _places(rows if has_header else chain([(line, first)], rows), layout, path)
     if not len(frames):
-        raise ValueError(f"{path}:2: no rows after the header: take the organisers' file whole")
+        raise InputError(f"{path}:2: no rows after the header: take the organisers' file whole")
     label_only = layout is VIDEO and not has_header and first.rstrip(",").count(",") == 1
     template = Template(path, task, layout, first if has_header else None, stems, clip_of, frames, label_only)
     _check_names(template)
@@ -102,7 +103,7 @@ def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]
     layout, found = _headless(first_line, is_named=is_named), [task for task in tasks if not task.header]
     if layout is None or not found:
         known = "; ".join(f"{task.name}: {task.header or 'no header'}" for task in tasks)
-        raise ValueError(f"{first_line!r} is no known header; known are {known}")
+        raise InputError(f"{first_line!r} is no known header; known are {known}")
     return found, layout, False
 
 
@@ -123,9 +124,9 @@ def _headless(first_line: str, *, is_named: bool) -> Layout | None:
 def _rows(path: Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and text of each line but blank ones at the end; CRLF and a byte-order mark are fine."""
     if path.is_dir():
-        raise ValueError(f"the template {path} is a folder: give the organisers' sample prediction file in it")
+        raise InputError(f"the template {path} is a folder: give the organisers' sample prediction file in it")
     if not path.is_file():
-        raise FileNotFoundError(f"no template at {path}: give the organisers' sample prediction file")
+        raise NotFoundError(f"no template at {path}: give the organisers' sample prediction file")
     blank = 0
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, start=1):
@@ -136,7 +137,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
             if blank:
                 yield blank, ""
             if ("\0" in text or not text.isascii()) and NOT_TEXT.search(text):
-                raise ValueError(f"{path}:{number}: not a text file: give the organisers' sample prediction file")
+                raise InputError(f"{path}:{number}: not a text file: give the organisers' sample prediction file")
             yield number, text
 
 
@@ -150,7 +151,7 @@ def _places(
             location = text.partition(",")[0]
             code, frame = places.known(location) or places.add(location)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from error
+            raise InputError(f"{path}:{number}: {error}") from error
         clip_of.append(code)
         frames.append(frame)
     return tuple(places.codes), np.array(clip_of, np.int32), np.array(frames, np.int32)
@@ -160,7 +161,7 @@ def _check_names(template: Template) -> None:
     stem_of: dict[str, str] = {}
     for stem, clip in zip(template.stems, template.clips, strict=True):
         if stem_of.setdefault(clip, stem) != stem:
-            raise ValueError(
+            raise InputError(
                 f"{template.path}: two videos are named {clip!r}: {stem_of[clip]} and {stem}; predictions are by name: "
                 "split the template"
             )
@@ -174,4 +175,4 @@ def _check_repeats(template: Template) -> None:
         at = again[np.argmin(order[again + 1])]
         before, row = int(order[at]), int(order[at + 1])
         place = f"{template.path}:{row + template.first_line}: {template.location(row)!r}"
-        raise ValueError(f"{place} repeats line {before + template.first_line}: take one of them out")
+        raise InputError(f"{place} repeats line {before + template.first_line}: take one of them out")

@@ -14,6 +14,7 @@ import numpy as np
 from abaw.challenge.locations import Places
 from abaw.challenge.order import order_faults
 from abaw.challenge.template import NOT_TEXT, Template, read_template
+from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -59,13 +60,13 @@ def verify(path: Path, template: Path, task_name: str | None = None) -> list[str
 
 def _lines(path: Path) -> Iterator[str]:
     if path.is_dir():
-        raise ValueError(f"the submission {path} is a folder: give the challenge file in it")
+        raise InputError(f"the submission {path} is a folder: give the challenge file in it")
     if not path.is_file():
-        raise FileNotFoundError(f"no submission at {path}: write one with abaw submit")
+        raise NotFoundError(f"no submission at {path}: write one with abaw submit")
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # a lone \r ends no line
         first = next(file, "")
         if NOT_TEXT.search(first):
-            raise ValueError(f"{path}: not a text file: give the challenge file that abaw submit wrote")
+            raise InputError(f"{path}: not a text file: give the challenge file that abaw submit wrote")
         yield first
         yield from file
 

@@ -25,7 +25,7 @@ def analyze(
     """A table of every frame of any media: time, face box, what the runs predict, whether anything was observed."""
     from abaw.commands.extract import tell_report
     from abaw.dataset.layout import Dataset
-    from abaw.pipelines.prediction import decodings_of, open_member, predict_tables
+    from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables
     from abaw.progress import Progress
     from abaw.runs import Run
     from extract.engine import run as extraction
@@ -37,10 +37,10 @@ def analyze(
     asked, watch, fill = _encoders([Run(folder) for folder in run], device)
     with Progress("extract") as progress:
         report = extraction.extract(
-            Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, fill=fill, tell=progress
+            Dataset(out, clips), store, asked, watch, assume_fps=assume_fps, fill=fill, progress=progress
         )
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
-    decodings = decodings_of([Run(folder) for folder in run], None)
+    post_processings = post_processing_of([Run(folder) for folder in run], None)
     if good:
         members = [open_member(folder, store.root, device) for folder in run]
         tasks = {name: task for each, _, _ in members for name, task in each.tasks().items()}
@@ -48,7 +48,7 @@ def analyze(
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good)):
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
             boxes = store.get(faces, clip_id) if is_there else None
-            write_frames(out, clip_id, tasks, tables, boxes, decodings)
+            write_frames(out, clip_id, tasks, tables, boxes, post_processings)
     tell_report(report)
     print(f"{out}: {len(good)} tables, {len(report.failed)} failed")
     if report.failed:

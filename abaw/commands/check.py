@@ -17,7 +17,7 @@ def check(
     from extract.dataset_check import check as checking
 
     with Progress("check") as progress:
-        report = checking.check(open_dataset(data), tell=progress)
+        report = checking.check(open_dataset(data), progress=progress)
     print(json.dumps(asdict(report), indent=2, default=str) if as_json else checking.render(report))
     if strict and report.findings:
         raise typer.Exit(1)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abaw.ensembling.combining import Asked, mixture_of
+from abaw.ensembling.combining import CombineOptions, weights_of
 
 if TYPE_CHECKING:
-    from abaw.ensembling.weights import Mixture
+    from abaw.ensembling.weights import EnsembleWeights
 
 
 def combine(
@@ -25,32 +25,32 @@ def combine(
         str | None, typer.Option(help="validation: leave it out of the fit, so that it may be judged")
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="tables that do not say so are held out all the same")] = False,
-    decoding: Annotated[Path | None, typer.Option(help="what abaw fit wrote, kept with the tables")] = None,
+    post_processing: Annotated[Path | None, typer.Option(help="what abaw fit wrote, kept with the tables")] = None,
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folders have tables of")] = None,
 ) -> None:
-    """An ensemble of prediction folders, of the undecoded tables; members' own decodings are left out."""
+    """An ensemble of prediction folders, of the raw tables; members' own post-processing are left out."""
     from abaw import predictions
     from abaw.ensembling import combining
     from abaw.evaluation import labelled_tables
-    from abaw.postprocessing import read_decodings
+    from abaw.postprocessing import read_post_processing
 
-    asked = Asked(how, like, fit, data, exclude_split, trust)
+    asked = CombineOptions(how, like, fit, data, exclude_split, trust)
     asked.check()
     names = [task] if task else list(dict.fromkeys(name for each in folders for name in predictions.tasks_in(each)))
     wheres = {name: [predictions.resolve(folder, name) for folder in folders] for name in names}
     tasks = {name: labelled_tables.task_of(wheres[name][0], name) for name in names}
-    decodings = read_decodings(decoding, tasks) if decoding else {}
+    post_processings = read_post_processing(post_processing, tasks) if post_processing else {}
     for name in names:
         weighed = predictions.resolve(like, name) if like else None
         combining.check_members(wheres[name], out / name, tasks[name], weighed)
-    mixtures = {name: mixture_of(wheres[name], tasks[name], asked) for name in names}
+    mixtures = {name: weights_of(wheres[name], tasks[name], asked) for name in names}
     count = 0
     for name, mixture in mixtures.items():
         _tell(name, mixture, wheres[name])
-        count += combining.write(wheres[name], out / name, tasks[name], mixture, decodings.get(name))
+        count += combining.write(wheres[name], out / name, tasks[name], mixture, post_processings.get(name))
     print(f"{out}: {count} tables")
 
 
-def _tell(name: str, mixture: "Mixture", wheres: Sequence[Path]) -> None:
+def _tell(name: str, mixture: "EnsembleWeights", wheres: Sequence[Path]) -> None:
     for where, weights in zip(wheres, mixture.weights, strict=True):
         print(f"{name} {mixture.how} {', '.join(f'{weight:.3f}' for weight in weights)} {where}")

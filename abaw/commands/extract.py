@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abaw.errors import InputError
 from abaw.pipelines.extraction import _estimate, build, shard_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def extract(
     from extract.store.store import FeatureStore
 
     if engine not in ("local", "ray"):
-        raise ValueError(f"--engine is {engine!r}, expected local or ray")
+        raise InputError(f"--engine is {engine!r}, expected local or ray")
     # workers elsewhere have other folders to begin from
     dataset = open_dataset(data.resolve() if engine == "ray" else data)
     clip_ids = shard_of(dataset, shard)
@@ -61,10 +62,12 @@ def extract(
             from extract.engine.ray import extract_on_ray
 
             settings |= {"address": ray_address, "num_workers": ray_workers, "num_gpus": int(device.startswith("cuda"))}
-            report = extract_on_ray(dataset, FeatureStore(store.resolve()), crew, clip_ids, tell=progress, **settings)
+            report = extract_on_ray(
+                dataset, FeatureStore(store.resolve()), crew, clip_ids, progress=progress, **settings
+            )
         else:
             settings |= {"clip_ids": clip_ids, "num_readers": readers}
-            report = run.extract(dataset, FeatureStore(store), *crew(), tell=progress, **settings)
+            report = run.extract(dataset, FeatureStore(store), *crew(), progress=progress, **settings)
     tell_report(report)
     print(
         f"{store}: {len(report.made)} clips extracted, {len(report.present)} done before, {len(report.failed)} failed"

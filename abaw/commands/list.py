@@ -3,6 +3,7 @@ from typing import Annotated, Any
 
 import typer
 
+from abaw.errors import InputError
 from abaw.pipelines.listing import parts
 
 
@@ -16,7 +17,7 @@ def list_parts(
     """What exists, one line each with its settings."""
     kinds = parts()
     if kind is not None and kind not in kinds:
-        raise ValueError(f"no list of {kind!r}: there are {', '.join(kinds)}")
+        raise InputError(f"no list of {kind!r}: there are {', '.join(kinds)}")
     chosen = {kind: kinds[kind]} if kind else kinds
     if as_json:
         print(json.dumps([{**row, "kind": title} for title, rows in chosen.items() for row in rows], indent=2))

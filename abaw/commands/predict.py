@@ -3,7 +3,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abaw.pipelines.prediction import decodings_of, open_member, write_predictions
+from abaw.errors import InputError
+from abaw.pipelines.prediction import open_member, post_processing_of, write_predictions
 
 if TYPE_CHECKING:
     pass
@@ -19,7 +20,7 @@ def predict(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="what each run predicted for the clips it held out, pooled (folds)")
     ] = False,
-    decoding: Annotated[
+    post_processing: Annotated[
         Path | None, typer.Option(help="what abaw fit wrote, kept with the tables; default: a single run's own")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="the data set; default: the run's")] = None,
@@ -32,16 +33,16 @@ def predict(
     from abaw.runs import Run
 
     if (split is not None) + bool(clips) + held_out != 1:
-        raise ValueError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
+        raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:
-        raise ValueError(f"no split {split!r}: there are {', '.join(SPLITS)}")
+        raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
     opened = [Run(folder) for folder in runs]
-    decodings = decodings_of(opened, decoding)
+    post_processings = post_processing_of(opened, post_processing)
     if held_out:
-        count = pool(opened, out, decodings)
+        count = pool(opened, out, post_processings)
     else:
         members = [open_member(folder, store, device) for folder in runs]
         tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
         dataset = open_dataset(data or Path(members[0][0].config().data))
-        count = write_predictions(members, dataset, tasks, split or list(clips or ()), out, decodings)
+        count = write_predictions(members, dataset, tasks, split or list(clips or ()), out, post_processings)
     print(f"{out}: {count} tables")

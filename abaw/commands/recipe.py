@@ -60,9 +60,9 @@ def _tell_end(job: "Job") -> None:
 
 def _tell_plan(job: "Job") -> None:
     """A line a stage; what reads from a stage that is to do is to do as well."""
-    from abaw.competition.state import Ledger, depends
+    from abaw.competition.state import StageState, depends
 
-    ledger = Ledger(job.places.work)
+    ledger = StageState(job.places.work)
     to_do: list[Stage] = []
     for stage in job.stages:
         if any(depends(stage, on) for on in to_do) or not _is_done(job, ledger, stage):

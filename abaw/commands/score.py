@@ -18,13 +18,13 @@ def score(
     ] = "validation",
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folder has tables of")] = None,
     data: Annotated[Path | None, typer.Option(help="the data set; default: the run's")] = None,
-    undecoded: Annotated[bool, typer.Option("--undecoded", help="leave out the folder's decoding")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="leave out the folder's post-processing")] = False,
     draws: Annotated[int, typer.Option(help="of videos, for intervals and p")] = 1000,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
-    """The official metric without and with decoding, with intervals; whether of two the second is better."""
-    opened = [each for folder in folders for each in open_all(folder, split, task, data, undecoded=undecoded)]
+    """The official metric without and with post-processing, with intervals; whether of two the second is better."""
+    opened = [each for folder in folders for each in open_all(folder, split, task, data, raw=raw)]
     _check_tasks(folders, opened)
     found = report(opened, draws, seed)
     if as_json:

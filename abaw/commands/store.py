@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abaw.errors import InputError
+
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
 
@@ -24,11 +26,10 @@ store = typer.Typer(
 def info(store: Store, data: Data = None, as_json: Json = False) -> None:
     """Encoders, recipes, sizes, failures, clocks and, with --data, how much of each split is there."""
     from abaw.progress import Progress
-    from extract.store import info
-    from extract.store.store import FeatureStore
+    from extract.store.store import FeatureStore, info
 
-    with Progress("info") as tell:
-        found = info.info(FeatureStore(store), _dataset(data), tell)
+    with Progress("info") as progress:
+        found = info.info(FeatureStore(store), _dataset(data), progress)
     _tell(found, info.render, as_json)
 
 
@@ -39,11 +40,10 @@ def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
     Exits 1 where anything is wrong.
     """
     from abaw.progress import Progress
-    from extract.store import verify
-    from extract.store.store import FeatureStore
+    from extract.store.store import FeatureStore, verify
 
-    with Progress("verify") as tell:
-        report = verify.verify(FeatureStore(store), _dataset(data), tell)
+    with Progress("verify") as progress:
+        report = verify.verify(FeatureStore(store), _dataset(data), progress)
     _tell(report, verify.render, as_json)
     if report.faults:
         raise typer.Exit(1)
@@ -58,11 +58,10 @@ def diff(
 ) -> None:
     """What differs between two stores: recipes, clips, times, values. Exits 1 where anything does."""
     from abaw.progress import Progress
-    from extract.store import diff
-    from extract.store.store import FeatureStore
+    from extract.store.store import FeatureStore, diff
 
-    with Progress("diff") as tell:
-        found = diff.diff(FeatureStore(a), FeatureStore(b), clips or (), tell)
+    with Progress("diff") as progress:
+        found = diff.diff(FeatureStore(a), FeatureStore(b), clips or (), progress)
     _tell(found, diff.render, as_json)
     if not found.equal:
         raise typer.Exit(1)
@@ -88,17 +87,17 @@ def export(
     """
     from abaw.config import FeatureConfig
     from abaw.progress import Progress
-    from extract.store import export
-    from extract.store.store import FeatureStore
+    from extract.store.store import FeatureStore, export
 
     if form != "npy":
-        raise ValueError(f"--format is {form!r}, expected npy: there is no other yet")
+        raise InputError(f"--format is {form!r}, expected npy: there is no other yet")
     if not max_gap_s > 0:
-        raise ValueError(f"--max-gap-s is {max_gap_s}, expected seconds above 0")
+        raise InputError(f"--max-gap-s is {max_gap_s}, expected seconds above 0")
     how = FeatureConfig(align=align, max_gap_s=max_gap_s) if aligned else None
-    with Progress("export") as tell:
+    with Progress("export") as progress:
         reports = [
-            export.export(FeatureStore(store), out, name, aligned=how, dtype=dtype, tell=tell) for name in encoder
+            export.export(FeatureStore(store), out, name, aligned=how, dtype=dtype, progress=progress)
+            for name in encoder
         ]
     _tell(reports, lambda reports: "\n".join(map(export.render, reports)), as_json)
     if any(report.failed for report in reports):
@@ -135,16 +134,15 @@ def import_folder(
     Rows all nan are not observed. Clips without a clock get theirs from --data.
     """
     from abaw.progress import Progress
-    from extract.store import import_
     from extract.store.import_ import RowTimes
     from extract.store.npy_folders import find_rows
-    from extract.store.store import FeatureStore
+    from extract.store.store import FeatureStore, import_
 
     assumed = RowTimes(times, fps, clock, hop_s, first_s, first_frame, allow_short, allow_long)
     if data is not None:
         _make_clocks(store, data, list(find_rows(folder, first_frame)), assume_fps)
-    with Progress("import") as tell:
-        report = import_.bring_in(
+    with Progress("import") as progress:
+        report = import_.import_folder(
             FeatureStore(store),
             folder,
             name,
@@ -153,7 +151,7 @@ def import_folder(
             observed=observed,
             zeros_are_missing=zeros_are_missing,
             stored_dtype=stored_dtype,
-            tell=tell,
+            progress=progress,
         )
     _tell(report, import_.render, as_json)
 
@@ -167,8 +165,8 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """What can go: leavings of stopped processes, tracks of other media than their clock, and what is named."""
-    from extract.store import prune as pruning
     from extract.store.store import FeatureStore
+    from extract.store.store import prune as pruning
 
     pruned = pruning.prune(FeatureStore(store), encoder or (), _dataset(data), yes=yes)
     _tell(pruned, pruning.render, as_json)
@@ -187,8 +185,10 @@ def _make_clocks(store: Path, data: Path, clips: list[str], assume_fps: float | 
     dataset = open_dataset(data)
     lacking = [clip_id for clip_id in clocks_lacking(FeatureStore(store), clips) if clip_id in dataset.clips]
     nobody = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
-    with Progress("clocks") as tell:
-        report = run.extract(dataset, FeatureStore(store), *nobody, assume_fps=assume_fps, clip_ids=lacking, tell=tell)
+    with Progress("clocks") as progress:
+        report = run.extract(
+            dataset, FeatureStore(store), *nobody, assume_fps=assume_fps, clip_ids=lacking, progress=progress
+        )
     tell_report(report)
 
 

@@ -14,8 +14,12 @@ def synth(
     from abaw.progress import Progress
     from extract.synthetic.dataset import make_dataset
 
-    with Progress("synth") as tell:
+    with Progress("synth") as progress:
         make_dataset(
-            out, num_clips=clips, seconds=seconds, seed=seed, progress=lambda done, total: tell("video", done, total)
+            out,
+            num_clips=clips,
+            seconds=seconds,
+            seed=seed,
+            progress=lambda done, total: progress("video", done, total),
         )
     print(out)

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from abaw.ensembling import selection, weights
-from abaw.evaluation.labelled_tables import HeldOut, Judged, open_judged
+from abaw.evaluation.labelled_tables import LabelledPredictions, LabelledTable, open_labelled_predictions
 from abaw.files import read_json, write_json
-from abaw.postprocessing import Decoding
-from abaw.tasks.base import Scored, Task
+from abaw.postprocessing import PostProcessing
+from abaw.tasks.base import PredictionPair, Task
 
 AFFINE = {"values": "scale and shift", "classes": "biases of classes", "units": "thresholds of units"}
 
@@ -28,31 +28,34 @@ class Step:
 
 
 def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -> list[Step]:
-    """Each member as it is, then their mean, the ensemble, and that with more and more of its decoding.
+    """Each member as it is, then their mean, the ensemble, and that with more and more of its post-processing.
 
     ``members`` name folders of tables, ``ensemble`` is the folder made of them, in their order. ValueError for a leak.
     """
-    judge = partial(open_judged, split="validation", task_name=task.name, data=data)
-    opened = {name: judge(where, undecoded=True) for name, where in members.items()}
+    judge = partial(open_labelled_predictions, split="validation", task_name=task.name, data=data)
+    opened = {name: judge(where, raw=True) for name, where in members.items()}
     both = judge(ensemble)
-    found = [Step(name, task.score(each.scored(decoded=False))) for name, each in opened.items()]
+    found = [Step(name, task.score(each.scored(post_processed=False))) for name, each in opened.items()]
     best = max(found, key=lambda step: step.rank).name
     if len(members) > 1:
         found.append(Step(f"mean of {len(members)}", task.score(mean(task, list(opened.values()))), best))
         how = both.about["ensemble"]["how"]
         if how != "mean":
-            found.append(Step(f"{how} ensemble", task.score(both.scored(decoded=False)), found[-1].name))
-    decoding = both.decoding or Decoding()
-    smoothed = replace(both, decoding=replace(decoding, scale=(), shift=()))
-    found.append(Step(_smoothing(decoding), task.score(smoothed.scored(decoded=True)), found[-1].name))
-    found.append(Step(_affine(decoding, task), task.score(both.scored(decoded=True)), found[-1].name))
+            found.append(Step(f"{how} ensemble", task.score(both.scored(post_processed=False)), found[-1].name))
+    post_processing = both.post_processing or PostProcessing()
+    smoothed = replace(both, post_processing=replace(post_processing, scale=(), shift=()))
+    found.append(Step(_smoothing(post_processing), task.score(smoothed.scored(post_processed=True)), found[-1].name))
+    found.append(Step(_affine(post_processing, task), task.score(both.scored(post_processed=True)), found[-1].name))
     return found
 
 
-def mean(task: Task, members: Sequence[Judged]) -> dict[str, Scored]:
-    """The plain mean of several folders' tables, undecoded."""
+def mean(task: Task, members: Sequence[LabelledPredictions]) -> dict[str, PredictionPair]:
+    """The plain mean of several folders' tables, raw."""
     clips = [
-        {clip_id: HeldOut(table.values, table.observed, each.labels[clip_id]) for clip_id, table in each.tables.items()}
+        {
+            clip_id: LabelledTable(table.values, table.observed, each.labels[clip_id])
+            for clip_id, table in each.tables.items()
+        }
         for each in members
     ]
     return selection.mixed(task, clips, weights.mean(len(clips)))
@@ -78,15 +81,15 @@ def read(path: Path) -> dict[str, list[Step]]:
     return {name: [Step(**each) for each in steps] for name, steps in read_json(path).items()}
 
 
-def _smoothing(decoding: Decoding) -> str:
+def _smoothing(post_processing: PostProcessing) -> str:
     """What is done before scale and shift, in words; where nothing was found to help it says so."""
-    parts = ["gaps filled"] if decoding.fills else []
-    if decoding.smoother != "none":
-        parts.append(f"{decoding.smoother} over {decoding.width} frames of {decoding.space}")
+    parts = ["gaps filled"] if post_processing.fills else []
+    if post_processing.smoother != "none":
+        parts.append(f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}")
     return ", ".join(parts) or "no smoothing (none helped)"
 
 
-def _affine(decoding: Decoding, task: Task) -> str:
+def _affine(post_processing: PostProcessing, task: Task) -> str:
     kinds = dict.fromkeys(kind for kind, _ in task.blocks)
     words = ", ".join(AFFINE[kind] for kind in kinds) or "scale and shift"
-    return words if decoding.scale or decoding.shift else f"no {words} (none helped)"
+    return words if post_processing.scale or post_processing.shift else f"no {words} (none helped)"

@@ -7,25 +7,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from abaw.competition.job import Job
+from abaw.errors import InputError
 from abaw.pipelines.training import open_config
 
 if TYPE_CHECKING:
     from abaw.competition.stages import Stage
-    from abaw.competition.state import Ledger
+    from abaw.competition.state import StageState
 
 LOG = logging.getLogger("abaw")
 
 
 def check(job: Job, stage: "Stage") -> bool:
     """What the data set holds, in a file."""
-    from abaw.files import whole
+    from abaw.files import atomic_write
     from abaw.progress import Progress
     from extract.dataset_check import check as checking
 
-    with Progress("check") as tell:
-        report = checking.check(job.dataset, tell=tell)
-    with whole(stage.outputs[0]) as aside:
-        aside.write_text(checking.render(report) + "\n", encoding="utf-8")
+    with Progress("check") as progress:
+        report = checking.check(job.dataset, progress=progress)
+    with atomic_write(stage.outputs[0]) as temporary:
+        temporary.write_text(checking.render(report) + "\n", encoding="utf-8")
     LOG.info("%d things that will hurt: see %s", len(report.findings), stage.outputs[0])
     return True
 
@@ -81,16 +82,16 @@ def fit(job: Job, stage: "Stage") -> bool:
     from abaw.files import write_json
 
     found = {name: fit_task(stage.inputs[0], name, job.data, job.record, "validation") for name in job.tasks}
-    write_json(stage.outputs[0], {name: decoding.document() for name, decoding in found.items()})
+    write_json(stage.outputs[0], {name: post_processing.document() for name, post_processing in found.items()})
     return True
 
 
 def alike(job: Job, stage: "Stage") -> bool:
-    """Members on other clips, with the weights and the decoding of the training videos."""
+    """Members on other clips, with the weights and the post-processing of the training videos."""
     from abaw.commands.combine import combine as run
 
-    *members, like, decoding = stage.inputs
-    run(members, stage.outputs[0], like=like, decoding=decoding)
+    *members, like, post_processing = stage.inputs
+    run(members, stage.outputs[0], like=like, post_processing=post_processing)
     return True
 
 
@@ -99,7 +100,7 @@ def score(job: Job, stage: "Stage") -> bool:
     from abaw.competition import ablation
     from abaw.evaluation import report
     from abaw.evaluation.report import open_all, report
-    from abaw.files import whole
+    from abaw.files import atomic_write
 
     *folders, ensemble = stage.inputs
     members = dict(zip(job.members, folders, strict=True))
@@ -108,8 +109,8 @@ def score(job: Job, stage: "Stage") -> bool:
     texts = [line for name, steps in found.items() for line in ablation.lines(name, steps)]
     text, steps_file = stage.outputs
     ablation.write(steps_file, found)
-    with whole(text) as aside:
-        aside.write_text("\n".join([*report.lines(told), *texts]) + "\n", encoding="utf-8")
+    with atomic_write(text) as temporary:
+        temporary.write_text("\n".join([*report.lines(told), *texts]) + "\n", encoding="utf-8")
     return True
 
 
@@ -133,7 +134,7 @@ def submit(job: Job, stage: "Stage") -> bool:
     LOG.info("%s", submission.submit(folder, template, out, task))
     faults = verification.verify(out, template, task)
     if faults:
-        raise ValueError("\n".join([f"{out} is not what {template} asks for:", *faults]))
+        raise InputError("\n".join([f"{out} is not what {template} asks for:", *faults]))
     return True
 
 
@@ -154,15 +155,15 @@ ACTIONS: dict[str, Callable[[Job, "Stage"], bool]] = {
 
 def run_recipe(job: "Job") -> None:
     """Every stage that is not done, in order. ValueError where another recipe works in the same folder."""
-    from abaw.competition.state import Ledger
+    from abaw.competition.state import StageState
     from abaw.plans.lock import alone
 
     with alone(job.places.work, "a recipe"):
         _keep_config(job)
-        _run_stages(job, Ledger(job.places.work))
+        _run_stages(job, StageState(job.places.work))
 
 
-def _run_stages(job: "Job", ledger: "Ledger") -> None:
+def _run_stages(job: "Job", ledger: "StageState") -> None:
     from abaw.competition.actions import ACTIONS
     from abaw.competition.state import made_from
 
@@ -183,14 +184,14 @@ def _run_stages(job: "Job", ledger: "Ledger") -> None:
 def _keep_config(job: "Job") -> None:
     import yaml
 
-    from abaw.files import whole
+    from abaw.files import atomic_write
 
     text = yaml.safe_dump(job.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if not job.record.is_file() or job.record.read_text(encoding="utf-8") != text:
-        with whole(job.record) as aside:
-            aside.write_text(text, encoding="utf-8")
+        with atomic_write(job.record) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
-def _is_done(job: "Job", ledger: "Ledger", stage: "Stage") -> bool:
+def _is_done(job: "Job", ledger: "StageState", stage: "Stage") -> bool:
     """A run says itself whether it is complete: it may have been trained elsewhere."""
     return job.is_trained(stage) if stage.kind == "train" else ledger.is_done(stage)

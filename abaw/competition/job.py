@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError
 from abaw.pipelines.training import open_config
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Job:
 
         ValueError where its folder holds another one, one of other labels or features, or one that is damaged.
         """
-        from abaw.competition import state
+        from abaw.competition.state import check_same, check_whole
         from abaw.runs import RESUME
 
         config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
@@ -67,9 +68,9 @@ class Job:
         state = run.state(config)
         if state == "complete" or (run.folder / RESUME).exists():  # else nothing was trained yet
             labels = self.labels[stage.member][stage.fold]
-            state.check_same(run, labels, *_features(self.places.store, config, run.folder))
+            check_same(run, labels, *_features(self.places.store, config, run.folder))
         if state == "complete":
-            state.check_whole(run)
+            check_whole(run)
         return state == "complete"
 
     def check_runs(self) -> None:
@@ -128,7 +129,7 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
         LOG.info("no template for %s in %s: no challenge file is made; give --template", ", ".join(tasks), dataset.root)
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):
         wanted = " or ".join(task.wanted("test") for task in tasks.values())
-        raise ValueError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
+        raise InputError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
     check_templates(found, dataset, tasks)
     return found
 
@@ -146,7 +147,7 @@ def _features(store_path: Path, config: "Config", run: Path) -> tuple[Any, Any]:
     try:
         found = {name: store.find(name) for name in config.features if name in names}
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"{run} was trained on features of which there are others now: {error}, with another name=..., or delete "
             "from the store what is not meant"
         ) from error
@@ -194,18 +195,18 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
     import torch
 
     from abaw.pipelines.extraction import parse_encoder
-    from extract import FINDERS
+    from extract import DETECTORS
 
-    FINDERS.check(*parse_encoder(faces))
+    DETECTORS.check(*parse_encoder(faces))
     if assume_fps is not None and not 0 < assume_fps < float("inf"):
-        raise ValueError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
+        raise InputError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
     try:
         asked = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"--device is {device!r}, expected cpu, cuda or cuda:1") from error
+        raise InputError(f"--device is {device!r}, expected cpu, cuda or cuda:1") from error
     num_there = torch.cuda.device_count()  # which starts none of them
     if asked.type == "cuda" and (asked.index or 0) >= num_there:
-        raise ValueError(f"no device {device!r} here: there are {num_there} CUDA devices; give --device cpu")
+        raise InputError(f"no device {device!r} here: there are {num_there} CUDA devices; give --device cpu")
 
 
 def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
@@ -218,7 +219,7 @@ def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, T
         FUSION_MODELS.check(config.model.name, config.model.settings)
         found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
     except ValueError as error:
-        raise ValueError(f"member {name}: {error}") from error
+        raise InputError(f"member {name}: {error}") from error
     if found.keys() != tasks.keys():
-        raise ValueError(f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: same")
+        raise InputError(f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: same")
     return found

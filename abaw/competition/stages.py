@@ -1,6 +1,6 @@
 """A recipe as stages: what each is for, what it reads, what it makes, and whether that is done already.
 
-Everything lies in one folder, WORK, but the runs: held-out predictions and the decoding fitted on them, the official
+Everything lies in one folder, WORK, but the runs: held-out predictions and the post-processing fitted on them, the official
 validation's, the test clips', the challenge files, and recipe.json, which says what each stage was made from.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from abaw.config import UNTRAINED, Config
 from abaw.config_file import ConfigFile
+from abaw.errors import InputError
 from abaw.tuning.space import as_setting
 
 OF_RECIPE = {"name", "data", "store", "folds", *UNTRAINED}  # no member's: what they are combined and judged by
@@ -57,11 +58,11 @@ class Places:
         for option, folder in (("--work", self.work), ("--runs", self.runs), ("store", self.store)):
             there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
             if not there.is_dir():
-                raise ValueError(f"{option} is to be the folder {folder}, but {there} is a file: name another folder")
+                raise InputError(f"{option} is to be the folder {folder}, but {there} is a file: name another folder")
 
     @property
-    def decoding(self) -> Path:
-        return self.work / "decoding.json"
+    def post_processing(self) -> Path:
+        return self.work / "post_processing.json"
 
 
 def members_of(file: ConfigFile, config: Config) -> dict[str, list[str]]:
@@ -93,14 +94,14 @@ def stages(
     """Everything from the videos to the challenge files, in order.
 
     ``about``: what the data set holds (``facts``); ``extraction``: options that change features. Without ``templates``
-    nothing is predicted for the test clips. ValueError where there is no fold to fit a decoding on.
+    nothing is predicted for the test clips. ValueError where there is no fold to fit post-processing on.
     """
     num = config.folds.num
     if config.folds.refit:
-        raise ValueError("a recipe fits on what its runs hold out, a refit holds nothing out: set folds.refit to false")
+        raise InputError("a recipe fits on what its runs hold out, a refit holds nothing out: set folds.refit to false")
     if num < 2:
-        raise ValueError(
-            "a recipe needs folds.num of 2 or more (papers have 5 or 6): decoding and weights are fitted on what folds "
+        raise InputError(
+            "a recipe needs folds.num of 2 or more (papers have 5 or 6): post-processing and weights are fitted on what folds "
             "1 .. hold out, so that the official validation split, fold 0's, can judge them"
         )
     work = places.work
@@ -131,18 +132,24 @@ def _pool(places: Places, member: str, num: int) -> Stage:
 
 
 def _fitted(config: Config, members: Sequence[str], places: Places, about: Mapping[str, Any]) -> Iterator[Stage]:
-    """Weights, decoding, and what they are worth on the official validation split."""
+    """Weights, post-processing, and what they are worth on the official validation split."""
     work, ensemble = places.work, {**about, "ensemble": config.ensemble}
     pools = tuple(work / "held-out" / member for member in members)
     both = work / "held-out" / "ensemble"
     how = {"mean": "alike", "weighted": "by weights fitted on these", "centred": "by how they agree"}[config.ensemble]
     yield Stage("combine", f"{len(members)} members on the training videos, weighed {how}", pools, (both,), ensemble)
-    decoding = {**about, "decoding": config.decoding.model_dump(mode="json")}
-    yield Stage("fit", "the decoding, on the held-out training videos", (both,), (places.decoding,), decoding)
+    post_processing = {**about, "post_processing": config.post_processing.model_dump(mode="json")}
+    yield Stage(
+        "fit",
+        "the post-processing, on the held-out training videos",
+        (both,),
+        (places.post_processing,),
+        post_processing,
+    )
     official = tuple(places.held_out(member, 0) for member in members)
     out, scores = work / "validation", work / "scores.txt"
     why = "the members of fold 0 on the official validation split, on which nothing was fitted"
-    yield Stage("validate", why, (*official, both, places.decoding), (out,), ensemble)
+    yield Stage("validate", why, (*official, both, places.post_processing), (out,), ensemble)
     yield Stage("score", "every stage without and with it", (*official, out), (scores, work / "steps.json"), about)
 
 
@@ -160,8 +167,8 @@ def _of_test(
         weights = tuple(places.weights(member, fold) for fold in range(num))
         yield Stage("predict", f"the test clips, the mean of {num} folds", weights, (out,), about, member)
     both, like = work / "test" / "ensemble", work / "held-out" / "ensemble"
-    why = f"{len(members)} members on the test clips, with the same weights and decoding"
-    yield Stage("combine test", why, (*each, like, places.decoding), (both,), {"ensemble": config.ensemble})
+    why = f"{len(members)} members on the test clips, with the same weights and post-processing"
+    yield Stage("combine test", why, (*each, like, places.post_processing), (both,), {"ensemble": config.ensemble})
     stems = [template.stem for template in templates]
     for template, stem in zip(templates, stems, strict=True):
         name = stem if stems.count(stem) == 1 else f"{template.parent.name}-{stem}"

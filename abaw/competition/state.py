@@ -10,10 +10,11 @@ from abaw import predictions
 from abaw.competition.stages import Stage
 from abaw.competition.templates import listed
 from abaw.dataset.layout import SPLITS, Dataset
+from abaw.errors import InputError
 from abaw.files import read_json, visible, write_json
 from abaw.runs import Run
 
-LEDGER = "recipe.json"
+STATE_FILE = "recipe.json"
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
@@ -30,11 +31,11 @@ def facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-class Ledger:
+class StageState:
     """recipe.json: of each stage that is done, what it was made from."""
 
     def __init__(self, work: Path) -> None:
-        self._path = work / LEDGER
+        self._path = work / STATE_FILE
 
     def is_done(self, stage: Stage) -> bool:
         """Whether its outputs are there and were made from what is there now."""
@@ -96,7 +97,7 @@ def check_whole(run: Run) -> None:
         if not (tables / predictions.METADATA).is_file() or len(predictions.clip_ids(tables)) < num_clips:
             gone.append(f"held-out predictions of {name}")
     if gone:
-        raise ValueError(f"{run.folder} is damaged, it lacks its {' and '.join(gone)}: {AGAIN}")
+        raise InputError(f"{run.folder} is damaged, it lacks its {' and '.join(gone)}: {AGAIN}")
 
 
 def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, Any], bool]) -> None:
@@ -113,4 +114,4 @@ def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, 
             keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
             changed.append(f"features {name} ({', '.join(keys)})")
     if changed:
-        raise ValueError(f"{run.folder} was trained on other {' and '.join(changed)} than are there now: {AGAIN}")
+        raise InputError(f"{run.folder} was trained on other {' and '.join(changed)} than are there now: {AGAIN}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from abaw.challenge.template import Template, read_template
 from abaw.dataset.layout import SPLIT_FOLDERS, Dataset
+from abaw.errors import InputError
 from abaw.tasks.base import Task
 
 
@@ -25,7 +26,7 @@ def check_templates(paths: Sequence[Path], dataset: Dataset, tasks: Mapping[str,
         known = set(task.clips(dataset, "test"))
         missing = [clip_id for clip_id in template.clips if clip_id not in known]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{path} asks for {len(missing)} clips that are no test clips of {dataset.root}, as {missing[0]!r}: "
                 f"expected those of {task.wanted('test')}: take the template and the list of one edition"
             )
@@ -41,7 +42,7 @@ def _source(template: Template, tasks: Mapping[str, Task]) -> Task:
     name = template.task.name
     found = tasks.get(name) or (tasks.get("expr") if name == "ce" else None)
     if found is None:
-        raise ValueError(f"{template.path} is a template for {name}, the recipe has {', '.join(tasks)}: take another")
+        raise InputError(f"{template.path} is a template for {name}, the recipe has {', '.join(tasks)}: take another")
     return found
 
 

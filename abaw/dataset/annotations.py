@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from abaw.errors import InputError
+
 VA_HEADER = "valence,arousal"
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
 COMPOUND_EXPRESSIONS = (
@@ -36,7 +38,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.scored):
-            raise ValueError(f"labels need as many rows ({len(self.values)}) as scored flags ({len(self.scored)})")
+            raise InputError(f"labels need as many rows ({len(self.values)}) as scored flags ({len(self.scored)})")
 
     def __len__(self) -> int:
         return len(self.scored)
@@ -71,7 +73,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         texts = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
+        raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
     texts = [text.rstrip("\r").strip() for text in texts]
     while texts and not texts[-1]:
         texts.pop()
@@ -87,13 +89,13 @@ def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *
     rows = lines(path)
     _, first = next(rows, (1, ""))
     if first.replace(" ", "") != header:
-        raise ValueError(f"{path}:1: the header is {first!r}, expected {header!r}: is this the file of another task?")
+        raise InputError(f"{path}:1: the header is {first!r}, expected {header!r}: is this the file of another task?")
     values, scored = [], []
     for number, text in rows:
         try:
             row = parse(text)
         except ValueError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path}:{number}: {error}; mend the line or take the file from the challenge again"
             ) from error
         values.append(row or [0.0] * goal)
@@ -104,13 +106,13 @@ def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *
 def valence_arousal_row(text: str) -> list[float] | None:
     cells = text.split(",")
     if len(cells) != 2:
-        raise ValueError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
+        raise InputError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
     row = [_number(cell) for cell in cells]
     if -5.0 in row:
         return None
     for value in row:
         if not -1 <= value <= 1:
-            raise ValueError(f"{value:g} is outside [-1, 1] and is not -5 (unscored)")
+            raise InputError(f"{value:g} is outside [-1, 1] and is not -5 (unscored)")
     return row
 
 
@@ -119,11 +121,11 @@ def class_row(num_classes: int, text: str) -> list[float] | None:
     try:
         label = int(text.replace("_", "?"))  # int() would take 1_0 for 10
     except ValueError:
-        raise ValueError(f"{text!r} is not one integer, {expected}") from None
+        raise InputError(f"{text!r} is not one integer, {expected}") from None
     if label == -1:
         return None
     if not 0 <= label < num_classes:
-        raise ValueError(f"class {label} does not exist, {expected}")
+        raise InputError(f"class {label} does not exist, {expected}")
     return [float(label)]
 
 
@@ -133,12 +135,12 @@ UNIT_CELLS = {"0": 0.0, "1": 1.0, "-1": -1.0}
 def units_row(text: str) -> list[float] | None:
     cells = [cell.strip() for cell in text.split(",")]
     if len(cells) != len(ACTION_UNITS):
-        raise ValueError(
+        raise InputError(
             f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected {len(ACTION_UNITS)} (AU1 .. AU26)"
         )
     for cell, name in zip(cells, ACTION_UNITS, strict=True):
         if cell not in UNIT_CELLS:
-            raise ValueError(f"{name} is {cell!r}, expected 0, 1 or -1 (unscored)")
+            raise InputError(f"{name} is {cell!r}, expected 0, 1 or -1 (unscored)")
     return None if "-1" in cells else [UNIT_CELLS[cell] for cell in cells]
 
 
@@ -146,7 +148,7 @@ def _number(cell: str) -> float:
     try:
         value = float(cell.replace("_", "?"))  # float() would take 0_1 for 1
     except ValueError:
-        raise ValueError(f"{cell!r} is not a number") from None
+        raise InputError(f"{cell!r} is not a number") from None
     if not np.isfinite(value):
-        raise ValueError(f"{cell.strip()!r} is not a finite number")
+        raise InputError(f"{cell.strip()!r} is not a finite number")
     return value

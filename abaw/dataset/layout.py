@@ -15,6 +15,7 @@ import yaml
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.split_files import Listing
+from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
 from abaw.registry import nearest
 
@@ -71,7 +72,7 @@ class Dataset:
         """Label files of a split by clip, from the one folder of these names that exists. ValueError where two do."""
         present = [folder for folder in folders if folder in self.challenges]
         if len(present) > 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.root} has label folders {' and '.join(present)}: name the annotations to use "
                 "with the key 'annotations' in a data set file (README, 'Your data')"
             )
@@ -81,7 +82,7 @@ class Dataset:
         """Clips of the test list whose name starts with one of these, in its order; none where there is no list."""
         found = [path for name, path in self.test_lists.items() if name.startswith(tuple(names))]
         if len(found) > 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.root} has the test lists {', '.join(map(str, found))}: name the one to use "
                 "with the key 'test_lists' in a data set file (README, 'Your data')"
             )
@@ -92,7 +93,7 @@ class Dataset:
         found = self.listings.get(kind, {}).get(split, ())
         if len(found) > 1:
             key = "test_lists" if split == "test" else "annotations"
-            raise ValueError(
+            raise InputError(
                 f"{self.root} has {' and '.join(str(each.path) for each in found)}: name the one to use "
                 f"with the key {key!r} in a data set file (README, 'Your data')"
             )
@@ -125,15 +126,13 @@ def open_dataset(path: Path) -> Dataset:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(
-            f"no data set at {path}: give a folder, a media file, or a YAML file with the key 'root'"
-        )
+        raise NotFoundError(f"no data set at {path}: give a folder, a media file, or a YAML file with the key 'root'")
     if path.is_dir():
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):
         return _find(*_read_layout(path))
     if path.suffix.lower() not in MEDIA_SUFFIXES:
-        raise ValueError(f"{path} is no media file by its suffix: known are {', '.join(sorted(MEDIA_SUFFIXES))}")
+        raise InputError(f"{path} is no media file by its suffix: known are {', '.join(sorted(MEDIA_SUFFIXES))}")
     return Dataset(path.parent, {path.stem: Clip(path.stem, path)})
 
 
@@ -144,22 +143,22 @@ def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
     try:
         layout = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable as YAML: {error}") from error
+        raise InputError(f"{path}: not readable as YAML: {error}") from error
     known = ("root", *LAYOUT_KEYS)
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
-        raise ValueError(f"{path}: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
+        raise InputError(f"{path}: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
     root = _plain(path.parent / layout.pop("root"))
     folders: dict[str, list[Path]] = {}
     for key, value in layout.items():
         if key not in known:
-            raise ValueError(f"{path}: unknown key {key!r}{nearest(key, known)} known: {', '.join(known)}")
+            raise InputError(f"{path}: unknown key {key!r}{nearest(key, known)} known: {', '.join(known)}")
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{path}: {key} is {value!r}, expected a folder or a list of folders")
+            raise InputError(f"{path}: {key} is {value!r}, expected a folder or a list of folders")
         folders[key] = [_plain(root / name) for name in names]
     for folder in (root, *(folder for group in folders.values() for folder in group)):
         if not folder.exists():
-            raise FileNotFoundError(f"{path}: no folder {folder}: folders are relative to root, root to this file")
+            raise NotFoundError(f"{path}: no folder {folder}: folders are relative to root, root to this file")
     return root, folders
 
 
@@ -185,7 +184,7 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     read = {*test_lists.values(), *(each.path for each in _all(listings))}
     media, num_ignored = _media(path for path in _below(seen.files, within["videos"]) if path not in read)
     if not (media or images or challenges or listings):
-        raise FileNotFoundError(
+        raise NotFoundError(
             f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
             "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
         )
@@ -252,7 +251,7 @@ def _media(files: Iterable[Path]) -> tuple[dict[str, Path], int]:
         if path.suffix.lower() not in MEDIA_SUFFIXES:
             num_ignored += 1
         elif path.stem in media:
-            raise ValueError(
+            raise InputError(
                 f"two media named {path.stem!r}: {media[path.stem]} and {path}; rename one, or name the folders to use "
                 "with the key 'videos' in a data set file (README, 'Your data')"
             )
@@ -265,7 +264,7 @@ def _images(folders: Iterable[Path]) -> dict[str, Path]:
     images: dict[str, Path] = {}
     for folder in folders:
         if folder.name in images:
-            raise ValueError(
+            raise InputError(
                 f"clip {folder.name!r} has two folders of images, {images[folder.name]} and {folder}: name the image "
                 "roots to use with the key 'images' in a data set file (README, 'Your data')"
             )
@@ -281,7 +280,7 @@ def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]
         files = {path.stem: path for path in visible(folder, "*.txt")}
         other = next(iter(splits.get(split, {}).values()), None)
         if other is not None:
-            raise ValueError(
+            raise InputError(
                 f"two label folders {other.parent} and {folder}: name the annotations to use "
                 "with the key 'annotations' in a data set file (README, 'Your data')"
             )
@@ -296,7 +295,7 @@ def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
         if path.name.endswith(TEST_LIST_END) and not any("/" in text or "," in text for _, text in lines(path)):
             name = path.name.removesuffix(TEST_LIST_END)
             if name in found:
-                raise ValueError(
+                raise InputError(
                     f"two test lists {found[name]} and {path}: name the folder to use with the key 'test_lists' "
                     "in a data set file (README, 'Your data')"
                 )

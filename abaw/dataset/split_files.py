@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from abaw.dataset.annotations import ACTION_UNITS, Labels, class_row, lines, units_row, valence_arousal_row
+from abaw.errors import InputError
 
 AH_NAMES = {"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)}
 # kind -> split -> what the file's name, with its folder's where one is given, must match
@@ -120,7 +121,7 @@ def read_multitask(path: Path) -> dict[str, Labels]:
     """
     header, rows = _rows(path)
     if not header.replace(" ", "").lower().startswith(MULTITASK_HEADER):
-        raise ValueError(
+        raise InputError(
             f"{path}:1: the header is {header!r}, expected {MULTITASK_HEADER}AU1 ...: is this the file of another task?"
         )
     return _by_clip(path, "mtl", rows, _multitask)
@@ -134,7 +135,7 @@ def read_mimicry(path: Path) -> dict[str, Labels]:
     header, rows = _rows(path)
     cells = [cell.strip() for cell in header.split(",")]
     if cells[0].lower() != "filename" or tuple(cells[1:]) != EMOTIONS:
-        raise ValueError(
+        raise InputError(
             f"{path}:1: the header is {header!r}, expected 'Filename,{','.join(EMOTIONS)}': is this the file of "
             "another task?"
         )
@@ -170,7 +171,7 @@ def _by_clip(
             if frame in known:
                 values = _merged(first, *known[frame], values)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}; {MEND}") from error
+            raise InputError(f"{path}:{number}: {error}; {MEND}") from error
         known[frame] = (number, values)
     return {clip_id: _labels(known) for clip_id, known in found.items()}
 
@@ -179,13 +180,13 @@ def _place(kind: str, first: str) -> tuple[str, int]:
     named = place(kind, first)
     if named is None:
         wanted = {"mtl": "<clip>/<frame of five digits, from 1>.jpg", "ah_frame": "<video>/frame-<number>.jpg"}
-        raise ValueError(f"{first!r} is no place, expected {wanted.get(kind, 'a video')}")
+        raise InputError(f"{first!r} is no place, expected {wanted.get(kind, 'a video')}")
     return named
 
 
 def _merged(first: str, line: int, before: np.ndarray, now: np.ndarray) -> np.ndarray:
     if (~np.isnan(before) & ~np.isnan(now) & (before != now)).any():
-        raise ValueError(f"{first!r} has other labels on line {line}")
+        raise InputError(f"{first!r} has other labels on line {line}")
     return np.where(np.isnan(before), now, before)
 
 
@@ -202,7 +203,7 @@ def _labels(known: dict[int, tuple[int, np.ndarray]]) -> Labels:
 
 def _multitask(cells: list[str]) -> list[float]:
     if len(cells) != NUM_MULTITASK:
-        raise ValueError(f"{1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)")
+        raise InputError(f"{1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)")
     return [
         *(valence_arousal_row(",".join(cells[:2])) or [np.nan] * 2),
         *(class_row(NUM_EXPRESSIONS, cells[2]) or [np.nan]),
@@ -212,18 +213,18 @@ def _multitask(cells: list[str]) -> list[float]:
 
 def _intensities(cells: list[str]) -> list[float]:
     if len(cells) != len(EMOTIONS):
-        raise ValueError(f"{1 + len(cells)} columns, expected {1 + len(EMOTIONS)}")
+        raise InputError(f"{1 + len(cells)} columns, expected {1 + len(EMOTIONS)}")
     try:
         values = [float(cell.replace("_", "?")) for cell in cells]  # float() would take 0_1 for 1
     except ValueError:
-        raise ValueError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers") from None
+        raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers") from None
     if not all(0 <= value <= 1 for value in values):
-        raise ValueError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers from 0 to 1")
+        raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers from 0 to 1")
     return values
 
 
 def _ambivalence(cells: list[str]) -> list[float]:
     label = cells[0].strip() if cells else ""  # a transcript may follow, with commas of its own
     if label not in ("0", "1"):
-        raise ValueError(f"the label is {label!r}, expected 0 or 1")
+        raise InputError(f"the label is {label!r}, expected 0 or 1")
     return [float(label)]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from abaw import predictions, provenance
 from abaw.ensembling import weights
-from abaw.ensembling.weights import Mixture
-from abaw.postprocessing import Decoding
+from abaw.ensembling.weights import EnsembleWeights
+from abaw.errors import InputError
+from abaw.postprocessing import PostProcessing
 from abaw.tasks.base import Task
 
 
@@ -15,27 +16,29 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
     """ValueError names the first difference between members in clips, frames or times, or what is read and ``out``."""
     names = [str(where) for where in wheres]
     if len({where.resolve() for where in wheres}) < len(wheres):
-        raise ValueError(f"a folder is given twice: {', '.join(names)}; give each member once")
+        raise InputError(f"a folder is given twice: {', '.join(names)}; give each member once")
     if out.resolve() in {where.resolve() for where in wheres}:
-        raise ValueError(f"{out} is a member itself: give another --out")
+        raise InputError(f"{out} is a member itself: give another --out")
     if like is not None and out.resolve() == like.resolve():
-        raise ValueError(f"{out} is the ensemble whose weights are taken: give another --out")
+        raise InputError(f"{out} is the ensemble whose weights are taken: give another --out")
     first = predictions.clip_ids(wheres[0])
     if not first:
-        raise ValueError(f"{names[0]} holds no table at all: run abaw predict again")
+        raise InputError(f"{names[0]} holds no table at all: run abaw predict again")
     for where, name in zip(wheres[1:], names[1:], strict=True):
         lone = sorted(set(first) ^ set(predictions.clip_ids(where)))
         if lone:
             here, there = (names[0], name) if lone[0] in first else (name, names[0])
-            raise ValueError(f"{here} has clip {lone[0]!r}, {there} has not: predict the same clips with all members")
+            raise InputError(f"{here} has clip {lone[0]!r}, {there} has not: predict the same clips with all members")
     for clip_id in first:
         try:
             weights.check_agreement([predictions.read_table(where, clip_id, task) for where in wheres], names)
         except ValueError as error:
-            raise ValueError(f"clip {clip_id!r}: {error}") from error
+            raise InputError(f"clip {clip_id!r}: {error}") from error
 
 
-def write(wheres: Sequence[Path], out: Path, task: Task, mixture: Mixture, decoding: Decoding | None) -> int:
+def write(
+    wheres: Sequence[Path], out: Path, task: Task, mixture: EnsembleWeights, post_processing: PostProcessing | None
+) -> int:
     """The ensemble's tables and predictions.json; how many tables.
 
     The videos that its weights, or those of a member that is an ensemble itself, were fitted on stay named.
@@ -55,7 +58,7 @@ def write(wheres: Sequence[Path], out: Path, task: Task, mixture: Mixture, decod
         "task": task.name,
         "split": splits.pop() if len(splits) == 1 else None,
         **provenance.merged(abouts),
-        "decoding": decoding.document() if decoding else {},
+        "post_processing": post_processing.document() if post_processing else {},
         "ensemble": replace(mixture, fitted_on=tuple(sorted(fitted_on))).document([str(where) for where in wheres]),
     }
     predictions.write_metadata(out, about)
@@ -66,7 +69,7 @@ HOWS = ("mean", "weighted", "centred")
 
 
 @dataclass(frozen=True)
-class Asked:
+class CombineOptions:
     """How the members of an ensemble are weighed: see the options of ``combine``."""
 
     how: str | None
@@ -79,18 +82,18 @@ class Asked:
     def check(self) -> None:
         """ValueError for options that contradict each other."""
         if self.how is not None and self.how not in HOWS:
-            raise ValueError(f"no ensemble {self.how!r}: --how is one of {', '.join(HOWS)}")
+            raise InputError(f"no ensemble {self.how!r}: --how is one of {', '.join(HOWS)}")
         if self.like is not None and (self.how or self.fits):
-            raise ValueError("--like takes everything from the other ensemble: leave out --how and --fit")
+            raise InputError("--like takes everything from the other ensemble: leave out --how and --fit")
         if self.fits and self.how not in (None, "weighted"):
-            raise ValueError(f"--fit is for --how weighted: a {self.how} asks for no labels")
+            raise InputError(f"--fit is for --how weighted: a {self.how} asks for no labels")
         if self.how == "weighted" and not self.fits:
-            raise ValueError("--how weighted needs --fit (on held-out tables), or --like another ensemble")
+            raise InputError("--how weighted needs --fit (on held-out tables), or --like another ensemble")
         if (self.data or self.exclude_split or self.trust) and not self.fits:
-            raise ValueError("--data, --exclude-split and --trust say what weights are fitted on: give --fit with them")
+            raise InputError("--data, --exclude-split and --trust say what weights are fitted on: give --fit with them")
 
 
-def mixture_of(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
+def weights_of(wheres: Sequence[Path], task: "Task", asked: CombineOptions) -> "EnsembleWeights":
     """The members' weights, fitted, taken from elsewhere or made of the tables."""
     from abaw import predictions
     from abaw.ensembling import weights
@@ -102,7 +105,7 @@ def mixture_of(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
     if asked.how != "centred":
         return weights.mean(len(wheres))
     if {kind for kind, _ in task.blocks} != {"values"}:
-        raise ValueError(f"{task.name}: centred is for values, as of va: take mean or weighted for {task.name}")
+        raise InputError(f"{task.name}: centred is for values, as of va: take mean or weighted for {task.name}")
     import numpy as np
 
     clip_ids = predictions.clip_ids(wheres[0])
@@ -111,21 +114,21 @@ def mixture_of(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
     )
 
 
-def _like(folder: Path, task: "Task", num: int) -> "Mixture":
+def _like(folder: Path, task: "Task", num: int) -> "EnsembleWeights":
     from abaw import predictions
     from abaw.ensembling import weights
 
     where = predictions.resolve(folder, task.name)
     document = predictions.read_metadata(where).get("ensemble")
     if not document:
-        raise ValueError(f"{where} is no ensemble: --like takes a folder that abaw combine made")
-    mixture = weights.read_mixture(document, f"{where / predictions.METADATA}, ensemble")
+        raise InputError(f"{where} is no ensemble: --like takes a folder that abaw combine made")
+    mixture = weights.read_weights(document, f"{where / predictions.METADATA}, ensemble")
     if len(mixture.weights) != num:
-        raise ValueError(f"{where} has {len(mixture.weights)} members, {num} folders are given: give them in its order")
+        raise InputError(f"{where} has {len(mixture.weights)} members, {num} folders are given: give them in its order")
     return mixture
 
 
-def _fitted(wheres: Sequence[Path], task: "Task", asked: Asked) -> "Mixture":
+def _fitted(wheres: Sequence[Path], task: "Task", asked: CombineOptions) -> "EnsembleWeights":
     """Fitted weights; prints what they are worth on clips they were not fitted on, beside the mean and each member."""
     from abaw import predictions, provenance
     from abaw.calibration import fitting

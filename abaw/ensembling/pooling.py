@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from abaw import predictions, provenance
+from abaw.errors import InputError
 from abaw.folds import check_apart
-from abaw.postprocessing import Decoding
+from abaw.postprocessing import PostProcessing
 from abaw.runs import Run
 
 
-def pool(runs: Sequence[Run], out: Path, decodings: Mapping[str, Decoding]) -> int:
-    """Write the runs' own validation tables, undecoded, to ``out``, a folder for each task; how many.
+def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProcessing]) -> int:
+    """Write the runs' own validation tables, raw, to ``out``, a folder for each task; how many.
 
     Raises ValueError where two runs held out the same clip, where a run was trained on what it held out, or where it
     held out nothing; then nothing is written.
@@ -20,7 +21,7 @@ def pool(runs: Sequence[Run], out: Path, decodings: Mapping[str, Decoding]) -> i
     for name, sources in found.items():
         for where, _ in sources.values():
             if (out / name).resolve() == where.resolve():
-                raise ValueError(f"{out} is where these tables lie already: give another --out")
+                raise InputError(f"{out} is where these tables lie already: give another --out")
         for clip_id, (where, _) in sources.items():  # all are read before old tables go
             predictions.read_table(where, clip_id, tasks[name])
     for name, sources in found.items():
@@ -29,7 +30,7 @@ def pool(runs: Sequence[Run], out: Path, decodings: Mapping[str, Decoding]) -> i
             predictions.write_table(
                 out / name, clip_id, predictions.read_table(where, clip_id, tasks[name]), tasks[name]
             )
-        predictions.write_metadata(out / name, _about(name, sources, decodings.get(name)))
+        predictions.write_metadata(out / name, _about(name, sources, post_processings.get(name)))
     return sum(map(len, found.values()))
 
 
@@ -41,13 +42,13 @@ def _sources(runs: Sequence[Run], name: str) -> dict[str, tuple[Path, Run]]:
             continue
         tables = run.predictions("validation")
         if not tables.is_dir():
-            raise ValueError(f"{run.folder} has no tables of clips that it held out: name the runs of the folds")
+            raise InputError(f"{run.folder} has no tables of clips that it held out: name the runs of the folds")
         where = predictions.resolve(tables, name)
         clip_ids = predictions.clip_ids(where)
         check_apart(run.document().get("videos", {}).get("train", ()), clip_ids, f"the training of {run.folder}")
         for clip_id in clip_ids:
             if clip_id in found:
-                raise ValueError(
+                raise InputError(
                     f"clip {clip_id!r} was held out by {found[clip_id][1].folder} and by {run.folder}: "
                     "name the runs of one set of folds"
                 )
@@ -55,7 +56,9 @@ def _sources(runs: Sequence[Run], name: str) -> dict[str, tuple[Path, Run]]:
     return dict(sorted(found.items()))
 
 
-def _about(name: str, sources: Mapping[str, tuple[Path, Run]], decoding: Decoding | None) -> dict[str, object]:
+def _about(
+    name: str, sources: Mapping[str, tuple[Path, Run]], post_processing: PostProcessing | None
+) -> dict[str, object]:
     clips_of: dict[Path, list[str]] = {}
     for clip_id, (where, _) in sources.items():
         clips_of.setdefault(where, []).append(clip_id)
@@ -70,6 +73,6 @@ def _about(name: str, sources: Mapping[str, tuple[Path, Run]], decoding: Decodin
         "split": splits.pop() if len(splits) == 1 else None,
         **provenance.merged(abouts),
         "made_by": made_by if len(clips_of) > 1 else {},
-        "decoding": decoding.document() if decoding else {},
+        "post_processing": post_processing.document() if post_processing else {},
         "ensemble": {},
     }

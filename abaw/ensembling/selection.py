@@ -8,18 +8,18 @@ from abaw.calibration.biases import TINY
 from abaw.calibration.fitting import group_names, rank
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
-from abaw.ensembling.weights import Mixture, weighted
-from abaw.evaluation.labelled_tables import HeldOut
+from abaw.ensembling.weights import EnsembleWeights, weighted
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
-from abaw.tasks.base import Scored, Task
+from abaw.tasks.base import PredictionPair, Task
 
 MAX_MEMBERS = 20  # that a selection counts, with repeats: weights are in twentieths at the finest
 PATIENCE = 5  # members more that are tried without a gain
 
-Members = Sequence[Mapping[str, HeldOut]]
+Members = Sequence[Mapping[str, LabelledTable]]
 
 
-def fit_weights(task: Task, members: Members) -> Mixture:
+def fit_weights(task: Task, members: Members) -> EnsembleWeights:
     """Weights with a high official score on held-out tables: ensemble selection with replacement.
 
     Again and again the member is added whose addition scores highest (the first of equals), up to ``MAX_MEMBERS``; the
@@ -47,12 +47,12 @@ def fit_weights(task: Task, members: Members) -> Mixture:
     return weighted((best / best.sum()).tolist(), {video_of(clip_id) for clip_id in members[0]})
 
 
-def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, Scored]:
-    """Every clip by weights fitted on the other groups' clips, decoded and beside its labels: to be scored as one.
+def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, PredictionPair]:
+    """Every clip by weights fitted on the other groups' clips, post-processed and beside its labels: to be scored as one.
 
     ValueError for fewer than two groups, or where one video is in two of them.
     """
-    found: dict[str, Scored] = {}
+    found: dict[str, PredictionPair] = {}
     for name in group_names(members[0], groups):
         others = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] != name} for each in members]
         mine = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
@@ -62,19 +62,19 @@ def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | s
     return {clip_id: found[clip_id] for clip_id in members[0]}
 
 
-def mixed(task: Task, members: Members, mixture: Mixture) -> dict[str, Scored]:
-    """The mixture's predictions, decoded as they are, beside the labels."""
+def mixed(task: Task, members: Members, mixture: EnsembleWeights) -> dict[str, PredictionPair]:
+    """The mixture's predictions, post-processed as they are, beside the labels."""
     found = {}
     for clip_id, first in members[0].items():
         values = mixture.values([each[clip_id].values for each in members]).astype(np.float32)
-        found[clip_id] = Scored(task.decode(values)[: len(first.labels)], first.labels)
+        found[clip_id] = PredictionPair(task.to_labels(values)[: len(first.labels)], first.labels)
     return found
 
 
-def _scored_rows(task: Task, clip: HeldOut) -> HeldOut:
+def _scored_rows(task: Task, clip: LabelledTable) -> LabelledTable:
     """The scored frames alone, which are all that counts; of a task with one label a clip all frames."""
     if task.resolution == "clip":
         return clip
     rows = np.flatnonzero(clip.labels.scored)
     labels = Labels(clip.labels.values[rows], clip.labels.scored[rows])
-    return HeldOut(clip.values[rows].astype(np.float64), clip.observed[rows], labels)
+    return LabelledTable(clip.values[rows].astype(np.float64), clip.observed[rows], labels)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.metrics import concordance
 from abaw.predictions import Table
 
@@ -14,7 +15,7 @@ AFFINE = (("scale", 1.0), ("shift", 0.0))
 
 
 @dataclass(frozen=True)
-class Mixture:
+class EnsembleWeights:
     """A member's value counts ``scale`` times itself plus ``shift``, with its ``weight``: all (members columns or 1).
 
     ``fitted_on``: the videos whose labels the weights are fitted on. ValueError where weights are not 0 or more with
@@ -30,9 +31,9 @@ class Mixture:
     def __post_init__(self) -> None:
         for name in ("weights", "scale", "shift"):
             if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"{name} of an ensemble must be finite numbers")
+                raise InputError(f"{name} of an ensemble must be finite numbers")
         if (self.weights < 0).any() or not np.allclose(self.weights.sum(axis=0), 1):
-            raise ValueError(f"weights of an ensemble must be 0 or more with the sum 1, not {self.weights.tolist()}")
+            raise InputError(f"weights of an ensemble must be 0 or more with the sum 1, not {self.weights.tolist()}")
 
     def values(self, members: Sequence[np.ndarray]) -> np.ndarray:
         """One clip's values of every member (time columns) made one, in float64."""
@@ -50,40 +51,42 @@ class Mixture:
         return Table(first.frames, first.times_s, observed, values)
 
     def document(self, members: Sequence[str]) -> dict[str, Any]:
-        """As predictions.json has it; ``read_mixture`` is the inverse."""
+        """As predictions.json has it; ``read_weights`` is the inverse."""
         about: dict[str, Any] = {"how": self.how, "members": list(members), "weights": _plain(self.weights)}
         if (self.scale != 1).any() or (self.shift != 0).any():
             about |= {"scale": self.scale.tolist(), "shift": self.shift.tolist()}
         return about | ({"fitted_on": list(self.fitted_on)} if self.fitted_on else {})
 
 
-def mean(num: int) -> Mixture:
+def mean(num: int) -> EnsembleWeights:
     """All members alike. ValueError where there is none."""
     if not num:
-        raise ValueError("an ensemble needs at least one table")
+        raise InputError("an ensemble needs at least one table")
     return weighted([1 / num] * num, how="mean")
 
 
-def weighted(weights: Sequence[float], fitted_on: Collection[str] = (), how: str = "weighted") -> Mixture:
+def weighted(weights: Sequence[float], fitted_on: Collection[str] = (), how: str = "weighted") -> EnsembleWeights:
     """A weight for each member, the same in all columns."""
     column = np.array(weights, np.float64)[:, None]
-    return Mixture(how, column, np.ones_like(column), np.zeros_like(column), tuple(sorted(fitted_on)))
+    return EnsembleWeights(how, column, np.ones_like(column), np.zeros_like(column), tuple(sorted(fitted_on)))
 
 
-def read_mixture(document: Mapping[str, Any], place: str) -> Mixture:
-    """The inverse of ``Mixture.document``. ValueError names ``place``."""
+def read_weights(document: Mapping[str, Any], place: str) -> EnsembleWeights:
+    """The inverse of ``EnsembleWeights.document``. ValueError names ``place``."""
     try:
         weights = np.array(document["weights"], np.float64)
         weights = weights[:, None] if weights.ndim == 1 else weights
         scale, shift = (np.array(document.get(key, np.full_like(weights, one)), np.float64) for key, one in AFFINE)
         if not weights.ndim == 2 or not weights.shape == scale.shape == shift.shape:
-            raise ValueError("weights, scale and shift must have a row a member")
-        return Mixture(str(document["how"]), weights, scale, shift, tuple(map(str, document.get("fitted_on", ()))))
+            raise InputError("weights, scale and shift must have a row a member")
+        return EnsembleWeights(
+            str(document["how"]), weights, scale, shift, tuple(map(str, document.get("fitted_on", ())))
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{place}: no ensemble as abaw combine writes it: {error!s}") from error
+        raise InputError(f"{place}: no ensemble as abaw combine writes it: {error!s}") from error
 
 
-def centre(members: Sequence[np.ndarray]) -> Mixture:
+def centre(members: Sequence[np.ndarray]) -> EnsembleWeights:
     """The CCC-centred mean of values (each member: frames of all clips, columns), which asks for no labels.
 
     In every column a member weighs what its mean CCC with the others is (none below 0; all 0: alike), and is brought by
@@ -95,7 +98,7 @@ def centre(members: Sequence[np.ndarray]) -> Mixture:
     weights = np.stack([_agreement([each[:, i] for each in members]) for i in range(members[0].shape[1])], axis=1)
     common_mean, common_spread = (weights * means).sum(axis=0), (weights * spreads).sum(axis=0)
     scale = np.where(spreads > 0, common_spread / np.where(spreads > 0, spreads, 1), 1.0)
-    return Mixture("centred", weights, scale, common_mean - scale * means)
+    return EnsembleWeights("centred", weights, scale, common_mean - scale * means)
 
 
 def check_agreement(tables: Sequence[Table], names: Sequence[str]) -> None:
@@ -103,14 +106,14 @@ def check_agreement(tables: Sequence[Table], names: Sequence[str]) -> None:
     first = tables[0]
     for table, name in zip(tables[1:], names[1:], strict=True):
         if table.values.shape != first.values.shape:
-            raise ValueError(
+            raise InputError(
                 f"{names[0]} has {len(first.frames)} frames of {first.values.shape[1]} columns, {name} has "
                 f"{len(table.frames)} of {table.values.shape[1]}: predict all of them with one task and the same clocks"
             )
         apart = np.flatnonzero(abs(table.times_s - first.times_s) > CLOCK_TOLERANCE_S)
         if len(apart):
             frame = int(apart[0])
-            raise ValueError(
+            raise InputError(
                 f"frame {frame + 1} is at {first.times_s[frame]:.3f} s in {names[0]} and at "
                 f"{table.times_s[frame]:.3f} s in {name}: predict all of them with the same clocks"
             )

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from abaw.dataset.layout import video_of
+from abaw.errors import InputError
 from abaw.evaluation.sufficient_statistics import RECIPES, Scores
-from abaw.tasks.base import Scored, Task, concatenated
+from abaw.tasks.base import PredictionPair, Task, concatenated
 
 DRAWS, LEAST_DRAWS, SEED = 1000, 100, 0
 TAILS = (0.025, 0.975)  # of 95 %
@@ -28,6 +29,11 @@ FEW = 5  # videos; with fewer an interval says little
 PLACES = 12  # of a difference: beyond them it is rounding, and a system would differ from itself
 
 Interval = tuple[float, float]
+
+
+Part = Mapping[str, PredictionPair]  # the clips of one video, as one system predicts them
+
+Rescore = Callable[[Int[np.ndarray, "draws parts"]], dict[str, Float[np.ndarray, " draws"]]]
 
 
 @dataclass(frozen=True)
@@ -47,31 +53,31 @@ class Comparison:
         return "better" if self.difference > 0 else "worse"
 
 
-def by_video(by_clip: Mapping[str, Scored]) -> Mapping[str, Part]:
+def by_video(by_clip: Mapping[str, PredictionPair]) -> Mapping[str, Part]:
     """The clips of each video, ``_left`` and ``_right`` together; videos without a scored frame are left out.
 
     ValueError where none has one.
     """
-    videos: dict[str, dict[str, Scored]] = {}
+    videos: dict[str, dict[str, PredictionPair]] = {}
     for clip_id in sorted(by_clip):  # so that the order of clips cannot show in the draws
         if by_clip[clip_id].labels.scored.any():
             videos.setdefault(video_of(clip_id), {})[clip_id] = by_clip[clip_id]
     if not videos:
-        raise ValueError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
+        raise InputError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
     return videos
 
 
 def drawn(num_videos: int, draws: int, seed: int) -> Int[np.ndarray, "{draws} {num_videos}"]:
     """How often each video is in each draw with replacement. ValueError for too few, or a negative seed."""
     if draws < LEAST_DRAWS:
-        raise ValueError(f"{draws} draws, expected {LEAST_DRAWS} or more: percentiles of fewer mean nothing")
+        raise InputError(f"{draws} draws, expected {LEAST_DRAWS} or more: percentiles of fewer mean nothing")
     if seed < 0:
-        raise ValueError(f"the draws have seed {seed}, expected 0 or more")
+        raise InputError(f"the draws have seed {seed}, expected 0 or more")
     return np.random.default_rng(seed).multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=draws)
 
 
 def intervals(
-    task: Task, by_clip: Mapping[str, Scored], draws: int = DRAWS, seed: int = SEED
+    task: Task, by_clip: Mapping[str, PredictionPair], draws: int = DRAWS, seed: int = SEED
 ) -> dict[str, Interval] | None:
     """95 % of every entry of the task's score but n; None where one video is all there is."""
     parts = list(by_video(by_clip).values())
@@ -83,8 +89,8 @@ def intervals(
 
 def compare(
     task: Task,
-    first: Mapping[str, Scored],
-    second: Mapping[str, Scored],
+    first: Mapping[str, PredictionPair],
+    second: Mapping[str, PredictionPair],
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Comparison:
@@ -113,18 +119,18 @@ def compare(
     return Comparison(found, interval, float(as_large.mean()), num)
 
 
-def check_same(first: Mapping[str, Scored], second: Mapping[str, Scored]) -> None:
+def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair]) -> None:
     """ValueError names the first clip that only one of two has, or whose labels are not the same."""
     for clip_id in sorted(first.keys() ^ second.keys()):
         which = "first" if clip_id in first else "second"
-        raise ValueError(
+        raise InputError(
             f"only the {which} has clip {clip_id!r}: two are compared on the same clips; predict these with both, or "
             "score them one by one"
         )
     for clip_id in sorted(first):
         one, other = first[clip_id].labels, second[clip_id].labels
         if not (np.array_equal(one.scored, other.scored) and np.array_equal(one.values, other.values, equal_nan=True)):
-            raise ValueError(f"the two are judged by different labels of clip {clip_id!r}: give one data set (--data)")
+            raise InputError(f"the two are judged by different labels of clip {clip_id!r}: give one data set (--data)")
 
 
 def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:
@@ -137,10 +143,6 @@ def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:
 def _between(values: np.ndarray) -> Interval:
     low, high = np.quantile(values, TAILS)
     return float(low), float(high)
-
-
-Part = Mapping[str, Scored]  # the clips of one video, as one system predicts them
-Rescore = Callable[[Int[np.ndarray, "draws parts"]], dict[str, Float[np.ndarray, " draws"]]]
 
 
 def is_count(name: str) -> bool:

@@ -10,23 +10,32 @@ import numpy as np
 from abaw import predictions
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset, open_dataset, video_of
+from abaw.errors import InputError
 from abaw.evaluation.leaks import check_kinds, check_unseen, made_by
-from abaw.postprocessing import Decoding, read_decoding
+from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.predictions import Table
 from abaw.runs import Run
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored, Task
+from abaw.tasks.base import PredictionPair, Task
 
 HELD_OUT = "held-out"
 SPLITS = ("train", "validation", HELD_OUT)
 
 
+class LabelledTable(NamedTuple):
+    """A clip's raw table (time columns), its observed flags (time), and its labels."""
+
+    values: np.ndarray
+    observed: np.ndarray
+    labels: Labels
+
+
 @dataclass(frozen=True)
-class Judged:
+class LabelledPredictions:
     """A folder's tables of a task, by clip, with the labels of a split and what is known of the tables.
 
     ``about`` is predictions.json and, for a run, what run.json says beyond it; {} where neither is there.
-    ``decoding`` is None where the folder has none, or none is wanted. ``runs``: the clips of each run that made them,
+    ``post_processing`` is None where the folder has none, or none is wanted. ``runs``: the clips of each run that made them,
     where that is told. ``remarks`` are for the reader of the score.
     """
 
@@ -36,23 +45,23 @@ class Judged:
     labels: Mapping[str, Labels]
     tables: Mapping[str, Table]
     about: Mapping[str, Any]
-    decoding: Decoding | None
+    post_processing: PostProcessing | None
     runs: Mapping[str, list[str]]
     remarks: tuple[str, ...]
 
-    def scored(self, *, decoded: bool) -> dict[str, Scored]:
-        """What the task scores, without the decoding or with it."""
+    def scored(self, *, post_processed: bool) -> dict[str, PredictionPair]:
+        """What the task scores, without the post-processing or with it."""
         found = {}
         for clip_id, table in self.tables.items():
-            values, decoding = table.values, self.decoding if decoded else None
-            if decoding is not None:
-                values = decoding.apply(self.task, values, table.observed)
+            values, post_processing = table.values, self.post_processing if post_processed else None
+            if post_processing is not None:
+                values = post_processing.apply(self.task, values, table.observed)
             labels = self.labels[clip_id]
-            found[clip_id] = Scored(self.task.decode(values)[: len(labels)], labels)
+            found[clip_id] = PredictionPair(self.task.to_labels(values)[: len(labels)], labels)
         return found
 
     def num_unobserved(self) -> int:
-        """Scored frames (or clips) in which nothing was to see or hear: they count like all others."""
+        """PredictionPair frames (or clips) in which nothing was to see or hear: they count like all others."""
         num = 0
         for clip_id, table in self.tables.items():
             scored, observed = self.labels[clip_id].scored, table.observed
@@ -61,23 +70,25 @@ class Judged:
         return num
 
 
-def open_judged(folder: Path, split: str, task_name: str, data: Path | None, *, undecoded: bool = False) -> Judged:
+def open_labelled_predictions(
+    folder: Path, split: str, task_name: str, data: Path | None, *, raw: bool = False
+) -> LabelledPredictions:
     """Read all that judges a task in a run or a folder of tables.
 
     Raises ValueError for a leak, an unknown split, or a split without labels; FileNotFoundError names what is missing.
     """
     if split not in SPLITS:
-        raise ValueError(f"no split {split!r} to score: there are {', '.join(SPLITS)} (test labels are not public)")
+        raise InputError(f"no split {split!r} to score: there are {', '.join(SPLITS)} (test labels are not public)")
     run = Run(folder) if (folder / "run.json").is_file() else None
     where = predictions.resolve(_tables(folder, run, split), task_name)
     about = _about(where, run)
     task = _task(task_name, run, about)
     labels = _labels(open_dataset(data or _data(where, run, about)), task, split, where, run)
-    decoding = None if undecoded else _decoding(where, run, task_name)
-    remarks = check_unseen(where, split, labels, about, decoding)
+    post_processing = None if raw else _post_processing(where, run, task_name)
+    remarks = check_unseen(where, split, labels, about, post_processing)
     tables = {clip_id: _table(where, clip_id, task, len(each)) for clip_id, each in labels.items()}
     runs = made_by(about, labels)
-    return Judged(folder, task, split, labels, tables, about, decoding, runs, tuple(remarks))
+    return LabelledPredictions(folder, task, split, labels, tables, about, post_processing, runs, tuple(remarks))
 
 
 def tasks_in(folder: Path, split: str) -> list[str]:
@@ -90,7 +101,7 @@ def labels_of(dataset: Dataset, task: Task, split: str) -> dict[str, Labels]:
     if split == HELD_OUT:
         return read_labels(dataset, task)
     if not (found := task.read_labels(dataset, split)):
-        raise ValueError(f"{dataset.root} has no {split} labels for {task.name}: expected {task.wanted(split)}")
+        raise InputError(f"{dataset.root} has no {split} labels for {task.name}: expected {task.wanted(split)}")
     return found
 
 
@@ -117,7 +128,7 @@ def _about(where: Path, run: Run | None) -> dict[str, Any]:
         "run": [str(run.folder)],
         "commit": document.get("commit"),
         "seeds": [document["seed"]] if "seed" in document else None,
-        "label_kinds_seen": document.get("label_kinds_seen"),
+        "label_tasks_seen": document.get("label_tasks_seen"),
         "videos_seen": document.get("videos", {}).get("train"),
     }
     return {key: value for about in (known, told) for key, value in about.items() if value is not None}
@@ -135,14 +146,14 @@ def _labels(dataset: Dataset, task: Task, split: str, where: Path, run: Run | No
         there = set(predictions.clip_ids(where))
         labels = {clip_id: each for clip_id, each in labels.items() if clip_id in there}
     if not labels:
-        raise ValueError(f"no clip in {where} has {task.name} labels in {dataset.root}: is it another data set's?")
+        raise InputError(f"no clip in {where} has {task.name} labels in {dataset.root}: is it another data set's?")
     return labels
 
 
 def _table(where: Path, clip_id: str, task: Task, num_labels: int) -> Table:
     table = predictions.read_table(where, clip_id, task)
     if task.resolution == "frame" and len(table.frames) < num_labels:
-        raise ValueError(
+        raise InputError(
             f"{where}: clip {clip_id!r} has {len(table.frames)} rows and {num_labels} labels: a table has a row for "
             "every frame of the clip; predict it again"
         )
@@ -151,16 +162,16 @@ def _table(where: Path, clip_id: str, task: Task, num_labels: int) -> Table:
 
 def _data(where: Path, run: Run | None, about: Mapping[str, Any]) -> Path:
     if run is None and not about.get("run"):
-        raise ValueError(f"{where} does not say which run made it: name the data set with --data")
+        raise InputError(f"{where} does not say which run made it: name the data set with --data")
     return Path((run or Run(Path(about["run"][0]))).config().data)
 
 
-def _decoding(where: Path, run: Run | None, task_name: str) -> Decoding | None:
-    found = predictions.decoding_of(where)
+def _post_processing(where: Path, run: Run | None, task_name: str) -> PostProcessing | None:
+    found = predictions.post_processing_of(where)
     if found is not None or run is None:
         return found
-    document = run.decoding().get(task_name)
-    return read_decoding(document, f"{run.folder / 'decoding.json'}, {task_name}") if document else None
+    document = run.post_processing().get(task_name)
+    return parse_post_processing(document, f"{run.folder / 'post_processing.json'}, {task_name}") if document else None
 
 
 def read_labels(dataset: Dataset, task: Task, exclude: str | None = None) -> dict[str, Labels]:
@@ -169,16 +180,18 @@ def read_labels(dataset: Dataset, task: Task, exclude: str | None = None) -> dic
     A clip that is in both counts as one of validation. ValueError where there are none, or for an unknown split.
     """
     if exclude is not None and exclude not in SPLITS:
-        raise ValueError(f"no split {exclude!r} to exclude: there are {', '.join(SPLITS)}")
+        raise InputError(f"no split {exclude!r} to exclude: there are {', '.join(SPLITS)}")
     labels = {**task.read_labels(dataset, "train"), **task.read_labels(dataset, "validation")}
     if not labels:
-        raise ValueError(f"{dataset.root} has no labels for {task.name}: expected {task.wanted('validation')}")
+        raise InputError(f"{dataset.root} has no labels for {task.name}: expected {task.wanted('validation')}")
     left_out = {video_of(clip_id) for clip_id in task.clips(dataset, exclude)} if exclude else set()
     return {clip_id: each for clip_id, each in labels.items() if video_of(clip_id) not in left_out}
 
 
-def read_clips(where: Path, task: Task, labels: Mapping[str, Labels], *, trust: bool = False) -> dict[str, HeldOut]:
-    """The tables of a prediction folder that have scored labels, undecoded.
+def read_clips(
+    where: Path, task: Task, labels: Mapping[str, Labels], *, trust: bool = False
+) -> dict[str, LabelledTable]:
+    """The tables of a prediction folder that have scored labels, raw.
 
     Raises ValueError where the folder says that its runs were trained on these videos, or (unless ``trust``) does not
     say that they were not; where no clip has labels; and where a clip has more labels than frames.
@@ -190,13 +203,13 @@ def read_clips(where: Path, task: Task, labels: Mapping[str, Labels], *, trust: 
             continue
         table = predictions.read_table(where, clip_id, task)
         if task.resolution == "frame" and len(table.values) < len(labels[clip_id]):
-            raise ValueError(
+            raise InputError(
                 f"clip {clip_id!r} has {len(table.values)} predictions in {where} and {len(labels[clip_id])} labels: "
                 "extract and predict it again"
             )
-        clips[clip_id] = HeldOut(table.values, table.observed, labels[clip_id])
+        clips[clip_id] = LabelledTable(table.values, table.observed, labels[clip_id])
     if not clips:
-        raise ValueError(
+        raise InputError(
             f"no clip in {where} has {task.name} labels to fit on: is the data set another, or every clip excluded?"
         )
     return clips
@@ -207,7 +220,7 @@ def data_of(where: Path, data: Path | None) -> Dataset:
     if data is None:
         run = run_of(where)
         if run is None:
-            raise ValueError(f"{where} does not lead to the run that made it: name the data set with --data")
+            raise InputError(f"{where} does not lead to the run that made it: name the data set with --data")
         data = Path(run.config().data)
     return open_dataset(data)
 
@@ -229,20 +242,12 @@ def _check_held_out(where: Path, trust: bool) -> None:
     held_out = predictions.read_metadata(where).get("held_out")
     remedy = "give held-out predictions (abaw predict RUN ... --held-out)"
     if held_out is False:
-        raise ValueError(f"{where} has predictions by runs that were trained on these videos: {remedy}")
+        raise InputError(f"{where} has predictions by runs that were trained on these videos: {remedy}")
     if held_out is not True and not trust:
-        raise ValueError(
+        raise InputError(
             f"{where} does not say whether its runs were trained on these videos: {remedy}, or --trust it if you know "
             "that they were not"
         )
-
-
-class HeldOut(NamedTuple):
-    """A clip's undecoded table (time columns), its observed flags (time), and its labels."""
-
-    values: np.ndarray
-    observed: np.ndarray
-    labels: Labels
 
 
 def read_labels(dataset: "Dataset", tasks: "dict[str, Task]", split: str) -> "dict[str, dict[str, Labels]]":
@@ -253,13 +258,13 @@ def read_labels(dataset: "Dataset", tasks: "dict[str, Task]", split: str) -> "di
 
 
 def score_folder(folder: Path, task: "Task", labels: "Mapping[str, Labels]") -> dict[str, float]:
-    """The task's official score of a prediction folder against labels, undecoded; every labelled clip must be there."""
+    """The task's official score of a prediction folder against labels, raw; every labelled clip must be there."""
     from abaw import predictions
-    from abaw.tasks.base import Scored
+    from abaw.tasks.base import PredictionPair
 
     where = predictions.resolve(folder, task.name)
     by_clip = {}
     for clip_id, clip_labels in labels.items():
         table = predictions.read_table(where, clip_id, task)
-        by_clip[clip_id] = Scored(task.decode(table.values)[: len(clip_labels)], clip_labels)
+        by_clip[clip_id] = PredictionPair(task.to_labels(table.values)[: len(clip_labels)], clip_labels)
     return task.score(by_clip)

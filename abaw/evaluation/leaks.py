@@ -6,19 +6,20 @@ from typing import Any
 
 from abaw import predictions
 from abaw.dataset.layout import video_of
+from abaw.errors import InputError
 from abaw.folds import check_apart
-from abaw.postprocessing import Decoding
+from abaw.postprocessing import PostProcessing
 from abaw.runs import Run
 
-TOLD = ("run", "commit", "seeds", "label_kinds_seen", "personalised", "held_out")  # of where tables come from
+TOLD = ("run", "commit", "seeds", "label_tasks_seen", "subject_adapted", "held_out")  # of where tables come from
 
 
 def check_unseen(
-    where: Path, split: str, judged: Iterable[str], about: Mapping[str, Any], decoding: Decoding | None
+    where: Path, split: str, judged: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
 ) -> list[str]:
     """Remarks on what the tables were made from. ValueError for a leak; of "train" it is told, not refused."""
     remarks = []
-    for what, names, clips, remedy in _sights(judged, about, decoding):
+    for what, names, clips, remedy in _sights(judged, about, post_processing):
         seen = {video_of(name) for name in names}  # made elsewhere, it may name clips
         if split == "train":
             if seen & {video_of(clip_id) for clip_id in clips}:
@@ -27,7 +28,7 @@ def check_unseen(
         try:
             check_apart(seen, clips, f"{what} ({where})")
         except ValueError as error:
-            raise ValueError(f"{error}: {remedy}") from None
+            raise InputError(f"{error}: {remedy}") from None
     if not any(about.get(key) for key in TOLD):
         remarks.append("provenance unknown: nothing says which run made these tables, so no leak can be ruled out")
     elif not about.get("held_out") and (
@@ -38,12 +39,12 @@ def check_unseen(
 
 
 def _sights(
-    judged: Iterable[str], about: Mapping[str, Any], decoding: Decoding | None
+    judged: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
 ) -> Iterator[tuple[str, Iterable[str], Iterable[str], str]]:
     """What has seen which videos, the clips that it must not have seen, and what to do if it has."""
-    if decoding is not None:
-        remedy = "fit another without them (abaw fit --exclude-split validation), or score with --undecoded"
-        yield "the decoding", decoding.fitted_on, judged, remedy
+    if post_processing is not None:
+        remedy = "fit another without them (abaw fit --exclude-split validation), or score with --raw"
+        yield "the post-processing", post_processing.fitted_on, judged, remedy
     ensemble = about.get("ensemble") or {}
     yield "the ensemble's fit", ensemble.get("fitted_on") or (), judged, "fit its weights on other clips"
     remedy = "judge it by clips that it was not trained on, or ask for --split train"
@@ -78,7 +79,7 @@ def check_kinds(about: Mapping[str, Any], where: Path) -> None:
         ("fitted_on", ensemble.get("fitted_on") if isinstance(ensemble, dict) else None, _is_names, "a list of names"),
     ):
         if value is not None and not fits(value):
-            raise ValueError(f"{where / predictions.METADATA}: {name} is {value!r}, expected {expected}")
+            raise InputError(f"{where / predictions.METADATA}: {name} is {value!r}, expected {expected}")
 
 
 def _is_names(value: Any) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError
 from abaw.evaluation.bootstrap import FEW, is_count
 
 if TYPE_CHECKING:
-    from abaw.evaluation.labelled_tables import Judged
-    from abaw.tasks.base import Scored, Task
+    from abaw.evaluation.labelled_tables import LabelledPredictions
+    from abaw.tasks.base import PredictionPair, Task
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -33,8 +34,8 @@ def summary(scores: Mapping[str, float]) -> str:
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:
-    """Where the tables come from, then each clip, fold and part of the score; undecoded beside decoded."""
-    undecoded = result["undecoded"] or {}
+    """Where the tables come from, then each clip, fold and part of the score; raw beside post-processed."""
+    raw = result["raw"] or {}
     yield (
         f"{result['folder']} {result['task']} {result['split']}: {len(result['clips'])} clips of {result['videos']} "
         f"videos, {result['scores']['n']} scored, {result['unobserved']} of them with nothing to see or hear"
@@ -45,14 +46,14 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
         )
     for kind in ("clips", "folds"):
         for name, scores in result[kind].items():
-            before = undecoded.get(kind, {}).get(name)
-            yield f"  {name:<28} {summary(scores)}" + (f" (undecoded {summary(before)})" if before else "")
+            before = raw.get(kind, {}).get(name)
+            yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before)})" if before else "")
     for name in result["scores"]:
         if not is_count(name):
-            before = f", undecoded {_with_interval(name, undecoded)}" if undecoded else ""
+            before = f", raw {_with_interval(name, raw)}" if raw else ""
             yield f"  {name:<28} {_with_interval(name, result)}{before}"
     if gain := result["gain"]:
-        yield f"  decoding changes {_difference(gain)}"
+        yield f"  post-processing changes {_difference(gain)}"
     for remark in [*result["remarks"], *_of_few(result["videos"])]:
         yield f"  note: {remark}"
 
@@ -112,7 +113,7 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def report(opened: "Sequence[Judged]", draws: int, seed: int) -> dict[str, Any]:
+def report(opened: "Sequence[LabelledPredictions]", draws: int, seed: int) -> dict[str, Any]:
     """All there is to say, as JSON has it: a result each, of two of a task a comparison, of more their spread."""
     results = [result(each, draws, seed) for each in opened]
     comparisons, spreads = [], []
@@ -127,53 +128,53 @@ def report(opened: "Sequence[Judged]", draws: int, seed: int) -> dict[str, Any]:
 
 
 def open_all(
-    folder: Path, split: str, task: str | None, data: Path | None, *, undecoded: bool = False
-) -> "list[Judged]":
+    folder: Path, split: str, task: str | None, data: Path | None, *, raw: bool = False
+) -> "list[LabelledPredictions]":
     """What judges each task with tables."""
-    from abaw.evaluation.labelled_tables import open_judged, tasks_in
+    from abaw.evaluation.labelled_tables import open_labelled_predictions, tasks_in
 
     names = [task] if task else tasks_in(folder, split)
-    return [open_judged(folder, split, name, data, undecoded=undecoded) for name in names]
+    return [open_labelled_predictions(folder, split, name, data, raw=raw) for name in names]
 
 
-def result(judged: "Judged", draws: int, seed: int) -> dict[str, Any]:
-    """As JSON has it: the scores of the tables as a submission would have them, and ``undecoded`` beside them.
+def result(judged: "LabelledPredictions", draws: int, seed: int) -> dict[str, Any]:
+    """As JSON has it: the scores of the tables as a submission would have them, and ``raw`` beside them.
 
-    ``undecoded`` and ``gain`` (what decoding adds) are None where the folder has no decoding.
+    ``raw`` and ``gain`` (what post-processing adds) are None where the folder has no post-processing.
     """
     from abaw.evaluation.bootstrap import by_video
     from abaw.evaluation.leaks import TOLD
 
-    decoded = judged.scored(decoded=True)
+    post_processed = judged.scored(post_processed=True)
     found = {
         "folder": str(judged.folder),
         "task": judged.task.name,
         "split": judged.split,
-        "videos": len(by_video(decoded)),
+        "videos": len(by_video(post_processed)),
         "unobserved": judged.num_unobserved(),
-        **_measured(judged, decoded, draws, seed),
-        "decoding": None,
-        "undecoded": None,
+        **_measured(judged, post_processed, draws, seed),
+        "post_processing": None,
+        "raw": None,
         "gain": None,
         "provenance": {key: judged.about[key] for key in TOLD if judged.about.get(key) is not None},
         "remarks": list(judged.remarks),
     }
-    if judged.decoding is not None:
-        raw = judged.scored(decoded=False)
-        found["decoding"] = judged.decoding.document()
-        found["undecoded"] = _measured(judged, raw, draws, seed)
-        found["gain"] = _compared(judged.task, raw, decoded, draws, seed)
+    if judged.post_processing is not None:
+        raw = judged.scored(post_processed=False)
+        found["post_processing"] = judged.post_processing.document()
+        found["raw"] = _measured(judged, raw, draws, seed)
+        found["gain"] = _compared(judged.task, raw, post_processed, draws, seed)
     return found
 
 
-def comparison(first: "Judged", second: "Judged", draws: int, seed: int) -> dict[str, Any]:
+def comparison(first: "LabelledPredictions", second: "LabelledPredictions", draws: int, seed: int) -> dict[str, Any]:
     """Whether the second is better than the first. ValueError names the first clip in which they differ."""
-    before, after = first.scored(decoded=True), second.scored(decoded=True)
+    before, after = first.scored(post_processed=True), second.scored(post_processed=True)
     about = {"task": first.task.name, "first": str(first.folder), "second": str(second.folder)}
     try:
         return {**about, **_compared(first.task, before, after, draws, seed)}
     except ValueError as error:
-        raise ValueError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
+        raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
 
 
 def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -194,7 +195,9 @@ def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _measured(judged: "Judged", scored: "Mapping[str, Scored]", draws: int, seed: int) -> dict[str, Any]:
+def _measured(
+    judged: "LabelledPredictions", scored: "Mapping[str, PredictionPair]", draws: int, seed: int
+) -> dict[str, Any]:
     """The scores over all, their intervals (None: one video), and the scores of each clip and of each run's clips."""
     from abaw.evaluation.bootstrap import intervals
 
@@ -209,7 +212,7 @@ def _measured(judged: "Judged", scored: "Mapping[str, Scored]", draws: int, seed
 
 
 def _compared(
-    task: "Task", first: "Mapping[str, Scored]", second: "Mapping[str, Scored]", draws: int, seed: int
+    task: "Task", first: "Mapping[str, PredictionPair]", second: "Mapping[str, PredictionPair]", draws: int, seed: int
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -219,16 +222,16 @@ def _compared(
     return {"score": next(iter(task.score(second))), **asdict(found), "verdict": found.verdict}
 
 
-def _any_scored(by_clip: "Mapping[str, Scored]") -> bool:
+def _any_scored(by_clip: "Mapping[str, PredictionPair]") -> bool:
     return any(each.labels.scored.any() for each in by_clip.values())
 
 
-def _check_tasks(folders: Sequence[Path], opened: "Sequence[Judged]") -> None:
+def _check_tasks(folders: Sequence[Path], opened: "Sequence[LabelledPredictions]") -> None:
     """ValueError where one of several folders has another task: only the same are set side by side."""
     of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
     for folder, names in zip(folders, of_folder, strict=True):
         if set(names) != set(of_folder[0]):
-            raise ValueError(
+            raise InputError(
                 f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
                 "that all have (--task), or score them one by one"
             )

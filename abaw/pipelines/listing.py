@@ -12,13 +12,13 @@ def parts() -> dict[str, list[dict[str, Any]]]:
     from abaw.challenge import editions
     from abaw.config import OWN_RATE, FeatureConfig
     from abaw.tasks import TASKS
-    from extract import ALIGNERS, FINDERS, presets
+    from extract import ALIGNERS, DETECTORS, presets
     from extract.encoders import ENCODERS
     from fusion.models import FUSION_MODELS
 
     registries = {
         "encoders": ENCODERS,
-        "finders": FINDERS,
+        "finders": DETECTORS,
         "aligners": ALIGNERS,
         "models": FUSION_MODELS,
         "tasks": TASKS,

@@ -4,27 +4,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from abaw.errors import InputError
+
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
-    from abaw.postprocessing import Decoding
+    from abaw.postprocessing import PostProcessing
     from abaw.predictions import Table
     from abaw.runs import Run
     from abaw.tasks.base import Task
 
 
-def decodings_of(runs: "Sequence[Run]", file: Path | None) -> "dict[str, Decoding]":
-    """Task -> decoding from the file; without one, what a task's only run has in its decoding.json."""
-    from abaw.postprocessing import read_decoding, read_decodings
+def post_processing_of(runs: "Sequence[Run]", file: Path | None) -> "dict[str, PostProcessing]":
+    """Task -> post-processing from the file; without one, what a task's only run has in its post_processing.json."""
+    from abaw.postprocessing import parse_post_processing, read_post_processing
 
     for run in runs:
         run.finished()
     of_run = [(run, name, task) for run in runs for name, task in run.tasks().items()]
     if file is not None:
-        return read_decodings(file, {name: task for _, name, task in of_run})
+        return read_post_processing(file, {name: task for _, name, task in of_run})
     names, found = [name for _, name, _ in of_run], {}
     for run, name, task in of_run:
-        if names.count(name) == 1 and run.decoding().get(name):
-            found[name] = read_decoding(run.decoding()[name], f"{run.folder / 'decoding.json'}, {name}", task)
+        if names.count(name) == 1 and run.post_processing().get(name):
+            found[name] = parse_post_processing(
+                run.post_processing()[name], f"{run.folder / 'post_processing.json'}, {name}", task
+            )
     return found
 
 
@@ -49,7 +53,7 @@ def write_predictions(
     tasks: "Mapping[str, Task]",
     chosen: "Chosen",
     out: Path,
-    decodings: "Mapping[str, Decoding] | None" = None,
+    post_processings: "Mapping[str, PostProcessing] | None" = None,
 ) -> int:
     """Tables of every task for a split, for the named clips, or for each task's own; how many were written."""
     from abaw import predictions
@@ -66,12 +70,12 @@ def write_predictions(
             predictions.write_table(out / name, clip_id, table, tasks[name])
             num_tables += 1
     for name, task in tasks.items():
-        decoding = (decodings or {}).get(name)
+        post_processing = (post_processings or {}).get(name)
         about = {
             "task": name,
             "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
             **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
-            "decoding": decoding.document() if decoding else {},
+            "post_processing": post_processing.document() if post_processing else {},
         }
         predictions.write_metadata(out / name, about)
     return num_tables
@@ -115,11 +119,11 @@ def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
         named = list(chosen[task.name] if isinstance(chosen, Mapping) else chosen)
         unknown = [clip_id for clip_id in named if clip_id not in dataset.clips]
         if unknown:
-            raise ValueError(f"no clip {unknown[0]!r} in {dataset.root}: see abaw check {dataset.root}")
+            raise InputError(f"no clip {unknown[0]!r} in {dataset.root}: see abaw check {dataset.root}")
         return named
     clips = list(task.clips(dataset, chosen))
     if not clips:
-        raise ValueError(
+        raise InputError(
             f"{dataset.root} has no {chosen} clips for {task.name}: expected {task.wanted(chosen)}, or name clips with "
             "--clips"
         )

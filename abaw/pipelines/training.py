@@ -124,13 +124,13 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
     from fusion.checkpoint import build_model
-    from fusion.front import Front
+    from fusion.front import InputStage
     from fusion.module import check_loss
 
     with file.at("features"):
         source = AlignedSource(FeatureStore(Path(config.store)), config.features)
         dims = {name: source.dim(name) for name in source.names()}
-        Front(dims, config.features)
+        InputStage(dims, config.features)
     with file.at("model"):
         model = build_model(config, dims)
     for name in config.losses:
@@ -151,7 +151,7 @@ def _facts(
 
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
-        "label_kinds_seen": sorted(tasks),
+        "label_tasks_seen": sorted(tasks),
         "labels": labels_hash(labels),
         "recipes": source.recipes,
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),

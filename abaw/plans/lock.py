@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from abaw.errors import InputError
+
 LOG = logging.getLogger("abaw")
 
 
@@ -20,7 +22,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f"{what} goes on in {folder}: wait for its end, or give another name=...") from error
+            raise InputError(f"{what} goes on in {folder}: wait for its end, or give another name=...") from error
         except OSError as error:
             LOG.warning("%s is on a file system without locks (%s): see that nobody else works there", folder, error)
         yield

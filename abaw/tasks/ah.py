@@ -12,9 +12,10 @@ import numpy as np
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import read_ambivalence
+from abaw.errors import InputError
 from abaw.metrics import class_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated, one_step
+from abaw.tasks.base import LEAST, Block, PredictionPair, Task, concatenated, one_step
 from abaw.tasks.classes import balanced_weights
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ class Ambivalence(Task):
 
     def __post_init__(self) -> None:
         if not 0 <= self.class_balance < float("inf"):
-            raise ValueError(f"ah: class_balance is {self.class_balance}, expected 0 or more")
+            raise InputError(f"ah: class_balance is {self.class_balance}, expected 0 or more")
         weights = self.class_weights
         if weights is not None and (len(weights) != 2 or not all(0 <= w < float("inf") for w in weights)):
-            raise ValueError(f"ah: class_weights are {weights}, expected 2 numbers of 0 or more")
+            raise InputError(f"ah: class_weights are {weights}, expected 2 numbers of 0 or more")
         if weights is not None and not any(weights):
-            raise ValueError("ah: class_weights are both 0: nothing would be learned")
+            raise InputError("ah: class_weights are both 0: nothing would be learned")
 
     @property
     def resolution(self) -> Level:  # type: ignore[override]
@@ -113,7 +114,7 @@ class Ambivalence(Task):
 
         return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
         """The class; at the level of clips beside it the probability of yes, which a submission has too."""
         if self.level == "frame":
             return (table > 0.5).astype(np.float32)
@@ -123,28 +124,28 @@ class Ambivalence(Task):
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
         no, yes = class_f1(prediction, truth, 2).tolist()
         accuracy = float((prediction == truth).mean())
         return {"F1": (no + yes) / 2, "accuracy": accuracy, "F1_no": no, "F1_yes": yes, "n": len(truth)}
 
-    def row(self, decoded: np.ndarray) -> str:
+    def row(self, prediction: np.ndarray) -> str:
         if self.level == "frame":
-            return str(int(decoded[0]))
-        yes = f"{decoded[1]:.6f}"
-        return f"{1 - float(yes):.6f},{yes},{int(decoded[0])}"  # of six decimals the two always add up to 1.0
+            return str(int(prediction[0]))
+        yes = f"{prediction[1]:.6f}"
+        return f"{1 - float(yes):.6f},{yes},{int(prediction[0])}"  # of six decimals the two always add up to 1.0
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
         if cells[-1] not in ("0", "1"):
-            raise ValueError(f"{text!r} does not end with the class, 0 or 1")
+            raise InputError(f"{text!r} does not end with the class, 0 or 1")
         if self.level == "frame" or len(cells) == 1:
             if len(cells) != 1:
-                raise ValueError(f"{text!r} has {len(cells)} values, expected the class alone, 0 or 1")
+                raise InputError(f"{text!r} has {len(cells)} values, expected the class alone, 0 or 1")
             return np.array([float(text)] * (1 if self.level == "frame" else 2))
         if len(cells) != 3 or not all(map(PROBABILITY.fullmatch, cells[:2])):
-            raise ValueError(f"{text!r} is not two probabilities and the class, nor the class alone")
+            raise InputError(f"{text!r} is not two probabilities and the class, nor the class alone")
         if float(cells[0]) + float(cells[1]) != 1.0:  # as the organisers check it
-            raise ValueError(f"{text!r}: the probabilities add up to {float(cells[0]) + float(cells[1])!r}, not to 1")
+            raise InputError(f"{text!r}: the probabilities add up to {float(cells[0]) + float(cells[1])!r}, not to 1")
         return np.array([float(cells[2]), float(cells[1])])

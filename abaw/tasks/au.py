@@ -11,9 +11,10 @@ import numpy as np
 
 from abaw.dataset.annotations import ACTION_UNITS, Labels, read_action_units
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.metrics import unit_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated
+from abaw.tasks.base import LEAST, Block, PredictionPair, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ class ActionUnits(Task):
     equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels so far towards a half.
     ``focal_gamma``: each counts (1 - p of the truth)^gamma (Lin et al. 2017, arXiv 1708.02002). ``r_drop_weight`` is
     for the training step, which adds so much ``disagreement`` of two passes (Liang et al. 2021, arXiv 2106.14448). A
-    unit is active above 0.5: other thresholds are a decoding's shifts.
+    unit is active above 0.5: other thresholds are post-processing's shifts.
     """
 
     balance: float
@@ -65,12 +66,12 @@ class ActionUnits(Task):
     def __post_init__(self) -> None:
         for key in ("balance", "focal_gamma", "r_drop_weight"):
             if not 0 <= getattr(self, key) < float("inf"):
-                raise ValueError(f"au: {key} is {getattr(self, key)}, expected 0 or more")
+                raise InputError(f"au: {key} is {getattr(self, key)}, expected 0 or more")
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"au: label_smoothing is {self.label_smoothing}, expected 0 up to 1")
+            raise InputError(f"au: label_smoothing is {self.label_smoothing}, expected 0 up to 1")
         weights = self.pos_weights
         if weights is not None and (len(weights) != self.out_dim or not all(0 < w < float("inf") for w in weights)):
-            raise ValueError(f"au: pos_weights are {weights}, expected {self.out_dim} numbers above 0")
+            raise InputError(f"au: pos_weights are {weights}, expected {self.out_dim} numbers above 0")
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         files = dataset.annotation_files(self.folders, split)
@@ -129,28 +130,28 @@ class ActionUnits(Task):
 
         return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
         return (table > 0.5).astype(np.float32)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         prediction, truth = concatenated(by_clip)
         f1 = unit_f1(prediction > 0.5, truth > 0.5)
         by_unit = {f"F1_{name}": float(value) for name, value in zip(ACTION_UNITS, f1, strict=True)}
         return {"F1": float(f1.mean()), **by_unit, "n": len(truth)}
 
-    def row(self, decoded: np.ndarray) -> str:
-        return ",".join(str(int(value)) for value in decoded)
+    def row(self, prediction: np.ndarray) -> str:
+        return ",".join(str(int(value)) for value in prediction)
 
-    def rows(self, decoded: np.ndarray) -> list[str]:
-        codes = (decoded > 0.5) @ (1 << np.arange(self.out_dim))  # a frame's units as one number: few occur
+    def rows(self, prediction: np.ndarray) -> list[str]:
+        codes = (prediction > 0.5) @ (1 << np.arange(self.out_dim))  # a frame's units as one number: few occur
         _, first, which = np.unique(codes, return_index=True, return_inverse=True)
-        return np.array([self.row(decoded[i]) for i in first], object)[which].tolist()
+        return np.array([self.row(prediction[i]) for i in first], object)[which].tolist()
 
     def parse_row(self, text: str) -> np.ndarray:
         if not ROW.fullmatch(text):
             num = len(text.split(","))
-            raise ValueError(f"{text!r} is not {self.out_dim} times 0 or 1 (it has {num} values), expected AU1 .. AU26")
+            raise InputError(f"{text!r} is not {self.out_dim} times 0 or 1 (it has {num} values), expected AU1 .. AU26")
         return np.array([float(cell) for cell in text.split(",")])

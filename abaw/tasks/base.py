@@ -12,16 +12,17 @@ from jaxtyping import Float, Int
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One clip's decoded predictions beside its labels: a row a frame, or one row where the task is clip-level."""
+class PredictionPair:
+    """One clip's post-processed predictions beside its labels: a row a frame, or one row where the task is clip-level."""
 
-    decoded: Float[np.ndarray, "time goal"]
+    prediction: Float[np.ndarray, "time goal"]
     labels: Labels
 
 
@@ -32,7 +33,7 @@ LEAST = 1e-7  # of a probability, before its logarithm: float32 tables hold exac
 class Task(ABC):
     """What is predicted.
 
-    ``columns`` are a prediction table's, undecoded; ``out_dim`` the width of a head's raw output; ``header`` the first
+    ``columns`` are a prediction table's, raw; ``out_dim`` the width of a head's raw output; ``header`` the first
     line of the official template, "" where it has none; ``folders`` the challenge's label folders by edition, () where
     one file holds a whole split; ``test_lists`` how the names of its test lists begin. Immutable: ``fitted`` gives a
     new task.
@@ -43,8 +44,8 @@ class Task(ABC):
     - labels have one row; for training that row is repeated over the clip's steps, all of them scored;
     - ``loss`` takes each sequence as one step (``one_step``): the mean of its raw outputs over its scored steps;
     - tables have a row a frame like all others, so that windows, smoothing and ensembles know no difference;
-    - ``decode`` gives one row, from the mean of the table's logits (``pooled``), which is what the loss has trained;
-    - ``Scored`` has one row on both sides, ``n`` counts clips, and a submission has a row a clip.
+    - ``to_labels`` gives one row, from the mean of the table's logits (``pooled``), which is what the loss has trained;
+    - ``PredictionPair`` has one row on both sides, ``n`` counts clips, and a submission has a row a clip.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Task(ABC):
 
     @property
     def goals(self) -> tuple[str, ...]:
-        """What the columns of labels are called, and the first columns of decoded rows: ``names`` goes by these."""
+        """What the columns of labels are called, and the first columns of post-processed rows: ``names`` goes by these."""
         words = self.names(np.zeros((1, len(self.columns)), np.float32))
         return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
 
@@ -70,7 +71,7 @@ class Task(ABC):
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
-        """What the raw outputs are, in their order, with how many: it says how a decoding's scale and shift are fitted.
+        """What the raw outputs are, in their order, with how many: it says how post-processing's scale and shift are fitted.
 
         "values" are scaled and shifted each by itself, "classes" shifted together, "units" each to its threshold. Every
         value and unit has a goal, all the classes of a block together have one. (): nothing is fitted.
@@ -109,18 +110,18 @@ class Task(ABC):
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
         """How far two outputs for the same steps lie apart (R-Drop, Liang et al. 2021); ``r_drop_weight`` weighs it."""
-        raise ValueError(f"{self.name}: r_drop is for tasks of classes, not for values")
+        raise InputError(f"{self.name}: r_drop is for tasks of classes, not for values")
 
     @abstractmethod
     def probabilities(self, raw: Float[np.ndarray, "time out"]) -> Float[np.ndarray, "time columns"]:
-        """What tables hold: stitched, undecoded, float32 (for valence and arousal the values themselves)."""
+        """What tables hold: stitched, raw, float32 (for valence and arousal the values themselves)."""
 
     @abstractmethod
     def logits(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time out"]:
-        """Raw outputs of which ``probabilities`` makes this very table: what decoding shifts and scales."""
+        """Raw outputs of which ``probabilities`` makes this very table: what post-processing shifts and scales."""
 
     @abstractmethod
-    def decode(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
+    def to_labels(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
         """From a table's columns to labels in the official range; of a clip-level task one row (``pooled``).
 
         Columns may follow those of the labels where a submission has more.
@@ -132,18 +133,18 @@ class Task(ABC):
 
     @abstractmethod
     def names(self, table: Float[np.ndarray, "time columns"]) -> dict[str, list[str]]:
-        """Words for a reader, a row each, by goal, where the decoded label has a name; {} where it is a number."""
+        """Words for a reader, a row each, by goal, where the post-processed label has a name; {} where it is a number."""
 
     @abstractmethod
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         """The official metric over all scored rows of all clips; the first entry ranks, ``n`` counts the rows."""
 
-    def rows(self, decoded: Float[np.ndarray, "n goal"]) -> list[str]:
+    def rows(self, prediction: Float[np.ndarray, "n goal"]) -> list[str]:
         """``row`` of each: a template has a million of them, so a task writes its own where that is slow."""
-        return [self.row(values) for values in decoded]
+        return [self.row(values) for values in prediction]
 
     @abstractmethod
-    def row(self, decoded: Float[np.ndarray, " goal"]) -> str:
+    def row(self, prediction: Float[np.ndarray, " goal"]) -> str:
         """What a submission's line has after the comma that ends the image's or video's place."""
 
     @abstractmethod
@@ -151,16 +152,20 @@ class Task(ABC):
         """The inverse of ``row``: ValueError says what is wrong with the text."""
 
 
-def concatenated(by_clip: Mapping[str, Scored]) -> tuple[Float[np.ndarray, "n goal"], Float[np.ndarray, "n goal"]]:
+def concatenated(
+    by_clip: Mapping[str, PredictionPair],
+) -> tuple[Float[np.ndarray, "n goal"], Float[np.ndarray, "n goal"]]:
     """Predictions and truths of every scored frame of every clip. ValueError where a clip's rows differ in number."""
     predictions, truths = [], []
     for clip_id, scored in by_clip.items():
-        if len(scored.decoded) != len(scored.labels):
-            raise ValueError(f"clip {clip_id!r} has {len(scored.decoded)} predictions and {len(scored.labels)} labels")
-        predictions.append(scored.decoded[scored.labels.scored])
+        if len(scored.prediction) != len(scored.labels):
+            raise InputError(
+                f"clip {clip_id!r} has {len(scored.prediction)} predictions and {len(scored.labels)} labels"
+            )
+        predictions.append(scored.prediction[scored.labels.scored])
         truths.append(scored.labels.values[scored.labels.scored])
     if not sum(map(len, truths)):
-        raise ValueError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
+        raise InputError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
     return np.concatenate(predictions), np.concatenate(truths)
 
 

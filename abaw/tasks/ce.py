@@ -6,6 +6,7 @@ import numpy as np
 
 from abaw.dataset.annotations import COMPOUND_EXPRESSIONS, EXPRESSIONS, Labels, read_compound_expression
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from abaw.tasks.classes import ClassTask
@@ -63,7 +64,7 @@ def compound_probabilities(table: np.ndarray) -> np.ndarray:
     row without anything else gives each compound 1/7. (time 8) -> (time 7), float32. ValueError for other columns.
     """
     if table.ndim != 2 or table.shape[1] != len(EXPRESSIONS):
-        raise ValueError(f"compound expressions need a table of {len(EXPRESSIONS)} expressions, not {table.shape}")
+        raise InputError(f"compound expressions need a table of {len(EXPRESSIONS)} expressions, not {table.shape}")
     columns = {name: table[:, i].astype(np.float64) for i, name in enumerate(EXPRESSIONS)}
     sums = np.stack([columns[first] + columns[second] for first, second in PARTS], axis=1)
     total = sums.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What tasks of one class a frame share: loss, decoding, official score, rows."""
+"""What tasks of one class a frame share: loss, post-processing, official score, rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from abaw.dataset.annotations import Labels
+from abaw.errors import InputError
 from abaw.metrics import class_f1, macro_f1
-from abaw.tasks.base import LEAST, Block, Scored, Task, concatenated
+from abaw.tasks.base import LEAST, Block, PredictionPair, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,14 +44,14 @@ class ClassTask(Task, ABC):
     def __post_init__(self) -> None:
         for key in ("class_balance", "focal_gamma", "focal_alpha", "kl_weight", "r_drop_weight"):
             if not 0 <= getattr(self, key) < float("inf"):
-                raise ValueError(f"{self.name}: {key} is {getattr(self, key)}, expected 0 or more")
+                raise InputError(f"{self.name}: {key} is {getattr(self, key)}, expected 0 or more")
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"{self.name}: label_smoothing is {self.label_smoothing}, expected 0 up to 1")
+            raise InputError(f"{self.name}: label_smoothing is {self.label_smoothing}, expected 0 up to 1")
         weights = self.class_weights
         if weights is not None and (len(weights) != self.out_dim or not all(0 <= w < float("inf") for w in weights)):
-            raise ValueError(f"{self.name}: class_weights are {weights}, expected {self.out_dim} numbers of 0 or more")
+            raise InputError(f"{self.name}: class_weights are {weights}, expected {self.out_dim} numbers of 0 or more")
         if weights is not None and not any(weights):
-            raise ValueError(f"{self.name}: class_weights are all 0: nothing would be learned")
+            raise InputError(f"{self.name}: class_weights are all 0: nothing would be learned")
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
@@ -102,29 +103,29 @@ class ClassTask(Task, ABC):
     def logits(self, table: np.ndarray) -> np.ndarray:
         return np.log(np.maximum(table.astype(np.float64), LEAST))
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
         return table.argmax(axis=1)[:, None].astype(np.float32)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
-        return {self.kind: [self.classes[int(label)] for label in self.decode(table)[:, 0]]}
+        return {self.kind: [self.classes[int(label)] for label in self.to_labels(table)[:, 0]]}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
         f1 = class_f1(prediction, truth, self.out_dim)
         by_class = {f"F1_{name}": float(value) for name, value in zip(self.classes, f1, strict=True)}
         accuracy = float((prediction == truth).mean())
         return {"F1": macro_f1(prediction, truth, self.out_dim), "accuracy": accuracy, **by_class, "n": len(truth)}
 
-    def row(self, decoded: np.ndarray) -> str:
-        return str(int(decoded[0]))
+    def row(self, prediction: np.ndarray) -> str:
+        return str(int(prediction[0]))
 
-    def rows(self, decoded: np.ndarray) -> list[str]:
+    def rows(self, prediction: np.ndarray) -> list[str]:
         texts = np.array([str(label) for label in range(self.out_dim)], object)
-        return texts[decoded[:, 0].astype(int)].tolist()
+        return texts[prediction[:, 0].astype(int)].tolist()
 
     def parse_row(self, text: str) -> np.ndarray:
         if len(text) != 1 or text not in "0123456789"[: self.out_dim]:
-            raise ValueError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
+            raise InputError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
         return np.array([float(text)])
 
 

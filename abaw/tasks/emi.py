@@ -12,9 +12,10 @@ import numpy as np
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import EMOTIONS, read_mimicry
+from abaw.errors import InputError
 from abaw.metrics import pearson
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Scored, Task, concatenated, one_step
+from abaw.tasks.base import LEAST, PredictionPair, Task, concatenated, one_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,9 +52,9 @@ class MimicryIntensity(Task):
     def __post_init__(self) -> None:
         for key, value in self.settings().items():
             if not 0 <= value < float("inf"):
-                raise ValueError(f"emi: {key} is {value}, expected 0 or more")
+                raise InputError(f"emi: {key} is {value}, expected 0 or more")
         if not self.mse_weight + self.pearson_weight:
-            raise ValueError("emi: mse_weight and pearson_weight are both 0: nothing would be learned")
+            raise InputError("emi: mse_weight and pearson_weight are both 0: nothing would be learned")
 
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
         return dataset.listed_clips("emi", split)
@@ -98,24 +99,24 @@ class MimicryIntensity(Task):
 
         return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
         return self.pooled(table)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         prediction, truth = concatenated(by_clip)
         each = {f"Pearson_{name}": pearson(prediction[:, i], truth[:, i]) for i, name in enumerate(EMOTIONS)}
         return {"Pearson": float(np.mean(list(each.values()))), **each, "n": len(truth)}
 
-    def row(self, decoded: np.ndarray) -> str:
-        return ",".join(f"{value:.6f}" for value in decoded)
+    def row(self, prediction: np.ndarray) -> str:
+        return ",".join(f"{value:.6f}" for value in prediction)
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
         if len(cells) != self.out_dim:
-            raise ValueError(f"{text!r} has {len(cells)} value(s), expected {self.out_dim}")
+            raise InputError(f"{text!r} has {len(cells)} value(s), expected {self.out_dim}")
         if not all(map(NUMBER.fullmatch, cells)) or not all(float(cell) <= 1 for cell in cells):
-            raise ValueError(f"{text!r} is not {self.out_dim} numbers from 0 to 1")
+            raise InputError(f"{text!r} is not {self.out_dim} numbers from 0 to 1")
         return np.array([float(cell) for cell in cells])

@@ -10,15 +10,16 @@ import numpy as np
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import read_multitask
+from abaw.errors import InputError
 from abaw.registry import nearest
 from abaw.tasks import TASKS
-from abaw.tasks.base import Block, Scored, Task, concatenated
+from abaw.tasks.base import Block, PredictionPair, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PARTS = ("va", "expr", "au")
-KIND_FIRST = ("expr", "va", "au")  # whose kind is a frame's, where more than one part has a label
+STRATUM_ORDER = ("expr", "va", "au")  # whose kind is a frame's, where more than one part has a label
 
 
 @TASKS.register
@@ -52,12 +53,12 @@ class MultiTask(Task):
     def __init__(self, parts: Mapping[str, Task], weights: Mapping[str, float]) -> None:
         for key, weight in weights.items():
             if key not in PARTS:
-                raise ValueError(f"mtl: no part {key!r}{nearest(key, PARTS)} weights are for {', '.join(PARTS)}")
+                raise InputError(f"mtl: no part {key!r}{nearest(key, PARTS)} weights are for {', '.join(PARTS)}")
             if not 0 <= weight < float("inf"):
-                raise ValueError(f"mtl: the weight of {key} is {weight}, expected 0 or more")
+                raise InputError(f"mtl: the weight of {key} is {weight}, expected 0 or more")
         self._parts, self._weights = dict(parts), {name: float(weights.get(name, 1.0)) for name in PARTS}
         if not any(self._weights.values()):
-            raise ValueError("mtl: all weights are 0: nothing would be learned")
+            raise InputError("mtl: all weights are 0: nothing would be learned")
         self.columns = tuple(column for part in parts.values() for column in part.columns)
         self.out_dim = sum(part.out_dim for part in parts.values())
         self._outs = _slices({name: part.out_dim for name, part in parts.items()})
@@ -88,7 +89,7 @@ class MultiTask(Task):
     def strata(self, labels: Labels) -> np.ndarray:
         """The kind of the expression, where there is none that of valence and arousal, or else of the units."""
         strata = np.full(len(labels), -1)
-        for place, name in enumerate(KIND_FIRST):
+        for place, name in enumerate(STRATUM_ORDER):
             own = self._parts[name].strata(self._of(labels, name))
             strata = np.where((strata < 0) & (own >= 0), own * len(PARTS) + place, strata)
         return strata
@@ -126,20 +127,20 @@ class MultiTask(Task):
     def logits(self, table: np.ndarray) -> np.ndarray:
         return self._joined("logits", table, self._cells)
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
-        return self._joined("decode", table, self._cells)
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
+        return self._joined("to_labels", table, self._cells)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         parts = [part.names(table[:, self._cells[name]]) for name, part in self._parts.items()]
         return {goal: words for part in parts for goal, words in part.items()}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         num = len(concatenated(by_clip)[1])
         total = 0.0
         metrics: dict[str, float] = {}
         for name, part in self._parts.items():
             own = {
-                clip: Scored(each.decoded[:, self._goals[name]], self._of(each.labels, name))
+                clip: PredictionPair(each.prediction[:, self._goals[name]], self._of(each.labels, name))
                 for clip, each in by_clip.items()
             }
             if any(each.labels.scored.any() for each in own.values()):
@@ -150,18 +151,18 @@ class MultiTask(Task):
                 metrics[f"{name}/n"] = 0
         return {"score": total, **metrics, "n": num}
 
-    def rows(self, decoded: np.ndarray) -> list[str]:
-        parts = [part.rows(decoded[:, self._goals[name]]) for name, part in self._parts.items()]
+    def rows(self, prediction: np.ndarray) -> list[str]:
+        parts = [part.rows(prediction[:, self._goals[name]]) for name, part in self._parts.items()]
         return [",".join(texts) for texts in zip(*parts, strict=True)]
 
-    def row(self, decoded: np.ndarray) -> str:
-        return ",".join(part.row(decoded[self._goals[name]]) for name, part in self._parts.items())
+    def row(self, prediction: np.ndarray) -> str:
+        return ",".join(part.row(prediction[self._goals[name]]) for name, part in self._parts.items())
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
         num = len(self.goals)
         if len(cells) != num:
-            raise ValueError(
+            raise InputError(
                 f"{text!r} has {len(cells)} value(s), expected {num} (valence,arousal,expression,12 units)"
             )
         try:
@@ -169,7 +170,7 @@ class MultiTask(Task):
                 [part.parse_row(",".join(cells[self._goals[name]])) for name, part in self._parts.items()]
             )
         except ValueError as error:
-            raise ValueError(f"{text!r}: {error}") from error
+            raise InputError(f"{text!r}: {error}") from error
 
     def _joined(self, what: str, values: np.ndarray, own: Mapping[str, slice]) -> np.ndarray:
         return np.concatenate([getattr(part, what)(values[:, own[name]]) for name, part in self._parts.items()], axis=1)

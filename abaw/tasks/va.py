@@ -11,9 +11,10 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels, read_valence_arousal
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.metrics import concordance
 from abaw.tasks import TASKS
-from abaw.tasks.base import Block, Scored, Task, concatenated
+from abaw.tasks.base import Block, PredictionPair, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ class ValenceArousal(Task):
     def __post_init__(self) -> None:
         for key in ("mse_weight", "mae_weight"):
             if not 0 <= getattr(self, key) < float("inf"):
-                raise ValueError(f"va: {key} is {getattr(self, key)}, expected 0 or more")
+                raise InputError(f"va: {key} is {getattr(self, key)}, expected 0 or more")
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         files = dataset.annotation_files(self.folders, split)
@@ -95,32 +96,34 @@ class ValenceArousal(Task):
     def logits(self, table: np.ndarray) -> np.ndarray:
         return table.astype(np.float64)
 
-    def decode(self, table: np.ndarray) -> np.ndarray:
+    def to_labels(self, table: np.ndarray) -> np.ndarray:
         return np.clip(table, -1, 1)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
 
-    def score(self, by_clip: Mapping[str, Scored]) -> dict[str, float]:
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         prediction, truth = concatenated(by_clip)
         valence, arousal = (concordance(prediction[:, i], truth[:, i]) for i in (0, 1))
         return {"CCC": (valence + arousal) / 2, "CCC_valence": valence, "CCC_arousal": arousal, "n": len(truth)}
 
-    def row(self, decoded: np.ndarray) -> str:
-        return f"{decoded[0]:.6f},{decoded[1]:.6f}"
+    def row(self, prediction: np.ndarray) -> str:
+        return f"{prediction[0]:.6f},{prediction[1]:.6f}"
 
-    def rows(self, decoded: np.ndarray) -> list[str]:
-        return ("%.6f,%.6f\n" * len(decoded) % tuple(decoded.ravel().tolist())).splitlines()  # one format is 3 x faster
+    def rows(self, prediction: np.ndarray) -> list[str]:
+        return (
+            "%.6f,%.6f\n" * len(prediction) % tuple(prediction.ravel().tolist())
+        ).splitlines()  # one format is 3 x faster
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
         if len(cells) != 2:
-            raise ValueError(f"{text!r} has {len(cells)} value(s), expected valence,arousal")
+            raise InputError(f"{text!r} has {len(cells)} value(s), expected valence,arousal")
         if not all(map(NUMBER.fullmatch, cells)):
-            raise ValueError(f"{text!r} is not two numbers, expected valence,arousal")
+            raise InputError(f"{text!r} is not two numbers, expected valence,arousal")
         values = [float(cell) for cell in cells]
         if not all(-1 <= value <= 1 for value in values):  # a template has a million rows: numpy is slow on two numbers
-            raise ValueError(f"{text!r} is outside [-1, 1]")
+            raise InputError(f"{text!r} is outside [-1, 1]")
         return np.array(values)
 
 

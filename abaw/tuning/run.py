@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError
+
 if TYPE_CHECKING:
     from abaw.config import Config
     from abaw.config_file import ConfigFile
@@ -101,7 +103,7 @@ def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Se
     for vary in (vary for vary in space if vary not in models):
         meant = [start for start in starts if _has_meaning(vary.key, start)]
         if not meant:
-            raise ValueError(f"none of the models that are varied has the setting {vary.key}: see abaw list models")
+            raise InputError(f"none of the models that are varied has the setting {vary.key}: see abaw list models")
         for value in vary.samples():
             _checked(path, settings_of(file, settings, {**meant[0], vary.key: value}))
 
@@ -155,13 +157,13 @@ def _write_best(found: Found, config: "Config", folder: Path) -> None:
     """A complete config: the best trial's, under the name ``<name>-best``."""
     import yaml
 
-    from abaw.files import whole
+    from abaw.files import atomic_write
     from abaw.runs import Run
 
     best = found.ranked()[0]
     if best.score is None:
-        raise ValueError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
+        raise InputError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
     values = Run(folder / f"trial-{best.number}").config().model_dump(mode="json") | {"name": f"{config.name}-best"}
     head = f"# Trial {best.number} of {len(found.trials)}: {best.score:.4f} on the validation split, which chose it.\n"
-    with whole(found.best_file) as aside:
-        aside.write_text(head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    with atomic_write(found.best_file) as temporary:
+        temporary.write_text(head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from abaw.errors import InputError, NotFoundError
+
 WHOLE = re.compile(r"[+-]?\d+")
 FORMS = "LOW:HIGH, log:LOW:HIGH or a list [A, B, ...]"
 
@@ -61,14 +63,14 @@ def read_space(file: Path | None, settings: Sequence[str]) -> list[Vary]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
-            raise ValueError(f"--vary {setting!r}: expected key=values, values as {FORMS}")
+            raise InputError(f"--vary {setting!r}: expected key=values, values as {FORMS}")
         given.append((key.strip(), text.strip(), "--vary"))
     if not given:
-        raise ValueError(f"nothing is varied: give --vary key=values (as {FORMS}), or --space FILE")
+        raise InputError(f"nothing is varied: give --vary key=values (as {FORMS}), or --space FILE")
     keys = [key for key, _, _ in given]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
-        raise ValueError(f"{twice} is varied twice: take one out")
+        raise InputError(f"{twice} is varied twice: take one out")
     # which settings are drawn after it depends on the model
     return sorted((parse(*each) for each in given), key=lambda vary: vary.key not in ("model", "model.name"))
 
@@ -87,13 +89,13 @@ def parse(key: str, text: str, place: str) -> Vary:
     try:
         found = Range(key, _number(low), _number(high), log == ["log"])
     except ValueError:
-        raise ValueError(f"{place}: {key} is {text!r}, expected {FORMS}") from None
+        raise InputError(f"{place}: {key} is {text!r}, expected {FORMS}") from None
     if log not in ([], ["log"]):
-        raise ValueError(f"{place}: {key} is {text!r}, expected {FORMS}")
+        raise InputError(f"{place}: {key} is {text!r}, expected {FORMS}")
     if not found.low < found.high:
-        raise ValueError(f"{place}: {key} goes from {low} to {high}: give the lower end first")
+        raise InputError(f"{place}: {key} goes from {low} to {high}: give the lower end first")
     if found.is_log and found.low <= 0:
-        raise ValueError(f"{place}: {key} begins at {low}: log needs a low end above 0")
+        raise InputError(f"{place}: {key} begins at {low}: log needs a low end above 0")
     return found
 
 
@@ -101,9 +103,9 @@ def _choice(key: str, text: str, place: str) -> Choice:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{place}: {key} is {text!r}, not readable as a list: {error}") from error
+        raise InputError(f"{place}: {key} is {text!r}, not readable as a list: {error}") from error
     if len(values) < 2 or any(value in values[:i] for i, value in enumerate(values)):
-        raise ValueError(f"{place}: {key} is {text!r}: a list needs two values or more, each once")
+        raise InputError(f"{place}: {key} is {text!r}: a list needs two values or more, each once")
     return Choice(key, tuple(values))
 
 
@@ -114,12 +116,12 @@ def _number(text: str) -> float:
 def _pairs(file: Path) -> list[tuple[str, str]]:
     """Keys and texts as they stand there: to YAML 0:59 would be a time of day, and 1e-3 a word."""
     if not file.is_file():
-        raise FileNotFoundError(f"no space at {file}: give a YAML file with key: values, values as {FORMS}")
+        raise NotFoundError(f"no space at {file}: give a YAML file with key: values, values as {FORMS}")
     text = file.read_text(encoding="utf-8")
     try:
         node = yaml.compose(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not readable as YAML: {error}") from error
+        raise InputError(f"{file}: not readable as YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise ValueError(f"{file}:1: expected key: values, one a line, values as {FORMS}")
+        raise InputError(f"{file}:1: expected key: values, one a line, values as {FORMS}")
     return [(key.value, text[value.start_mark.index : value.end_mark.index].strip("'\"")) for key, value in node.value]

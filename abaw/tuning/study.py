@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import read_json, write_json
 from abaw.plans.lock import alone
 from abaw.tuning.space import Vary
@@ -34,7 +35,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
     try:
         import optuna
     except ImportError as error:
-        raise ValueError("abaw search needs the package optuna: pip install 'abaw[search]'") from error
+        raise InputError("abaw search needs the package optuna: pip install 'abaw[search]'") from error
     with alone(folder, "a search"):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -53,7 +54,7 @@ def _check_same(path: Path, about: dict[str, Any]) -> None:
     before = read_json(path)
     changed = [key for key in about if before.get(key) != about[key]]
     if changed:
-        raise ValueError(
+        raise InputError(
             f"{path.parent} holds a search with another {', '.join(changed)}: give this one another name (name=...), "
             "or delete that folder"
         )

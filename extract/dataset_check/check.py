@@ -49,12 +49,12 @@ def check(
     dataset: Dataset,
     *,
     images_listed: bool = True,
-    tell: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
+    progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
 ) -> Report:
     """Look at every clip and every label file; nothing in the data set stops it.
 
     Every video's packets are read, none of its pictures but the first. Without ``images_listed`` the folders of images
-    are not opened (slow on a network drive) and their findings are missing. ``tell(clip_id, done, total)`` is called
+    are not opened (slow on a network drive) and their findings are missing. ``progress(clip_id, done, total)`` is called
     before each clip.
     """
     found = _Found()
@@ -66,7 +66,7 @@ def check(
         mates[clip.media].append(clip.clip_id)
     clips = []
     for done, clip in enumerate(dataset.clips.values()):
-        tell(clip.clip_id, done, len(dataset.clips))
+        progress(clip.clip_id, done, len(dataset.clips))
         others = tuple(other for other in mates[clip.media] if clip.media and other != clip.clip_id)
         facts = _media_facts(ClipFacts(clip.clip_id, mates=others), clip, look)
         labels = {task: of_clip[clip.clip_id] for task, of_clip in found.labels.items() if clip.clip_id in of_clip}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
@@ -51,7 +52,7 @@ class Egemaps(SoundEncoder):
         try:
             import opensmile
         except ImportError as error:
-            raise ValueError("egemaps needs the package opensmile: pip install 'abaw[smile]'") from error
+            raise InputError("egemaps needs the package opensmile: pip install 'abaw[smile]'") from error
         self._chunks = chunks("egemaps", GRID, CHUNK_S, OVERLAP_S)
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,

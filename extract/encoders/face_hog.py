@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import Crop
@@ -42,7 +43,7 @@ class FaceHog(PictureEncoder):
 
     def __init__(self, crop_px: int, margin: float) -> None:
         if crop_px < 16:
-            raise ValueError(f"face_hog: crop_px is {crop_px}, expected 16 or more")
+            raise InputError(f"face_hog: crop_px is {crop_px}, expected 16 or more")
         self.crop, self.dim = Crop(crop_px, margin), DIM
         self._hog = cv2.HOGDescriptor((SIDE_PX, SIDE_PX), (16, 16), (16, 16), (8, 8), 9)
 

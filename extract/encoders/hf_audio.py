@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import read_json
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
@@ -94,7 +95,7 @@ class HfAudio(SoundEncoder):
 
         self._layers.of([torch.zeros(1)] * (config.num_hidden_layers + 1))
         if self._intake.grid.step > 1 and not self._layers.is_final:
-            raise ValueError(
+            raise InputError(
                 f"the inner layers of {self._settings['model']} run at 1/{self._intake.grid.step} of its rate: "
                 "take layer=-1, its output"
             )
@@ -218,13 +219,13 @@ class Windows(Intake):
 def _intake(model: str, config: Any, load: Callable[[], Any]) -> Intake:
     """How this model takes sound. ValueError where it takes none, or in a way that is not known here."""
     if getattr(config, "add_adapter", False):
-        raise ValueError(f"{model} has an adapter, whose strides hf_audio does not know: take it without")
+        raise InputError(f"{model} has an adapter, whose strides hf_audio does not know: take it without")
     if config.model_type == "whisper":
         extractor = load()
         # a row is two frames of 10 ms, seen through two convolutions of three frames each around the first of them
         mel, longest = extractor.hop_length, extractor.n_samples
         if longest != 2 * mel * config.max_source_positions:
-            raise ValueError(
+            raise InputError(
                 f"{model} takes {2 * config.max_source_positions} frames, its preprocessor_config.json makes "
                 f"{longest // mel}: copy that file from the model's page"
             )
@@ -234,7 +235,7 @@ def _intake(model: str, config: Any, load: Callable[[], Any]) -> Intake:
         extractor = load()
         return MelPairs(extractor, Grid(extractor.sampling_rate, span=560, hop=320, centre=279.5))
     if not isinstance(getattr(config, "conv_stride", None), (list, tuple)) or config.is_encoder_decoder:
-        raise ValueError(
+        raise InputError(
             f"{model} is a {config.model_type!r} model, of which hf_audio does not know how it takes sound: it loads "
             "wav2vec2, hubert, wavlm, data2vec-audio, unispeech, sew, wav2vec2-bert, whisper and their like"
         )

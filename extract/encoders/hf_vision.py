@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
@@ -121,7 +122,7 @@ class HfVision(PictureEncoder):
             return _packed(self._processed(channels_first))
         sizes = {picture.shape[:2] for picture in pictures}
         if len(sizes) > 1:
-            raise ValueError(f"{self._name} needs pictures of one size in a tube, not {sorted(sizes)}: give crop=face")
+            raise InputError(f"{self._name} needs pictures of one size in a tube, not {sorted(sizes)}: give crop=face")
         return _packed(self._processed(list(torch.stack(channels_first).unflatten(0, (-1, self.span)))))
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
@@ -143,14 +144,14 @@ class HfVision(PictureEncoder):
             whole = load_model(folder, auto="CLIPVisionModelWithProjection")  # AutoModel leaves the projection out
         model = getattr(whole, "vision_model", whole)
         if not str(getattr(model, "main_input_name", "")).startswith("pixel_values"):
-            raise ValueError(
+            raise InputError(
                 f"{self._name} is a {whole.config.model_type!r} model, which takes no pictures: hf_vision loads CLIP, "
                 "SigLIP, DINO, ViT, BEiT, ConvNeXt, VideoMAE and their like"
             )
         if self._pool in ("pooler", "projected") and not self._layers.is_final:
-            raise ValueError(f"pool={self._pool} is of the final layer: leave layer out, or give pool=cls or pool=mean")
+            raise InputError(f"pool={self._pool} is of the final layer: leave layer out, or give pool=cls or pool=mean")
         if self._pool == "projected" and not hasattr(whole, "visual_projection"):
-            raise ValueError(f"{self._name} has no visual projection, which CLIP has: give another pool")
+            raise InputError(f"{self._name} has no visual projection, which CLIP has: give another pool")
         if self._pool == "pooler" and any("pooler" in name for name, _ in model.named_parameters()):
             _check_pooler(folder)
         # a feature is of the whole picture: ViT-MAE's default call drops three patches of four at random
@@ -162,12 +163,12 @@ class HfVision(PictureEncoder):
         """Span and stride; both 1 of a model of single pictures."""
         if trained is None:
             if (span, stride) != (None, None):
-                raise ValueError(f"{self._name} is a model of single pictures: leave span and stride out")
+                raise InputError(f"{self._name} is a model of single pictures: leave span and stride out")
             return 1, 1
         span = trained if span is None else span
         stride = max(1, span // 2) if stride is None else stride
         if span < 1 or stride < 1:
-            raise ValueError(f"hf_vision: span is {span} and stride {stride}, expected 1 or more pictures")
+            raise InputError(f"hf_vision: span is {span} and stride {stride}, expected 1 or more pictures")
         return span, stride
 
     def _can_wait(self, precision: Precision) -> bool:
@@ -204,7 +205,7 @@ class HfVision(PictureEncoder):
             made = self._processor(rows, **how)
         except (ValueError, RuntimeError) as error:
             sizes = sorted({tuple(row.shape[-2:]) for row in rows})
-            raise ValueError(f"the processor of {self._name} cannot take pictures of sizes {sizes}: {error}") from error
+            raise InputError(f"the processor of {self._name} cannot take pictures of sizes {sizes}: {error}") from error
         return {name: value for name, value in made.items() if name in self._takes}
 
     def _unpacked(self, batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -218,7 +219,7 @@ class HfVision(PictureEncoder):
         try:
             rows = self.forward(self.prepare(list(one) if self._is_video else [one]))
         except (RuntimeError, TypeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{self._name} cannot run with span {self.span} in {self._dtype} on {self._device}: {error}"
             ) from error
         return int(rows.shape[1])
@@ -228,11 +229,11 @@ class HfVision(PictureEncoder):
         if self._pool in ("pooler", "projected"):
             pooled = getattr(out, "pooler_output", None)
             if pooled is None:
-                raise ValueError(f"{self._name} has no pooled output: give pool=cls or pool=mean")
+                raise InputError(f"{self._name} has no pooled output: give pool=cls or pool=mean")
             return self._projection(pooled) if self._projection is not None else pooled.flatten(1)
         states = (out.last_hidden_state,) if self._layers.is_final else getattr(out, "hidden_states", None)
         if states is None:
-            raise ValueError(f"{self._name} does not give its hidden layers: leave layer out")
+            raise InputError(f"{self._name} does not give its hidden layers: leave layer out")
         # SigLIP 2 at a picture's own shape says where it holds no patch
         about = (given[self._main], getattr(out, "pooler_output", None), given.get("pixel_attention_mask"))
         rows = [self._tokens.pooled(self._pool, state, *about) for state in states]
@@ -240,7 +241,7 @@ class HfVision(PictureEncoder):
             return rows[0] if self._layers.is_final else self._layers.of(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
-            raise ValueError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+            raise InputError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
 
     def _more(self, pixels: Any) -> dict[str, Any]:
         """Arguments of this architecture beside its inputs."""
@@ -279,4 +280,4 @@ def _check_pooler(folder: Path) -> None:
         else:
             names += load_tensors(path)
     if not any("pooler" in name for name in names):
-        raise ValueError(f"the weights in {folder} lack the pooler: give pool=cls or pool=mean")
+        raise InputError(f"the weights in {folder} lack the pooler: give pool=cls or pool=mean")

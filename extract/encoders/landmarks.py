@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
@@ -49,7 +50,7 @@ class Landmarks(PictureEncoder):
     def __init__(self, settings: dict[str, Any], batch_size: int) -> None:
         self._settings, self.batch_size = settings, batch_size
         if not 0 < settings["min_score"] < 1:
-            raise ValueError(f"landmarks: min_score is {settings['min_score']}, expected more than 0 and less than 1")
+            raise InputError(f"landmarks: min_score is {settings['min_score']}, expected more than 0 and less than 1")
         self.crop = crop_of(settings["crop"], settings["crop_px"], settings["margin"])
         file = Path(settings["file"])
         self._landmarker = _open(file, settings["min_score"])
@@ -87,7 +88,7 @@ def _open(file: Path, min_score: float) -> Any:
     try:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             "landmarks needs the package mediapipe 0.10.21, in an environment of its own (it wants numpy 1): "
             "pip install -c constraints-mediapipe.txt 'abaw[mediapipe]'"
         ) from error
@@ -106,6 +107,6 @@ def _open(file: Path, min_score: float) -> Any:
     try:
         return vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{file} is not MediaPipe's face_landmarker.task with blendshapes, or is cut short: get it again ({error})"
         ) from error

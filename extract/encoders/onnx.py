@@ -7,6 +7,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
@@ -98,7 +99,7 @@ class OnnxPictures(PictureEncoder):
     def _pooled(self, batch: np.ndarray) -> np.ndarray:
         found = self._graph(batch)
         if found.shape[:1] != batch.shape[:1] or found.ndim not in (1, 2, 3, 4):
-            raise ValueError(
+            raise InputError(
                 f"output {self._graph.output!r} of {self._graph.file} has the shape {found.shape} for {len(batch)} "
                 "pictures, expected a row, a row of tokens or a map for each: give output=NAME of another"
             )
@@ -116,7 +117,7 @@ class OnnxPictures(PictureEncoder):
         except ValueError:
             values = np.zeros(0, np.float32)
         if len(values) not in (1, num) or not np.isfinite(values).all() or (key == "std" and not values.all()):
-            raise ValueError(
+            raise InputError(
                 f"onnx: {key} is {text!r}, expected a number, or {num} with a slash between (0.485/0.456/0.406)"
                 + ("; a std is not 0" if key == "std" else "")
             )
@@ -127,7 +128,7 @@ def _is_nchw(graph: Graph, layout: str, num_channels: int) -> bool:
     """Whether the channels come before height and width. ValueError where the input is none of pictures."""
     shape = graph.shape
     if len(shape) != 4:
-        raise ValueError(
+        raise InputError(
             f"{graph.file} takes an input of {len(shape)} axes {shape}, expected 4: batch, channels, height, width"
         )
     places = {"nchw": 1, "nhwc": 3}
@@ -138,7 +139,7 @@ def _is_nchw(graph: Graph, layout: str, num_channels: int) -> bool:
         return True  # the file leaves all open: the usual order
     if layout != "auto" and (shape[places[layout]] == num_channels or not isinstance(shape[places[layout]], int)):
         return layout == "nchw"
-    raise ValueError(
+    raise InputError(
         f"{graph.file} takes {shape}, which does not fit {num_channels} channels (layout {layout}): give channels=rgb, "
         "bgr or grey, and layout=nchw or nhwc"
     )
@@ -149,5 +150,5 @@ def _side_px(graph: Graph, side: Any, crop_px: int | None) -> int:
     if isinstance(side, int) and side > 0:
         return side
     if crop_px is None:
-        raise ValueError(f"{graph.file} takes pictures of any size ({graph.shape}): give crop_px, as it was trained")
+        raise InputError(f"{graph.file} takes pictures of any size ({graph.shape}): give crop_px, as it was trained")
     return crop_px

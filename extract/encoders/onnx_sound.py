@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
@@ -57,11 +58,11 @@ class OnnxSound(SoundEncoder):
         self._graph, self._settings, self.rate_hz = graph, settings, settings["rate_hz"]
         field, hop = settings["field"], settings["hop"]
         if min(field, hop, self.rate_hz) < 1:
-            raise ValueError(
+            raise InputError(
                 f"onnx_sound: field {field}, hop {hop}, rate_hz {self.rate_hz}: expected 1 or more of each"
             )
         if len(graph.shape) not in (1, 2, 3):
-            raise ValueError(
+            raise InputError(
                 f"{graph.file} takes {len(graph.shape)} axes {graph.shape}, expected a waveform: 1, samples"
             )
         self._grid = Grid(self.rate_hz, field, hop, (field - 1) / 2)
@@ -85,7 +86,7 @@ class OnnxSound(SoundEncoder):
         """The rows of one pass. ValueError where there are not as many as field and hop say."""
         found, expected = self._pass(samples, level), self._grid.rows(len(samples))
         if len(found) != expected:
-            raise ValueError(
+            raise InputError(
                 f"{self._graph.file} gave {len(found)} rows for {len(samples)} samples where field {self._grid.span} "
                 f"and hop {self._grid.hop} make {expected}: give those of its strides"
             )
@@ -108,7 +109,7 @@ class OnnxSound(SoundEncoder):
         if axes > 1 and found.ndim > 1 and len(found) == 1:
             found = found[0]
         if found.ndim not in (1, 2):
-            raise ValueError(
+            raise InputError(
                 f"output {self._graph.output!r} of {self._graph.file} has the shape {found.shape}, expected (1, rows, "
                 "width) or (1, width): give output=NAME of another"
             )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import read_json, sha256
 from abaw.registry import nearest
 from extract.encoders import ENCODERS
@@ -126,13 +127,13 @@ class Timm(PictureEncoder):
         if chosen.is_final:
             return chosen, []
         if self._pool == "own":
-            raise ValueError("timm: pool=own is of the final output: leave layer out, or give pool=cls or pool=mean")
+            raise InputError("timm: pool=own is of the final output: leave layer out, or give pool=cls or pool=mean")
         if not hasattr(self._net, "forward_intermediates"):
-            raise ValueError(f"{self._name} gives no hidden layers in timm: leave layer out")
+            raise InputError(f"{self._name} gives no hidden layers in timm: leave layer out")
         num = len(self._net.forward_intermediates(self._blank(), intermediates_only=True))
         for index in chosen.indices:
             if index == 0 or not -num <= index <= num:
-                raise ValueError(f"layer {index} was asked for, {self._name} has layers 1 to {num}, or -1 to {-num}")
+                raise InputError(f"layer {index} was asked for, {self._name} has layers 1 to {num}, or -1 to {-num}")
         wanted = [index - 1 if index > 0 else num + index for index in chosen.indices]
         blocks = sorted(set(wanted))
         return Layers(tuple(blocks.index(block) for block in wanted), chosen.combine), blocks
@@ -147,7 +148,7 @@ class Timm(PictureEncoder):
         try:
             return int(self.forward(self.prepare([np.zeros((64, 64, 3), np.uint8)])).shape[1])
         except (RuntimeError, TypeError, AssertionError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{self._name} cannot run on pictures of {self._data['input_size'][1:]} in {self._dtype} on "
                 f"{self._device}: {error}"
             ) from error
@@ -156,7 +157,7 @@ class Timm(PictureEncoder):
         if self._pool == "own":
             rows = self._net(pixels)  # it was made without a classifier
             if rows.ndim != 2:
-                raise ValueError(f"{self._name} has no pooling of its own: give pool=mean")
+                raise InputError(f"{self._name} has no pooling of its own: give pool=mean")
             return rows
         if not self._blocks:
             state = self._net.forward_features(pixels)
@@ -170,7 +171,7 @@ class Timm(PictureEncoder):
             return self._layers.of(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
-            raise ValueError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+            raise InputError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
 
     def _how(self) -> dict[str, Any]:
         known = inspect.signature(self._net.forward_intermediates).parameters
@@ -184,7 +185,7 @@ class Timm(PictureEncoder):
         if self._pool == "mean":
             return places.mean((2, 3), dtype=torch.float32)
         if before is None or not self._has_class_token:
-            raise ValueError(f"{self._name} has no class token: give pool=own or pool=mean")
+            raise InputError(f"{self._name} has no class token: give pool=own or pool=mean")
         return before[:, 0]
 
     @property
@@ -201,7 +202,7 @@ def _check_installed() -> None:
     try:
         import timm  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ValueError("the encoder timm needs the package timm: pip install 'abaw[timm]'") from error
+        raise InputError("the encoder timm needs the package timm: pip install 'abaw[timm]'") from error
 
 
 def load(
@@ -219,12 +220,12 @@ def load(
         name = f"local-dir:{folder}"
         config = folder / "config.json"
         if not config.is_file() or "architecture" not in read_json(config):
-            raise ValueError(
+            raise InputError(
                 f"{folder} is no model of timm: no config.json there names its architecture; try hf_vision"
             )
     elif not timm.is_model(model.split(".")[0]):
         known = timm.list_models() + timm.list_pretrained()
-        raise ValueError(
+        raise InputError(
             f"timm has no model {model!r}{nearest(model, known)} a folder with its config.json or {HUB}OWNER/NAME "
             "serves too"
         )
@@ -234,7 +235,7 @@ def load(
         if size and net.pretrained_cfg.get("fixed_input_size"):  # others take any size
             net = timm.create_model(name, pretrained=False, num_classes=0, **size)
     except REFUSALS as error:
-        raise ValueError(f"timm cannot make the model {model!r}: {error}") from error
+        raise InputError(f"timm cannot make the model {model!r}: {error}") from error
     file = Path(weights) if weights is not None else _own_file(model, net, folder, revision, download)
     _fill(net, file)
     files = [file] if folder is None else [file, folder / "config.json"]
@@ -246,13 +247,13 @@ def _own_file(model: str, net: Any, folder: Path | None, revision: str, download
     if folder is None:
         hub_id, name = (net.pretrained_cfg.get(key) for key in ("hf_hub_id", "hf_hub_filename"))
         if not hub_id:
-            raise ValueError(f"timm has no weights of {model!r} at its hub: give its tag (NAME.TAG) or weights=FILE")
+            raise InputError(f"timm has no weights of {model!r} at its hub: give its tag (NAME.TAG) or weights=FILE")
         folder = snapshot(hub_id, revision=revision, download=download)
         if name:
             return folder / name
     found = weights_files(folder)
     if len(found) > 1:
-        raise ValueError(
+        raise InputError(
             f"{folder} holds several weights ({', '.join(path.name for path in found)}): give weights=FILE"
         )
     return found[0]
@@ -267,17 +268,17 @@ def _fill(net: Any, file: Path) -> None:
     try:
         report = net.load_state_dict(convert(tensors, net) if convert else tensors, strict=False)
     except REFUSALS as error:
-        raise ValueError(
+        raise InputError(
             f"the weights in {file} are of another model: {str(error).splitlines()[-1].strip()}"
         ) from error
     if report.missing_keys:
         lack = f"{len(report.missing_keys)} tensors, {report.missing_keys[0]!r} first"
-        raise ValueError(f"the weights in {file} lack {lack}: take a complete checkpoint")
+        raise InputError(f"the weights in {file} lack {lack}: take a complete checkpoint")
     heads = net.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     own = {key.split(".")[0] for key in net.state_dict()}  # a decoder or a mask token beside them does no harm
     over = [key for key in report.unexpected_keys if key.split(".")[0] in own and not key.startswith(heads)]
     if over:
-        raise ValueError(
+        raise InputError(
             f"the weights in {file} are of a larger model: {len(over)} tensors too many, {over[0]!r} first"
         )

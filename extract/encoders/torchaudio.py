@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256
 from abaw.registry import nearest
 from abaw.tracks import Track
@@ -91,7 +92,7 @@ class TorchAudio(SoundEncoder):
         """ValueError where there is no such layer."""
         for index in self._layers.indices:
             if not (1 <= index <= num or -num <= index <= -1):
-                raise ValueError(
+                raise InputError(
                     f"layer {index} was asked for, {self._settings['bundle']} has layers 1 to {num}, or -1 to -{num}"
                 )
 
@@ -148,7 +149,7 @@ def _bundle(name: str) -> Any:
 
     known = [key for key, value in vars(pipelines).items() if isinstance(value, pipelines.Wav2Vec2Bundle)]
     if name not in known:
-        raise ValueError(f"torchaudio has no bundle {name!r}{nearest(name, known)} known: {', '.join(sorted(known))}")
+        raise InputError(f"torchaudio has no bundle {name!r}{nearest(name, known)} known: {', '.join(sorted(known))}")
     return getattr(pipelines, name)
 
 
@@ -187,5 +188,5 @@ def _load(name: str, bundle: Any, file: Path) -> Any:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         first = " ".join(str(error).split("\n")[:2])
-        raise ValueError(f"{file} holds no weights of {name}: {first}: give the file of this very bundle") from error
+        raise InputError(f"{file} holds no weights of {name}: {first}: give the file of this very bundle") from error
     return model

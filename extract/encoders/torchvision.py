@@ -7,6 +7,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256
 from abaw.registry import nearest
 from extract.encoders import ENCODERS
@@ -119,7 +120,7 @@ class Torchvision(PictureEncoder):
             return self._layers.of(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
-            raise ValueError(
+            raise InputError(
                 f"these nodes of {self._name} are {widths} wide: those of one width can be combined"
             ) from error
 
@@ -131,12 +132,12 @@ class Torchvision(PictureEncoder):
         if ndim == 3 and self._net_kind == "VisionTransformer":
             return state[:, 0] if self._pool == "cls" else state[:, 1:].mean(1, dtype=torch.float32)
         if self._pool == "cls":
-            raise ValueError(f"torchvision: pool=cls is of a ViT's tokens (node=encoder.ln), not of {self._name} here")
+            raise InputError(f"torchvision: pool=cls is of a ViT's tokens (node=encoder.ln), not of {self._name} here")
         if ndim == 4:
             places = (1, 2) if self._net_kind == "SwinTransformer" else (2, 3)
             return state.mean(places, dtype=torch.float32)
         if ndim != 2:
-            raise ValueError(
+            raise InputError(
                 f"a node of {self._name} gives no row, map or tokens for each picture: choose another node"
             )
         return state
@@ -147,7 +148,7 @@ class Torchvision(PictureEncoder):
         try:
             return int(self.forward(self.prepare([np.zeros((size_px, size_px, 3), np.uint8)])).shape[1])
         except (RuntimeError, TypeError) as error:
-            raise ValueError(f"{self._name} cannot run in {self._dtype} on {self._device}: {error}") from error
+            raise InputError(f"{self._name} cannot run in {self._dtype} on {self._device}: {error}") from error
 
 
 def _network(model: str, weights: str, transforms: str | None, download: bool) -> tuple[Path, Any, Any]:
@@ -156,15 +157,15 @@ def _network(model: str, weights: str, transforms: str | None, download: bool) -
 
     known = torchvision.models.list_models(module=torchvision.models)
     if model not in known:
-        raise ValueError(f"torchvision has no picture network {model!r}{nearest(model, known)} {len(known)} are known")
+        raise InputError(f"torchvision has no picture network {model!r}{nearest(model, known)} {len(known)} are known")
     named = torchvision.models.get_model_weights(model)
     is_file = weights not in [*named.__members__, "DEFAULT"]
     if is_file and not Path(weights).suffix and not Path(weights).exists():
         names = ", ".join(named.__members__)
-        raise ValueError(f"{model} has no weights {weights!r} in torchvision: known are {names}, or give a file")
+        raise InputError(f"{model} has no weights {weights!r} in torchvision: known are {names}, or give a file")
     like = transforms or ("DEFAULT" if is_file else weights)
     if like not in [*named.__members__, "DEFAULT"]:
-        raise ValueError(f"{model} has no transforms {like!r} in torchvision: known are {', '.join(named.__members__)}")
+        raise InputError(f"{model} has no transforms {like!r} in torchvision: known are {', '.join(named.__members__)}")
     chosen = None if is_file else named[weights]
     builder = torchvision.models.get_model_builder(model)
     how: dict[str, Any] = {"num_classes": len(chosen.meta["categories"])} if chosen else {}
@@ -203,7 +204,7 @@ def _penultimate(model: str, net: Any) -> str:
 
     nodes = get_graph_node_names(net.eval(), suppress_diff_warning=True)[1]
     if not isinstance(dict(net.named_modules()).get(nodes[-1]), nn.Linear):
-        raise ValueError(
+        raise InputError(
             f"{model} does not end in a linear layer: give node=, the last of it are {', '.join(nodes[-6:])}"
         )
     return str(nodes[-2])
@@ -218,7 +219,7 @@ def _cut(model: str, net: Any, nodes: list[str]) -> Any:
     except ValueError as error:
         known = get_graph_node_names(net, suppress_diff_warning=True)[1]
         unknown = next((node for node in nodes if node not in known), nodes[0])
-        raise ValueError(
+        raise InputError(
             f"{model} has no node {unknown!r}{nearest(unknown, known)} its last are {known[-6:]}"
         ) from error
 
@@ -231,18 +232,18 @@ def _fill(extractor: Any, net: Any, file: Path) -> None:
     own, whole = extractor.state_dict(), net.state_dict()
     missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"the weights in {file} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
         )
     parts = {key.split(".")[0] for key in own}  # another head is no part of what is used
     over = [key for key in tensors if key.split(".")[0] in parts and key not in whole]
     if over:
-        raise ValueError(
+        raise InputError(
             f"the weights in {file} are of a larger model: {len(over)} tensors too many, {over[0]!r} first"
         )
     try:
         extractor.load_state_dict({key: value for key, value in tensors.items() if key in own}, strict=False)
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             f"the weights in {file} are of another model: {str(error).splitlines()[-1].strip()}"
         ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
@@ -94,17 +95,17 @@ def _session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError("vad needs the package onnxruntime: pip install 'abaw[onnx]'") from error
+        raise InputError("vad needs the package onnxruntime: pip install 'abaw[onnx]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is far too small to share
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no class but this one
-        raise ValueError(f"{path} is not an ONNX network that can be loaded: {error}") from error
+        raise InputError(f"{path} is not an ONNX network that can be loaded: {error}") from error
     names = [{each.name for each in of()} for of in (session.get_inputs, session.get_outputs)]
     if not names[0] <= INPUTS or not {"input", "state"} <= names[0] or not set(OUTPUTS) <= names[1]:
-        raise ValueError(
+        raise InputError(
             f"{path} takes {', '.join(sorted(names[0]))} and gives {', '.join(sorted(names[1]))}: it is not silero's "
             "network of version 5 or later, which takes input, state and sr and gives output and stateN"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
@@ -47,7 +48,7 @@ def words(
         "overlap_s": overlap_s, "trust_remote_code": trust_remote_code,
     }  # fmt: skip
     if hop_s <= 0:
-        raise ValueError(f"words: hop_s is {hop_s}, expected seconds above 0")
+        raise InputError(f"words: hop_s is {hop_s}, expected seconds above 0")
     recogniser = Recogniser(
         snapshot(model, revision=revision, download=download),
         language=language,
@@ -99,7 +100,7 @@ class Words(SoundEncoder):
     def _hear(self, sound: Sound) -> list[Word]:
         """In seconds from the first sample. ValueError where the sound has another rate than the recogniser takes."""
         if sound.rate_hz != self.rate_hz:
-            raise ValueError(f"the sound has {sound.rate_hz} Hz, words takes {self.rate_hz}: decode it at that")
+            raise InputError(f"the sound has {sound.rate_hz} Hz, words takes {self.rate_hz}: decode it at that")
         return self._recogniser.hear(sound.samples)
 
     def _tracks(self, start_s: float, first: int, places: np.ndarray, rows: np.ndarray) -> Iterator[Track]:
@@ -124,7 +125,7 @@ class TextEncoder:
         config, encoder = model.config, model.get_encoder() if model.config.is_encoder_decoder else model
         self._tokenizer = load_processor("AutoTokenizer", folder, trust_remote_code=trust_remote_code)
         if not getattr(self._tokenizer, "is_fast", False):
-            raise ValueError(
+            raise InputError(
                 f"{folder} has no fast tokenizer (tokenizer.json), which tells where in a text a token lies"
             )
         self._model, self._layers, self._device = frozen(encoder, device, precision), chosen, device
@@ -133,7 +134,7 @@ class TextEncoder:
         special = self._tokenizer.num_special_tokens_to_add()
         self._most = min(self._tokenizer.model_max_length, own, MOST_TOKENS) - special
         if self._most < 1:
-            raise ValueError(f"{folder} takes {self._most + special} tokens at a time, of which {special} are its own")
+            raise InputError(f"{folder} takes {self._most + special} tokens at a time, of which {special} are its own")
         self.dim, self.weights = int(config.hidden_size), weights_hash(folder)
         self.weights |= configs_hash(folder, text=True)
 

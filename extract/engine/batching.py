@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
-from extract.engine.streams import ClipError, Read, Rows, stage
+from extract.engine.streams import ClipError, ReadResult, Rows, stage
 from extract.store.track_file import TrackWriter
 
 
@@ -21,7 +22,7 @@ class OpenClip:
     def __init__(self, clip_id: str, source: str) -> None:
         self.clip_id, self.source = clip_id, source
         self.writers: dict[str, TrackWriter] = {}
-        self.read: Read | None = None
+        self.read: ReadResult | None = None
         self.is_read = False
         self._heard: dict[str, Rows] = {}
         self._missed: dict[str, list[np.ndarray]] = {}
@@ -39,7 +40,7 @@ class OpenClip:
     def sent(self, num_rows: int) -> None:
         self._num_out += num_rows
 
-    def came_back(self, name: str, rows: np.ndarray, may_miss: bool) -> None:
+    def add_rows(self, name: str, rows: np.ndarray, may_miss: bool) -> None:
         """Rows of one encoder, in their order; ``may_miss``: those all nan are of pictures it found nothing in."""
         self._num_out -= len(rows)
         if self.error is None:
@@ -116,7 +117,7 @@ class Batches:
         try:
             rows = self.encoder.forward(np.concatenate([portion for _, portion in live])) if live else np.zeros((0, 0))
             if live and len(rows) != sum(len(portion) for _, portion in live):
-                raise ValueError(f"{self.name} gave {len(rows)} rows for {sum(len(portion) for _, portion in live)}")
+                raise InputError(f"{self.name} gave {len(rows)} rows for {sum(len(portion) for _, portion in live)}")
         except Exception as error:
             if len(live) > 1:  # one of them is at fault: each by itself
                 return [clip for part in live for clip in self._forward([part])]
@@ -125,14 +126,14 @@ class Batches:
         first = 0
         for clip, portion in live:
             try:
-                clip.came_back(self.name, rows[first : first + len(portion)], self.encoder.may_miss)
+                clip.add_rows(self.name, rows[first : first + len(portion)], self.encoder.may_miss)
             except ClipError as error:
                 clip.fail(error)
             first += len(portion)
         return [clip for clip, _ in parts]
 
 
-class Desk:
+class Batcher:
     """Where portions and sounds of clips are encoded, in one thread. ``encoders`` by the folder their tracks lie in."""
 
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:

@@ -8,10 +8,11 @@ from itertools import islice
 import numpy as np
 
 from abaw.dataset.layout import Clip
+from abaw.errors import InputError
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
-from extract.engine.plan import Work
-from extract.engine.streams import Order
+from extract.engine.plan import ExtractionPlan
+from extract.engine.streams import ReadRequest
 from extract.media import MediaError, Sound
 
 TRIAL_S = 2.0  # how long an encoder is tried, after a first batch that warms it up
@@ -20,7 +21,7 @@ SAMPLE_FRAMES = 100
 
 @dataclass
 class Estimate:
-    """Work that is left. ``num_rows`` and ``seconds`` by encoder's folder; bytes are those of the tracks to write."""
+    """ExtractionPlan that is left. ``num_rows`` and ``seconds`` by encoder's folder; bytes are those of the tracks to write."""
 
     num_clips: int = 0
     num_present: int = 0
@@ -37,13 +38,13 @@ class Estimate:
         return max(self.read_s, sum(self.seconds.values()))
 
 
-def estimate(work: Work, clip_ids: Iterable[str], num_readers: int) -> Estimate:
+def estimate(work: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) -> Estimate:
     """Count what is missing, and try each encoder and the decoding of the first clip for a moment. Writes nothing.
 
     ValueError where there are no readers.
     """
     if num_readers < 1:
-        raise ValueError(f"--readers is {num_readers}, expected 1 or more")
+        raise InputError(f"--readers is {num_readers}, expected 1 or more")
     found = Estimate(num_rows=dict.fromkeys(work.encoders, 0.0))
     speeds = {name: speed(encoder) for name, encoder in work.encoders.items()}
     frames_per_s: dict[str, float] = {}
@@ -114,7 +115,7 @@ def _extent(clip: Clip, num_images: int) -> tuple[int, float]:
     return info.num_packets, info.sound_stop_s - info.sound_start_s if info.has_sound else 0.0
 
 
-def _looks(order: Order) -> str:
+def _looks(order: ReadRequest) -> str:
     """What must be done with a clip's pictures: "faces" found, "pictures" decoded, or "" nothing."""
     if order.clip.media is None:
         return ""
@@ -124,7 +125,7 @@ def _looks(order: Order) -> str:
     return "pictures" if order.clock is None or any(eye.crop is None for eye in eyes) else ""
 
 
-def _reading_speed(clip: Clip, order: Order, looks: str) -> float:
+def _reading_speed(clip: Clip, order: ReadRequest, looks: str) -> float:
     """Pictures a second that one thread decodes, and finds the faces of where that is needed, in one clip."""
     assert clip.media is not None
     start_s, num = time.perf_counter(), 0

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 from abaw.dataset.layout import Clip, Dataset
+from abaw.errors import InputError
 from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
-from extract.engine.streams import ClipError, Order
-from extract.faces.target import Watch
+from extract.engine.streams import ClipError, ReadRequest
+from extract.faces.target import TargetConfig
 from extract.store.fingerprint import fingerprint
 from extract.store.store import Failure, FeatureStore, Recipe
 
@@ -18,14 +19,14 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next clip would f
 
 
 @dataclass(frozen=True)
-class Asked:
+class EncoderSpec:
     """One encoder, and the name and number format its tracks get in the store."""
 
     name: str
     encoder: Encoder
     stored_dtype: str = "float16"
 
-    def recipe(self, watch: Watch, fill: bool = False) -> Recipe:
+    def recipe(self, watch: TargetConfig, fill: bool = False) -> Recipe:
         """Everything that can change a number: the encoder's recipe and, where it takes a crop, whose face it is."""
         recipe = {"name": self.name, "stored_dtype": self.stored_dtype, **self.encoder.recipe()}
         if isinstance(self.encoder, PictureEncoder):
@@ -36,18 +37,18 @@ class Asked:
         return recipe | ({"fill_missing_faces": True} if fill else {})
 
 
-def faces_recipe(watch: Watch) -> Recipe:
+def faces_recipe(watch: TargetConfig) -> Recipe:
     """The track of the target's face: left, top, width, height in pixels, person, 1 if found, 0 if followed."""
     return {"name": "faces", "stored_dtype": "float32", **watch.recipe()}
 
 
 @dataclass
-class Work:
+class ExtractionPlan:
     """What one extraction is about. ``encoders`` and ``recipes`` by the folder their tracks lie in."""
 
     dataset: Dataset
     store: FeatureStore
-    watch: Watch
+    watch: TargetConfig
     assume_fps: float | None = None
     fill: bool = False
     encoders: dict[str, Encoder] = field(default_factory=dict)
@@ -55,19 +56,19 @@ class Work:
 
     def __post_init__(self) -> None:
         if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
-            raise ValueError(f"--assume-fps is {self.assume_fps}, expected frames per second above 0")
+            raise InputError(f"--assume-fps is {self.assume_fps}, expected frames per second above 0")
         self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
 
-    def ask(self, asked: Iterable[Asked]) -> None:
+    def ask(self, asked: Iterable[EncoderSpec]) -> None:
         """Take on these encoders. ValueError where one is asked for twice."""
         for each in asked:
             recipe = each.recipe(self.watch, self.fill)
             folder = self.store.folder(recipe).name
             if folder in self.recipes:
-                raise ValueError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
+                raise InputError(f"the encoder {each.name!r} is asked for twice with the same settings: leave one out")
             self.encoders[folder], self.recipes[folder] = each.encoder, recipe
 
-    def order(self, clip: Clip) -> tuple[Order, str] | None:
+    def order(self, clip: Clip) -> tuple[ReadRequest, str] | None:
         """What is still to be read of a clip, and its source; None where all is there.
 
         The source of a clip whose clock is there is that of the clock; an assumed frame rate is part of it.
@@ -85,13 +86,13 @@ class Work:
         }
         if self._clock_serves(clip.clip_id, known, stamp, max(num_rows, max(numbers, default=0))):
             clock = self.store.clock(clip.clip_id)
-            order = Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock)
+            order = ReadRequest(clip, numbers, num_rows, missing, self.watch, fps, self.fill, clock)
             return (order, stamp) if missing else None
         if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, and with it move every track
             missing = dict(self.encoders)
-        return Order(clip, numbers, num_rows, missing, self.watch, fps, self.fill), source
+        return ReadRequest(clip, numbers, num_rows, missing, self.watch, fps, self.fill), source
 
-    def open(self, order: Order, source: str) -> OpenClip:
+    def open(self, order: ReadRequest, source: str) -> OpenClip:
         """The clip, with a writer for each track it lacks."""
         clip = OpenClip(order.clip.clip_id, source)
         try:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from abaw.dataset.layout import Dataset
-from extract.engine.plan import Asked
+from abaw.errors import InputError
+from extract.engine.plan import EncoderSpec
 from extract.engine.run import Report, extract
-from extract.faces.target import Watch
+from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
 
 CLIPS_AT_A_TIME = 4  # enough to fill batches across clips, few enough to lose and to share out
@@ -20,7 +21,7 @@ CLIPS_AT_A_TIME = 4  # enough to fill batches across clips, few enough to lose a
 PATIENCE_S = 60.0
 LOG = logging.getLogger("abaw")
 
-Crew = Callable[[], tuple[list[Asked], Watch]]
+Crew = Callable[[], tuple[list[EncoderSpec], TargetConfig]]
 
 
 class _Hand:
@@ -45,7 +46,7 @@ def extract_on_ray(
     address: str | None = None,
     num_workers: int | None = None,
     num_gpus: float = 0,
-    tell: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
+    progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
     **settings: Any,
 ) -> Report:
     """As ``extract.engine.run.extract``, by the workers of a cluster.
@@ -56,7 +57,7 @@ def extract_on_ray(
     every worker is lost, ImportError where Ray is not installed.
     """
     if num_workers is not None and num_workers < 1:
-        raise ValueError(f"--ray-workers is {num_workers}, expected 1 or more")
+        raise InputError(f"--ray-workers is {num_workers}, expected 1 or more")
     ray = _ray()
     _join(ray, address)
     whole = ray.cluster_resources()
@@ -65,7 +66,7 @@ def extract_on_ray(
     clips = list(clip_ids)
     waiting = deque(clips[i : i + CLIPS_AT_A_TIME] for i in range(0, len(clips), CLIPS_AT_A_TIME))
     shift = _Shift(ray, lambda: hand.remote(dataset, store, crew, settings), waiting)
-    return shift.run(min(num_workers, len(waiting)), tell)
+    return shift.run(min(num_workers, len(waiting)), progress)
 
 
 class _Shift:
@@ -79,7 +80,7 @@ class _Shift:
         self._busy: dict[Any, tuple[Any, list[str]]] = {}  # what will end, the worker at it, its clips
         self._report = Report()
 
-    def run(self, num: int, tell: Callable[[str, int, int], None]) -> Report:
+    def run(self, num: int, progress: Callable[[str, int, int], None]) -> Report:
         total, num_lost, errors = sum(map(len, self._waiting)), 0, self._ray.exceptions
         for _ in range(num):
             self._engage()
@@ -91,14 +92,14 @@ class _Shift:
             except (errors.RayActorError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
                 num_lost += 1
                 if num_lost > 2 * num:
-                    raise ValueError(f"workers are lost again and again, the last one so: {error}") from error
+                    raise InputError(f"workers are lost again and again, the last one so: {error}") from error
                 if clip_ids:
                     self._waiting.appendleft(clip_ids)
                 self._engage()
                 continue
             if clip_ids:
                 done = len(self._report.made) + len(self._report.present) + len(self._report.failed)
-                tell(clip_ids[-1], done, total)
+                progress(clip_ids[-1], done, total)
             if self._waiting:
                 clip_ids = self._waiting.popleft()
                 self._busy[hand.work.remote(clip_ids)] = hand, clip_ids
@@ -133,12 +134,12 @@ def _join(ray: Any, address: str | None) -> None:
             problem = error
         else:
             return
-    raise ValueError(f"no Ray cluster at {address!r} ({problem}): start one with `ray start --head`") from problem
+    raise InputError(f"no Ray cluster at {address!r} ({problem}): start one with `ray start --head`") from problem
 
 
 def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError("--engine ray needs the package ray: pip install 'abaw[ray]'") from error
+        raise InputError("--engine ray needs the package ray: pip install 'abaw[ray]'") from error
     return ray

@@ -17,9 +17,9 @@ import numpy as np
 
 from extract import media
 from extract.engine.batching import OpenClip
-from extract.engine.plan import Work
-from extract.engine.streams import ClipError, Read, read_clip
-from extract.store.leases import Claims
+from extract.engine.plan import ExtractionPlan
+from extract.engine.streams import ClipError, ReadResult, read_clip
+from extract.store.leases import Leases
 
 NUM_WAITING = 8  # messages that may wait for the encoders: a few batches, 80 MB of prepared pictures of 224 px
 POLL_S = 0.2
@@ -33,7 +33,7 @@ class _Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Message:
-    """From a reader about a clip: a load to encode, the end of it (``Read``), or why it failed.
+    """From a reader about a clip: a load to encode, the end of it (``ReadResult``), or why it failed.
 
     Without ``clip`` and ``error``: all of it was in the store.
     """
@@ -41,14 +41,14 @@ class Message:
     clip_id: str
     clip: OpenClip | None = None
     name: str = ""
-    load: np.ndarray | media.Sound | Read | None = None
+    load: np.ndarray | media.Sound | ReadResult | None = None
     error: ClipError | None = None
 
 
 class Readers:
     """``num`` threads over some clips, each at its own clip. Used in a ``with``."""
 
-    def __init__(self, work: Work, claims: Claims, clip_ids: Iterable[str], num: int) -> None:
+    def __init__(self, work: ExtractionPlan, claims: Leases, clip_ids: Iterable[str], num: int) -> None:
         self._work, self._claims = work, claims
         self._left = deque(clip_ids)
         self._held: deque[str] = deque()  # another process works on them: look again later

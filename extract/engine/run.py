@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.files import sweep
-from extract.engine.batching import Desk, OpenClip
-from extract.engine.plan import Asked, Work
+from extract.engine.batching import Batcher, OpenClip
+from extract.engine.plan import EncoderSpec, ExtractionPlan
 from extract.engine.readers import Message, Readers
-from extract.engine.streams import Read
-from extract.faces.target import Watch
-from extract.store.leases import Claims
+from extract.engine.streams import ReadResult
+from extract.faces.target import TargetConfig
+from extract.store.leases import Leases
 from extract.store.store import Failure, FeatureStore
 
 
@@ -32,32 +33,32 @@ class Report:
 def extract(
     dataset: Dataset,
     store: FeatureStore,
-    asked: Iterable[Asked],
-    watch: Watch,
+    asked: Iterable[EncoderSpec],
+    watch: TargetConfig,
     *,
     assume_fps: float | None = None,
     fill: bool = False,
     clip_ids: Iterable[str] | None = None,
     num_readers: int | None = None,
-    tell: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
+    progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
 ) -> Report:
     """Write the clock and the missing tracks of every clip (or of ``clip_ids``).
 
     A clip that fails is reported and leaves no half-written file; the others go on. A clip that another process is
-    working on is waited for. ``fill``: frames without a face image take the face of the video. ``tell(clip_id, done,
+    working on is waited for. ``fill``: frames without a face image take the face of the video. ``progress(clip_id, done,
     total)`` is called when a clip is done. Raises ValueError where a recipe is asked for twice, ``assume_fps``
     is no frame rate or there are no ``num_readers``; OSError where the store cannot be written to.
     """
-    work = Work(dataset, store, watch, assume_fps, fill)
+    work = ExtractionPlan(dataset, store, watch, assume_fps, fill)
     work.ask(asked)
     chosen = list(dataset.clips) if clip_ids is None else list(clip_ids)
     if unknown := [clip_id for clip_id in chosen if clip_id not in dataset.clips]:
-        raise ValueError(f"{dataset.root} has no clip {unknown[0]!r}: see `abaw check` for those it has")
+        raise InputError(f"{dataset.root} has no clip {unknown[0]!r}: see `abaw check` for those it has")
     num_readers = default_readers() if num_readers is None else num_readers
     if num_readers < 1:
-        raise ValueError(f"--readers is {num_readers}, expected 1 or more")
+        raise InputError(f"--readers is {num_readers}, expected 1 or more")
     report = Report()
-    with Claims(store.root / ".claims") as claims:
+    with Leases(store.root / ".claims") as claims:
         for folder in store.root.glob("*/"):
             sweep(folder)
         claims.sweep()
@@ -68,13 +69,13 @@ def extract(
                 else:
                     (report.made if outcome else report.present).append(clip_id)
                 claims.release(clip_id)
-                tell(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
+                progress(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
     return report
 
 
-def _encode(work: Work, readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
+def _encode(work: ExtractionPlan, readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
     """Encode what the readers send; each clip as it is done: True where it was made, False where it was there."""
-    desk = Desk(work.encoders)
+    desk = Batcher(work.encoders)
     opened: dict[str, OpenClip] = {}
     try:
         while not readers.are_done() or opened:  # asked first: it raises what a reader ended with
@@ -96,12 +97,12 @@ def _encode(work: Work, readers: Readers) -> Iterator[tuple[str, bool | Failure]
             clip.close()
 
 
-def _take(desk: Desk, clip: OpenClip, message: Message) -> list[OpenClip]:
+def _take(desk: Batcher, clip: OpenClip, message: Message) -> list[OpenClip]:
     """What a message brings to the desk; the clips that got rows back, and the message's own."""
     if message.error is not None:
         clip.fail(message.error)
         clip.is_read = True
-    elif isinstance(message.load, Read):
+    elif isinstance(message.load, ReadResult):
         clip.read, clip.is_read = message.load, True
     elif message.load is not None:
         return [*desk.take(clip, message.name, message.load), clip]

@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from abaw.dataset.layout import Clip
+from abaw.errors import InputError
 from abaw.tracks import Clock, Track
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.faces.geometry import Face, cut, resize_face
-from extract.faces.target import Watch, Watcher
+from extract.faces.target import TargetConfig, TargetSelector
 from extract.media import Rgb
 
 PORTION_ROWS = 16  # rows prepared together: enough to be worth a message, few enough to keep the queue small
@@ -37,7 +38,7 @@ class ClipError(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class ReadRequest:
     """What is to be read of a clip.
 
     ``numbers`` are its face images' frames, ``num_rows`` its label lines; ``encoders`` by their tracks' folders.
@@ -48,7 +49,7 @@ class Order:
     numbers: list[int]
     num_rows: int
     encoders: Mapping[str, Encoder]
-    watch: Watch
+    watch: TargetConfig
     assume_fps: float | None = None
     fill: bool = False
     clock: Clock | None = None
@@ -69,7 +70,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadResult:
     """What reading a clip came to. ``rows`` of each picture encoder; ``facts`` are what decoding met, if it was new."""
 
     clock: Clock
@@ -81,7 +82,7 @@ class Read:
 Send = Callable[[str, np.ndarray | media.Sound], None]
 
 
-class _Lane:
+class _FrameStream:
     """The pictures of one encoder, sent on in portions; a picture without its person is an unobserved row.
 
     ``position`` is a frame's place on the clock. Rows of several pictures begin anew after a gap.
@@ -130,8 +131,8 @@ class _Lane:
         return Rows(middle_s, np.array(self._seen, bool), filled if filled.any() else None, about)
 
 
-def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] = lambda: None) -> Read:
-    """Read a clip: ``send`` gets, by encoder, portions of rows for ``forward`` in order, and sounds to encode.
+def read_clip(order: ReadRequest, send: Send, folder: Path, check: Callable[[], None] = lambda: None) -> ReadResult:
+    """ReadResult a clip: ``send`` gets, by encoder, portions of rows for ``forward`` in order, and sounds to encode.
 
     ``check`` is called at every picture and may raise, to end the reading.
 
@@ -139,7 +140,9 @@ def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] 
     none, take the decoded pictures. Sound lies in ``folder`` meanwhile. ClipError says which stage failed and why.
     """
     clip, numbers = order.clip, order.numbers
-    lanes = [_Lane(name, each, send) for name, each in order.encoders.items() if isinstance(each, PictureEncoder)]
+    lanes = [
+        _FrameStream(name, each, send) for name, each in order.encoders.items() if isinstance(each, PictureEncoder)
+    ]
     by_image = [lane for lane in lanes if numbers and (lane.encoder.crop is not None or not _has_pictures(clip))]
     by_video = [lane for lane in lanes if lane not in by_image]
     ears = {name: encoder for name, encoder in order.encoders.items() if isinstance(encoder, SoundEncoder)}
@@ -147,7 +150,7 @@ def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] 
     for name, encoder in ears.items():
         send(name, sounds[encoder.rate_hz])
     images = _Images(clip, numbers, by_image)
-    eyes = _Eyes(order, by_video, by_image if order.fill else [])
+    eyes = _FaceStream(order, by_video, by_image if order.fill else [])
     facts: dict[str, int | float] = {}
     clock = order.clock
     if clock is None or by_video or order.fill:
@@ -168,15 +171,15 @@ def read_clip(order: Order, send: Send, folder: Path, check: Callable[[], None] 
     of_images["num_unreadable_images"] = str(images.num_unreadable)
     rows = {lane.name: lane.rows(clock.times_s, of_images) for lane in by_image}
     rows |= {lane.name: lane.rows(clock.times_s, {"crops": "found"} if lane.encoder.crop else {}) for lane in by_video}
-    return Read(clock, rows, eyes.faces(clock.times_s), facts)
+    return ReadResult(clock, rows, eyes.faces(clock.times_s), facts)
 
 
-class _Eyes:
+class _FaceStream:
     """What is seen in the video: the target's face for those who want it, the picture for the others."""
 
-    def __init__(self, order: Order, lanes: list[_Lane], filling: list[_Lane]) -> None:
+    def __init__(self, order: ReadRequest, lanes: list[_FrameStream], filling: list[_FrameStream]) -> None:
         self._lanes, self._filling = lanes, filling
-        self._watcher: Watcher | None = None
+        self._watcher: TargetSelector | None = None
         if filling or any(lane.encoder.crop is not None for lane in lanes):
             with stage("faces"):
                 self._watcher = order.watch.begin(order.clip.side, order.clip.media)
@@ -199,7 +202,7 @@ class _Eyes:
             self._show(lane, place, rgb, face, cuts, filled=True)
 
     def _show(
-        self, lane: _Lane, place: int, rgb: Rgb, face: Face | None, cuts: dict[object, Rgb], filled: bool = False
+        self, lane: _FrameStream, place: int, rgb: Rgb, face: Face | None, cuts: dict[object, Rgb], filled: bool = False
     ) -> None:
         crop = lane.encoder.crop
         if crop is None or face is None:
@@ -226,13 +229,13 @@ class _Eyes:
 class _Images:
     """The organisers' faces, read in the order of their frames."""
 
-    def __init__(self, clip: Clip, numbers: list[int], lanes: list[_Lane]) -> None:
+    def __init__(self, clip: Clip, numbers: list[int], lanes: list[_FrameStream]) -> None:
         self._clip, self._lanes = clip, lanes
         self._left = deque(numbers)
         self.num_unreadable = 0
         if numbers and numbers[0] < 1:
             with stage("clock"):
-                raise ValueError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
+                raise InputError(f"{clip.image(numbers[0])}: frames are numbered from 00001: delete or renumber it")
 
     def show(self, place: int) -> bool:
         """Show the lanes the image of a place on the clock; whether there is one."""
@@ -279,19 +282,19 @@ def _check_same(clock: Clock, times_s: np.ndarray) -> None:
     """The stored clock holds where what is decoded now is what was decoded then: rows are laid at its times."""
     with stage("clock"):
         if not np.array_equal(times_s, clock.times_s[clock.decoded]):
-            raise ValueError(
+            raise InputError(
                 f"{len(times_s)} frames are decoded, not the {int(clock.decoded.sum())} of the stored clock or not at "
                 "its times: the file or the decoder has changed; delete the clip's clock in the store, extract again"
             )
 
 
 def _clock(
-    order: Order, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
+    order: ReadRequest, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
 ) -> tuple[Clock, dict[str, float]]:
     """The clip's clock, and the assumed frame rate where one was needed."""
     with stage("clock"):
         if order.clip.media is None and not order.numbers:
-            raise ValueError("nothing to see or hear: neither a media file nor face images")
+            raise InputError("nothing to see or hear: neither a media file nor face images")
         least = max(order.num_rows, max(order.numbers, default=0))
         if not len(times_s) and not least:
             # at one rate, whichever encoders there are: its end differs by a sample from rate to rate
@@ -310,7 +313,7 @@ def _clock_of(times_s: np.ndarray, least: int, assume_fps: float | None) -> tupl
     elif not len(beyond):
         interval_s = 0.0
     elif assume_fps is None:
-        raise ValueError(f"no frame rate: {len(times_s)} frame(s) decoded, {num} on the clock: give --assume-fps FPS")
+        raise InputError(f"no frame rate: {len(times_s)} frame(s) decoded, {num} on the clock: give --assume-fps FPS")
     else:
         interval_s, assumed = 1 / assume_fps, {"assumed_fps": assume_fps}
     last_s = times_s[-1] if len(times_s) else -interval_s
@@ -320,9 +323,9 @@ def _clock_of(times_s: np.ndarray, least: int, assume_fps: float | None) -> tupl
 
 def _frames_of_sound(sound: media.Sound, assume_fps: float | None) -> int:
     if not len(sound.samples):
-        raise ValueError("nothing to see or hear: no picture, no face image, no label and no sound")
+        raise InputError("nothing to see or hear: no picture, no face image, no label and no sound")
     if assume_fps is None:
-        raise ValueError("sound alone has no frames: give --assume-fps FPS for its clock")
+        raise InputError("sound alone has no frames: give --assume-fps FPS for its clock")
     return ceil(sound.stop_s * assume_fps)
 
 

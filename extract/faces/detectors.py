@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256
-from extract import FINDERS
+from extract import DETECTORS
 from extract.faces.geometry import Box, Face, resized
 from extract.media import Rgb
 from extract.networks.hub import MissingWeights
@@ -25,7 +26,7 @@ YUNET = ("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx")
 MESH_POINTS = ((33, 133), (362, 263), (1,), (61,), (291,))
 
 
-class FaceFinder(ABC):
+class FaceDetector(ABC):
     """Finds faces in one picture at a time; ``has_points``: with their five points.
 
     ``find`` may keep state while it works: each thread uses a finder of its own, got by ``fresh``.
@@ -41,40 +42,40 @@ class FaceFinder(ABC):
     def recipe(self) -> dict[str, Any]:
         """JSON: everything about the finder that can change a box. ``finder`` and ``settings`` rebuild it."""
 
-    def fresh(self) -> FaceFinder:
+    def fresh(self) -> FaceDetector:
         """One like this for another thread; itself where ``find`` keeps no state."""
         return self
 
 
-@FINDERS.register
-def haar(*, min_neighbors: int = 4, min_face: float = 0.1) -> FaceFinder:
+@DETECTORS.register
+def haar(*, min_neighbors: int = 4, min_face: float = 0.1) -> FaceDetector:
     """OpenCV's Haar cascade, which ships in its wheel: frontal faces, no points; min_face is a share of the height."""
     return Haar(min_neighbors, min_face)
 
 
-@FINDERS.register
-def yunet(*, file: str | None = None, min_score: float = 0.6, download: bool = False) -> FaceFinder:
+@DETECTORS.register
+def yunet(*, file: str | None = None, min_score: float = 0.6, download: bool = False) -> FaceDetector:
     """The YuNet network (MIT, 0.2 MB) from an ONNX file, or from the hub's cache: the most reliable one here."""
     return YuNet(file, _yunet_file(file, download), min_score)
 
 
-@FINDERS.register
-def mtcnn(*, min_face: float = 0.1, min_score: float = 0.9) -> FaceFinder:
+@DETECTORS.register
+def mtcnn(*, min_face: float = 0.1, min_score: float = 0.9) -> FaceDetector:
     """The three networks of MTCNN (MIT; the extra 'mtcnn' brings their weights): slow; min_face as of haar."""
     return Mtcnn(min_face, min_score)
 
 
-@FINDERS.register
-def mediapipe(*, min_score: float = 0.5, max_faces: int = 4) -> FaceFinder:
+@DETECTORS.register
+def mediapipe(*, min_score: float = 0.5, max_faces: int = 4) -> FaceDetector:
     """MediaPipe's face mesh (Apache-2.0; the extra 'mediapipe' brings it): fast, near and large faces only."""
     return Mesh(min_score, max_faces)
 
 
-class Haar(FaceFinder):
+class Haar(FaceDetector):
     """Viola and Jones 2001, as OpenCV trained it. Frontal faces only.
 
     The picture's contrast stays as it is: the cascade evens out each window itself, and equalising the whole makes
-    noise to search through. Steps of 1.2 find what steps of 1.1 do, in half the time.
+    noise to search through. FusionInput of 1.2 find what steps of 1.1 do, in half the time.
     """
 
     def __init__(self, min_neighbors: int, min_face: float) -> None:
@@ -92,14 +93,14 @@ class Haar(FaceFinder):
         )
         return [Face(_box(rectangle, across, down)) for rectangle in found]
 
-    def fresh(self) -> FaceFinder:
+    def fresh(self) -> FaceDetector:
         return Haar(int(self._settings["min_neighbors"]), float(self._settings["min_face"]))
 
     def recipe(self) -> dict[str, Any]:
         return {"finder": "haar", "settings": self._settings, "version": 2}
 
 
-class YuNet(FaceFinder):
+class YuNet(FaceDetector):
     """Wu et al. 2023, through OpenCV's FaceDetectorYN. ``file`` as the user gave it, ``weights`` where it lies."""
 
     has_points = True
@@ -111,7 +112,7 @@ class YuNet(FaceFinder):
         try:
             self._detector = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), min_score)
         except cv2.error as error:
-            raise ValueError(f"{weights} is no YuNet model that OpenCV can read: get {YUNET[1]} again") from error
+            raise InputError(f"{weights} is no YuNet model that OpenCV can read: get {YUNET[1]} again") from error
 
     def find(self, picture: Rgb) -> list[Face]:
         small, across, down = search_size(picture)
@@ -125,7 +126,7 @@ class YuNet(FaceFinder):
         points = rows[:, 4:14].reshape(-1, 5, 2) / (across, down)
         return [Face(_box(row, across, down), p, score=float(row[14])) for row, p in zip(rows, points, strict=True)]
 
-    def fresh(self) -> FaceFinder:
+    def fresh(self) -> FaceDetector:
         file: Any = self._settings["file"]
         score: Any = self._settings["min_score"]
         return YuNet(file, self._weights, score, self._sha256)
@@ -135,7 +136,7 @@ class YuNet(FaceFinder):
         return {"finder": "yunet", "settings": self._settings, **made_of, "version": 2}
 
 
-class Mtcnn(FaceFinder):
+class Mtcnn(FaceDetector):
     """Zhang et al. 2016, as facenet-pytorch ported it, on the CPU. Its networks keep no state: threads may share it."""
 
     has_points = True
@@ -176,7 +177,7 @@ class Mtcnn(FaceFinder):
         return {"finder": "mtcnn", "settings": self._settings, "weights": package, "version": 1}
 
 
-class Mesh(FaceFinder):
+class Mesh(FaceDetector):
     """MediaPipe's short-range detector and its mesh of 468 points (Kartynnik et al. 2019), each picture by itself.
 
     The detector alone gives one point for the mouth; the mesh has both corners. The box is that of the mesh.
@@ -186,11 +187,11 @@ class Mesh(FaceFinder):
 
     def __init__(self, min_score: float, max_faces: int) -> None:
         if max_faces < 1:
-            raise ValueError(f"mediapipe: max_faces is {max_faces}, expected 1 or more")
+            raise InputError(f"mediapipe: max_faces is {max_faces}, expected 1 or more")
         self._settings = {"min_score": _share("mediapipe", "min_score", min_score), "max_faces": max_faces}
         package = _extra("mediapipe", "mediapipe", "mediapipe")
         if not hasattr(package, "solutions"):
-            raise ValueError(
+            raise InputError(
                 f"mediapipe {package.__version__} ships no models: pip install 'abaw[mediapipe]' (0.10.21)"
             )
         self._package = package
@@ -204,7 +205,7 @@ class Mesh(FaceFinder):
         spots = [np.array([(spot.x * width, spot.y * height) for spot in mesh.landmark]) for mesh in meshes]
         return [_mesh_face(each) for each in spots if np.isfinite(each).all()]
 
-    def fresh(self) -> FaceFinder:
+    def fresh(self) -> FaceDetector:
         return Mesh(float(self._settings["min_score"]), int(self._settings["max_faces"]))
 
     def recipe(self) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def _mesh_face(spots: np.ndarray) -> Face:
 def _share(who: str, setting: str, value: float) -> float:
     if not 0 < value < 1:
         meaning = "a share of the picture's height" if setting == "min_face" else "a confidence"
-        raise ValueError(f"{who}: {setting} is {value}, expected {meaning} between 0 and 1")
+        raise InputError(f"{who}: {setting} is {value}, expected {meaning} between 0 and 1")
     return value
 
 
@@ -243,7 +244,7 @@ def _extra(module: str, package: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ValueError(f"the face finder {extra} needs the package {package}: pip install 'abaw[{extra}]'") from error
+        raise InputError(f"the face finder {extra} needs the package {package}: pip install 'abaw[{extra}]'") from error
 
 
 def _yunet_file(file: str | None, download: bool) -> Path:

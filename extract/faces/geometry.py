@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from abaw.errors import InputError
 from extract.media import Rgb
 
 CropKind = Literal["face", "aligned", "none"]
@@ -33,7 +34,7 @@ class Crop:
 
     def __post_init__(self) -> None:
         if not 1 <= self.size_px <= 4096 or not -0.5 < self.margin < 10:
-            raise ValueError(
+            raise InputError(
                 f"a crop of {self.size_px} px with a margin of {self.margin} cannot be cut: the size is 1 to 4096 px, "
                 "the margin more than -0.5 and less than 10 of the box's side"
             )
@@ -117,7 +118,7 @@ def similarity(points: Float[np.ndarray, "5 2"], goal: Float[np.ndarray, "5 2"])
     z, w = ((spots - middle) @ np.array([1, 1j]) for spots, middle in ((points, centre), (goal, goal_centre)))
     spread = float(np.vdot(z, z).real)
     if not spread > 1e-12:
-        raise ValueError(f"five points at {points.tolist()} cannot be aligned: they must be apart, and numbers")
+        raise InputError(f"five points at {points.tolist()} cannot be aligned: they must be apart, and numbers")
     factor = np.vdot(z, w) / spread
     turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.hstack([turn, (goal_centre - turn @ centre)[:, None]])
@@ -151,7 +152,7 @@ def _by_box(box: Box, crop: Crop) -> np.ndarray:
 
 def _by_points(points: np.ndarray | None, crop: Crop) -> np.ndarray:
     if points is None:
-        raise ValueError(
+        raise InputError(
             "an aligned crop needs the five points of the face, which this face finder does not give: take one that "
             "does (yunet, mtcnn or mediapipe), or crop=face"
         )

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.registry import nearest
 from extract import media
 from extract.faces.active_speaker import RATE_HZ, speakers
-from extract.faces.detectors import FaceFinder
+from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Face
-from extract.faces.tracking import Follower
+from extract.faces.tracking import FaceTracker
 from extract.media import Rgb
 
 VERSION = 1  # of following and choosing: raised when they give other boxes
@@ -31,7 +32,7 @@ TARGETS = (*RANKS, "longest", "speaking")
 
 
 @dataclass(frozen=True)
-class Watch:
+class TargetConfig:
     """How the target's face is got in every clip.
 
     ``every`` n-th picture is searched by the finder and the faces are followed between; 1: each. ``target``:
@@ -39,30 +40,30 @@ class Watch:
     subjects (``_left``, ``_right``) is of that one whatever the target.
     """
 
-    finder: FaceFinder
+    finder: FaceDetector
     target: str = "largest"
     every: int = 5
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
-            raise ValueError(
+            raise InputError(
                 f"no target {self.target!r}{nearest(self.target, TARGETS)} the persons to be had are: "
                 f"{', '.join(TARGETS)}"
             )
         if self.every < 1:
-            raise ValueError(f"faces are to be searched in every {self.every}th picture: give 1 (each one) or more")
+            raise InputError(f"faces are to be searched in every {self.every}th picture: give 1 (each one) or more")
 
     def recipe(self) -> dict[str, Any]:
         """JSON: the finder's recipe, and what else can change whose box it is and where."""
         return {**self.finder.recipe(), "target": self.target, "every": self.every, "persons": VERSION}
 
-    def begin(self, side: str | None, path: Path | None) -> "Watcher":
-        """Watch one clip; it may be done in any thread, and each has a finder of its own.
+    def begin(self, side: str | None, path: Path | None) -> "TargetSelector":
+        """TargetConfig one clip; it may be done in any thread, and each has a finder of its own.
 
         ``side``: "left" or "right", where the clip is of one of two subjects. ``path``: its media, which "longest"
         and "speaking" decode by themselves first.
         """
-        follower = Follower(self.finder, self.every)
+        follower = FaceTracker(self.finder, self.every)
         if side is not None:
             return _Going(follower, _Side(side))
         if self.target in RANKS:
@@ -70,7 +71,7 @@ class Watch:
         return _record(follower, self.target, path)
 
 
-class Watcher(ABC):
+class TargetSelector(ABC):
     """Tells where the target's face is in each picture of one clip."""
 
     @abstractmethod
@@ -128,7 +129,7 @@ class _Side(_Policy):
 
     def __init__(self, side: str) -> None:
         if side not in ("left", "right"):
-            raise ValueError(f"the side of a subject is {side!r}, expected 'left' or 'right'")
+            raise InputError(f"the side of a subject is {side!r}, expected 'left' or 'right'")
         self._side = side
         self._sides: dict[int, str] = {}
         self._sure: set[int] = set()  # whose side is for good
@@ -189,10 +190,10 @@ class _Side(_Policy):
         return "left" if abs(x - left) < abs(x - right) else "right"
 
 
-class _Going(Watcher):
+class _Going(TargetSelector):
     """Follows and picks as the pictures come."""
 
-    def __init__(self, follower: Follower, policy: _Policy) -> None:
+    def __init__(self, follower: FaceTracker, policy: _Policy) -> None:
         self._follower, self._policy = follower, policy
 
     def look(self, time_s: float, rgb: Rgb) -> Face | None:
@@ -200,7 +201,7 @@ class _Going(Watcher):
         return self._policy.pick(faces, self._follower.persons(), rgb.shape[1], rgb.shape[0])
 
 
-class _Known(Watcher):
+class _Known(TargetSelector):
     """Looks up what was picked when the whole clip was seen before: the pictures' times, and rows of a ``_Cast``."""
 
     def __init__(self, times_s: np.ndarray, rows: np.ndarray) -> None:
@@ -210,7 +211,7 @@ class _Known(Watcher):
     def look(self, time_s: float, rgb: Rgb) -> Face | None:
         frame = int(np.searchsorted(self._times_s, time_s))
         if frame == len(self._times_s) or self._times_s[frame] != time_s:
-            raise ValueError(f"no picture was at {time_s} s when the clip was seen first: it changed, extract it again")
+            raise InputError(f"no picture was at {time_s} s when the clip was seen first: it changed, extract it again")
         place = int(np.searchsorted(self._frames, frame))
         if place == len(self._frames) or self._frames[place] != frame:
             return None
@@ -241,7 +242,7 @@ class _Cast:
         return np.array(self._times_s), np.array(self._rows).reshape(-1, 20)
 
 
-def _record(follower: Follower, target: str, path: Path | None) -> _Known:
+def _record(follower: FaceTracker, target: str, path: Path | None) -> _Known:
     """See the whole clip and pick the target's faces."""
     cast, ranked, largest = _Cast(), _Ranked("largest"), array("q")
     for picture in media.pictures(path) if path is not None else ():

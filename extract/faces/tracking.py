@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from extract.faces.detectors import FaceFinder
+from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Crop, Face, cut
 from extract.faces.optical_flow import (
     View,
@@ -93,7 +93,7 @@ class _Known:
         return True
 
 
-class Follower:
+class FaceTracker:
     """Every face of a clip's pictures, shown one after another; ``every`` n-th picture is searched by the finder.
 
     It is searched at once after a cut and where a face is lost; a cut ends every person. Between, faces are followed.
@@ -101,7 +101,7 @@ class Follower:
     One who is lost and found again within LOST_S, looking alike, is the same person.
     """
 
-    def __init__(self, finder: FaceFinder, every: int) -> None:
+    def __init__(self, finder: FaceDetector, every: int) -> None:
         self._finder, self._every = finder.fresh(), every
         self._known: list[_Known] = []
         self._num_persons = 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.media import Sound
 
@@ -86,7 +87,7 @@ class Chunks:
         part = samples[span] if stop < num else samples[span.start :]
         values = network(np.array(part, np.float32))
         if len(values) < stop - first:
-            raise ValueError(f"a pass gave {len(values)} rows where the network's strides say {stop - first}")
+            raise InputError(f"a pass gave {len(values)} rows where the network's strides say {stop - first}")
         return values[: stop - first].copy()
 
 
@@ -103,14 +104,14 @@ def chunks(who: str, grid: Grid, chunk_s: float, overlap_s: float, longest_s: fl
     ValueError where the overlap leaves no middle, a chunk holds no row, or the network takes no such chunk.
     """
     if not 0 <= overlap_s < chunk_s / 2:
-        raise ValueError(f"{who}: overlap_s is {overlap_s}, expected 0 up to half of chunk_s ({chunk_s})")
+        raise InputError(f"{who}: overlap_s is {overlap_s}, expected 0 up to half of chunk_s ({chunk_s})")
     if chunk_s > longest_s:
-        raise ValueError(f"{who}: chunk_s is {chunk_s}, this network takes at most {longest_s:g} s at a time")
+        raise InputError(f"{who}: chunk_s is {chunk_s}, this network takes at most {longest_s:g} s at a time")
     chunk = grid.rows(round(chunk_s * grid.rate_hz))
     margin = round(overlap_s * grid.rate_hz / 2) // (grid.hop * grid.step) * grid.step
     if chunk <= 2 * margin:
         needed_s = (grid.span + (grid.step - 1) * grid.hop) / grid.rate_hz
-        raise ValueError(f"{who}: chunk_s is {chunk_s}, too short for a row of {needed_s:g} s")
+        raise InputError(f"{who}: chunk_s is {chunk_s}, too short for a row of {needed_s:g} s")
     return Chunks(grid, chunk, margin, margin // 2)
 
 
@@ -131,7 +132,7 @@ def pieces(num: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, i
 def check_rate(sound: Sound, rate_hz: int) -> None:
     """ValueError where the sound was decoded at another rate than an encoder takes."""
     if sound.rate_hz != rate_hz:
-        raise ValueError(f"the sound has {sound.rate_hz} Hz, the encoder takes {rate_hz}: decode it at that rate")
+        raise InputError(f"the sound has {sound.rate_hz} Hz, the encoder takes {rate_hz}: decode it at that rate")
 
 
 def receptive_field(kernels: Iterable[int], strides: Iterable[int]) -> tuple[int, int]:

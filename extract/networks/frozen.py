@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from abaw.errors import InputError
+
 if TYPE_CHECKING:
     from torch import Tensor, dtype, nn
 
@@ -40,7 +42,7 @@ class Layers:
         num = len(hidden_states)
         for index in self.indices:
             if not -num <= index < num:
-                raise ValueError(
+                raise InputError(
                     f"layer {index} was asked for, the network has hidden layers 0 to {num - 1}, or -1 to {-num}"
                 )
         chosen = torch.stack([hidden_states[index].float() for index in self.indices])
@@ -56,7 +58,7 @@ def layers(layer: int | str, combine: Combine) -> Layers:
         first, last = int(match[1]), int(match[2])
         if first <= last and (first < 0) == (last < 0):
             return Layers(tuple(range(first, last + 1)), combine)
-    raise ValueError(f"layer is {layer!r}, expected a number (-1 is the last), a range as -4..-1 or a choice as 3+6+9")
+    raise InputError(f"layer is {layer!r}, expected a number (-1 is the last), a range as -4..-1 or a choice as 3+6+9")
 
 
 def numbers(precision: Precision) -> dtype:
@@ -76,7 +78,7 @@ def frozen(model: Module, device: str, precision: Precision = "fp32", compile: b
     try:
         model = model.eval().requires_grad_(False).to(device=device, dtype=numbers(precision))
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error
+        raise InputError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error
     compiled: Any = torch.compile(model) if compile else model
     return compiled
 
@@ -97,5 +99,5 @@ def inference() -> Iterator[None]:
 def check_batch_size(who: str, batch_size: int) -> int:
     """The batch size. ValueError where it is under 1."""
     if batch_size < 1:
-        raise ValueError(f"{who}: batch_size is {batch_size}, expected 1 or more")
+        raise InputError(f"{who}: batch_size is {batch_size}, expected 1 or more")
     return batch_size

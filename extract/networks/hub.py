@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json, sha256, visible
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ BESIDES = ["*.json", "*.txt", "*.model", "*.py"]  # what a model needs beside it
 FOUND_AT = ["model", "revision"]  # settings that say where a model was found; its hashes say which it is
 
 
-class MissingWeights(FileNotFoundError):
+class MissingWeights(NotFoundError):
     """Weights that are not on this machine; the text says how to fetch them or to point at a copy."""
 
 
@@ -87,7 +88,7 @@ def _cached(model: str, revision: str) -> Path:
 
 
 def _fetch(model: str, revision: str) -> Path:
-    """Asked of the hub: the weights in one format only, and what belongs to them."""
+    """EncoderSpec of the hub: the weights in one format only, and what belongs to them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
     from huggingface_hub.utils import httpx
@@ -154,7 +155,7 @@ def _parts(index: Path) -> list[str]:
     found = read_json(index)
     places = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
-        raise ValueError(f"{index} is no index of weights (a weight_map of names and files): copy it again")
+        raise InputError(f"{index} is no index of weights (a weight_map of names and files): copy it again")
     return sorted({Path(place).name for place in places.values()})
 
 
@@ -194,13 +195,13 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
             trust_remote_code=trust_remote_code,
         )
     except SafetensorError as error:
-        raise ValueError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
+        raise InputError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         _refuse_code(folder, error)
-        raise ValueError(f"{folder} is not a model that transformers can load: {error}") from error
+        raise InputError(f"{folder} is not a model that transformers can load: {error}") from error
     missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_HEADS)]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"the weights in {folder} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
         )
     return model
@@ -218,14 +219,14 @@ def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) 
         files = {"AutoTokenizer": "tokenizer.json", "AutoConfig": "config.json"}
         needed = files.get(kind, "preprocessor_config.json")
         advice = "copy it from the model's page, or fetch it with --download"
-        raise ValueError(f"{folder} has no {kind} ({needed}): {advice}: {error}") from error
+        raise InputError(f"{folder} has no {kind} ({needed}): {advice}: {error}") from error
 
 
 def _refuse_code(folder: Path, error: Exception) -> None:
     """ValueError where transformers refused because the model brings code of its own."""
     if "trust_remote_code" in str(error):
         files = ", ".join(path.name for path in visible(folder, "*.py")) or "elsewhere at the hub"
-        raise ValueError(
+        raise InputError(
             f"{folder} needs code of its own ({files}), which is never run unasked: read it and, where you trust it, "
             "give trust_remote_code=true"
         ) from error
@@ -247,13 +248,13 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is damaged or cut short ({error}): fetch it again") from error
+            raise InputError(f"{file} is damaged or cut short ({error}): fetch it again") from error
     found = _unpickled(file)
     for part in ("model", "state_dict", "model_state_dict"):
         if isinstance(found, dict) and isinstance(found.get(part), dict):
             found = found[part]
     if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ValueError(f"{file} holds no state dict (names and tensors): give the file of the weights alone")
+        raise InputError(f"{file} holds no state dict (names and tensors): give the file of the weights alone")
     return found
 
 
@@ -266,12 +267,12 @@ def _unpickled(file: Path) -> Any:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
     except Exception as error:  # damage can make a pickle raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
-            raise ValueError(
+            raise InputError(
                 f"{file} asks to run {code[1]}, and nothing but tensors is read: where you trust it, convert it to "
                 "safetensors"
             ) from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{file} is damaged, cut short or no torch file ({reason}): fetch it again") from error
+        raise InputError(f"{file} is damaged, cut short or no torch file ({reason}): fetch it again") from error
 
 
 def _is_zip(file: Path) -> bool:

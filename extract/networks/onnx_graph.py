@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.files import sha256, visible
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
@@ -39,7 +40,7 @@ class Graph:
         if not file.is_file():
             raise MissingWeights(f"no ONNX file at {file}: give file=PATH of the network")
         if threads < 0:
-            raise ValueError(f"threads is {threads}, expected 0 (as many as there are cores) or more")
+            raise InputError(f"threads is {threads}, expected 0 (as many as there are cores) or more")
         self.weights = {
             path.name: sha256(path) for path in (file, *visible(file.parent, f"{escape(file.name)}[._]data*"))
         }
@@ -52,10 +53,10 @@ class Graph:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             names = ", ".join(each.name for each in inputs)
-            raise ValueError(f"{file} takes {len(inputs)} inputs ({names}), expected one: the pictures or the waveform")
+            raise InputError(f"{file} takes {len(inputs)} inputs ({names}), expected one: the pictures or the waveform")
         self.file, self.input, self.shape = file, inputs[0].name, list(inputs[0].shape)
         if inputs[0].type not in NUMBERS:
-            raise ValueError(f"{file} takes {inputs[0].type}, expected one of {', '.join(NUMBERS)}")
+            raise InputError(f"{file} takes {inputs[0].type}, expected one of {', '.join(NUMBERS)}")
         self.dtype: type[np.generic] = NUMBERS[inputs[0].type]
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
@@ -63,9 +64,9 @@ class Graph:
         try:
             (found,) = self._session.run([self.output], {self.input: values.astype(self.dtype, copy=False)})
         except Exception as error:  # onnxruntime's errors have no common class
-            raise ValueError(f"{self.file} cannot take an input of shape {values.shape}: {_reason(error)}") from error
+            raise InputError(f"{self.file} cannot take an input of shape {values.shape}: {_reason(error)}") from error
         if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
-            raise ValueError(
+            raise InputError(
                 f"output {self.output!r} of {self.file} is no array of numbers: give output=NAME of another"
             )
         return found.astype(np.float32, copy=False)
@@ -76,7 +77,7 @@ def _session(file: Path, source: Path | bytes, device: str, threads: int) -> Inf
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError("onnx needs the package onnxruntime: pip install 'abaw[onnx]'") from error
+        raise InputError("onnx needs the package onnxruntime: pip install 'abaw[onnx]'") from error
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -90,11 +91,11 @@ def _session(file: Path, source: Path | bytes, device: str, threads: int) -> Inf
             source if isinstance(source, bytes) else str(source), options, providers=[provider]
         )
     except Exception as error:  # onnxruntime's errors have no common class
-        raise ValueError(
+        raise InputError(
             f"{file} is not an ONNX network, or is damaged or cut short: get it again ({_reason(error)})"
         ) from error
     if session.get_providers()[0] != provider[0]:  # it goes on with the CPU and says nothing
-        raise ValueError(f"no device {device!r} here: {provider[0]} does not start; give --device cpu")
+        raise InputError(f"no device {device!r} here: {provider[0]} does not start; give --device cpu")
     return session
 
 
@@ -105,7 +106,7 @@ def _provider(device: str, offered: list[str]) -> tuple[str, dict[str, Any]]:
         return "CPUExecutionProvider", {}
     if kind == "cuda" and "CUDAExecutionProvider" in offered:
         return "CUDAExecutionProvider", {"device_id": int(number or 0), "use_tf32": 0}  # fp32 means fp32, as on a CPU
-    raise ValueError(
+    raise InputError(
         f"no device {device!r} here: onnxruntime offers {', '.join(offered)}; install onnxruntime-gpu for cuda, or "
         "give --device cpu"
     )
@@ -116,7 +117,7 @@ def _chosen(file: Path, output: int | str, outputs: list[str]) -> str:
     if isinstance(output, str):
         return output
     if not 0 <= output < len(outputs):
-        raise ValueError(f"{file} has no output {output}: it has {len(outputs)}, from 0 on: {', '.join(outputs)}")
+        raise InputError(f"{file} has no output {output}: it has {len(outputs)}, from 0 on: {', '.join(outputs)}")
     return outputs[output]
 
 
@@ -125,7 +126,7 @@ def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"{file} has no output {output!r}, its outputs are {', '.join(outputs)}; a tensor inside needs the package "
             "onnx: pip install onnx"
         ) from error
@@ -134,7 +135,7 @@ def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
     known = [name for node in model.graph.node for name in node.output if name]
     name = _last_hidden(file, model.graph) if output == HIDDEN and output not in known else output
     if name not in known:
-        raise ValueError(
+        raise InputError(
             f"{file} has neither an output nor a tensor {output!r}{nearest(output, known)} outputs: "
             f"{', '.join(outputs)}; the last of {len(known)} tensors: {', '.join(known[-8:])}"
         )
@@ -151,7 +152,7 @@ def _last_hidden(file: Path, graph: GraphProto) -> str:
         node = next((makers[name] for name in node.input if name in makers), None)
     made = [name for name in node.input if name in makers] if node is not None else []
     if not made:
-        raise ValueError(f"{file} does not end in a linear layer: give output=NAME of the tensor that is wanted")
+        raise InputError(f"{file} does not end in a linear layer: give output=NAME of the tensor that is wanted")
     return made[0]
 
 

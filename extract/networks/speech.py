@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from extract.networks.chunks import pieces
 from extract.networks.frozen import Precision, frozen
 from extract.networks.hub import configs_hash, load_model, load_processor, weights_hash
@@ -53,13 +54,13 @@ class Recogniser:
         import transformers
 
         if not 0 <= overlap_s < chunk_s / 2:
-            raise ValueError(f"words: overlap_s is {overlap_s}, expected 0 up to half of chunk_s ({chunk_s})")
+            raise InputError(f"words: overlap_s is {overlap_s}, expected 0 up to half of chunk_s ({chunk_s})")
         auto, self._is_whisper = _auto(folder, trust_remote_code)
         if language is not None and not self._is_whisper:
-            raise ValueError(f"words: language is {language!r}, but {folder} has one of its own: only Whisper takes it")
+            raise InputError(f"words: language is {language!r}, but {folder} has one of its own: only Whisper takes it")
         model = frozen(load_model(folder, trust_remote_code=trust_remote_code, auto=auto), device, precision)
         if self._is_whisper and not hasattr(model.generation_config, "alignment_heads"):
-            raise ValueError(
+            raise InputError(
                 f"{folder} cannot time words: its generation_config.json has no alignment_heads; copy that file from "
                 "the page of the Whisper model it was made from"
             )
@@ -68,7 +69,7 @@ class Recogniser:
             for kind in ("AutoFeatureExtractor", "AutoTokenizer")
         )
         if self._is_whisper and chunk_s > extractor.chunk_length:
-            raise ValueError(
+            raise InputError(
                 f"words: chunk_s is {chunk_s}, {folder} takes at most {extractor.chunk_length} s at a time"
             )
         self._pipeline: Any = transformers.pipeline(
@@ -117,7 +118,7 @@ def _auto(folder: Path, trust_remote_code: bool) -> tuple[str, bool]:
         return "AutoModelForSpeechSeq2Seq", True
     if type(config) in transformers.MODEL_FOR_CTC_MAPPING:
         return "AutoModelForCTC", False
-    raise ValueError(
+    raise InputError(
         f"{folder} holds a {config.model_type!r} model: words with times are had of CTC recognisers (wav2vec2, hubert, "
         "wavlm, ... fine-tuned for speech recognition) and of Whisper"
     )

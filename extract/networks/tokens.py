@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from abaw.errors import InputError
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -25,12 +27,12 @@ class Tokens:
 
         if state.ndim == 4:
             if pool == "cls":
-                raise ValueError(f"{self.name} gives maps, which have no class token: give pool=mean")
+                raise InputError(f"{self.name} gives maps, which have no class token: give pool=mean")
             return state.mean((2, 3), dtype=torch.float32)
         num_before = self.num_before(state, pixels, summary)
         if pool == "cls":
             if num_before == 0:
-                raise ValueError(
+                raise InputError(
                     f"{self.name} has no class token, its {state.shape[1]} tokens are patches: give pool=mean"
                 )
             return state[:, 0]
@@ -49,7 +51,7 @@ class Tokens:
         if num <= 0:  # fewer tokens than patches: merged on the way, as Swin does
             return 0
         if num not in (1, 2, 1 + getattr(self.config, "num_register_tokens", 0)):
-            raise ValueError(
+            raise InputError(
                 f"{self.name} has {num} tokens beside its {num_patches} patches, of which nothing is known"
             )
         return int(num)

@@ -8,9 +8,49 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.registry import nearest
-from extract.store.listing import NUM_SHOWN, Tell, TrackFile, feature_folders, named, recipe_of, silent, tracks
+from extract.store.listing import (
+    NUM_SHOWN,
+    ProgressCallback,
+    TrackFile,
+    feature_folders,
+    named,
+    recipe_of,
+    silent,
+    tracks,
+)
 from extract.store.store import FeatureStore, Recipe
+
+
+@dataclass(frozen=True)
+class ClipDifference:
+    """One clip in both stores. ``largest`` and ``largest_steps`` (of float16) are over the rows both observed.
+
+    Rows are matched by place where there are as many, else by time. ``place`` is row and column of the largest
+    difference; the cosines are None where no row is observed in both.
+    """
+
+    clip: str
+    rows: tuple[int, int]
+    compared: int
+    largest: float
+    largest_steps: int
+    place: tuple[int, int] | None
+    cosine_least: float | None
+    cosine_sum: float
+    times_s: float
+    observed: int
+    filled: int
+    dim: tuple[int, int]
+
+    @property
+    def is_none(self) -> bool:
+        return (
+            self.rows[0] == self.rows[1]
+            and self.dim[0] == self.dim[1]
+            and not any((self.largest, self.times_s, self.observed, self.filled))
+        )
 
 
 @dataclass
@@ -49,7 +89,9 @@ class Difference:
     pairs: list[Pair]
 
 
-def diff(a: FeatureStore, b: FeatureStore, clips: Sequence[str] = (), tell: Tell = silent) -> Difference:
+def diff(
+    a: FeatureStore, b: FeatureStore, clips: Sequence[str] = (), progress: ProgressCallback = silent
+) -> Difference:
     """What differs between two stores, of all clips or of some.
 
     Folders belong together where their recipes are equal, else where they share the name, or all but the name.
@@ -59,11 +101,11 @@ def diff(a: FeatureStore, b: FeatureStore, clips: Sequence[str] = (), tell: Tell
     for clip_id in clips:
         if not {clip_id} & (clocks_a.keys() | clocks_b.keys()):
             known = [*tracks(a.root / "clock"), *tracks(b.root / "clock")]
-            raise ValueError(f"no clip {clip_id!r} in {a.root} or {b.root}{nearest(clip_id, known)} check its name")
+            raise InputError(f"no clip {clip_id!r} in {a.root} or {b.root}{nearest(clip_id, known)} check its name")
     recipes_a, recipes_b = ({path.name: recipe_of(path) for path in feature_folders(store)} for store in (a, b))
     pairs, matched = [], _matched(recipes_a, recipes_b)
     for done, (one, other) in enumerate(matched):
-        tell(one, done, len(matched))
+        progress(one, done, len(matched))
         pairs.append(_pair(a.root / one, b.root / other, clips))
     clocks = {
         clip_id: what
@@ -219,36 +261,6 @@ def _rendered(pair: Pair, found: Difference) -> Iterator[str]:
 BLOCK_ROWS = 4096
 
 
-@dataclass(frozen=True)
-class ClipDifference:
-    """One clip in both stores. ``largest`` and ``largest_steps`` (of float16) are over the rows both observed.
-
-    Rows are matched by place where there are as many, else by time. ``place`` is row and column of the largest
-    difference; the cosines are None where no row is observed in both.
-    """
-
-    clip: str
-    rows: tuple[int, int]
-    compared: int
-    largest: float
-    largest_steps: int
-    place: tuple[int, int] | None
-    cosine_least: float | None
-    cosine_sum: float
-    times_s: float
-    observed: int
-    filled: int
-    dim: tuple[int, int]
-
-    @property
-    def is_none(self) -> bool:
-        return (
-            self.rows[0] == self.rows[1]
-            and self.dim[0] == self.dim[1]
-            and not any((self.largest, self.times_s, self.observed, self.filled))
-        )
-
-
 def float16_steps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How many float16 numbers lie between two, both rounded to float16: 0 for the same, 1 for neighbours."""
     places = []
@@ -310,7 +322,7 @@ class _Values:
             return
         finite = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
         if not finite.all():
-            raise ValueError(f"row {rows[int(np.argmin(finite))]} is observed, but not finite")
+            raise InputError(f"row {rows[int(np.argmin(finite))]} is observed, but not finite")
         self.largest_steps = max(self.largest_steps, int(float16_steps(a, b).max()))
         a, b = a.astype(np.float64), b.astype(np.float64)
         apart = np.abs(a - b)

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from abaw.config import FeatureConfig
-from abaw.files import read_json, whole, write_json
+from abaw.errors import InputError
+from abaw.files import atomic_write, read_json, write_json
 from extract import ALIGNERS
-from extract.store.listing import Tell, TrackFile, is_stale, silent, tracks
+from extract.store.listing import ProgressCallback, TrackFile, is_stale, silent, tracks
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore, Recipe
 
@@ -28,7 +29,7 @@ NOTED_EVERY = 20  # clips after which what is done is noted: a run that is kille
 
 
 @dataclass
-class Exported:
+class ExportReport:
     """What an export did: clips written now, clips that were there already, clips that could not be read and why."""
 
     folder: str
@@ -45,8 +46,8 @@ def export(
     *,
     aligned: FeatureConfig | None = None,
     dtype: str = "float32",
-    tell: Tell = silent,
-) -> Exported:
+    progress: ProgressCallback = silent,
+) -> ExportReport:
     """Write every clip's track: its own rows, or with ``aligned`` one row per frame of the clip's clock.
 
     Every file is whole or absent; what is done already is skipped. A track that cannot be read is reported and the
@@ -54,7 +55,7 @@ def export(
     ``dtype`` is not float32 or float16.
     """
     if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype is {dtype!r}, expected float32 or float16")
+        raise InputError(f"dtype is {dtype!r}, expected float32 or float16")
     if aligned is not None:
         ALIGNERS.part(aligned.align)
     recipe = store.find(name)
@@ -63,7 +64,7 @@ def export(
     found = tracks(store.folder(recipe))
     try:
         for done, (clip_id, path) in enumerate(found.items()):
-            tell(clip_id, done, len(found))
+            progress(clip_id, done, len(found))
             work.clip(clip_id, path)
             if len(work.report.made) % NOTED_EVERY == 0:
                 work.note()
@@ -80,7 +81,7 @@ class _Work:
     ) -> None:
         self.store, self.recipe, self.folder, self.aligned, self.dtype = store, recipe, folder, aligned, dtype
         self.about = folder.with_name(f"{folder.name}.about")
-        self.report = Exported(str(folder), str(self.about))
+        self.report = ExportReport(str(folder), str(self.about))
         self._done: dict[str, str] = {}
         self._noted: dict[str, str] = {}
 
@@ -100,12 +101,12 @@ class _Work:
                 key for key in document if not isinstance(known, dict) or known.get(key) != document[key]
             )
             if differing:
-                raise ValueError(
+                raise InputError(
                     f"{self.folder} holds another export (its {', '.join(differing)} differ): export to another "
                     f"folder, or delete it and {self.about}"
                 )
         elif self.folder.exists() and any(self.folder.iterdir()):
-            raise ValueError(f"{self.folder} is not empty and no export of ours: export to another folder")
+            raise InputError(f"{self.folder} is not empty and no export of ours: export to another folder")
         write_json(path, document)
         if (self.about / "done.json").exists():
             self._done = self._noted = read_json(self.about / "done.json")
@@ -115,7 +116,7 @@ class _Work:
         try:
             file = TrackFile(path)
             if is_stale(self.store, clip_id, file):
-                raise ValueError("it is of other media than its clip's clock: run abaw extract again")
+                raise InputError("it is of other media than its clip's clock: run abaw extract again")
             made_of = self._stamp(clip_id, file)
             if self._done.get(clip_id) == made_of and (self.folder / f"{clip_id}.npy").exists():
                 self.report.present.append(clip_id)
@@ -159,17 +160,17 @@ class _Work:
 def _write(path: Path, shape: tuple[int, ...], dtype: str, blocks: Iterator[np.ndarray]) -> None:
     """An npy file, written block by block; ValueError where the number format cannot hold a value."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    with whole(path) as aside, aside.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             with np.errstate(over="ignore"):
                 written = np.ascontiguousarray(block, dtype)
             if written.dtype.kind == "f" and not np.isfinite(written).all():
-                raise ValueError(f"{path.stem} holds values that {dtype} cannot: export it with --dtype float32")
+                raise InputError(f"{path.stem} holds values that {dtype} cannot: export it with --dtype float32")
             file.write(written.tobytes())
 
 
-def render(report: Exported) -> str:
+def render(report: ExportReport) -> str:
     """What failed and why, and where the rest is."""
     lines = [f"{clip_id}: {why}" for clip_id, why in report.failed.items()]
     counts = f"{len(report.made)} clips written, {len(report.present)} done before, {len(report.failed)} failed"

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from abaw.errors import InputError, NotFoundError
 from abaw.files import sha256
 from abaw.tracks import Clock
-from extract.store.listing import NUM_SHOWN, Tell, named, silent
+from extract.store.listing import NUM_SHOWN, ProgressCallback, named, silent
 from extract.store.npy_folders import Rows, find_rows, load
 from extract.store.store import FeatureStore, Recipe
 
@@ -22,8 +23,79 @@ BLOCK_ROWS = 4096
 MODALITIES = ("vision", "audio", "text")
 
 
+@dataclass(frozen=True)
+class RowTimes:
+    """What is assumed of the moments of rows: exactly one of four.
+
+    ``times``: a folder of ``<clip>.npy`` with seconds; ``fps``: row i is ``i / fps`` after ``first_s`` (None: after the
+    clip's first frame); ``clock``: row i is the clip's frame i; ``hop_s``: row i is ``i * hop_s`` after ``first_s``,
+    which is container time. ``first_frame`` is the number of the first frame where files are one a frame.
+    ``allow_short`` and ``allow_long`` are how many rows less or more than its clock a clip may have; what is more goes.
+    """
+
+    times: Path | None = None
+    fps: float | None = None
+    clock: bool = False
+    hop_s: float | None = None
+    first_s: float | None = None
+    first_frame: int = 1
+    allow_short: int = 0
+    allow_long: int = 0
+
+    def __post_init__(self) -> None:
+        given = [self.times is not None, self.fps is not None, self.clock, self.hop_s is not None]
+        if sum(given) != 1:
+            raise InputError(
+                "features made elsewhere have no times of their own: say exactly one of --times FOLDER, --fps F, "
+                f"--clock (a row a frame), --hop-s H --first-s T; {sum(given)} were given"
+            )
+        if self.hop_s is not None and self.first_s is None:
+            raise InputError("--hop-s needs --first-s: the container time of the first row in seconds")
+        if self.first_s is not None and (self.times is not None or self.clock):
+            raise InputError("--first-s goes with --hop-s or --fps: other times have their own beginning")
+        for option, value in (("--fps", self.fps), ("--hop-s", self.hop_s)):
+            if value is not None and not 0 < value < np.inf:
+                raise InputError(f"{option} is {value}, expected a number above 0")
+        if min(self.allow_short, self.allow_long) < 0:
+            raise InputError("--allow-short and --allow-long are numbers of rows, expected 0 or more")
+
+    def recipe(self) -> dict[str, Any]:
+        """What was assumed, for the record."""
+        if self.times is not None:
+            return {"times": "as given"}
+        if self.clock:
+            return {"clock": "a row a frame", "first_frame": self.first_frame}
+        assumed = {"fps": self.fps} if self.fps is not None else {"hop_s": self.hop_s}
+        first_s = "the clip's first frame" if self.first_s is None else self.first_s
+        return {**assumed, "first_s": first_s, "first_frame": self.first_frame}
+
+    def of(self, rows: Rows, clock: Clock) -> tuple[np.ndarray, int, int]:
+        """Times of the rows that lie in the clip, how many rows are missing at its end and how many are past it.
+
+        ValueError where the times cannot be those of the clip.
+        """
+        if self.times is not None:
+            return _given_times(self.times / f"{rows.clip_id}.npy", len(rows), clock), 0, 0
+        if not len(clock):
+            raise InputError("its clock has no frames")
+        if self.clock:
+            kept = rows.places[rows.places < len(clock)]
+            # what was decoded is all that another program could see, where labels go on past it
+            expected = int(clock.decoded.sum()) or len(clock)
+            short = 0 if rows.has_gaps else max(0, expected - len(rows))
+            return clock.times_s[kept], short, len(rows) - len(kept)
+        step_s = 1 / self.fps if self.fps is not None else float(self.hop_s or 0)
+        times_s = (clock.times_s[0] if self.first_s is None else self.first_s) + rows.places * step_s
+        # no count is exact where rows are not frames: one more or less is rounding
+        last_s = clock.times_s[-1] + max(step_s, clock.interval_s if len(clock) > 1 else 0.0) * (1 + 1e-6)
+        inside = times_s <= last_s
+        end_s = times_s[-1] if len(times_s) else clock.times_s[0] - step_s
+        short = 0 if rows.has_gaps else max(0, int((clock.times_s[-1] - end_s) / step_s + 1e-6) - 1)
+        return times_s[inside], short, int((~inside).sum())
+
+
 @dataclass
-class Imported:
+class ImportReport:
     """What an import did. ``zeros`` are rows all zero that were taken as observed, ``cut`` are past their clip."""
 
     folder: str
@@ -35,7 +107,7 @@ class Imported:
     cut: int = 0
 
 
-def bring_in(
+def import_folder(
     store: FeatureStore,
     folder: Path,
     name: str,
@@ -45,8 +117,8 @@ def bring_in(
     observed: Path | None = None,
     zeros_are_missing: bool = False,
     stored_dtype: str = "float16",
-    tell: Tell = silent,
-) -> Imported:
+    progress: ProgressCallback = silent,
+) -> ImportReport:
     """Write the folder's features as tracks of the clips' own clocks; what is done already is skipped.
 
     A row all nan, a row that ``observed`` (a folder of ``<clip>.npy``, bool) denies and, with ``zeros_are_missing``, a
@@ -70,9 +142,9 @@ def bring_in(
     }
     for clip_id, rows in clips.items():
         _check_all(recipe, rows, len(plans[clip_id]), _given(observed, rows))
-    report = Imported(str(store.folder(recipe)))
+    report = ImportReport(str(store.folder(recipe)))
     for done, (clip_id, rows) in enumerate(clips.items()):
-        tell(clip_id, done, len(clips))
+        progress(clip_id, done, len(clips))
         source = store.clock_metadata(clip_id).get("source")
         if store.has(recipe, clip_id, source):
             report.present.append(clip_id)
@@ -86,7 +158,7 @@ def check_clocks(store: FeatureStore, folder: Path, clips: list[str]) -> None:
     """FileNotFoundError where a clip has no clock."""
     lacking = clocks_lacking(store, clips)
     if lacking:
-        raise FileNotFoundError(
+        raise NotFoundError(
             f"{len(lacking)} of {len(clips)} clips in {folder} have no clock in {store.root}: {named(lacking)}: give "
             f"--data DATA, or run abaw extract DATA --store {store.root} --encoder NAME first"
         )
@@ -99,11 +171,11 @@ def clocks_lacking(store: FeatureStore, clips: list[str]) -> list[str]:
 
 def _check(name: str, modality: str, stored_dtype: str) -> None:
     if not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        raise ValueError(f"--name {name!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
+        raise InputError(f"--name {name!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
     if modality not in MODALITIES:
-        raise ValueError(f"--modality is {modality!r}, expected one of {', '.join(MODALITIES)}")
+        raise InputError(f"--modality is {modality!r}, expected one of {', '.join(MODALITIES)}")
     if stored_dtype not in ("float16", "float32"):
-        raise ValueError(f"--stored-dtype is {stored_dtype!r}, expected float16 or float32")
+        raise InputError(f"--stored-dtype is {stored_dtype!r}, expected float16 or float32")
 
 
 def _fitting(store: FeatureStore, clips: dict[str, Rows], times: RowTimes) -> dict[str, np.ndarray]:
@@ -123,7 +195,7 @@ def _fitting(store: FeatureStore, clips: dict[str, Rows], times: RowTimes) -> di
         more = f"; and {len(unfit) - NUM_SHOWN} more" if len(unfit) > NUM_SHOWN else ""
         allow = [f"--allow-{word} {count}" for word, count in zip(("short", "long"), needed, strict=True) if count]
         advice = f"where that is right give {' '.join(allow)}; else say other times" if any(needed) else "mend these"
-        raise ValueError(
+        raise InputError(
             f"{len(unfit)} of {len(clips)} clips do not fit: {'; '.join(unfit[:NUM_SHOWN])}{more}: {advice}"
         )
     return fitting
@@ -135,7 +207,7 @@ def _write(
     rows: Rows,
     times_s: np.ndarray,
     given: np.ndarray,
-    report: Imported,
+    report: ImportReport,
 ) -> None:
     """One clip's track, a block at a time."""
     observed = given[: len(times_s)].copy()
@@ -163,7 +235,7 @@ def _given(observed: Path | None, rows: Rows) -> np.ndarray:
         return np.ones(len(rows), bool)
     given = load(observed / f"{rows.clip_id}.npy")
     if given.dtype != bool or given.shape != (len(rows),):
-        raise ValueError(
+        raise InputError(
             f"{observed}/{rows.clip_id}.npy is {given.dtype} of shape {given.shape}, expected bool of shape "
             f"({len(rows)},)"
         )
@@ -187,8 +259,8 @@ def _check_values(recipe: Recipe, clip_id: str, first: int, block: np.ndarray, s
     row, column = (int(i) for i in wrong[0])
     where = f"clip {clip_id!r}: value {block[row, column]:g} (row {first + row}, column {column})"
     if np.isfinite(block[row, column]):
-        raise ValueError(f"{where} does not fit {recipe['stored_dtype']}: give --stored-dtype float32")
-    raise ValueError(f"{where} is not finite: only a row all nan is taken as not observed; mend the features")
+        raise InputError(f"{where} does not fit {recipe['stored_dtype']}: give --stored-dtype float32")
+    raise InputError(f"{where} is not finite: only a row all nan is taken as not observed; mend the features")
 
 
 def _hash(folder: Path, clips: dict[str, Rows], beside: dict[str, Path | None]) -> str:
@@ -203,7 +275,7 @@ def _hash(folder: Path, clips: dict[str, Rows], beside: dict[str, Path | None]) 
     return digest.hexdigest()
 
 
-def render(report: Imported) -> str:
+def render(report: ImportReport) -> str:
     """What was brought in, and what was made of it."""
     lines = []
     if report.zeros:
@@ -218,88 +290,17 @@ def render(report: Imported) -> str:
 SLACK_S = 1.0  # sound may begin before the first picture and end after the last
 
 
-@dataclass(frozen=True)
-class RowTimes:
-    """What is assumed of the moments of rows: exactly one of four.
-
-    ``times``: a folder of ``<clip>.npy`` with seconds; ``fps``: row i is ``i / fps`` after ``first_s`` (None: after the
-    clip's first frame); ``clock``: row i is the clip's frame i; ``hop_s``: row i is ``i * hop_s`` after ``first_s``,
-    which is container time. ``first_frame`` is the number of the first frame where files are one a frame.
-    ``allow_short`` and ``allow_long`` are how many rows less or more than its clock a clip may have; what is more goes.
-    """
-
-    times: Path | None = None
-    fps: float | None = None
-    clock: bool = False
-    hop_s: float | None = None
-    first_s: float | None = None
-    first_frame: int = 1
-    allow_short: int = 0
-    allow_long: int = 0
-
-    def __post_init__(self) -> None:
-        given = [self.times is not None, self.fps is not None, self.clock, self.hop_s is not None]
-        if sum(given) != 1:
-            raise ValueError(
-                "features made elsewhere have no times of their own: say exactly one of --times FOLDER, --fps F, "
-                f"--clock (a row a frame), --hop-s H --first-s T; {sum(given)} were given"
-            )
-        if self.hop_s is not None and self.first_s is None:
-            raise ValueError("--hop-s needs --first-s: the container time of the first row in seconds")
-        if self.first_s is not None and (self.times is not None or self.clock):
-            raise ValueError("--first-s goes with --hop-s or --fps: other times have their own beginning")
-        for option, value in (("--fps", self.fps), ("--hop-s", self.hop_s)):
-            if value is not None and not 0 < value < np.inf:
-                raise ValueError(f"{option} is {value}, expected a number above 0")
-        if min(self.allow_short, self.allow_long) < 0:
-            raise ValueError("--allow-short and --allow-long are numbers of rows, expected 0 or more")
-
-    def recipe(self) -> dict[str, Any]:
-        """What was assumed, for the record."""
-        if self.times is not None:
-            return {"times": "as given"}
-        if self.clock:
-            return {"clock": "a row a frame", "first_frame": self.first_frame}
-        assumed = {"fps": self.fps} if self.fps is not None else {"hop_s": self.hop_s}
-        first_s = "the clip's first frame" if self.first_s is None else self.first_s
-        return {**assumed, "first_s": first_s, "first_frame": self.first_frame}
-
-    def of(self, rows: Rows, clock: Clock) -> tuple[np.ndarray, int, int]:
-        """Times of the rows that lie in the clip, how many rows are missing at its end and how many are past it.
-
-        ValueError where the times cannot be those of the clip.
-        """
-        if self.times is not None:
-            return _given_times(self.times / f"{rows.clip_id}.npy", len(rows), clock), 0, 0
-        if not len(clock):
-            raise ValueError("its clock has no frames")
-        if self.clock:
-            kept = rows.places[rows.places < len(clock)]
-            # what was decoded is all that another program could see, where labels go on past it
-            expected = int(clock.decoded.sum()) or len(clock)
-            short = 0 if rows.has_gaps else max(0, expected - len(rows))
-            return clock.times_s[kept], short, len(rows) - len(kept)
-        step_s = 1 / self.fps if self.fps is not None else float(self.hop_s or 0)
-        times_s = (clock.times_s[0] if self.first_s is None else self.first_s) + rows.places * step_s
-        # no count is exact where rows are not frames: one more or less is rounding
-        last_s = clock.times_s[-1] + max(step_s, clock.interval_s if len(clock) > 1 else 0.0) * (1 + 1e-6)
-        inside = times_s <= last_s
-        end_s = times_s[-1] if len(times_s) else clock.times_s[0] - step_s
-        short = 0 if rows.has_gaps else max(0, int((clock.times_s[-1] - end_s) / step_s + 1e-6) - 1)
-        return times_s[inside], short, int((~inside).sum())
-
-
 def _given_times(path: Path, num_rows: int, clock: Clock) -> np.ndarray:
     """Times from a file, in seconds of the container."""
     times_s = np.asarray(load(path), np.float64)
     if times_s.shape != (num_rows,):
-        raise ValueError(f"{path.name} has times of shape {times_s.shape}, expected ({num_rows},)")
+        raise InputError(f"{path.name} has times of shape {times_s.shape}, expected ({num_rows},)")
     if not np.isfinite(times_s).all() or (np.diff(times_s) <= 0).any():
-        raise ValueError(f"the times in {path.name} do not increase strictly")
+        raise InputError(f"the times in {path.name} do not increase strictly")
     if len(clock) and len(times_s):
         inside = (clock.times_s[0] - SLACK_S <= times_s) & (times_s <= clock.times_s[-1] + SLACK_S)
         if inside.mean() < 0.5:
-            raise ValueError(
+            raise InputError(
                 f"its times are {times_s[0]:g} to {times_s[-1]:g}, the clip's frames are of {clock.times_s[0]:g} to "
                 f"{clock.times_s[-1]:g} s: are they seconds?"
             )

@@ -10,17 +10,17 @@ import numpy as np
 from abaw.dataset.layout import SPLITS, Dataset
 from abaw.tasks import TASKS
 from extract.store.listing import (
-    Tell,
+    ProgressCallback,
     TrackFile,
     failures,
     feature_folders,
     is_stale,
-    litter,
     modality,
     named,
     recipe_of,
     silent,
     size,
+    stale_files,
     tracks,
 )
 from extract.store.store import FeatureStore, Recipe
@@ -74,7 +74,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Inventory:
+class StoreInfo:
     """Everything found; ``dataclasses.asdict`` of it is JSON."""
 
     store: str
@@ -82,27 +82,27 @@ class Inventory:
     clocks: Clocks
     features: list[Features]
     coverage: list[Coverage]
-    litter: list[str]
+    stale_files: list[str]
 
 
-def info(store: FeatureStore, dataset: Dataset | None = None, tell: Tell = silent) -> Inventory:
+def info(store: FeatureStore, dataset: Dataset | None = None, progress: ProgressCallback = silent) -> StoreInfo:
     """What the store holds and, given a data set, how much of each split. FileNotFoundError where there is no store."""
     folders = feature_folders(store)
     clocks, whole = _clocks(store)
     held = {"clock": whole}
     features = []
     for done, folder in enumerate(folders):
-        tell(folder.name, done, len(folders))
+        progress(folder.name, done, len(folders))
         recipe = recipe_of(folder)
         described, readable = _features(store, folder, recipe)
         features.append(described)
         if "finder" not in recipe:  # boxes of found faces are no features: clips with face images need none
             held[folder.name] = readable
     coverage = list(_coverage(dataset, held)) if dataset else []
-    aside = litter(store)
-    total = sum(each.bytes for each in features) + clocks.bytes + sum(path.stat().st_size for path in aside)
-    names = [path.relative_to(store.root).as_posix() for path in aside]
-    return Inventory(str(store.root), total, clocks, features, coverage, names)
+    stale = stale_files(store)
+    total = sum(each.bytes for each in features) + clocks.bytes + sum(path.stat().st_size for path in stale)
+    names = [path.relative_to(store.root).as_posix() for path in stale]
+    return StoreInfo(str(store.root), total, clocks, features, coverage, names)
 
 
 def in_words(recipe: Recipe) -> str:
@@ -187,7 +187,7 @@ def _splits(dataset: Dataset) -> Iterator[tuple[str, str, tuple[str, ...]]]:
                 yield name, split, found
 
 
-def render(found: Inventory) -> str:
+def render(found: StoreInfo) -> str:
     """For people, on a terminal."""
     clocks = found.clocks
     lines = [f"clocks: {clocks.clips} clips, {clocks.frames} frames, {clocks.decoded} decoded, {clocks.seconds:.1f} s"]
@@ -204,9 +204,9 @@ def render(found: Inventory) -> str:
         lacking = f"; missing: {named(row.missing)}" if row.missing else ""
         have = f"{row.clips - len(row.missing)} of {row.clips}"
         lines.append(f"  {row.task:<5} {row.split:<10} {row.folder:<{width}} {have}{lacking}")
-    if found.litter:
+    if found.stale_files:
         lines.append(
-            f"left aside by processes: {named(found.litter)}: abaw store prune {found.store} removes the dead's"
+            f"left aside by processes: {named(found.stale_files)}: abaw store prune {found.store} removes the dead's"
         )
     return "\n".join([*lines, f"{found.store}: {len(found.features)} folders of features, {size(found.bytes)}"])
 

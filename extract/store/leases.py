@@ -19,7 +19,7 @@ EXPIRY_S = 600.0
 BEAT_S = EXPIRY_S / 10
 
 
-class Claims:
+class Leases:
     """The claims of one process on the clips of a store; usable from several threads. Used in a ``with``."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Claims:
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
-    def __enter__(self) -> "Claims":
+    def __enter__(self) -> "Leases":
         self._folder.mkdir(parents=True, exist_ok=True)
         threading.Thread(target=self._beat, daemon=True, name="claims").start()
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from abaw.errors import InputError
 from abaw.files import read_json, visible
 from extract.encoders import ENCODERS
 from extract.store.store import FeatureStore, Recipe
@@ -17,7 +18,7 @@ DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BOOL": "bool", 
 
 NUM_SHOWN = 5
 
-Tell = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 
 
 def silent(item: str, done: int, total: int) -> None:
@@ -38,7 +39,7 @@ class TrackFile:
                 names = set(file.keys())
                 lacking = {"values", "times_s", "observed"} - names
                 if lacking:
-                    raise ValueError(f"{path} is no track: it has no {', '.join(sorted(lacking))}")
+                    raise InputError(f"{path} is no track: it has no {', '.join(sorted(lacking))}")
                 values = file.get_slice("values")
                 self.shape = tuple(int(side) for side in values.get_shape())
                 self.dtype = DTYPES.get(values.get_dtype(), values.get_dtype())
@@ -46,7 +47,7 @@ class TrackFile:
                 self.times_s = file.get_tensor("times_s")
                 self.flags = {name: file.get_tensor(name) for name in ("observed", "filled") if name in names}
         except SafetensorError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise InputError(f"{path} is damaged: {error}") from error
 
     @property
     def observed(self) -> np.ndarray:
@@ -96,7 +97,7 @@ def tracks(folder: Path) -> dict[str, Path]:
     return {path.name.removesuffix(".safetensors"): path for path in visible(folder, "*.safetensors")}
 
 
-def litter(store: FeatureStore) -> list[Path]:
+def stale_files(store: FeatureStore) -> list[Path]:
     """Files that processes wrote aside and never finished, and those that running ones are writing now."""
     folders = [store.root / "clock", *feature_folders(store)]
     found = [path for folder in folders if folder.is_dir() for path in folder.glob(".*-*") if path.is_file()]
@@ -120,7 +121,7 @@ def failures(folder: Path) -> dict[str, str]:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
         return {row["clip"]: f"{row['stage']}: {row['reason']}" for row in rows}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not readable as a list of failures: {error}") from error
+        raise InputError(f"{path}: not readable as a list of failures: {error}") from error
 
 
 def is_stale(store: FeatureStore, clip_id: str, file: TrackFile) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
 
 
@@ -17,7 +18,7 @@ class Rows:
         self._values = load(files[0])
         if self._values.ndim != 2 or not self._values.shape[1]:
             one = ": one vector for the whole clip has no time axis" if self._values.ndim == 1 else ""
-            raise ValueError(f"{files[0]} has the shape {self._values.shape}, expected (time, dim){one}")
+            raise InputError(f"{files[0]} has the shape {self._values.shape}, expected (time, dim){one}")
         self.dim = int(self._values.shape[1])
         self.places = np.arange(len(self._values))
 
@@ -38,9 +39,9 @@ class _FrameRows(Rows):
         self.clip_id = clip_id
         numbers = {int(path.stem): path for path in files}
         if len(numbers) < len(files):
-            raise ValueError(f"{files[0].parent} has two files of one frame: frames are numbered once, 1 or 00001")
+            raise InputError(f"{files[0].parent} has two files of one frame: frames are numbered once, 1 or 00001")
         if min(numbers) < first_frame:
-            raise ValueError(
+            raise InputError(
                 f"{numbers[min(numbers)]} is frame {min(numbers)}, frames count from {first_frame}: give "
                 "--first-frame 0 where they count from 0"
             )
@@ -54,7 +55,7 @@ class _FrameRows(Rows):
         for row, path in enumerate(self.files[first:stop]):
             values = load(path)
             if values.size != self.dim:
-                raise ValueError(f"{path} has {values.size} numbers, {self.files[0].name} has {self.dim}")
+                raise InputError(f"{path} has {values.size} numbers, {self.files[0].name} has {self.dim}")
             out[row] = _float32(values).ravel()
         return out
 
@@ -62,37 +63,35 @@ class _FrameRows(Rows):
 def find_rows(folder: Path, first_frame: int = 1) -> dict[str, Rows]:
     """Clip -> its rows. FileNotFoundError where there are none, ValueError where they are not of one width."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}: give the folder of <clip>.npy, or of <clip>/<frame number>.npy")
+        raise NotFoundError(f"no folder {folder}: give the folder of <clip>.npy, or of <clip>/<frame number>.npy")
     found: dict[str, Rows] = {path.stem: Rows(path.stem, [path]) for path in visible(folder, "*.npy")}
     for below in visible(folder, "*"):
         files = [path for path in visible(below, "*.npy") if path.stem.isdecimal()] if below.is_dir() else []
         if files and below.name in found:
-            raise ValueError(f"{folder} has both {below.name}.npy and {below.name}/: take one away")
+            raise InputError(f"{folder} has both {below.name}.npy and {below.name}/: take one away")
         if files:
             found[below.name] = _FrameRows(below.name, files, first_frame)
     if not found:
-        raise FileNotFoundError(
-            f"{folder} holds neither <clip>.npy nor <clip>/<frame number>.npy: is it the right one?"
-        )
+        raise NotFoundError(f"{folder} holds neither <clip>.npy nor <clip>/<frame number>.npy: is it the right one?")
     dims = {rows.dim: clip_id for clip_id, rows in found.items()}
     if len(dims) > 1:
         widths = ", ".join(f"{dim} in {clip_id}" for dim, clip_id in sorted(dims.items()))
-        raise ValueError(f"{folder} holds features of several widths ({widths}): import one kind at a time")
+        raise InputError(f"{folder} holds features of several widths ({widths}): import one kind at a time")
     return dict(sorted(found.items()))
 
 
 def load(path: Path) -> np.ndarray:
     """An array mapped from its file. ValueError where it is not one of plain numbers."""
     if not path.is_file():
-        raise FileNotFoundError(f"no {path.name} in {path.parent}: every clip needs one")
+        raise NotFoundError(f"no {path.name} in {path.parent}: every clip needs one")
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} cannot be read as an array of numbers ({error}): write it anew with numpy.save"
         ) from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
-        raise ValueError(f"{path} is no array of numbers: write it anew with numpy.save")
+        raise InputError(f"{path} is no array of numbers: write it anew with numpy.save")
     return values
 
 

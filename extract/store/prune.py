@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.files import is_running, visible
 from abaw.registry import nearest
-from extract.store.listing import TrackFile, feature_folders, is_stale, litter, named, recipe_of, size, tracks
+from extract.store.listing import TrackFile, feature_folders, is_stale, named, recipe_of, size, stale_files, tracks
 from extract.store.store import FeatureStore
 
 MIN_AGE_S = 24 * 3600.0  # a process of another host may be writing still
@@ -31,7 +32,7 @@ STALE = (DAMAGED, NO_CLOCK, OTHER_MEDIA)
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneReport:
     """What can go, and whether it is gone; ``kept`` are leavings of processes that may still run."""
 
     store: str
@@ -43,7 +44,7 @@ class Pruned:
 
 def prune(
     store: FeatureStore, names: Sequence[str] = (), dataset: Dataset | None = None, *, yes: bool = False
-) -> Pruned:
+) -> PruneReport:
     """Find what can go and, with ``yes``, remove it.
 
     ``names`` are features to remove altogether. With a data set, clips it does not have go too. Nothing but files that
@@ -51,8 +52,8 @@ def prune(
     none of the store's clips; FileNotFoundError where there is no store.
     """
     chosen = [_folder(store, name) for name in names]
-    aside = litter(store)
-    gone = [path for path in aside if _is_left(path)]
+    stale = stale_files(store)
+    gone = [path for path in stale if _is_left(path)]
     why = dict.fromkeys(gone, "left by a stopped process")
     for folder in chosen:
         why |= dict.fromkeys(_files(folder), "of features to remove")
@@ -72,8 +73,8 @@ def prune(
         for folder in chosen:
             _leave(folder)
         _forget(store, dataset)
-    kept = [_name(store, path) for path in aside if path not in why]
-    return Pruned(str(store.root), yes, sum(each.bytes for each in removals), removals, kept)
+    kept = [_name(store, path) for path in stale if path not in why]
+    return PruneReport(str(store.root), yes, sum(each.bytes for each in removals), removals, kept)
 
 
 def _forget(store: FeatureStore, dataset: Dataset | None) -> None:
@@ -92,12 +93,12 @@ def _folder(store: FeatureStore, name: str) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ValueError(
+        raise InputError(
             f"{store.root} has {len(fitting)} recipes named {name!r}: write one of "
             f"{', '.join(path.name for path in fitting)}"
         )
     known = sorted({path.name for path in folders} | set(names.values()))
-    raise ValueError(f"no features named {name!r} in {store.root}{nearest(name, known)} there are: {', '.join(known)}")
+    raise InputError(f"no features named {name!r} in {store.root}{nearest(name, known)} there are: {', '.join(known)}")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -119,7 +120,7 @@ def _unknown(store: FeatureStore, dataset: Dataset | None) -> set[str]:
     held = {clip_id for folder in [store.root / "clock", *feature_folders(store)] for clip_id in tracks(folder)}
     unknown = held - dataset.clips.keys()
     if held and unknown == held:
-        raise ValueError(
+        raise InputError(
             f"none of the {len(held)} clips in {store.root} is in {dataset.root} ({named(sorted(held))}): is it the "
             "right data set?"
         )
@@ -159,12 +160,12 @@ def _name(store: FeatureStore, path: Path) -> str:
     return path.relative_to(store.root).as_posix()
 
 
-def render(pruned: Pruned) -> str:
+def render(pruned: PruneReport) -> str:
     """What goes and why, and how much that is."""
     return "\n".join(_lines(pruned))
 
 
-def _lines(pruned: Pruned) -> Iterator[str]:
+def _lines(pruned: PruneReport) -> Iterator[str]:
     yield from (f"{each.path}: {each.why}" for each in pruned.removals)
     if pruned.kept:
         yield f"kept, their processes may still run: {named(pruned.kept)}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from abaw.config import OWN_RATE, FeatureConfig
+from abaw.errors import NotFoundError
 from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
@@ -43,7 +44,7 @@ class AlignedSource:
         folder = self._store.folder(self.recipes[name])
         path = next(iter(visible(folder, "*.safetensors")), None)
         if path is None:
-            raise FileNotFoundError(
+            raise NotFoundError(
                 f"no track at all in {folder}: run abaw extract DATA --store {self._store.root} --encoder {name}"
             )
         return StoredTrack(path, np.zeros(0), np.zeros(0, bool)).dim
@@ -77,7 +78,7 @@ class AlignedSource:
     def _plan(
         self, name: str, clip_id: str, times_s: np.ndarray, first: int, stop: int
     ) -> tuple[StoredTrack, align.Plan]:
-        """Steps ``first`` up to ``stop`` of the clip's plan.
+        """FusionInput ``first`` up to ``stop`` of the clip's plan.
 
         Planned anew for every window: kept plans would be memory that grows with the store in every process. A step's
         plan depends on its neighbours' times, so these are planned too and left out, and on the rows within max_gap_s

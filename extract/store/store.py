@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from abaw.files import read_json, whole
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write, read_json
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.store.leases import locked
@@ -56,9 +57,7 @@ class FeatureStore:
     def recipes(self) -> dict[str, Recipe]:
         """Folder name -> recipe of every encoder that has tracks here."""
         if not self.root.is_dir():
-            raise FileNotFoundError(
-                f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME"
-            )
+            raise NotFoundError(f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME")
         return {path.parent.name: read_json(path) for path in sorted(self.root.glob("*/recipe.json"))}
 
     def find(self, name: str) -> Recipe:
@@ -71,11 +70,11 @@ class FeatureStore:
         if len(fitting) == 1:
             return recipes[fitting[0]]
         if fitting:
-            raise ValueError(
+            raise InputError(
                 f"{self.root} has {len(fitting)} recipes named {name!r}: write one of {', '.join(fitting)}"
             )
         names = sorted({recipe["name"] for recipe in recipes.values()})
-        raise ValueError(
+        raise InputError(
             f"no features named {name!r} in {self.root}{nearest(name, names)} there are: {', '.join(names) or 'none'}; "
             f"run abaw extract DATA --store {self.root} --encoder {name}"
         )
@@ -111,7 +110,7 @@ class FeatureStore:
         missing = f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)}"
         tensors = _read(path, ("times_s", "observed"), missing, command)
         if _metadata(path).get("source") != _metadata(self._clock_path(clip_id)).get("source"):
-            raise ValueError(
+            raise InputError(
                 f"the {recipe['name']} track of clip {clip_id!r} is of other media than its clock: run {command}"
             )
         return StoredTrack(path, tensors["times_s"], tensors["observed"])
@@ -155,8 +154,8 @@ class FeatureStore:
             others = [each for each in self.failures(recipe) if each.clip != clip_id]
             rows = sorted(json.dumps(vars(each)) for each in others + ([failure] if failure else []))
             if rows:
-                with whole(path) as aside:
-                    aside.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+                with atomic_write(path) as temporary:
+                    temporary.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
             else:
                 path.unlink(missing_ok=True)
 
@@ -195,7 +194,7 @@ class StoredTrack:
 
 def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:
     if not path.exists():
-        raise FileNotFoundError(f"{missing} in {path.parent}: run {command}")
+        raise NotFoundError(f"{missing} in {path.parent}: run {command}")
     with _opened(path, command) as file:  # which checks the header, and that the file is as long as it says
         for name in names:
             file.get_slice(name)
@@ -225,7 +224,7 @@ def _opened(path: Path, command: str = "abaw extract again") -> Iterator[Any]:
         with safe_open(path, framework="numpy") as file:
             yield file
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it and run {command}") from error
+        raise InputError(f"{path} is damaged ({error}): delete it and run {command}") from error
 
 
 def words(recipe: Recipe) -> str:

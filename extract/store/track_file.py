@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from abaw.files import whole, write_json
+from abaw.errors import InputError
+from abaw.files import atomic_write, write_json
 from abaw.tracks import Track
 
 BLOCK_BYTES = 4 << 20
@@ -42,7 +43,7 @@ class TrackWriter:
     def add(self, rows: np.ndarray) -> None:
         """More observed rows. ValueError where one is not finite, or the number format cannot hold it."""
         if rows.ndim != 2 or rows.shape[1] != self._dim:
-            raise ValueError(f"{self._recipe['name']} gave rows of shape {rows.shape}, expected (n, {self._dim})")
+            raise InputError(f"{self._recipe['name']} gave rows of shape {rows.shape}, expected (n, {self._dim})")
         with np.errstate(over="ignore"):
             stored = rows.astype(self._dtype)
         if not np.isfinite(stored).all():
@@ -63,7 +64,7 @@ class TrackWriter:
         """
         if int(observed.sum()) != self.num_rows:
             name, num = self._recipe["name"], int(observed.sum())
-            raise ValueError(f"clip {self._clip_id!r}: {name} gave {self.num_rows} rows, {num} expected")
+            raise InputError(f"clip {self._clip_id!r}: {name} gave {self.num_rows} rows, {num} expected")
         Track(np.zeros((len(times_s), 0), np.float32), times_s, observed)  # the times are those of a track
         if not (self._folder / "recipe.json").exists():
             write_json(self._folder / "recipe.json", self._recipe)
@@ -93,11 +94,11 @@ class TrackWriter:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(stored))[0])
         where = f"(row {self.num_rows + row}, column {column})"
         if not np.isfinite(rows[row, column]):
-            raise ValueError(
+            raise InputError(
                 f"clip {self._clip_id!r}: the encoder {name} gave {rows[row, column]} {where}, expected "
                 "finite numbers: with precision=fp16 try bf16 or fp32, else its weights or its code are at fault"
             )
-        raise ValueError(
+        raise InputError(
             f"clip {self._clip_id!r}: value {rows[row, column]:g} {where} of {name} does not fit {self._dtype.name}: "
             f"extract it with {name}:stored_dtype=float32"
         )
@@ -141,7 +142,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
         }
         offset += tensor.num_bytes
     digest = hashlib.sha256()
-    with whole(path) as aside, aside.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(_packed(header))
         for name in order:
             for block in tensors[name].blocks:

@@ -17,13 +17,13 @@ from extract.media import MediaInfo, probe
 from extract.store.fingerprint import fingerprint
 from extract.store.listing import (
     BLOCK_BYTES,
-    Tell,
+    ProgressCallback,
     TrackFile,
     failures,
     feature_folders,
-    litter,
     modality,
     silent,
+    stale_files,
     tracks,
 )
 from extract.store.store import FeatureStore, Recipe
@@ -42,7 +42,7 @@ class Fault:
 
 
 @dataclass
-class Audit:
+class VerifyReport:
     """What was looked at, and every fault; ``unchecked`` tracks were written without a checksum."""
 
     store: str
@@ -51,11 +51,11 @@ class Audit:
     bytes: int = 0
     unchecked: int = 0
     failed: int = 0
-    litter: int = 0
+    stale_files: int = 0
     faults: list[Fault] = field(default_factory=list)
 
 
-def verify(store: FeatureStore, dataset: Dataset | None = None, tell: Tell = silent) -> Audit:
+def verify(store: FeatureStore, dataset: Dataset | None = None, progress: ProgressCallback = silent) -> VerifyReport:
     """Read everything in the store once, and, given a data set, look whether its media are those of the clocks.
 
     Values are read in blocks. FileNotFoundError where there is no store.
@@ -63,7 +63,7 @@ def verify(store: FeatureStore, dataset: Dataset | None = None, tell: Tell = sil
     folders = feature_folders(store)
     work = _Work(store, dataset)
     report = work.report
-    report.litter = len(litter(store))
+    report.stale_files = len(stale_files(store))
     for clip_id, path in tracks(store.root / "clock").items():
         report.clocks += 1
         work.note(path, work.clock(clip_id, path))
@@ -74,7 +74,7 @@ def verify(store: FeatureStore, dataset: Dataset | None = None, tell: Tell = sil
         kind = modality(recipe)
         work.dims(found)
         for clip_id, path in found.items():
-            tell(f"{folder.name}/{clip_id}", report.tracks, total)
+            progress(f"{folder.name}/{clip_id}", report.tracks, total)
             report.tracks, report.bytes = report.tracks + 1, report.bytes + path.stat().st_size
             work.note(path, work.track(clip_id, path, recipe, kind))
     report.faults.sort(key=lambda fault: fault.file)
@@ -86,7 +86,7 @@ class _Work:
 
     def __init__(self, store: FeatureStore, dataset: Dataset | None) -> None:
         self.store, self.dataset = store, dataset
-        self.report = Audit(str(store.root))
+        self.report = VerifyReport(str(store.root))
         self.clocks: dict[str, Clock] = {}
         self.heard = cache(self._heard)
 
@@ -206,7 +206,7 @@ class _Work:
             return None  # its pictures cannot be decoded: the clock's source has told of the change
 
 
-def render(report: Audit) -> str:
+def render(report: VerifyReport) -> str:
     """Every fault by file, and what was looked at."""
     lines = [f"{fault.file}: {fault.what}" for fault in report.faults]
     if report.unchecked:

@@ -46,6 +46,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from abaw.errors import InputError
 from extract.media import Sound
 from extract.synthetic.face import Head, Look, Person, Pose, cut_crop, draw_person, make_wall, paste_head
 from extract.synthetic.labels import NOISE, Images, write_labels, write_truth
@@ -126,13 +127,13 @@ def make_dataset(
 
 def _check_arguments(num_clips: int, seconds: float, seed: int) -> None:
     if num_clips < MIN_CLIPS:
-        raise ValueError(f"{num_clips} clips cannot hold every planted case: ask for at least {MIN_CLIPS}")
+        raise InputError(f"{num_clips} clips cannot hold every planted case: ask for at least {MIN_CLIPS}")
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise ValueError(
+        raise InputError(
             f"clips of {seconds} s: ask for {MIN_SECONDS} s (late sound and missing spans must fit) to {MAX_SECONDS} s"
         )
     if seed < 0:
-        raise ValueError(f"the seed is {seed}: give a whole number of 0 or more")
+        raise InputError(f"the seed is {seed}: give a whole number of 0 or more")
 
 
 def _read_finished(out: Path, arguments: dict) -> dict | None:
@@ -141,12 +142,12 @@ def _read_finished(out: Path, arguments: dict) -> dict | None:
         return None
     record = out / "synth.json"
     if not record.is_file():
-        raise ValueError(f"{out} exists and is not a synthetic data set: name a folder that is empty or absent")
+        raise InputError(f"{out} exists and is not a synthetic data set: name a folder that is empty or absent")
     summary = json.loads(record.read_text())
     found = {"version": summary.get("version"), **summary.get("arguments", {})}
     asked = {"version": VERSION, **arguments}
     if found != asked:
-        raise ValueError(f"{out} was made with {found}, now asked for {asked}: remove it or name another folder")
+        raise InputError(f"{out} was made with {found}, now asked for {asked}: remove it or name another folder")
     return summary
 
 

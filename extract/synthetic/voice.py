@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter, resample_poly
 
+from abaw.errors import InputError
+
 SUNG_HZ = 16000  # what voices are made at; other rates are made from it
 VOWELS_HZ = np.array(  # first three formants of a, e, i, o, u of an average speaker
     [[750, 1250, 2550], [500, 1800, 2550], [300, 2200, 2900], [480, 900, 2450], [330, 800, 2300]], float
@@ -65,7 +67,7 @@ def sing(voice: Voice, arousal: np.ndarray, valence: np.ndarray, rate_hz: int, r
     if rate_hz == 44100:
         sound = resample_poly(sound, 441, 160)
     elif rate_hz != SUNG_HZ:
-        raise ValueError(f"a voice is sung at 16000 or 44100 Hz, not at {rate_hz}: choose one of the two")
+        raise InputError(f"a voice is sung at 16000 or 44100 Hz, not at {rate_hz}: choose one of the two")
     return np.clip(sound, -1.0, 1.0).astype(np.float32)
 
 

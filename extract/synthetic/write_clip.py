@@ -10,7 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
-from abaw.files import whole
+from abaw.errors import InputError
+from abaw.files import atomic_write
 from extract.media import Rgb, Sound
 
 TICKS_HZ = 90_000  # of written stamps: 7.5, 25, 30000/1001 and 60 fps are exact
@@ -45,7 +46,10 @@ def write_clip(
     options = {"fflags": "+bitexact"}
     if suffix in (".mp4", ".mov"):
         options["movie_timescale"] = str(TICKS_HZ)  # the unit of late starts, else 1 ms
-    with whole(path) as aside, av.open(f"file:{aside}", "w", format=_MUXERS[suffix], container_options=options) as out:
+    with (
+        atomic_write(path) as temporary,
+        av.open(f"file:{temporary}", "w", format=_MUXERS[suffix], container_options=options) as out,
+    ):
         sources = [_encode_pictures(out, pictures, starts_s, suffix, crf)]
         sources += [] if sound is None else [_encode_sound(out, sound, suffix)]
         for packet in heapq.merge(*sources, key=lambda packet: packet.dts * packet.time_base):
@@ -55,18 +59,18 @@ def write_clip(
 def _check_clip(path: Path, times_s: np.ndarray, sound: Sound | None) -> None:
     """Raise ValueError for what the container cannot hold."""
     if path.suffix.lower() not in _MUXERS:
-        raise ValueError(f"cannot write {path.name}: the suffix must be one of {', '.join(_MUXERS)}")
+        raise InputError(f"cannot write {path.name}: the suffix must be one of {', '.join(_MUXERS)}")
     if len(times_s) == 0 and sound is None:
-        raise ValueError(f"nothing to write to {path.name}: give pictures with times, or a sound with samples")
+        raise InputError(f"nothing to write to {path.name}: give pictures with times, or a sound with samples")
     is_increasing = (np.diff(np.rint(times_s * TICKS_HZ)) > 0).all()
     if not is_increasing or not (times_s >= 0).all() or (sound is not None and sound.start_s < 0):
-        raise ValueError(f"times of {path.name} must be 0 s or later, and increase by at least 1/{TICKS_HZ} s")
+        raise InputError(f"times of {path.name} must be 0 s or later, and increase by at least 1/{TICKS_HZ} s")
     if path.suffix.lower() == ".avi":
         even_s = np.arange(len(times_s)) / float(_mean_rate(times_s))
         if np.abs(times_s - even_s).max(initial=0) > 0.001 or (sound is not None and sound.start_s > 0):
-            raise ValueError(f"{path.name}: .avi holds evenly spaced pictures and sound, both from 0 s: write .mp4")
+            raise InputError(f"{path.name}: .avi holds evenly spaced pictures and sound, both from 0 s: write .mp4")
     elif sound is not None and sound.rate_hz not in (rates := av.Codec("aac", "w").audio_rates or []):
-        raise ValueError(f"{path.name}: AAC cannot hold sound of {sound.rate_hz} Hz: resample to one of {rates}")
+        raise InputError(f"{path.name}: AAC cannot hold sound of {sound.rate_hz} Hz: resample to one of {rates}")
 
 
 def _mean_rate(times_s: np.ndarray) -> Fraction:
@@ -81,17 +85,17 @@ def _encode_pictures(out: Any, pictures: Iterable[Rgb], times_s: np.ndarray, suf
     stream, shape, num = None, None, 0
     for num, picture in enumerate(pictures, 1):
         if num > len(times_s):
-            raise ValueError(f"there are more pictures than times ({len(times_s)}): give each picture a time")
+            raise InputError(f"there are more pictures than times ({len(times_s)}): give each picture a time")
         shape = shape or (*picture.shape[:2], 3)
         if picture.shape != shape or picture.dtype != np.uint8:
-            raise ValueError(f"picture {num} is {picture.dtype} {picture.shape}: expected uint8 {shape} like the first")
+            raise InputError(f"picture {num} is {picture.dtype} {picture.shape}: expected uint8 {shape} like the first")
         stream = stream or _add_picture_stream(out, shape, _mean_rate(times_s), suffix, crf)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.time_base = stream.codec_context.time_base
         frame.pts = round(times_s[num - 1] / frame.time_base)
         yield from stream.encode(frame)
     if num < len(times_s):
-        raise ValueError(f"there are {num} pictures for {len(times_s)} times: give each picture a time")
+        raise InputError(f"there are {num} pictures for {len(times_s)} times: give each picture a time")
     if stream is not None:
         yield from stream.encode(None)
 
@@ -102,7 +106,7 @@ def _add_picture_stream(out: Any, shape: tuple[int, ...], rate: Fraction, suffix
         options = {"flags": "+bitexact+qscale", "global_quality": str(3 * 118)}
         stream = out.add_stream("mjpeg", rate=rate, pix_fmt="yuvj420p", options=options)
     elif height % 2 or width % 2:
-        raise ValueError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
+        raise InputError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
     else:  # one thread: the same bytes on any number of cores; x264's AVX-512 code gives others from run to run
         options = {"flags": "+bitexact", "crf": str(crf), "preset": "veryfast", "threads": "1"}
         options["x264-params"] = "cpu-independent=1"

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from abaw.errors import InputError
 from fusion.layers.masks import check_normed
 
 
@@ -23,7 +24,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int, *, head_dim: int | None = None) -> None:
         super().__init__()
         if head_dim is None and dim % num_heads:
-            raise ValueError(f"{num_heads} heads do not divide {dim} features: choose a num_heads that does")
+            raise InputError(f"{num_heads} heads do not divide {dim} features: choose a num_heads that does")
         width = num_heads * (head_dim or dim // num_heads)
         self.num_heads = num_heads
         self.query, self.value, self.out = nn.Linear(dim, width), nn.Linear(dim, width), nn.Linear(width, dim)

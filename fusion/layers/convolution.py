@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from abaw.errors import InputError
 from fusion.layers.masks import visible
 
 
@@ -82,7 +83,7 @@ class TemporalNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers > 16:  # padding, and time, would double with every one
-            raise ValueError(f"{num_layers} temporal blocks reach {2**num_layers} steps: choose 16 at most")
+            raise InputError(f"{num_layers} temporal blocks reach {2**num_layers} steps: choose 16 at most")
         self.blocks = nn.ModuleList(
             TemporalBlock(hidden_dim if i else dim, hidden_dim, kernel, dropout, dilation=2**i, causal=causal)
             for i in range(num_layers)

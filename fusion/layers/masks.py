@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fusion.base import Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput
 
 
 def visible(
@@ -24,13 +25,13 @@ def within(lengths: Int[Tensor, " batch"], num_steps: int) -> Bool[Tensor, "batc
     return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
 
 
-def seen(steps: Steps, name: str) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
+def seen(steps: FusionInput, name: str) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
     """One modality's values, 0 where nothing was observed and in padding, and the flags that say so."""
     observed = steps.observed[name] & within(steps.lengths, steps.times_s.shape[1])
     return visible(steps.features[name], observed), observed
 
 
-def seen_with_flags(steps: Steps, name: str) -> Float[Tensor, "batch time dim_and_flag"]:
+def seen_with_flags(steps: FusionInput, name: str) -> Float[Tensor, "batch time dim_and_flag"]:
     """``seen`` in one tensor, the flag last: a model can tell "nothing there" from "there, and average"."""
     values, observed = seen(steps, name)
     return torch.cat([values, observed[..., None].to(values.dtype)], dim=-1)
@@ -42,10 +43,10 @@ def ordered(dims: Mapping[str, int]) -> tuple[str, ...]:
     Raises ValueError where there is none, or one without features.
     """
     if not dims:
-        raise ValueError("a fusion model needs at least one modality: name one under features")
+        raise InputError("a fusion model needs at least one modality: name one under features")
     for name, dim in dims.items():
         if dim < 1:
-            raise ValueError(f"modality {name!r} has {dim} features, expected at least 1")
+            raise InputError(f"modality {name!r} has {dim} features, expected at least 1")
     return tuple(sorted(dims))
 
 
@@ -53,15 +54,15 @@ def check_settings(model: str, *, dropout: float, **sizes: int) -> None:
     """ValueError where a size is under 1 or ``dropout`` is not in [0, 1)."""
     for key, size in sizes.items():
         if size < 1:
-            raise ValueError(f"{model}: {key} is {size}, expected at least 1")
+            raise InputError(f"{model}: {key} is {size}, expected at least 1")
     if not 0 <= dropout < 1:
-        raise ValueError(f"{model}: dropout is {dropout}, expected 0 up to (not including) 1")
+        raise InputError(f"{model}: dropout is {dropout}, expected 0 up to (not including) 1")
 
 
 def check_normed(dim: int) -> None:
     """ValueError where a layer norm would make everything the same: that of a single feature is always 0."""
     if dim < 2:
-        raise ValueError(f"a layer norm of {dim} feature is always 0: choose a hidden_dim of at least 2")
+        raise InputError(f"a layer norm of {dim} feature is always 0: choose a hidden_dim of at least 2")
 
 
 def mean_over(values: Float[Tensor, "batch time *rest"], counted: Bool[Tensor, "batch time"]) -> Float[Tensor, ""]:

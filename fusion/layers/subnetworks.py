@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from fusion.base import Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput
 from fusion.layers.masks import ordered, seen, visible
 from fusion.layers.recurrent import Recurrent
 
@@ -48,10 +49,10 @@ class SubNetworks(nn.Module):
         super().__init__()
         self.names, self.recurrent = ordered(dims), frozenset(recurrent)
         if len(self.recurrent) < len(recurrent):
-            raise ValueError(f"recurrent names a modality twice: {', '.join(recurrent)}")
+            raise InputError(f"recurrent names a modality twice: {', '.join(recurrent)}")
         for name in recurrent:
             if name not in dims:
-                raise ValueError(f"recurrent names {name!r}, which is no modality: known are {', '.join(self.names)}")
+                raise InputError(f"recurrent names {name!r}, which is no modality: known are {', '.join(self.names)}")
         self.networks = nn.ModuleList(
             RecurrentSubNetwork(dims[name], hidden_dim, out_dim, dropout)
             if name in self.recurrent
@@ -59,9 +60,9 @@ class SubNetworks(nn.Module):
             for name in self.names
         )
 
-    def forward(self, steps: Steps) -> list[Float[Tensor, "batch time out"]]:
+    def forward(self, steps: FusionInput) -> list[Float[Tensor, "batch time out"]]:
         return [self.read(steps, *each) for each in zip(self.names, self.networks, strict=True)]
 
-    def read(self, steps: Steps, name: str, network: nn.Module) -> Float[Tensor, "batch time out"]:
+    def read(self, steps: FusionInput, name: str, network: nn.Module) -> Float[Tensor, "batch time out"]:
         values, observed = seen(steps, name)
         return network(values, steps.lengths) if name in self.recurrent else visible(network(values), observed)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
@@ -55,11 +55,11 @@ class Attention(FusionModel):
         )
         self.over_time = Recurrent(nn.LSTM, hidden_dim, hidden_dim, bidirectional=True)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         hidden = [
             project(self.dropout(recurrent(seen(steps, name)[0], steps.lengths)))
             for name, recurrent, project in zip(self.names, self.recurrent, self.projections, strict=True)
         ]
         weights = self.weigh(torch.cat(hidden, dim=-1))
         fused = (torch.stack(hidden, dim=-1) * weights[..., None, :]).sum(-1)
-        return Fused(self.over_time(fused, steps.lengths))
+        return FusionOutput(self.over_time(fused, steps.lengths))

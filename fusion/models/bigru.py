@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen_with_flags
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
@@ -43,11 +43,11 @@ class BiGru(FusionModel):
         widths = [width] + [self.hidden_dim] * (num_layers - 1)
         self.recurrent = nn.ModuleList(Recurrent(nn.GRU, dim, hidden_dim, bidirectional=True) for dim in widths)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         projected = [
             layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)
         ]
         hidden = self.dropout(torch.cat(projected, dim=-1))
         for layer in self.recurrent:
             hidden = layer(hidden, steps.lengths)
-        return Fused(self.dropout(hidden))
+        return FusionOutput(self.dropout(hidden))

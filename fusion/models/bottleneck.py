@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.attention import TransformerLayer, positions
 from fusion.layers.masks import check_settings, ordered, seen, seen_with_flags
 from fusion.models import FUSION_MODELS
@@ -61,7 +62,7 @@ class Bottleneck(FusionModel):
         sizes = {"hidden_dim": hidden_dim, "num_layers": num_layers, "num_heads": num_heads}
         check_settings("bottleneck", dropout=dropout, num_bottlenecks=num_bottlenecks, **sizes)
         if not 0 <= fusion_layer <= num_layers:
-            raise ValueError(f"bottleneck: fusion_layer is {fusion_layer}, expected 0 to num_layers ({num_layers})")
+            raise InputError(f"bottleneck: fusion_layer is {fusion_layer}, expected 0 to num_layers ({num_layers})")
         self.names = ordered(dims)
         self.hidden_dim, self.fusion_layer = hidden_dim, fusion_layer
         self.projections = nn.ModuleList(nn.Linear(dims[name] + 1, hidden_dim) for name in self.names)
@@ -73,7 +74,7 @@ class Bottleneck(FusionModel):
         if fusion_layer < num_layers:
             self.tokens = nn.Parameter(0.02 * torch.randn(num_bottlenecks, hidden_dim))
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         hidden = [
             self.dropout(project(values) + positions(values.shape[1], self.hidden_dim, values))
             for project, name in zip(self.projections, self.names, strict=True)
@@ -86,7 +87,7 @@ class Bottleneck(FusionModel):
             hidden = layer(hidden, flags)
         if self.fusion_layer < len(self.layers):
             hidden = self._fuse(hidden, flags, present)
-        return Fused(_mean_of_present([self.norm(each) for each in hidden], present))
+        return FusionOutput(_mean_of_present([self.norm(each) for each in hidden], present))
 
     def _fuse(
         self,

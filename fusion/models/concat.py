@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen_with_flags
 from fusion.models import FUSION_MODELS
 
@@ -40,5 +40,5 @@ class Concat(FusionModel):
         ]
         self.layers = nn.Sequential(*blocks)
 
-    def forward(self, steps: Steps) -> Fused:
-        return Fused(self.layers(torch.cat([seen_with_flags(steps, name) for name in self.names], dim=-1)))
+    def forward(self, steps: FusionInput) -> FusionOutput:
+        return FusionOutput(self.layers(torch.cat([seen_with_flags(steps, name) for name in self.names], dim=-1)))

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.attention import MultiHeadAttention, TransformerLayer
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.models import FUSION_MODELS
@@ -79,7 +79,7 @@ class FrameTransformer(FusionModel):
         self.dropout = nn.Dropout(dropout)
         self.hidden_dim = dim * (1 + has_attention + has_transformer)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, flags = zip(*(seen(steps, name) for name in self.names), strict=True)
         features, anything = torch.cat(values, dim=-1), torch.stack(flags).any(0)
         parts = [features]
@@ -90,4 +90,4 @@ class FrameTransformer(FusionModel):
             for layer in self.transformer:
                 hidden = layer(hidden, anything)
             parts.append(hidden)
-        return Fused(self.dropout(torch.cat(parts, dim=-1)))
+        return FusionOutput(self.dropout(torch.cat(parts, dim=-1)))

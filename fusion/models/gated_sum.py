@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.models import FUSION_MODELS
 
@@ -51,14 +51,14 @@ class GatedSum(FusionModel):
         self.gate = nn.Linear(sum(dims.values()), len(dims) * hidden_dim, bias=False) if is_gated else None
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
         states = [layer(each).tanh() for layer, each in zip(self.layers, values, strict=True)]
         hidden = torch.stack(states, dim=2)
         if self.gate is not None:
             logits = self.gate(torch.cat(values, dim=-1)).unflatten(-1, (len(self.names), -1))
             hidden = hidden * self._open(logits, torch.stack(observed, dim=2))
-        return Fused(self.dropout(hidden.sum(2)))
+        return FusionOutput(self.dropout(hidden.sum(2)))
 
     def _open(
         self, logits: Float[Tensor, "batch time names hidden"], observed: Bool[Tensor, "batch time names"]

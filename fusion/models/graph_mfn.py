@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.memory import GatedMemory, one_step_back
 from fusion.layers.recurrent import Recurrent
@@ -70,7 +70,7 @@ class GraphMfn(FusionModel):
         self.memory = GatedMemory(node_dim, memory_dim, hidden_dim, dropout)
         self.out = nn.Sequential(nn.Linear(num * hidden_dim + memory_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         hidden = [
             recurrent(seen(steps, name)[0], steps.lengths)
             for recurrent, name in zip(self.recurrent, self.names, strict=True)
@@ -80,7 +80,7 @@ class GraphMfn(FusionModel):
             for layer, each in zip(self.vertices, hidden, strict=True)
         ]
         memory = self.memory(self.graph(vertices))
-        return Fused(self.out(torch.cat([*hidden, memory], dim=-1)))
+        return FusionOutput(self.out(torch.cat([*hidden, memory], dim=-1)))
 
 
 class FusionGraph(nn.Module):

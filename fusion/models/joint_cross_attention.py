@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_normed, check_settings, ordered, seen, seen_with_flags, within
 from fusion.models import FUSION_MODELS
@@ -61,7 +62,7 @@ class JointCrossAttention(FusionModel):
         check_settings("joint_cross_attention", dropout=dropout, **sizes)
         check_normed(hidden_dim)
         if not 0 <= conv_dropout < 1:
-            raise ValueError(f"joint_cross_attention: conv_dropout is {conv_dropout}, expected 0 up to 1")
+            raise InputError(f"joint_cross_attention: conv_dropout is {conv_dropout}, expected 0 up to 1")
         self.names = ordered(dims)
         self.hidden_dim = hidden_dim
         self.convolve = nn.ModuleList(
@@ -72,7 +73,7 @@ class JointCrossAttention(FusionModel):
         joint_dim = hidden_dim * len(self.names)
         self.project = nn.Sequential(nn.Linear(joint_dim, hidden_dim), nn.LayerNorm(hidden_dim), nn.LeakyReLU())
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         inside = within(steps.lengths, steps.times_s.shape[1])
         values = torch.stack(
             [
@@ -84,7 +85,7 @@ class JointCrossAttention(FusionModel):
         observed = torch.stack([seen(steps, name)[1] for name in self.names], dim=2)
         for attend in self.attend:
             values = attend(values, observed)
-        return Fused(self.project(values.flatten(2)))
+        return FusionOutput(self.project(values.flatten(2)))
 
 
 class JointAttention(nn.Module):

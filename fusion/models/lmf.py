@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings
 from fusion.layers.subnetworks import SubNetworks
 from fusion.models import FUSION_MODELS
@@ -65,8 +65,8 @@ class LowRankFusion(FusionModel):
         self.weights = nn.Parameter(torch.randn(rank) / math.sqrt(rank))
         self.bias = nn.Parameter(torch.zeros(hidden_dim))
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         features = self.subnetworks(steps)
         projected = (factor(each) for factor, each in zip(self.factors, features, strict=True))
         product = reduce(torch.mul, projected).unflatten(-1, (self.rank, self.hidden_dim))
-        return Fused(self.weights @ product + self.bias)
+        return FusionOutput(self.weights @ product + self.bias)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_normed, check_settings, ordered, seen_with_flags, within
 from fusion.layers.selective import SelectiveStateSpace
@@ -68,7 +68,7 @@ class Mamba(FusionModel):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_dim) for _ in range(num_layers))
         self.out = nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.ReLU())
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         projected = [
             layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)
         ]
@@ -77,4 +77,4 @@ class Mamba(FusionModel):
         # padding comes after a window's end, and no layer from here on looks ahead
         for layer, norm in zip(self.far, self.norms, strict=True):
             hidden = norm(hidden + layer(hidden))
-        return Fused(self.out(hidden))
+        return FusionOutput(self.out(hidden))

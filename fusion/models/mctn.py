@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.translation import Translator
@@ -63,7 +64,7 @@ class Mctn(FusionModel):
         super().__init__()
         check_settings("mctn", dropout=dropout, hidden_dim=hidden_dim)
         if not 0 <= teacher_forcing <= 1:
-            raise ValueError(f"mctn: teacher_forcing is {teacher_forcing}, expected a probability, 0 to 1")
+            raise InputError(f"mctn: teacher_forcing is {teacher_forcing}, expected a probability, 0 to 1")
         self.chain = chain(ordered(dims), targets)
         self.teacher_forcing, self.always_truth = teacher_forcing, always_truth
         self.hidden_dim = 2 * hidden_dim
@@ -75,9 +76,9 @@ class Mctn(FusionModel):
         further = (f"translation_{number}" for number in range(2, len(self.chain)))
         self.loss_weights = dict.fromkeys(["translation", "cycle", *further], 0.5)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         if not steps.wants_losses:  # then nobody needs to hear the translations
-            return Fused(self.over_time(self._joint(steps), steps.lengths))
+            return FusionOutput(self.over_time(self._joint(steps), steps.lengths))
         source, first, *others = (seen(steps, name) for name in self.chain)
         there, *later = self.translators
         joint, translation = there(source[0], steps.lengths, first[0], self._told(first[1]))
@@ -86,9 +87,9 @@ class Mctn(FusionModel):
         for translate, (truth, observed) in zip(later, others, strict=True):
             joint, translation = translate(joint, steps.lengths, truth, self._told(observed))
             errors.append(_error(translation, truth, observed))
-        return Fused(self.over_time(joint, steps.lengths), dict(zip(self.loss_weights, errors, strict=True)))
+        return FusionOutput(self.over_time(joint, steps.lengths), dict(zip(self.loss_weights, errors, strict=True)))
 
-    def _joint(self, steps: Steps) -> Float[Tensor, "batch time hidden"]:
+    def _joint(self, steps: FusionInput) -> Float[Tensor, "batch time hidden"]:
         """The last joint states without a word of translation: each translator reads the states of the one before."""
         joint = seen(steps, self.chain[0])[0]
         for translator in self.translators:
@@ -109,12 +110,12 @@ def chain(names: Sequence[str], targets: Sequence[str]) -> tuple[str, ...]:
     """The source, then the targets in the order of translation. ValueError for targets that leave no such order."""
     for name in targets:
         if name not in names:
-            raise ValueError(f"mctn: no modality {name!r} to translate into, known: {', '.join(names)}")
+            raise InputError(f"mctn: no modality {name!r} to translate into, known: {', '.join(names)}")
     if len(set(targets)) < len(targets):
-        raise ValueError(f"mctn: targets {list(targets)} name a modality twice, expected each once")
+        raise InputError(f"mctn: targets {list(targets)} name a modality twice, expected each once")
     source, *rest = [name for name in names if name not in targets] or [""]
     if not source:
-        raise ValueError("mctn: targets name every modality, expected one left over: the source")
+        raise InputError("mctn: targets name every modality, expected one left over: the source")
     return (source, *targets, *rest) if len(names) > 1 else (source, source)
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, mean_over, ordered, seen
 from fusion.layers.memory import MemoryFusion, perceptron
 from fusion.layers.recurrent import Recurrent
@@ -24,7 +24,7 @@ FACTS = {
     "modalities), and in evaluation the Gaussian of mmd is not drawn, its expectation is taken.",
 }
 
-# Steps that are rebuilt from one step's factors: about what the paper's clips had.
+# FusionInput that are rebuilt from one step's factors: about what the paper's clips had.
 PIECE = 32
 # mmd compares every row with every other one: of more rows, as many at equal distances are taken.
 MAX_ROWS = 1024
@@ -70,13 +70,13 @@ class Mfm(FusionModel):
         self.decoders = nn.ModuleList(Decoder(2 * factor_dim, dims[name]) for name in self.names)
         self.out = nn.Sequential(nn.Linear(factor_dim, factor_dim), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
         shared = self.shared(self.fusion(values, steps.lengths))
         factor = self.shared_factor(shared)
         hidden = self.out(factor)
         if not steps.wants_losses:
-            return Fused(hidden)
+            return FusionOutput(hidden)
         own = [
             project(at_ends(recurrent(each, steps.lengths), steps.lengths))
             for recurrent, project, each in zip(self.own, self.own_projections, values, strict=True)
@@ -85,7 +85,7 @@ class Mfm(FusionModel):
             "reconstruction": self._reconstruction(values, observed, at_ends(factor, steps.lengths), own),
             "mmd": self._mmd([*own, at_ends(shared, steps.lengths)], observed),
         }
-        return Fused(hidden, losses)
+        return FusionOutput(hidden, losses)
 
     def _reconstruction(
         self,

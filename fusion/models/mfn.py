@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, ordered, seen
 from fusion.layers.memory import MemoryFusion, perceptron
 from fusion.layers.recurrent import Recurrent
@@ -37,13 +38,13 @@ class Mfn(FusionModel):
         super().__init__()
         check_settings("mfn", dropout=dropout, hidden_dim=hidden_dim, memory_dim=memory_dim)
         if hidden_dim % 2:
-            raise ValueError(f"mfn: hidden_dim is {hidden_dim}, expected an even number: half for each direction")
+            raise InputError(f"mfn: hidden_dim is {hidden_dim}, expected an even number: half for each direction")
         self.names = ordered(dims)
         self.hidden_dim = hidden_dim
         self.fusion = MemoryFusion([dims[name] for name in self.names], hidden_dim, memory_dim, dropout)
         self.out = perceptron(self.fusion.dim, hidden_dim, hidden_dim // 2, dropout)
         self.over_time = Recurrent(nn.LSTM, hidden_dim // 2, hidden_dim // 2, bidirectional=True)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         fused = self.fusion([seen(steps, name)[0] for name in self.names], steps.lengths)
-        return Fused(self.over_time(self.out(fused), steps.lengths))
+        return FusionOutput(self.over_time(self.out(fused), steps.lengths))

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_normed, check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.similarity import moments_apart, overlap
@@ -74,7 +75,7 @@ class Misa(FusionModel):
         check_settings("misa", dropout=dropout, **sizes)
         check_normed(hidden_dim)
         if hidden_dim % num_heads:
-            raise ValueError(
+            raise InputError(
                 f"misa: {num_heads} heads do not divide hidden_dim {hidden_dim}: choose a num_heads that does"
             )
         self.names = ordered(dims)
@@ -94,7 +95,7 @@ class Misa(FusionModel):
         )
         self.fuse = nn.Sequential(nn.Linear(2 * num * hidden_dim, num * hidden_dim), nn.Dropout(dropout), nn.ReLU())
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
         projected = [
             project(recurrent(each, steps.lengths))
@@ -105,7 +106,7 @@ class Misa(FusionModel):
         tokens = torch.stack([*private, *shared], dim=2).flatten(0, 1)  # every step is a sequence of 2M tokens
         attended = torch.cat([self.transformer(some) for some in tokens.split(MAX_STEPS)])
         hidden = self.fuse(attended.flatten(1)).unflatten(0, steps.times_s.shape)
-        return Fused(hidden, self._losses(projected, private, shared, observed) if steps.wants_losses else {})
+        return FusionOutput(hidden, self._losses(projected, private, shared, observed) if steps.wants_losses else {})
 
     def _losses(
         self, projected: list[Tensor], private: list[Tensor], shared: list[Tensor], observed: Sequence[Tensor]

@@ -6,7 +6,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings, mean_over, ordered, seen
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.similarity import contrast
@@ -75,14 +76,14 @@ class Mmim(FusionModel):
         self.log_variance = nn.ModuleList(nn.Sequential(*_perceptron(encoder_dim), nn.Tanh()) for _ in self.pairs)
         self.predict = nn.ModuleList(nn.Linear(hidden_dim, encoder_dim) for _ in self.names)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
         encoded = [
             project(recurrent(each, steps.lengths))
             for project, recurrent, each in zip(self.projections, self.recurrent, values, strict=True)
         ]
         hidden = self.fuse(torch.cat(encoded, dim=-1))
-        return Fused(hidden, self._losses(encoded, hidden, observed) if steps.wants_losses else {})
+        return FusionOutput(hidden, self._losses(encoded, hidden, observed) if steps.wants_losses else {})
 
     def _losses(self, encoded: list[Tensor], hidden: Tensor, observed: Sequence[Tensor]) -> dict[str, Tensor]:
         contrasts = [
@@ -112,7 +113,7 @@ def _pairs(names: Sequence[str], anchors: Sequence[str]) -> list[tuple[int, int]
     """Which modality tells of which, as places in ``names``. ValueError where an anchor is none of them."""
     unknown = [name for name in anchors if name not in names]
     if unknown:
-        raise ValueError(f"mmim: anchors names {', '.join(unknown)}, known: {', '.join(names)}")
+        raise InputError(f"mmim: anchors names {', '.join(unknown)}, known: {', '.join(names)}")
     order = [*dict.fromkeys(anchors), *(name for name in names if name not in anchors)]
     return [
         (names.index(one), names.index(other)) for one, other in combinations(order, 2) if not anchors or one in anchors

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.convolution import Convolution
 from fusion.layers.grouped import GroupedTransformer
 from fusion.layers.masks import check_normed, check_settings, ordered, seen, within
@@ -65,7 +66,7 @@ class CrossmodalTransformer(FusionModel):
         )
         check_normed(hidden_dim)
         if hidden_dim % num_heads:
-            raise ValueError(
+            raise InputError(
                 f"mult: {num_heads} heads do not divide hidden_dim {hidden_dim}: choose a num_heads that does"
             )
         self.names = ordered(dims)
@@ -84,14 +85,14 @@ class CrossmodalTransformer(FusionModel):
             nn.Linear(self.hidden_dim, self.hidden_dim),
         )
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         inside = within(steps.lengths, steps.times_s.shape[1])
         inputs = [seen(steps, name) for name in self.names]
         features = [layer(values, inside) for layer, (values, _) in zip(self.projections, inputs, strict=True)]
         observed = [flags for _, flags in inputs]
         states = self.cross(features, observed) if self.pairs else torch.stack(features)
         fused = side_by_side(self.over_time(states, torch.stack(observed)))
-        return Fused(fused + self.residual(fused))
+        return FusionOutput(fused + self.residual(fused))
 
     def cross(self, features: list[Tensor], observed: list[Tensor]) -> Float[Tensor, "modalities batch time others"]:
         """What every modality finds in all others, side by side."""

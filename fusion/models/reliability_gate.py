@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.attention import MultiHeadAttention, TransformerLayer
 from fusion.layers.masks import check_settings, ordered, seen, visible, within
 from fusion.models import FUSION_MODELS
@@ -82,7 +83,7 @@ class ReliabilityGate(FusionModel):
             nn.LayerNorm(hidden_dim), nn.Linear(hidden_dim, hidden_dim), nn.GELU(), nn.Dropout(dropout)
         )
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         states, observed = self._project(steps, self.names, self.projections[: len(self.names)])
         hidden = (states * self._weigh(states, observed)[..., None]).sum(2)
         if self.listen is not None:
@@ -94,10 +95,10 @@ class ReliabilityGate(FusionModel):
         inside = within(steps.lengths, hidden.shape[1])
         for layer in self.layers:
             hidden = layer(hidden, inside)
-        return Fused(self.out(hidden))
+        return FusionOutput(self.out(hidden))
 
     def _project(
-        self, steps: Steps, names: Sequence[str], projections: Iterable[nn.Module]
+        self, steps: FusionInput, names: Sequence[str], projections: Iterable[nn.Module]
     ) -> tuple[Float[Tensor, "batch time names hidden"], Bool[Tensor, "batch time names"]]:
         values, observed = zip(*(seen(steps, name) for name in names), strict=True)
         states = [project(each) for project, each in zip(projections, values, strict=True)]
@@ -117,7 +118,7 @@ class ReliabilityGate(FusionModel):
 
 
 class Listen(nn.Module):
-    """Steps take in what a window's context says, through a few learned vectors that have read all of it.
+    """FusionInput take in what a window's context says, through a few learned vectors that have read all of it.
 
     A window without context leaves its steps as they are.
     """
@@ -145,6 +146,6 @@ def _check_context(context: Sequence[str], names: Sequence[str]) -> None:
     known = ", ".join(names)
     for name in context:
         if name not in names:
-            raise ValueError(f"reliability_gate: context names {name!r}, which is no modality; known: {known}")
+            raise InputError(f"reliability_gate: context names {name!r}, which is no modality; known: {known}")
     if set(context) == set(names):
-        raise ValueError(f"reliability_gate: context names all modalities ({known}): leave at least one to be summed")
+        raise InputError(f"reliability_gate: context names all modalities ({known}): leave at least one to be summed")

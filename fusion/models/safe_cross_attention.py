@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.attention import TransformerLayer, positions
 from fusion.layers.masks import check_settings, keep_modalities, ordered, seen, within
 from fusion.models import FUSION_MODELS
@@ -59,7 +60,7 @@ class SafeCrossAttention(FusionModel):
         sizes = {"hidden_dim": hidden_dim, "num_layers": num_layers, "num_heads": num_heads}
         check_settings("safe_cross_attention", dropout=dropout, **sizes)
         if not 0 <= modality_dropout < 1:
-            raise ValueError(
+            raise InputError(
                 f"safe_cross_attention: modality_dropout is {modality_dropout}, expected 0 up to (not including) 1"
             )
         self.names = ordered(dims)
@@ -75,7 +76,7 @@ class SafeCrossAttention(FusionModel):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_dim) for _ in self.names)
         self.join = nn.Sequential(nn.Linear(len(dims) * hidden_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values, flags = zip(*(seen(steps, name) for name in self.names), strict=True)
         observed = torch.stack(flags, dim=1)
         if self.training and len(self.names) > 1:
@@ -85,7 +86,7 @@ class SafeCrossAttention(FusionModel):
         if len(states) > 1:
             states = self._exchange(states, observed)
         normed = [norm(state) for norm, state in zip(self.norms, states, strict=True)]
-        return Fused(self.join(torch.cat(normed, dim=-1)))
+        return FusionOutput(self.join(torch.cat(normed, dim=-1)))
 
     def _exchange(
         self, states: list[Float[Tensor, "batch time hidden"]], observed: Bool[Tensor, "batch names time"]

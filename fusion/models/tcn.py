@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
 from fusion.models import FUSION_MODELS
@@ -50,6 +50,6 @@ class Tcn(FusionModel):
         width = sum(dims[name] + 1 for name in self.names)
         self.network = TemporalNetwork(width, hidden_dim, num_layers, kernel, dropout, causal=causal)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         values = torch.cat([seen_with_flags(steps, name) for name in self.names], dim=-1)
-        return Fused(self.network(values, within(steps.lengths, values.shape[1])))
+        return FusionOutput(self.network(values, within(steps.lengths, values.shape[1])))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.attention import TransformerLayer
 from fusion.layers.convolution import TemporalNetwork
 from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
@@ -75,7 +75,7 @@ class TcnTransformer(FusionModel):
         )
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         inside = within(steps.lengths, steps.times_s.shape[1])
         convolved = [
             network(seen_with_flags(steps, name), inside)
@@ -84,4 +84,4 @@ class TcnTransformer(FusionModel):
         hidden = self.project(torch.cat(convolved, dim=-1))
         for layer in self.layers:
             hidden = layer(hidden, inside)
-        return Fused(self.norm(hidden))
+        return FusionOutput(self.norm(hidden))

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusion.base import Fused, FusionModel, Steps
+from abaw.errors import InputError
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import check_settings
 from fusion.layers.subnetworks import SubNetworks
 from fusion.models import FUSION_MODELS
@@ -64,10 +65,10 @@ class TensorFusion(FusionModel):
             nn.ReLU(),
         )
 
-    def forward(self, steps: Steps) -> Fused:
+    def forward(self, steps: FusionInput) -> FusionOutput:
         factors = [F.pad(features, (1, 0), value=1.0) for features in self.subnetworks(steps)]
         groups = [tuple(factors)] if len(factors) <= 3 else combinations(factors, 2)
-        return Fused(self.after(torch.cat([outer(group) for group in groups], dim=-1)))
+        return FusionOutput(self.after(torch.cat([outer(group) for group in groups], dim=-1)))
 
 
 def outer(factors: Sequence[Float[Tensor, "batch time _"]]) -> Float[Tensor, "batch time entries"]:
@@ -95,10 +96,10 @@ def widest(num_modalities: int, limit: int) -> int:
 def checked_width(factor_dim: int, num_modalities: int) -> int:
     """ValueError where the factors are senseless or their product has more than ``MAX_ENTRIES``."""
     if factor_dim < 1:
-        raise ValueError(f"tfn: factor_dim is {factor_dim}, expected at least 1, or 0 to choose it")
+        raise InputError(f"tfn: factor_dim is {factor_dim}, expected at least 1, or 0 to choose it")
     entries = num_entries(factor_dim, num_modalities)
     if entries > MAX_ENTRIES:
-        raise ValueError(
+        raise InputError(
             f"tfn: factor_dim {factor_dim} makes a product of {entries} entries for {num_modalities} modalities, "
             f"expected at most {MAX_ENTRIES}"
         )

@@ -81,7 +81,7 @@ def test_every_member_of_a_recipe_builds(path):
 def test_a_config_names_every_key_it_could(path):
     given = yaml.safe_load(path.read_text())
     assert set(given) == set(Config.model_fields)
-    for section in ("window", "training", "folds", "decoding"):
+    for section in ("window", "training", "folds", "post_processing"):
         assert set(given[section]) == set(Config.model_fields[section].annotation.model_fields)
     for feature in given["features"].values():
         expected = set(FeatureConfig.model_fields) - (set() if feature["align"] == OWN_RATE else {"kernel"})

@@ -16,7 +16,7 @@ from torch import nn
 
 from abaw.config import TrainingConfig
 from abaw.tasks import TASKS
-from fusion.base import Fused, FusionModel, Steps
+from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import seen, seen_with_flags, visible, within
 from fusion.models import FUSION_MODELS
 from tests.support.steps import DIMS, LENGTHS, THREE, make_model, make_steps, run
@@ -71,7 +71,7 @@ def check_padding_changes_nothing(build, dims):
 def padded(steps, num_more):
     rows = len(steps.lengths)
     more = steps.times_s.new_zeros(rows, num_more)
-    return Steps(
+    return FusionInput(
         {k: torch.cat([v, torch.full((rows, num_more, v.shape[2]), torch.nan)], 1) for k, v in steps.features.items()},
         {k: torch.cat([v, torch.ones(rows, num_more, dtype=torch.bool)], 1) for k, v in steps.observed.items()},
         torch.cat([steps.times_s, more], 1),
@@ -123,7 +123,7 @@ def check_clips_do_not_leak(build, dims):
 
 
 def take(steps, rows):
-    return Steps(
+    return FusionInput(
         {name: values[rows] for name, values in steps.features.items()},
         {name: flags[rows] for name, flags in steps.observed.items()},
         steps.times_s[rows],
@@ -343,7 +343,7 @@ class Sound(FusionModel):
     def forward(self, steps):
         values = self.inputs(steps)
         num = torch.arange(1, values.shape[1] + 1)[:, None]
-        return Fused(self.linear(values.cumsum(1) / num))
+        return FusionOutput(self.linear(values.cumsum(1) / num))
 
 
 class IgnoresObserved(Sound):
@@ -377,7 +377,7 @@ class ReadsLengthOfPadding(Sound):
 
     def forward(self, steps):
         values = self.inputs(steps)
-        return Fused(self.linear(values / values.shape[1]))
+        return FusionOutput(self.linear(values / values.shape[1]))
 
 
 class MixesClips(Sound):
@@ -410,7 +410,7 @@ class ForgetsAState(Sound):
         self.scale = torch.rand(1)
 
     def forward(self, steps):
-        return Fused(super().forward(steps).hidden * self.scale)
+        return FusionOutput(super().forward(steps).hidden * self.scale)
 
 
 class LosesReadPadding(Sound):
@@ -422,7 +422,7 @@ class LosesReadPadding(Sound):
 
     def forward(self, steps):
         fused = super().forward(steps)
-        return Fused(fused.hidden, {"size": fused.hidden.square().mean()})
+        return FusionOutput(fused.hidden, {"size": fused.hidden.square().mean()})
 
 
 class HasAWrongWidth(Sound):
@@ -448,7 +448,7 @@ class NamesNoLoss(Sound):
 
     def forward(self, steps):
         fused = super().forward(steps)
-        return Fused(
+        return FusionOutput(
             fused.hidden, {"size": fused.hidden[within(steps.lengths, steps.times_s.shape[1])].square().mean()}
         )
 
@@ -463,13 +463,13 @@ class RunsAway(Sound):
     def forward(self, steps):
         if self.training:
             self.scale *= 2
-        return Fused(super().forward(steps).hidden * self.scale)
+        return FusionOutput(super().forward(steps).hidden * self.scale)
 
 
 class DrawsItsOwnNoise(Sound):
     def forward(self, steps):
         noise = np.random.default_rng().normal()
-        return Fused(super().forward(steps).hidden + noise)
+        return FusionOutput(super().forward(steps).hidden + noise)
 
 
 MUTANTS = [

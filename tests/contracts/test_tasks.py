@@ -9,7 +9,7 @@ import torch
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored, Task
+from abaw.tasks.base import PredictionPair, Task
 from abaw.tasks.ce import compound_probabilities
 
 TASK_NAMES = [part.name for part in TASKS.parts()]
@@ -73,7 +73,7 @@ def raw(task, seed=0, num=NUM, scale=1.0):
     return scale * np.random.default_rng(seed).normal(size=(num, task.out_dim))
 
 
-def decoded(task, seed=0, num=NUM):
+def prediction(task, seed=0, num=NUM):
     """Labels as the task decodes them, for lack of real ones: every task gives them, none is told apart."""
     return decode(task, task.probabilities(raw(task, seed, num)))
 
@@ -81,22 +81,22 @@ def decoded(task, seed=0, num=NUM):
 def decode(task, table):
     """A row of each row: to a clip-level task a table is one clip, so it is given every row as a table."""
     pieces = [table] if task.resolution == "frame" else np.split(table, len(table))
-    return np.concatenate([task.decode(piece) for piece in pieces])
+    return np.concatenate([task.to_labels(piece) for piece in pieces])
 
 
 def every_class(task):
-    """As ``decoded``, and every class of a task of classes occurs."""
-    return np.concatenate([decoded(task), decode(task, task.probabilities(50 * np.eye(task.out_dim)))])
+    """As ``prediction``, and every class of a task of classes occurs."""
+    return np.concatenate([prediction(task), decode(task, task.probabilities(50 * np.eye(task.out_dim)))])
 
 
 def clip(task, truth, prediction=None, scored=None):
     scored = np.ones(len(truth), bool) if scored is None else scored
-    return Scored(truth if prediction is None else prediction, Labels(truth.astype(np.float32), scored))
+    return PredictionPair(truth if prediction is None else prediction, Labels(truth.astype(np.float32), scored))
 
 
 def tensors(task, seed=0):
     """raw (2 time out) with a gradient, target (2 time goal), scored (2 time) with some of both."""
-    target = np.stack([decoded(task, seed + 1), decoded(task, seed + 2)])
+    target = np.stack([prediction(task, seed + 1), prediction(task, seed + 2)])
     outputs = np.stack([raw(task, seed + 3), raw(task, seed + 4)])
     scored = np.random.default_rng(seed).random((2, NUM)) < 0.6
     return torch.tensor(outputs, dtype=torch.float32, requires_grad=True), torch.tensor(target), torch.tensor(scored)
@@ -131,13 +131,13 @@ def test_unscored_frames_count_for_nothing(task):
 
 
 def test_the_order_of_clips_does_not_matter(task):
-    clips = {str(i): clip(task, decoded(task, i, 9 + i), decoded(task, 10 + i, 9 + i)) for i in range(4)}
+    clips = {str(i): clip(task, prediction(task, i, 9 + i), prediction(task, 10 + i, 9 + i)) for i in range(4)}
     backwards = dict(reversed(clips.items()))
     assert task.score(backwards) == pytest.approx(task.score(clips), abs=1e-12)
 
 
 def test_a_score_needs_as_many_predictions_as_labels_and_something_scored(task):
-    truth = decoded(task)
+    truth = prediction(task)
     with pytest.raises(ValueError, match="clip 'a' has 23 predictions and 24 labels"):
         task.score({"a": clip(task, truth, truth[1:])})
     with pytest.raises(ValueError, match="nothing to score: no frame has a label"):
@@ -157,7 +157,7 @@ def test_what_is_decoded_is_in_the_official_range(task, scale):
 
 
 def test_nothing_decodes_to_nothing(task):
-    assert len(task.decode(task.probabilities(np.zeros((0, task.out_dim))))) == 0
+    assert len(task.to_labels(task.probabilities(np.zeros((0, task.out_dim))))) == 0
 
 
 def test_a_row_is_read_back(task):
@@ -255,7 +255,7 @@ def test_the_settings_rebuild_the_task(task):
 
 
 def test_fitting_on_nothing_scored_changes_no_loss(task):
-    fitted = task.fitted({"a": Labels(decoded(task).astype(np.float32), np.zeros(NUM, bool))})
+    fitted = task.fitted({"a": Labels(prediction(task).astype(np.float32), np.zeros(NUM, bool))})
     torch.testing.assert_close(fitted.loss(*tensors(task)), task.loss(*tensors(task)))
 
 
@@ -305,7 +305,7 @@ def test_one_scored_step_is_enough_for_a_finite_loss_that_teaches(task):
 
 
 def test_a_class_or_value_the_training_split_lacks_keeps_the_loss_finite(task):
-    one_value = Labels(np.repeat(decoded(task, num=1), NUM, axis=0).astype(np.float32), np.ones(NUM, bool))
+    one_value = Labels(np.repeat(prediction(task, num=1), NUM, axis=0).astype(np.float32), np.ones(NUM, bool))
     outputs, target, scored = tensors(task)
     other = target.flatten(0, 1) != one_value.values[0, 0]
     only_unseen = scored & other[:, 0].reshape(scored.shape)
@@ -403,8 +403,8 @@ def test_a_wrong_setting_is_named_with_what_was_expected(name, settings, words):
 
 def test_valence_and_arousal_are_reported_under_their_own_names():
     truth = np.array([[-0.5, 0.1], [0.0, 0.9], [0.5, -0.4]], np.float32)
-    decoded = np.stack([truth[:, 0], np.zeros(3, np.float32)], axis=1)
-    scores = TASKS.build("va").score({"a": Scored(decoded, Labels(truth, np.ones(3, bool)))})
+    prediction = np.stack([truth[:, 0], np.zeros(3, np.float32)], axis=1)
+    scores = TASKS.build("va").score({"a": PredictionPair(prediction, Labels(truth, np.ones(3, bool)))})
     assert scores["CCC_valence"] == pytest.approx(1)
     assert scores["CCC_arousal"] == 0
     assert scores["CCC"] == pytest.approx(0.5)
@@ -412,7 +412,7 @@ def test_valence_and_arousal_are_reported_under_their_own_names():
 
 def test_macro_f1_counts_all_eight_classes_even_those_that_do_not_occur():
     truth = np.array([[0.0], [3.0], [5.0]], np.float32)
-    scores = TASKS.build("expr").score({"a": Scored(truth, Labels(truth, np.ones(3, bool)))})
+    scores = TASKS.build("expr").score({"a": PredictionPair(truth, Labels(truth, np.ones(3, bool)))})
     assert scores["F1"] == pytest.approx(3 / 8)
 
 
@@ -421,7 +421,7 @@ def test_f1_of_action_units_is_the_mean_of_all_twelve_of_their_active_side():
     truth[:, 0], told[:2, 0] = 1, 1  # AU1: 2 hits of 2 told and 4 true: 2 * 2 / (2 + 4)
     truth[0, 1], told[0, 1] = 1, 1  # AU2: perfect
     told[3, 11] = 1  # AU26: told, never there; the other nine: neither
-    scores = TASKS.build("au").score({"a": Scored(told, Labels(truth, np.ones(4, bool)))})
+    scores = TASKS.build("au").score({"a": PredictionPair(told, Labels(truth, np.ones(4, bool)))})
     assert list(scores) == ["F1", *(f"F1_{name}" for name in HEADERS["au"].split(",")), "n"]
     assert (scores["F1_AU1"], scores["F1_AU2"], scores["F1_AU26"]) == (pytest.approx(2 / 3), 1, 0)
     assert scores["F1"] == pytest.approx((2 / 3 + 1) / 12)
@@ -429,7 +429,7 @@ def test_f1_of_action_units_is_the_mean_of_all_twelve_of_their_active_side():
 
 def test_macro_f1_counts_all_seven_compounds():
     truth = np.array([[0.0], [6.0]], np.float32)
-    scores = TASKS.build("ce").score({"a": Scored(truth, Labels(truth, np.ones(2, bool)))})
+    scores = TASKS.build("ce").score({"a": PredictionPair(truth, Labels(truth, np.ones(2, bool)))})
     assert scores["F1"] == pytest.approx(2 / 7)
     assert {"F1_Fearfully_Surprised", "F1_Sadly_Angry"} <= set(scores)
 
@@ -439,11 +439,11 @@ def test_a_unit_is_active_above_a_half_and_a_shift_of_its_logit_is_a_threshold()
     table = np.full((3, 12), 0.5, np.float32)
     table[0] += 1e-3
     table[1] -= 1e-3
-    assert task.decode(table).tolist() == [[1.0] * 12, [0.0] * 12, [0.0] * 12]
+    assert task.to_labels(table).tolist() == [[1.0] * 12, [0.0] * 12, [0.0] * 12]
     shift = np.zeros(12)
     shift[3] = -np.log(0.2 / 0.8)  # a threshold of 0.2 for AU6
     shares = np.repeat([[0.19], [0.21]], 12, axis=1)
-    shifted = task.decode(task.probabilities(task.logits(shares) + shift))
+    shifted = task.to_labels(task.probabilities(task.logits(shares) + shift))
     assert shifted[:, 3].tolist() == [0, 1]
     assert not np.delete(shifted, 3, axis=1).any()
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion.base import Steps
+from fusion.base import FusionInput
 from fusion.models import FUSION_MODELS
 from tests.support.steps import THREE, make_model, make_steps, run
 
@@ -166,7 +166,7 @@ def test_a_step_without_anything_observed_is_never_looked_at():
     """Without places and neighbours the others then answer as if it were not there."""
     model, steps = make_model(build(kernel=1, with_positions=False), DIMS), make_steps(DIMS, (7,), share=1.0)
     keep = [0, 1, 3, 4, 6]
-    cut = Steps(
+    cut = FusionInput(
         {name: values[:, keep] for name, values in steps.features.items()},
         {name: flags[:, keep] for name, flags in steps.observed.items()},
         steps.times_s[:, keep],

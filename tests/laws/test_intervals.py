@@ -10,7 +10,7 @@ from abaw.dataset.layout import video_of
 from abaw.evaluation.bootstrap import by_video, compare, intervals, is_count, rescorer
 from abaw.evaluation.sufficient_statistics import RECIPES
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 NAMES = TASKS.names()
 SEEDS = st.integers(0, 10_000)
@@ -21,12 +21,14 @@ def system(task, rng, clips, noise=1.0, truths=None):
     by_clip = {}
     for clip_id in clips:
         raw = rng.normal(size=(int(rng.integers(2, 9)), task.out_dim))
-        truth = task.decode(task.probabilities(raw))[:, : len(task.goals)]
+        truth = task.to_labels(task.probabilities(raw))[:, : len(task.goals)]
         labels = Labels(with_gaps(task, truth, rng), np.array([True, *(rng.random(len(truth) - 1) < 0.8)]))
         if truths:
             labels = truths[clip_id].labels
             raw = np.resize(raw, (len(labels), task.out_dim))
-        by_clip[clip_id] = Scored(task.decode(task.probabilities(raw + noise * rng.normal(size=raw.shape))), labels)
+        by_clip[clip_id] = PredictionPair(
+            task.to_labels(task.probabilities(raw + noise * rng.normal(size=raw.shape))), labels
+        )
     return by_clip
 
 
@@ -49,7 +51,9 @@ def test_the_score_from_sums_over_videos_is_the_official_score(name, seed, num, 
     task = TASKS.build(name)
     by_clip = system(task, np.random.default_rng(seed), clip_names(num))
     if rounds:  # constants and ties: what the definitions treat apart
-        by_clip = {clip_id: Scored(each.decoded.round(), each.labels) for clip_id, each in by_clip.items()}
+        by_clip = {
+            clip_id: PredictionPair(each.post_processed.round(), each.labels) for clip_id, each in by_clip.items()
+        }
     parts = list(by_video(by_clip).values())
     found = rescorer(task, parts)(np.ones((1, len(parts)), int))
     expected = {key: value for key, value in task.score(by_clip).items() if not is_count(key)}
@@ -93,7 +97,8 @@ def test_a_narrow_spread_far_from_zero_is_not_swallowed(shift, thousandths):
     task = TASKS.build("va")
     truth, prediction = shift + values[:, :1].repeat(2, 1), shift + values[:, 1:].repeat(2, 1)
     clips = {
-        str(i): Scored(prediction[i : i + 1], Labels(truth[i : i + 1], np.array([True]))) for i in range(len(truth))
+        str(i): PredictionPair(prediction[i : i + 1], Labels(truth[i : i + 1], np.array([True])))
+        for i in range(len(truth))
     }
     found = rescorer(task, list(by_video(clips).values()))(np.ones((1, len(clips)), int))
     assert found["CCC"][0] == pytest.approx(task.score(clips)["CCC"], abs=1e-12)
@@ -121,7 +126,7 @@ def test_a_video_cut_into_two_persons_is_still_one_video(seed, cuts):
     for (clip_id, each), cut in zip(whole.items(), cuts, strict=True):
         for side, rows in (("left", slice(None, cut)), ("right", slice(cut, None))):
             labels = Labels(each.labels.values[rows], each.labels.scored[rows])
-            parts[f"{clip_id}_{side}"] = Scored(each.decoded[rows], labels)
+            parts[f"{clip_id}_{side}"] = PredictionPair(each.post_processed[rows], labels)
     assert {video_of(clip_id) for clip_id in parts} == set(whole)
     assert intervals(task, parts, 100) == intervals(task, whole, 100)
 
@@ -162,7 +167,7 @@ def test_a_draw_of_one_constant_video_alone_scores_0(name, constants, num, times
     clips = {}
     for number, thousandths in enumerate(constants):
         values = np.full((num, task.out_dim), thousandths / 1000)
-        clips[str(number)] = Scored(values, Labels(values, np.ones(num, bool)))
+        clips[str(number)] = PredictionPair(values, Labels(values, np.ones(num, bool)))
     drawn = times * np.eye(len(constants), dtype=int)
     scores = rescorer(task, list(by_video(clips).values()))(drawn)
     assert {key: values.tolist() for key, values in scores.items()} == {key: [0.0] * len(drawn) for key in scores}

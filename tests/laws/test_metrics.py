@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from abaw.dataset.annotations import Labels
 from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 VALUE = st.integers(-1000, 1000).map(lambda thousandths: thousandths / 1000)
 PAIRS = st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=60)
@@ -136,36 +136,36 @@ def frames_of(task, num, seed):
     rng = np.random.default_rng(seed)
     tables = (task.probabilities(rng.normal(size=(num, task.out_dim))) for _ in range(2))
     # to a clip-level task a table is one clip: it is given every row as one
-    truth, decoded = (np.concatenate([task.decode(row) for row in np.split(table, num)]) for table in tables)
+    truth, post_processed = (np.concatenate([task.to_labels(row) for row in np.split(table, num)]) for table in tables)
     scored = rng.random(num) < 0.8
     scored[0] = True
-    return decoded, truth, scored
+    return post_processed, truth, scored
 
 
 @settings(max_examples=50)
 @given(data=st.data(), name=st.sampled_from(FRAME_TASKS), num=st.integers(2, 40), seed=st.integers(0, 99))
 def test_neither_the_order_of_frames_nor_padding_changes_a_score(data, name, num, seed):
     task = TASKS.build(name)
-    decoded, truth, scored = frames_of(task, num, seed)
-    whole = task.score({"all": Scored(decoded, Labels(truth, scored))})
+    post_processed, truth, scored = frames_of(task, num, seed)
+    whole = task.score({"all": PredictionPair(post_processed, Labels(truth, scored))})
     order = np.array(data.draw(st.permutations(range(num)), label="order"))
-    shuffled = Scored(decoded[order], Labels(truth[order], scored[order]))
+    shuffled = PredictionPair(post_processed[order], Labels(truth[order], scored[order]))
     assert task.score({"all": shuffled}) == pytest.approx(whole, abs=1e-12)
     num_more = data.draw(st.integers(1, 9), label="padding")
-    more, nothing = decoded[-1:].repeat(num_more, axis=0), np.zeros((num_more, truth.shape[1]), truth.dtype)
+    more, nothing = post_processed[-1:].repeat(num_more, axis=0), np.zeros((num_more, truth.shape[1]), truth.dtype)
     padded = Labels(np.concatenate([truth, nothing]), np.concatenate([scored, np.zeros(num_more, bool)]))
-    assert task.score({"all": Scored(np.concatenate([decoded, more]), padded)}) == whole
+    assert task.score({"all": PredictionPair(np.concatenate([post_processed, more]), padded)}) == whole
 
 
 @settings(max_examples=50)
 @given(data=st.data(), name=st.sampled_from(FRAME_TASKS), num=st.integers(2, 40), seed=st.integers(0, 99))
 def test_cutting_the_frames_into_clips_in_any_way_and_order_changes_no_score(data, name, num, seed):
     task = TASKS.build(name)
-    decoded, truth, scored = frames_of(task, num, seed)
+    post_processed, truth, scored = frames_of(task, num, seed)
     cuts = sorted(data.draw(st.lists(st.integers(0, num), max_size=4), label="cuts"))
 
     def clip(start, stop):
-        return Scored(decoded[start:stop], Labels(truth[start:stop], scored[start:stop]))
+        return PredictionPair(post_processed[start:stop], Labels(truth[start:stop], scored[start:stop]))
 
     edges = [0, *cuts, num]
     pieces = data.draw(st.permutations([*itertools.pairwise(edges)]), label="pieces")

@@ -18,17 +18,17 @@ TASK = st.sampled_from(["va", "expr", "au", "ce", "mtl"])  # those with a row a 
 
 
 def written(folder, task, rows, lengths, seed):
-    """Writes template and submission; returns their paths, the decoded values and the summary."""
+    """Writes template and submission; returns their paths, the post-processed values and the summary."""
     rng = np.random.default_rng(seed)
-    decoded = {
-        clip: task.decode(task.probabilities(rng.normal(size=(lengths[clip], task.out_dim)))) for clip, _ in rows
+    prediction = {
+        clip: task.to_labels(task.probabilities(rng.normal(size=(lengths[clip], task.out_dim)))) for clip, _ in rows
     }
-    observed = {clip: rng.random(lengths[clip]) < 0.5 for clip in decoded}
+    observed = {clip: rng.random(lengths[clip]) < 0.5 for clip in prediction}
     sample, out = Path(folder) / "sample.txt", Path(folder) / "out.txt"
     sample.write_text(task.header + "\n" + "".join(f"{clip}/{frame:05d}.jpg,\n" for clip, frame in rows), "utf-8")
     template = read_template(sample)
-    summary = submission.write(template, task, lambda clip: (decoded[clip], observed[clip]), out)
-    return sample, out, decoded, summary
+    summary = submission.write(template, task, lambda clip: (prediction[clip], observed[clip]), out)
+    return sample, out, prediction, summary
 
 
 @settings(max_examples=60)
@@ -37,7 +37,7 @@ def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, dat
     task = TASKS.build(name)
     lengths = {clip: data.draw(st.integers(1, 140), label=clip) for clip in dict.fromkeys(clip for clip, _ in rows)}
     with tempfile.TemporaryDirectory() as folder:
-        sample, out, decoded, summary = written(folder, task, rows, lengths, data.draw(st.integers(0, 99)))
+        sample, out, prediction, summary = written(folder, task, rows, lengths, data.draw(st.integers(0, 99)))
         assert verify(out, sample, name) == []
         header, *texts = out.read_text("utf-8").splitlines()
     assert header == task.header
@@ -45,7 +45,7 @@ def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, dat
     for text, (clip, frame) in zip(texts, rows, strict=True):
         place, _, value = text.partition(",")
         assert place == f"{clip}/{frame:05d}.jpg"
-        expected = decoded[clip][min(frame, lengths[clip]) - 1]  # the last value is held beyond the clock
+        expected = prediction[clip][min(frame, lengths[clip]) - 1]  # the last value is held beyond the clock
         np.testing.assert_allclose(task.parse_row(value), expected, atol=5.1e-7)
     assert summary.num_beyond == sum(frame > lengths[clip] for clip, frame in rows)
     assert summary.num_observed + summary.num_between + summary.num_beyond == len(rows)

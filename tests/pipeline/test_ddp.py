@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 from fusion.checkpoint import load_module
 from fusion.predict import predict
 from tests.support.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
@@ -38,7 +38,7 @@ def test_the_same_weights_are_scored_alike_by_one_process_and_by_two(run):
     predicted = {clip: raw for clip, raw, _ in predict(module, source, ["val_both", "val_va"], config.window)}
     for name, task in tasks.items():
         clips = {
-            clip: Scored(task.decode(task.probabilities(predicted[clip][name])), each)
+            clip: PredictionPair(task.to_labels(task.probabilities(predicted[clip][name])), each)
             for clip, each in truth[name].items()
         }
         assert task.score(clips) == pytest.approx(module.scores[name], abs=1e-6)

@@ -12,12 +12,12 @@ from safetensors import safe_open
 from abaw.dataset.layout import open_dataset
 from abaw.tracks import Clock
 from extract.encoders import ENCODERS
-from extract.engine.plan import Asked
+from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
-from extract.engine.streams import Read
-from extract.faces.detectors import FaceFinder, Haar
+from extract.engine.streams import ReadResult
+from extract.faces.detectors import FaceDetector, Haar
 from extract.faces.geometry import Box, Face
-from extract.faces.target import Watch
+from extract.faces.target import TargetConfig
 from extract.media import Sound
 from extract.store.store import FeatureStore
 from extract.synthetic.write_clip import write_clip
@@ -25,7 +25,7 @@ from extract.synthetic.write_clip import write_clip
 FPS = 25
 
 
-class Bright(FaceFinder):
+class Bright(FaceDetector):
     """A test finder: every bright square of the picture is a face."""
 
     def find(self, picture):
@@ -60,11 +60,11 @@ def write_images(folder, numbers):
 
 
 def asked():
-    return [Asked(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
+    return [EncoderSpec(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
 
 
 def bright(**settings):
-    return Watch(Bright(), **{"every": 1, **settings})
+    return TargetConfig(Bright(), **{"every": 1, **settings})
 
 
 def run(root, store, watch=None, **options):
@@ -251,7 +251,7 @@ def test_an_extraction_that_is_killed_goes_on_and_two_at_once_do_no_harm(tmp_pat
     for name in "abcdefgh":
         assert get(tmp_path / "store", "face_hog", name).values.shape == (100, 763)
     dataset, whole = open_dataset(tmp_path / "data"), tmp_path / "whole"
-    extract(dataset, FeatureStore(whole), asked()[:1], Watch(Haar(4, 0.1)))
+    extract(dataset, FeatureStore(whole), asked()[:1], TargetConfig(Haar(4, 0.1)))
     for name in "abcdefgh":
         one, other = (get(store, "face_hog", name) for store in (tmp_path / "store", whole))
         assert one.values.tobytes() == other.values.tobytes()
@@ -262,7 +262,7 @@ def test_real_clips_give_tracks_with_true_times(media, tmp_path):
     for name in names:
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / name).symlink_to((media / "clips" / name).resolve())
-    report = run(tmp_path / "data", tmp_path / "store", Watch(Haar(4, 0.1)))
+    report = run(tmp_path / "data", tmp_path / "store", TargetConfig(Haar(4, 0.1)))
     assert len(report.made) == 3
     face = get(tmp_path / "store", "face_hog", "single_face")
     assert len(face) == 72
@@ -377,15 +377,15 @@ def test_the_boxes_of_faces_are_no_feature(tmp_path):
 
 
 def test_rows_in_a_gap_of_the_sound_are_not_observed(tmp_path):
-    from extract.engine.batching import Desk, OpenClip
+    from extract.engine.batching import Batcher, OpenClip
 
     sound = Sound(tone(3.0).samples, 16000, 0.5, ((1.0, 2.0),))
     encoder = ENCODERS.build("voice_mel")
     with FeatureStore(tmp_path).writer({"name": "voice"}, "a", encoder.dim) as writer:
         clip = OpenClip("a", "source")
         clip.write("voice", writer)
-        clip.read = Read(Clock(np.zeros(0, int), np.zeros(0), np.zeros(0, bool)), {}, None, {})
-        Desk({"voice": encoder}).take(clip, "voice", sound)
+        clip.read = ReadResult(Clock(np.zeros(0, int), np.zeros(0), np.zeros(0, bool)), {}, None, {})
+        Batcher({"voice": encoder}).take(clip, "voice", sound)
         clip.finish({})
     track = FeatureStore(tmp_path).get({"name": "voice"}, "a")
     in_gap = (track.times_s >= 1.0) & (track.times_s < 2.0)

@@ -61,7 +61,7 @@ def test_every_fold_is_a_run_judged_by_its_own_held_out_clips(made, runs):
         assert (told["name"], told["seed"]) == (name, 0)
         train_videos, held_out = (set(told["videos"][split]) for split in ("train", "validation"))
         assert not train_videos & held_out
-        assert told["label_kinds_seen"] == ["expr", "va"]
+        assert told["label_tasks_seen"] == ["expr", "va"]
         for task in ("va", "expr"):
             tables = {path.stem for path in (runs / name / "predictions/validation" / task).glob("*.parquet")}
             every = official(made, task, "train") | official(made, task, "validation")

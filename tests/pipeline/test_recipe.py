@@ -92,7 +92,7 @@ def test_what_is_done_is_not_done_again(inside, capsys, caplog):
 def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
     submit = ["submit ABAW_EXPR_test_set_sample", "submit ABAW_VA_test_set_sample"]
     of_fit = ["fit", "validate", "score", "combine test", *submit]
-    assert plan(capsys, "decoding.bias=false") == of_fit
+    assert plan(capsys, "post-processing.bias=false") == of_fit
     assert plan(capsys, "ensemble=mean") == ["combine", *of_fit]
     added = plan(capsys, MEMBERS[:-1] + ", big: {model.hidden_dim: 16}}")
     assert added[:4] == [*(f"train synthetic-big fold {fold}" for fold in range(3)), "pool synthetic-big"]
@@ -106,8 +106,8 @@ def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
 
 def test_nothing_was_fitted_on_the_official_validation_split(inside):
     dataset = open_dataset(Path("data"))
-    decodings = json.loads(Path("work/synthetic/decoding.json").read_text())
-    for name, decoding in decodings.items():
+    post_processings = json.loads(Path("work/synthetic/post_processing.json").read_text())
+    for name, post_processing in post_processings.items():
         task = TASKS.build(name)
         about = json.loads(Path(f"work/synthetic/held-out/ensemble/{name}/predictions.json").read_text())
         official = {video_of(clip_id) for clip_id in task.clips(dataset, "validation")}
@@ -115,13 +115,13 @@ def test_nothing_was_fitted_on_the_official_validation_split(inside):
         for member in ("gru", "tcn"):
             pool = predictions.clip_ids(Path(f"work/synthetic/held-out/synthetic-{member}/{name}"))
             assert pool == sorted(task.clips(dataset, "train"))
-        for fitted_on in (decoding["fitted_on"], about["ensemble"]["fitted_on"]):
+        for fitted_on in (post_processing["fitted_on"], about["ensemble"]["fitted_on"]):
             assert set(fitted_on) == training
             assert not set(fitted_on) & official
 
 
-def test_other_labels_of_the_validation_split_leave_weights_and_decoding_as_they_are(inside, tmp_path):
-    before = Path("work/synthetic/decoding.json").read_text()
+def test_other_labels_of_the_validation_split_leave_weights_and_post_processing_as_they_are(inside, tmp_path):
+    before = Path("work/synthetic/post_processing.json").read_text()
     labels = [*Path("data/annotations").glob("*/Validation_Set/*.txt")]
     texts = {path: path.read_bytes() for path in labels}
     try:
@@ -134,7 +134,7 @@ def test_other_labels_of_the_validation_split_leave_weights_and_decoding_as_they
         for path in runs.glob("*/run.json"):  # as if the runs did not tell what they were trained on
             write_json(path, {key: value for key, value in read_json(path).items() if key != "labels"})
         recipe(CONFIG, SETTINGS, work=tmp_path, runs=runs)
-        assert (tmp_path / "synthetic/decoding.json").read_text() == before
+        assert (tmp_path / "synthetic/post_processing.json").read_text() == before
         steps = [json.loads((work / "synthetic/steps.json").read_text()) for work in (Path("work"), tmp_path)]
         assert steps[0] != steps[1]  # the labels did change
     finally:

@@ -16,11 +16,11 @@ from abaw.dataset.layout import open_dataset
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.engine.plan import Asked
+from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
-from extract.faces.detectors import FaceFinder
+from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Crop, Face
-from extract.faces.target import Watch
+from extract.faces.target import TargetConfig
 from extract.media import Sound
 from extract.store.store import FeatureStore
 from extract.synthetic.write_clip import write_clip
@@ -28,7 +28,7 @@ from extract.synthetic.write_clip import write_clip
 FPS = 25
 
 
-class Corner(FaceFinder):
+class Corner(FaceDetector):
     """A test finder: a face at the same place in every picture that is not black."""
 
     def find(self, picture):
@@ -58,7 +58,7 @@ class Brightness(PictureEncoder):
 
 
 def watch():
-    return Watch(Corner(), every=1)
+    return TargetConfig(Corner(), every=1)
 
 
 def grey(light):
@@ -83,7 +83,7 @@ def six(tmp_path_factory):
 
 def store_of(encoder, data, folder, **options):
     store = FeatureStore(folder)
-    report = extract(open_dataset(data), store, [Asked("light", encoder, "float32")], watch(), **options)
+    report = extract(open_dataset(data), store, [EncoderSpec("light", encoder, "float32")], watch(), **options)
     return store, report
 
 
@@ -127,8 +127,12 @@ def test_one_decode_of_pictures_and_one_of_sound_serve_all_encoders(six, tmp_pat
         return real(container, stream, counts)
 
     monkeypatch.setattr(media, "_decode", counted)
-    encoders = [Asked("a", Brightness()), Asked("b", Brightness(Crop(16), span=2)), Asked("c", Brightness(Crop(32)))]
-    sounds = [Asked("voice", ENCODERS.build("voice_mel"))]
+    encoders = [
+        EncoderSpec("a", Brightness()),
+        EncoderSpec("b", Brightness(Crop(16), span=2)),
+        EncoderSpec("c", Brightness(Crop(32))),
+    ]
+    sounds = [EncoderSpec("voice", ENCODERS.build("voice_mel"))]
     extract(open_dataset(six / "c0.mp4"), FeatureStore(tmp_path), encoders + sounds, watch())
     assert sorted(opened) == [("c0.mp4", "audio"), ("c0.mp4", "video")]
 
@@ -137,7 +141,7 @@ def test_a_clock_that_is_there_is_not_decoded_again_for_a_sound_encoder(six, tmp
     store, _ = store_of(Brightness(), six, tmp_path)
     monkeypatch.setattr(media, "pictures", lambda *_: pytest.fail("pictures were decoded"))
     before = files_of(tmp_path / "clock")
-    report = extract(open_dataset(six), store, [Asked("voice", ENCODERS.build("voice_mel"))], watch())
+    report = extract(open_dataset(six), store, [EncoderSpec("voice", ENCODERS.build("voice_mel"))], watch())
     assert len(report.made) == 6
     assert files_of(tmp_path / "clock") == before
     assert len(store.get(store.find("voice"), "c0")) > 50
@@ -275,12 +279,12 @@ def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, 
     store, _ = store_of(Brightness(), six / "c0.mp4", tmp_path)
     real = media.pictures
     monkeypatch.setattr(media, "pictures", lambda *words: list(real(*words))[1:])
-    asked = [Asked("other", Brightness(span=2), "float32")]
+    asked = [EncoderSpec("other", Brightness(span=2), "float32")]
     (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, watch()).failed
     assert failure.stage == "clock"
     assert "9 frames are decoded, not the 10 of the stored clock or not at its times" in failure.reason
     (tmp_path / "clock/c0.safetensors").unlink()  # as it advises: then all of the clip is made anew
-    asked += [Asked("light", Brightness(), "float32")]
+    asked += [EncoderSpec("light", Brightness(), "float32")]
     assert extract(open_dataset(six / "c0.mp4"), store, asked, watch()).made == ["c0"]
     assert len(light(store, "c0")) == len(store.clock("c0")) == 9
 
@@ -308,9 +312,9 @@ def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_
     for number in (1, 2, 3):
         cv2.imwrite(str(tmp_path / f"cropped/v/{number:05d}.jpg"), grey(100))
     encoders = [
-        Asked("face", Brightness(Crop(16))),
-        Asked("scene", Brightness()),
-        Asked("voice", ENCODERS.build("voice_mel")),
+        EncoderSpec("face", Brightness(Crop(16))),
+        EncoderSpec("scene", Brightness()),
+        EncoderSpec("voice", ENCODERS.build("voice_mel")),
     ]
     whole, parts = FeatureStore(tmp_path / "whole"), FeatureStore(tmp_path / "parts")
     extract(open_dataset(tmp_path), whole, encoders, watch())
@@ -336,7 +340,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
             raise OSError(errno.EIO, "Input/output error")
         return real(clip, numbers)
 
-    monkeypatch.setattr(work, "fingerprint", broken)
+    monkeypatch.setattr(plan, "fingerprint", broken)
     _, report = store_of(Brightness(), six, tmp_path)
     assert [failure.clip for failure in report.failed] == ["c0"]
     assert len(report.made) == 5
@@ -384,12 +388,12 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from test_scale import Brightness, Corner
-from abaw.clips import open_dataset
+from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
-from extract.persons import Watch
-from extract.run import extract
-from extract.work import Asked
-from extract.store import FeatureStore
+from extract.faces.target import TargetConfig
+from extract.engine.run import extract
+from extract.engine.plan import EncoderSpec
+from extract.store.store import FeatureStore
 
 class Wide(Brightness):
     def __init__(self):
@@ -406,11 +410,11 @@ def look():
     global peak
     while not ended.wait(0.005):
         peak = max(peak, anonymous_mb())
-encoders = [Asked("wide", Wide()), Asked("voice", ENCODERS.build("voice_mel"))]
-extract(open_dataset(Path(sys.argv[2])), FeatureStore(Path(sys.argv[4])), encoders, Watch(Corner(), every=1))  # warm
+encoders = [EncoderSpec("wide", Wide()), EncoderSpec("voice", ENCODERS.build("voice_mel"))]
+extract(open_dataset(Path(sys.argv[2])), FeatureStore(Path(sys.argv[4])), encoders, TargetConfig(Corner(), every=1))  # warm
 thread = threading.Thread(target=look)
 thread.start()
-report = extract(open_dataset(Path(sys.argv[3])), FeatureStore(Path(sys.argv[4])), encoders, Watch(Corner(), every=1))
+report = extract(open_dataset(Path(sys.argv[3])), FeatureStore(Path(sys.argv[4])), encoders, TargetConfig(Corner(), every=1))
 ended.set()
 thread.join()
 assert len(report.made) == 1, report
@@ -463,20 +467,20 @@ def test_four_processes_on_one_store_do_each_clip_once(six, tmp_path):
 KILLS = """
 import os, random, signal, sys, time
 from pathlib import Path
-from abaw.clips import open_dataset
+from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
-from extract.finders import Haar
-from extract.persons import Watch
-from extract.run import extract
-from extract.work import Asked
-from extract.store import FeatureStore
+from extract.faces.detectors import Haar
+from extract.faces.target import TargetConfig
+from extract.engine.run import extract
+from extract.engine.plan import EncoderSpec
+from extract.store.store import FeatureStore
 import torch
 
 data, root = Path(sys.argv[1]), Path(sys.argv[2])
 
 def work():
-    encoders = [Asked(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
-    return extract(open_dataset(data), FeatureStore(root), encoders, Watch(Haar(4, 0.1)), num_readers=2)
+    encoders = [EncoderSpec(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
+    return extract(open_dataset(data), FeatureStore(root), encoders, TargetConfig(Haar(4, 0.1)), num_readers=2)
 
 def done():
     return {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors") if not path.name.startswith(".")}
@@ -554,7 +558,7 @@ def test_a_dry_run_says_what_is_to_do_and_writes_nothing(six, tmp_path):
 
 def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
     from extract.engine.estimate import estimate
-    from extract.engine.plan import Work
+    from extract.engine.plan import ExtractionPlan
 
     data = tmp_path / "data"
     data.mkdir()
@@ -562,9 +566,9 @@ def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
         (data / path.name).symlink_to(path)
     store, _ = store_of(Brightness(), data, tmp_path / "store", clip_ids=["c0", "c1"])
     (data / "bad.mp4").write_text("no film")
-    work = Work(open_dataset(data), store, watch())
-    plan.ask([Asked("light", Brightness(), "float32"), Asked("voice", ENCODERS.build("voice_mel"))])
-    found = estimate(work, plan.dataset.clips, 1)
+    work = ExtractionPlan(open_dataset(data), store, watch())
+    work.ask([EncoderSpec("light", Brightness(), "float32"), EncoderSpec("voice", ENCODERS.build("voice_mel"))])
+    found = estimate(work, work.dataset.clips, 1)
     assert (found.num_clips, found.num_present, found.unreadable) == (6, 0, ["bad"])
     light_rows, voice_rows = found.num_rows.values()
     assert light_rows == 12 + 13 + 14 + 15  # c0 and c1 have their light already
@@ -589,16 +593,16 @@ from functools import partial
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from abaw.clips import open_dataset
-from abaw.verbs.extract import build
-from extract.on_ray import extract_on_ray
-from extract.store import FeatureStore
+from abaw.dataset.layout import open_dataset
+from abaw.pipelines.extraction import build
+from extract.engine.ray import extract_on_ray
+from extract.store.store import FeatureStore
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
 killed = threading.Event()
 
-def tell(clip_id, done, total):
+def progress(clip_id, done, total):
     if not killed.is_set():  # the first clips are done: the other worker is in the middle of its own
         killed.set()
         cluster.remove_node(nodes[0], allow_graceful=False)
@@ -606,7 +610,7 @@ def tell(clip_id, done, total):
 report = extract_on_ray(
     open_dataset(Path(sys.argv[1])), FeatureStore(Path(sys.argv[2])),
     partial(build, ["face_hog", "voice_mel"], "haar", "largest", 5, "cpu", False),
-    list(open_dataset(Path(sys.argv[1])).clips), address=cluster.address, num_workers=2, tell=tell,
+    list(open_dataset(Path(sys.argv[1])).clips), address=cluster.address, num_workers=2, progress=progress,
 )
 done = sorted({*report.made, *report.present})
 print(killed.is_set(), done == sorted(open_dataset(Path(sys.argv[1])).clips), len(report.failed))

@@ -7,10 +7,10 @@ from abaw.config import FeatureConfig
 from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
-from extract.engine.plan import Asked
+from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
 from extract.faces.detectors import Haar
-from extract.faces.target import Watch
+from extract.faces.target import TargetConfig
 from extract.media import Sound
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
@@ -62,8 +62,8 @@ def made(request, tmp_path):
         sound = Sound((0.8 * on * np.sin(2 * np.pi * 1000 * since_s + 1)).astype(np.float32), RATE_HZ, late_s)
         write_clip(tmp_path / "clip.mp4", pictures, times_s, sound)
         store = FeatureStore(tmp_path / "store")
-        asked = [Asked("brightness", Brightness()), Asked("voice_mel", ENCODERS.build("voice_mel"))]
-        report = extract(open_dataset(tmp_path / "clip.mp4"), store, asked, Watch(Haar(4, 0.1)))
+        asked = [EncoderSpec("brightness", Brightness()), EncoderSpec("voice_mel", ENCODERS.build("voice_mel"))]
+        report = extract(open_dataset(tmp_path / "clip.mp4"), store, asked, TargetConfig(Haar(4, 0.1)))
         assert report.made == ["clip"], report.failed
         return store
 

@@ -146,18 +146,18 @@ class Mood(Task):
     def logits(self, table):
         return np.log(table)
 
-    def decode(self, table):
+    def to_labels(self, table):
         return table.mean(0, keepdims=True).argmax(1)[:, None].astype(np.float32)
 
     def names(self, table):
         return {}
 
     def score(self, by_clip):
-        right = [(each.decoded[:, 0] == each.labels.values[:, 0]).all() for each in by_clip.values()]
+        right = [(each.post_processed[:, 0] == each.labels.values[:, 0]).all() for each in by_clip.values()]
         return {"accuracy": float(np.mean(right)), "n": len(right)}
 
-    def row(self, decoded):
-        return str(int(decoded[0]))
+    def row(self, post_processed):
+        return str(int(post_processed[0]))
 
     def parse_row(self, text):
         return np.array([float(text)])

@@ -2,7 +2,7 @@
 
 import torch
 
-from fusion.base import Steps
+from fusion.base import FusionInput
 
 DIMS = {"voice": 3, "face": 5, "scene": 2, "body": 4, "words": 6}
 THREE = dict(list(DIMS.items())[:3])
@@ -18,7 +18,7 @@ def make_steps(dims, lengths=LENGTHS, seed=0, *, share=0.75):
     for flags in observed.values():
         flags[:, 0] = True
     times_s = torch.arange(shape[1], dtype=torch.float64) / 25 + torch.arange(shape[0])[:, None] * 3.0
-    return Steps(features, observed, times_s, torch.tensor(lengths))
+    return FusionInput(features, observed, times_s, torch.tensor(lengths))
 
 
 def make_model(build, dims):

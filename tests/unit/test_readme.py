@@ -11,7 +11,7 @@ import torch
 import extract.encoders
 import fusion.models
 from extract.encoders import ENCODERS
-from fusion.base import Steps
+from fusion.base import FusionInput
 from fusion.models import FUSION_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,9 +48,9 @@ def test_the_example_fusion_model_is_found_by_name_and_obeys_the_masks(example):
     observed = {"a": torch.tensor([[True, False]]), "b": torch.tensor([[True, True]])}
     features = {"a": torch.randn(1, 2, 3), "b": torch.randn(1, 2, 5)}
     times_s, lengths = torch.tensor([[0.0, 0.04]], dtype=torch.float64), torch.tensor([2])
-    seen = model(Steps(features, observed, times_s, lengths)).hidden
+    seen = model(FusionInput(features, observed, times_s, lengths)).hidden
     features["a"] = torch.where(observed["a"][..., None], features["a"], torch.nan)
-    assert torch.equal(model(Steps(features, observed, times_s, lengths)).hidden, seen)
+    assert torch.equal(model(FusionInput(features, observed, times_s, lengths)).hidden, seen)
 
 
 def test_the_verbs_in_the_table_are_the_verbs_there_are():

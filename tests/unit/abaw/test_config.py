@@ -27,7 +27,7 @@ training:
   batch_size: 4
 trainer: {max_epochs: 2}
 folds: {num: 3, fold: 2}
-decoding: {widths: [1, 5]}
+post-processing: {widths: [1, 5]}
 """
 
 
@@ -146,19 +146,19 @@ FAULTS |= {
         ("fold: 2", "fold: 2, refit: true"),
         ":18: folds.refit is True: a refit holds nothing out, but folds.fold is 2",
     ),
-    "a misspelt key of decoding": (("widths", "width"), r":19: unknown key 'width'; did you mean 'widths'\?"),
+    "a misspelt key of post-processing": (("widths", "width"), r":19: unknown key 'width'; did you mean 'widths'\?"),
     "a smoother that does not exist": (
         ("widths: [1, 5]", "smoothers: [boxx]"),
-        ":19: decoding.smoothers.0 is 'boxx': input should be 'box', 'median', 'gaussian' or 'savgol'",
+        ":19: post-processing.smoothers.0 is 'boxx': input should be 'box', 'median', 'gaussian' or 'savgol'",
     ),
     "an even width": (
         ("[1, 5]", "[1, 6]"),
-        r":19: decoding.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
+        r":19: post-processing.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
     ),
-    "no width": (("[1, 5]", "[]"), r":19: decoding.widths is \[\]: list should have at least 1 item"),
+    "no width": (("[1, 5]", "[]"), r":19: post-processing.widths is \[\]: list should have at least 1 item"),
     "a space that does not exist": (
         ("widths: [1, 5]", "spaces: [raw]"),
-        ":19: decoding.spaces.0 is 'raw': input should",
+        ":19: post-processing.spaces.0 is 'raw': input should",
     ),
     "an overlap that does not exist": (
         ("stride: 50", "stride: 50, overlap: sum"),

@@ -95,7 +95,7 @@ def test_left_and_right_of_a_video_are_always_together(uneven):
 
 
 def spread(parts, clips):
-    """Scored frames of each kind in each part (part kind)."""
+    """PredictionPair frames of each kind in each part (part kind)."""
     return np.array(
         [
             sum(

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from abaw.dataset.annotations import Labels
 from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 
 def moments(prediction, truth):
@@ -192,7 +192,7 @@ def test_the_score_of_all_three_is_that_of_independent_references():
     for name, (told, true) in values.items():
         told, true, scored = told.astype(np.float32), true.astype(np.float32), rng.random(300) < 0.7
         labels = Labels(np.where(scored[:, None], true, 0), scored)
-        clips = {str(i): Scored(told[i::3], Labels(labels.values[i::3], scored[i::3])) for i in range(3)}
+        clips = {str(i): PredictionPair(told[i::3], Labels(labels.values[i::3], scored[i::3])) for i in range(3)}
         total += next(iter(TASKS.build(name).score(clips).values()))
         references[name] = told[scored], true[scored]
     told, true = references["va"]

@@ -1,4 +1,4 @@
-"""Decoding: windows stitched, gaps filled, columns smoothed, logits scaled and shifted."""
+"""PostProcessing: windows stitched, gaps filled, columns smoothed, logits scaled and shifted."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from abaw.postprocessing import Decoding, fill, read_decoding, read_decodings, smooth, stitch
+from abaw.postprocessing import PostProcessing, fill, parse_post_processing, read_post_processing, smooth, stitch
 from abaw.tasks import TASKS
 
 TASK = {name: TASKS.build(name) for name in ("va", "expr", "au", "mtl")}
@@ -105,17 +105,17 @@ def test_with_the_overlap_centre_a_step_counts_by_how_near_its_windows_middle_it
 
 
 @pytest.mark.parametrize("task", TASK.values(), ids=TASK)
-def test_an_empty_decoding_leaves_a_table_to_the_bit(task):
+def test_an_empty_post_processing_leaves_a_table_to_the_bit(task):
     table = task.probabilities(np.random.default_rng(0).normal(size=(20, task.out_dim)) * 9)
-    decoded = Decoding().apply(task, table, np.ones(20, bool))
-    assert decoded.dtype == np.float32
-    np.testing.assert_array_equal(decoded, table)
+    post_processed = PostProcessing().apply(task, table, np.ones(20, bool))
+    assert post_processed.dtype == np.float32
+    np.testing.assert_array_equal(post_processed, table)
 
 
 def test_gaps_are_filled_before_smoothing_and_scale_and_shift_come_last():
     table = np.array([[0, 0], [9, 9], [0.4, 0.2]], np.float32)
-    decoding = Decoding(fills=True, smoother="box", width=3, scale=(2.0, 1.0), shift=(0.1, -0.1))
-    found = decoding.apply(TASK["va"], table, np.array([True, False, True]))
+    post_processing = PostProcessing(fills=True, smoother="box", width=3, scale=(2.0, 1.0), shift=(0.1, -0.1))
+    found = post_processing.apply(TASK["va"], table, np.array([True, False, True]))
     filled = np.array([[0, 0], [0.2, 0.1], [0.4, 0.2]])
     expected = plain(filled, 3, np.mean) * [2, 1] + [0.1, -0.1]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -126,9 +126,9 @@ def test_smoothing_of_logits_is_another_than_of_probabilities():
     table /= table.sum(axis=1, keepdims=True)
     observed = np.ones(3, bool)
     task = TASK["expr"]
-    logits = Decoding(smoother="box", width=3, space="logits").apply(task, table, observed)
+    logits = PostProcessing(smoother="box", width=3, space="logits").apply(task, table, observed)
     np.testing.assert_allclose(logits, task.probabilities(plain(task.logits(table), 3, np.mean)), atol=1e-6)
-    flat = Decoding(smoother="box", width=3).apply(task, table, observed)
+    flat = PostProcessing(smoother="box", width=3).apply(task, table, observed)
     np.testing.assert_allclose(flat, plain(table, 3, np.mean), atol=1e-6)
     assert abs(logits - flat).max() > 0.1
 
@@ -136,19 +136,19 @@ def test_smoothing_of_logits_is_another_than_of_probabilities():
 def test_a_shift_is_of_logits_and_so_a_classs_odds():
     task = TASK["expr"]
     table = task.probabilities(np.zeros((1, 8)))
-    found = Decoding(shift=(np.log(3.0), *[0.0] * 7)).apply(task, table, np.ones(1, bool))
+    found = PostProcessing(shift=(np.log(3.0), *[0.0] * 7)).apply(task, table, np.ones(1, bool))
     np.testing.assert_allclose(found[0], [3 / 10, *[1 / 10] * 7], atol=1e-6)
-    assert Decoding(shift=(1.0, *[0.0] * 7)).apply(task, table[:0], np.ones(0, bool)).shape == (0, 8)
+    assert PostProcessing(shift=(1.0, *[0.0] * 7)).apply(task, table[:0], np.ones(0, bool)).shape == (0, 8)
 
 
-def test_a_decoding_is_read_back_from_json_as_it_was():
-    decoding = Decoding(True, "median", 101, "logits", (1.0, 2.0), (0.5, -0.5), ("12-24", "video3"))
-    assert read_decoding(json.loads(json.dumps(decoding.document())), "x.json") == decoding
-    assert read_decoding({}, "x.json") == Decoding()
+def test_a_post_processing_is_read_back_from_json_as_it_was():
+    post_processing = PostProcessing(True, "median", 101, "logits", (1.0, 2.0), (0.5, -0.5), ("12-24", "video3"))
+    assert parse_post_processing(json.loads(json.dumps(post_processing.document())), "x.json") == post_processing
+    assert parse_post_processing({}, "x.json") == PostProcessing()
 
 
 FAULTS = {
-    "unknown key": ({"smother": "box"}, "x.json: unknown key 'smother' in decoding; did you mean 'smoother'"),
+    "unknown key": ({"smother": "box"}, "x.json: unknown key 'smother' in post-processing; did you mean 'smoother'"),
     "unknown smoother": ({"smoother": "kalman"}, "smoother is 'kalman', expected one of none, box, median"),
     "unknown space": ({"space": "odds"}, "space is 'odds', expected one of probabilities, logits"),
     "even width": ({"width": 4}, "width is 4, expected an odd number of frames"),
@@ -160,41 +160,43 @@ FAULTS = {
     "words in a list": ({"shift": ["a"]}, r"shift is \['a'\], expected a list of numbers"),
     "infinite": ({"shift": [float("inf")]}, r"shift is \[inf\], expected finite numbers"),
     "numbers for names": ({"fitted_on": [3]}, r"fitted_on is \[3\], expected a list of names"),
-    "a list": ([1], r"a decoding is \[1\], expected an object with keys of fills, smoother"),
+    "a list": ([1], r"post-processing is \[1\], expected an object with keys of fills, smoother"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_decoding_is_told_with_its_place(fault):
+def test_a_broken_post_processing_is_told_with_its_place(fault):
     document, words = FAULTS[fault]
     with pytest.raises(ValueError, match=f"x.json.*{words}" if "x.json" not in words else words):
-        read_decoding(document, "x.json")
+        parse_post_processing(document, "x.json")
 
 
 def test_scale_and_shift_of_another_task_are_refused():
-    with pytest.raises(ValueError, match="decoding: shift has 8 numbers, va has 2 logits"):
-        Decoding(shift=(0.0,) * 8).apply(TASK["va"], np.zeros((3, 2), np.float32), np.ones(3, bool))
+    with pytest.raises(ValueError, match="post-processing: shift has 8 numbers, va has 2 logits"):
+        PostProcessing(shift=(0.0,) * 8).apply(TASK["va"], np.zeros((3, 2), np.float32), np.ones(3, bool))
 
 
-def test_decodings_are_read_for_the_tasks_asked_and_errors_name_the_file(tmp_path):
-    path = tmp_path / "decoding.json"
-    with pytest.raises(FileNotFoundError, match="no decoding at .*decoding.json: fit one with abaw fit"):
-        read_decodings(path, TASK)
-    path.write_text(json.dumps({"va": Decoding(width=3, smoother="box").document()}))
-    assert read_decodings(path, TASK) == {"va": Decoding(width=3, smoother="box")}
-    with pytest.raises(ValueError, match="decoding.json has no decoding for expr; it has va"):
-        read_decodings(path, {"expr": TASK["expr"]})
+def test_post_processings_are_read_for_the_tasks_asked_and_errors_name_the_file(tmp_path):
+    path = tmp_path / "post_processing.json"
+    with pytest.raises(FileNotFoundError, match="no post-processing at .*post_processing.json: fit one with abaw fit"):
+        read_post_processing(path, TASK)
+    path.write_text(json.dumps({"va": PostProcessing(width=3, smoother="box").document()}))
+    assert read_post_processing(path, TASK) == {"va": PostProcessing(width=3, smoother="box")}
+    with pytest.raises(ValueError, match="post_processing.json has no post-processing for expr; it has va"):
+        read_post_processing(path, {"expr": TASK["expr"]})
     path.write_text("{}")
-    with pytest.raises(ValueError, match="has no decoding for va.*; it has none at all"):
-        read_decodings(path, TASK)
+    with pytest.raises(ValueError, match="has no post-processing for va.*; it has none at all"):
+        read_post_processing(path, TASK)
     path.write_text("[]")
-    with pytest.raises(ValueError, match="decoding.json: expected a JSON object, task -> decoding"):
-        read_decodings(path, TASK)
+    with pytest.raises(ValueError, match="post_processing.json: expected a JSON object, task -> post-processing"):
+        read_post_processing(path, TASK)
     path.write_text(json.dumps({"va": {"shift": [1, 2, 3]}}))
-    with pytest.raises(ValueError, match="decoding.json, va: decoding: shift has 3 numbers, va has 2 logits"):
-        read_decodings(path, TASK)
+    with pytest.raises(
+        ValueError, match="post_processing.json, va: post-processing: shift has 3 numbers, va has 2 logits"
+    ):
+        read_post_processing(path, TASK)
 
 
 def test_scipy_is_imported_only_by_what_smooths():
-    code = "import sys, abaw.decoding; print([m for m in sys.modules if m.startswith('scipy')])"
+    code = "import sys, abaw.post-processing; print([m for m in sys.modules if m.startswith('scipy')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

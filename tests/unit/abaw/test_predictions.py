@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from abaw import predictions
 from abaw.pipelines.analysis import write_frames
-from abaw.postprocessing import Decoding
+from abaw.postprocessing import PostProcessing
 from abaw.predictions import Table
 from abaw.tasks import TASKS
 
@@ -130,7 +130,7 @@ def test_a_table_needs_as_many_rows_everywhere():
 
 def test_metadata_is_read_back_and_may_be_absent(tmp_path):
     assert predictions.read_metadata(tmp_path) == {}
-    about = {"task": "va", "split": "test", "run": ["runs/a"], "label_kinds_seen": ["va"], "decoding": {}}
+    about = {"task": "va", "split": "test", "run": ["runs/a"], "label_tasks_seen": ["va"], "post_processing": {}}
     predictions.write_metadata(tmp_path, about)
     assert predictions.read_metadata(tmp_path) == about
     (tmp_path / "predictions.json").write_text("[]")
@@ -166,26 +166,26 @@ def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path)
         predictions.tasks_in(tmp_path)
 
 
-def test_a_folders_decoding_is_read_and_a_broken_one_is_told_with_the_file(tmp_path):
-    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {}})
-    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) is None
-    decoding = Decoding(smoother="box", width=25)
-    predictions.write_metadata(tmp_path, {"task": "va", "decoding": decoding.document()})
-    assert predictions.decoding_of(predictions.resolve(tmp_path, "va")) == decoding
-    predictions.write_metadata(tmp_path, {"task": "va", "decoding": {"smooth": 25}})
+def test_a_folders_post_processing_is_read_and_a_broken_one_is_told_with_the_file(tmp_path):
+    predictions.write_metadata(tmp_path, {"task": "va", "post_processing": {}})
+    assert predictions.post_processing_of(predictions.resolve(tmp_path, "va")) is None
+    post_processing = PostProcessing(smoother="box", width=25)
+    predictions.write_metadata(tmp_path, {"task": "va", "post_processing": post_processing.document()})
+    assert predictions.post_processing_of(predictions.resolve(tmp_path, "va")) == post_processing
+    predictions.write_metadata(tmp_path, {"task": "va", "post_processing": {"smooth": 25}})
     with pytest.raises(
-        ValueError, match=r"predictions.json: unknown key 'smooth' in decoding; did you mean 'smoother'"
+        ValueError, match=r"predictions.json: unknown key 'smooth' in post-processing; did you mean 'smoother'"
     ):
-        predictions.decoding_of(tmp_path)
+        predictions.post_processing_of(tmp_path)
 
 
-def test_in_a_table_for_readers_numbers_and_words_follow_the_decoding(tmp_path):
+def test_in_a_table_for_readers_numbers_and_words_follow_the_post_processing(tmp_path):
     given = table(task=EXPR)
-    decoding = Decoding(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
-    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": decoding})
+    post_processing = PostProcessing(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
+    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": post_processing})
     found = parquet.read_table(tmp_path / "1.parquet")
     assert found["expression"].to_pylist() == ["Surprise"] * 5
-    final = decoding.apply(EXPR, given.values, given.observed)
+    final = post_processing.apply(EXPR, given.values, given.observed)
     assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), final)
     write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None)
     assert (

@@ -8,7 +8,7 @@ import yaml
 from abaw.config import UNTRAINED, Config
 from abaw.runs import Run
 
-NEW_KEYS = ["folds", "decoding", "encoders", "members", "ensemble"]  # that configs of older runs lack
+NEW_KEYS = ["folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_another_config_is_another_run(run, config):
 
 def test_what_a_training_does_not_read_may_change(run, config):
     others = {
-        "decoding": {"widths": [3]},
+        "post_processing": {"widths": [3]},
         "encoders": ["face_hog"],
         "members": {"one": {"training.seed": 1}},
         "ensemble": "weighted",
@@ -78,19 +78,21 @@ def test_an_older_runs_config_is_the_same_run_where_the_new_keys_say_nothing_els
     assert run.state(config) == "begun"
 
 
-def test_decoding_is_empty_until_it_is_fitted(run):
-    assert run.decoding() == {}
-    (run.folder / "decoding.json").write_text(json.dumps({"va": {"width": 5}}))
-    assert run.decoding() == {"va": {"width": 5}}
-    (run.folder / "decoding.json").unlink()
-    assert run.decoding() == {}
+def test_post_processing_is_empty_until_it_is_fitted(run):
+    assert run.post_processing() == {}
+    (run.folder / "post_processing.json").write_text(json.dumps({"va": {"width": 5}}))
+    assert run.post_processing() == {"va": {"width": 5}}
+    (run.folder / "post_processing.json").unlink()
+    assert run.post_processing() == {}
 
 
 @pytest.mark.parametrize("text", ["[]", '{"va": 3}', "{"])
-def test_a_decoding_that_is_none_is_named(run, text):
-    (run.folder / "decoding.json").write_text(text)
-    with pytest.raises(ValueError, match=r"decoding.json: (expected a JSON object with a decoding for|not readable)"):
-        run.decoding()
+def test_a_post_processing_that_is_none_is_named(run, text):
+    (run.folder / "post_processing.json").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"post_processing.json: (expected a JSON object with post-processing for|not readable)"
+    ):
+        run.post_processing()
 
 
 def test_run_json_tells_the_seed(tmp_path, config):

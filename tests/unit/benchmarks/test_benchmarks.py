@@ -15,7 +15,7 @@ from abaw.tracks import Clock, Track
 from benchmarks import fusion as costs
 from benchmarks import models_page, peers, useful
 from extract import ALIGNERS
-from fusion.base import Fused, FusionModel
+from fusion.base import FusionModel, FusionOutput
 from fusion.models import FUSION_MODELS
 
 FPS = 25.0
@@ -130,7 +130,7 @@ def test_the_loss_of_a_step_is_the_mean_square_and_the_models_own_losses_with_th
         loss_weights = {"own": 0.5}  # noqa: RUF012
 
         def forward(self, steps):
-            return Fused(torch.full((2, 3, 4), 2.0), {"own": torch.tensor(6.0)})
+            return FusionOutput(torch.full((2, 3, 4), 2.0), {"own": torch.tensor(6.0)})
 
     steps = costs.make_steps({"face": 2}, 2, 3, "cpu")
     assert costs.loss_of(Told(), steps).item() == pytest.approx(4.0 + 3.0)

@@ -1,4 +1,4 @@
-"""The Front: normalised, projected, aligned by convolution, hidden at times in training; 0 where nothing was seen."""
+"""The InputStage: normalised, projected, aligned by convolution, hidden at times in training; 0 where nothing was seen."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from abaw.batches import Batch, Signal
 from abaw.config import FeatureConfig
 from abaw.tracks import Clock, Track
 from extract import align
-from fusion.front import LIMIT_STD, Front, Spread, fronted, measure_spread
+from fusion.front import LIMIT_STD, FeatureStatistics, InputStage, fronted, measure_statistics
 from fusion.layers.masks import keep_modalities
 from fusion.layers.timing import fill_gaps, read_at
 
@@ -54,15 +54,15 @@ def make_batch(values, observed=None, *, times_s=None, name="face"):
 
 
 def make_front(mean, std):
-    front = Front({"face": len(mean)})
-    front.set_spread({"face": Spread(np.array(mean, float), np.array(std, float))})
+    front = InputStage({"face": len(mean)})
+    front.set_spread({"face": FeatureStatistics(np.array(mean, float), np.array(std, float))})
     return front
 
 
 def test_the_spread_is_that_of_all_observed_rows_together():
     rng = np.random.default_rng(0)
     clips = {str(i): (rng.normal(i, i + 1, (n, 3)), rng.random(n) < 0.7) for i, n in enumerate((50, 1, 200))}
-    spread = measure_spread(OneTrack(clips), clips)["face"]
+    spread = measure_statistics(OneTrack(clips), clips)["face"]
     rows = np.concatenate([np.asarray(values, np.float32)[seen] for values, seen in clips.values()]).astype(float)
     np.testing.assert_allclose(spread.mean, rows.mean(0), rtol=1e-9)
     np.testing.assert_allclose(spread.std, rows.std(0), rtol=1e-9)
@@ -72,37 +72,37 @@ def test_the_spread_is_that_of_all_observed_rows_together():
 def test_the_spread_of_a_long_clip_is_measured_in_pieces_that_count_every_row_once(size, monkeypatch):
     rng = np.random.default_rng(1)
     source = OneTrack({"a": (rng.normal(5, 2, (200, 3)), rng.random(200) < 0.7)})
-    whole = measure_spread(source, ["a"])["face"]
+    whole = measure_statistics(source, ["a"])["face"]
     reads = []
     monkeypatch.setattr(fusion.front, "PIECE", size)
     monkeypatch.setattr(OneTrack, "read", lambda self, *of, read=OneTrack.read: reads.append(of) or read(self, *of))
-    pieces = measure_spread(source, ["a"])["face"]
+    pieces = measure_statistics(source, ["a"])["face"]
     assert len(reads) == -(-200 // size)
     np.testing.assert_allclose(pieces.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(pieces.std, whole.std, rtol=1e-12)
 
 
 def test_unobserved_rows_do_not_enter_the_spread_even_as_nan():
-    spread = measure_spread(OneTrack({"a": ([[1.0], [np.nan], [3.0]], [True, False, True])}), ["a"])["face"]
+    spread = measure_statistics(OneTrack({"a": ([[1.0], [np.nan], [3.0]], [True, False, True])}), ["a"])["face"]
     assert (spread.mean[0], spread.std[0]) == (2, 1)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -12345.678])
 def test_a_constant_feature_gets_std_1(constant):
     source = OneTrack({clip: (np.full((n, 1), constant), [True] * n) for clip, n in (("a", 7), ("b", 100))})
-    spread = measure_spread(source, ["a", "b"])["face"]
+    spread = measure_statistics(source, ["a", "b"])["face"]
     assert spread.std[0] == 1
     assert spread.mean[0] == pytest.approx(constant)
 
 
 def test_a_small_feature_is_not_taken_for_a_constant():
-    spread = measure_spread(OneTrack({"a": ([[1e-7], [-1e-7]], [True, True])}), ["a"])["face"]
+    spread = measure_statistics(OneTrack({"a": ([[1e-7], [-1e-7]], [True, True])}), ["a"])["face"]
     assert spread.std[0] == pytest.approx(1e-7)
 
 
 def test_a_modality_never_observed_and_a_clip_without_a_frame_are_no_error():
     source = OneTrack({"a": (np.zeros((2, 2)), [False, False]), "empty": (np.zeros((0, 2)), [])})
-    spread = measure_spread(source, ["a", "empty"])["face"]
+    spread = measure_statistics(source, ["a", "empty"])["face"]
     np.testing.assert_array_equal(spread.mean, [0, 0])
     np.testing.assert_array_equal(spread.std, [1, 1])
 
@@ -119,7 +119,7 @@ def test_a_value_far_out_of_its_range_is_held_at_the_limit():
 
 
 def test_the_spread_is_saved_with_the_weights():
-    front, other = make_front([1.0], [2.0]), Front({"face": 1})
+    front, other = make_front([1.0], [2.0]), InputStage({"face": 1})
     other.load_state_dict(front.state_dict())
     batch = make_batch([[5.0]])
     assert torch.equal(other(batch).features["face"], front(batch).features["face"])
@@ -143,7 +143,7 @@ def test_each_modality_keeps_its_own_observed_flags():
         for name, flags in (("a", torch.tensor([[True, False, True]])), ("b", torch.tensor([[False, True, True]])))
     }
     batch = Batch(("x",), torch.tensor([0]), torch.tensor([3]), torch.zeros(1, 3, dtype=torch.float64), signals, {}, {})
-    steps = Front({"a": 2, "b": 2})(batch)
+    steps = InputStage({"a": 2, "b": 2})(batch)
     for name, signal in signals.items():
         assert torch.equal(steps.observed[name], signal.observed)
 
@@ -166,7 +166,7 @@ def on_clock_batch(dims, num_clips=2, num_steps=9, seed=0):
 
 def test_a_projection_changes_the_width_and_leaves_unobserved_steps_0():
     features = {"face": FeatureConfig(project_dim=4)}
-    front, batch = Front({"face": 3}, features), on_clock_batch({"face": 3})
+    front, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
     steps = front(batch)
     assert fronted({"face": 3, "voice": 2}, features) == {"face": 4, "voice": 2}
     assert steps.features["face"].shape == (2, 9, 4)
@@ -177,26 +177,26 @@ def test_a_projection_changes_the_width_and_leaves_unobserved_steps_0():
 
 
 def test_a_learned_norm_is_learned_and_needs_no_statistics():
-    front = Front({"face": 3}, {"face": FeatureConfig(normalise="learned")})
-    front.set_spread({"face": Spread(np.full(3, 100.0), np.full(3, 7.0))})
+    front = InputStage({"face": 3}, {"face": FeatureConfig(normalise="learned")})
+    front.set_spread({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
     batch = on_clock_batch({"face": 3})
     values, flags = front(batch).features["face"], batch.signals["face"].observed
     torch.testing.assert_close(values[flags].mean(-1), torch.zeros(int(flags.sum())), atol=1e-5, rtol=0)
     (values**2).sum().backward()
     assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in front.parameters())
     with pytest.raises(ValueError, match="features.face: normalise: learned makes a single feature 0"):
-        Front({"face": 1}, {"face": FeatureConfig(normalise="learned")})
+        InputStage({"face": 1}, {"face": FeatureConfig(normalise="learned")})
 
 
 def test_without_normalisation_values_pass_as_they_are():
-    front, batch = Front({"face": 3}, {"face": FeatureConfig(normalise="none")}), on_clock_batch({"face": 3})
-    front.set_spread({"face": Spread(np.full(3, 100.0), np.full(3, 7.0))})
+    front, batch = InputStage({"face": 3}, {"face": FeatureConfig(normalise="none")}), on_clock_batch({"face": 3})
+    front.set_spread({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
     flags = batch.signals["face"].observed
     assert torch.equal(front(batch).features["face"][flags], batch.signals["face"].values[flags])
 
 
 def test_noise_is_added_to_what_was_observed_and_in_training_only():
-    front, batch = Front({"face": 3}, {"face": FeatureConfig(noise_std=0.5)}), on_clock_batch({"face": 3}, 8, 200)
+    front, batch = InputStage({"face": 3}, {"face": FeatureConfig(noise_std=0.5)}), on_clock_batch({"face": 3}, 8, 200)
     flags = batch.signals["face"].observed
     quiet = front.eval()(batch).features["face"]
     noise = front.train()(batch).features["face"] - quiet
@@ -208,7 +208,7 @@ def test_noise_is_added_to_what_was_observed_and_in_training_only():
 def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
     torch.manual_seed(0)
     features = {"face": FeatureConfig(modality_dropout=0.3), "voice": FeatureConfig(step_dropout=0.2)}
-    front = Front({"face": 3, "voice": 2}, features)
+    front = InputStage({"face": 3, "voice": 2}, features)
     batch = on_clock_batch({"face": 3, "voice": 2}, 8, 200)
     flags = {name: signal.observed for name, signal in batch.signals.items()}
     assert all(torch.equal(front.eval()(batch).observed[name], flags[name]) for name in flags)
@@ -222,7 +222,7 @@ def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
 
 def test_steps_are_lost_clip_by_clip():
     torch.manual_seed(0)
-    front = Front({"face": 3}, {"face": FeatureConfig(step_dropout=0.5)})
+    front = InputStage({"face": 3}, {"face": FeatureConfig(step_dropout=0.5)})
     batch = on_clock_batch({"face": 3}, 2, 200)
     batch.signals["face"].observed[:] = True
     one, two = front.train()(batch).observed["face"]
@@ -270,7 +270,7 @@ def own_rate(rows=80, clips=3, dim=4, seed=0):
 
 def convolving(kernel, dim=4, out_dim=0, max_gap_s=0.3):
     feature = FeatureConfig(align="convolution", kernel=kernel, project_dim=out_dim, max_gap_s=max_gap_s)
-    return Front({"voice": dim}, {"voice": feature})
+    return InputStage({"voice": dim}, {"voice": feature})
 
 
 def batch_of(signal, goal_s):
@@ -369,7 +369,7 @@ def test_gaps_are_filled_on_the_line_between_their_neighbours_in_time():
 def test_the_front_fills_gaps_as_far_as_told_and_padding_never():
     features = {"face": FeatureConfig(fill_gap_s=0.2), "voice": FeatureConfig()}
     batch = on_clock_batch({"face": 3, "voice": 2}, num_steps=30, seed=3)
-    steps = Front({"face": 3, "voice": 2}, features)(batch)
+    steps = InputStage({"face": 3, "voice": 2}, features)(batch)
     before, after = batch.signals["face"].observed, steps.observed["face"]
     assert (after & ~before).any()
     assert torch.isfinite(steps.features["face"][after]).all()
@@ -378,13 +378,17 @@ def test_the_front_fills_gaps_as_far_as_told_and_padding_never():
     ends = before.clone()
     ends[1, 20:] = False
     signals = {**batch.signals, "face": replace(batch.signals["face"], observed=ends)}
-    assert not Front({"face": 3, "voice": 2}, features)(replace(batch, signals=signals)).observed["face"][1, 20:].any()
+    assert (
+        not InputStage({"face": 3, "voice": 2}, features)(replace(batch, signals=signals))
+        .observed["face"][1, 20:]
+        .any()
+    )
 
 
 def test_what_training_hides_is_filled_too():
     batch = on_clock_batch({"face": 3}, num_steps=200)
     hiding, filling = (
-        Front({"face": 3}, {"face": FeatureConfig(step_dropout=0.5, fill_gap_s=gap)}).train() for gap in (0.0, 0.5)
+        InputStage({"face": 3}, {"face": FeatureConfig(step_dropout=0.5, fill_gap_s=gap)}).train() for gap in (0.0, 0.5)
     )
     torch.manual_seed(0)
     few = hiding(batch).observed["face"]
@@ -397,6 +401,6 @@ def test_what_training_hides_is_filled_too():
 
 def test_filling_gaps_passes_a_gradient_to_what_was_observed_alone():
     features = {"face": FeatureConfig(fill_gap_s=0.5, project_dim=4)}
-    front, batch = Front({"face": 3}, features), on_clock_batch({"face": 3})
+    front, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
     front(batch).features["face"].sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in front.parameters())

@@ -7,7 +7,7 @@ import torch
 from abaw.dataset.annotations import Labels
 from abaw.metrics import concordance
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 NUM = 24
 
@@ -16,7 +16,7 @@ def tensors(task, num_sequences=2, seed=0):
     """raw (batch time out) with a gradient, target (batch time goal), scored (batch time) with some of both."""
     rng = np.random.default_rng(seed)
     raw, other = rng.normal(size=(2, num_sequences, NUM, task.out_dim)).astype(np.float32)
-    target = np.stack([task.decode(task.probabilities(each)) for each in other])
+    target = np.stack([task.to_labels(task.probabilities(each)) for each in other])
     scored = torch.tensor(rng.random((num_sequences, NUM)) < 0.6)
     return torch.tensor(raw, requires_grad=True), torch.tensor(target), scored
 
@@ -33,7 +33,7 @@ def test_the_loss_of_valence_arousal_is_one_minus_the_official_score():
     task = TASKS.build("va")
     outputs, target, scored = tensors(task)
     truth = Labels(target.flatten(0, 1).numpy(), scored.flatten().numpy())
-    scores = task.score({"a": Scored(outputs.detach().flatten(0, 1).numpy(), truth)})
+    scores = task.score({"a": PredictionPair(outputs.detach().flatten(0, 1).numpy(), truth)})
     assert task.loss(outputs, target, scored).item() == pytest.approx(1 - scores["CCC"], abs=1e-6)
     squared = (outputs[scored] - target[scored]).square().mean().item()
     with_error = TASKS.build("va", mse_weight=0.5).loss(outputs, target, scored).item()

@@ -12,7 +12,7 @@ from abaw.batches import collate
 from abaw.config import FeatureConfig
 from abaw.tasks import TASKS
 from abaw.tracks import Track
-from fusion.base import Fused, FusionModel
+from fusion.base import FusionModel, FusionOutput
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule, WindowDataset
 from fusion.layers.masks import seen
@@ -36,7 +36,7 @@ class TwoLosses(FusionModel):
         self.loss_weights = {"near": 0.25, "far": 4.0}
 
     def forward(self, steps):
-        return Fused(seen(steps, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift})
+        return FusionOutput(seen(steps, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift})
 
 
 def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
@@ -143,7 +143,7 @@ def test_without_r_drop_a_batch_goes_through_once(source, labels):
 def test_training_that_runs_away_says_what_to_do(source, labels, tmp_path, monkeypatch):
     class Nan(TwoLosses):
         def forward(self, steps):
-            return Fused(seen(steps, "face")[0] * self.scale * torch.nan)
+            return FusionOutput(seen(steps, "face")[0] * self.scale * torch.nan)
 
     monkeypatch.setattr("fusion.checkpoint.FUSION_MODELS.build", lambda *_, **__: Nan())
     with pytest.raises(ValueError, match=r"outputs for va are not finite.*lower training.learning_rate"):
@@ -192,7 +192,7 @@ from torch import nn
 from fusion.layers.masks import ordered, seen
 from fusion.models import FUSION_MODELS
 from fusion.models import FUSION_MODELS
-from fusion.models.base import Fused, FusionModel
+from fusion.base import FusionOutput, FusionModel
 
 
 @FUSION_MODELS.register
@@ -211,7 +211,7 @@ class RunningMean(FusionModel):
     def forward(self, steps):
         hidden = sum(layer(seen(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
         num = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
-        return Fused(self.dropout(hidden.cumsum(1) / num))
+        return FusionOutput(self.dropout(hidden.cumsum(1) / num))
 '''
 
 

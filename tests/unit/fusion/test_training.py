@@ -11,7 +11,7 @@ import torch
 from abaw.config import FeatureConfig
 from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 from fusion.checkpoint import build_module
 from fusion.data import ClipDataModule
 from fusion.module import FusionModule
@@ -45,7 +45,7 @@ def test_the_loss_falls_and_the_scores_of_predictions_are_those_of_validation(mo
     }
     for name, task in tasks.items():
         scored = {
-            clip: Scored(task.decode(task.probabilities(predicted[clip][name])), each)
+            clip: PredictionPair(task.to_labels(task.probabilities(predicted[clip][name])), each)
             for clip, each in data.truth[name].items()
         }
         assert task.score(scored) == pytest.approx(module.scores[name], abs=1e-6)
@@ -140,11 +140,11 @@ def test_adam_decays_by_the_gradient_and_adamw_by_itself(source, labels, tmp_pat
 
 
 def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
-    from fusion.front import measure_spread
+    from fusion.front import measure_statistics
 
     module = train(make_config(), make_tasks(), labels, source, tmp_path)
-    expected = measure_spread(source, ["both", "only_va", "only_expr"])
-    other = measure_spread(source, ["val_both", "val_va"])
+    expected = measure_statistics(source, ["both", "only_va", "only_expr"])
+    other = measure_statistics(source, ["val_both", "val_va"])
     for name, layer in zip(module.front.names, module.front.channels, strict=True):
         assert layer.mean.numpy() == pytest.approx(expected[name].mean, rel=1e-5)
         assert layer.mean.numpy() != pytest.approx(other[name].mean, rel=1e-5)
@@ -204,7 +204,7 @@ def score_of(module, source, labels, config, task="va"):
     truth = labels["validation"][task]
     return module.tasks[task].score(
         {
-            clip: Scored(module.tasks[task].decode(module.tasks[task].probabilities(raw[task])), truth[clip])
+            clip: PredictionPair(module.tasks[task].to_labels(module.tasks[task].probabilities(raw[task])), truth[clip])
             for clip, raw, _ in predict(module, source, list(truth), config.window)
         }
     )

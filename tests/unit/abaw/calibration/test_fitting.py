@@ -1,4 +1,4 @@
-"""Fitting a decoding: what is chosen, what it is worth on clips it was not fitted on, what must not be fitted on."""
+"""Fitting post-processing: what is chosen, what it is worth on clips it was not fitted on, what must not be fitted on."""
 
 import json
 from dataclasses import replace
@@ -9,22 +9,22 @@ import pytest
 from abaw.calibration import fitting
 from abaw.calibration.biases import GRID, class_biases, matched, unit_shift
 from abaw.commands.fit import fit as fit_verb
-from abaw.config import DecodingConfig
+from abaw.config import PostProcessingConfig
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.labelled_tables import HeldOut
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.metrics import class_f1, concordance, macro_f1
-from abaw.postprocessing import Decoding, read_decoding
+from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.tasks import TASKS
 from tests.support.fitted import labels_of, write_dataset, write_folder
 
 TASK = {name: TASKS.build(name) for name in ("va", "expr", "au", "mtl")}
-NO_BIAS = DecodingConfig(bias=False)
+NO_BIAS = PostProcessingConfig(bias=False)
 
 
 def held_out(name, values, truth, observed=None, scored=None):
     everywhere = np.ones(len(values), bool)
     labels = Labels(np.array(truth, np.float32).reshape(len(truth), -1), everywhere if scored is None else scored)
-    return HeldOut(np.array(values, np.float32), everywhere if observed is None else observed, labels)
+    return LabelledTable(np.array(values, np.float32), everywhere if observed is None else observed, labels)
 
 
 def noisy_va(num=400, noise=0.5, seed=0, **more):
@@ -34,15 +34,15 @@ def noisy_va(num=400, noise=0.5, seed=0, **more):
     return held_out("va", truth * 0.5 + 0.1 + rng.normal(size=truth.shape) * noise, truth, **more)
 
 
-def score(name, clips, decoding):
-    return fitting.rank(TASK[name], fitting.decoded(TASK[name], clips, decoding))
+def score(name, clips, post_processing):
+    return fitting.rank(TASK[name], fitting.post_processed(TASK[name], clips, post_processing))
 
 
 def test_noise_over_a_slow_truth_is_smoothed_and_the_score_of_the_choice_is_the_best_of_all():
     clips = {f"c{i}": noisy_va(seed=i) for i in range(3)}
     found = fitting.fit(TASK["va"], clips, NO_BIAS)
     assert found.smoother == "box"
-    scores = {w: score("va", clips, Decoding(smoother="box", width=w)) for w in (5, 11, 25, 51, 101)}
+    scores = {w: score("va", clips, PostProcessing(smoother="box", width=w)) for w in (5, 11, 25, 51, 101)}
     assert found.width == max(scores, key=scores.get)
     assert found.fitted_on == ("c0", "c1", "c2")
 
@@ -52,28 +52,28 @@ def test_every_smoother_and_space_that_is_named_is_tried():
     spike[::10] = 3.0  # what a median takes away and a mean spreads
     truth = np.repeat(np.linspace(-0.8, 0.8, 60)[:, None], 2, axis=1)
     clips = {"a": held_out("va", truth + spike, truth)}
-    options = DecodingConfig(bias=False, smoothers=["box", "gaussian", "savgol", "median"], widths=[1, 5])
+    options = PostProcessingConfig(bias=False, smoothers=["box", "gaussian", "savgol", "median"], widths=[1, 5])
     assert fitting.fit(TASK["va"], clips, options).smoother == "median"
     sure = np.full((3, 8), 1e-4)
     sure[np.arange(3), [0, 1, 1]] = 1  # the mean is for 1, but one very sure frame wins among logits
     sure[1:, 0] = 0.2
     clips = {"a": held_out("expr", sure / sure.sum(axis=1, keepdims=True), [0, 0, 0])}
-    options = DecodingConfig(bias=False, widths=[3], spaces=["probabilities", "logits"])
+    options = PostProcessingConfig(bias=False, widths=[3], spaces=["probabilities", "logits"])
     assert fitting.fit(TASK["expr"], clips, options).space == "logits"
 
 
 def test_of_equal_settings_the_gentlest_is_taken():
     truth = np.repeat([[0], [1]], 50, axis=0)
     clips = {"a": held_out("expr", np.eye(8)[truth[:, 0]], truth, observed=np.arange(100) % 7 > 0)}
-    assert fitting.fit(TASK["expr"], clips, DecodingConfig()) == Decoding(fitted_on=("a",))
+    assert fitting.fit(TASK["expr"], clips, PostProcessingConfig()) == PostProcessing(fitted_on=("a",))
 
 
 def test_gaps_are_filled_where_what_was_said_in_them_is_noise_and_only_if_asked():
     seen = np.arange(400) % 4 > 0
     clip = noisy_va(noise=0.01, observed=seen)
     clip.values[~seen] = np.random.default_rng(0).normal(size=(100, 2))
-    assert fitting.fit(TASK["va"], {"a": clip}, DecodingConfig(bias=False, widths=[1])).fills
-    assert not fitting.fit(TASK["va"], {"a": clip}, DecodingConfig(bias=False, widths=[1], fills=False)).fills
+    assert fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fills
+    assert not fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fills=False)).fills
 
 
 def test_valence_and_arousal_get_the_truths_mean_and_spread_and_ccc_becomes_the_correlation():
@@ -100,7 +100,7 @@ def test_a_scale_is_kept_for_the_column_in_which_the_score_rises_alone():
     clip = noisy_va(noise=0.05)
     values = clip.values.copy()
     values[:, 0] = clip.labels.values[:, 0]  # perfect already
-    found = fitting.fit(TASK["va"], {"a": clip._replace(values=values)}, DecodingConfig(widths=[1]))
+    found = fitting.fit(TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1]))
     assert (found.scale[0], found.shift[0]) == (1.0, 0.0)
     assert found.scale[1] == pytest.approx(2, rel=0.1)
 
@@ -160,10 +160,10 @@ def test_units_are_shifted_and_the_score_rises():
     rng = np.random.default_rng(0)
     truth = rng.random((800, 12)) < 0.3
     clips = {"a": held_out("au", TASK["au"].probabilities(rng.normal(size=(800, 12)) + truth * 2 - 3), truth)}
-    found = fitting.fit(TASK["au"], clips, DecodingConfig(widths=[1]))
+    found = fitting.fit(TASK["au"], clips, PostProcessingConfig(widths=[1]))
     assert found.scale == ()
     assert min(found.shift) > 0
-    assert score("au", clips, found) > score("au", clips, Decoding()) + 0.1
+    assert score("au", clips, found) > score("au", clips, PostProcessing()) + 0.1
 
 
 def test_of_a_multi_task_every_part_is_fitted_on_the_frames_that_have_its_label():
@@ -175,7 +175,7 @@ def test_of_a_multi_task_every_part_is_fitted_on_the_frames_that_have_its_label(
     truth = np.hstack([values, classes[:, None], units]).astype(np.float32)
     truth[:400, :2], truth[400:800, 2], truth[800:, 3:] = np.nan, np.nan, np.nan
     clips = {"a": held_out("mtl", TASK["mtl"].probabilities(raw), truth)}
-    found = fitting.fit(TASK["mtl"], clips, DecodingConfig(widths=[1]))
+    found = fitting.fit(TASK["mtl"], clips, PostProcessingConfig(widths=[1]))
     assert found.scale[:2] == pytest.approx([2, 2], rel=0.01)
     assert found.scale[2:] == (1.0,) * 20
     known = np.arange(1200) // 400 != 1
@@ -200,8 +200,8 @@ def test_a_task_of_one_label_a_clip_is_fitted_without_a_bias():
     rng = np.random.default_rng(0)
     tables = rng.random((4, 30, 6)).astype(np.float32)
     labels = [Labels(rng.random((1, 6)).astype(np.float32), np.ones(1, bool)) for _ in range(4)]
-    clips = {f"c{i}": HeldOut(tables[i], np.ones(30, bool), labels[i]) for i in range(4)}
-    assert fitting.fit(task, clips, DecodingConfig()).shift == ()
+    clips = {f"c{i}": LabelledTable(tables[i], np.ones(30, bool), labels[i]) for i in range(4)}
+    assert fitting.fit(task, clips, PostProcessingConfig()).shift == ()
 
 
 def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
@@ -210,26 +210,26 @@ def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
     for clip_id, clip in clips.items():
         values, observed = np.vstack([clip.values, np.full((7, 2), 0.3)]), np.ones(407, bool)
         labels = Labels(np.vstack([clip.labels.values, np.full((3, 2), -1)]).astype(np.float32), np.arange(403) < 400)
-        more[clip_id] = HeldOut(values.astype(np.float32), observed, labels)
-    options = DecodingConfig(widths=[1])
+        more[clip_id] = LabelledTable(values.astype(np.float32), observed, labels)
+    options = PostProcessingConfig(widths=[1])
     assert fitting.fit(TASK["va"], more, options) == fitting.fit(TASK["va"], clips, options)
 
 
 def test_nothing_scored_is_an_error():
     with pytest.raises(ValueError, match="nothing to score: no frame has a label"):
-        fitting.fit(TASK["va"], {"a": noisy_va(scored=np.zeros(400, bool))}, DecodingConfig())
+        fitting.fit(TASK["va"], {"a": noisy_va(scored=np.zeros(400, bool))}, PostProcessingConfig())
 
 
-def test_cross_fitting_is_fitting_on_the_others_and_decoding_the_group():
+def test_cross_fitting_is_fitting_on_the_others_and_post_processing_the_group():
     clips = {f"c{i}": noisy_va(num=300, seed=i) for i in range(4)}
     groups = {"c0": "x", "c1": "x", "c2": "y", "c3": "y"}
-    found = fitting.cross_fit(TASK["va"], clips, DecodingConfig(), groups)
+    found = fitting.cross_fit(TASK["va"], clips, PostProcessingConfig(), groups)
     assert list(found) == list(clips)
     for mine, others in ((("c0", "c1"), ("c2", "c3")), (("c2", "c3"), ("c0", "c1"))):
-        alone = fitting.fit(TASK["va"], {c: clips[c] for c in others}, DecodingConfig())
-        expected = fitting.decoded(TASK["va"], {c: clips[c] for c in mine}, alone)
+        alone = fitting.fit(TASK["va"], {c: clips[c] for c in others}, PostProcessingConfig())
+        expected = fitting.post_processed(TASK["va"], {c: clips[c] for c in mine}, alone)
         for clip_id in mine:
-            np.testing.assert_array_equal(found[clip_id].decoded, expected[clip_id].decoded)
+            np.testing.assert_array_equal(found[clip_id].post_processed, expected[clip_id].post_processed)
 
 
 def test_on_noise_the_fit_flatters_itself_and_cross_fitting_does_not():
@@ -238,9 +238,9 @@ def test_on_noise_the_fit_flatters_itself_and_cross_fitting_does_not():
         f"c{i}": held_out("expr", TASK["expr"].probabilities(rng.normal(size=(60, 8))), rng.integers(0, 8, 60))
         for i in range(6)
     }
-    flattered = score("expr", clips, fitting.fit(TASK["expr"], clips, DecodingConfig()))
+    flattered = score("expr", clips, fitting.fit(TASK["expr"], clips, PostProcessingConfig()))
     honest = fitting.rank(
-        TASK["expr"], fitting.cross_fit(TASK["expr"], clips, DecodingConfig(), fitting.groups_of(clips, {}))
+        TASK["expr"], fitting.cross_fit(TASK["expr"], clips, PostProcessingConfig(), fitting.groups_of(clips, {}))
     )
     assert flattered > 0.15 > honest
 
@@ -251,8 +251,8 @@ def test_two_persons_of_one_video_are_in_one_group_and_apart_they_are_a_leak():
     assert groups["v1_left"] == groups["v1_right"]
     assert len(set(groups.values())) == 3
     apart = {"v1_left": 0, "v1_right": 1, "v2": 0, "v3": 1}
-    with pytest.raises(ValueError, match="a leak: the decoding fitted on the other groups has seen video 'v1'"):
-        fitting.cross_fit(TASK["va"], clips, DecodingConfig(), apart)
+    with pytest.raises(ValueError, match="a leak: the post-processing fitted on the other groups has seen video 'v1'"):
+        fitting.cross_fit(TASK["va"], clips, PostProcessingConfig(), apart)
 
 
 def test_groups_are_those_of_the_runs_where_they_are_told_else_five_even_ones():
@@ -267,7 +267,7 @@ def test_groups_are_those_of_the_runs_where_they_are_told_else_five_even_ones():
 
 def test_one_group_cannot_be_cross_fitted():
     with pytest.raises(ValueError, match="cross-fitting needs two groups of clips"):
-        fitting.cross_fit(TASK["va"], {"a": noisy_va()}, DecodingConfig(), {"a": 0})
+        fitting.cross_fit(TASK["va"], {"a": noisy_va()}, PostProcessingConfig(), {"a": 0})
 
 
 CLIPS = {"t1": "train", "t2_left": "train", "t2_right": "train", "t3": "train", "v1": "validation", "v2": "validation"}
@@ -287,8 +287,8 @@ def run_fit(job, **more):
     return json.loads((job / "d.json").read_text())
 
 
-def test_fit_writes_a_decoding_and_tells_the_score_without_and_with(job, capsys):
-    found = read_decoding(run_fit(job)["va"], "d.json")
+def test_fit_writes_a_post_processing_and_tells_the_score_without_and_with(job, capsys):
+    found = parse_post_processing(run_fit(job)["va"], "d.json")
     assert found.smoother == "box"
     assert found.fitted_on == ("t1", "t2", "t3", "v1", "v2")
     told = capsys.readouterr().out.splitlines()
@@ -300,8 +300,8 @@ def test_fit_writes_a_decoding_and_tells_the_score_without_and_with(job, capsys)
 
 def test_what_does_not_gain_on_other_clips_is_left_out(job, capsys):
     write_folder(job / "noise", CLIPS, noise=30.0, seed=3, held_out=True)
-    found = read_decoding(run_fit(job, folder=job / "noise")["va"], "d.json")
-    assert replace(found, fitted_on=()) == Decoding()
+    found = parse_post_processing(run_fit(job, folder=job / "noise")["va"], "d.json")
+    assert replace(found, fitted_on=()) == PostProcessing()
     assert found.fitted_on, "these labels chose it: it may not be judged by them"
     assert "va what gained on clips that it was not fitted on is kept" in capsys.readouterr().out
 
@@ -314,7 +314,7 @@ def test_a_bias_that_does_not_gain_by_cross_fitting_goes_and_the_smoothing_stays
         for i, clip in enumerate(noisy_va(num=300, noise=0.3, seed=seed) for seed in range(4))
     }
     groups = {clip_id: i % 2 for i, clip_id in enumerate(clips)}
-    options = DecodingConfig(widths=[1, 11])
+    options = PostProcessingConfig(widths=[1, 11])
     found, tried = fitting.choose(task, clips, options, groups)
     scores = {name: fitting.rank(task, judged) for name, judged in tried.items()}
     assert scores["no bias"] > max(scores["nothing"], scores["all"])
@@ -332,7 +332,7 @@ def test_a_config_says_what_is_tried(job):
     text = (job.joinpath("config.yaml")).write_text
     text(
         "name: a\ndata: d\nstore: s\ntasks: {va: }\nfeatures: {x: }\nmodel: {name: concat}\n"
-        "decoding: {widths: [3], smoothers: [median], bias: false}\n"
+        "post-processing: {widths: [3], smoothers: [median], bias: false}\n"
     )
     found = run_fit(job, config=job / "config.yaml")["va"]
     assert (found["smoother"], found["width"], found["shift"]) == ("median", 3, [])

@@ -17,7 +17,7 @@ from abaw.tasks import TASKS
 
 VA, EXPR, CE, MTL = (TASKS.build(name) for name in ("va", "expr", "ce", "mtl"))
 EMI, AH = TASKS.build("emi"), TASKS.build("ah")
-ABOUT = {"run": ["runs/a"], "commit": "abc", "label_kinds_seen": ["va"], "personalised": False}
+ABOUT = {"run": ["runs/a"], "commit": "abc", "label_tasks_seen": ["va"], "subject_adapted": False}
 ROWS = ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg", "a_left/00002.jpg", "a_left/00001.jpg"]
 
 
@@ -240,12 +240,12 @@ def test_compound_expressions_are_made_of_expressions_where_there_are_none(tmp_p
     assert "made of" not in str(submission.submit(tmp_path / "p", sample, tmp_path / "out.txt"))
 
 
-def test_an_expression_decoding_comes_before_compounds_are_made(tmp_path):
+def test_an_expression_post_processing_comes_before_compounds_are_made(tmp_path):
     sample = template(tmp_path, ["01/00001.jpg"], task=CE)
     expressions = np.full((1, 8), 0.01)
     expressions[0, [3, 6, 5]] = 0.31, 0.31, 0.30  # Fear, Surprise; Sadness near
     shift = [0.0] * 5 + [1.0, 0.0, 0.0]
-    predicted(tmp_path / "p", EXPR, {"decoding": {"shift": shift}}, **{"01": expressions})
+    predicted(tmp_path / "p", EXPR, {"post_processing": {"shift": shift}}, **{"01": expressions})
     assert lines_of(tmp_path, sample)[1:] == ["01/00001.jpg,2"]  # Sadly Surprised
 
 
@@ -328,27 +328,27 @@ def test_two_videos_of_one_name_cannot_be_told_apart(tmp_path):
         read_template(sample)
 
 
-# ---- decoding and provenance
+# ---- post-processing and provenance
 
 
-def test_a_folders_decoding_is_applied_and_told(tmp_path):
+def test_a_folders_post_processing_is_applied_and_told(tmp_path):
     sample = template(tmp_path, ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg"])
     document = {"fills": True, "scale": [1.0, 2.0], "shift": [0.0, 0.1], "fitted_on": ["x", "y"]}
-    predicted(tmp_path / "p", about={**ABOUT, "decoding": document}, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
+    predicted(tmp_path / "p", about={**ABOUT, "post_processing": document}, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
     assert lines_of(tmp_path, sample)[1:] == [
         "b/00001.jpg,0.100000,0.300000",
         "b/00002.jpg,0.200000,0.500000",  # not observed: between its neighbours
         "b/00003.jpg,0.300000,0.700000",
     ]
     summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
-    assert summary.notes[-1] == "decoding applied, fitted on 2 videos"
+    assert summary.notes[-1] == "post-processing applied, fitted on 2 videos"
     predicted(tmp_path / "p", about=ABOUT, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
     summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
-    assert summary.notes[-1] == "no decoding: the tables' values as they are"
+    assert summary.notes[-1] == "no post-processing: the tables' values as they are"
 
 
-def test_a_decoding_that_is_broken_is_named_and_nothing_is_written(tmp_path):
-    predicted(tmp_path / "p", about={"decoding": {"shift": [1.0]}}, b=[[0, 0]])
+def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_path):
+    predicted(tmp_path / "p", about={"post_processing": {"shift": [1.0]}}, b=[[0, 0]])
     with pytest.raises(ValueError, match="shift has 1 number"):
         submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
@@ -362,21 +362,20 @@ def notes(folder, about, task=VA):
 
 
 def test_the_summary_says_what_the_predictions_are_made_of(tmp_path):
-    assert notes(tmp_path, ABOUT) == ["made by run runs/a; commit abc; label kinds seen: va; not personalised"]
+    assert notes(tmp_path, ABOUT) == ["made by run runs/a; commit abc; labels seen: va; not subject_adapted"]
     ensemble = {"how": "weighted", "weights": [0.5, 0.5], "members": ["p1", "p2"]}
-    several = {**ABOUT, "run": ["runs/a", "runs/b"], "ensemble": ensemble, "personalised": True}
+    several = {**ABOUT, "run": ["runs/a", "runs/b"], "ensemble": ensemble, "subject_adapted": True}
     assert notes(tmp_path, several) == [
-        "made by 2 runs runs/a, runs/b; commit abc; label kinds seen: va; ensemble of 2 members (weighted); "
-        "personalised"
+        "made by 2 runs runs/a, runs/b; commit abc; labels seen: va; ensemble of 2 members (weighted); subject_adapted"
     ]
 
 
 def test_what_is_not_known_of_the_predictions_is_said(tmp_path):
     assert notes(tmp_path, {}) == [
-        "provenance unknown: predictions.json does not say run, commit, label_kinds_seen, personalised"
+        "provenance unknown: predictions.json does not say run, commit, label_tasks_seen, subject_adapted"
     ]
-    assert notes(tmp_path, {**ABOUT, "personalised": None, "label_kinds_seen": None}) == [
-        "provenance unknown: predictions.json does not say label_kinds_seen, personalised",
+    assert notes(tmp_path, {**ABOUT, "subject_adapted": None, "label_tasks_seen": None}) == [
+        "provenance unknown: predictions.json does not say label_tasks_seen, subject_adapted",
         "made by run runs/a; commit abc",
     ]
     (tmp_path / "p" / "va" / "predictions.json").unlink()
@@ -397,7 +396,7 @@ def test_what_is_not_known_of_the_predictions_is_said(tmp_path):
     ],
 )
 def test_labels_that_the_challenge_does_not_allow_are_warned_of(tmp_path, task, seen, words):
-    warnings = [line for line in notes(tmp_path, {**ABOUT, "label_kinds_seen": seen}, task) if "warning" in line]
+    warnings = [line for line in notes(tmp_path, {**ABOUT, "label_tasks_seen": seen}, task) if "warning" in line]
     assert len(warnings) == (words is not None)
     if words:
         assert re.match(words, warnings[0])

@@ -18,7 +18,7 @@ from abaw.competition.ablation import Step, lines, steps
 from abaw.competition.actions import ACTIONS, run_recipe
 from abaw.competition.job import open_job
 from abaw.competition.stages import Places, Stage, members_of, stages
-from abaw.competition.state import Ledger, depends, facts, made_from
+from abaw.competition.state import StageState, depends, facts, made_from
 from abaw.competition.templates import templates_in
 from abaw.config_file import read_config
 from abaw.dataset.annotations import EXPRESSIONS
@@ -26,7 +26,7 @@ from abaw.dataset.layout import open_dataset
 from abaw.files import write_json
 from abaw.pipelines.training import open_config
 from abaw.plans.lock import alone
-from abaw.postprocessing import Decoding
+from abaw.postprocessing import PostProcessing
 from abaw.predictions import Table
 from abaw.runs import RESUME, labels_hash
 from abaw.tasks import TASKS
@@ -76,7 +76,7 @@ def job(data, tmp_path, *settings, templates=(), **options):
     return open_job(CONFIG, given, data, runs, work, list(templates), {**OPTIONS, **options})
 
 
-def test_fold_0_has_no_part_in_what_weights_and_decoding_are_fitted_on():
+def test_fold_0_has_no_part_in_what_weights_and_post_processing_are_fitted_on():
     found = planned("encoders=[face_hog]")
     fitted_on = {path for stage in of_kind(found, "pool") for path in stage.inputs}
     assert fitted_on == {PLACES.held_out(m, fold) for m in ("synthetic-gru", "synthetic-big") for fold in (1, 2)}
@@ -126,7 +126,7 @@ def test_a_member_is_laid_over_the_config_as_the_command_line_is():
 
 
 @pytest.mark.parametrize(
-    "key", ["name", "data", "store", "folds.num", "folds", "decoding.bias", "encoders", "ensemble"]
+    "key", ["name", "data", "store", "folds.num", "folds", "post-processing.bias", "encoders", "ensemble"]
 )
 def test_what_all_members_share_is_no_members_to_set(key):
     with pytest.raises(ValueError, match=rf"{key} is the same for all members: set it for all of them, not in one"):
@@ -207,7 +207,7 @@ def made_stage(tmp_path, **settings):
 
 
 def test_a_stage_is_done_until_a_setting_an_input_or_its_output_changes(tmp_path):
-    ledger, stage = Ledger(tmp_path), made_stage(tmp_path, bias=True)
+    ledger, stage = StageState(tmp_path), made_stage(tmp_path, bias=True)
     assert not ledger.is_done(stage)
     ledger.note(stage, made_from(stage))
     assert ledger.is_done(stage)
@@ -382,7 +382,7 @@ def test_a_stage_that_is_stopped_is_not_done_though_it_was_done_before(data, tmp
 
     found = only(job(data, tmp_path), "check")
     run_recipe(found)
-    (stage,), ledger = found.stages, Ledger(found.places.work)
+    (stage,), ledger = found.stages, StageState(found.places.work)
     assert ledger.is_done(stage)
     changed = replace(stage, settings={"clips": "others"})
     with monkeypatch.context() as patch:
@@ -512,9 +512,11 @@ def test_the_steps_say_what_each_stage_is_worth(data, tmp_path):
     truth = np.array([[0.5, 0.1], [0.2, -0.3]])
     tables(tmp_path / "one", lambda _: truth + 0.2, {})
     tables(tmp_path / "two", lambda _: truth - 0.1, {})
-    decoding = Decoding(scale=(1.0, 1.0), shift=(-0.05, -0.05), fitted_on=("b",))
+    post_processing = PostProcessing(scale=(1.0, 1.0), shift=(-0.05, -0.05), fitted_on=("b",))
     ensemble = {"how": "weighted", "weights": [0.5, 0.5], "members": ["one", "two"], "fitted_on": ["b"]}
-    tables(tmp_path / "both", lambda _: truth + 0.05, {"decoding": decoding.document(), "ensemble": ensemble})
+    tables(
+        tmp_path / "both", lambda _: truth + 0.05, {"post_processing": post_processing.document(), "ensemble": ensemble}
+    )
     task = TASKS.build("va")
     found = steps(task, {"one": tmp_path / "one", "two": tmp_path / "two"}, tmp_path / "both", data)
     names = ["one", "two", "mean of 2", "weighted ensemble", "no smoothing (none helped)", "scale and shift"]
@@ -530,9 +532,11 @@ def test_the_steps_say_what_each_stage_is_worth(data, tmp_path):
     assert [step.name for step in alone] == ["one", *names[4:]]
 
 
-def test_a_decoding_fitted_on_the_judged_videos_is_a_leak(data, tmp_path):
+def test_a_post_processing_fitted_on_the_judged_videos_is_a_leak(data, tmp_path):
     tables(tmp_path / "one", lambda _: np.zeros((2, 2)), {})
-    tables(tmp_path / "both", lambda _: np.zeros((2, 2)), {"decoding": Decoding(fitted_on=("d",)).document()})
+    tables(
+        tmp_path / "both", lambda _: np.zeros((2, 2)), {"post_processing": PostProcessing(fitted_on=("d",)).document()}
+    )
     with pytest.raises(ValueError, match="a leak: .*'d'"):
         steps(TASKS.build("va"), {"one": tmp_path / "one"}, tmp_path / "both", data)
 

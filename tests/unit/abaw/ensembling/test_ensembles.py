@@ -17,11 +17,11 @@ from abaw.commands.combine import combine
 from abaw.commands.predict import predict
 from abaw.dataset.annotations import Labels
 from abaw.ensembling import selection, weights
-from abaw.ensembling.weights import Mixture, read_mixture
+from abaw.ensembling.weights import EnsembleWeights, read_weights
 from abaw.evaluation import leaks
-from abaw.evaluation.labelled_tables import HeldOut
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.metrics import concordance
-from abaw.postprocessing import Decoding
+from abaw.postprocessing import PostProcessing
 from abaw.predictions import Table
 from abaw.tasks import TASKS
 from tests.support.fitted import table_of, write_dataset, write_folder
@@ -55,7 +55,7 @@ def test_members_that_differ_in_frames_columns_or_times_are_told_with_the_first_
 
 
 def test_weights_scale_and_shift_are_each_members():
-    mixture = Mixture("x", np.array([[0.25], [0.75]]), np.array([[2.0], [1.0]]), np.array([[0.0], [1.0]]))
+    mixture = EnsembleWeights("x", np.array([[0.25], [0.75]]), np.array([[2.0], [1.0]]), np.array([[0.0], [1.0]]))
     np.testing.assert_allclose(mixture.values([np.ones((3, 2)), np.ones((3, 2)) * 4]), 0.25 * 2 + 0.75 * 5)
 
 
@@ -68,13 +68,13 @@ def test_weights_are_0_or_more_and_sum_to_1(weights):
 def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_told():
     rng = np.random.default_rng(0)
     for mixture in (weights.weighted([0.3, 0.7], ["v1"]), weights.centre(list(rng.normal(size=(3, 50, 2))))):
-        read = read_mixture(json.loads(json.dumps(mixture.document("abc"[: len(mixture.weights)]))), "x")
+        read = read_weights(json.loads(json.dumps(mixture.document("abc"[: len(mixture.weights)]))), "x")
         assert (read.how, read.fitted_on) == (mixture.how, mixture.fitted_on)
         for key in ("weights", "scale", "shift"):
             np.testing.assert_array_equal(getattr(read, key), getattr(mixture, key))
     for broken in ({"how": "mean"}, {"how": "x", "weights": [0.5]}, {"how": "x", "weights": "a"}, [1]):
         with pytest.raises(ValueError, match="p.json: no ensemble as abaw combine writes it"):
-            read_mixture(broken, "p.json")
+            read_weights(broken, "p.json")
 
 
 def test_centred_members_have_one_mean_and_spread_and_weigh_what_they_agree():
@@ -107,7 +107,7 @@ def held_out(noises, num_clips=4):
         for member, noise in enumerate(noises):
             table = table_of(f"c{i}", noise=noise, seed=member)
             labels = Labels(table_of(f"c{i}", noise=0).values, np.ones(200, bool))
-            members[member][f"c{i}"] = HeldOut(table.values, table.observed, labels)
+            members[member][f"c{i}"] = LabelledTable(table.values, table.observed, labels)
     return members
 
 
@@ -134,7 +134,7 @@ def test_weights_of_classes_are_fitted_on_the_scored_frames_alone():
     labels = Labels(truth[:, None].astype(np.float32), scored)
     where = scored[:, None]
     members = [
-        {"a": HeldOut(np.where(where, values, other).astype(np.float32), np.ones(300, bool), labels)}
+        {"a": LabelledTable(np.where(where, values, other).astype(np.float32), np.ones(300, bool), labels)}
         for values, other in ((bad, good), (good, bad))
     ]
     assert selection.fit_weights(EXPR, members).weights.ravel()[1] > 0.5
@@ -146,7 +146,7 @@ def test_cross_fitted_weights_are_those_of_the_other_groups_and_a_video_in_two_i
     found = selection.cross_fit_weights(VA, members, groups)
     others = selection.fit_weights(VA, [{c: each[c] for c in ("c2", "c3")} for each in members])
     expected = selection.mixed(VA, [{c: each[c] for c in ("c0", "c1")} for each in members], others)
-    np.testing.assert_array_equal(found["c0"].decoded, expected["c0"].decoded)
+    np.testing.assert_array_equal(found["c0"].prediction, expected["c0"].prediction)
     assert list(found) == list(groups)
     sides = [
         {f"v{side}": clip for side, clip in zip(("_left", "_right"), each.values(), strict=False)} for each in members
@@ -156,20 +156,20 @@ def test_cross_fitted_weights_are_those_of_the_other_groups_and_a_video_in_two_i
 
 
 def told(**more):
-    known = {"run": ["r"], "commit": "c", "seeds": [0], "label_kinds_seen": ["va"], "videos_seen": ["1"]}
-    return {**known, "personalised": False, "held_out": True, "made_by": {"x": "r0", "y": "r1"}, **more}
+    known = {"run": ["r"], "commit": "c", "seeds": [0], "label_tasks_seen": ["va"], "videos_seen": ["1"]}
+    return {**known, "subject_adapted": False, "held_out": True, "made_by": {"x": "r0", "y": "r1"}, **more}
 
 
 def test_provenance_of_members_is_merged():
-    other = told(run=["s"], commit="d", seeds=[1], label_kinds_seen=["expr", "va"], videos_seen=["2"])
-    other |= {"personalised": True, "held_out": False, "made_by": {"x": "s0", "y": "s1"}}
+    other = told(run=["s"], commit="d", seeds=[1], label_tasks_seen=["expr", "va"], videos_seen=["2"])
+    other |= {"subject_adapted": True, "held_out": False, "made_by": {"x": "s0", "y": "s1"}}
     assert provenance.merged([told(), other]) == {
         "run": ["r", "s"],
         "commit": "c, d",
         "seeds": [0, 1],
-        "label_kinds_seen": ["expr", "va"],
+        "label_tasks_seen": ["expr", "va"],
         "videos_seen": ["1", "2"],
-        "personalised": True,
+        "subject_adapted": True,
         "held_out": False,
         "made_by": {"x": "r0 + s0", "y": "r1 + s1"},
         "incomplete": [],
@@ -178,23 +178,23 @@ def test_provenance_of_members_is_merged():
 
 
 @pytest.mark.parametrize(
-    "key", ["run", "commit", "seeds", "label_kinds_seen", "videos_seen", "personalised", "held_out"]
+    "key", ["run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out"]
 )
 def test_what_one_member_does_not_tell_is_incomplete_and_what_the_others_tell_still_counts(key):
     for unknown in (told(**{key: None}), {name: value for name, value in told().items() if name != key}):
         about = provenance.merged([told(), unknown])
         assert about["incomplete"] == [key]
-        assert about[key] == (None if key in ("personalised", "held_out") else told()[key])
+        assert about[key] == (None if key in ("subject_adapted", "held_out") else told()[key])
         assert provenance.merged([told(), about])["incomplete"] == [key], "once lost it stays so"
 
 
 def test_a_member_of_unknown_origin_does_not_hide_what_another_has_seen(tmp_path):
-    about = provenance.merged([told(held_out=False, label_kinds_seen=["expr", "va"]), {}])
+    about = provenance.merged([told(held_out=False, label_tasks_seen=["expr", "va"]), {}])
     with pytest.raises(ValueError, match="a leak: the training .* has seen video '1'"):
         leaks.check_unseen(tmp_path, "validation", ["1_left"], about, None)
     assert "is not told" in leaks.check_unseen(tmp_path, "validation", ["2"], about, None)[0]
     lines = rules.provenance(about, "va")
-    assert "does not say commit, label_kinds_seen" in lines[0].replace("run, ", "")
+    assert "does not say commit, label_tasks_seen" in lines[0].replace("run, ", "")
     assert any("uni-task rule" in line for line in lines)
 
 
@@ -205,8 +205,8 @@ def test_weights_are_kept_only_where_they_gain_by_cross_fitting(gains, weights, 
 
     def judged(task, members, groups):
         found = plain(task, members, weights.mean(2))
-        right = {clip: each.labels.values if gains else -each.decoded for clip, each in found.items()}
-        return {clip: replace(each, decoded=right[clip]) for clip, each in found.items()}
+        right = {clip: each.labels.values if gains else -each.prediction for clip, each in found.items()}
+        return {clip: replace(each, prediction=right[clip]) for clip, each in found.items()}
 
     monkeypatch.setattr(selection, "cross_fit_weights", judged)
     monkeypatch.setattr(selection, "fit_weights", lambda *_: weights.weighted([0.25, 0.75], {"t1"}))
@@ -232,7 +232,7 @@ def job(tmp_path):
 
 
 def run_combine(job, *folders, **more):
-    given = dict.fromkeys(("how", "like", "data", "exclude_split", "decoding", "task"))
+    given = dict.fromkeys(("how", "like", "data", "exclude_split", "post_processing", "task"))
     given |= {"fit": False, "trust": False, "out": job / "both"}
     combine([job / each for each in folders or ("a", "b")], **{**given, **more})
     return predictions.read_metadata(given["out"] / "va")
@@ -245,7 +245,7 @@ def test_a_mean_of_folders_is_a_folder_that_says_what_it_is_made_of(job, capsys)
         "members": [str(job / "a/va"), str(job / "b/va")],
         "weights": [0.5, 0.5],
     }
-    assert (about["run"], about["seeds"], about["held_out"], about["decoding"]) == (["r", "s"], [0, 1], True, {})
+    assert (about["run"], about["seeds"], about["held_out"], about["post_processing"]) == (["r", "s"], [0, 1], True, {})
     for clip_id in CLIPS:
         a, b = (predictions.read_table(job / each / "va", clip_id, VA).values for each in "ab")
         found = predictions.read_table(job / "both/va", clip_id, VA)
@@ -290,11 +290,11 @@ def test_an_ensemble_in_an_ensemble_keeps_the_videos_its_weights_were_fitted_on(
     assert about["ensemble"]["fitted_on"] == ["t1", "t2", "t3", "v1", "v2"]
 
 
-def test_a_decoding_goes_with_the_tables_which_stay_undecoded(job):
-    decoding = Decoding(smoother="box", width=5, fitted_on=("t1",))
-    (job / "d.json").write_text(json.dumps({"va": decoding.document()}))
-    run_combine(job, "a", decoding=job / "d.json")
-    assert predictions.decoding_of(job / "both/va") == decoding
+def test_a_decoding_goes_with_the_tables_which_stay_raw(job):
+    post_processing = PostProcessing(smoother="box", width=5, fitted_on=("t1",))
+    (job / "d.json").write_text(json.dumps({"va": post_processing.document()}))
+    run_combine(job, "a", post_processing=job / "d.json")
+    assert predictions.post_processing_of(job / "both/va") == post_processing
     np.testing.assert_array_equal(
         predictions.read_table(job / "both/va", "t1", VA).values, predictions.read_table(job / "a/va", "t1", VA).values
     )
@@ -306,7 +306,7 @@ def test_tables_made_elsewhere_need_their_task_named_and_leave_the_provenance_un
     with pytest.raises(ValueError, match="has no predictions.json that tells its task: name the task"):
         run_combine(job, "a/va", "b/va")
     about = run_combine(job, "a/va", "b/va", task="va")
-    assert about["label_kinds_seen"] is None
+    assert about["label_tasks_seen"] is None
     assert about["held_out"] is None
     with pytest.raises(ValueError, match="does not say whether its runs were trained on these videos"):
         run_combine(job, "a/va", "b/va", task="va", fit=True, data=job / "data")
@@ -320,14 +320,17 @@ WRONG_USE = {
     "like and how": ({"how": "mean", "like": "a"}, "--like takes everything from the other ensemble"),
     "data for nothing": ({"trust": True}, "say what weights are fitted on: give --fit with them"),
     "like no ensemble": ({"like": "a"}, "a/va is no ensemble: --like takes a folder that abaw combine made"),
-    "a decoding that is not there": ({"decoding": "x.json"}, "no decoding at .*x.json: fit one with abaw fit"),
+    "post-processing that is not there": (
+        {"post_processing": "x.json"},
+        "no post-processing at .*x.json: fit one with abaw fit",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", WRONG_USE)
 def test_wrong_use_is_told(job, fault):
     given, words = WRONG_USE[fault]
-    given = {key: job / value if key in ("like", "decoding") else value for key, value in given.items()}
+    given = {key: job / value if key in ("like", "post_processing") else value for key, value in given.items()}
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         run_combine(job, **given)
     assert not (job / "both").exists()
@@ -360,10 +363,10 @@ def test_members_that_do_not_agree_are_named_and_nothing_is_written(job):
 
 
 def test_centred_is_for_values():
-    from abaw.ensembling.combining import Asked, mixture_of
+    from abaw.ensembling.combining import CombineOptions, weights_of
 
     with pytest.raises(ValueError, match="expr: centred is for values, as of va: take mean or weighted for expr"):
-        mixture_of([], EXPR, Asked("centred", None, False, None, None, False))
+        weights_of([], EXPR, CombineOptions("centred", None, False, None, None, False))
 
 
 def test_a_combine_that_is_killed_leaves_a_folder_that_is_refused_and_the_next_one_is_whole(job):
@@ -413,7 +416,7 @@ def write_run(folder, train, held_out, seed=0, **facts):
         "tasks": {"va": {}},
         "recipes": {},
         "scores": {},
-        "label_kinds_seen": ["va"],
+        "label_tasks_seen": ["va"],
         "videos": videos,
     }
     (folder / "run.json").write_text(json.dumps({**known, **facts}))
@@ -421,7 +424,11 @@ def write_run(folder, train, held_out, seed=0, **facts):
 
 
 def run_predict(folders, out, **more):
-    predict(folders, out, **{"split": None, "clips": None, "held_out": True, "decoding": None, "device": "cpu", **more})
+    predict(
+        folders,
+        out,
+        **{"split": None, "clips": None, "held_out": True, "post_processing": None, "device": "cpu", **more},
+    )
     return predictions.read_metadata(out / "va")
 
 
@@ -434,13 +441,13 @@ def test_what_folds_held_out_is_pooled_and_says_which_run_it_is_by(tmp_path):
         "run": [str(run) for run in runs],
         "commit": "abc",
         "seeds": [0, 1],
-        "label_kinds_seen": ["va"],
+        "label_tasks_seen": ["va"],
         "videos_seen": ["1", "2"],
-        "personalised": False,
+        "subject_adapted": False,
         "held_out": True,
         "made_by": {"1": str(runs[0]), "2": str(runs[1])},
         "incomplete": [],
-        "decoding": {},
+        "post_processing": {},
         "ensemble": {},
     }
     for run, clip_id in zip(runs, "12", strict=True):
@@ -479,18 +486,25 @@ def test_runs_whose_held_out_clips_overlap_or_were_trained_on_or_are_none_are_re
     assert not (tmp_path / "held").exists()
 
 
-def test_a_single_runs_own_decoding_is_taken_along_a_file_goes_first_and_of_several_runs_none(tmp_path):
+def test_a_single_runs_own_post_processing_is_taken_along_a_file_goes_first_and_of_several_runs_none(tmp_path):
     one, two = (write_run(tmp_path / f"r{i}", "21"[i], "12"[i]) for i in (0, 1))
-    own, other = Decoding(smoother="box", width=5), Decoding(smoother="median", width=7)
-    (one / "decoding.json").write_text(json.dumps({"va": own.document()}))
+    own, other = PostProcessing(smoother="box", width=5), PostProcessing(smoother="median", width=7)
+    (one / "post_processing.json").write_text(json.dumps({"va": own.document()}))
     (tmp_path / "d.json").write_text(json.dumps({"va": other.document()}))
-    assert run_predict([one], tmp_path / "held")["decoding"] == own.document()
-    assert run_predict([one], tmp_path / "held", decoding=tmp_path / "d.json")["decoding"] == other.document()
-    assert run_predict([one, two], tmp_path / "held")["decoding"] == {}
-    (one / "decoding.json").write_text(json.dumps({"va": {"width": 2}}))
-    with pytest.raises(ValueError, match=r"r0/decoding.json, va: decoding: width is 2, expected an odd number"):
+    assert run_predict([one], tmp_path / "held")["post_processing"] == own.document()
+    assert (
+        run_predict([one], tmp_path / "held", post_processing=tmp_path / "d.json")["post_processing"]
+        == other.document()
+    )
+    assert run_predict([one, two], tmp_path / "held")["post_processing"] == {}
+    (one / "post_processing.json").write_text(json.dumps({"va": {"width": 2}}))
+    with pytest.raises(
+        ValueError, match=r"r0/post_processing.json, va: post-processing: width is 2, expected an odd number"
+    ):
         run_predict([one], tmp_path / "other")
-    (one / "decoding.json").write_text(json.dumps({"va": Decoding(shift=(1.0,) * 8).document()}))
-    with pytest.raises(ValueError, match=r"r0/decoding.json, va: decoding: shift has 8 numbers, va has 2 logits"):
+    (one / "post_processing.json").write_text(json.dumps({"va": PostProcessing(shift=(1.0,) * 8).document()}))
+    with pytest.raises(
+        ValueError, match=r"r0/post_processing.json, va: post-processing: shift has 8 numbers, va has 2 logits"
+    ):
         run_predict([one], tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -9,15 +9,15 @@ from scipy import stats
 from abaw.dataset.annotations import Labels
 from abaw.evaluation.bootstrap import by_video, compare, drawn, intervals
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 
 
 def guesses(right, num=10):
     """A clip of ``num`` frames of which so many are rightly Neutral, the others wrongly Anger; labels all Neutral."""
-    decoded = np.where(np.arange(num) < right, 0.0, 1.0)[:, None]
-    return Scored(decoded, Labels(np.zeros((num, 1)), np.ones(num, bool)))
+    post_processed = np.where(np.arange(num) < right, 0.0, 1.0)[:, None]
+    return PredictionPair(post_processed, Labels(np.zeros((num, 1)), np.ones(num, bool)))
 
 
 def accuracies(rights):
@@ -53,7 +53,7 @@ def test_too_few_draws_are_refused():
 
 @pytest.mark.parametrize("how", [lambda clips: intervals(EXPR, clips), lambda clips: compare(EXPR, clips, clips)])
 def test_nothing_scored_is_an_error(how):
-    clip = Scored(np.zeros((3, 1)), Labels(np.zeros((3, 1)), np.zeros(3, bool)))
+    clip = PredictionPair(np.zeros((3, 1)), Labels(np.zeros((3, 1)), np.zeros(3, bool)))
     with pytest.raises(ValueError, match="nothing to score: no frame has a label"):
         how({"1": clip})
 
@@ -63,7 +63,7 @@ def test_one_video_has_no_interval():
 
 
 def test_both_persons_of_a_video_and_none_without_a_scored_frame_are_drawn():
-    unscored = Scored(np.zeros((3, 1)), Labels(np.zeros((3, 1)), np.zeros(3, bool)))
+    unscored = PredictionPair(np.zeros((3, 1)), Labels(np.zeros((3, 1)), np.zeros(3, bool)))
     clips = {"2_right": guesses(1), "1": unscored, "2_left": guesses(2), "3": guesses(3)}
     assert {video: list(part) for video, part in by_video(clips).items()} == {"2": ["2_left", "2_right"], "3": ["3"]}
 
@@ -151,13 +151,13 @@ def test_another_clip_or_another_label_is_named():
         compare(EXPR, clips, {clip: each for clip, each in clips.items() if clip != "1"})
     with pytest.raises(ValueError, match="only the second has clip '2'"):
         compare(EXPR, {clip: each for clip, each in clips.items() if clip != "2"}, clips)
-    other = Scored(clips["2"].decoded, Labels(np.ones((10, 1)), np.ones(10, bool)))
+    other = PredictionPair(clips["2"].post_processed, Labels(np.ones((10, 1)), np.ones(10, bool)))
     with pytest.raises(ValueError, match="judged by different labels of clip '2': give one data set"):
         compare(EXPR, clips, {**clips, "2": other})
 
 
 def test_predictions_and_labels_of_different_lengths_are_named():
-    clips = {**accuracies([3, 4]), "7": Scored(np.zeros((3, 1)), Labels(np.zeros((4, 1)), np.ones(4, bool)))}
+    clips = {**accuracies([3, 4]), "7": PredictionPair(np.zeros((3, 1)), Labels(np.zeros((4, 1)), np.ones(4, bool)))}
     with pytest.raises(ValueError, match="clip '7' has 3 predictions and 4 labels"):
         intervals(EXPR, clips)
     with pytest.raises(ValueError, match="clip '7' has 3 predictions and 4 labels"):
@@ -165,5 +165,5 @@ def test_predictions_and_labels_of_different_lengths_are_named():
 
 
 def test_draws_of_constant_predictions_and_labels_score_0():
-    constant = Scored(np.full((5, 2), 0.3), Labels(np.full((5, 2), 0.3), np.ones(5, bool)))
+    constant = PredictionPair(np.full((5, 2), 0.3), Labels(np.full((5, 2), 0.3), np.ones(5, bool)))
     assert intervals(VA, {"1": constant, "2": constant})["CCC"] == (0.0, 0.0)

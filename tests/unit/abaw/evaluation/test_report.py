@@ -14,7 +14,7 @@ from abaw.evaluation.report import open_all, result, summary
 from abaw.files import write_json
 from abaw.predictions import Table
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored
+from abaw.tasks.base import PredictionPair
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 TASK = {"va": VA, "expr": EXPR}
@@ -22,7 +22,7 @@ VALIDATION = ("10_left", "10_right", "11", "12", "13", "14", "15")
 TRAIN = ("20", "21_left", "22")
 FRAMES = 30
 KNOWN = {
-    "commit": "0123456789ab", "seeds": [4], "run": ["runs/gone"], "label_kinds_seen": ["va"], "personalised": False,
+    "commit": "0123456789ab", "seeds": [4], "run": ["runs/gone"], "label_tasks_seen": ["va"], "subject_adapted": False,
     "held_out": False, "videos_seen": ["20", "21", "22"],
 }  # fmt: skip
 POOLED = {**KNOWN, "held_out": True, "run": ["runs/a-fold0", "runs/a-fold1"]}
@@ -89,7 +89,7 @@ def test_a_folders_score_is_the_official_one_over_every_scored_frame(tmp_path, d
     where = write_tables(tmp_path / "a", data, **KNOWN)
     found, labels = judge(where, data), read_labels(open_data(data), {"va": VA}, "validation")["va"]
     by_clip = {
-        clip_id: Scored(VA.decode(predictions.read_table(where, clip_id, VA).values[:FRAMES]), each)
+        clip_id: PredictionPair(VA.to_labels(predictions.read_table(where, clip_id, VA).values[:FRAMES]), each)
         for clip_id, each in labels.items()
     }
     assert found["scores"] == VA.score(by_clip) == score_folder(where, VA, labels)
@@ -115,24 +115,24 @@ def test_every_score_has_an_interval_about_it(tmp_path, data):
     assert other["intervals"] != found["intervals"]
 
 
-def test_every_score_is_told_without_the_decoding_and_with_it(tmp_path, data):
-    where = write_tables(tmp_path / "a", data, noise=1.0, decoding=BOX, **KNOWN)
-    found, bare = judge(where, data), judge(where, data, undecoded=True)
-    assert found["undecoded"] == {key: bare[key] for key in ("scores", "intervals", "clips", "folds")}
+def test_every_score_is_told_without_the_post_processing_and_with_it(tmp_path, data):
+    where = write_tables(tmp_path / "a", data, noise=1.0, post_processing=BOX, **KNOWN)
+    found, bare = judge(where, data), judge(where, data, raw=True)
+    assert found["raw"] == {key: bare[key] for key in ("scores", "intervals", "clips", "folds")}
     assert found["scores"]["CCC"] > bare["scores"]["CCC"] + 0.05
     assert found["gain"]["difference"] == pytest.approx(found["scores"]["CCC"] - bare["scores"]["CCC"])
-    assert found["decoding"]["smoother"] == "box"
-    assert (bare["undecoded"], bare["gain"], bare["decoding"]) == (None, None, None)
+    assert found["post_processing"]["smoother"] == "box"
+    assert (bare["raw"], bare["gain"], bare["post_processing"]) == (None, None, None)
 
 
-def test_the_decoding_is_applied_to_the_whole_table_not_to_its_labelled_rows(tmp_path, data):
-    where = write_tables(tmp_path / "a", data, noise=1.0, decoding=BOX, **KNOWN)
-    longer = write_tables(tmp_path / "b", data, noise=1.0, decoding=BOX, frames=FRAMES, **KNOWN)
+def test_the_post_processing_is_applied_to_the_whole_table_not_to_its_labelled_rows(tmp_path, data):
+    where = write_tables(tmp_path / "a", data, noise=1.0, post_processing=BOX, **KNOWN)
+    longer = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, frames=FRAMES, **KNOWN)
     for clip_id in VALIDATION:  # the same first rows, none after the labels
         table = predictions.read_table(where, clip_id, VA)
         cut = Table(*(getattr(table, name)[:FRAMES] for name in ("frames", "times_s", "observed", "values")))
         predictions.write_table(longer, clip_id, cut, VA)
-    assert judge(where, data)["undecoded"]["scores"] == judge(longer, data)["undecoded"]["scores"]
+    assert judge(where, data)["raw"]["scores"] == judge(longer, data)["raw"]["scores"]
     assert judge(where, data)["scores"] != judge(longer, data)["scores"]
 
 
@@ -170,14 +170,14 @@ def test_the_last_line_is_folder_task_split_and_the_ranking_score_first(tmp_path
 
 
 def test_a_table_of_text_has_every_clip_and_every_class(tmp_path, data, capsys):
-    write_tables(tmp_path / "a/expr", data, "expr", noise=1.0, decoding=BOX, **KNOWN)
+    write_tables(tmp_path / "a/expr", data, "expr", noise=1.0, post_processing=BOX, **KNOWN)
     write_tables(tmp_path / "a/va", data, "va", **KNOWN)
     lines = told(capsys, tmp_path / "a", data=data).splitlines()
     starts = [line.split()[0] for line in lines]
     assert {*VALIDATION, "F1_Neutral", "F1_Other", "CCC_arousal"} <= set(starts)
-    assert "undecoded 0." in lines[starts.index("F1_Neutral")]
-    assert "(undecoded F1 0." in lines[starts.index("11")]
-    assert "decoding changes F1 " in "\n".join(lines)
+    assert "raw 0." in lines[starts.index("F1_Neutral")]
+    assert "(raw F1 0." in lines[starts.index("11")]
+    assert "post-processing changes F1 " in "\n".join(lines)
     assert [line.split()[1] for line in lines[-2:]] == ["expr", "va"]
 
 
@@ -234,9 +234,9 @@ def fold_run(tmp_path, data):
     run = tmp_path / "runs/a-fold1"
     write_tables(run / "predictions/validation/va", data, clips=TRAIN[:2], run=["runs/moved"], held_out=True)
     seen = sorted({"22", *(clip_id.split("_")[0] for clip_id in VALIDATION)})
-    about = {"name": "a-fold1", "seed": 7, "commit": "abc", "label_kinds_seen": ["va"], "folds": {"num": 2, "fold": 1}}
+    about = {"name": "a-fold1", "seed": 7, "commit": "abc", "label_tasks_seen": ["va"], "folds": {"num": 2, "fold": 1}}
     write_json(run / "run.json", {**about, "videos": {"train": seen, "validation": ["20", "21"]}})
-    write_json(run / "decoding.json", {})
+    write_json(run / "post_processing.json", {})
     return run
 
 
@@ -249,14 +249,16 @@ def test_a_run_of_another_fold_is_judged_by_what_it_held_out(fold_run, data):
         judge(fold_run, data)
 
 
-def test_a_runs_own_decoding_is_applied_where_its_tables_tell_none(fold_run, data):
+def test_a_runs_own_post_processing_is_applied_where_its_tables_tell_none(fold_run, data):
     before = judge(fold_run, data)
-    write_json(fold_run / "decoding.json", {"va": BOX})
+    write_json(fold_run / "post_processing.json", {"va": BOX})
     found = judge(fold_run, data)
-    assert found["undecoded"]["scores"] == before["scores"]
+    assert found["raw"]["scores"] == before["scores"]
     assert found["scores"] != before["scores"]
-    write_json(fold_run / "decoding.json", {"va": {"width": 2}})
-    with pytest.raises(ValueError, match=r"decoding.json, va: decoding: width is 2, expected an odd number"):
+    write_json(fold_run / "post_processing.json", {"va": {"width": 2}})
+    with pytest.raises(
+        ValueError, match=r"post_processing.json, va: post-processing: width is 2, expected an odd number"
+    ):
         judge(fold_run, data)
 
 
@@ -284,7 +286,7 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
         ({"videos_seen": ["20", "13"]}, r"the training \(.*a\) has seen video '13', which is judged here: judge it by"),
         ({"videos_seen": ["10"]}, "the training .* has seen video '10'"),  # a person's video, not the clip's name
         ({"videos_seen": ["11_right"]}, "the training .* has seen video '11'"),  # the other person of it
-        ({"decoding": {**BOX, "fitted_on": ["12", "11"]}}, "the decoding .* video '11' and 1 more.*--undecoded"),
+        ({"post_processing": {**BOX, "fitted_on": ["12", "11"]}}, "the post-processing .* video '11' and 1 more.*--raw"),
         ({"ensemble": {"how": "weighted", "fitted_on": ["15"]}}, "the ensemble's fit .* has seen video '15'"),
     ],
 )  # fmt: skip
@@ -294,17 +296,17 @@ def test_a_leak_is_refused_with_its_name(tmp_path, data, about, message):
         judge(where, data)
 
 
-def test_a_decoding_fitted_on_the_judged_clips_may_be_left_out(tmp_path, data):
-    where = write_tables(tmp_path / "a", data, **KNOWN, decoding={**BOX, "fitted_on": ["11"]})
+def test_a_post_processing_fitted_on_the_judged_clips_may_be_left_out(tmp_path, data):
+    where = write_tables(tmp_path / "a", data, **KNOWN, post_processing={**BOX, "fitted_on": ["11"]})
     plain = write_tables(tmp_path / "b", data, **KNOWN)
-    assert judge(where, data, undecoded=True)["scores"] == judge(plain, data)["scores"]
+    assert judge(where, data, raw=True)["scores"] == judge(plain, data)["scores"]
 
 
-def test_a_decoding_fitted_on_other_clips_of_a_held_out_folder_judges_the_validation_clips_alone(tmp_path, data):
-    about = {**POOLED, "decoding": {**BOX, "fitted_on": ["20", "21", "22"]}}
+def test_a_post_processing_fitted_on_other_clips_of_a_held_out_folder_judges_the_validation_clips_alone(tmp_path, data):
+    about = {**POOLED, "post_processing": {**BOX, "fitted_on": ["20", "21", "22"]}}
     where = write_tables(tmp_path / "a", data, clips=VALIDATION + TRAIN, **about)
     assert judge(where, data)["gain"] is not None
-    with pytest.raises(ValueError, match=r"a leak: the decoding .* has seen video '20' and 2 more"):
+    with pytest.raises(ValueError, match=r"a leak: the post-processing .* has seen video '20' and 2 more"):
         judge(where, data, "held-out")
 
 
@@ -323,9 +325,9 @@ def test_a_held_out_table_by_a_run_that_was_trained_on_it_is_a_leak(tmp_path, da
 
 
 def test_scores_on_what_was_trained_on_are_given_when_asked_for_and_called_so(tmp_path, data, capsys):
-    where = write_tables(tmp_path / "a", data, clips=TRAIN, decoding={**BOX, "fitted_on": ["22"]}, **KNOWN)
+    where = write_tables(tmp_path / "a", data, clips=TRAIN, post_processing={**BOX, "fitted_on": ["22"]}, **KNOWN)
     assert judge(where, data, "train")["remarks"] == [
-        "scores on what was trained on: the decoding has seen these videos",
+        "scores on what was trained on: the post-processing has seen these videos",
         "scores on what was trained on: the training has seen these videos",
     ]
     assert "note: scores on what was trained on" in told(capsys, where, data=data, split="train")
@@ -373,7 +375,7 @@ def test_with_few_videos_the_floor_of_p_is_told(tmp_path, data, capsys):
 
 def test_what_is_compared_is_decoded(tmp_path, data):
     a = write_tables(tmp_path / "a", data, noise=1.0, **KNOWN)
-    b = write_tables(tmp_path / "b", data, noise=1.0, decoding=BOX, **KNOWN)
+    b = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, **KNOWN)
     from abaw.evaluation.report import comparison, open_all
 
     sides = [open_all(each, "validation", "va", data)[0] for each in (a, b)]
@@ -457,8 +459,8 @@ def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
         ({"held_out": True, "made_by": ["runs/a"]}, r"predictions.json: made_by is .* expected the run of each clip"),
         ({"held_out": True, "made_by": {"13": 1}}, r"predictions.json: made_by is .* expected the run of each clip"),
         ({"held_out": "no"}, r"predictions.json: held_out is 'no', expected true or false"),
-        ({"decoding": {"smother": "box"}}, "predictions.json: unknown key 'smother'"),
-        ({"decoding": {"shift": [1.0]}}, r"shift has 1 numbers, va has 2"),
+        ({"post_processing": {"smother": "box"}}, "predictions.json: unknown key 'smother'"),
+        ({"post_processing": {"shift": [1.0]}}, r"shift has 1 numbers, va has 2"),
     ],
 )
 def test_metadata_that_cannot_be_meant_are_named(tmp_path, data, about, message):

@@ -9,7 +9,7 @@ from abaw.dataset.layout import open_dataset
 from abaw.dataset.split_files import EMOTIONS, place, read_ambivalence, read_mimicry, read_multitask, recording
 from abaw.metrics import concordance, macro_f1, unit_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import Scored, one_step
+from abaw.tasks.base import PredictionPair, one_step
 
 HEADER = "image,valence,arousal,expression," + ",".join(ACTION_UNITS)
 UNITS = "0,1,0,0,0,0,1,0,0,0,1,0"
@@ -147,27 +147,27 @@ def test_a_part_that_is_unlabelled_changes_nothing_in_loss_gradient_or_score(tas
     spoilt = raw.detach().clone()
     spoilt[..., OUTS[name]][missing] = torch.nan
     assert task.loss(spoilt, target, scored).item() == loss.item()
-    truth, decoded = truth_of(lacking=(name,)), truth_of(seed=5)
+    truth, prediction = truth_of(lacking=(name,)), truth_of(seed=5)
     there = ~np.isnan(truth[:, PARTS[name]]).any(axis=1)
     labels = Labels(truth, np.ones(30, bool))
-    scores = task.score({"a": Scored(decoded, labels)})
-    changed = decoded.copy()
+    scores = task.score({"a": PredictionPair(prediction, labels)})
+    changed = prediction.copy()
     changed[~there, PARTS[name]] = truth_of(seed=6)[~there, PARTS[name]]
-    assert task.score({"a": Scored(changed, labels)}) == scores
+    assert task.score({"a": PredictionPair(changed, labels)}) == scores
     assert (scores[f"{name}/n"], scores[f"{others[0]}/n"], scores["n"]) == (there.sum(), 30, 30)
 
 
 def test_the_score_is_the_sum_of_the_three_official_ones(task):
-    truth, decoded = truth_of(60, lacking=("va", "expr")), truth_of(60, seed=5)
+    truth, prediction = truth_of(60, lacking=("va", "expr")), truth_of(60, seed=5)
     halves = {
-        "a": Scored(decoded[:23], Labels(truth[:23], np.ones(23, bool))),
-        "b": Scored(decoded[23:], Labels(truth[23:], np.ones(37, bool))),
+        "a": PredictionPair(prediction[:23], Labels(truth[:23], np.ones(23, bool))),
+        "b": PredictionPair(prediction[23:], Labels(truth[23:], np.ones(37, bool))),
     }
     scores = task.score(halves)
     va, expr = ~np.isnan(truth[:, 0]), ~np.isnan(truth[:, 2])
-    ccc = np.mean([concordance(decoded[va, i], truth[va, i]) for i in (0, 1)])
-    f1 = macro_f1(decoded[expr, 2].astype(int), truth[expr, 2].astype(int), 8)
-    units = unit_f1(decoded[:, 3:] > 0.5, truth[:, 3:] > 0.5).mean()
+    ccc = np.mean([concordance(prediction[va, i], truth[va, i]) for i in (0, 1)])
+    f1 = macro_f1(prediction[expr, 2].astype(int), truth[expr, 2].astype(int), 8)
+    units = unit_f1(prediction[:, 3:] > 0.5, truth[:, 3:] > 0.5).mean()
     assert next(iter(scores)) == "score"
     assert scores["score"] == pytest.approx(ccc + f1 + units, abs=1e-12)
     assert (scores["va/CCC"], scores["expr/F1"], scores["au/F1"]) == pytest.approx((ccc, f1, units), abs=1e-12)
@@ -176,7 +176,7 @@ def test_the_score_is_the_sum_of_the_three_official_ones(task):
 def test_a_part_that_no_frame_has_adds_nothing_and_says_so(task):
     truth = truth_of()
     truth[:, PARTS["expr"]] = np.nan
-    scores = task.score({"a": Scored(truth_of(), Labels(truth, np.ones(30, bool)))})
+    scores = task.score({"a": PredictionPair(truth_of(), Labels(truth, np.ones(30, bool)))})
     assert scores["score"] == pytest.approx(2.0)
     assert scores["expr/n"] == 0
     assert "expr/F1" not in scores
@@ -198,15 +198,17 @@ def test_columns_rows_and_words_are_those_of_the_parts():
     task = TASKS.build("mtl")
     assert task.goals == ("valence", "arousal", "expression", *ACTION_UNITS)
     table = task.probabilities(np.random.default_rng(0).normal(size=(5, 22)))
-    decoded = task.decode(table)
+    prediction = task.to_labels(table)
     for name, own in OUTS.items():
         part = TASKS.build(name)
-        np.testing.assert_array_equal(decoded[:, PARTS[name]], part.decode(table[:, own]))
+        np.testing.assert_array_equal(prediction[:, PARTS[name]], part.to_labels(table[:, own]))
     assert task.names(table)["expression"] == TASKS.build("expr").names(table[:, OUTS["expr"]])["expression"]
-    valence, arousal = decoded[0, :2]
-    text = f"{valence:.6f},{arousal:.6f},{decoded[0, 2]:.0f}," + ",".join(f"{value:.0f}" for value in decoded[0, 3:])
-    assert task.row(decoded[0]) == text
-    assert task.rows(decoded) == [task.row(values) for values in decoded]
+    valence, arousal = prediction[0, :2]
+    text = f"{valence:.6f},{arousal:.6f},{prediction[0, 2]:.0f}," + ",".join(
+        f"{value:.0f}" for value in prediction[0, 3:]
+    )
+    assert task.row(prediction[0]) == text
+    assert task.rows(prediction) == [task.row(values) for values in prediction]
     with pytest.raises(ValueError, match="has 14 value"):
         task.parse_row(text.rpartition(",")[0])
     with pytest.raises(ValueError, match="is outside"):
@@ -287,7 +289,7 @@ def test_a_table_of_a_clip_decodes_to_one_row_of_the_mean_logits(name):
     task = TASKS.build(name)
     assert task.resolution == "clip"
     raw = np.random.default_rng(0).normal(size=(9, task.out_dim))
-    row = task.decode(task.probabilities(raw))
+    row = task.to_labels(task.probabilities(raw))
     mean = 1 / (1 + np.exp(-raw.mean(axis=0)))
     assert len(row) == 1
     np.testing.assert_allclose(row[0, -task.out_dim :], mean, atol=1e-6)
@@ -307,7 +309,7 @@ def test_mimicry_is_read_and_scored_by_the_mean_correlation(tmp_path):
     assert all(each.values.shape == (1, 6) and each.scored.tolist() == [True] for each in labels.values())
     np.testing.assert_allclose(np.concatenate([each.values for each in labels.values()]), truth, atol=1e-7)
     guess = rng.uniform(0, 1, (8, 6))
-    scores = task.score({clip: Scored(guess[i : i + 1], each) for i, (clip, each) in enumerate(labels.items())})
+    scores = task.score({clip: PredictionPair(guess[i : i + 1], each) for i, (clip, each) in enumerate(labels.items())})
     each = [np.corrcoef(guess[:, i], truth[:, i])[0, 1] for i in range(6)]
     assert scores["Pearson"] == pytest.approx(np.mean(each), abs=1e-6)
     assert scores["Pearson_Empathic Pain"] == pytest.approx(each[3], abs=1e-6)
@@ -412,7 +414,9 @@ def test_a_broken_row_of_ambivalence_is_named_by_file_and_line(tmp_path, kind, t
 
 def test_the_score_of_ambivalence_is_the_mean_f1_of_yes_and_no():
     truth = Labels(np.array([[0.0], [0.0], [0.0], [1.0]], np.float32), np.ones(4, bool))
-    scores = TASKS.build("ah", level="frame").score({"a": Scored(np.array([[0.0], [0.0], [1.0], [1.0]]), truth)})
+    scores = TASKS.build("ah", level="frame").score(
+        {"a": PredictionPair(np.array([[0.0], [0.0], [1.0], [1.0]]), truth)}
+    )
     # no: 2 hits of 2 told and 3 true: 4/5; yes: 1 hit of 2 told and 1 true: 2/3
     assert (scores["F1_no"], scores["F1_yes"]) == pytest.approx((4 / 5, 2 / 3))
     assert scores["F1"] == pytest.approx((4 / 5 + 2 / 3) / 2)

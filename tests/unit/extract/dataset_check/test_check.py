@@ -170,7 +170,7 @@ def test_without_listing_images_only_what_needs_them_is_missing(synthetic, repor
 
 def test_progress_is_told_before_each_clip(synthetic):
     told = []
-    checking.check(open_dataset(synthetic[0]), images_listed=False, tell=lambda *each: told.append(each))
+    checking.check(open_dataset(synthetic[0]), images_listed=False, progress=lambda *each: told.append(each))
     assert [done for _, done, _ in told] == list(range(14))
     assert {total for _, _, total in told} == {14}
 

@@ -125,11 +125,11 @@ def smiling(real, media):
 
 def _crops(media, crop):
     """By YuNet: the Haar cascade takes something else for the face in some pictures."""
-    from extract import FINDERS
+    from extract import DETECTORS
     from extract.faces.geometry import cut
     from extract.media import pictures
 
-    finder = FINDERS.build("yunet", file=str(media / "weights" / "yunet_n_640_640.onnx"))
+    finder = DETECTORS.build("yunet", file=str(media / "weights" / "yunet_n_640_640.onnx"))
     shown = [picture.rgb() for picture in pictures(media / "clips" / "single_face.mp4")][::2]
     return [cut(picture, max(finder.find(picture), key=lambda face: face.box.area), crop) for picture in shown]
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from extract import FINDERS
+from extract import DETECTORS
 from extract.faces.geometry import TEMPLATE, Box, Crop, cut, similarity
 from extract.media import pictures
 from extract.networks.hub import MissingWeights
@@ -22,7 +22,7 @@ def build(name, media, **settings):
         settings["file"] = str(media / YUNET)
     if name == "mediapipe" and importlib.util.find_spec("mediapipe") is None:
         pytest.skip("the package mediapipe is not here: it needs an environment of its own, with numpy 1")
-    return FINDERS.build(name, **settings)
+    return DETECTORS.build(name, **settings)
 
 
 @pytest.fixture(scope="module", params=["haar", "yunet", "mtcnn", "mediapipe"])
@@ -52,7 +52,7 @@ def test_a_finder_finds_the_face_of_a_real_video(finder, media):
 
 def test_a_finders_recipe_is_json_and_rebuilds_it(finder):
     recipe = json.loads(json.dumps(finder.recipe()))
-    assert FINDERS.build(recipe["finder"], **recipe["settings"]).recipe() == recipe
+    assert DETECTORS.build(recipe["finder"], **recipe["settings"]).recipe() == recipe
 
 
 def test_a_fresh_finder_finds_the_same(finder, first):
@@ -139,16 +139,16 @@ def test_yunet_finds_a_face_in_every_real_clip_with_one(media):
 
 def test_a_finder_refuses_senseless_settings(tmp_path):
     with pytest.raises(ValueError, match="min_face is 2.0, expected a share of the picture's height"):
-        FINDERS.build("haar", min_face=2)
+        DETECTORS.build("haar", min_face=2)
     with pytest.raises(ValueError, match="mtcnn: min_score is 0.0, expected a confidence"):
-        FINDERS.build("mtcnn", min_score=0)
+        DETECTORS.build("mtcnn", min_score=0)
     with pytest.raises(ValueError, match="mediapipe: max_faces is 0, expected 1 or more"):
-        FINDERS.build("mediapipe", max_faces=0)
+        DETECTORS.build("mediapipe", max_faces=0)
     with pytest.raises(MissingWeights, match=r"no YuNet model at nowhere: give yunet:file=PATH"):
-        FINDERS.build("yunet", file="nowhere")
+        DETECTORS.build("yunet", file="nowhere")
     (tmp_path / "cut.onnx").write_bytes(b"no network")
     with pytest.raises(ValueError, match="is no YuNet model that OpenCV can read"):
-        FINDERS.build("yunet", file=str(tmp_path / "cut.onnx"))
+        DETECTORS.build("yunet", file=str(tmp_path / "cut.onnx"))
 
 
 @pytest.fixture
@@ -169,23 +169,23 @@ def hub(monkeypatch, tmp_path):
 
 def test_without_a_file_yunet_says_how_to_get_it_and_asks_nobody(hub):
     with pytest.raises(MissingWeights, match=r"is not in the hub's cache.*no such entry\).*--download or `hf download"):
-        FINDERS.build("yunet")
+        DETECTORS.build("yunet")
     assert [local for _, _, local in hub.asked] == [True]
 
 
 def test_yunet_is_fetched_once_where_that_is_asked_for(hub, media):
     hub.online = media / YUNET
-    finder = FINDERS.build("yunet", download=True)
+    finder = DETECTORS.build("yunet", download=True)
     assert hub.asked[-1] == ("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx", False)
     assert finder.recipe()["settings"] == {"file": None, "min_score": 0.6}
     hub.cached, hub.asked[:] = media / YUNET, []
-    assert FINDERS.build("yunet", download=True).recipe() == finder.recipe()
+    assert DETECTORS.build("yunet", download=True).recipe() == finder.recipe()
     assert [local for _, _, local in hub.asked] == [True]
 
 
 def test_a_download_that_fails_is_said(hub):
     with pytest.raises(MissingWeights, match=r"the YuNet model could not be fetched \(no such entry\)"):
-        FINDERS.build("yunet", download=True)
+        DETECTORS.build("yunet", download=True)
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_a_download_that_fails_is_said(hub):
 def test_a_missing_package_names_its_extra(monkeypatch, name, module, package):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=rf"needs the package {package}: pip install 'abaw\[{name}\]'"):
-        FINDERS.build(name)
+        DETECTORS.build(name)
 
 
 def test_a_mediapipe_without_models_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", types.SimpleNamespace(__version__="1.2.2"))
     with pytest.raises(ValueError, match=r"mediapipe 1.2.2 ships no models: pip install 'abaw\[mediapipe\]'"):
-        FINDERS.build("mediapipe")
+        DETECTORS.build("mediapipe")

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from extract import FINDERS
+from extract import DETECTORS
 from extract.faces.active_speaker import RATE_HZ, sound_change, speakers
-from extract.faces.detectors import FaceFinder
+from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Face
-from extract.faces.target import TARGETS, Watch
-from extract.faces.tracking import Follower
+from extract.faces.target import TARGETS, TargetConfig
+from extract.faces.tracking import FaceTracker
 from extract.media import Sound, pictures, sound
 from extract.synthetic.face import EYES, Head, Look, Pose, draw_person, make_wall, paste_head
 from extract.synthetic.write_clip import write_clip
@@ -22,7 +22,7 @@ HEIGHT, WIDTH, SIDE = 120, 240, 40
 RED, GREEN, BLUE = 0, 1, 2
 
 
-class Colours(FaceFinder):
+class Colours(FaceDetector):
     """A test finder: whatever is of one of the three colours is a face, unless much of it is covered."""
 
     has_points = True
@@ -49,7 +49,7 @@ class Colours(FaceFinder):
         return {"finder": "colours", "settings": {}, "version": 1}
 
 
-class Listed(FaceFinder):
+class Listed(FaceDetector):
     """A test finder that finds what it is told, search by search."""
 
     def __init__(self, *searches):
@@ -85,12 +85,12 @@ def picture(*faces, wall=0, size=(HEIGHT, WIDTH)):
 
 
 def watch(shown, every=5, side=None, target="largest", finder=None):
-    watcher = Watch(finder or Colours(), target, every).begin(side, None)
+    watcher = TargetConfig(finder or Colours(), target, every).begin(side, None)
     return [watcher.look(i / FPS, image) for i, image in enumerate(shown)]
 
 
 def follow(shown, every=5, finder=None):
-    follower = Follower(finder or Colours(), every)
+    follower = FaceTracker(finder or Colours(), every)
     return [follower.look(i / FPS, image) for i, image in enumerate(shown)]
 
 
@@ -185,7 +185,7 @@ def test_one_missed_search_is_bridged_and_a_second_one_is_not():
 
 
 def test_what_was_found_once_and_not_confirmed_is_gone_and_forgotten():
-    follower = Follower(Listed([Box(100, 40, 40, 40)], []), 5)
+    follower = FaceTracker(Listed([Box(100, 40, 40, 40)], []), 5)
     seen = [follower.look(i / FPS, picture((RED, 100, 40))) for i in range(8)]
     assert [len(faces) for faces in seen] == [1] * 5 + [0] * 3
     assert follower.persons() == {}
@@ -365,7 +365,7 @@ def film(tmp_path):
 
 def look_at(path, target, finder, every=5):
     """What a watch of a file sees, in the pictures it decodes a second time."""
-    watcher = Watch(finder, target, every).begin(None, path)
+    watcher = TargetConfig(finder, target, every).begin(None, path)
     shown = [(each.time_s, each.rgb()) for each in pictures(path)]
     return [rgb for _, rgb in shown], [watcher.look(time_s, rgb) for time_s, rgb in shown]
 
@@ -389,22 +389,22 @@ def test_each_part_of_a_clip_with_cuts_has_its_longest(film):
 
 
 def test_a_clip_that_is_another_than_it_was_is_said(film):
-    watcher = Watch(Colours(), "longest").begin(None, film([picture((RED, 100, 40))] * 3))
+    watcher = TargetConfig(Colours(), "longest").begin(None, film([picture((RED, 100, 40))] * 3))
     with pytest.raises(ValueError, match=r"no picture was at 7.5 s when the clip was seen first: it changed"):
         watcher.look(7.5, picture())
 
 
 def test_what_cannot_be_watched_is_refused():
     with pytest.raises(ValueError, match=r"no target 'larges'; did you mean 'largest'\? .* leftmost, .*speaking"):
-        Watch(Colours(), "larges")
+        TargetConfig(Colours(), "larges")
     with pytest.raises(ValueError, match="faces are to be searched in every 0th picture: give 1"):
-        Watch(Colours(), every=0)
+        TargetConfig(Colours(), every=0)
     with pytest.raises(ValueError, match="the side of a subject is 'middle', expected 'left' or 'right'"):
-        Watch(Colours()).begin("middle", None)
+        TargetConfig(Colours()).begin("middle", None)
 
 
 def test_the_recipe_says_finder_target_and_how_often():
-    recipe = json.loads(json.dumps(Watch(Colours(), "central", 3).recipe()))
+    recipe = json.loads(json.dumps(TargetConfig(Colours(), "central", 3).recipe()))
     assert recipe == {"finder": "colours", "settings": {}, "version": 1, "target": "central", "every": 3, "persons": 1}
 
 
@@ -412,7 +412,9 @@ def test_the_recipe_says_finder_target_and_how_often():
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 2), (1, 300), (300, 1), (64, 64)])
 def test_small_and_black_pictures_give_nobody(target, shape, tmp_path):
     black = np.zeros((*shape, 3), np.uint8)
-    watcher = Watch(FINDERS.build("haar"), target).begin("left" if target in ("longest", "speaking") else None, None)
+    watcher = TargetConfig(DETECTORS.build("haar"), target).begin(
+        "left" if target in ("longest", "speaking") else None, None
+    )
     assert [watcher.look(i / FPS, black) for i in range(3)] == [None] * 3
 
 
@@ -440,7 +442,7 @@ def voice(parts_s, seed=0):
     return Sound((0.3 * np.clip(loud, 0, 1) * rng.uniform(-1, 1, len(t))).astype(np.float32), 16000, 0.0)
 
 
-class Seats(FaceFinder):
+class Seats(FaceDetector):
     """A test finder for two who sit still."""
 
     boxes = (Box(50, 60, 110, 120), Box(240, 60, 110, 120))
@@ -553,11 +555,11 @@ def clip(media):
 
 @pytest.fixture(scope="module")
 def yunet(media):
-    return FINDERS.build("yunet", file=str(media / "weights/yunet_n_640_640.onnx"))
+    return DETECTORS.build("yunet", file=str(media / "weights/yunet_n_640_640.onnx"))
 
 
 def seen_in(shown, finder, every=5, side=None, target="largest"):
-    watcher = Watch(finder, target, every).begin(side, None)
+    watcher = TargetConfig(finder, target, every).begin(side, None)
     return [watcher.look(time_s, rgb) for time_s, rgb in shown]
 
 
@@ -578,7 +580,7 @@ def test_following_stays_near_to_what_searching_every_picture_finds(clip, yunet,
 
 def test_a_face_hidden_from_1_to_2_s_is_nobody_there_and_the_same_after(clip, yunet):
     shown = clip("nasty/face_hidden_1s_to_2s.mp4")
-    for finder in (yunet, FINDERS.build("haar")):
+    for finder in (yunet, DETECTORS.build("haar")):
         seen = seen_in(shown, finder)
         hidden = np.array([1.0 <= time_s <= 2.0 for time_s, _ in shown])
         nobody = np.array([face is None for face in seen])
@@ -589,7 +591,7 @@ def test_a_face_hidden_from_1_to_2_s_is_nobody_there_and_the_same_after(clip, yu
 
 def test_another_person_from_3_s_on_is_another_person(clip, yunet):
     shown = clip("nasty/identity_cut_at_3s.mp4")
-    for finder in (yunet, FINDERS.build("haar")):
+    for finder in (yunet, DETECTORS.build("haar")):
         seen = seen_in(shown, finder)
         assert [face.person for face in seen] == [int(time_s > 2.99) for time_s, _ in shown]
 
@@ -616,7 +618,7 @@ def test_left_and_right_of_a_real_video_of_two(clip, yunet):
 
 @pytest.mark.parametrize("name", ["haar", "yunet"])
 def test_the_one_whose_voice_is_heard_speaks_and_in_the_mirror_too(media, clip, tmp_path, yunet, name):
-    finder, path = FINDERS.build("haar") if name == "haar" else yunet, media / "nasty/two_faces_audio_of_left.mp4"
+    finder, path = DETECTORS.build("haar") if name == "haar" else yunet, media / "nasty/two_faces_audio_of_left.mp4"
     shown, seen = look_at(path, "speaking", finder)
     middle = shown[0].shape[1] / 2
     assert np.mean([face is not None and face.box.centre_x < middle for face in seen]) > 0.9
@@ -629,7 +631,7 @@ def test_the_one_whose_voice_is_heard_speaks_and_in_the_mirror_too(media, clip, 
 
 def test_the_same_clip_twice_and_in_threads_at_once_gives_the_same(clip, yunet):
     shown = clip("clips/single_face.mp4")[:20]
-    watch, results = Watch(yunet), {}
+    watch, results = TargetConfig(yunet), {}
 
     def work(which):
         watcher = watch.begin(None, None)

@@ -7,11 +7,12 @@ import pytest
 
 from abaw.config import FeatureConfig
 from abaw.tracks import Clock, Track
-from extract.store import export, import_
 from extract.store.export import export
-from extract.store.import_ import RowTimes, bring_in
+from extract.store.import_ import RowTimes, import_folder
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
+from extract.store.store import export as exporting
+from extract.store.store import import_ as importing
 
 RECIPE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1}
 
@@ -70,7 +71,7 @@ def test_an_export_holds_every_row_and_what_made_it(store, tmp_path):
 
 
 def test_an_aligned_export_is_what_a_model_would_read(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(exchange, "BLOCK_STEPS", 3)  # several blocks are one whole
+    monkeypatch.setattr(exporting, "BLOCK_STEPS", 3)  # several blocks are one whole
     how = FeatureConfig(align="window_mean", max_gap_s=0.2)
     export(store, tmp_path / "out", "mel", aligned=how)
     read = AlignedSource(store, {"mel": how}).read("mel", "a", 0.0, 1.0)
@@ -99,10 +100,10 @@ def test_an_export_goes_on_where_it_was_stopped(store, tmp_path, monkeypatch):
         written.append(path.name)
         write(path, *rest)
 
-    monkeypatch.setattr(exchange, "_write", stop)
+    monkeypatch.setattr(exporting, "_write", stop)
     with pytest.raises(KeyboardInterrupt):
         export(store, tmp_path / "out", "mel")
-    monkeypatch.setattr(exchange, "_write", lambda path, *rest: (written.append(path.name), write(path, *rest)))
+    monkeypatch.setattr(exporting, "_write", lambda path, *rest: (written.append(path.name), write(path, *rest)))
     written.clear()
     report = export(store, tmp_path / "out", "mel")
     assert (report.made, report.present) == (["b.left"], ["a"])
@@ -166,7 +167,7 @@ def test_what_cannot_be_exported_says_why(store, tmp_path):
 def test_what_is_exported_comes_back_the_same(store, tmp_path):
     export(store, tmp_path / "out", "mel")
     about = tmp_path / "out/mel.about"
-    bring_in(
+    import_folder(
         store,
         tmp_path / "out/mel",
         "again",
@@ -186,7 +187,7 @@ def test_what_is_exported_comes_back_the_same(store, tmp_path):
 
 def test_a_row_a_frame_gets_the_times_of_the_clock(store, folder):
     store.put_clock("a", clock(start_s=3.0), {"source": "of a"})
-    report = bring_in(store, folder, "theirs", RowTimes(clock=True))
+    report = import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert (report.made, report.rows, report.unobserved) == (["a", "b.left"], 20, 0)
     got = imported(store)
     assert np.array_equal(got.times_s, clock(start_s=3.0).times_s)
@@ -195,7 +196,7 @@ def test_a_row_a_frame_gets_the_times_of_the_clock(store, folder):
 
 
 def test_what_was_assumed_is_on_the_record(store, folder):
-    bring_in(store, folder, "theirs", RowTimes(fps=10.0), modality="audio")
+    import_folder(store, folder, "theirs", RowTimes(fps=10.0), modality="audio")
     recipe = store.find("theirs")
     assert recipe["encoder"] == "import"
     assert recipe["assumed_clock"] == {"fps": 10.0, "first_s": "the clip's first frame", "first_frame": 1}
@@ -207,7 +208,7 @@ def test_what_was_assumed_is_on_the_record(store, folder):
 
 
 def test_an_imported_track_is_read_as_any_other(store, folder):
-    bring_in(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "theirs", RowTimes(clock=True))
     source = AlignedSource(store, {"theirs": FeatureConfig(), "mel": FeatureConfig()})
     assert source.dim("theirs") == 2
     assert np.array_equal(source.read("theirs", "b.left", 0.0, 1.0).values, np.load(folder / "b.left.npy"))
@@ -224,7 +225,7 @@ def test_an_imported_track_is_read_as_any_other(store, folder):
 def test_assumed_rates_give_the_times_they_say(store, folder, times, expected_s):
     for clip_id in ("a", "b.left"):
         store.put_clock(clip_id, clock(start_s=2.0), {"source": "s"})
-    bring_in(store, folder, "theirs", times)
+    import_folder(store, folder, "theirs", times)
     assert np.allclose(imported(store).times_s, expected_s, rtol=0, atol=1e-12)
 
 
@@ -233,7 +234,7 @@ def test_frames_a_file_are_taken_by_number_and_not_as_text(store, tmp_path):
     (folder / "a").mkdir(parents=True)
     for number in (1, 2, 3, 5, 9, 10):  # as text 10 comes before 2; 4, 6, 7 and 8 had no face
         np.save(folder / "a" / f"{number}.npy", np.array([[number, -number]], np.float32))
-    bring_in(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "theirs", RowTimes(clock=True))
     got = imported(store)
     assert got.values[:, 0].tolist() == [1, 2, 3, 5, 9, 10]
     assert np.allclose(got.times_s, [0, 0.1, 0.2, 0.4, 0.8, 0.9])
@@ -245,12 +246,12 @@ def test_frames_that_count_from_0_must_be_said_to(store, tmp_path):
     for number in range(10):
         np.save(folder / "a" / f"{number:05d}.npy", np.full(2, number, np.float32))
     with pytest.raises(ValueError, match=r"00000.npy is frame 0, frames count from 1: give --first-frame 0"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
-    bring_in(store, folder, "theirs", RowTimes(clock=True, first_frame=0))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "theirs", RowTimes(clock=True, first_frame=0))
     assert np.array_equal(imported(store).times_s, clock().times_s)
     np.save(folder / "a" / "3.npy", np.zeros(2))
     with pytest.raises(ValueError, match=r"two files of one frame"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True, first_frame=0))
+        import_folder(store, folder, "theirs", RowTimes(clock=True, first_frame=0))
 
 
 def test_rows_that_are_not_as_many_as_frames_are_refused_with_how_many(store, folder):
@@ -261,11 +262,11 @@ def test_rows_that_are_not_as_many_as_frames_are_refused_with_how_many(store, fo
         match=r"2 of 2 clips do not fit: a: 10 rows, 12 frames on its clock, 2 short, 0 over; b.left: 10 rows, "
         r"9 frames on its clock, 0 short, 1 over: where that is right give --allow-short 2 --allow-long 1;",
     ):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert [path.name for path in store.root.iterdir() if path.name.startswith("theirs")] == []
     with pytest.raises(ValueError, match=r"1 of 2 clips do not fit: b.left"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True, allow_short=2))
-    report = bring_in(store, folder, "theirs", RowTimes(clock=True, allow_short=2, allow_long=1))
+        import_folder(store, folder, "theirs", RowTimes(clock=True, allow_short=2))
+    report = import_folder(store, folder, "theirs", RowTimes(clock=True, allow_short=2, allow_long=1))
     assert (report.rows, report.cut) == (19, 1)
     assert np.array_equal(imported(store).times_s, clock(12).times_s[:10])
     assert np.array_equal(imported(store, clip_id="b.left").values, np.load(folder / "b.left.npy")[:9])
@@ -275,24 +276,24 @@ def test_rows_that_are_not_as_many_as_frames_are_refused_with_how_many(store, fo
 def test_rows_for_the_decoded_frames_fit_where_labels_go_on(store, folder):
     for clip_id in ("a", "b.left"):
         store.put_clock(clip_id, clock(13, beyond=3), {"source": "s"})
-    bring_in(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert np.array_equal(imported(store).times_s, clock(13).times_s[:10])
 
 
 @pytest.mark.parametrize(("fps", "fits"), [(10.0, True), (11.0, True), (20.0, False), (5.0, False)])
 def test_a_rate_that_is_not_the_clips_is_refused(store, folder, fps, fits):
     if fits:  # one row more or less is rounding
-        bring_in(store, folder, "theirs", RowTimes(fps=fps))
+        import_folder(store, folder, "theirs", RowTimes(fps=fps))
         return
     with pytest.raises(ValueError, match=r"2 of 2 clips do not fit: a: 10 rows, 10 frames on its clock, .*--allow-"):
-        bring_in(store, folder, "theirs", RowTimes(fps=fps))
+        import_folder(store, folder, "theirs", RowTimes(fps=fps))
 
 
 def test_times_that_are_not_the_rows_or_not_seconds_are_refused(store, folder, tmp_path):
     times = tmp_path / "times"
     times.mkdir()
     with pytest.raises(ValueError, match=r"a: no a.npy in .*times: every clip needs one.*mend these"):
-        bring_in(store, folder, "theirs", RowTimes(times=times))
+        import_folder(store, folder, "theirs", RowTimes(times=times))
     np.save(times / "b.left.npy", np.arange(10) / 10)
     for wrong, why in (
         (np.arange(9) / 10, r"a.npy has times of shape \(9,\), expected \(10,\)"),
@@ -302,9 +303,9 @@ def test_times_that_are_not_the_rows_or_not_seconds_are_refused(store, folder, t
     ):
         np.save(times / "a.npy", wrong)
         with pytest.raises(ValueError, match=why):
-            bring_in(store, folder, "theirs", RowTimes(times=times))
+            import_folder(store, folder, "theirs", RowTimes(times=times))
     np.save(times / "a.npy", 0.03 + np.arange(10) / 11)
-    bring_in(store, folder, "theirs", RowTimes(times=times))
+    import_folder(store, folder, "theirs", RowTimes(times=times))
     assert np.array_equal(imported(store).times_s, 0.03 + np.arange(10) / 11)
 
 
@@ -326,11 +327,11 @@ def test_times_must_be_said_once_and_whole(given, why):
 
 
 def test_a_row_all_nan_is_not_observed_and_any_other_nan_is_refused(store, folder, monkeypatch):
-    monkeypatch.setattr(intake, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(importing, "BLOCK_ROWS", 4)
     values = np.load(folder / "a.npy")
     values[5] = np.nan
     np.save(folder / "a.npy", values)
-    report = bring_in(store, folder, "theirs", RowTimes(clock=True))
+    report = import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert report.unobserved == 1
     assert np.flatnonzero(~imported(store).observed).tolist() == [5]
     assert imported(store).values[6].tolist() == [13, 14]
@@ -340,17 +341,17 @@ def test_a_row_all_nan_is_not_observed_and_any_other_nan_is_refused(store, folde
         with pytest.raises(
             ValueError, match=r"clip 'a': value (nan|inf) \(row 6, column 1\) is not finite: only a row all"
         ):
-            bring_in(store, folder, "other", RowTimes(clock=True))
+            import_folder(store, folder, "other", RowTimes(clock=True))
 
 
 def test_rows_all_zero_are_missing_only_where_that_is_said(store, folder):
     values = np.load(folder / "a.npy")
     values[2:4] = 0
     np.save(folder / "a.npy", values)
-    report = bring_in(store, folder, "theirs", RowTimes(clock=True))
+    report = import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert (report.zeros, report.unobserved) == (2, 0)
     assert "2 rows are all zero and were taken as observed: --zeros-are-missing" in import_.render(report)
-    report = bring_in(store, folder, "missing", RowTimes(clock=True), zeros_are_missing=True)
+    report = import_folder(store, folder, "missing", RowTimes(clock=True), zeros_are_missing=True)
     assert (report.zeros, report.unobserved) == (0, 2)
     assert np.flatnonzero(~imported(store, "missing").observed).tolist() == [2, 3]
     assert store.find("missing")["settings"] == {"zeros_are_missing": True}
@@ -363,8 +364,8 @@ def test_a_value_too_large_for_the_store_is_refused_and_float32_holds_it(store, 
     with pytest.raises(
         ValueError, match=r"clip 'a': value 1e\+06 \(row 1, column 1\) does not fit float16: give --stored"
     ):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
-    bring_in(store, folder, "wide", RowTimes(clock=True), stored_dtype="float32")
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "wide", RowTimes(clock=True), stored_dtype="float32")
     assert imported(store, "wide").values[1, 1] == 1e6
 
 
@@ -373,7 +374,7 @@ def test_flags_of_another_shape_are_refused(store, folder, tmp_path):
     for clip_id in ("a", "b.left"):
         np.save(tmp_path / "flags" / f"{clip_id}.npy", np.ones(9, bool))
     with pytest.raises(ValueError, match=r"flags/a.npy is bool of shape \(9,\), expected bool of shape \(10,\)"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True), observed=tmp_path / "flags")
+        import_folder(store, folder, "theirs", RowTimes(clock=True), observed=tmp_path / "flags")
 
 
 def test_a_clip_without_a_clock_says_what_makes_one(store, folder):
@@ -382,7 +383,7 @@ def test_a_clip_without_a_clock_says_what_makes_one(store, folder):
         FileNotFoundError,
         match=r"1 of 3 clips in .* have no clock in .*: c: give --data DATA, or run abaw extract DATA",
     ):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
 
 
 @pytest.mark.parametrize(
@@ -398,32 +399,32 @@ def test_a_clip_without_a_clock_says_what_makes_one(store, folder):
 def test_a_file_that_is_no_track_is_named(store, folder, array, why):
     np.save(folder / "a.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=why):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
 
 
 def test_a_file_cut_short_is_named(store, folder):
     path = folder / "a.npy"
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ValueError, match=r"a.npy cannot be read as an array of numbers"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"a.npy cannot be read as an array of numbers"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing_is_named(store, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*none: give the folder of <clip>.npy"):
-        bring_in(store, tmp_path / "none", "theirs", RowTimes(clock=True))
+        import_folder(store, tmp_path / "none", "theirs", RowTimes(clock=True))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty holds neither <clip>.npy nor <clip>/<frame number>.npy"):
-        bring_in(store, tmp_path / "empty", "theirs", RowTimes(clock=True))
+        import_folder(store, tmp_path / "empty", "theirs", RowTimes(clock=True))
 
 
 def test_a_clip_that_is_there_as_file_and_folder_is_refused(store, folder):
     (folder / "a").mkdir()
     np.save(folder / "a" / "1.npy", np.zeros(2))
     with pytest.raises(ValueError, match=r"has both a.npy and a/: take one away"):
-        bring_in(store, folder, "theirs", RowTimes(clock=True))
+        import_folder(store, folder, "theirs", RowTimes(clock=True))
 
 
 def test_a_frame_of_another_width_is_named(store, tmp_path):
@@ -431,7 +432,7 @@ def test_a_frame_of_another_width_is_named(store, tmp_path):
     for number in range(1, 11):
         np.save(tmp_path / f"frames/a/{number}.npy", np.zeros(3 if number == 7 else 2))
     with pytest.raises(ValueError, match=r"7.npy has 3 numbers, 1.npy has 2"):
-        bring_in(store, tmp_path / "frames", "theirs", RowTimes(clock=True))
+        import_folder(store, tmp_path / "frames", "theirs", RowTimes(clock=True))
 
 
 @pytest.mark.parametrize(
@@ -444,20 +445,20 @@ def test_a_frame_of_another_width_is_named(store, tmp_path):
 )
 def test_settings_out_of_range_say_what_is_expected(store, folder, settings, why):
     with pytest.raises(ValueError, match=why):
-        bring_in(store, folder, **{"name": "theirs", "times": RowTimes(clock=True), **settings})
+        import_folder(store, folder, **{"name": "theirs", "times": RowTimes(clock=True), **settings})
 
 
 def test_an_import_goes_on_and_other_content_is_another_recipe(store, folder):
-    bring_in(store, folder, "theirs", RowTimes(clock=True))
+    import_folder(store, folder, "theirs", RowTimes(clock=True))
     first = store.find("theirs")
     (store.folder(first) / "b.left.safetensors").unlink()
-    report = bring_in(store, folder, "theirs", RowTimes(clock=True))
+    report = import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert (report.made, report.present) == (["b.left"], ["a"])
     assert store.find("theirs") == first
     values = np.load(folder / "a.npy")
     values[0, 0] += 1
     np.save(folder / "a.npy", values)
-    assert bring_in(store, folder, "theirs", RowTimes(clock=True)).made == ["a", "b.left"]
+    assert import_folder(store, folder, "theirs", RowTimes(clock=True)).made == ["a", "b.left"]
     with pytest.raises(ValueError, match="2 recipes named 'theirs'"):
         store.find("theirs")
 
@@ -467,28 +468,28 @@ def test_other_times_are_another_recipe(store, folder, tmp_path):
         (tmp_path / name).mkdir()
         for clip_id in ("a", "b.left"):
             np.save(tmp_path / name / f"{clip_id}.npy", np.arange(10) * step_s)
-        assert bring_in(store, folder, "theirs", RowTimes(times=tmp_path / name)).made == ["a", "b.left"]
+        assert import_folder(store, folder, "theirs", RowTimes(times=tmp_path / name)).made == ["a", "b.left"]
     assert len([name for name in store.recipes() if name.startswith("theirs-")]) == 2
 
 
 def test_rows_past_the_clip_are_left_out_where_that_is_allowed(store, folder):
-    report = bring_in(store, folder, "theirs", RowTimes(hop_s=0.2, first_s=0.0, allow_long=4))
+    report = import_folder(store, folder, "theirs", RowTimes(hop_s=0.2, first_s=0.0, allow_long=4))
     assert report.cut == 8
     assert np.allclose(imported(store).times_s, np.arange(6) * 0.2)
     assert np.array_equal(imported(store).values, np.load(folder / "a.npy")[:6])
 
 
 def test_a_moved_folder_is_the_same_import(store, folder, tmp_path):
-    bring_in(store, folder, "theirs", RowTimes(clock=True))
-    assert bring_in(store, folder.rename(tmp_path / "moved"), "theirs", RowTimes(clock=True)).made == []
+    import_folder(store, folder, "theirs", RowTimes(clock=True))
+    assert import_folder(store, folder.rename(tmp_path / "moved"), "theirs", RowTimes(clock=True)).made == []
 
 
 def test_imported_tracks_pass_the_audit(store, folder, tmp_path):
     from extract.store.verify import verify
 
-    bring_in(store, folder, "clocked", RowTimes(clock=True))
-    bring_in(store, folder, "rated", RowTimes(fps=10.5))
-    bring_in(store, folder, "heard", RowTimes(hop_s=0.1, first_s=0.01), modality="audio")
+    import_folder(store, folder, "clocked", RowTimes(clock=True))
+    import_folder(store, folder, "rated", RowTimes(fps=10.5))
+    import_folder(store, folder, "heard", RowTimes(hop_s=0.1, first_s=0.01), modality="audio")
     assert verify(store).faults == []
     late = {**store.find("rated"), "name": "late"}
     store.put(late, "a", Track(np.ones((2, 2), np.float32), np.array([0.0, 5.0]), np.ones(2, bool)), {"source": "of a"})

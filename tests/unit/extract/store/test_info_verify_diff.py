@@ -13,9 +13,8 @@ from safetensors.numpy import save_file
 
 from abaw.dataset.layout import Clip, Dataset
 from abaw.tracks import Clock, Track
-from extract.store import diff, info, listing, prune, verify
 from extract.store.fingerprint import fingerprint
-from extract.store.store import Failure, FeatureStore
+from extract.store.store import Failure, FeatureStore, diff, info, listing, prune, verify
 
 FACE = {"name": "hog", "encoder": "face_hog", "settings": {"crop_px": 112}, "version": 1, "crop": {"size_px": 112}}
 VOICE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1, "stored_dtype": "float32"}
@@ -261,7 +260,7 @@ def test_another_number_of_rows_than_was_written_is_a_fault(store):
     [(7, np.nan, "row 7 is observed, but not finite"), (8, 5.0, "row 8 is not observed, but not zero")],
 )
 def test_rows_that_say_more_or_less_than_they_may_are_a_fault(store, row, value, what, monkeypatch):
-    monkeypatch.setattr(holdings, "BLOCK_BYTES", 3 * 3 * 4)  # three rows a block: the row is counted from the first
+    monkeypatch.setattr(listing, "BLOCK_BYTES", 3 * 3 * 4)  # three rows a block: the row is counted from the first
     values = track().values.astype(np.float16)
     values[3] = 0
     values[8] = 0
@@ -370,7 +369,7 @@ def test_verify_notes_failures_and_litter_without_calling_them_faults(store):
     store.settle(FACE, "c", Failure("c", "decode", "empty"))
     (store.folder(FACE) / ".host-12-a.safetensors").write_bytes(b"half")
     report = verify.verify(store)
-    assert (report.faults, report.failed, report.litter) == ([], 1, 1)
+    assert (report.faults, report.failed, report.stale_files) == ([], 1, 1)
 
 
 # verify, against the media
@@ -578,7 +577,7 @@ def test_one_more_clock_or_folder_is_a_difference(tmp_path):
 
 
 def test_the_largest_difference_is_over_all_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(compare_tracks, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(diff, "BLOCK_ROWS", 3)
     one, two = fill(tmp_path / "one", ["a"]), fill(tmp_path / "two", ["a"])
     other = track()
     other.values[4, 1] += 1

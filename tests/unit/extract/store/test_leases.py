@@ -1,4 +1,4 @@
-"""Claims on clips: one holder at a time, none after its process is gone."""
+"""Leases on clips: one holder at a time, none after its process is gone."""
 
 import json
 import os
@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from extract.store.leases import EXPIRY_S, Claims, locked
+from extract.store.leases import EXPIRY_S, Leases, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from extract.claims import Claims
-with Claims(Path(sys.argv[1])) as claims:
+from extract.store.leases import Leases
+with Leases(Path(sys.argv[1])) as claims:
     print(claims.take("a"), flush=True)
     time.sleep(600)
 """
@@ -36,7 +36,7 @@ def holder(tmp_path):
 
 
 def test_a_clip_that_another_process_holds_is_not_taken_until_it_is_gone_however_it_went(holder, tmp_path):
-    with Claims(tmp_path / "claims") as claims:
+    with Leases(tmp_path / "claims") as claims:
         assert not claims.take("a")
         assert claims.take("b")
         holder.send_signal(signal.SIGKILL)
@@ -46,7 +46,7 @@ def test_a_clip_that_another_process_holds_is_not_taken_until_it_is_gone_however
 
 
 def test_a_claim_is_given_back_and_the_folder_goes_with_the_last(tmp_path):
-    with Claims(tmp_path / "claims") as claims, Claims(tmp_path / "claims") as others:
+    with Leases(tmp_path / "claims") as claims, Leases(tmp_path / "claims") as others:
         assert claims.take("a")
         assert not claims.take("a")
         assert not others.take("a")
@@ -57,7 +57,7 @@ def test_a_claim_is_given_back_and_the_folder_goes_with_the_last(tmp_path):
 
 def test_a_claim_of_another_host_counts_until_it_was_not_touched_for_long(tmp_path):
     path = tmp_path / "claims" / "a"
-    with Claims(tmp_path / "claims") as claims:
+    with Leases(tmp_path / "claims") as claims:
         path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
         assert not claims.take("a")
         then = time.time() - EXPIRY_S - 1
@@ -69,13 +69,13 @@ def test_a_claim_of_another_host_counts_until_it_was_not_touched_for_long(tmp_pa
 def test_a_sweep_removes_what_the_dead_left_and_nothing_else(holder, tmp_path):
     (tmp_path / "claims/b").write_text(json.dumps({"host": socket.gethostname(), "pid": 1}))
     (tmp_path / "claims/c").write_text("")
-    with Claims(tmp_path / "claims") as claims:
+    with Leases(tmp_path / "claims") as claims:
         claims.sweep()
         assert [path.name for path in (tmp_path / "claims").iterdir()] == ["a"]
 
 
 def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing(tmp_path):
-    with Claims(tmp_path / "claims") as claims:
+    with Leases(tmp_path / "claims") as claims:
         (tmp_path / "claims").rmdir()
         claims.sweep()
         assert not (tmp_path / "claims").exists()
@@ -83,7 +83,7 @@ def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing
 
 def test_a_claim_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
     monkeypatch.setattr("extract.store.store.leases.BEAT_S", 0.01)
-    with Claims(tmp_path / "claims") as claims:
+    with Leases(tmp_path / "claims") as claims:
         claims.take("a")
         path = tmp_path / "claims" / "a"
         os.utime(path, (0, 0))
@@ -98,7 +98,7 @@ def test_a_lock_is_of_one_process_at_a_time(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from extract.claims import locked
+from extract.store.leases import locked
 path = Path({str(tmp_path)!r}) / "count"
 for _ in range(200):
     with locked(path.with_name("lock")):
@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def unknown(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    with Claims(tmp_path / "claims") as claims, monkeypatch.context() as patch:
+    with Leases(tmp_path / "claims") as claims, monkeypatch.context() as patch:
         patch.setattr("fcntl.flock", unknown)
         with pytest.raises(OSError, match="on a file system without locks: use --shard I/N"):
             claims.take("a")

@@ -156,17 +156,17 @@ def test_a_window_of_the_source_is_the_part_of_the_whole(store):
 
 @pytest.mark.parametrize("kernel", [1, 4, 5])
 def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear_read_need(store, kernel):
-    """Front aligned by convolution: every window gives what the whole clip gives."""
+    """InputStage aligned by convolution: every window gives what the whole clip gives."""
     import torch
 
     from abaw.batches import Window, collate
-    from fusion.front import Front
+    from fusion.front import InputStage
 
     features = {"loud": FeatureConfig(align="convolution", kernel=kernel)}
     source = AlignedSource(store, features)
     assert not source.is_on_clock("loud")
     torch.manual_seed(0)
-    front = Front({"loud": 3}, features).eval()
+    front = InputStage({"loud": 3}, features).eval()
     times_s = source.clock("a").times_s
 
     def steps(first, stop):

@@ -116,7 +116,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(synth, "_film", fail)
+    monkeypatch.setattr(dataset, "_film", fail)
     with pytest.raises(OSError, match="the disk is full"):
         dataset.make_dataset(tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
@@ -307,9 +307,9 @@ def test_every_unit_is_marked_where_the_face_shows_it_and_the_rare_ones_are_rare
     active = units.measures([rest, *shown.values()]) > 0
     marked = [{name for name, is_active in zip(ACTION_UNITS, row, strict=True) if is_active} for row in active]
     assert marked[0] == {"AU25"}
-    for name, units in zip(shown, marked[1:], strict=True):
-        assert name in units
-        assert units - {name} <= {"AU25", "AU12" if name == "AU10" else "AU4"}
+    for name, active_units in zip(shown, marked[1:], strict=True):
+        assert name in active_units
+        assert active_units - {name} <= {"AU25", "AU12" if name == "AU10" else "AU4"}
     blink = units.measures([Look(0.2, 0.0, 0.0, 0.08, 0.05)])
     assert blink[0, ACTION_UNITS.index("AU7")] < 0
 
