@@ -3,7 +3,7 @@
 #     ./run.sh         set up .venv, then the main job on a small synthetic data set (no download, no data set needed)
 #     ./run.sh test    set up .venv, then the tests
 #     ./run.sh full AFFWILD2_ROOT [recipe [options of abaw recipe]]
-#                      a whole competition on the real data, from configs/va.yaml or another recipe; goes on where it stopped
+#                      a whole competition on the real data, from abaw/configs/va.yaml or another recipe; goes on where it stopped
 #     ./run.sh test-mediapipe    the same in an environment with MediaPipe, which wants older packages
 # Python 3.11 to 3.13; PYTHON=/path/to/python3.12 ./run.sh chooses one.
 set -euo pipefail
@@ -38,7 +38,7 @@ main_job() {
   # clocks and features, one decode a clip (half a minute)
   abaw extract "$data" --store "$store" --encoder face_hog --encoder voice_mel
   # one run learns valence-arousal and expression (about 1 minute)
-  abaw train configs/synthetic.yaml
+  abaw train abaw/configs/synthetic.yaml
   # predictions for the test clips, then the two challenge files, row for row as the templates ask (seconds)
   abaw predict "$run" --split test --out work/predictions
   abaw submit work/predictions --template "$data/test_set/ABAW_VA_test_set_sample.txt" --out "$out/va.txt"
@@ -52,7 +52,7 @@ main_job() {
 
 # Days, most of them extraction: a second call goes on with the stage at which the first was stopped.
 full() {
-  local data=$1 recipe=${2:-configs/va.yaml} device
+  local data=$1 recipe=${2:-abaw/configs/va.yaml} device
   shift $(($# > 1 ? 2 : 1))
   device=$("$PY" -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
   abaw recipe "$recipe" --data "$data" --download --device "$device" "$@"

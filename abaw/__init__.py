@@ -1,0 +1,113 @@
+"""Frame-by-frame expression and valence-arousal from faces and voices: the public Python API.
+
+Every command of the command line is a function here that returns its result, prints nothing and raises ``AbawError``
+(each such error is also a ValueError or an OSError). Names are loaded when they are first used, so that ``import abaw``
+costs nothing. docs/python.md has examples.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from abaw.batches import Batch as Batch
+    from abaw.calibration.fitting import FitReport as FitReport
+    from abaw.calibration.fitting import fit as fit
+    from abaw.challenge.submission import Submission as Submission
+    from abaw.challenge.submission import submit as submit
+    from abaw.challenge.verification import Fault as Fault
+    from abaw.challenge.verification import verify as verify
+    from abaw.configs.sections import FeatureConfig as FeatureConfig
+    from abaw.configs.sections import PostProcessingConfig as PostProcessingConfig
+    from abaw.dataset.layout import Clip as Clip
+    from abaw.dataset.layout import Dataset as Dataset
+    from abaw.dataset.layout import open_dataset as open_dataset
+    from abaw.ensembling.combining import CombineReport as CombineReport
+    from abaw.ensembling.combining import combine as combine
+    from abaw.errors import AbawError as AbawError
+    from abaw.errors import InputError as InputError
+    from abaw.errors import NotFoundError as NotFoundError
+    from abaw.evaluation.report import ScoreReport as ScoreReport
+    from abaw.evaluation.report import score as score
+    from abaw.pipelines.analysis import Analysis as Analysis
+    from abaw.pipelines.analysis import FrameTable as FrameTable
+    from abaw.pipelines.analysis import analyze as analyze
+    from abaw.pipelines.checking import check as check
+    from abaw.pipelines.checking import synthesize as synthesize
+    from abaw.pipelines.extraction import estimate_extraction as estimate_extraction
+    from abaw.pipelines.extraction import extract as extract
+    from abaw.pipelines.features import align as align
+    from abaw.pipelines.features import load_batch as load_batch
+    from abaw.pipelines.features import load_track as load_track
+    from abaw.pipelines.listing import list_aligners as list_aligners
+    from abaw.pipelines.listing import list_detectors as list_detectors
+    from abaw.pipelines.listing import list_editions as list_editions
+    from abaw.pipelines.listing import list_encoders as list_encoders
+    from abaw.pipelines.listing import list_models as list_models
+    from abaw.pipelines.listing import list_tasks as list_tasks
+    from abaw.pipelines.prediction import Predictions as Predictions
+    from abaw.pipelines.prediction import predict as predict
+    from abaw.pipelines.training import train as train
+    from abaw.pipelines.training import train_folds as train_folds
+    from abaw.postprocessing import PostProcessing as PostProcessing
+    from abaw.progress import Progress as Progress
+    from abaw.progress import ProgressCallback as ProgressCallback
+    from abaw.results.predictions import Table as Table
+    from abaw.results.runs import Run as Run
+    from abaw.tracks import Clock as Clock
+    from abaw.tracks import Track as Track
+    from abaw.tuning.run import SearchResult as SearchResult
+    from abaw.tuning.run import search as search
+    from extract.dataset_check.check import CheckReport as CheckReport
+    from extract.engine.run import ExtractionReport as ExtractionReport
+    from extract.store.store import FeatureStore as FeatureStore
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "abaw.batches": ("Batch",),
+    "abaw.calibration.fitting": ("FitReport", "fit"),
+    "abaw.challenge.submission": ("Submission", "submit"),
+    "abaw.challenge.verification": ("Fault", "verify"),
+    "abaw.configs.sections": ("FeatureConfig", "PostProcessingConfig"),
+    "abaw.dataset.layout": ("Clip", "Dataset", "open_dataset"),
+    "abaw.ensembling.combining": ("CombineReport", "combine"),
+    "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
+    "abaw.evaluation.report": ("ScoreReport", "score"),
+    "abaw.pipelines.analysis": ("Analysis", "FrameTable", "analyze"),
+    "abaw.pipelines.checking": ("check", "synthesize"),
+    "abaw.pipelines.extraction": ("estimate_extraction", "extract"),
+    "abaw.pipelines.features": ("align", "load_batch", "load_track"),
+    "abaw.pipelines.listing": (
+        "list_aligners",
+        "list_detectors",
+        "list_editions",
+        "list_encoders",
+        "list_models",
+        "list_tasks",
+    ),
+    "abaw.pipelines.prediction": ("Predictions", "predict"),
+    "abaw.pipelines.training": ("train", "train_folds"),
+    "abaw.postprocessing": ("PostProcessing",),
+    "abaw.results.predictions": ("Table",),
+    "abaw.progress": ("Progress", "ProgressCallback"),
+    "abaw.results.runs": ("Run",),
+    "abaw.tracks": ("Clock", "Track"),
+    "abaw.tuning.run": ("SearchResult", "search"),
+    "extract.dataset_check.check": ("CheckReport",),
+    "extract.engine.run": ("ExtractionReport",),
+    "extract.store.store": ("FeatureStore",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'abaw' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,74 +1,71 @@
-"""The command line: the table of verbs, one file each in ``verbs/``.
+"""The command line: the commands found in ``commands/``, the options they share, and errors as messages.
 
 Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input.
 """
 
+import importlib
 import logging
+import pkgutil
 import sys
-from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from abaw.commands.analyze import analyze
-from abaw.commands.check import check
-from abaw.commands.combine import combine
-from abaw.commands.extract import extract
-from abaw.commands.fit import fit
-from abaw.commands.list import list_parts
-from abaw.commands.predict import predict
-from abaw.commands.recipe import recipe
-from abaw.commands.score import score
-from abaw.commands.search import search
-from abaw.commands.store import store
-from abaw.commands.submit import submit
-from abaw.commands.synth import synth
-from abaw.commands.train import train
-from abaw.commands.verify import verify
+from abaw import __version__, commands
+from abaw.commands import COMMANDS
 
-VERBS: dict[str, Callable[..., None] | typer.Typer] = {
-    "list": list_parts,
-    "synth": synth,
-    "check": check,
-    "extract": extract,
-    "store": store,
-    "train": train,
-    "search": search,
-    "predict": predict,
-    "fit": fit,
-    "combine": combine,
-    "score": score,
-    "submit": submit,
-    "verify": verify,
-    "recipe": recipe,
-    "analyze": analyze,
-}
+VERBOSITY = {"quiet": False, "verbose": False}
 
 app = typer.Typer(
-    help="Frame by frame expression and valence-arousal from faces and voices. "
-    "-q says less, -v more (after a wrong input, the whole traceback).",
+    help="Frame-by-frame expression and valence-arousal from faces and voices.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for name, verb in VERBS.items():
-    if isinstance(verb, typer.Typer):  # verbs of its own
-        app.add_typer(verb, name=name)
-    else:
-        app.command(name)(verb)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"abaw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show warnings only")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="show more; after a wrong input, the whole traceback")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Set how much is shown, for whichever command follows."""
+    VERBOSITY.update(quiet=quiet, verbose=verbose)
+    logging.getLogger("abaw").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+def _add_commands() -> None:
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"abaw.commands.{module.name}")
+    for each in sorted(COMMANDS.values(), key=lambda each: each.order):
+        if isinstance(each.run, typer.Typer):
+            app.add_typer(each.run, name=each.name)
+        else:
+            app.command(each.name)(each.run)
+
+
+_add_commands()
 
 
 def main() -> None:
-    """Run one verb. Bad input becomes one message on stderr and exit code 2."""
-    words = sys.argv[1:]
-    quiet, verbose = {"-q", "--quiet"} & set(words), {"-v", "--verbose"} & set(words)
-    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    """Run one command. Bad input becomes one message on stderr and exit code 2."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
-    logging.getLogger("abaw").setLevel(level)
     try:
-        app([word for word in words if word not in quiet | verbose])
+        app()
     except (ValueError, OSError) as error:
-        if verbose:
+        if VERBOSITY["verbose"]:
             raise
         print(f"abaw: {error}", file=sys.stderr)
         sys.exit(2)

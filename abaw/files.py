@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from abaw.errors import InputError
 
 
@@ -72,3 +74,20 @@ def sha256(path: Path) -> str:
     """The file's hash in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def folder_lock(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder, made where it is missing, for this process. The lock goes with the process, however it ends.
+
+    Raises InputError where another process holds it; ``what`` says in words what it is doing ("a search").
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", blocking=False)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"{what} is running in {folder}: wait until it has finished, or give another name=..."
+        ) from error

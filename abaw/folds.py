@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from abaw.config import FoldsConfig
+from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
 from abaw.errors import InputError

@@ -87,26 +87,26 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width:
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """What is done to a task's tables before they are post-processed, the same for validation and test.
+    """What is done to a task's raw tables before they are scored or submitted, the same for validation and test.
 
-    Gaps are filled (``fills``), then columns smoothed over ``width`` frames in ``space``, then each is ``scale`` times
-    itself plus ``shift`` as a logit (for valence and arousal: as a value): class biases and thresholds of units are
-    shifts. Empty ``scale`` and ``shift``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted on: to
+    Gaps are filled (``fill_gaps``), then columns smoothed over ``width`` frames in ``space``, then each is ``scale`` times
+    itself plus ``bias`` as a logit (for valence and arousal: as a value): class biases and thresholds of units are
+    shifts. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted on: to
     score any of them with it is an error. Raises ValueError for settings that make no sense.
     """
 
-    fills: bool = False
+    fill_gaps: bool = False
     smoother: Smoother = "none"
     width: int = 1
     space: Space = "probabilities"
     scale: tuple[float, ...] = ()
-    shift: tuple[float, ...] = ()
+    bias: tuple[float, ...] = ()
     fitted_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.width % 2 == 0:
             raise InputError(f"post-processing: width is {self.width}, expected an odd number of frames")
-        for name, numbers in (("scale", self.scale), ("shift", self.shift)):
+        for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             if not np.isfinite(numbers).all():
                 raise InputError(f"post-processing: {name} is {list(numbers)}, expected finite numbers")
 
@@ -115,14 +115,14 @@ class PostProcessing:
     ) -> Float[np.ndarray, "time columns"]:
         """One clip's table, post-processed so; float32. Raises what ``check`` raises."""
         self.check(task)
-        if not self.scale and not self.shift:
+        if not self.scale and not self.bias:
             return self.smoothed(task, values, observed)
         logits = task.logits(self.smoothed(task, values, observed))
-        return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.shift or [0.0]))
+        return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.bias or [0.0]))
 
     def check(self, task: Task) -> None:
         """ValueError where scale or shift are not one a logit of the task."""
-        for name, numbers in (("scale", self.scale), ("shift", self.shift)):
+        for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             if numbers and len(numbers) != task.out_dim:
                 raise InputError(
                     f"post-processing: {name} has {len(numbers)} numbers, {task.name} has {task.out_dim} logits"
@@ -132,13 +132,20 @@ class PostProcessing:
         self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
     ) -> Float[np.ndarray, "time columns"]:
         """The table with its gaps filled and its columns smoothed, before scale and shift; float32."""
-        filled = (fill(values, observed) if self.fills else values).astype(np.float64)
+        filled = (fill(values, observed) if self.fill_gaps else values).astype(np.float64)
         if self.space == "logits" and self.smoother != "none":
             return task.probabilities(smooth(task.logits(filled), self.smoother, self.width))
         return smooth(filled, self.smoother, self.width).astype(np.float32)
 
+    def __str__(self) -> str:
+        smoothed = f"{self.smoother} over {self.width} frames of {self.space}"
+        parts = ["gaps filled" if self.fill_gaps else "", smoothed if self.smoother != "none" else "not smoothed"]
+        for name, numbers in (("scale", self.scale), ("bias", self.bias)):
+            parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
+        return ", ".join(part for part in parts if part)
+
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The settings as JSON has them."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 

@@ -1,12 +1,19 @@
-"""How long work tells how far it is: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar with the time left on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 from tqdm import tqdm
 
 LOG = logging.getLogger("abaw")
+
+ProgressCallback = Callable[[str, int, int], None]  # called with the item's name, how many are done, and of how many
+
+
+def silent(item: str, done: int, total: int) -> None:
+    """The progress callback that reports nothing: the default of every function that takes one."""
 
 
 class Progress:
@@ -15,7 +22,7 @@ class Progress:
     def __init__(self, what: str) -> None:
         self._what = what
         self._bar: tqdm | None = None
-        self._start_s = self._told_s = time.monotonic()
+        self._start_s = self._shown_s = time.monotonic()
 
     def __enter__(self) -> "Progress":
         return self
@@ -34,7 +41,7 @@ class Progress:
             self._bar.set_postfix_str(item)
             return
         now_s = time.monotonic()
-        if done and now_s - self._told_s >= 10:
+        if done and now_s - self._shown_s >= 10:
             left_s = (now_s - self._start_s) / done * (total - done)
             LOG.info("%s: %d of %d, about %.0f s left", self._what, done, total, left_s)
-            self._told_s = now_s
+            self._shown_s = now_s

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from abaw.files import write_json
-from abaw.runs import commit, versions
+from abaw.results.runs import commit, versions
 from extract.encoders import ENCODERS
 from extract.encoders.base import joined
 from extract.encoders.hf_audio import HfAudio
@@ -139,7 +139,7 @@ def main() -> None:
         results = {name: measure(name, path, said) for name, path in save_models(Path(folder), layers).items()}
     about = {"voice": origin, "seconds": SECONDS, "chunk_s": CHUNK_S, "layers": layers}
     document = {"commit": made_by, "versions": versions(), **about, "results": results}
-    write_json(Path(__file__).with_suffix(".json"), document)
+    write_json(Path(__file__).resolve().parent / "results/chunks.json", document)
     write_page(results, about, made_by)
 
 

@@ -2,7 +2,7 @@
 
 Everything is made here: a film of 720p with a drawn face and a voice, models of the real architectures with random
 weights. Figures that are compared are measured in one process, turn by turn, several times; medians are told. Writes
-extract.json beside this file and docs/speed.md. Do not let anything else run beside it.
+extract.json in results/ and docs/speed.md. Do not let anything else run beside it.
 
     python -m benchmarks.extract [--parts networks embedded memory gpu] [--repeats 3] [--work work/speed]
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from abaw.dataset.layout import open_dataset
 from abaw.files import read_json, write_json
-from abaw.runs import commit, versions
+from abaw.results.runs import commit, versions
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder, joined
@@ -38,7 +38,7 @@ from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
 from extract.synthetic.write_clip import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "benchmarks" / "extract.json"
+OUT = ROOT / "benchmarks/results/extract.json"
 TABLE = ROOT / "docs" / "speed.md"
 FPS, SECONDS, SIZE = 30, 30, (1280, 720)
 BATCHES = (1, 8, 32)

@@ -3,7 +3,7 @@
 Two parts. "peers": one training step (forward and backward; the loss is the mean square of the answer plus the model's
 own losses) of ours and of MMSA's model of the same sizes, turn by turn in one process, medians told. "growth": the step
 at several lengths, each in a fresh process, with its peak memory and the number of parameters. Writes fusion.json and
-fusion.md beside this file; what is done already is not done again, unless the model or the sizes have changed. Do not
+fusion.md in results/; what is done already is not done again, unless the model or the sizes have changed. Do not
 let anything else run beside it. About 15 minutes on 2 CPU cores.
 
     python -m benchmarks.fusion [--models mfn mult] [--parts peers growth] [--turns 5] [--device cpu]
@@ -29,12 +29,12 @@ import torch
 from torch import Tensor, nn
 
 from abaw.files import read_json, write_json
-from abaw.runs import commit, versions
+from abaw.results.runs import commit, versions
 from benchmarks.extract import machine
 from fusion.base import FusionInput, FusionModel
 from fusion.models import FUSION_MODELS
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent / "results"
 OUT, PAGE = HERE / "fusion.json", HERE / "fusion.md"
 THREADS, SEED, FPS = 2, 0, 30.0
 PEERS: dict[str, Any] = {"batch": 32, "steps": 300, "dims": {"face": 1024, "voice": 768, "words": 768}}

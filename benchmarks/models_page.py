@@ -14,7 +14,7 @@ from abaw.registry import Part
 from benchmarks import fusion, useful
 from fusion.models import FUSION_MODELS
 
-PAGE = fusion.HERE.parent / "docs" / "models.md"
+PAGE = fusion.HERE.parents[1] / "docs" / "models.md"
 CONTEXTS = {
     "step": "a step's answer depends on that step alone",
     "past": "a step's answer depends on the window up to it",

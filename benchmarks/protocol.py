@@ -4,7 +4,7 @@ For each seed, a data set and a training seed of its own: `abaw recipe` trains t
 the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is judged on the
 official validation split, fold 0's, by which nothing was chosen but each run's best epoch and, in the other side's
 favour, which of the three single runs is the best. Every stage is judged without and with. Writes protocol.json and
-protocol.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done already is not done again.
+protocol.md in results/. About 4 minutes a seed on 2 CPU cores; what is done already is not done again.
 
     python -m benchmarks.protocol [--seeds 301 302 303] [--work work/protocol]
 """
@@ -16,33 +16,33 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw import predictions
 from abaw.calibration import fitting
 from abaw.commands.synth import synth
 from abaw.competition.actions import run_recipe
 from abaw.competition.job import Job, open_job
-from abaw.config import PostProcessingConfig
+from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.layout import open_dataset
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.evaluation import labelled_tables
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.files import write_json
-from abaw.runs import commit, versions
+from abaw.results import predictions
+from abaw.results.runs import commit, versions
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "synthetic.yaml"
+CONFIG = Path(__file__).resolve().parent.parent / "abaw/configs" / "synthetic.yaml"
 MODELS = {
     "bigru": "{name: bigru, hidden_dim: 64, num_layers: 1, dropout: 0.3}",
     "attention": "{name: attention, hidden_dim: 64, dropout: 0.3}",
     "mfn": "{name: mfn, hidden_dim: 64, memory_dim: 64, dropout: 0.3}",
 }
-NONE = {"fills": False, "widths": [1], "bias": False}  # of what post-processing may do
+NONE = {"fill_gaps": False, "widths": [1], "bias": False}  # of what post-processing may do
 STAGES = {  # what is left out of the config's section post-processing
     "as it is": NONE,
     "smoothed": {"bias": False},
-    "shifted": {"fills": False, "widths": [1]},
+    "shifted": {"fill_gaps": False, "widths": [1]},
     "both": {},
 }
 KEPT = "kept"  # as much of these as gains by cross-fitting, which is what abaw fit and abaw recipe do
@@ -82,16 +82,16 @@ def run_seed(seed: int, work: Path, *, clips: int, seconds: float, epochs: int) 
 def judge(job: Job, task: Task) -> Grid:
     """Every system at every stage; what is fitted is fitted on the training videos."""
     dataset = open_dataset(job.data)
-    labels = labelled_tables.read_labels(dataset, task, "validation")
+    labels = labelled_tables.labels_to_fit_on(dataset, task, "validation")
     official = task.read_labels(dataset, "validation")
     pools = [
-        labelled_tables.read_clips(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members
+        labelled_tables.read_held_out(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members
     ]
-    judged = [labelled_tables.read_clips(job.places.held_out(m, 0) / task.name, task, official) for m in job.members]
+    judged = [labelled_tables.read_held_out(job.places.held_out(m, 0) / task.name, task, official) for m in job.members]
     alike, fitted = weights.mean(len(pools)), selection.fit_weights(task, pools)
     systems = dict(zip(job.members, zip(pools, judged, strict=True), strict=True))
-    systems |= {MEAN: (mixed(pools, alike), mixed(judged, alike))}
-    systems |= {WEIGHTED: (mixed(pools, fitted), mixed(judged, fitted))}
+    systems |= {MEAN: (combined(pools, alike), combined(judged, alike))}
+    systems |= {WEIGHTED: (combined(pools, fitted), combined(judged, fitted))}
     first = job.places.work / "held-out" / next(iter(job.members)) / task.name
     folds = predictions.read_metadata(first)["made_by"]
     found = {name: at_every_stage(task, *clips, job.config.post_processing, folds) for name, clips in systems.items()}
@@ -117,11 +117,11 @@ def at_every_stage(
     return scores | {KEPT: fitting.rank(task, fitting.post_processed(task, judged, kept))}
 
 
-def mixed(members: Sequence[Clips], mixture: EnsembleWeights) -> dict[str, LabelledTable]:
+def combined(members: Sequence[Clips], ensemble: EnsembleWeights) -> dict[str, LabelledTable]:
     """An ensemble's tables."""
     found = {}
     for clip_id, first in members[0].items():
-        values = mixture.values([member[clip_id].values for member in members]).astype(np.float32)
+        values = ensemble.values([member[clip_id].values for member in members]).astype(np.float32)
         observed: np.ndarray = np.any([member[clip_id].observed for member in members], axis=0)
         found[clip_id] = LabelledTable(values, observed, first.labels)
     return found
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=36)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
     arguments = parser.parse_args()
     made_by = commit()  # before the results are written, which change the tree
     sizes = {"clips": arguments.clips, "seconds": arguments.seconds, "epochs": arguments.epochs}

@@ -2,7 +2,7 @@
 
 A template of 228 clips and 1,022,655 rows and prediction tables of as many frames, random but the same each time, in a
 folder that goes afterwards (or stays, where it is named); both verbs as processes of their own. Writes submission.json
-and submission.md beside this file. About a minute on one CPU core.
+and submission.md in results/. About a minute on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.submission [FOLDER]
 """
@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from abaw import predictions
 from abaw.files import write_json
-from abaw.predictions import Table
-from abaw.runs import commit, versions
+from abaw.results import predictions
+from abaw.results.predictions import Table
+from abaw.results.runs import commit, versions
 from abaw.tasks import TASKS
 
 ROWS, CLIPS, FPS = 1_022_655, 228, 30.0  # of EXPR's, the longest
@@ -114,7 +114,7 @@ def main() -> None:
         if not (folder / f"{TASK_NAMES[-1]}.txt").exists():
             make(folder)
         rows = measured(folder, given.repeats)
-    here = Path(__file__)
+    here = Path(__file__).resolve().parent / "results" / Path(__file__).name
     about = {"rows": ROWS, "clips": CLIPS, "seed": SEED, "repeats": given.repeats}
     write_json(here.with_suffix(".json"), {"commit": made_by, "versions": versions(), **about, "results": rows})
     here.with_suffix(".md").write_text(page(rows, made_by))

@@ -3,7 +3,7 @@
 For each seed, a data set and a training seed of its own: both modalities, the face alone, the voice alone; and two
 controls: the labels of both splits dealt out anew, so that there is nothing to learn and any score is a leak, and those
 of the training split alone, which shows how far chance and the choice of the best epoch reach on eight validation
-clips. Writes synthetic.json and synthetic.md beside this file. About 4 minutes a seed on 2 CPU cores; what is done
+clips. Writes synthetic.json and synthetic.md in results/. About 4 minutes a seed on 2 CPU cores; what is done
 already is not done again.
 
     python -m benchmarks.synthetic [--seeds 101 102 103 204] [--work work/benchmark]
@@ -20,10 +20,10 @@ import yaml
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
 from abaw.files import write_json
-from abaw.pipelines.training import train_run
-from abaw.runs import commit, versions
+from abaw.pipelines.training import train
+from abaw.results.runs import commit, versions
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "synthetic.yaml"
+CONFIG = Path(__file__).resolve().parent.parent / "abaw/configs" / "synthetic.yaml"
 FACE, VOICE = "face_hog: {align: linear}", "voice_mel: {align: window_mean}"
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what is given -> features, splits whose labels are shuffled
     "face and voice": (f"{{{FACE}, {VOICE}}}", ()),
@@ -50,7 +50,7 @@ def run_seed(seed: int, work: Path) -> dict[str, dict[str, float]]:
         name = f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}"
         given = shuffle_labels(data, shuffled, work / name, seed) if shuffled else data
         settings = [f"name={name}", f"data={given}", f"store={store}", f"features={features}", f"training.seed={seed}"]
-        run = train_run(CONFIG, settings, work / "runs").finished()["scores"]
+        run = train(CONFIG, settings, runs=work / "runs").finished()["scores"]
         scores[variant] = {column: run[task][key] for column, (task, key) in COLUMNS.items()}
     return scores
 
@@ -90,12 +90,12 @@ def main() -> None:
     arguments = parser.parse_args()
     made_by = commit()  # before the results are written, which change the tree
     results = {str(seed): run_seed(seed, arguments.work) for seed in arguments.seeds}
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent / "results"
     write_json(
         here / "synthetic.json", {"commit": commit(), "versions": versions(), "split": "validation", "seeds": results}
     )
     text = (
-        f"Validation split of the synthetic data set, configs/synthetic.yaml, commit {made_by}: mean (least to "
+        f"Validation split of the synthetic data set, abaw/configs/synthetic.yaml, commit {made_by}: mean (least to "
         f"greatest) over the data and training seeds {', '.join(results)}.\n\n{table(results)}\n"
     )
     (here / "synthetic.md").write_text(text)

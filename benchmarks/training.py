@@ -4,7 +4,7 @@ Stores of sparse files, 1 and 20 GB of features as long as they are said to be (
 frames of Aff-Wild2), are trained on for a few batches while two workers read; the parent adds up the anonymous memory
 of the whole tree of processes from /proc, five times a second. Features are normalised by a learned layer: to measure
 their spread would read every byte, a clip at a time. Then the same windows are trained by one process and by two that
-share every batch (gloo). Writes training.json and training.md beside this file. A few minutes on 2 CPU cores, no disk
+share every batch (gloo). Writes training.json and training.md in results/. A few minutes on 2 CPU cores, no disk
 to speak of.
 
     python -m benchmarks.training [--work work/benchmark-training]
@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.config import Config, FeatureConfig
+from abaw.configs.sections import Config, FeatureConfig
 from abaw.dataset.annotations import Labels
 from abaw.files import write_json
-from abaw.runs import commit, versions
+from abaw.results.runs import commit, versions
 from abaw.tasks import TASKS
 from abaw.tracks import Clock
 from extract.store.source import AlignedSource
@@ -231,7 +231,7 @@ def main() -> None:
     seconds = measure_processes(arguments.work / f"store-{SIZES_GB[0]}")
     shutil.rmtree(arguments.work)
     results = {"memory_mb": memory, "seconds": seconds}
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent / "results"
     write_json(here / "training.json", {"commit": made_by, "versions": versions(), "cores": os.cpu_count(), **results})
     text = f"Commit {made_by}, {os.cpu_count()} CPU cores.\n\n{report(results)}\n"
     (here / "training.md").write_text(text)

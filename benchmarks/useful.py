@@ -4,7 +4,7 @@ For every model and seed (a data set and a training of its own) three trainings,
 together: face and voice, the face alone, the voice alone; the same epochs for every model. The training with both hides
 whole modalities and single steps at random, and is scored again with a fifth of one modality missing: single steps, and
 spans of about a second; then once more with the predictions at those steps drawn from their neighbours. Writes
-useful.json and useful.md beside this file; what is done already is not done again, unless the model or the set-up has
+useful.json and useful.md in results/; what is done already is not done again, unless the model or the set-up has
 changed. Most models take 5 to 20 s a training on one CPU core, the slowest are stopped after a minute, which is told.
 
     python -m benchmarks.useful [--models mfn mult] [--seeds 101 102 103] [--jobs 2] [--work work/useful]
@@ -28,13 +28,13 @@ import numpy as np
 
 from abaw.batches import FeatureSource
 from abaw.files import read_json, write_json
-from abaw.runs import commit, versions
+from abaw.results.runs import commit, versions
 from abaw.tracks import Clock, Track
 from benchmarks.fusion import key_of
 from fusion.models import FUSION_MODELS
 
-HERE = Path(__file__).resolve().parent
-CONFIG = HERE.parent / "configs" / "synthetic.yaml"
+HERE = Path(__file__).resolve().parent / "results"
+CONFIG = HERE.parent / "abaw/configs" / "synthetic.yaml"
 OUT, PAGE = HERE / "useful.json", HERE / "useful.md"
 
 CLIPS, SECONDS, EPOCHS, LIMIT_S = 36, 12.0, 10, 60
@@ -131,7 +131,7 @@ def make_data(seed: int, work: Path) -> tuple[Path, Path]:
 
 def train_one(model: str, seed: int, given: str, work: Path) -> Row:
     """One training and its scores; with both modalities also what is lost where one has gaps."""
-    from abaw.pipelines.training import train_run
+    from abaw.pipelines.training import train
 
     name = f"{model}-{given.replace(' ', '-')}-{seed}"
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # one that was stopped, or of a model as it was
@@ -141,7 +141,7 @@ def train_one(model: str, seed: int, given: str, work: Path) -> Row:
     log.parent.mkdir(parents=True, exist_ok=True)
     start_s = time.perf_counter()
     with log.open("w", encoding="utf-8") as lines, contextlib.redirect_stderr(lines):
-        run = train_run(CONFIG, settings, work / "runs")
+        run = train(CONFIG, settings, runs=work / "runs")
     row = {
         "seconds": time.perf_counter() - start_s,
         "epochs": sum(line.startswith("epoch ") for line in log.read_text(encoding="utf-8").splitlines()),
@@ -157,7 +157,7 @@ def measures(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def score_gaps(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     """Modality -> steps, spans -> the scores with a fifth of it missing, as they are and filled in two ways."""
     from abaw.dataset.layout import open_dataset
-    from abaw.evaluation.labelled_tables import read_labels
+    from abaw.evaluation.labelled_tables import labels_by_task
     from abaw.pipelines.prediction import open_member
     from fusion.checkpoint import load_module
     from fusion.data import fit_to_clock
@@ -167,7 +167,7 @@ def score_gaps(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]
         name: each.model_copy(update={"fill_gap_s": FILL_GAP_S}) for name, each in run.config().features.items()
     }
     filling = load_module(folder, run.config().model_copy(update={"features": features}), run.tasks())
-    labels = fit_to_clock(read_labels(open_dataset(Path(run.config().data)), run.tasks(), "validation"), source)
+    labels = fit_to_clock(labels_by_task(open_dataset(Path(run.config().data)), run.tasks(), "validation"), source)
     clips = sorted({clip_id for by_clip in labels.values() for clip_id in by_clip})
     span = round(SPAN_S / source.clock(clips[0]).interval_s)
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -293,7 +293,7 @@ def about(rows: Sequence[Row]) -> str:
     return (
         f"Validation split of the synthetic data set ({CLIPS} clips of {SECONDS:g} s), data and training seeds "
         f"{', '.join(map(str, seeds))}: mean (least to greatest). Every model at its default settings, {EPOCHS} epochs "
-        f"with {' and '.join(SETTINGS[:2])}, else as in configs/synthetic.yaml, at most {LIMIT_S} s a training on one "
+        f"with {' and '.join(SETTINGS[:2])}, else as in abaw/configs/synthetic.yaml, at most {LIMIT_S} s a training on one "
         f"core. The training with both modalities hides some of them ({HIDDEN}). Commits {', '.join(made_by)}."
     )
 

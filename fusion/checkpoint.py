@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write
 from abaw.tasks.base import Task

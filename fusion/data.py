@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from abaw.batches import FeatureSource, Window, collate, windows
-from abaw.config import Config, WindowConfig
+from abaw.configs.sections import Config, WindowConfig
 from abaw.errors import InputError
 from abaw.tasks.base import Task
 from abaw.tracks import Track

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from abaw.batches import Batch, FeatureSource, Signal
-from abaw.config import OWN_RATE, FeatureConfig
+from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import InputError
 from fusion.base import FusionInput
 from fusion.layers.convolution import Convolution

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 
 DISTRIBUTIONS = {"mlflow": "mlflow-skinny"}  # of which the whole mlflow is made too
 TRACKING = "MLFLOW_TRACKING_URI"

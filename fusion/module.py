@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from abaw.batches import Batch
-from abaw.config import Config
+from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.tasks.base import Task
 from fusion.base import FusionInput, FusionModel

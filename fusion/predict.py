@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from abaw.batches import FeatureSource, windows
-from abaw.config import WindowConfig
+from abaw.configs.sections import WindowConfig
 from fusion.data import WindowDataset, loader
 from fusion.module import FusionModule
 from fusion.validation import Raw, later, stitched

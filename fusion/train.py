@@ -15,9 +15,9 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from abaw.batches import FeatureSource
-from abaw.config import UNTRAINED, Config
+from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError
-from abaw.runs import RESUME
+from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import Averaged, BestWeights, EpochLines, Resumable
 from fusion.checkpoint import build_module, load_module

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import lightning
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 from abaw.registry import nearest
 from fusion.loggers import logger_errors
 

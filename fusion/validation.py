@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch.distributed
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 from abaw.postprocessing import stitch
 from abaw.tasks.base import PredictionPair, Task
 from fusion.targets import LabelsByTask

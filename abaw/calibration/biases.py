@@ -8,7 +8,7 @@ MAX_ROUNDS = 20
 TINY = 1e-12  # of a score: less is rounding
 
 
-def matched(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> tuple[float, float]:
+def match_variance(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """Scale and shift that give predictions the truth's mean and variance: no other line has a higher CCC.
 
     Then CCC is the correlation. Without variance, or with a correlation that is not positive: 1 and 0.
@@ -68,7 +68,7 @@ def _macro_f1_by_bias(logits: np.ndarray, truth: np.ndarray, which: int, added: 
     return (2 * hits / np.maximum(total + np.bincount(truth, minlength=num), 1)).mean(axis=1)
 
 
-def unit_shift(logits: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"]) -> float:
+def unit_bias(logits: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"]) -> float:
     """The shift that puts 0 where F1 of "above 0" is highest: in the middle between two logits that occur.
 
     Every such place is tried. Of equal ones the nearest to 0 is taken, and 0 where none is better.

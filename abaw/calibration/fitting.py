@@ -1,22 +1,33 @@
-"""A post-processing chosen by the official score of held-out predictions, and what it is worth on clips it was not fitted on.
+"""Post-processing fitted to held-out predictions by the official score, and its worth on clips it was not fitted on.
 
-Cross-fitting is the honest "with": each group of clips is post-processed by what was fitted on the others.
+The worth is measured by cross-fitting: each group of clips is post-processed with what was fitted on the others.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from abaw.calibration.biases import TINY, class_biases, matched, unit_shift
-from abaw.config import PostProcessingConfig
+from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
+from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.layout import video_of
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import LabelledTable
+from abaw.evaluation.labelled_tables import (
+    LabelledTable,
+    dataset_of,
+    labels_to_fit_on,
+    read_held_out,
+    run_of,
+    task_of,
+)
+from abaw.evaluation.report import summary
+from abaw.files import write_json
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
+from abaw.results import predictions
+from abaw.results.runs import Run
 from abaw.tasks.base import Block, PredictionPair, Task
 
 NUM_GROUPS = 5
@@ -25,7 +36,7 @@ NUM_GROUPS = 5
 Clips = Mapping[str, LabelledTable]
 
 
-def fit(task: Task, clips: Clips, options: PostProcessingConfig) -> PostProcessing:
+def fit_post_processing(task: Task, clips: Clips, options: PostProcessingConfig) -> PostProcessing:
     """The post-processing of ``options`` with the highest official score over all these clips; of equal ones the gentlest.
 
     First gaps, smoother, width and space, tried together; then, if ``bias``, the shifts (see ``Task.blocks``), each
@@ -56,22 +67,22 @@ def choose(
 ) -> tuple[PostProcessing, dict[str, dict[str, PredictionPair]]]:
     """The post-processing fitted on all clips with as much of ``options`` as gains by cross-fitting; and what each gave.
 
-    In turn: nothing, ``options`` without its bias, all of it; of equal ones the gentlest. What was tried is by its
-    name, every clip post-processed by what was fitted on other groups. A post-processing that does nothing is fitted too: these
+    In turn: "raw" (nothing is done), "smoothed" (``options`` without its bias), "biased" (all of it); of equal ones the
+    gentlest. What was tried is by its name, every clip post-processed by what was fitted on other groups. A post-processing that does nothing is fitted too: these
     labels chose it. With fewer than two groups nothing can be judged, and all of ``options`` is fitted.
     """
     if len(set(groups.values())) < 2:
-        return fit(task, clips, options), {}
-    nothing = PostProcessingConfig(fills=False, widths=[1], bias=False)
-    ways = {"nothing": nothing, "no bias": options.model_copy(update={"bias": False}), "all": options}
+        return fit_post_processing(task, clips, options), {}
+    nothing = PostProcessingConfig(fill_gaps=False, widths=[1], bias=False)
+    ways = {"raw": nothing, "smoothed": options.model_copy(update={"bias": False}), "biased": options}
     if not options.bias:
-        del ways["all"]
+        del ways["biased"]
     tried = {name: cross_fit(task, clips, each, groups) for name, each in ways.items()}
-    best = "nothing"
+    best = "raw"
     for name, judged in tried.items():
         if rank(task, judged) > rank(task, tried[best]) + TINY:
             best = name
-    return fit(task, clips, ways[best]), tried
+    return fit_post_processing(task, clips, ways[best]), tried
 
 
 def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) -> dict[str, PredictionPair]:
@@ -148,13 +159,13 @@ def _choose(
 def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostProcessing]:
     """The gentlest first: narrow before wide, gaps left before filled."""
     for width in sorted({1, *options.widths}):
-        for fills in (False, True) if options.fills and has_gaps else (False,):
+        for fill_gaps in (False, True) if options.fill_gaps and has_gaps else (False,):
             if width == 1:
-                yield PostProcessing(fills=fills)
+                yield PostProcessing(fill_gaps=fill_gaps)
                 continue
             for smoother in options.smoothers:
                 for space in options.spaces:
-                    yield PostProcessing(fills, smoother, width, space)
+                    yield PostProcessing(fill_gaps, smoother, width, space)
 
 
 def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> PostProcessing:
@@ -163,20 +174,20 @@ def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> P
         clip_id: LabelledTable(post_processing.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
         for clip_id, clip in clips.items()
     }
-    scale, shift = np.ones(task.out_dim), np.zeros(task.out_dim)
+    scale, bias = np.ones(task.out_dim), np.zeros(task.out_dim)
     best = rank(task, post_processed(task, smoothed, PostProcessing()))
-    for block, block_scale, block_shift in _affine_maps(task, smoothed):
-        now_scale, now_shift = scale.copy(), shift.copy()
-        now_scale[block], now_shift[block] = block_scale, block_shift
-        tried = PostProcessing(scale=tuple(now_scale.tolist()), shift=tuple(now_shift.tolist()))
+    for block, block_scale, block_bias in _affine_maps(task, smoothed):
+        now_scale, now_bias = scale.copy(), bias.copy()
+        now_scale[block], now_bias[block] = block_scale, block_bias
+        tried = PostProcessing(scale=tuple(now_scale.tolist()), bias=tuple(now_bias.tolist()))
         score = rank(task, post_processed(task, smoothed, tried))
         if score > best + TINY:
-            best, scale, shift = score, now_scale, now_shift
-    if (scale == 1).all() and (shift == 0).all():
+            best, scale, bias = score, now_scale, now_bias
+    if (scale == 1).all() and (bias == 0).all():
         return post_processing
     if (scale == 1).all():
-        return replace(post_processing, shift=tuple(shift.tolist()))
-    return replace(post_processing, scale=tuple(scale.tolist()), shift=tuple(shift.tolist()))
+        return replace(post_processing, bias=tuple(bias.tolist()))
+    return replace(post_processing, scale=tuple(scale.tolist()), bias=tuple(bias.tolist()))
 
 
 def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
@@ -203,78 +214,107 @@ def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -
     if kind == "classes":
         yield own, 1.0, class_biases(logit, truth[:, 0].astype(int))
     elif kind == "units":
-        yield own, 1.0, [unit_shift(logit[:, i], truth[:, i] > 0.5) for i in range(logit.shape[1])]
+        yield own, 1.0, [unit_bias(logit[:, i], truth[:, i] > 0.5) for i in range(logit.shape[1])]
     else:
         for i in range(logit.shape[1]):
-            yield slice(own.start + i, own.start + i + 1), *matched(logit[:, i], truth[:, i])
+            yield slice(own.start + i, own.start + i + 1), *match_variance(logit[:, i], truth[:, i])
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What was fitted for one task, and what it is worth on clips it was not fitted on.
+
+    ``scores`` are the official scores by stage: "raw" tables, "smoothed" (gaps filled and smoothed) and "biased" (bias
+    or scale added); the last two are cross-fitted over ``num_groups`` groups of clips. Empty where a single video
+    leaves nothing to judge by. ``remarks`` are for the reader.
+    """
+
+    task: str
+    post_processing: PostProcessing
+    scores: dict[str, dict[str, float]]
+    num_clips: int
+    num_groups: int
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"fitted on {self.num_clips} clips of {len(self.post_processing.fitted_on)} videos: {self.post_processing}"
+        ]
+        if not self.scores:
+            lines.append("not judged: with a single video nothing is left to judge by")
+        for stage, scores in self.scores.items():
+            how = f" (cross-fitted: {self.num_groups} groups, each with what was fitted on the others)"
+            lines.append(f"{stage} {summary(scores)}{how if stage != 'raw' else ''}")
+        if self.scores:
+            lines.append("kept: what gained on clips that it was not fitted on")
+        return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What ``fit`` found for each task, and the file it wrote (None: none was asked for)."""
+
+    results: dict[str, FitResult]
+    out: Path | None = None
+
+    def __str__(self) -> str:
+        lines = [str(each) for each in self.results.values()]
+        return "\n".join([*lines, str(self.out)] if self.out else lines)
+
+
+def fit(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    task: str | None = None,
+    data: str | Path | None = None,
+    options: PostProcessingConfig | None = None,
+    exclude_split: str | None = None,
+    trust: bool = False,
+) -> FitReport:
+    """Fit post-processing on held-out predictions: gap filling, smoothing, class biases, thresholds, scale and bias.
+
+    ``folder``: a run, or a folder of held-out prediction tables. ``out``: the JSON file to write, which ``predict`` and
+    ``combine`` take. ``task``: one task; by default every task the folder has tables of. ``data``: the data set with
+    the labels; by default the run's. ``options``: what is tried; by default as the run's config says.
+    ``exclude_split``: a split to leave out, so that it may be scored with what was fitted. ``trust``: take tables that
+    do not say whether they are held out.
+
+    Only what gains on clips it was not fitted on is kept. Raises InputError for tables by runs that were trained on
+    these videos, and for a data set without labels; NotFoundError where there are no tables.
+    """
+    folder, out = Path(folder), None if out is None else Path(out)
+    if out is not None and out.is_dir():
+        raise InputError(f"{out} is a folder: --out is the JSON file to write")
+    tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
+    names = [task] if task else predictions.tasks_in(tables)
+    dataset = None if data is None else Path(data)
+    results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}
+    if out is not None:
+        write_json(out, {name: each.post_processing.document() for name, each in results.items()})
+    return FitReport(results, out)
 
 
 def fit_task(
-    folder: Path, name: str, data: Path | None, config: Path | None, exclude_split: str | None, *, trust: bool = False
-) -> "PostProcessing":
-    """The post-processing fitted on one task's tables; prints the score without it and, cross-fitted, with. What does not gain
-    so is left out."""
-    from abaw import predictions
-    from abaw.calibration import fitting
-    from abaw.evaluation import labelled_tables
-
+    folder: Path,
+    name: str,
+    data: Path | None,
+    options: PostProcessingConfig | None,
+    exclude_split: str | None,
+    *,
+    trust: bool = False,
+) -> FitResult:
+    """Fit one task's post-processing and score it by cross-fitting; see ``fit``."""
     where = predictions.resolve(folder, name)
-    task = labelled_tables.task_of(where, name)
-    labels = labelled_tables.read_labels(labelled_tables.data_of(where, data), task, exclude_split)
-    clips = labelled_tables.read_clips(where, task, labels, trust=trust)
-    groups = fitting.groups_of(clips, predictions.read_metadata(where).get("made_by") or {})
-    post_processing, tried = fitting.choose(task, clips, _options(where, config), groups)
-    _tell(task, clips, post_processing, tried, len(set(groups.values())))
-    weighted_on = (predictions.read_metadata(where).get("ensemble") or {}).get("fitted_on", ())
-    if set(weighted_on) & set(post_processing.fitted_on):
-        print(f"{name} the ensemble's weights were fitted on these videos too: both scores are the better for it")
-    return post_processing
-
-
-def _tell(
-    task: "Task",
-    clips: "Mapping[str, LabelledTable]",
-    post_processing: "PostProcessing",
-    tried: "Mapping[str, Tried]",
-    num_groups: int,
-) -> None:
-    from abaw.evaluation.report import summary
-
-    print(
-        f"{task.name} fitted on {len(clips)} clips of {len(post_processing.fitted_on)} videos: {_words(post_processing)}"
-    )
-    if not tried:
-        print(f"{task.name} with: not judged, one video cannot be fitted on and judged")
-        return
-    print(f"{task.name} without {summary(task.score(tried['nothing']))}")
-    for name, words in (("no bias", "filled and smoothed"), ("all", "and shifted")):
-        if name in tried:
-            print(
-                f"{task.name} {words} {summary(task.score(tried[name]))} "
-                f"(cross-fitted: {num_groups} groups, each post-processed by what was fitted on the others)"
-            )
-    print(f"{task.name} what gained on clips that it was not fitted on is kept")
-
-
-def _words(post_processing: "PostProcessing") -> str:
-    """Its settings for a reader."""
-    smoothed = f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}"
-    parts = [
-        "gaps filled" if post_processing.fills else "",
-        smoothed if post_processing.smoother != "none" else "not smoothed",
-    ]
-    for name, numbers in (("scale", post_processing.scale), ("shift", post_processing.shift)):
-        parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
-    return ", ".join(part for part in parts if part)
-
-
-def _options(where: Path, config: Path | None) -> "PostProcessingConfig":
-    """The section of the config given, else of the run that made the tables, else the defaults."""
-    from abaw.config import PostProcessingConfig
-    from abaw.evaluation import labelled_tables
-    from abaw.pipelines.training import open_config
-
-    if config is not None:
-        return open_config(config, [])[1].post_processing
-    run = labelled_tables.run_of(where)
-    return run.config().post_processing if run else PostProcessingConfig()
+    task, run = task_of(where, name), run_of(where)
+    labels = labels_to_fit_on(dataset_of(where, data), task, exclude_split)
+    clips = read_held_out(where, task, labels, trust=trust)
+    about = predictions.read_metadata(where)
+    groups = groups_of(clips, about.get("made_by") or {})
+    options = options or (run.config().post_processing if run else PostProcessingConfig())
+    found, tried = choose(task, clips, options, groups)
+    remarks = []
+    if set((about.get("ensemble") or {}).get("fitted_on", ())) & set(found.fitted_on):
+        remarks.append("note: the ensemble's weights were fitted on these videos too, so these scores are too high")
+    scores = {stage: task.score(pairs) for stage, pairs in tried.items()}
+    return FitResult(name, found, scores, len(clips), len(set(groups.values())), tuple(remarks))

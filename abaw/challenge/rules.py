@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from abaw.predictions import METADATA
+from abaw.results.predictions import METADATA
 
 NEEDED = ("run", "commit", "label_tasks_seen", "subject_adapted")
 OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # whose labels the rule is about; other data may be used freely

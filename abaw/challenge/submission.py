@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw import predictions
 from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write
 from abaw.postprocessing import PostProcessing
+from abaw.results import predictions
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -23,7 +23,7 @@ DecodedOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Summary:
+class Submission:
     """Where the rows of a submission come from; ``notes`` are lines on who made its predictions, and how.
 
     ``num_observed`` frames on which something was seen or heard, ``num_between`` others of the clip's clock (before,
@@ -91,13 +91,14 @@ def find_source(folder: Path, task: Task) -> Source:
     return Source(where, task, predictions.post_processing_of(where))
 
 
-def submit(folder: Path, template: Path, out: Path, task_name: str | None = None) -> Summary:
+def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: str | None = None) -> Submission:
     """Write ``out`` from the tables in ``folder`` (a prediction folder, or one that holds one for each task).
 
     Each table is read once. FileNotFoundError where the template's task or one of its clips has no predictions,
     ValueError where the folder holds another task; then nothing is written.
     """
-    asked = read_template(template, task_name)
+    folder, out = Path(folder), Path(out)
+    asked = read_template(Path(template), task)
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 
@@ -105,7 +106,7 @@ def submit(folder: Path, template: Path, out: Path, task_name: str | None = None
     return replace(summary, notes=source.notes(asked.task))
 
 
-def write(template: Template, task: Task, prediction_of: DecodedOf, out: Path) -> Summary:
+def write(template: Template, task: Task, prediction_of: DecodedOf, out: Path) -> Submission:
     """The template's header and its rows in its order, with ``task``'s values; whole or absent.
 
     The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is called
@@ -128,7 +129,7 @@ def write(template: Template, task: Task, prediction_of: DecodedOf, out: Path) -
             if stop > rows_of[clip][-1]:
                 del waiting[clip]
     observed_rows, between, beyond = (int(count) for count in counts)
-    return Summary(task.name, len(template.stems), len(template), observed_rows, between, beyond)
+    return Submission(task.name, len(template.stems), len(template), observed_rows, between, beyond)
 
 
 def _texts(

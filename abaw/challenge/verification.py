@@ -5,6 +5,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -25,6 +26,18 @@ MARK = "\ufeff"
 CLUTTER = re.compile("[\x00-\x1f\ufeff\udc80-\udcff\"']")
 
 
+@dataclass(frozen=True)
+class Fault:
+    """One reason why a challenge file would be refused, and its line (None: it is about the whole file)."""
+
+    path: Path
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}{f':{self.line}' if self.line else ''}: {self.message}"
+
+
 class Faults:
     """The first ``MAX_FAULTS`` reasons in the order they are added, and how many there are."""
 
@@ -38,14 +51,15 @@ class Faults:
             self.first.append((line, words))
 
 
-def verify(path: Path, template: Path, task_name: str | None = None) -> list[str]:
-    """Every reason why ``path`` is not what the template asks for, with its line; [] where it is.
+def verify(path: str | Path, template: str | Path, *, task: str | None = None) -> list[Fault]:
+    """Every reason why the challenge file ``path`` is not what the template asks for, with its line; [] where it is.
 
     At most ``MAX_FAULTS`` reasons and a count of the rest; rows that are wrong in the same way one after the other are
     one reason. Raises where a file is missing or no text or the template is broken, and ValueError where the template
     is not of the task named.
     """
-    asked = read_template(template, task_name)
+    path = Path(path)
+    asked = read_template(Path(template), task)
     reading = _Reading(asked)
     reading.read(_lines(path))
     order = Faults()
@@ -54,8 +68,8 @@ def verify(path: Path, template: Path, task_name: str | None = None) -> list[str
     kinds = (reading.faults, reading.ends, order)
     merged = list(heapq.merge(*(kind.first for kind in kinds), key=itemgetter(0)))[:MAX_FAULTS]
     num_more = sum(kind.count for kind in kinds) - len(merged)
-    told = [f"{path}:{line}: {words}" for line, words in merged]
-    return [*told, f"{path}: and {num_more} more faults"] if num_more else told
+    found = [Fault(path, line, words) for line, words in merged]
+    return [*found, Fault(path, None, f"and {num_more} more faults")] if num_more else found
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -1,4 +1,50 @@
-"""The command line's verbs, one file each: typed functions that Python users import too.
+"""The command line, one file a command. A file registers its command; ``cli`` finds the files.
 
-The only rooms beside cli.py that import extract and fusion, and they do so late, so that --help costs nothing.
+A command reads its options, calls one function of the library and prints what it returns.
 """
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import typer
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, or a group of commands, and its place in the help: in the order of work, lowest first."""
+
+    name: str
+    order: int
+    run: Callable[..., None] | typer.Typer
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(name: str, *, order: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as the command ``name``; its docstring is the help, its arguments are the options."""
+
+    def register(run: Callable[..., None]) -> Callable[..., None]:
+        COMMANDS[name] = Command(name, order, run)
+        return run
+
+    return register
+
+
+def group(name: str, *, order: int, help: str) -> typer.Typer:
+    """Register a group of commands, such as ``abaw store``."""
+    app = typer.Typer(help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    COMMANDS[name] = Command(name, order, app)
+    return app
+
+
+def show(found: Any, as_json: bool) -> None:
+    """Print a report for people, or as one JSON document; several reports as a list."""
+    if not as_json:
+        print("\n".join(map(str, found)) if isinstance(found, list) else found)
+        return
+    document = [asdict(each) for each in found] if isinstance(found, list) else asdict(found)
+    # a number that JSON does not have is an error, not a surprise to its reader
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))

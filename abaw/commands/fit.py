@@ -1,42 +1,29 @@
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from abaw.calibration.fitting import fit_task
-from abaw.errors import InputError
-
-if TYPE_CHECKING:
-    from abaw.tasks.base import PredictionPair
-
-    Tried = Mapping[str, PredictionPair]
+from abaw.calibration import fitting
+from abaw.commands import command
+from abaw.pipelines.configuration import open_config
 
 
+@command("fit", order=100)
 def fit(
     folder: Annotated[Path, typer.Argument(help="held-out tables (abaw predict --held-out, abaw combine), or a run")],
-    out: Annotated[
-        Path, typer.Option(help="the JSON file to write, for --post-processing; one that is there is replaced")
-    ],
+    out: Annotated[Path, typer.Option(help="JSON file to write, for --post-processing; an existing one is replaced")],
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folder has tables of")] = None,
-    data: Annotated[Path | None, typer.Option(help="the data set; default: the run's")] = None,
+    data: Annotated[Path | None, typer.Option(help="data set with the labels; default: the run's")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="its section 'post-processing' says what is tried; default: the run's")
+        Path | None, typer.Option(help="config whose section post_processing says what is tried; default: the run's")
     ] = None,
     exclude_split: Annotated[
-        str | None, typer.Option(help="validation: leave it out, so that it may be judged with what is fitted")
+        str | None, typer.Option(help="split to leave out (validation), so that it can be scored with what is fitted")
     ] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="tables that do not say so are held out all the same")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="fit on tables that do not say whether they are held out")
+    ] = False,
 ) -> None:
-    """What makes of tables final predictions: gaps, smoothing, biases, thresholds; by the labels of held-out clips."""
-    from abaw import predictions
-    from abaw.files import write_json
-    from abaw.runs import Run
-
-    if out.is_dir():
-        raise InputError(f"{out} is a folder: --out is the JSON file to write")
-    tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
-    names = [task] if task else predictions.tasks_in(tables)
-    found = {name: fit_task(tables, name, data, config, exclude_split, trust=trust) for name in names}
-    write_json(out, {name: post_processing.document() for name, post_processing in found.items()})
-    print(out)
+    """Fit post-processing on held-out predictions: gap filling, smoothing, biases, thresholds."""
+    options = None if config is None else open_config(config)[1].post_processing
+    print(fitting.fit(folder, out, task=task, data=data, options=options, exclude_split=exclude_split, trust=trust))

@@ -1,39 +1,33 @@
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from abaw.tuning.run import run_search
-
-if TYPE_CHECKING:
-    pass
-
-LOG = logging.getLogger("abaw")
+from abaw.commands import command
 
 
+@command("search", order=60)
 def search(
-    config: Annotated[Path, typer.Argument(help="a YAML file, see configs/")],
+    config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package")],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="key=value laid over the file, the same for all trials")
+        list[str] | None, typer.Argument(help="key=value applied over the file, the same for all trials")
     ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(help="key=LOW:HIGH, key=log:LOW:HIGH or key=[A, B, ...]; may be given several times"),
     ] = None,
-    space: Annotated[Path | None, typer.Option(help="a YAML file of such keys and values")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="how many in all; a stopped search goes on")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="of what is drawn; training has its own")] = 0,
-    runs: Annotated[Path, typer.Option(help="where the search's folder is made")] = Path("runs"),
+    space: Annotated[Path | None, typer.Option(help="YAML file of such keys and values")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="how many in all; a stopped search continues")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the values drawn; training has its own")] = 0,
+    runs: Annotated[Path, typer.Option(help="folder in which the search's folder is created")] = Path("runs"),
 ) -> None:
-    """Settings that score best on the validation split, by Optuna; every trial is a run."""
-    from abaw.tuning.space import read_space
+    """Search settings that score best on the validation split, with Optuna; every trial is a run."""
+    from abaw.tuning.run import search as run_search
 
-    found = run_search(config, settings or [], read_space(space, vary or []), trials, runs, seed)
+    found = run_search(config, settings or [], vary=vary or [], space=space, trials=trials, seed=seed, runs=runs)
     print("\n".join(found.table()))
     print(
-        f"the best of {len(found.trials)} trials on the validation split is better than it would be elsewhere, because "
-        "that split chose it: confirm it with other seeds or folds "
-        f"(abaw train {found.best_file} training.seed=1, or --folds)"
+        f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, because "
+        "that split chose it: confirm it with other seeds or folds"
     )
-    print(f"{found.best_file} score {found.ranked()[0].score:.4f}")
+    print(f"{found.best_config} {found.ranked()[0].score:.4f}")

@@ -1,50 +1,44 @@
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abaw.commands import group, show
 from abaw.errors import InputError
+from abaw.progress import Progress
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
 
-Store = Annotated[Path, typer.Argument(help="the folder of features that abaw extract made")]
-Data = Annotated[Path | None, typer.Option(help="the data set the features are of")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON document")]
+Store = Annotated[Path, typer.Argument(help="folder of features, made by abaw extract")]
+Data = Annotated[Path | None, typer.Option(help="the data set that the features are of")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
-store = typer.Typer(
-    help="What a store of features holds, whether it is sound, and what goes in and out of it.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+store = group("store", order=45, help="Inspect, verify, compare, export, import and prune a store of features.")
 
 
 @store.command("info")
 def info(store: Store, data: Data = None, as_json: Json = False) -> None:
-    """Encoders, recipes, sizes, failures, clocks and, with --data, how much of each split is there."""
-    from abaw.progress import Progress
-    from extract.store.store import FeatureStore, info
+    """Show encoders, recipes, sizes, failures, clocks and, with --data, how much of each split is there."""
+    from extract.store.info import info
+    from extract.store.store import FeatureStore
 
     with Progress("info") as progress:
-        found = info.info(FeatureStore(store), _dataset(data), progress)
-    _tell(found, info.render, as_json)
+        show(info(FeatureStore(store), _dataset(data), progress), as_json)
 
 
 @store.command("verify")
 def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
-    """Checksums, shapes, times and values of every file, against its recipe, its clock and, with --data, its media.
+    """Verify checksums, shapes, times and values of every file. Exits with code 1 where anything is wrong.
 
-    Exits 1 where anything is wrong.
+    Each file is checked against its recipe, its clock and, with --data, its media.
     """
-    from abaw.progress import Progress
-    from extract.store.store import FeatureStore, verify
+    from extract.store.store import FeatureStore
+    from extract.store.verify import verify
 
     with Progress("verify") as progress:
-        report = verify.verify(FeatureStore(store), _dataset(data), progress)
-    _tell(report, verify.render, as_json)
+        report = verify(FeatureStore(store), _dataset(data), progress)
+    show(report, as_json)
     if report.faults:
         raise typer.Exit(1)
 
@@ -53,16 +47,16 @@ def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
 def diff(
     a: Store,
     b: Annotated[Path, typer.Argument(help="the other one")],
-    clips: Annotated[list[str] | None, typer.Option(help="only these; may be given several times")] = None,
+    clips: Annotated[list[str] | None, typer.Option(help="only these clips; may be given several times")] = None,
     as_json: Json = False,
 ) -> None:
-    """What differs between two stores: recipes, clips, times, values. Exits 1 where anything does."""
-    from abaw.progress import Progress
-    from extract.store.store import FeatureStore, diff
+    """Compare two stores: recipes, clips, times, values. Exits with code 1 where anything differs."""
+    from extract.store.diff import diff
+    from extract.store.store import FeatureStore
 
     with Progress("diff") as progress:
-        found = diff.diff(FeatureStore(a), FeatureStore(b), clips or (), progress)
-    _tell(found, diff.render, as_json)
+        found = diff(FeatureStore(a), FeatureStore(b), clips or (), progress)
+    show(found, as_json)
     if not found.equal:
         raise typer.Exit(1)
 
@@ -70,24 +64,27 @@ def diff(
 @store.command("export")
 def export(
     store: Store,
-    out: Annotated[Path, typer.Argument(help="where <name>/<clip>.npy and <name>.about/ are made")],
+    out: Annotated[Path, typer.Argument(help="folder in which <name>/<clip>.npy and <name>.about/ are written")],
     encoder: Annotated[list[str], typer.Option(help="features by their name in the store; may be given several times")],
     aligned: Annotated[
-        bool, typer.Option("--aligned/--rows", help="a row per frame of the clip, or the track's own")
+        bool, typer.Option("--aligned/--rows", help="one row per frame of the clip, or the track's own rows")
     ] = False,
     align: Annotated[str, typer.Option(help="with --aligned: nearest, linear, window_mean or hold_last")] = "linear",
-    max_gap_s: Annotated[float, typer.Option(help="with --aligned: how far in seconds a row may serve")] = 0.5,
+    max_gap_s: Annotated[
+        float, typer.Option(help="with --aligned: how far from a frame a row may lie, in seconds")
+    ] = 0.5,
     dtype: Annotated[str, typer.Option(help="float32 or float16")] = "float32",
     form: Annotated[str, typer.Option("--format", help="npy")] = "npy",
     as_json: Json = False,
 ) -> None:
-    """Features as npy folders, as MERBench and most challenge teams keep them; goes on where it was stopped.
+    """Export features as npy folders, the form that MERBench and most challenge teams use.
 
-    OUT/<name>/<clip>.npy is (time, dim); OUT/<name>.about/ has the recipe, and times/ and observed/ of every clip.
+    OUT/<name>/<clip>.npy is (time, dim); OUT/<name>.about/ has the recipe, and times/ and observed/ of every clip. Run
+    the same command again to continue.
     """
-    from abaw.config import FeatureConfig
-    from abaw.progress import Progress
-    from extract.store.store import FeatureStore, export
+    from abaw.configs.sections import FeatureConfig
+    from extract.store.export import export
+    from extract.store.store import FeatureStore
 
     if form != "npy":
         raise InputError(f"--format is {form!r}, expected npy: there is no other yet")
@@ -96,53 +93,55 @@ def export(
     how = FeatureConfig(align=align, max_gap_s=max_gap_s) if aligned else None
     with Progress("export") as progress:
         reports = [
-            export.export(FeatureStore(store), out, name, aligned=how, dtype=dtype, progress=progress)
-            for name in encoder
+            export(FeatureStore(store), out, name, aligned=how, dtype=dtype, progress=progress) for name in encoder
         ]
-    _tell(reports, lambda reports: "\n".join(map(export.render, reports)), as_json)
+    show(reports, as_json)
     if any(report.failed for report in reports):
         raise typer.Exit(1)
 
 
 @store.command("import")
-def import_folder(
+def import_features(
     store: Store,
     folder: Annotated[Path, typer.Argument(help="of <clip>.npy (time, dim), or of <clip>/<frame number>.npy")],
-    name: Annotated[str, typer.Option(help="what the features are called in the store and in configs")],
-    times: Annotated[Path | None, typer.Option(help="a folder of <clip>.npy: each row's time in seconds")] = None,
+    name: Annotated[str, typer.Option(help="name of the features in the store and in configs")],
+    times: Annotated[Path | None, typer.Option(help="folder of <clip>.npy: each row's time in seconds")] = None,
     fps: Annotated[
         float | None, typer.Option(help="rows a second, from the clip's first frame or --first-s on")
     ] = None,
-    clock: Annotated[bool, typer.Option("--clock", help="a row per frame of the clip")] = False,
+    clock: Annotated[bool, typer.Option("--clock", help="one row per frame of the clip")] = False,
     hop_s: Annotated[float | None, typer.Option(help="seconds from row to row, from --first-s on")] = None,
     first_s: Annotated[float | None, typer.Option(help="time of the first row in the container, in seconds")] = None,
-    first_frame: Annotated[int, typer.Option(help="the number of the first frame, with a file a frame")] = 1,
-    observed: Annotated[Path | None, typer.Option(help="a folder of <clip>.npy: whether each row is observed")] = None,
+    first_frame: Annotated[int, typer.Option(help="number of the first frame, with one file per frame")] = 1,
+    observed: Annotated[Path | None, typer.Option(help="folder of <clip>.npy: whether each row is observed")] = None,
     zeros_are_missing: Annotated[
-        bool, typer.Option("--zeros-are-missing", help="rows all zero stand where nothing was found")
+        bool, typer.Option("--zeros-are-missing", help="rows that are all zero mean that nothing was observed")
     ] = False,
-    allow_short: Annotated[int, typer.Option(help="rows that a clip may have less than frames")] = 0,
-    allow_long: Annotated[int, typer.Option(help="rows that a clip may have more; they are left out")] = 0,
+    allow_short: Annotated[int, typer.Option(help="how many rows a clip may have less than frames")] = 0,
+    allow_long: Annotated[int, typer.Option(help="how many rows a clip may have more; they are left out")] = 0,
     modality: Annotated[str, typer.Option(help="vision, audio or text")] = "vision",
     stored_dtype: Annotated[str, typer.Option(help="float16 or float32")] = "float16",
-    data: Annotated[Path | None, typer.Option(help="the data set, for clips that have no clock yet")] = None,
-    assume_fps: Annotated[float | None, typer.Option(help="with --data: frame rate where no video tells it")] = None,
+    data: Annotated[Path | None, typer.Option(help="data set, for clips that have no clock yet")] = None,
+    assume_fps: Annotated[float | None, typer.Option(help="with --data: frame rate of clips without a video")] = None,
     as_json: Json = False,
 ) -> None:
-    """Features made elsewhere, npy folders in; what is assumed of their times goes on the record.
+    """Import npy folders of features made elsewhere; what is assumed of their times is recorded.
 
-    Rows all nan are not observed. Clips without a clock get theirs from --data.
+    Rows that are all nan are not observed. Clips without a clock get theirs from --data.
     """
-    from abaw.progress import Progress
-    from extract.store.import_ import RowTimes
+    from abaw.pipelines.extraction import make_clocks
+    from extract.store.import_ import RowTimes, import_folder
     from extract.store.npy_folders import find_rows
-    from extract.store.store import FeatureStore, import_
+    from extract.store.store import FeatureStore
 
     assumed = RowTimes(times, fps, clock, hop_s, first_s, first_frame, allow_short, allow_long)
     if data is not None:
-        _make_clocks(store, data, list(find_rows(folder, first_frame)), assume_fps)
+        with Progress("clocks") as progress:
+            made = make_clocks(data, store, find_rows(folder, first_frame), assume_fps=assume_fps, progress=progress)
+        for failure in made.failed:
+            typer.echo(str(failure), err=True)
     with Progress("import") as progress:
-        report = import_.import_folder(
+        report = import_folder(
             FeatureStore(store),
             folder,
             name,
@@ -153,57 +152,25 @@ def import_folder(
             stored_dtype=stored_dtype,
             progress=progress,
         )
-    _tell(report, import_.render, as_json)
+    show(report, as_json)
 
 
 @store.command("prune")
 def prune(
     store: Store,
     encoder: Annotated[list[str] | None, typer.Option(help="features to remove; may be given several times")] = None,
-    data: Annotated[Path | None, typer.Option(help="a data set: clips that it does not have go")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="remove; without it nothing is touched")] = False,
+    data: Annotated[Path | None, typer.Option(help="data set: clips that it does not have are removed")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove; without it the command only says what it would")] = False,
     as_json: Json = False,
 ) -> None:
-    """What can go: leavings of stopped processes, tracks of other media than their clock, and what is named."""
-    from extract.store.store import FeatureStore
-    from extract.store.store import prune as pruning
-
-    pruned = pruning.prune(FeatureStore(store), encoder or (), _dataset(data), yes=yes)
-    _tell(pruned, pruning.render, as_json)
-
-
-def _make_clocks(store: Path, data: Path, clips: list[str], assume_fps: float | None) -> None:
-    """Clocks of the clips that have none, from their media; nothing is encoded."""
-    from abaw.commands.extract import tell_report
-    from abaw.dataset.layout import open_dataset
-    from abaw.pipelines.extraction import build
-    from abaw.progress import Progress
-    from extract.engine import run
-    from extract.store.import_ import clocks_lacking
+    """Remove stale temporary files, tracks of other media than their clock, and features that are named."""
+    from extract.store.prune import prune
     from extract.store.store import FeatureStore
 
-    dataset = open_dataset(data)
-    lacking = [clip_id for clip_id in clocks_lacking(FeatureStore(store), clips) if clip_id in dataset.clips]
-    nobody = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
-    with Progress("clocks") as progress:
-        report = run.extract(
-            dataset, FeatureStore(store), *nobody, assume_fps=assume_fps, clip_ids=lacking, progress=progress
-        )
-    tell_report(report)
+    show(prune(FeatureStore(store), encoder or (), _dataset(data), yes=yes), as_json)
 
 
 def _dataset(data: Path | None) -> "Dataset | None":
     from abaw.dataset.layout import open_dataset
 
     return None if data is None else open_dataset(data)
-
-
-def _tell(found: Any, render: Callable[[Any], str], as_json: bool) -> None:
-    """For people, or as JSON; a number that JSON does not have is an error, not a surprise to its reader."""
-    from dataclasses import asdict
-
-    if as_json:
-        document = [asdict(each) for each in found] if isinstance(found, list) else asdict(found)
-        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print(render(found))

@@ -3,16 +3,18 @@ from typing import Annotated
 
 import typer
 
+from abaw.commands import command
 
+
+@command("submit", order=130)
 def submit(
-    folder: Annotated[Path, typer.Argument(help="a folder of prediction tables, as abaw predict makes it")],
+    folder: Annotated[Path, typer.Argument(help="folder of prediction tables, made by abaw predict")],
     template: Annotated[Path, typer.Option(help="the organisers' sample prediction file")],
-    out: Annotated[Path, typer.Option(help="the challenge file to write")],
-    task: Annotated[str | None, typer.Option(help="the template's task; default: what its first line says")] = None,
+    out: Annotated[Path, typer.Option(help="challenge file to write")],
+    task: Annotated[str | None, typer.Option(help="the template's task; default: read from its first line")] = None,
 ) -> None:
-    """The challenge file, row for row the template's, and what its predictions are made of."""
+    """Write the challenge file, row for row as the template asks, and say what its predictions were made from."""
     from abaw.challenge import submission
 
-    summary = submission.submit(folder, template, out, task)
-    print(summary)
+    print(submission.submit(folder, template, out, task=task))
     print(out)

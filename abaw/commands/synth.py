@@ -3,23 +3,18 @@ from typing import Annotated
 
 import typer
 
+from abaw.commands import command
+from abaw.pipelines import checking
+from abaw.progress import Progress
 
+
+@command("synth", order=20)
 def synth(
-    out: Annotated[Path, typer.Argument(help="the folder to make")],
-    clips: Annotated[int, typer.Option(help="how many clips")] = 36,
-    seconds: Annotated[float, typer.Option(help="how long each is")] = 12.0,
+    out: Annotated[Path, typer.Argument(help="folder to create")],
+    clips: Annotated[int, typer.Option(help="number of clips")] = 36,
+    seconds: Annotated[float, typer.Option(help="length of each clip")] = 12.0,
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 0,
 ) -> None:
-    """A small data set in Aff-Wild2's layout whose answers are known."""
-    from abaw.progress import Progress
-    from extract.synthetic.dataset import make_dataset
-
+    """Make a small synthetic data set in Aff-Wild2's layout whose answers are known."""
     with Progress("synth") as progress:
-        make_dataset(
-            out,
-            num_clips=clips,
-            seconds=seconds,
-            seed=seed,
-            progress=lambda done, total: progress("video", done, total),
-        )
-    print(out)
+        print(checking.synthesize(out, clips=clips, seconds=seconds, seed=seed, progress=progress))

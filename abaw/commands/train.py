@@ -1,42 +1,43 @@
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from abaw.pipelines.training import is_first_process, train_folds, train_run
-
-if TYPE_CHECKING:
-    from abaw.runs import Run
-
-LOG = logging.getLogger("abaw")
+from abaw.commands import command
+from abaw.results.runs import Run
 
 
+@command("train", order=50)
 def train(
-    config: Annotated[Path, typer.Argument(help="a YAML file, see configs/")],
+    config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package")],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="key=value laid over the file, e.g. model.name=concat")
+        list[str] | None, typer.Argument(help="key=value applied over the file, e.g. model.name=concat")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="where the run's folder is made")] = Path("runs"),
-    folds: Annotated[bool, typer.Option("--folds", help="every fold of folds.num, as runs NAME-fold0 ...")] = False,
+    runs: Annotated[Path, typer.Option(help="folder in which the run's folder is created")] = Path("runs"),
+    folds: Annotated[bool, typer.Option("--folds", help="train every fold of folds.num, as NAME-fold0 ...")] = False,
 ) -> None:
-    """A Lightning run; one that was stopped goes on, one that is complete is left as it is."""
+    """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.report import summary
+    from abaw.pipelines import training
 
-    trained = train_folds(config, settings or [], runs) if folds else [train_run(config, settings or [], runs)]
-    if not is_first_process():
+    trained = (
+        training.train_folds(config, settings or [], runs=runs)
+        if folds
+        else [training.train(config, settings or [], runs=runs)]
+    )
+    if not training.is_first_process():
         return
     for run in trained:
         for task, scores in run.finished()["scores"].items():
             print(f"{f'{run.folder.name} ' if folds else ''}{task} validation {summary(scores)}")
-    for line in _over_folds(trained) if folds else []:
+    for line in _over_folds(trained) if folds else ():
         print(line)
     print(" ".join(str(run.folder) for run in trained))
 
 
-def _over_folds(trained: "list[Run]") -> Iterator[str]:
-    """Of each task: the mean of the folds' ranking scores and how far they spread."""
+def _over_folds(trained: Sequence[Run]) -> Iterator[str]:
+    """For each task the mean of the folds' ranking scores and their spread."""
     scores = [run.finished()["scores"] for run in trained]
     for task, first in scores[0].items():
         key = next(iter(first))

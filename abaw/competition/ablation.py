@@ -35,17 +35,17 @@ def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -
     judge = partial(open_labelled_predictions, split="validation", task_name=task.name, data=data)
     opened = {name: judge(where, raw=True) for name, where in members.items()}
     both = judge(ensemble)
-    found = [Step(name, task.score(each.scored(post_processed=False))) for name, each in opened.items()]
+    found = [Step(name, task.score(each.pairs(post_processed=False))) for name, each in opened.items()]
     best = max(found, key=lambda step: step.rank).name
     if len(members) > 1:
         found.append(Step(f"mean of {len(members)}", task.score(mean(task, list(opened.values()))), best))
         how = both.about["ensemble"]["how"]
         if how != "mean":
-            found.append(Step(f"{how} ensemble", task.score(both.scored(post_processed=False)), found[-1].name))
+            found.append(Step(f"{how} ensemble", task.score(both.pairs(post_processed=False)), found[-1].name))
     post_processing = both.post_processing or PostProcessing()
-    smoothed = replace(both, post_processing=replace(post_processing, scale=(), shift=()))
-    found.append(Step(_smoothing(post_processing), task.score(smoothed.scored(post_processed=True)), found[-1].name))
-    found.append(Step(_affine(post_processing, task), task.score(both.scored(post_processed=True)), found[-1].name))
+    smoothed = replace(both, post_processing=replace(post_processing, scale=(), bias=()))
+    found.append(Step(_smoothing(post_processing), task.score(smoothed.pairs(post_processed=True)), found[-1].name))
+    found.append(Step(_affine(post_processing, task), task.score(both.pairs(post_processed=True)), found[-1].name))
     return found
 
 
@@ -58,7 +58,7 @@ def mean(task: Task, members: Sequence[LabelledPredictions]) -> dict[str, Predic
         }
         for each in members
     ]
-    return selection.mixed(task, clips, weights.mean(len(clips)))
+    return selection.combined(task, clips, weights.mean(len(clips)))
 
 
 def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
@@ -83,7 +83,7 @@ def read(path: Path) -> dict[str, list[Step]]:
 
 def _smoothing(post_processing: PostProcessing) -> str:
     """What is done before scale and shift, in words; where nothing was found to help it says so."""
-    parts = ["gaps filled"] if post_processing.fills else []
+    parts = ["gaps filled"] if post_processing.fill_gaps else []
     if post_processing.smoother != "none":
         parts.append(f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}")
     return ", ".join(parts) or "no smoothing (none helped)"
@@ -92,4 +92,4 @@ def _smoothing(post_processing: PostProcessing) -> str:
 def _affine(post_processing: PostProcessing, task: Task) -> str:
     kinds = dict.fromkeys(kind for kind, _ in task.blocks)
     words = ", ".join(AFFINE[kind] for kind in kinds) or "scale and shift"
-    return words if post_processing.scale or post_processing.shift else f"no {words} (none helped)"
+    return words if post_processing.scale or post_processing.bias else f"no {words} (none helped)"

@@ -1,4 +1,4 @@
-"""A recipe that is open: its config, members, data set and stages, with all checked that can be before the first."""
+"""A recipe that is open: its config, members, data set and stages, checked as far as possible before the first."""
 
 import logging
 from collections.abc import Mapping
@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.competition.stages import Places, Stage, members_of
+from abaw.competition.stages import stages as recipe_stages
+from abaw.competition.state import check_same, check_whole, facts
+from abaw.competition.templates import check_templates, templates_in
+from abaw.configs.file import as_setting
+from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
-from abaw.pipelines.training import open_config
+from abaw.evaluation.labelled_tables import labels_by_task
+from abaw.folds import split_labels
+from abaw.pipelines.configuration import open_config
+from abaw.pipelines.extraction import parse_part
+from abaw.results.runs import RESUME, Run, labels_hash
+from abaw.tasks import TASKS
 
 if TYPE_CHECKING:
-    from abaw.competition.stages import Places, Stage
-    from abaw.config import Config, FoldsConfig
+    from abaw.configs.sections import Config, FoldsConfig
     from abaw.dataset.layout import Dataset
-    from abaw.runs import Run
     from abaw.tasks.base import Task
 
 LOG = logging.getLogger("abaw")
@@ -50,18 +59,15 @@ class Job:
         """The settings of one run."""
         return [*self.settings, *self.members[member], f"name={member}-fold{fold}", f"folds.fold={fold}"]
 
-    def run(self, member: str, fold: int) -> "Run":
-        from abaw.runs import Run
+    def run(self, member: str, fold: int) -> Run:
 
         return Run(self.places.run(member, fold))
 
-    def is_trained(self, stage: "Stage") -> bool:
+    def is_trained(self, stage: Stage) -> bool:
         """Whether a run is complete.
 
         ValueError where its folder holds another one, one of other labels or features, or one that is damaged.
         """
-        from abaw.competition.state import check_same, check_whole
-        from abaw.runs import RESUME
 
         config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
         run = self.run(stage.member, stage.fold)
@@ -90,15 +96,9 @@ def open_job(
     extraction: Mapping[str, Any],
 ) -> Job:
     """What can be told of a recipe without weights, media and features is an error here, before the first stage."""
-    from abaw.competition import stages
-    from abaw.competition.state import facts
-    from abaw.dataset.layout import open_dataset
-    from abaw.tasks import TASKS
-    from abaw.tuning.space import as_setting
-
     settings = [*settings, *([as_setting("data", str(data))] if data else [])]
     file, config = open_config(path, settings)
-    members = stages.members_of(file, config)
+    members = members_of(file, config)
     tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
     tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
     if config.ensemble == "centred" and {kind for task in tasks.values() for kind, _ in task.blocks} != {"values"}:
@@ -106,7 +106,7 @@ def open_job(
     with file.at("encoders"):
         _check_encoders(config.encoders)
     _check_options(**extraction)
-    places = stages.Places(work / config.name, runs, Path(config.store))
+    places = Places(work / config.name, runs, Path(config.store))
     places.check()
     dataset = open_dataset(Path(config.data))
     with file.at("folds"):
@@ -114,7 +114,7 @@ def open_job(
     found = _templates(templates, dataset, tasks)
     of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
     with file.at("folds", "num"):
-        stages = stages.stages(config, list(members), places, facts(dataset), found, of_features)
+        stages = recipe_stages(config, list(members), places, facts(dataset), found, of_features)
     job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels)
     job.check_runs()
     return job
@@ -122,7 +122,6 @@ def open_job(
 
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
     """Those given, else those found. ValueError where there are some that cannot be filled."""
-    from abaw.competition.templates import check_templates, templates_in
 
     found = given or templates_in(dataset, tasks)
     if not found:
@@ -168,23 +167,19 @@ def _labels_of_members(
 
 def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
     """The hash of each fold's labels. ValueError where a fold cannot be held out: not after days of extraction."""
-    from abaw.evaluation.labelled_tables import read_labels
-    from abaw.folds import split_labels
-    from abaw.runs import labels_hash
 
-    official = {split: read_labels(dataset, dict(tasks), split) for split in ("train", "validation")}
+    official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
     of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.num)]
     return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
 
 
 def _check_encoders(encoders: list[str]) -> None:
     """ValueError where a name, a setting or its type is wrong; no weights are read."""
-    from abaw.pipelines.extraction import parse_encoder
     from extract import presets
     from extract.encoders import ENCODERS
 
     for text in encoders:
-        name, settings = parse_encoder(text)
+        name, settings = parse_part(text)
         for_store = ("as", "stored_dtype")
         chosen = {key: value for key, value in settings.items() if key not in for_store}
         ENCODERS.check(*presets.resolve(name, chosen))
@@ -194,10 +189,9 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
     """ValueError where an option of the extraction is wrong."""
     import torch
 
-    from abaw.pipelines.extraction import parse_encoder
     from extract import DETECTORS
 
-    DETECTORS.check(*parse_encoder(faces))
+    DETECTORS.check(*parse_part(faces))
     if assume_fps is not None and not 0 < assume_fps < float("inf"):
         raise InputError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
     try:
@@ -211,7 +205,6 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
 
 def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
     """A member's tasks. ValueError where its settings are wrong, or its tasks others than the recipe's."""
-    from abaw.tasks import TASKS
     from fusion.models import FUSION_MODELS
 
     try:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from abaw.config import UNTRAINED, Config
-from abaw.config_file import ConfigFile
+from abaw.configs.file import ConfigFile, as_setting
+from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError
-from abaw.tuning.space import as_setting
 
 OF_RECIPE = {"name", "data", "store", "folds", *UNTRAINED}  # no member's: what they are combined and judged by
 

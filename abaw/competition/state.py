@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from abaw import predictions
 from abaw.competition.stages import Stage
 from abaw.competition.templates import listed
 from abaw.dataset.layout import SPLITS, Dataset
 from abaw.errors import InputError
 from abaw.files import read_json, visible, write_json
-from abaw.runs import Run
+from abaw.results import predictions
+from abaw.results.runs import Run
 
 STATE_FILE = "recipe.json"
 
@@ -41,12 +41,12 @@ class StageState:
         """Whether its outputs are there and were made from what is there now."""
         return all(path.exists() for path in stage.outputs) and self._done().get(stage.name) == made_from(stage)
 
-    def note(self, stage: Stage, made: str) -> None:
-        """It is done, and was made from ``made``, as ``made_from`` said before it began."""
+    def record(self, stage: Stage, made: str) -> None:
+        """Record that a stage is done, and that it was made from ``made`` (``made_from`` before it began)."""
         write_json(self._path, {**self._done(), stage.name: made})
 
-    def strike(self, stage: Stage) -> None:
-        """It is no longer done: it begins anew, and what a stop leaves of it is not what the ledger told of."""
+    def invalidate(self, stage: Stage) -> None:
+        """Record that a stage is no longer done: it begins anew, and a stop may leave half of it."""
         done = self._done()
         if stage.name in done:
             write_json(self._path, {name: made for name, made in done.items() if name != stage.name})

@@ -1,14 +1,19 @@
-"""Prediction folders of an ensemble's members: whether they agree, and the folder made of them."""
+"""Ensembles of prediction folders: members checked, weighted, and combined into one folder of tables."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from abaw import predictions, provenance
-from abaw.ensembling import weights
+import numpy as np
+
+from abaw.calibration import fitting
+from abaw.dataset.layout import video_of
+from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
-from abaw.postprocessing import PostProcessing
+from abaw.evaluation import labelled_tables
+from abaw.postprocessing import PostProcessing, read_post_processing
+from abaw.results import predictions, provenance
 from abaw.tasks.base import Task
 
 
@@ -37,7 +42,7 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
 
 
 def write(
-    wheres: Sequence[Path], out: Path, task: Task, mixture: EnsembleWeights, post_processing: PostProcessing | None
+    wheres: Sequence[Path], out: Path, task: Task, ensemble: EnsembleWeights, post_processing: PostProcessing | None
 ) -> int:
     """The ensemble's tables and predictions.json; how many tables.
 
@@ -48,9 +53,9 @@ def write(
     predictions.begin(out)
     for clip_id in clip_ids:
         tables = [predictions.read_table(where, clip_id, task) for where in wheres]
-        predictions.write_table(out, clip_id, mixture.table(tables), task)
+        predictions.write_table(out, clip_id, ensemble.table(tables), task)
     fitted_on = {
-        *mixture.fitted_on,
+        *ensemble.fitted_on,
         *(video for about in abouts for video in (about.get("ensemble") or {}).get("fitted_on", ())),
     }
     splits = {about.get("split") for about in abouts}
@@ -59,96 +64,169 @@ def write(
         "split": splits.pop() if len(splits) == 1 else None,
         **provenance.merged(abouts),
         "post_processing": post_processing.document() if post_processing else {},
-        "ensemble": replace(mixture, fitted_on=tuple(sorted(fitted_on))).document([str(where) for where in wheres]),
+        "ensemble": replace(ensemble, fitted_on=tuple(sorted(fitted_on))).document([str(where) for where in wheres]),
     }
     predictions.write_metadata(out, about)
     return len(clip_ids)
 
 
-HOWS = ("mean", "weighted", "centred")
+METHODS = ("mean", "weighted", "centred")
 
 
 @dataclass(frozen=True)
-class CombineOptions:
-    """How the members of an ensemble are weighed: see the options of ``combine``."""
+class CombineResult:
+    """The ensemble of one task: its weights, the members' folders in their order, and what is to be said of it.
+
+    ``scores`` (only where weights were fitted): the official ranking score of each member by its folder, of their
+    "mean", and of "weighted", which is cross-fitted.
+    """
+
+    task: str
+    weights: EnsembleWeights
+    members: tuple[str, ...]
+    num_tables: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{name} {value:.4f}" for name, value in self.scores.items()]
+        for member, each in zip(self.members, self.weights.weights, strict=True):
+            lines.append(f"{self.weights.how} {', '.join(f'{weight:.3f}' for weight in each)} {member}")
+        return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
+
+
+@dataclass(frozen=True)
+class CombineReport:
+    """What ``combine`` made: a result for each task, and the folder of the tables."""
+
+    results: dict[str, CombineResult]
+    out: Path
+
+    @property
+    def num_tables(self) -> int:
+        """How many tables were written."""
+        return sum(each.num_tables for each in self.results.values())
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.results.values()), f"{self.out}: {self.num_tables} tables"])
+
+
+def combine(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    *,
+    how: str | None = None,
+    like: str | Path | None = None,
+    fit: bool = False,
+    data: str | Path | None = None,
+    exclude_split: str | None = None,
+    trust: bool = False,
+    post_processing: str | Path | None = None,
+    task: str | None = None,
+) -> CombineReport:
+    """Combine prediction folders into an ensemble of their raw tables, in a folder ``out/<task>`` for each task.
+
+    ``how``: "mean" (default), "weighted" (needs ``fit``), or "centred" (for values such as valence, without labels).
+    ``like``: take the weights of this ensemble, its first member's for the first folder. ``fit``: fit weights on the
+    labels of these held-out tables, of the data set ``data`` (default: the first run's), without the split
+    ``exclude_split``; ``trust``: take tables that do not say whether they are held out. ``post_processing``: a file
+    that ``fit`` wrote, kept with the tables; the members' own is left out. ``task``: one task; by default all.
+
+    Raises InputError where members differ in clips, frames or times, for options that contradict each other, and for
+    a leak; NotFoundError where a folder has no tables. Nothing is written then.
+    """
+    wheres = [Path(folder) for folder in folders]
+    if not wheres:
+        raise InputError("no folder to combine: give two or more folders of prediction tables")
+    asked = _Method(how, _path(like), fit, _path(data), exclude_split, trust)
+    asked.check()
+    names = [task] if task else list(dict.fromkeys(name for each in wheres for name in predictions.tasks_in(each)))
+    members = {name: [predictions.resolve(folder, name) for folder in wheres] for name in names}
+    tasks = {name: labelled_tables.task_of(members[name][0], name) for name in names}
+    kept = read_post_processing(Path(post_processing), tasks) if post_processing else {}
+    for name in names:
+        taken = predictions.resolve(asked.like, name) if asked.like else None
+        check_members(members[name], Path(out) / name, tasks[name], taken)
+    results = {name: _weigh(members[name], tasks[name], asked) for name in names}
+    for name, each in results.items():
+        num = write(members[name], Path(out) / name, tasks[name], each.weights, kept.get(name))
+        results[name] = replace(each, num_tables=num)
+    return CombineReport(results, Path(out))
+
+
+@dataclass(frozen=True)
+class _Method:
+    """How members are weighted: the options of ``combine``."""
 
     how: str | None
     like: Path | None
-    fits: bool
+    fit: bool
     data: Path | None
     exclude_split: str | None
     trust: bool
 
     def check(self) -> None:
-        """ValueError for options that contradict each other."""
-        if self.how is not None and self.how not in HOWS:
-            raise InputError(f"no ensemble {self.how!r}: --how is one of {', '.join(HOWS)}")
-        if self.like is not None and (self.how or self.fits):
+        if self.how is not None and self.how not in METHODS:
+            raise InputError(f"no ensemble {self.how!r}: --how is one of {', '.join(METHODS)}")
+        if self.like is not None and (self.how or self.fit):
             raise InputError("--like takes everything from the other ensemble: leave out --how and --fit")
-        if self.fits and self.how not in (None, "weighted"):
-            raise InputError(f"--fit is for --how weighted: a {self.how} asks for no labels")
-        if self.how == "weighted" and not self.fits:
+        if self.fit and self.how not in (None, "weighted"):
+            raise InputError(f"--fit is for --how weighted: {self.how} needs no labels")
+        if self.how == "weighted" and not self.fit:
             raise InputError("--how weighted needs --fit (on held-out tables), or --like another ensemble")
-        if (self.data or self.exclude_split or self.trust) and not self.fits:
+        if (self.data or self.exclude_split or self.trust) and not self.fit:
             raise InputError("--data, --exclude-split and --trust say what weights are fitted on: give --fit with them")
 
 
-def weights_of(wheres: Sequence[Path], task: "Task", asked: CombineOptions) -> "EnsembleWeights":
-    """The members' weights, fitted, taken from elsewhere or made of the tables."""
-    from abaw import predictions
-    from abaw.ensembling import weights
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
-    if asked.like is not None:
-        return _like(asked.like, task, len(wheres))
-    if asked.fits:
+
+def _weigh(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult:
+    """The members' weights: fitted, taken from another ensemble, or computed from the tables."""
+    if asked.fit:
         return _fitted(wheres, task, asked)
+    names = tuple(map(str, wheres))
+    if asked.like is not None:
+        return CombineResult(task.name, _like(asked.like, task, len(wheres)), names)
     if asked.how != "centred":
-        return weights.mean(len(wheres))
-    if {kind for kind, _ in task.blocks} != {"values"}:
+        return CombineResult(task.name, weights.mean(len(wheres)), names)
+    if {block for block, _ in task.blocks} != {"values"}:
         raise InputError(f"{task.name}: centred is for values, as of va: take mean or weighted for {task.name}")
-    import numpy as np
-
     clip_ids = predictions.clip_ids(wheres[0])
-    return weights.centre(
-        [np.concatenate([predictions.read_table(where, c, task).values for c in clip_ids]) for where in wheres]
-    )
+    tables = [np.concatenate([predictions.read_table(where, c, task).values for c in clip_ids]) for where in wheres]
+    return CombineResult(task.name, weights.centre(tables), names)
 
 
-def _like(folder: Path, task: "Task", num: int) -> "EnsembleWeights":
-    from abaw import predictions
-    from abaw.ensembling import weights
-
+def _like(folder: Path, task: Task, num: int) -> EnsembleWeights:
     where = predictions.resolve(folder, task.name)
     document = predictions.read_metadata(where).get("ensemble")
     if not document:
         raise InputError(f"{where} is no ensemble: --like takes a folder that abaw combine made")
-    mixture = weights.read_weights(document, f"{where / predictions.METADATA}, ensemble")
-    if len(mixture.weights) != num:
-        raise InputError(f"{where} has {len(mixture.weights)} members, {num} folders are given: give them in its order")
-    return mixture
+    found = weights.read_weights(document, f"{where / predictions.METADATA}, ensemble")
+    if len(found.weights) != num:
+        raise InputError(f"{where} has {len(found.weights)} members, {num} folders are given: give them in its order")
+    return found
 
 
-def _fitted(wheres: Sequence[Path], task: "Task", asked: CombineOptions) -> "EnsembleWeights":
-    """Fitted weights; prints what they are worth on clips they were not fitted on, beside the mean and each member."""
-    from abaw import predictions, provenance
-    from abaw.calibration import fitting
-    from abaw.dataset.layout import video_of
-    from abaw.ensembling import selection, weights
-    from abaw.evaluation import labelled_tables
-
-    labels = labelled_tables.read_labels(labelled_tables.data_of(wheres[0], asked.data), task, asked.exclude_split)
-    members = [labelled_tables.read_clips(where, task, labels, trust=asked.trust) for where in wheres]
-    for i, where in enumerate(wheres):
-        alone = [members[i]]
-        print(f"{task.name} {where} {fitting.rank(task, selection.mixed(task, alone, weights.mean(1))):.4f}")
-    plain = fitting.rank(task, selection.mixed(task, members, weights.mean(len(members))))
-    print(f"{task.name} mean {plain:.4f}")
+def _fitted(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult:
+    """Fitted weights, kept where they gain on clips they were not fitted on, else the mean."""
+    dataset = labelled_tables.dataset_of(wheres[0], asked.data)
+    labels = labelled_tables.labels_to_fit_on(dataset, task, asked.exclude_split)
+    members = [labelled_tables.read_held_out(where, task, labels, trust=asked.trust) for where in wheres]
+    names = tuple(map(str, wheres))
+    scores = {
+        name: fitting.rank(task, selection.combined(task, [member], weights.mean(1)))
+        for name, member in zip(names, members, strict=True)
+    }
+    scores["mean"] = fitting.rank(task, selection.combined(task, members, weights.mean(len(members))))
     made_by = provenance.merged([predictions.read_metadata(where) for where in wheres])["made_by"]
     groups = fitting.groups_of(members[0], made_by)
     if len(set(groups.values())) > 1:
-        judged = fitting.rank(task, selection.cross_fit_weights(task, members, groups))
-        print(f"{task.name} weighted {judged:.4f} (cross-fitted: each group of clips by weights fitted on the others)")
-        if judged <= plain:
-            print(f"{task.name} does not gain by weights on clips that they were not fitted on: the mean is kept")
-            return weights.weighted([1 / len(members)] * len(members), {video_of(clip_id) for clip_id in members[0]})
-    return selection.fit_weights(task, members)
+        scores["weighted"] = fitting.rank(task, selection.cross_fit_weights(task, members, groups))
+        if scores["weighted"] <= scores["mean"]:
+            alike = [1 / len(members)] * len(members)
+            kept = weights.weighted(alike, {video_of(clip_id) for clip_id in members[0]})
+            remark = "note: fitted weights do not gain on clips that they were not fitted on: the mean is kept"
+            return CombineResult(task.name, kept, names, scores=scores, remarks=(remark,))
+    return CombineResult(task.name, selection.fit_weights(task, members), names, scores=scores)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from abaw import predictions, provenance
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
-from abaw.runs import Run
+from abaw.results import predictions, provenance
+from abaw.results.runs import Run
 
 
 def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProcessing]) -> int:

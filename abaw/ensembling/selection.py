@@ -29,7 +29,7 @@ def fit_weights(task: Task, members: Members) -> EnsembleWeights:
     slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
 
     def score(counts: np.ndarray) -> float:
-        return rank(task, mixed(task, slim, weighted((counts / counts.sum()).tolist())))
+        return rank(task, combined(task, slim, weighted((counts / counts.sum()).tolist())))
 
     best = np.ones(len(slim))
     best_score, counts = score(best), np.zeros(len(slim))
@@ -56,17 +56,17 @@ def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | s
     for name in group_names(members[0], groups):
         others = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] != name} for each in members]
         mine = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
-        mixture = fit_weights(task, others)
-        check_apart(mixture.fitted_on, mine[0], "the weights fitted on the other groups")
-        found |= mixed(task, mine, mixture)
+        ensemble = fit_weights(task, others)
+        check_apart(ensemble.fitted_on, mine[0], "the weights fitted on the other groups")
+        found |= combined(task, mine, ensemble)
     return {clip_id: found[clip_id] for clip_id in members[0]}
 
 
-def mixed(task: Task, members: Members, mixture: EnsembleWeights) -> dict[str, PredictionPair]:
-    """The mixture's predictions, post-processed as they are, beside the labels."""
+def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[str, PredictionPair]:
+    """The ensemble's predictions, without post-processing, beside the labels."""
     found = {}
     for clip_id, first in members[0].items():
-        values = mixture.values([each[clip_id].values for each in members]).astype(np.float32)
+        values = ensemble.values([each[clip_id].values for each in members]).astype(np.float32)
         found[clip_id] = PredictionPair(task.to_labels(values)[: len(first.labels)], first.labels)
     return found
 

@@ -8,15 +8,15 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.metrics import concordance
-from abaw.predictions import Table
+from abaw.results.predictions import Table
 
 CLOCK_TOLERANCE_S = 1e-3
-AFFINE = (("scale", 1.0), ("shift", 0.0))
+AFFINE = (("scale", 1.0), ("bias", 0.0))
 
 
 @dataclass(frozen=True)
 class EnsembleWeights:
-    """A member's value counts ``scale`` times itself plus ``shift``, with its ``weight``: all (members columns or 1).
+    """A member's value counts ``scale`` times itself plus ``bias``, with its ``weight``: all (members columns or 1).
 
     ``fitted_on``: the videos whose labels the weights are fitted on. ValueError where weights are not 0 or more with
     the sum 1, or a number is not finite.
@@ -25,11 +25,11 @@ class EnsembleWeights:
     how: str
     weights: np.ndarray
     scale: np.ndarray
-    shift: np.ndarray
+    bias: np.ndarray
     fitted_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("weights", "scale", "shift"):
+        for name in ("weights", "scale", "bias"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name} of an ensemble must be finite numbers")
         if (self.weights < 0).any() or not np.allclose(self.weights.sum(axis=0), 1):
@@ -41,7 +41,7 @@ class EnsembleWeights:
         for factor, each in zip(factors, members, strict=True):
             if factor.any():
                 total += factor * each
-        return total + (self.weights * self.shift).sum(axis=0)
+        return total + (self.weights * self.bias).sum(axis=0)
 
     def table(self, tables: Sequence[Table]) -> Table:
         """One clip's tables made one; observed where any member observed. ValueError where they do not agree."""
@@ -53,8 +53,8 @@ class EnsembleWeights:
     def document(self, members: Sequence[str]) -> dict[str, Any]:
         """As predictions.json has it; ``read_weights`` is the inverse."""
         about: dict[str, Any] = {"how": self.how, "members": list(members), "weights": _plain(self.weights)}
-        if (self.scale != 1).any() or (self.shift != 0).any():
-            about |= {"scale": self.scale.tolist(), "shift": self.shift.tolist()}
+        if (self.scale != 1).any() or (self.bias != 0).any():
+            about |= {"scale": self.scale.tolist(), "bias": self.bias.tolist()}
         return about | ({"fitted_on": list(self.fitted_on)} if self.fitted_on else {})
 
 
@@ -76,11 +76,11 @@ def read_weights(document: Mapping[str, Any], place: str) -> EnsembleWeights:
     try:
         weights = np.array(document["weights"], np.float64)
         weights = weights[:, None] if weights.ndim == 1 else weights
-        scale, shift = (np.array(document.get(key, np.full_like(weights, one)), np.float64) for key, one in AFFINE)
-        if not weights.ndim == 2 or not weights.shape == scale.shape == shift.shape:
+        scale, bias = (np.array(document.get(key, np.full_like(weights, one)), np.float64) for key, one in AFFINE)
+        if not weights.ndim == 2 or not weights.shape == scale.shape == bias.shape:
             raise InputError("weights, scale and shift must have a row a member")
         return EnsembleWeights(
-            str(document["how"]), weights, scale, shift, tuple(map(str, document.get("fitted_on", ())))
+            str(document["how"]), weights, scale, bias, tuple(map(str, document.get("fitted_on", ())))
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place}: no ensemble as abaw combine writes it: {error!s}") from error

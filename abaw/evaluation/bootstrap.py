@@ -53,7 +53,7 @@ class Comparison:
         return "better" if self.difference > 0 else "worse"
 
 
-def by_video(by_clip: Mapping[str, PredictionPair]) -> Mapping[str, Part]:
+def group_by_video(by_clip: Mapping[str, PredictionPair]) -> Mapping[str, Part]:
     """The clips of each video, ``_left`` and ``_right`` together; videos without a scored frame are left out.
 
     ValueError where none has one.
@@ -80,11 +80,11 @@ def intervals(
     task: Task, by_clip: Mapping[str, PredictionPair], draws: int = DRAWS, seed: int = SEED
 ) -> dict[str, Interval] | None:
     """95 % of every entry of the task's score but n; None where one video is all there is."""
-    parts = list(by_video(by_clip).values())
+    parts = list(group_by_video(by_clip).values())
     counts = drawn(len(parts), draws, seed)
     if len(parts) < 2:
         return None
-    return {name: _between(values) for name, values in rescorer(task, parts)(counts).items()}
+    return {name: _between(values) for name, values in bootstrap_scorer(task, parts)(counts).items()}
 
 
 def compare(
@@ -101,9 +101,9 @@ def compare(
     1 / (draws + 1), and of n videos never below 2 / 2^n. ValueError names the first clip in which the two differ.
     """
     check_same(first, second)
-    sides = by_video(first), by_video(second)
+    sides = group_by_video(first), group_by_video(second)
     num = len(sides[0])
-    rescore = rescorer(task, [part for side in sides for part in side.values()])
+    rescore = bootstrap_scorer(task, [part for side in sides for part in side.values()])
 
     def ranking(of_first: np.ndarray, of_second: np.ndarray) -> np.ndarray:
         return next(iter(rescore(np.hstack([of_first, of_second])).values()))
@@ -150,7 +150,7 @@ def is_count(name: str) -> bool:
     return name.split("/")[-1] == "n"
 
 
-def rescorer(task: Task, parts: Sequence[Part]) -> Rescore:
+def bootstrap_scorer(task: Task, parts: Sequence[Part]) -> Rescore:
     """How the task scores sets in which part i occurs as often as ``counts[draw, i]`` says: by name, without counts.
 
     Each part needs a scored row. ValueError where a clip's predictions and labels differ in number.

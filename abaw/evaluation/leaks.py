@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from abaw import predictions
 from abaw.dataset.layout import video_of
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
-from abaw.runs import Run
+from abaw.results import predictions
+from abaw.results.runs import Run
 
-TOLD = ("run", "commit", "seeds", "label_tasks_seen", "subject_adapted", "held_out")  # of where tables come from
+REPORTED = ("run", "commit", "seeds", "label_tasks_seen", "subject_adapted", "held_out")  # of where tables come from
 
 
 def check_unseen(
@@ -29,7 +29,7 @@ def check_unseen(
             check_apart(seen, clips, f"{what} ({where})")
         except ValueError as error:
             raise InputError(f"{error}: {remedy}") from None
-    if not any(about.get(key) for key in TOLD):
+    if not any(about.get(key) for key in REPORTED):
         remarks.append("provenance unknown: nothing says which run made these tables, so no leak can be ruled out")
     elif not about.get("held_out") and (
         about.get("videos_seen") is None or "videos_seen" in (about.get("incomplete") or ())
@@ -67,7 +67,7 @@ def made_by(about: Mapping[str, Any], judged: Iterable[str]) -> dict[str, list[s
     return dict(sorted(runs.items()))
 
 
-def check_kinds(about: Mapping[str, Any], where: Path) -> None:
+def check_provenance(about: Mapping[str, Any], where: Path) -> None:
     """ValueError where what decides on a leak cannot be what is meant: "13" is no list of videos."""
     ensemble = about.get("ensemble")
     for name, value, fits, expected in (

@@ -1,120 +1,149 @@
-"""Scores as lines of text, from the documents ``abaw score`` makes."""
+"""Scores of runs and prediction folders: the official metric, intervals, comparisons; as values and as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abaw.errors import InputError
-from abaw.evaluation.bootstrap import FEW, is_count
+from abaw.evaluation.bootstrap import (
+    FEW,
+    Interval,
+    compare,
+    group_by_video,
+    intervals,
+    is_count,
+)
+from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.evaluation.leaks import REPORTED
+from abaw.tasks.base import PredictionPair, Task
 
-if TYPE_CHECKING:
-    from abaw.evaluation.labelled_tables import LabelledPredictions
-    from abaw.tasks.base import PredictionPair, Task
-
-
-def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Of ``abaw score``: a table for each result, then a line for each, then what several folders say together."""
-    chance = f"{report['draws']} draws, seed {report['seed']}"
-    for result in report["results"]:
-        yield from table(result)
-    for result in report["results"]:
-        yield last_line(result, chance)
-    for comparison in report["comparisons"]:
-        yield verdict(comparison, chance)
-    yield from map(spread_line, report["spreads"])
+LEVEL = 0.95
+Scores = dict[str, float]
 
 
-def summary(scores: Mapping[str, float]) -> str:
-    """The ranking score and what it is made of, in one line."""
-    return ", ".join(
-        f"{key} {value}" if is_count(key) else f"{key} {value:.4f}"
-        for key, value in scores.items()
-        if "_" not in key or key.startswith("CCC")
-    )
+@dataclass(frozen=True)
+class Measurement:
+    """The official score over all frames, its intervals (None: a single video), and that of each clip and each run.
+
+    In every mapping the ranking score comes first; ``n`` counts scored rows. ``folds`` maps a run to the score of the
+    clips it held out, where several runs made the tables.
+    """
+
+    scores: Scores
+    intervals: dict[str, Interval] | None
+    clips: dict[str, Scores]
+    folds: dict[str, Scores]
 
 
-def table(result: Mapping[str, Any]) -> Iterator[str]:
-    """Where the tables come from, then each clip, fold and part of the score; raw beside post-processed."""
-    raw = result["raw"] or {}
-    yield (
-        f"{result['folder']} {result['task']} {result['split']}: {len(result['clips'])} clips of {result['videos']} "
-        f"videos, {result['scores']['n']} scored, {result['unobserved']} of them with nothing to see or hear"
-    )
-    if result["provenance"]:
-        yield "  " + "; ".join(
-            f"{key.replace('_', ' ')} {_words(value)}" for key, value in result["provenance"].items()
-        )
-    for kind in ("clips", "folds"):
-        for name, scores in result[kind].items():
-            before = raw.get(kind, {}).get(name)
-            yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before)})" if before else "")
-    for name in result["scores"]:
-        if not is_count(name):
-            before = f", raw {_with_interval(name, raw)}" if raw else ""
-            yield f"  {name:<28} {_with_interval(name, result)}{before}"
-    if gain := result["gain"]:
-        yield f"  post-processing changes {_difference(gain)}"
-    for remark in [*result["remarks"], *_of_few(result["videos"])]:
-        yield f"  note: {remark}"
+@dataclass(frozen=True)
+class Difference:
+    """How much the second of two systems scores above the first: the 95 % interval (None: one video) and p."""
+
+    score: str
+    difference: float
+    interval: Interval | None
+    p: float
+    num_videos: int
+    verdict: str
 
 
-def last_line(result: Mapping[str, Any], chance: str) -> str:
-    """``FOLDER TASK SPLIT SCORE ...``, then the ranking score's interval and by what ``chance`` it was drawn."""
-    found, name = result["intervals"], next(iter(result["scores"]))
-    interval = f"; 95 % of {name} {found[name][0]:.4f} to {found[name][1]:.4f}" if found else "; one video: no interval"
-    head = f"{result['folder']} {result['task']} {result['split']} {summary(result['scores'])}"
-    return f"{head}{interval} ({result['videos']} videos, {chance})"
+@dataclass(frozen=True)
+class ScoreResult(Measurement):
+    """One task of one folder. The scores are those of the tables as a submission would have them.
+
+    ``raw`` (the tables without their post-processing) and ``gain`` (what it adds) are None where the folder has no
+    post-processing. ``unobserved`` counts scored frames in which nothing was observed.
+    """
+
+    folder: str
+    task: str
+    split: str
+    videos: int
+    unobserved: int
+    post_processing: dict[str, Any] | None
+    raw: Measurement | None
+    gain: Difference | None
+    provenance: dict[str, Any]
+    remarks: list[str]
 
 
-def verdict(comparison: Mapping[str, Any], chance: str) -> str:
-    """Whether the second folder is better than the first."""
-    first, second = comparison["first"], comparison["second"]
-    told = {
-        "better": f"{second} is better than {first}",
-        "worse": f"{second} is worse than {first}",
-        "neither": f"{second} is neither better nor worse than {first} beyond chance",
-    }[comparison["verdict"]]
-    num = comparison["num_videos"]
-    least = f"; of {num} videos p is never below {2 / 2**num:.3g}" if num <= FEW else ""
-    return f"{told}: {comparison['task']} {_difference(comparison)} ({num} videos, {chance}{least})"
+@dataclass(frozen=True)
+class Comparison(Difference):
+    """Whether the folder ``second`` is better than ``first`` at a task."""
+
+    task: str
+    first: str
+    second: str
 
 
-def spread_line(spread: Mapping[str, Any]) -> str:
-    """Mean, least and greatest of the ranking score of several folders, and their seeds."""
-    name, found = next(iter(spread["scores"].items()))
-    seeds = ", ".join(_words(each) if each else "unknown" for each in spread["seeds"])
-    clips = "" if spread["same_clips"] else "; not on the same clips"
-    return (
-        f"{spread['task']} of {len(spread['folders'])} folders: {name} mean {found['mean']:.4f}, "
-        f"{found['least']:.4f} to {found['greatest']:.4f} (seeds {seeds}{clips})"
-    )
+@dataclass(frozen=True)
+class Spread:
+    """Mean, lowest and highest of every score over several folders, with the seeds they record."""
+
+    task: str
+    folders: list[str]
+    seeds: list[list[int] | None]
+    same_clips: bool
+    scores: dict[str, dict[str, float]]
 
 
-def _with_interval(name: str, measured: Mapping[str, Any]) -> str:
-    value, found = measured["scores"][name], measured["intervals"]
-    return f"{value:.4f}" + (f" (95 % {found[name][0]:.4f} to {found[name][1]:.4f})" if found else "")
+@dataclass(frozen=True)
+class ScoreReport:
+    """All that ``score`` found: a result for each folder and task; of two folders a comparison, of more their spread.
+
+    ``str(report)`` is what the command line prints, ``report.to_dict()`` what its ``--json`` prints.
+    """
+
+    draws: int
+    seed: int
+    level: float
+    results: list[ScoreResult]
+    comparisons: list[Comparison]
+    spreads: list[Spread]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
 
 
-def _difference(found: Mapping[str, Any]) -> str:
-    between = found["interval"]
-    interval = f" (95 % {between[0]:+.4f} to {between[1]:+.4f})" if between else ""
-    p = "p < 0.001" if found["p"] < 0.001 else f"p = {found['p']:.3f}"
-    return f"{found['score']} {found['difference']:+.4f}{interval}, {p}"
+def score(
+    folders: str | Path | Sequence[str | Path],
+    *,
+    split: str = "validation",
+    task: str | None = None,
+    data: str | Path | None = None,
+    raw: bool = False,
+    draws: int = 1000,
+    seed: int = 0,
+) -> ScoreReport:
+    """Score runs or prediction folders with the official metric over all frames, with 95 % intervals by video.
+
+    Two folders are compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out"
+    (every clip with labels that the folder has). ``task``: one task; by default every task the folders have tables
+    of. ``data``: the data set with the labels; by default that of the run. ``raw`` leaves out the folders'
+    post-processing. ``draws`` bootstrap draws of videos with ``seed`` give intervals and p.
+
+    Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
+    clips, and for a split without labels; NotFoundError where a folder or a table is missing.
+    """
+    several = [Path(folders)] if isinstance(folders, str | Path) else [Path(folder) for folder in folders]
+    if not several:
+        raise InputError("no folder to score: give a run, or a folder of prediction tables")
+    opened: list[LabelledPredictions] = []
+    for folder in several:
+        names = [task] if task else tasks_in(folder, split)
+        labelled_data = None if data is None else Path(data)
+        opened += [open_labelled_predictions(folder, split, name, labelled_data, raw=raw) for name in names]
+    _check_same_tasks(several, opened)
+    return report(opened, draws, seed)
 
 
-def _of_few(num_videos: int) -> Iterator[str]:
-    if num_videos < FEW:
-        yield f"{num_videos} video{'s' * (num_videos > 1)}: an interval of so few says little"
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def report(opened: "Sequence[LabelledPredictions]", draws: int, seed: int) -> dict[str, Any]:
-    """All there is to say, as JSON has it: a result each, of two of a task a comparison, of more their spread."""
+def report(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> ScoreReport:
+    """The report of labelled predictions; see ``score``."""
     results = [result(each, draws, seed) for each in opened]
     comparisons, spreads = [], []
     for name in dict.fromkeys(each.task.name for each in opened):
@@ -122,116 +151,180 @@ def report(opened: "Sequence[LabelledPredictions]", draws: int, seed: int) -> di
         if len(of_task) == 2:
             comparisons.append(comparison(of_task[0], of_task[1], draws, seed))
         elif len(of_task) > 2:
-            spreads.append(spread([each for each in results if each["task"] == name]))
-    facts = {"draws": draws, "seed": seed, "level": 0.95}
-    return {**facts, "results": results, "comparisons": comparisons, "spreads": spreads}
+            spreads.append(spread([each for each in results if each.task == name]))
+    return ScoreReport(draws, seed, LEVEL, results, comparisons, spreads)
 
 
-def open_all(
-    folder: Path, split: str, task: str | None, data: Path | None, *, raw: bool = False
-) -> "list[LabelledPredictions]":
-    """What judges each task with tables."""
-    from abaw.evaluation.labelled_tables import open_labelled_predictions, tasks_in
-
-    names = [task] if task else tasks_in(folder, split)
-    return [open_labelled_predictions(folder, split, name, data, raw=raw) for name in names]
-
-
-def result(judged: "LabelledPredictions", draws: int, seed: int) -> dict[str, Any]:
-    """As JSON has it: the scores of the tables as a submission would have them, and ``raw`` beside them.
-
-    ``raw`` and ``gain`` (what post-processing adds) are None where the folder has no post-processing.
-    """
-    from abaw.evaluation.bootstrap import by_video
-    from abaw.evaluation.leaks import TOLD
-
-    post_processed = judged.scored(post_processed=True)
-    found = {
-        "folder": str(judged.folder),
-        "task": judged.task.name,
-        "split": judged.split,
-        "videos": len(by_video(post_processed)),
-        "unobserved": judged.num_unobserved(),
-        **_measured(judged, post_processed, draws, seed),
-        "post_processing": None,
-        "raw": None,
-        "gain": None,
-        "provenance": {key: judged.about[key] for key in TOLD if judged.about.get(key) is not None},
-        "remarks": list(judged.remarks),
-    }
-    if judged.post_processing is not None:
-        raw = judged.scored(post_processed=False)
-        found["post_processing"] = judged.post_processing.document()
-        found["raw"] = _measured(judged, raw, draws, seed)
-        found["gain"] = _compared(judged.task, raw, post_processed, draws, seed)
-    return found
+def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
+    """The scores of one task of one folder, with and without its post-processing."""
+    final = labelled.pairs(post_processed=True)
+    post_processing, raw, gain = None, None, None
+    if labelled.post_processing is not None:
+        before = labelled.pairs(post_processed=False)
+        post_processing = labelled.post_processing.document()
+        raw = _measured(labelled, before, draws, seed)
+        gain = _difference(labelled.task, before, final, draws, seed)
+    return ScoreResult(
+        **vars(_measured(labelled, final, draws, seed)),
+        folder=str(labelled.folder),
+        task=labelled.task.name,
+        split=labelled.split,
+        videos=len(group_by_video(final)),
+        unobserved=labelled.num_unobserved(),
+        post_processing=post_processing,
+        raw=raw,
+        gain=gain,
+        provenance={key: labelled.about[key] for key in REPORTED if labelled.about.get(key) is not None},
+        remarks=list(labelled.remarks),
+    )
 
 
-def comparison(first: "LabelledPredictions", second: "LabelledPredictions", draws: int, seed: int) -> dict[str, Any]:
-    """Whether the second is better than the first. ValueError names the first clip in which they differ."""
-    before, after = first.scored(post_processed=True), second.scored(post_processed=True)
-    about = {"task": first.task.name, "first": str(first.folder), "second": str(second.folder)}
+def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: int, seed: int) -> Comparison:
+    """Whether the second is better than the first. Raises InputError naming the first clip in which they differ."""
+    before, after = first.pairs(post_processed=True), second.pairs(post_processed=True)
     try:
-        return {**about, **_compared(first.task, before, after, draws, seed)}
+        found = _difference(first.task, before, after, draws, seed)
     except ValueError as error:
         raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
+    return Comparison(**vars(found), task=first.task.name, first=str(first.folder), second=str(second.folder))
 
 
-def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean, least and greatest of each score over several folders, with the seeds that their metadata tell."""
-    from abaw.evaluation.bootstrap import is_count
-
-    names = [name for name in results[0]["scores"] if not is_count(name)]
-    values = {name: [each["scores"][name] for each in results] for name in names}
-    return {
-        "task": results[0]["task"],
-        "folders": [each["folder"] for each in results],
-        "seeds": [each["provenance"].get("seeds") for each in results],
-        "same_clips": all(each["clips"].keys() == results[0]["clips"].keys() for each in results),
-        "scores": {
-            name: {"mean": sum(each) / len(each), "least": min(each), "greatest": max(each)}
+def spread(results: Sequence[ScoreResult]) -> Spread:
+    """Mean, lowest and highest of each score over several folders, with the seeds that their metadata record."""
+    names = [name for name in results[0].scores if not is_count(name)]
+    values = {name: [each.scores[name] for each in results] for name in names}
+    return Spread(
+        task=results[0].task,
+        folders=[each.folder for each in results],
+        seeds=[each.provenance.get("seeds") for each in results],
+        same_clips=all(each.clips.keys() == results[0].clips.keys() for each in results),
+        scores={
+            name: {"mean": sum(each) / len(each), "lowest": min(each), "highest": max(each)}
             for name, each in values.items()
         },
-    }
+    )
 
 
-def _measured(
-    judged: "LabelledPredictions", scored: "Mapping[str, PredictionPair]", draws: int, seed: int
-) -> dict[str, Any]:
-    """The scores over all, their intervals (None: one video), and the scores of each clip and of each run's clips."""
-    from abaw.evaluation.bootstrap import intervals
-
-    task = judged.task
-    runs = {run: {clip_id: scored[clip_id] for clip_id in clips} for run, clips in judged.runs.items()}
-    return {
-        "scores": task.score(scored),
-        "intervals": intervals(task, scored, draws, seed),
-        "clips": {clip: task.score({clip: each}) for clip, each in scored.items() if each.labels.scored.any()},
-        "folds": {run: task.score(each) for run, each in runs.items() if _any_scored(each)},
-    }
+def summary(scores: Mapping[str, float]) -> str:
+    """The ranking score and its main parts in one line."""
+    return ", ".join(
+        f"{key} {value}" if is_count(key) else f"{key} {value:.4f}"
+        for key, value in scores.items()
+        if "_" not in key or key.startswith("CCC")
+    )
 
 
-def _compared(
-    task: "Task", first: "Mapping[str, PredictionPair]", second: "Mapping[str, PredictionPair]", draws: int, seed: int
-) -> dict[str, Any]:
-    from dataclasses import asdict
+def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair], draws: int, seed: int) -> Measurement:
+    task = labelled.task
+    runs = {run: {clip_id: pairs[clip_id] for clip_id in clips} for run, clips in labelled.runs.items()}
+    return Measurement(
+        scores=task.score(pairs),
+        intervals=intervals(task, pairs, draws, seed),
+        clips={clip: task.score({clip: each}) for clip, each in pairs.items() if each.labels.scored.any()},
+        folds={run: task.score(each) for run, each in runs.items() if _any_scored(each)},
+    )
 
-    from abaw.evaluation.bootstrap import compare
 
+def _difference(
+    task: Task, first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair], draws: int, seed: int
+) -> Difference:
     found = compare(task, first, second, draws, seed)
-    return {"score": next(iter(task.score(second))), **asdict(found), "verdict": found.verdict}
+    ranking = next(iter(task.score(second)))
+    return Difference(ranking, found.difference, found.interval, found.p, found.num_videos, found.verdict)
 
 
-def _any_scored(by_clip: "Mapping[str, PredictionPair]") -> bool:
-    return any(each.labels.scored.any() for each in by_clip.values())
+def _any_scored(pairs: Mapping[str, PredictionPair]) -> bool:
+    return any(each.labels.scored.any() for each in pairs.values())
 
 
-def _check_tasks(folders: Sequence[Path], opened: "Sequence[LabelledPredictions]") -> None:
-    """ValueError where one of several folders has another task: only the same are set side by side."""
+def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:
     of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
     for folder, names in zip(folders, of_folder, strict=True):
         if set(names) != set(of_folder[0]):
             raise InputError(
                 f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
-                "that all have (--task), or score them one by one"
+                "that all of them have (--task), or score them one by one"
             )
+
+
+def _lines(found: ScoreReport) -> Iterator[str]:
+    """A table for each result, then one line for each, then what several folders say together."""
+    chance = f"{found.draws} draws, seed {found.seed}"
+    for each in found.results:
+        yield from _table(each)
+    for each in found.results:
+        yield _last_line(each, chance)
+    for pair in found.comparisons:
+        yield _verdict(pair, chance)
+    yield from map(_spread_line, found.spreads)
+
+
+def _table(found: ScoreResult) -> Iterator[str]:
+    """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
+    raw = found.raw
+    yield (
+        f"{found.folder} {found.task} {found.split}: {len(found.clips)} clips of {found.videos} videos, "
+        f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
+    )
+    if found.provenance:
+        yield "  " + "; ".join(f"{key.replace('_', ' ')} {_words(value)}" for key, value in found.provenance.items())
+    for by_name, before in ((found.clips, raw and raw.clips), (found.folds, raw and raw.folds)):
+        for name, scores in by_name.items():
+            yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")
+    for name in found.scores:
+        if not is_count(name):
+            yield f"  {name:<28} {_with_interval(name, found)}" + (f", raw {_with_interval(name, raw)}" if raw else "")
+    if found.gain:
+        yield f"  post-processing changes {_difference_words(found.gain)}"
+    for remark in found.remarks:
+        yield f"  note: {remark}"
+    if found.videos < FEW:
+        yield f"  note: {found.videos} video{'s' * (found.videos > 1)}: an interval of so few says little"
+
+
+def _last_line(found: ScoreResult, chance: str) -> str:
+    """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and how it was drawn."""
+    name = next(iter(found.scores))
+    head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
+    if not found.intervals:
+        return f"{head}; one video: no interval ({found.videos} videos, {chance})"
+    low, high = found.intervals[name]
+    return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({found.videos} videos, {chance})"
+
+
+def _verdict(found: Comparison, chance: str) -> str:
+    words = {
+        "better": f"{found.second} is better than {found.first}",
+        "worse": f"{found.second} is worse than {found.first}",
+        "neither": f"{found.second} is neither better nor worse than {found.first} beyond chance",
+    }[found.verdict]
+    num = found.num_videos
+    smallest = f"; with {num} videos p cannot be below {2 / 2**num:.3g}" if num <= FEW else ""
+    return f"{words}: {found.task} {_difference_words(found)} ({num} videos, {chance}{smallest})"
+
+
+def _spread_line(found: Spread) -> str:
+    name, scores = next(iter(found.scores.items()))
+    seeds = ", ".join(_words(each) if each else "unknown" for each in found.seeds)
+    clips = "" if found.same_clips else "; not on the same clips"
+    return (
+        f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
+        f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"
+    )
+
+
+def _with_interval(name: str, found: Measurement) -> str:
+    between = f" (95 % {found.intervals[name][0]:.4f} to {found.intervals[name][1]:.4f})" if found.intervals else ""
+    return f"{found.scores[name]:.4f}{between}"
+
+
+def _difference_words(found: Difference) -> str:
+    interval = f" (95 % {found.interval[0]:+.4f} to {found.interval[1]:+.4f})" if found.interval else ""
+    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
+    return f"{found.score} {found.difference:+.4f}{interval}, {p}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

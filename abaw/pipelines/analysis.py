@@ -1,20 +1,111 @@
-"""Per-frame tables of any media."""
+"""Analysis of any media with trained runs: a table of every frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abaw.errors import InputError
+from abaw.dataset.layout import Dataset, open_dataset
+from abaw.errors import InputError, NotFoundError
+from abaw.files import atomic_write
+from abaw.progress import ProgressCallback, silent
+from abaw.results.runs import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
     from abaw.dataset.layout import Clip
     from abaw.postprocessing import PostProcessing
-    from abaw.predictions import Table
-    from abaw.runs import Run
+    from abaw.results.predictions import Table
     from abaw.tasks.base import Task
     from abaw.tracks import Track
     from extract.engine.plan import EncoderSpec
+    from extract.engine.run import ExtractionReport
     from extract.faces.target import TargetConfig
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """One clip's table of every frame: time, face box, and what the runs predict; empty cells where no face was found.
+
+    ``columns`` maps a column's name to its values, one a frame.
+    """
+
+    clip_id: str
+    path: Path
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The table as a pandas DataFrame. Raises InputError where pandas is not installed."""
+        from abaw.results.predictions import to_pandas
+
+        return to_pandas(self._read())
+
+    def to_numpy(self) -> "dict[str, np.ndarray]":
+        """Column name -> values, one a frame; NaN or None in empty cells."""
+        return {name: self._read()[name].to_numpy() for name in self._read().column_names}
+
+    def _read(self) -> Any:
+        from pyarrow import parquet
+
+        return parquet.read_table(self.path)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What ``analyze`` made: ``<clip>.parquet`` and ``<clip>.csv`` in ``out``, and what of the extraction failed."""
+
+    out: Path
+    clips: tuple[str, ...]
+    extraction: "ExtractionReport"
+
+    def table(self, clip_id: str) -> FrameTable:
+        """One clip's table. Raises NotFoundError for a clip that was not analysed."""
+        if clip_id not in self.clips:
+            raise NotFoundError(f"no table of {clip_id!r} in {self.out}: it has {', '.join(self.clips) or 'none'}")
+        return FrameTable(clip_id, self.out / f"{clip_id}.parquet")
+
+
+def analyze(
+    media: str | Path | Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    device: str = "cpu",
+    assume_fps: float | None = None,
+    progress: ProgressCallback = silent,
+) -> Analysis:
+    """Predict every frame of any media with trained runs; a table a clip, as Parquet and CSV, in ``out``.
+
+    ``media``: video or sound files, or folders of them. ``runs``: runs of one task are averaged, runs of several tasks
+    fill their columns. Features go to ``out/store``. ``assume_fps``: frame rate of the table of a file that is sound
+    alone. Media that cannot be read do not stop the others: they are in the report with their reasons.
+
+    Raises InputError where two media have one name, or the runs chose faces in different ways.
+    """
+    from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables
+    from extract.engine import run as extraction
+    from extract.engine.plan import faces_recipe
+    from extract.store.store import FeatureStore
+
+    out = Path(out)
+    opened = [Run(folder) for folder in _paths(runs)]
+    store, clips = FeatureStore(out / "store"), _clips(_paths(media))
+    specs, config, fill = _encoders(opened, device)
+    report = extraction.extract(
+        Dataset(out, clips), store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress
+    )
+    good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
+    kept = post_processing_of(opened, None)
+    if good:
+        members = [open_member(run, store.root, device) for run in opened]
+        tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
+        faces = faces_recipe(config)
+        for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good), progress):
+            is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
+            boxes = store.get(faces, clip_id) if is_there else None
+            write_frames(out, clip_id, tasks, tables, boxes, kept)
+    return Analysis(out, tuple(good), report)
 
 
 def write_frames(
@@ -23,23 +114,21 @@ def write_frames(
     tasks: "Mapping[str, Task]",
     tables: "Mapping[str, Table]",
     boxes: "Track | None",
-    post_processings: "Mapping[str, PostProcessing] | None" = None,
+    post_processing: "Mapping[str, PostProcessing] | None" = None,
 ) -> None:
-    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame of the clock, empty face cells where no face was found.
+    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame, empty face cells where no face was found.
 
-    Where a run has post-processing, numbers and words are post-processed by it.
+    Where a task has post-processing, its numbers and names are those after it.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
-
-    from abaw.files import atomic_write
 
     first = next(iter(tables.values()))
     columns: dict[str, Any] = {"frame": first.frames, "time_s": first.times_s, "observed": first.observed}
     columns |= _face_columns(len(first.frames), boxes)
     for name, table in tables.items():
-        post_processing = (post_processings or {}).get(name)
-        final = post_processing.apply(tasks[name], table.values, table.observed) if post_processing else table.values
+        kept = (post_processing or {}).get(name)
+        final = kept.apply(tasks[name], table.values, table.observed) if kept else table.values
         columns |= {column: final[:, i] for i, column in enumerate(tasks[name].columns)}
         columns |= tasks[name].names(final)
     frames = pa.table(columns)
@@ -54,15 +143,17 @@ def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:
     import pyarrow as pa
 
     values, found = np.zeros((num, 4), np.float32), np.zeros(num, bool)
-    if boxes is not None:  # a row of the track is a post-processed frame; the clock may be longer
+    if boxes is not None:  # a row of the track is a decoded frame; the clock may be longer
         values[: len(boxes)], found[: len(boxes)] = boxes.values[:, :4], boxes.observed
     sides = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
     return {side: pa.array(values[:, i], mask=~found) for i, side in enumerate(sides)}
 
 
-def _clips(media: list[Path]) -> "dict[str, Clip]":
-    from abaw.dataset.layout import open_dataset
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
 
+
+def _clips(media: list[Path]) -> "dict[str, Clip]":
     clips: dict[str, Clip] = {}
     for path in media:
         for clip_id, clip in open_dataset(path).clips.items():
@@ -74,22 +165,19 @@ def _clips(media: list[Path]) -> "dict[str, Clip]":
     return clips
 
 
-def _encoders(runs: "list[Run]", device: str) -> "tuple[list[EncoderSpec], TargetConfig, bool]":
-    """Every encoder the runs were trained on, once, whose faces they share, and whether missing ones were filled."""
-    from abaw.pipelines.extraction import build_finder, rebuild
+def _encoders(runs: list[Run], device: str) -> "tuple[list[EncoderSpec], TargetConfig, bool]":
+    """Every encoder the runs were trained on, once, how they chose faces, and whether missing ones were filled."""
+    from abaw.pipelines.extraction import build_detector, rebuild
     from extract.faces.target import TargetConfig
 
     recipes = [recipe for run in runs for recipe in run.finished()["recipes"].values()]
     distinct = [recipe for i, recipe in enumerate(recipes) if recipe not in recipes[:i]]
     rebuilt = [rebuild(recipe, device) for recipe in distinct]
-    watches = [watch for _, watch in rebuilt if watch is not None]
-    if any(watch.recipe() != watches[0].recipe() for watch in watches):
-        raise InputError("these runs found faces in different ways: analyze with one run at a time")
+    configs = [config for _, config in rebuilt if config is not None]
+    if any(config.recipe() != configs[0].recipe() for config in configs):
+        raise InputError("these runs chose faces in different ways: analyze with one run at a time")
     fills = {"fill_missing_faces" in recipe for recipe in distinct if "faces" in recipe}
     if len(fills) > 1:
         raise InputError("these runs filled missing faces in different ways: analyze with one run at a time")
-    return (
-        [asked for asked, _ in rebuilt],
-        watches[0] if watches else TargetConfig(build_finder("haar")),
-        fills == {True},
-    )
+    config = configs[0] if configs else TargetConfig(build_detector("haar"))
+    return [spec for spec, _ in rebuilt], config, fills == {True}

@@ -1,31 +1,135 @@
-"""Feature extraction: encoders and detectors built from text, and the run over all clips."""
+"""Feature extraction: encoders and face detectors built from text, and one run over all clips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.configs.file import parse_setting
+from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
+from abaw.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
     from extract.engine.estimate import Estimate
     from extract.engine.plan import EncoderSpec
+    from extract.engine.run import ExtractionReport
     from extract.faces.detectors import FaceDetector
     from extract.faces.target import TargetConfig
+
+ENGINES = ("local", "ray")
+
+
+def extract(
+    data: str | Path,
+    store: str | Path,
+    encoders: str | Sequence[str],
+    *,
+    faces: str = "haar",
+    target: str = "largest",
+    detect_every: int = 5,
+    fill_missing_faces: bool = False,
+    device: str = "cpu",
+    download: bool = False,
+    assume_fps: float | None = None,
+    readers: int | None = None,
+    shard: str | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
+    ray_workers: int | None = None,
+    progress: ProgressCallback = silent,
+) -> "ExtractionReport":
+    """Extract frame timestamps and features of every clip into a store; what is there already is kept.
+
+    ``data``: a data set, a media file or a folder of media. ``store``: the folder of features. ``encoders``: ``NAME``
+    or ``NAME:setting=value,...``, one or several. ``faces``: the detector used where there are no face images, in the
+    same form. ``target``: whose face (largest, longest, leftmost, rightmost, central, speaking). ``detect_every``:
+    frames from one detection to the next; the face is tracked between. ``fill_missing_faces``: frames without a face
+    image take the face detected in the video. ``download``: fetch weights that are not on this machine.
+    ``assume_fps``: the frame rate of clips without a video. ``readers``: decoding threads. ``shard``: "I/N", the I-th
+    of N parts of the clips. ``engine``: "local", or "ray" with ``ray_address`` and ``ray_workers``.
+
+    A clip that fails does not stop the others: it is in the report with its reason. Raises InputError for a wrong
+    encoder, setting or option; NotFoundError for missing data or weights; OSError where the store cannot be written.
+    """
+    from extract.engine import run
+    from extract.store.store import FeatureStore
+
+    _check_engine(engine)
+    # workers elsewhere have other folders to begin from
+    dataset = open_dataset(Path(data).resolve() if engine == "ray" else Path(data))
+    clip_ids = shard_of(dataset, shard)
+    parts = partial(build, _several(encoders), faces, target, detect_every, device, download)
+    settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
+    if engine == "ray":
+        from extract.engine.ray import extract_on_ray
+
+        num_gpus = int(device.startswith("cuda"))
+        settings |= {"address": ray_address, "num_workers": ray_workers, "num_gpus": num_gpus}
+        return extract_on_ray(dataset, FeatureStore(Path(store).resolve()), parts, clip_ids, **settings)
+    return run.extract(dataset, FeatureStore(Path(store)), *parts(), clip_ids=clip_ids, num_readers=readers, **settings)
+
+
+def estimate_extraction(
+    data: str | Path,
+    store: str | Path,
+    encoders: str | Sequence[str],
+    *,
+    faces: str = "haar",
+    target: str = "largest",
+    detect_every: int = 5,
+    fill_missing_faces: bool = False,
+    device: str = "cpu",
+    download: bool = False,
+    assume_fps: float | None = None,
+    readers: int | None = None,
+    shard: str | None = None,
+) -> "Estimate":
+    """How much ``extract`` would have to do and about how long it would take; nothing is written."""
+    from extract.engine.estimate import estimate
+    from extract.engine.plan import ExtractionPlan
+    from extract.engine.run import default_readers
+    from extract.store.store import FeatureStore
+
+    dataset = open_dataset(Path(data))
+    specs, config = build(_several(encoders), faces, target, detect_every, device, download)
+    plan = ExtractionPlan(dataset, FeatureStore(Path(store)), config, assume_fps=assume_fps, fill=fill_missing_faces)
+    plan.ask(specs)
+    return estimate(plan, shard_of(dataset, shard), default_readers() if readers is None else readers)
+
+
+def make_clocks(
+    data: str | Path,
+    store: str | Path,
+    clips: Iterable[str],
+    *,
+    assume_fps: float | None = None,
+    progress: ProgressCallback = silent,
+) -> "ExtractionReport":
+    """Frame timestamps of those of ``clips`` that the data set has and the store lacks; nothing is encoded."""
+    from extract.engine import run
+    from extract.store.import_ import clocks_lacking
+    from extract.store.store import FeatureStore
+
+    dataset, target = open_dataset(Path(data)), FeatureStore(Path(store))
+    lacking = [clip_id for clip_id in clocks_lacking(target, list(clips)) if clip_id in dataset.clips]
+    parts = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
+    return run.extract(dataset, target, *parts, assume_fps=assume_fps, clip_ids=lacking, progress=progress)
 
 
 def build(
     encoders: Sequence[str], faces: str, target: str, detect_every: int, device: str, download: bool
 ) -> "tuple[list[EncoderSpec], TargetConfig]":
-    """The encoders asked for, and who is watched."""
+    """The encoders asked for, and how the target's face is chosen."""
     from extract.faces.target import TargetConfig
 
-    watch = TargetConfig(build_finder(faces, download), target, detect_every)
-    asked = [build_encoder(text, device, download) for text in encoders]
-    for i, each in enumerate(asked):
-        if any(each.name == other.name and each.encoder.recipe() != other.encoder.recipe() for other in asked[:i]):
+    config = TargetConfig(build_detector(faces, download), target, detect_every)
+    specs = [build_encoder(text, device, download) for text in encoders]
+    for i, each in enumerate(specs):
+        if any(each.name == other.name and each.encoder.recipe() != other.encoder.recipe() for other in specs[:i]):
             raise InputError(f"two encoders are named {each.name!r}: give one of them another name with as=NAME")
-    return asked, watch
+    return specs, config
 
 
 def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "EncoderSpec":
@@ -33,7 +137,7 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "En
     from extract import presets
     from extract.engine.plan import EncoderSpec
 
-    name, settings = parse_encoder(text)
+    name, settings = parse_part(text)
     label, stored_dtype = settings.pop("as", name), settings.pop("stored_dtype", "float16")
     if stored_dtype not in ("float16", "float32"):
         raise InputError(f"stored_dtype is {stored_dtype!r} in {text!r}, expected float16 or float32")
@@ -43,75 +147,75 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "En
 
 
 def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, TargetConfig | None]":
-    """The encoder and watch of a stored recipe. ValueError where they would give other numbers today."""
+    """The encoder of a stored recipe, and how faces were chosen for it.
+
+    Raises InputError where they would give other numbers today.
+    """
     from extract import DETECTORS, presets
     from extract.engine.plan import EncoderSpec
     from extract.faces.target import TargetConfig
 
     if recipe["encoder"] == "import":
         raise InputError(
-            f"the features {recipe['name']} were made elsewhere and imported, they cannot be made of other media: "
+            f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "
             "train a run on features of encoders"
         )
     encoder = presets.build(recipe["encoder"], device=device, **recipe["settings"])
-    asked = EncoderSpec(recipe["name"], encoder, recipe["stored_dtype"])
+    spec = EncoderSpec(recipe["name"], encoder, recipe["stored_dtype"])
     faces = recipe.get("faces")
-    watch = None
+    config = None
     if faces:
-        watch = TargetConfig(DETECTORS.build(faces["finder"], **faces["settings"]), faces["target"], faces["every"])
-    now = asked.recipe(watch or TargetConfig(build_finder("haar")), "fill_missing_faces" in recipe)
+        detector = DETECTORS.build(faces["finder"], **faces["settings"])
+        config = TargetConfig(detector, faces["target"], faces["every"])
+    now = spec.recipe(config or TargetConfig(build_detector("haar")), "fill_missing_faces" in recipe)
     changed = [key for key in recipe.keys() | now.keys() if recipe.get(key) != now.get(key)]
     if changed:
         raise InputError(
             f"the run's {recipe['name']} features had another recipe ({', '.join(sorted(changed))}): give the encoder "
             "the weights it had, or extract and train again"
         )
-    return asked, watch
+    return spec, config
 
 
-def build_finder(text: str, download: bool = False) -> "FaceDetector":
-    """A face finder from ``NAME`` or ``NAME:setting=value,...``."""
+def build_detector(text: str, download: bool = False) -> "FaceDetector":
+    """A face detector from ``NAME`` or ``NAME:setting=value,...``."""
     from extract import DETECTORS
 
-    name, settings = parse_encoder(text)
-    handed = {"download": download} if "download" in DETECTORS.part(name).given else {}
-    return DETECTORS.build(name, **settings, **handed)
+    name, settings = parse_part(text)
+    given = {"download": download} if "download" in DETECTORS.part(name).given else {}
+    return DETECTORS.build(name, **settings, **given)
 
 
 def shard_of(dataset: "Dataset", shard: str | None) -> list[str]:
     """The clips of the I-th of N parts, from ``I/N``; clips of one video stay together. None: all clips."""
     if shard is None:
         return list(dataset.clips)
-    part, _, whole = shard.partition("/")
-    if not (part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
+    part, _, total = shard.partition("/")
+    if not (part.isdigit() and total.isdigit() and 1 <= int(part) <= int(total)):
         raise InputError(f"--shard is {shard!r}, expected I/N with I from 1 to N, as 3/8")
     videos: dict[str, list[str]] = {}
     for clip_id, clip in dataset.clips.items():
         videos.setdefault(clip.media.stem if clip.media else clip_id, []).append(clip_id)
-    return [clip_id for video in sorted(videos)[int(part) - 1 :: int(whole)] for clip_id in videos[video]]
+    return [clip_id for video in sorted(videos)[int(part) - 1 :: int(total)] for clip_id in videos[video]]
 
 
-def _estimate(
-    dataset: "Dataset",
-    store: Path,
-    crew: "tuple[list[EncoderSpec], TargetConfig]",
-    clip_ids: list[str],
-    readers: int | None,
-    settings: dict[str, Any],
-) -> "Estimate":
-    from extract.engine.estimate import estimate
-    from extract.engine.plan import ExtractionPlan
-    from extract.engine.run import default_readers
-    from extract.store.store import FeatureStore
+def parse_part(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and settings from ``NAME:setting=value,...``.
 
-    asked, watch = crew
-    work = ExtractionPlan(dataset, FeatureStore(store), watch, **settings)
-    work.ask(asked)
-    return estimate(work, clip_ids, default_readers() if readers is None else readers)
-
-
-def parse_encoder(text: str) -> tuple[str, dict[str, Any]]:
-    from abaw.config_file import parse_setting
-
+    >>> parse_part("hf_audio:model=folder,layer=-1")
+    ('hf_audio', {'model': 'folder', 'layer': -1})
+    """
     name, _, rest = text.partition(":")
     return name, dict(parse_setting(setting) for setting in rest.split(",") if setting)
+
+
+def _several(encoders: str | Sequence[str]) -> list[str]:
+    several = [encoders] if isinstance(encoders, str) else list(encoders)
+    if not several:
+        raise InputError("no encoder: give one or several, as voice_mel (abaw list encoders names them)")
+    return several
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise InputError(f"--engine is {engine!r}, expected {' or '.join(ENGINES)}")

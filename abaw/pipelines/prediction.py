@@ -1,23 +1,103 @@
-"""Prediction tables from runs."""
+"""Prediction: tables for a split, for named clips, or for what each run held out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from abaw.dataset.layout import SPLITS, open_dataset
+from abaw.ensembling import weights
+from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
+from abaw.postprocessing import parse_post_processing, read_post_processing
+from abaw.progress import ProgressCallback, silent
+from abaw.results import predictions, provenance
+from abaw.results.runs import POST_PROCESSING, Run
 
 if TYPE_CHECKING:
+    from abaw.batches import FeatureSource
     from abaw.dataset.layout import Dataset
     from abaw.postprocessing import PostProcessing
-    from abaw.predictions import Table
-    from abaw.runs import Run
+    from abaw.results.predictions import Table
     from abaw.tasks.base import Task
+    from fusion.module import FusionModule
+
+    Member = tuple[Run, FusionModule, FeatureSource]
+    Chosen = str | list[str] | Mapping[str, list[str]]
 
 
-def post_processing_of(runs: "Sequence[Run]", file: Path | None) -> "dict[str, PostProcessing]":
+@dataclass(frozen=True)
+class Predictions:
+    """A folder of prediction tables, with a folder for each task in it."""
+
+    folder: Path
+    tasks: "Mapping[str, Task]"
+
+    def clips(self, task: str) -> list[str]:
+        """The clips that have a table of the task, sorted."""
+        return predictions.clip_ids(self.folder / self._known(task))
+
+    def table(self, task: str, clip_id: str) -> "Table":
+        """One clip's table. Raises NotFoundError where it has none."""
+        return predictions.read_table(self.folder / self._known(task), clip_id, self.tasks[task])
+
+    @property
+    def num_tables(self) -> int:
+        """How many tables there are of all tasks together."""
+        return sum(len(self.clips(task)) for task in self.tasks)
+
+    def _known(self, task: str) -> str:
+        if task not in self.tasks:
+            raise InputError(f"{self.folder} has no predictions of {task!r}: it has {', '.join(self.tasks)}")
+        return task
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.num_tables} tables"
+
+
+def predict(
+    runs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    split: str | None = None,
+    clips: Sequence[str] | None = None,
+    held_out: bool = False,
+    post_processing: str | Path | None = None,
+    data: str | Path | None = None,
+    store: str | Path | None = None,
+    device: str = "cpu",
+    progress: ProgressCallback = silent,
+) -> Predictions:
+    """Write prediction tables, one a clip, into ``out/<task>``; several runs are averaged.
+
+    Exactly one of ``split`` ("train", "validation" or "test"), ``clips`` (names) and ``held_out`` (what each run
+    predicted for the clips it held out, pooled over folds) says which clips. ``post_processing``: a file that ``fit``
+    wrote, kept with the tables; by default a single run's own. ``data`` and ``store``: by default those of the run.
+
+    Raises InputError for a run that is not complete, an unknown split or clip; NotFoundError where features are
+    missing.
+    """
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    if not folders:
+        raise InputError("no run to predict with: train one with abaw train CONFIG")
+    if (split is not None) + bool(clips) + held_out != 1:
+        raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
+    if split is not None and split not in SPLITS:
+        raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
+    opened = [Run(folder) for folder in folders]
+    kept = post_processing_of(opened, None if post_processing is None else Path(post_processing))
+    tasks = {name: task for run in opened for name, task in run.tasks().items()}
+    if held_out:
+        pool(opened, Path(out), kept)
+        return Predictions(Path(out), tasks)
+    members = [open_member(run, None if store is None else Path(store), device) for run in opened]
+    dataset = open_dataset(Path(data) if data else Path(opened[0].config().data))
+    write_predictions(members, dataset, tasks, split or list(clips or ()), Path(out), kept, progress)
+    return Predictions(Path(out), tasks)
+
+
+def post_processing_of(runs: Sequence[Run], file: Path | None) -> "dict[str, PostProcessing]":
     """Task -> post-processing from the file; without one, what a task's only run has in its post_processing.json."""
-    from abaw.postprocessing import parse_post_processing, read_post_processing
-
     for run in runs:
         run.finished()
     of_run = [(run, name, task) for run in runs for name, task in run.tasks().items()]
@@ -25,23 +105,19 @@ def post_processing_of(runs: "Sequence[Run]", file: Path | None) -> "dict[str, P
         return read_post_processing(file, {name: task for _, name, task in of_run})
     names, found = [name for _, name, _ in of_run], {}
     for run, name, task in of_run:
-        if names.count(name) == 1 and run.post_processing().get(name):
-            found[name] = parse_post_processing(
-                run.post_processing()[name], f"{run.folder / 'post_processing.json'}, {name}", task
-            )
+        document = run.post_processing().get(name)
+        if names.count(name) == 1 and document:
+            found[name] = parse_post_processing(document, f"{run.folder / POST_PROCESSING}, {name}", task)
     return found
 
 
-def open_member(folder: Path, store: Path | None, device: str) -> "Member":
+def open_member(run: Run, store: Path | None, device: str) -> "Member":
     """A complete run with its network and its features."""
-    from abaw.runs import Run
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
 
-    run = Run(folder)
-    run.finished()
-    config = run.config()
-    source = AlignedSource(FeatureStore(store or Path(config.store)), config.features, run.finished()["recipes"])
+    recipes, config = run.finished()["recipes"], run.config()
+    source = AlignedSource(FeatureStore(store or Path(config.store)), config.features, recipes)
     from fusion.train import load_module
 
     return run, load_module(run.folder, config, run.tasks(), device), source
@@ -53,65 +129,60 @@ def write_predictions(
     tasks: "Mapping[str, Task]",
     chosen: "Chosen",
     out: Path,
-    post_processings: "Mapping[str, PostProcessing] | None" = None,
+    post_processing: "Mapping[str, PostProcessing] | None" = None,
+    progress: ProgressCallback = silent,
 ) -> int:
-    """Tables of every task for a split, for the named clips, or for each task's own; how many were written."""
-    from abaw import predictions
-
+    """Tables of every task for a split, for the named clips, or for each task's own; returns how many were written."""
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
-    for _, _, source in members:  # a clip that was never extracted is an error before old tables go
+    for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
         for clip_id in {clip_id for clips in of_task.values() for clip_id in clips}:
             source.clock(clip_id)
     for name in tasks:
         predictions.begin(out / name)
     num_tables = 0
-    for clip_id, tables in predict_tables(members, tasks, of_task):
+    for clip_id, tables in predict_tables(members, tasks, of_task, progress):
         for name, table in tables.items():
             predictions.write_table(out / name, clip_id, table, tasks[name])
             num_tables += 1
     for name, task in tasks.items():
-        post_processing = (post_processings or {}).get(name)
+        kept = (post_processing or {}).get(name)
         about = {
             "task": name,
             "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
             **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
-            "post_processing": post_processing.document() if post_processing else {},
+            "post_processing": kept.document() if kept else {},
         }
         predictions.write_metadata(out / name, about)
     return num_tables
 
 
-def _about(runs: "Sequence[Run]", clip_ids: Sequence[str]) -> dict[str, object]:
-    from abaw import provenance
-    from abaw.ensembling import weights
-
-    about = provenance.merged([provenance.of_run(run, clip_ids) for run in runs])
-    mixture = weights.mean(len(runs)).document([str(run.folder) for run in runs])
-    return {**about, "ensemble": mixture if len(runs) > 1 else {}}
-
-
 def predict_tables(
-    members: "Sequence[Member]", tasks: "Mapping[str, Task]", of_task: Mapping[str, Sequence[str]]
+    members: "Sequence[Member]",
+    tasks: "Mapping[str, Task]",
+    of_task: Mapping[str, Sequence[str]],
+    progress: ProgressCallback = silent,
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
     """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task."""
-    from abaw import predictions
-    from abaw.ensembling import weights
-    from abaw.progress import Progress
-    from fusion.predict import predict as run_model
+    from fusion.predict import predict as run_network
 
     clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
-    streams = [run_model(module, source, clip_ids, run.config().window) for run, module, source in members]
-    with Progress("predict") as progress:
-        for done, clip_id in enumerate(clip_ids):
-            progress(clip_id, done, len(clip_ids))
-            members_tables: dict[str, list[Table]] = {name: [] for name in tasks if clip_id in of_task[name]}
-            for (_, _, source), stream in zip(members, streams, strict=True):
-                _, raw, observed = next(stream)
-                clock = source.clock(clip_id)
-                for name in members_tables.keys() & raw.keys():
-                    values = tasks[name].probabilities(raw[name])
-                    members_tables[name].append(predictions.Table(clock.frames, clock.times_s, observed, values))
-            yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
+    streams = [run_network(module, source, clip_ids, run.config().window) for run, module, source in members]
+    for done, clip_id in enumerate(clip_ids):
+        progress(clip_id, done, len(clip_ids))
+        members_tables: dict[str, list[Table]] = {name: [] for name in tasks if clip_id in of_task[name]}
+        for (_, _, source), stream in zip(members, streams, strict=True):
+            _, raw, observed = next(stream)
+            clock = source.clock(clip_id)
+            for name in members_tables.keys() & raw.keys():
+                values = tasks[name].probabilities(raw[name])
+                members_tables[name].append(predictions.Table(clock.frames, clock.times_s, observed, values))
+        yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
+
+
+def _about(runs: Sequence[Run], clip_ids: Sequence[str]) -> dict[str, object]:
+    about = provenance.merged([provenance.of_run(run, clip_ids) for run in runs])
+    ensemble = weights.mean(len(runs)).document([str(run.folder) for run in runs])
+    return {**about, "ensemble": ensemble if len(runs) > 1 else {}}
 
 
 def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
@@ -131,7 +202,5 @@ def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
 
 
 def _split_of(dataset: "Dataset", task: "Task", clip_ids: Sequence[str]) -> str | None:
-    """The split that has these very clips."""
-    from abaw.dataset.layout import SPLITS
-
+    """The split that has exactly these clips."""
     return next((split for split in SPLITS if set(task.clips(dataset, split)) == set(clip_ids)), None)

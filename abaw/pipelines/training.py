@@ -1,98 +1,95 @@
-"""Training runs: one config, or every fold of it."""
+"""Training: one run from a config, or one for every fold of it."""
 
 import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.dataset.layout import open_dataset
+from abaw.evaluation.labelled_tables import labels_by_task, score_folder
+from abaw.folds import split_labels, videos_of
+from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.results.runs import Run, labels_hash
+from abaw.tasks import TASKS
+
 if TYPE_CHECKING:
-    from abaw.config import Config
-    from abaw.config_file import ConfigFile
+    from abaw.configs.file import ConfigFile
+    from abaw.configs.sections import Config
     from abaw.dataset.annotations import Labels
     from abaw.dataset.layout import Dataset
     from abaw.pipelines.prediction import Member
-    from abaw.runs import Run
     from abaw.tasks.base import Task
     from extract.store.source import AlignedSource
 
-
 LOG = logging.getLogger("abaw")
+RUNS = Path("runs")
 
 
-def train_folds(path: Path, settings: list[str], runs: Path) -> "list[Run]":
-    """``train_run`` for every fold of the config, one after the other; complete ones are left as they are.
+def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS) -> Run:
+    """Train what a config says, then predict and score what it holds out with the best weights.
 
-    ValueError with file and line where there is one fold, or a refit.
+    ``config``: a YAML file, or the name of a config that comes with the package. ``settings``: ``key=value`` texts or
+    a mapping of dotted keys, applied over it. The run's folder is ``runs/<name>``. A run that was stopped continues,
+    one that is complete is returned as it is.
+
+    Everything that is wrong in the config is an InputError with file and line before any data are read or anything is
+    written. Where several processes train (DDP), the first alone writes; in the others the run may not be complete on
+    return.
     """
-    file, config = open_config(path, [*settings, "folds.fold=0"])  # whichever fold it names
-    if config.folds.num == 1:
-        raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
-    if config.folds.refit:
-        raise file.error(("folds", "refit"), "a refit has no folds: take --folds away, or set folds.refit to false")
-    of_fold = [[*settings, f"name={config.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(config.folds.num)]
-    return [train_run(path, each, runs) for each in of_fold]
-
-
-def is_first_process() -> bool:
-    """Whether this one writes and tells what was trained: of several (DDP, each started with this command) one does."""
-    fusion = sys.modules.get("fusion.train")  # it takes seconds to load, and where nothing was trained nobody has
-    return fusion is None or fusion.is_first_process()
-
-
-def train_run(path: Path, settings: list[str], runs: Path) -> "Run":
-    """Train what the config says, then predict and score what the fold holds out with the best weights.
-
-    Whatever the config has wrong is told, with file and line, before any data are read or anything is written. Where
-    several processes train (DDP), the first alone writes; for the others the run may not be complete on return.
-    """
-    from abaw.dataset.layout import open_dataset
-    from abaw.evaluation.labelled_tables import read_labels
-    from abaw.folds import split_labels
-    from abaw.runs import Run
-
-    file, config = open_config(path, settings)
-    run = Run(runs / config.name)
-    if run.state(config) == "complete":
+    file, checked = open_config(config, settings)
+    run = Run(Path(runs) / checked.name)
+    if run.state(checked) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
-    tasks = _tasks(file, config)
-    dataset = open_dataset(Path(config.data))
-    official = {split: read_labels(dataset, tasks, split) for split in ("train", "validation")}
+    tasks = _tasks(file, checked)
+    dataset = open_dataset(Path(checked.data))
+    official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
     with file.at("folds"):
-        labels = split_labels(official, tasks, config.folds)
+        labels = split_labels(official, tasks, checked.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
-    source = _source(file, config)
-    from fusion.train import train
+    source = _source(file, checked)
+    from fusion.train import train as train_network
 
     if is_first_process():
-        run.begin(config, _facts(config, tasks, labels, source))
+        run.begin(checked, _facts(checked, tasks, labels, source))
     try:
-        module = train(config, tasks, labels, source, run.folder)
-    except Exception:  # whatever it was, a run that has no epoch yet shall not block its name
+        module = train_network(checked, tasks, labels, source, run.folder)
+    except Exception:  # whatever it was, a run without a finished epoch must not block its name
         if is_first_process():
             run.discard_unless_trained()
         raise
     if is_first_process():
-        _judge((run, module, source), dataset, tasks, labels["validation"])
+        _score_held_out((run, module, source), dataset, tasks, labels["validation"])
     return run
 
 
-def open_config(path: Path, settings: list[str]) -> "tuple[ConfigFile, Config]":
-    """A config with ``key=value`` laid over it, checked against every registry. ValueError with file and line."""
-    from abaw.config_file import read_config
-    from abaw.tasks import TASKS
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
+def train_folds(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS) -> list[Run]:
+    """Train a run for every fold of the config, one after the other; complete ones are returned as they are.
 
-    file = read_config(path, settings)
-    return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    The runs are named ``<name>-fold0``, ``<name>-fold1`` and so on. Raises InputError with file and line where the
+    config has a single fold, or asks for a refit.
+    """
+    texts = as_texts(settings)
+    file, checked = open_config(config, [*texts, "folds.fold=0"])  # whichever fold it names
+    num = checked.folds.num
+    if num == 1:
+        raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
+    if checked.folds.refit:
+        raise file.error(("folds", "refit"), "a refit has no folds: take --folds away, or set folds.refit to false")
+    each = [[*texts, f"name={checked.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(num)]
+    return [train(config, own, runs=runs) for own in each]
 
 
-def _judge(
+def is_first_process() -> bool:
+    """Whether this process writes and reports a training: of several (DDP, each started with this command) one does."""
+    fusion = sys.modules.get("fusion.train")  # it takes seconds to load, and where nothing was trained nobody has
+    return fusion is None or fusion.is_first_process()
+
+
+def _score_held_out(
     member: "Member", dataset: "Dataset", tasks: "dict[str, Task]", held_out: "dict[str, dict[str, Labels]]"
 ) -> None:
-    """Predict what was held out and score it; a refit, which holds nothing out, is complete without."""
-    from abaw.evaluation.labelled_tables import score_folder
+    """Predict and score what was held out; a refit holds nothing out and is complete without."""
     from abaw.pipelines.prediction import write_predictions
 
     run, tables, scores = member[0], member[0].predictions("validation"), {}
@@ -104,7 +101,6 @@ def _judge(
 
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     """The config's tasks; whatever is wrong in it that needs no data to be seen is an error here."""
-    from abaw.tasks import TASKS
     from fusion.models import FUSION_MODELS
     from fusion.train import config_errors
 
@@ -120,7 +116,7 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
 
 
 def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
-    """The features, tried out on the model: it must take them before a run is begun."""
+    """The features, tried on the model: it must accept them before a run is begun."""
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
     from fusion.checkpoint import build_model
@@ -145,10 +141,7 @@ def _facts(
     labels: "dict[str, dict[str, dict[str, Labels]]]",
     source: "AlignedSource",
 ) -> dict[str, Any]:
-    """What run.json says of a run before it is trained."""
-    from abaw.folds import videos_of
-    from abaw.runs import labels_hash
-
+    """What run.json records of a run before it is trained."""
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_tasks_seen": sorted(tasks),

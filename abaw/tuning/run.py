@@ -1,37 +1,41 @@
 """A hyper-parameter search: trials drawn, trained and ranked."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.configs.file import as_setting, read_config
 from abaw.errors import InputError
+from abaw.files import atomic_write
+from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.pipelines.training import RUNS, train
+from abaw.results.runs import RESUME, Run
+from abaw.tuning.space import Vary, read_space
+from abaw.tuning.study import Study, Trial, forget, open_study
 
 if TYPE_CHECKING:
-    from abaw.config import Config
-    from abaw.config_file import ConfigFile
-    from abaw.tuning.space import Vary
-    from abaw.tuning.study import Study, Trial
-
+    from abaw.configs.file import ConfigFile
+    from abaw.configs.sections import Config
 
 LOG = logging.getLogger("abaw")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A search that is over: its trials, and the config of the best one."""
+class SearchResult:
+    """A finished search: its trials, the keys that were varied, and the config of the best trial."""
 
-    trials: "list[Trial]"
+    trials: list[Trial]
     keys: tuple[str, ...]
-    best_file: Path
+    best_config: Path
 
-    def ranked(self) -> "list[Trial]":
+    def ranked(self) -> list[Trial]:
         """Best first, the earlier where two are alike; those that failed last."""
         return sorted(self.trials, key=lambda each: (each.score is None, -(each.score or 0.0)))
 
     def table(self) -> list[str]:
-        """A line a trial, best first: number, score, what was drawn."""
+        """One line a trial, best first: number, score, and the values drawn."""
         rows = [["trial", "score", *self.keys]]
         for each in self.ranked():
             values = (each.drawn.get(key, "") for key in self.keys)
@@ -41,35 +45,44 @@ class Found:
         return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def run_search(
-    path: Path, settings: list[str], space: "Sequence[Vary]", num_trials: int, runs: Path, seed: int
-) -> Found:
-    """Draw, train and score until ``num_trials`` are over; the best one's config in ``<name>-search/best.yaml``.
+def search(
+    config: str | Path,
+    settings: Settings = (),
+    *,
+    vary: Mapping[str, str] | Sequence[str] = (),
+    space: str | Path | None = None,
+    trials: int = 20,
+    seed: int = 0,
+    runs: str | Path = RUNS,
+) -> SearchResult:
+    """Find settings that score best on the validation split: draw, train and score until ``trials`` are over.
 
-    A trial that a killed search left goes on first. ValueError where the config or a varied key is wrong, before
-    anything is written, or where the first trial is refused; a later one that is refused fails alone.
+    ``config`` and ``settings``: as for ``train``, the same for all trials. ``vary``: keys and their values, as
+    ``"key=LOW:HIGH"``, ``"key=log:LOW:HIGH"`` or ``"key=[A, B]"``; ``space``: a YAML file of such keys. The folder is
+    ``runs/<name>-search``, its best.yaml the config of the best trial; a search that was stopped continues.
+
+    Raises InputError where the config or a varied key is wrong, before anything is written, or where the first trial
+    is refused; a later one that is refused fails alone.
     """
-    from abaw.config_file import read_config
-    from abaw.tuning.study import open_study
-
-    file = read_config(path, settings)
-    config = _checked(path, settings)
-    _check_space(file, path, settings, space)
-    folder = runs / f"{config.name}-search"
-    about = {"config": config.model_dump(mode="json"), "space": [repr(vary) for vary in space], "seed": seed}
+    if trials < 1:
+        raise InputError(f"{trials} trials, expected 1 or more")
+    texts = as_texts(settings)
+    varied = read_space(None if space is None else Path(space), as_texts(vary))
+    file, checked = read_config(Path(config), texts), _checked(config, texts)
+    _check_space(file, config, texts, varied)
+    folder = Path(runs) / f"{checked.name}-search"
+    about = {"config": checked.model_dump(mode="json"), "space": [repr(each) for each in varied], "seed": seed}
     with open_study(folder, about, seed) as study:
-        while (trial := _next(study, space, num_trials)) is not None:
-            LOG.info("trial %d (%d in all): %s", trial.number, num_trials, trial.drawn)
-            _run(study, trial, path, settings_of(file, settings, trial.drawn), folder)
-        found = Found(study.trials(), tuple(vary.key for vary in space), folder / "best.yaml")
-    _write_best(found, config, folder)
+        while (trial := _next(study, varied, trials)) is not None:
+            LOG.info("trial %d (%d in all): %s", trial.number, trials, trial.drawn)
+            _run(study, trial, config, settings_of(file, texts, trial.drawn), folder)
+        found = SearchResult(study.trials(), tuple(each.key for each in varied), folder / "best.yaml")
+    _write_best(found, checked, folder)
     return found
 
 
 def settings_of(file: "ConfigFile", settings: list[str], drawn: dict[str, Any]) -> list[str]:
     """``settings`` with what was drawn laid over them. Another model than the file's keeps the settings it has too."""
-    from abaw.tuning.space import as_setting
-
     laid = []
     model = dict(file.values.get("model") or {})
     if drawn.get("model.name", model.get("name")) != model.get("name"):
@@ -94,7 +107,7 @@ def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
     return setting in _settings_of(drawn.get("model.name") or drawn["model"]["name"])
 
 
-def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Sequence[Vary]") -> None:
+def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], space: Sequence[Vary]) -> None:
     """ValueError where one of a key's values is wrong, or no model that may be drawn has such a setting."""
     models = [vary for vary in space if vary.key in ("model", "model.name")]
     starts = [{vary.key: value} for vary in models for value in vary.samples()] or [{}]
@@ -108,10 +121,8 @@ def _check_space(file: "ConfigFile", path: Path, settings: list[str], space: "Se
             _checked(path, settings_of(file, settings, {**meant[0], vary.key: value}))
 
 
-def _checked(path: Path, settings: list[str]) -> "Config":
+def _checked(path: str | Path, settings: list[str]) -> "Config":
     """A config that a trial may have. ValueError with file and line."""
-    from abaw.pipelines.training import open_config
-
     file, config = open_config(path, settings)
     if config.trainer.get("devices", 1) not in (1, "1"):
         raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
@@ -121,7 +132,7 @@ def _checked(path: Path, settings: list[str]) -> "Config":
     return config
 
 
-def _next(study: "Study", space: "Sequence[Vary]", num_trials: int) -> "Trial | None":
+def _next(study: Study, space: Sequence[Vary], num_trials: int) -> Trial | None:
     """The trial that a killed search left, else a new one, else None."""
     trials = study.trials()
     left = next((trial for trial in trials if not trial.is_over), None)
@@ -130,15 +141,11 @@ def _next(study: "Study", space: "Sequence[Vary]", num_trials: int) -> "Trial | 
     return study.draw(space, _has_meaning)
 
 
-def _run(study: "Study", trial: "Trial", path: Path, settings: list[str], folder: Path) -> None:
-    """Train one trial, or go on with it, and tell what it scored."""
-    from abaw.pipelines.training import train_run
-    from abaw.runs import RESUME
-    from abaw.tuning.study import forget
-
+def _run(study: Study, trial: Trial, path: str | Path, settings: list[str], folder: Path) -> None:
+    """Train one trial, or continue it, and record what it scored."""
     name = f"trial-{trial.number}"
     try:
-        run = train_run(path, [*settings, f"name={name}"], folder)
+        run = train(path, [*settings, f"name={name}"], runs=folder)
     except (ValueError, OSError) as error:
         is_first = all(each.score is None for each in study.trials())
         if is_first and not (folder / name / RESUME).exists():  # a wrong input, which would fail all of them
@@ -146,24 +153,21 @@ def _run(study: "Study", trial: "Trial", path: Path, settings: list[str], folder
             raise
         if isinstance(error, OSError):  # no fault of what was drawn: the same command goes on with this trial
             raise
-        study.tell(trial.number, None)
+        study.record(trial.number, None)
         LOG.warning("trial %d failed: %s", trial.number, error)
         return
     ranks = [next(iter(scores.values())) for scores in run.finished()["scores"].values()]
-    study.tell(trial.number, sum(ranks) / len(ranks))
+    study.record(trial.number, sum(ranks) / len(ranks))
 
 
-def _write_best(found: Found, config: "Config", folder: Path) -> None:
+def _write_best(found: SearchResult, config: "Config", folder: Path) -> None:
     """A complete config: the best trial's, under the name ``<name>-best``."""
     import yaml
-
-    from abaw.files import atomic_write
-    from abaw.runs import Run
 
     best = found.ranked()[0]
     if best.score is None:
         raise InputError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
     values = Run(folder / f"trial-{best.number}").config().model_dump(mode="json") | {"name": f"{config.name}-best"}
     head = f"# Trial {best.number} of {len(found.trials)}: {best.score:.4f} on the validation split, which chose it.\n"
-    with atomic_write(found.best_file) as temporary:
+    with atomic_write(found.best_config) as temporary:
         temporary.write_text(head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -75,12 +75,6 @@ def read_space(file: Path | None, settings: Sequence[str]) -> list[Vary]:
     return sorted((parse(*each) for each in given), key=lambda vary: vary.key not in ("model", "model.name"))
 
 
-def as_setting(key: str, value: Any) -> str:
-    """``key=value`` as the command line takes it: the inverse of ``parse_setting``."""
-    # not JSON, which writes 1e-05: to YAML that is a word
-    return f"{key}={yaml.safe_dump([value], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
-
-
 def parse(key: str, text: str, place: str) -> Vary:
     """One key's values: LOW:HIGH, log:LOW:HIGH, [A, B, ...]. ValueError names the place and what is wrong."""
     if text.startswith("["):

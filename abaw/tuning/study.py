@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import read_json, write_json
-from abaw.plans.lock import alone
+from abaw.files import folder_lock, read_json, write_json
 from abaw.tuning.space import Vary
 
 
@@ -36,7 +35,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
         import optuna
     except ImportError as error:
         raise InputError("abaw search needs the package optuna: pip install 'abaw[search]'") from error
-    with alone(folder, "a search"):
+    with folder_lock(folder, "a search"):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
@@ -90,7 +89,7 @@ class Study:
         trial.set_user_attr("drawn", drawn)
         return Trial(trial.number, drawn, None, False)
 
-    def tell(self, number: int, score: float | None) -> None:
+    def record(self, number: int, score: float | None) -> None:
         """What a trial gave; None or a score that is no number: it failed."""
         from optuna.trial import TrialState
 

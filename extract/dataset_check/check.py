@@ -23,7 +23,7 @@ SAMPLE_NAMES = ("*sample*.txt", "*example*.txt")
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """Everything found; ``dataclasses.asdict`` of it is JSON."""
 
     root: str
@@ -33,6 +33,9 @@ class Report:
     splits: list[SplitFacts]
     clips: list[ClipFacts]
     findings: list[Finding]
+
+    def __str__(self) -> str:
+        return _text(self)
 
 
 @dataclass
@@ -50,7 +53,7 @@ def check(
     *,
     images_listed: bool = True,
     progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
-) -> Report:
+) -> CheckReport:
     """Look at every clip and every label file; nothing in the data set stops it.
 
     Every video's packets are read, none of its pictures but the first. Without ``images_listed`` the folders of images
@@ -75,7 +78,7 @@ def check(
     found.findings += sorted(of_clips, key=lambda finding: list(RULES).index(finding.code))
     found.findings += [*_repeat_findings(dataset), *_side_findings(found.videos)]
     found.findings += _sample_findings(dataset, {facts.clip: facts for facts in clips})
-    return Report(
+    return CheckReport(
         str(dataset.root),
         len(mates.keys() - {None}),
         dataset.num_ignored,
@@ -86,7 +89,7 @@ def check(
     )
 
 
-def render(report: Report) -> str:
+def _text(report: CheckReport) -> str:
     """The report for a terminal: a summary, then the findings by kind with the first few clips of each."""
     roots = ", ".join(Path(root).name for root in report.image_roots) or "none"
     text = [f"{report.root}: {len(report.clips)} clips, {report.num_media} media, image roots: {roots}"]

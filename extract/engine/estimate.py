@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 
 import numpy as np
@@ -21,7 +22,7 @@ SAMPLE_FRAMES = 100
 
 @dataclass
 class Estimate:
-    """ExtractionPlan that is left. ``num_rows`` and ``seconds`` by encoder's folder; bytes are those of the tracks to write."""
+    """Work that is left. ``num_rows`` and ``seconds`` by encoder's folder; bytes are those of the tracks to write."""
 
     num_clips: int = 0
     num_present: int = 0
@@ -36,6 +37,20 @@ class Estimate:
     def total_s(self) -> float:
         """Reading and encoding go on at the same time, encoders one after the other."""
         return max(self.read_s, sum(self.seconds.values()))
+
+    def __str__(self) -> str:
+        def about(seconds: float) -> str:
+            return f"about {timedelta(seconds=round(seconds))}"
+
+        lines = [f"{clip_id}: cannot be read, it would fail" for clip_id in self.unreadable]
+        for name, num_rows in self.num_rows.items():
+            lines.append(f"{name}: {num_rows:.0f} rows, {about(self.seconds[name])} of encoding")
+        lines.append(f"reading: {about(self.read_s)}, at the same time")
+        lines.append(
+            f"{self.num_clips} clips to extract, {self.num_present} done before, {len(self.unreadable)} unreadable; "
+            f"{self.num_frames} frames, {self.num_bytes / 1e9:.2f} GB, {about(self.total_s)}"
+        )
+        return "\n".join(lines)
 
 
 def estimate(work: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) -> Estimate:

@@ -12,7 +12,7 @@ from typing import Any
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from extract.engine.plan import EncoderSpec
-from extract.engine.run import Report, extract
+from extract.engine.run import ExtractionReport, extract
 from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
 
@@ -31,7 +31,7 @@ class _Hand:
         self._dataset, self._store, self._settings = dataset, store, settings
         self._asked, self._watch = crew()
 
-    def work(self, clip_ids: list[str]) -> Report:
+    def work(self, clip_ids: list[str]) -> ExtractionReport:
         return extract(
             self._dataset, self._store, self._asked, self._watch, clip_ids=clip_ids, num_readers=1, **self._settings
         )
@@ -48,7 +48,7 @@ def extract_on_ray(
     num_gpus: float = 0,
     progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
     **settings: Any,
-) -> Report:
+) -> ExtractionReport:
     """As ``extract.engine.run.extract``, by the workers of a cluster.
 
     ``crew`` builds encoders and watch on a worker (it is sent there: a function of a module, no lambda). ``address``:
@@ -78,9 +78,9 @@ class _Shift:
     def __init__(self, ray: Any, hire: Callable[[], Any], waiting: deque[list[str]]) -> None:
         self._ray, self._hire, self._waiting = ray, hire, waiting
         self._busy: dict[Any, tuple[Any, list[str]]] = {}  # what will end, the worker at it, its clips
-        self._report = Report()
+        self._report = ExtractionReport()
 
-    def run(self, num: int, progress: Callable[[str, int, int], None]) -> Report:
+    def run(self, num: int, progress: Callable[[str, int, int], None]) -> ExtractionReport:
         total, num_lost, errors = sum(map(len, self._waiting)), 0, self._ray.exceptions
         for _ in range(num):
             self._engage()
@@ -118,7 +118,7 @@ class _Shift:
         hand = self._hire()
         self._busy[hand.work.remote([])] = hand, []
 
-    def _add(self, part: Report) -> None:
+    def _add(self, part: ExtractionReport) -> None:
         self._report.made += part.made
         self._report.present += part.present
         self._report.failed += part.failed

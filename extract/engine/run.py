@@ -22,12 +22,15 @@ from extract.store.store import Failure, FeatureStore
 
 
 @dataclass
-class Report:
+class ExtractionReport:
     """What an extraction did: clips made now, clips that were there already, clips that failed and why."""
 
     made: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{len(self.made)} clips extracted, {len(self.present)} done before, {len(self.failed)} failed"
 
 
 def extract(
@@ -41,7 +44,7 @@ def extract(
     clip_ids: Iterable[str] | None = None,
     num_readers: int | None = None,
     progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
-) -> Report:
+) -> ExtractionReport:
     """Write the clock and the missing tracks of every clip (or of ``clip_ids``).
 
     A clip that fails is reported and leaves no half-written file; the others go on. A clip that another process is
@@ -57,7 +60,7 @@ def extract(
     num_readers = default_readers() if num_readers is None else num_readers
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
-    report = Report()
+    report = ExtractionReport()
     with Leases(store.root / ".claims") as claims:
         for folder in store.root.glob("*/"):
             sweep(folder)

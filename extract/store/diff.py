@@ -88,6 +88,9 @@ class Difference:
     clocks: dict[str, str]
     pairs: list[Pair]
 
+    def __str__(self) -> str:
+        return _text(self)
+
 
 def diff(
     a: FeatureStore, b: FeatureStore, clips: Sequence[str] = (), progress: ProgressCallback = silent
@@ -219,7 +222,7 @@ def _pair(a: Path, b: Path, clips: Sequence[str]) -> Pair:
     return pair
 
 
-def render(found: Difference) -> str:
+def _text(found: Difference) -> str:
     """For people, on a terminal."""
     lines = []
     for where, what in (

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.errors import InputError
 from abaw.files import atomic_write, read_json, write_json
 from extract import ALIGNERS
@@ -37,6 +37,9 @@ class ExportReport:
     made: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return _text(self)
 
 
 def export(
@@ -170,7 +173,7 @@ def _write(path: Path, shape: tuple[int, ...], dtype: str, blocks: Iterator[np.n
             file.write(written.tobytes())
 
 
-def render(report: ExportReport) -> str:
+def _text(report: ExportReport) -> str:
     """What failed and why, and where the rest is."""
     lines = [f"{clip_id}: {why}" for clip_id, why in report.failed.items()]
     counts = f"{len(report.made)} clips written, {len(report.present)} done before, {len(report.failed)} failed"

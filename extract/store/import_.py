@@ -106,6 +106,9 @@ class ImportReport:
     zeros: int = 0
     cut: int = 0
 
+    def __str__(self) -> str:
+        return _text(self)
+
 
 def import_folder(
     store: FeatureStore,
@@ -275,7 +278,7 @@ def _hash(folder: Path, clips: dict[str, Rows], beside: dict[str, Path | None]) 
     return digest.hexdigest()
 
 
-def render(report: ImportReport) -> str:
+def _text(report: ImportReport) -> str:
     """What was brought in, and what was made of it."""
     lines = []
     if report.zeros:

@@ -84,6 +84,9 @@ class StoreInfo:
     coverage: list[Coverage]
     stale_files: list[str]
 
+    def __str__(self) -> str:
+        return _text(self)
+
 
 def info(store: FeatureStore, dataset: Dataset | None = None, progress: ProgressCallback = silent) -> StoreInfo:
     """What the store holds and, given a data set, how much of each split. FileNotFoundError where there is no store."""
@@ -187,7 +190,7 @@ def _splits(dataset: Dataset) -> Iterator[tuple[str, str, tuple[str, ...]]]:
                 yield name, split, found
 
 
-def render(found: StoreInfo) -> str:
+def _text(found: StoreInfo) -> str:
     """For people, on a terminal."""
     clocks = found.clocks
     lines = [f"clocks: {clocks.clips} clips, {clocks.frames} frames, {clocks.decoded} decoded, {clocks.seconds:.1f} s"]

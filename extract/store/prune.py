@@ -41,6 +41,9 @@ class PruneReport:
     removals: list[Removal]
     kept: list[str]
 
+    def __str__(self) -> str:
+        return _text(self)
+
 
 def prune(
     store: FeatureStore, names: Sequence[str] = (), dataset: Dataset | None = None, *, yes: bool = False
@@ -160,7 +163,7 @@ def _name(store: FeatureStore, path: Path) -> str:
     return path.relative_to(store.root).as_posix()
 
 
-def render(pruned: PruneReport) -> str:
+def _text(pruned: PruneReport) -> str:
     """What goes and why, and how much that is."""
     return "\n".join(_lines(pruned))
 

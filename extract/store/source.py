@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from abaw.config import OWN_RATE, FeatureConfig
+from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import NotFoundError
 from abaw.files import visible
 from abaw.tracks import Track

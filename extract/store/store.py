@@ -39,6 +39,9 @@ class Failure:
     stage: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.clip}: {self.stage}: {self.reason}"
+
 
 class FeatureStore:
     """One folder of clocks and tracks. Constructing it touches nothing; writing makes the folders."""

@@ -54,6 +54,9 @@ class VerifyReport:
     stale_files: int = 0
     faults: list[Fault] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return _text(self)
+
 
 def verify(store: FeatureStore, dataset: Dataset | None = None, progress: ProgressCallback = silent) -> VerifyReport:
     """Read everything in the store once, and, given a data set, look whether its media are those of the clocks.
@@ -206,7 +209,7 @@ class _Work:
             return None  # its pictures cannot be decoded: the clock's source has told of the change
 
 
-def render(report: VerifyReport) -> str:
+def _text(report: VerifyReport) -> str:
     """Every fault by file, and what was looked at."""
     lines = [f"{fault.file}: {fault.what}" for fault in report.faults]
     if report.unchecked:

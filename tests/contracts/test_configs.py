@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from abaw.competition.stages import members_of
-from abaw.config import OWN_RATE, Config, FeatureConfig
-from abaw.config_file import read_config
+from abaw.configs.file import read_config
+from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
 from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
@@ -17,7 +17,7 @@ from fusion.checkpoint import build_model
 from fusion.models import FUSION_MODELS
 from fusion.train import train
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "abaw/configs").glob("*.yaml"))
 REGISTRIES = {"models": FUSION_MODELS, "tasks": TASKS, "aligners": ALIGNERS}
 NUM_FRAMES = 40
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from abaw.config import TrainingConfig
+from abaw.configs.sections import TrainingConfig
 from abaw.tasks import TASKS
 from fusion.base import FusionInput, FusionModel, FusionOutput
 from fusion.layers.masks import seen, seen_with_flags, visible, within

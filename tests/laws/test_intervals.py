@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
-from abaw.evaluation.bootstrap import by_video, compare, intervals, is_count, rescorer
+from abaw.evaluation.bootstrap import bootstrap_scorer, compare, group_by_video, intervals, is_count
 from abaw.evaluation.sufficient_statistics import RECIPES
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
@@ -54,8 +54,8 @@ def test_the_score_from_sums_over_videos_is_the_official_score(name, seed, num, 
         by_clip = {
             clip_id: PredictionPair(each.post_processed.round(), each.labels) for clip_id, each in by_clip.items()
         }
-    parts = list(by_video(by_clip).values())
-    found = rescorer(task, parts)(np.ones((1, len(parts)), int))
+    parts = list(group_by_video(by_clip).values())
+    found = bootstrap_scorer(task, parts)(np.ones((1, len(parts)), int))
     expected = {key: value for key, value in task.score(by_clip).items() if not is_count(key)}
     assert {key: value[0] for key, value in found.items()} == pytest.approx(expected, abs=1e-12)
     assert next(iter(found)) == next(iter(expected))  # the one that ranks
@@ -67,7 +67,7 @@ def test_the_score_from_sums_over_videos_is_the_official_score(name, seed, num, 
 def test_a_video_drawn_twice_counts_as_two_of_its_kind(name, seed, drawn):
     task = TASKS.build(name)
     by_clip = system(task, np.random.default_rng(seed), [str(i) for i in range(len(drawn))])
-    found = rescorer(task, list(by_video(by_clip).values()))(np.array([drawn]))
+    found = bootstrap_scorer(task, list(group_by_video(by_clip).values()))(np.array([drawn]))
     copies = {f"{i}-{copy}": by_clip[str(i)] for i, times in enumerate(drawn) for copy in range(times)}
     expected = task.score(copies)
     assert {key: value[0] for key, value in found.items()} == pytest.approx(
@@ -80,27 +80,29 @@ def test_a_video_drawn_twice_counts_as_two_of_its_kind(name, seed, drawn):
 @given(seed=SEEDS, drawn=st.lists(st.integers(0, 3), min_size=2, max_size=5).filter(any))
 def test_sums_and_scoring_again_give_the_same(name, seed, drawn):
     task = TASKS.build(name)
-    parts = list(by_video(system(task, np.random.default_rng(seed), [str(i) for i in range(len(drawn))])).values())
-    fast = rescorer(task, parts)(np.array([drawn]))
+    parts = list(
+        group_by_video(system(task, np.random.default_rng(seed), [str(i) for i in range(len(drawn))])).values()
+    )
+    fast = bootstrap_scorer(task, parts)(np.array([drawn]))
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(RECIPES, name)
-        slow = rescorer(task, parts)(np.array([drawn]))
+        slow = bootstrap_scorer(task, parts)(np.array([drawn]))
     assert {key: value[0] for key, value in fast.items()} == pytest.approx(
         {key: value[0] for key, value in slow.items()}, abs=1e-12
     )
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("bias", [0.0, 0.5, 0.999])
 @given(thousandths=st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=30))
-def test_a_narrow_spread_far_from_zero_is_not_swallowed(shift, thousandths):
+def test_a_narrow_spread_far_from_zero_is_not_swallowed(bias, thousandths):
     values = np.array(thousandths, np.float64) / 1000
     task = TASKS.build("va")
-    truth, prediction = shift + values[:, :1].repeat(2, 1), shift + values[:, 1:].repeat(2, 1)
+    truth, prediction = bias + values[:, :1].repeat(2, 1), bias + values[:, 1:].repeat(2, 1)
     clips = {
         str(i): PredictionPair(prediction[i : i + 1], Labels(truth[i : i + 1], np.array([True])))
         for i in range(len(truth))
     }
-    found = rescorer(task, list(by_video(clips).values()))(np.ones((1, len(clips)), int))
+    found = bootstrap_scorer(task, list(group_by_video(clips).values()))(np.ones((1, len(clips)), int))
     assert found["CCC"][0] == pytest.approx(task.score(clips)["CCC"], abs=1e-12)
 
 
@@ -169,5 +171,5 @@ def test_a_draw_of_one_constant_video_alone_scores_0(name, constants, num, times
         values = np.full((num, task.out_dim), thousandths / 1000)
         clips[str(number)] = PredictionPair(values, Labels(values, np.ones(num, bool)))
     drawn = times * np.eye(len(constants), dtype=int)
-    scores = rescorer(task, list(by_video(clips).values()))(drawn)
+    scores = bootstrap_scorer(task, list(group_by_video(clips).values()))(drawn)
     assert {key: values.tolist() for key, values in scores.items()} == {key: [0.0] * len(drawn) for key in scores}

@@ -38,7 +38,7 @@ def test_what_is_written_is_verified_and_holds_each_frames_value(rows, name, dat
     lengths = {clip: data.draw(st.integers(1, 140), label=clip) for clip in dict.fromkeys(clip for clip, _ in rows)}
     with tempfile.TemporaryDirectory() as folder:
         sample, out, prediction, summary = written(folder, task, rows, lengths, data.draw(st.integers(0, 99)))
-        assert verify(out, sample, name) == []
+        assert verify(out, sample, task=name) == []
         header, *texts = out.read_text("utf-8").splitlines()
     assert header == task.header
     assert len(texts) == len(rows) == summary.num_rows

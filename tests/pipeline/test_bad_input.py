@@ -7,7 +7,7 @@ import pytest
 from abaw.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "configs/synthetic.yaml"
+CONFIG = ROOT / "abaw/configs/synthetic.yaml"
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_missing_store_and_a_store_without_the_feature_say_what_makes_them(ref
         "train", CONFIG, f"data={small / 'data'}", "store=gone", cwd=small
     )
     said = refused("train", CONFIG, f"data={small / 'data'}", f"store={small / 'store'}", cwd=small)
-    assert "configs/synthetic.yaml:" in said
+    assert "abaw/configs/synthetic.yaml:" in said
     assert "no features named 'face_hog'" in said
 
 

@@ -353,13 +353,13 @@ def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stop
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("extract.store.store.track_file._packed", full)
+    monkeypatch.setattr("extract.store.track_file._packed", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, tmp_path / "other")
 
 
 def test_what_a_stopped_process_left_aside_is_not_taken_for_a_track(tmp_path):
-    from abaw.config import FeatureConfig
+    from abaw.configs.sections import FeatureConfig
     from extract.store.source import AlignedSource
 
     write_video(tmp_path / "a.mp4", [picture()] * 3)

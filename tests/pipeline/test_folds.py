@@ -8,12 +8,11 @@ import pytest
 
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
-from abaw.commands.train import train
 from abaw.dataset.layout import open_dataset, video_of
-from abaw.pipelines.training import train_folds, train_run
-from abaw.runs import Run
+from abaw.pipelines import training
+from abaw.results.runs import Run
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "abaw/configs/synthetic.yaml"
 SMALL = [
     "features={voice_mel: {align: window_mean}}",
     "model.hidden_dim=8",
@@ -41,7 +40,7 @@ def settings(made):
 @pytest.fixture(scope="module")
 def runs(made, settings):
     """Three folds, trained."""
-    train_folds(CONFIG, [*FOLDS, *settings], made / "runs")
+    training.train_folds(CONFIG, [*FOLDS, *settings], made / "runs")
     return made / "runs"
 
 
@@ -79,8 +78,8 @@ def test_folds_are_told_one_by_one_then_their_mean_and_spread(runs, settings, ca
     """They are complete: a second call trains none."""
     caplog.set_level("INFO", "abaw")
     before = [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
-    train(CONFIG, [*FOLDS, *settings], runs, folds=True)
-    told = capsys.readouterr().out.splitlines()
+    training.train(CONFIG, [*FOLDS, *settings], runs, folds=True)
+    training.train_folds(CONFIG, [*FOLDS, *settings], runs=runs)
     assert before == [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
     assert sum("is complete already" in line for line in caplog.messages) == 3
     assert [line.split(" CCC")[0] for line in told if " CCC" in line][:3] == [
@@ -102,13 +101,13 @@ def test_folds_that_were_stopped_go_on_where_they_were(made, runs, settings, tmp
     shutil.rmtree(weights.parent.parent)
     trained, real = [], fusion.train.train
     monkeypatch.setattr(fusion.train, "train", lambda *words: (trained.append(words[-1].name), real(*words))[1])
-    train_folds(CONFIG, [*FOLDS, *settings], tmp_path / "runs")
+    training.train_folds(CONFIG, [*FOLDS, *settings], runs=tmp_path / "runs")
     assert trained == ["small-fold1"]
     assert weights.read_bytes() == before
 
 
 def test_a_single_fold_is_trained_by_its_number(runs, settings, tmp_path):
-    run = train_run(CONFIG, [*FOLDS, *settings, "folds.fold=2", "training.seed=5", "name=other"], tmp_path)
+    run = training.train(CONFIG, [*FOLDS, *settings, "folds.fold=2", "training.seed=5", "name=other"], runs=tmp_path)
     told, other = run.document(), document(runs / "small-fold2")
     assert (told["seed"], told["folds"]["fold"]) == (5, 2)
     assert told["videos"] == other["videos"]
@@ -124,7 +123,7 @@ def test_a_single_fold_is_trained_by_its_number(runs, settings, tmp_path):
 )
 def test_folds_that_cannot_be_are_refused_before_anything_is_written(settings, tmp_path, words, message):
     with pytest.raises(ValueError, match=message):
-        train_folds(CONFIG, [*FOLDS, *settings, *words], tmp_path / "runs")
+        training.train_folds(CONFIG, [*FOLDS, *settings, *words], runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
@@ -144,16 +143,16 @@ def test_a_leak_across_tasks_is_refused_and_left_out_if_asked(leaking, settings,
         ValueError,
         match=r"synthetic.yaml:\d+: a leak: video '107' is trained on \(expr, clip '107'\) and held out",
     ):
-        train_run(CONFIG, words, tmp_path / "runs")
+        training.train(CONFIG, words, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-    told = train_run(CONFIG, [*words, "folds.drop_leaks=true"], tmp_path / "runs").finished()
+    told = training.train(CONFIG, [*words, "folds.drop_leaks=true"], runs=tmp_path / "runs").finished()
     assert "107" not in told["videos"]["train"]
     assert told["splits"]["train"]["expr"]["clips"] == 6
 
 
 def test_a_refit_is_complete_without_scores_and_predictions(runs, settings, capsys, tmp_path):
     words = [*SMALL, *settings, "name=refit", "folds.refit=true"]
-    train(CONFIG, words, tmp_path)
+    training.train(CONFIG, words, tmp_path)
     assert capsys.readouterr().out == f"{tmp_path / 'refit'}\n"
     told = Run(tmp_path / "refit").finished()
     assert told["scores"] == {}
@@ -164,7 +163,7 @@ def test_a_refit_is_complete_without_scores_and_predictions(runs, settings, caps
     assert (tmp_path / "refit/weights/model.safetensors").is_file()
     assert not (tmp_path / "refit/resume.ckpt").exists()
     before = (tmp_path / "refit/run.json").stat().st_mtime_ns
-    train(CONFIG, words, tmp_path)
+    training.train(CONFIG, words, tmp_path)
     assert (tmp_path / "refit/run.json").stat().st_mtime_ns == before
 
 
@@ -174,7 +173,7 @@ def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tm
     trained = []
     monkeypatch.setattr(fusion.train, "train", lambda *words: trained.append(words[-1]))
     monkeypatch.setattr(fusion.train, "is_first_process", lambda: False)
-    train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
+    training.train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
     assert trained == [tmp_path / "second"]
     assert not (tmp_path / "second").exists()
     assert capsys.readouterr().out == ""
@@ -185,5 +184,5 @@ def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tm
     (tmp_path / "second").mkdir()  # what the first process has begun
     monkeypatch.setattr(fusion.train, "train", refused)
     with pytest.raises(ValueError, match="no"):
-        train_run(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
+        training.train(CONFIG, [*SMALL, *settings, "name=second"], runs=tmp_path)
     assert (tmp_path / "second").exists()

@@ -29,7 +29,7 @@ def job(tmp_path_factory):
     abaw(
         "extract", "work/synthetic", "--store", "work/store", "--encoder", "face_hog", "--encoder", "voice_mel", cwd=cwd
     )
-    trained = abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, cwd=cwd)
+    trained = abaw("train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, cwd=cwd)
     assert trained.stdout.splitlines()[-1] == "runs/synthetic"
     abaw("predict", "runs/synthetic", "--split", "test", "--out", "work/predictions", cwd=cwd)
     return cwd
@@ -62,7 +62,7 @@ def test_the_row_beyond_the_clips_end_holds_the_last_value_and_is_counted(job):
 def test_what_is_done_is_not_done_again(job):
     words = ["extract", "work/synthetic", "--store", "work/store", "--encoder", "face_hog", "--encoder", "voice_mel"]
     assert "0 clips extracted, 14 done before, 0 failed" in abaw(*words, cwd=job).stdout
-    assert "complete already" in abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, cwd=job).stderr
+    assert "complete already" in abaw("train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, cwd=job).stderr
     before = (job / "work/synthetic/synth.json").stat().st_mtime_ns
     abaw("synth", "work/synthetic", "--clips", 14, "--seconds", 3, cwd=job)
     assert (job / "work/synthetic/synth.json").stat().st_mtime_ns == before
@@ -90,7 +90,7 @@ def test_score_gives_the_scores_the_run_recorded(job):
 
 
 def test_two_runs_are_an_ensemble_of_the_mean(job):
-    abaw("train", ROOT / "configs/synthetic.yaml", *SMALL, "name=second", "training.seed=1", cwd=job)
+    abaw("train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "name=second", "training.seed=1", cwd=job)
     for name, runs in (("one", ["runs/second"]), ("both", ["runs/synthetic", "runs/second"])):
         abaw("predict", *runs, "--split", "test", "--out", f"work/{name}", cwd=job)
     clip = next((job / "work/both/va").glob("*.parquet")).name
@@ -156,7 +156,7 @@ def test_a_run_of_another_task_is_refused_for_a_template(job):
 
 
 def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
-    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "trainer.max_epochs=4"]
+    words = ["train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "trainer.max_epochs=4"]
     abaw(*words, "name=whole", cwd=job)
     killed = subprocess.Popen([sys.executable, "-m", "abaw", *map(str, words), "name=broken"], cwd=job)
     while killed.poll() is None and not (job / "runs/broken/resume.ckpt").exists():
@@ -173,23 +173,23 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
 
 def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, capfd):
     from abaw.commands import predict
-    from abaw.pipelines.training import train_run
+    from abaw.pipelines import training
 
     monkeypatch.chdir(job)
     settings = [*SMALL, "name=unscored"]
     with monkeypatch.context() as patch:
         patch.setattr(predict, "write_predictions", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train_run(ROOT / "configs/synthetic.yaml", settings, Path("runs"))
+            training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
     assert "epoch 2/2" in capfd.readouterr().err
-    run = train_run(ROOT / "configs/synthetic.yaml", settings, Path("runs"))
+    run = training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
     assert "epoch" not in capfd.readouterr().err
     assert set(run.finished()["scores"]) == {"va", "expr"}
     assert not (run.folder / "resume.ckpt").exists()
 
 
 def test_a_refused_training_leaves_nothing_that_blocks_the_next(job):
-    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "name=refused"]
+    words = ["train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "name=refused"]
     for wrong in ("trainer.precision=foo", "trainer.strategy=none_such", "losses.x=1"):
         done = abaw(*words, wrong, cwd=job, code=2)
         assert done.stderr.startswith("abaw: ") or "\nabaw: " in done.stderr
@@ -197,7 +197,7 @@ def test_a_refused_training_leaves_nothing_that_blocks_the_next(job):
 
 
 def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
-    words = [sys.executable, "-m", "abaw", "train", str(ROOT / "configs/synthetic.yaml"), *SMALL, "name=stopped"]
+    words = [sys.executable, "-m", "abaw", "train", str(ROOT / "abaw/configs/synthetic.yaml"), *SMALL, "name=stopped"]
     stopped = subprocess.Popen([*words, "trainer.max_epochs=500"], cwd=job, stderr=subprocess.PIPE, text=True)
     while stopped.poll() is None and not (job / "runs/stopped/resume.ckpt").exists():
         pass
@@ -212,7 +212,7 @@ def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
 def test_a_folder_that_is_no_run_is_neither_written_to_nor_removed(job):
     (job / "runs/mine").mkdir()
     (job / "runs/mine/notes.txt").write_text("keep")
-    words = ["train", ROOT / "configs/synthetic.yaml", *SMALL, "name=mine", "losses.x=1"]
+    words = ["train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "name=mine", "losses.x=1"]
     done = abaw(*words, cwd=job, code=2)
     assert "is no run and holds notes.txt: give the run another name" in done.stderr
     assert [path.name for path in (job / "runs/mine").iterdir()] == ["notes.txt"]

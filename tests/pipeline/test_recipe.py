@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from abaw import predictions
 from abaw.challenge.verification import verify
 from abaw.commands.extract import extract
 from abaw.commands.recipe import recipe
 from abaw.commands.synth import synth
 from abaw.competition.job import open_job
-from abaw.config_file import read_config
+from abaw.configs.file import read_config
 from abaw.dataset.layout import open_dataset, video_of
 from abaw.files import read_json, write_json
-from abaw.pipelines.training import train_run
+from abaw.pipelines import training
+from abaw.results import predictions
 from abaw.tasks import TASKS
-from abaw.tuning.run import run_search
+from abaw.tuning.run import search
 from abaw.tuning.space import read_space
 from benchmarks import protocol
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "abaw/configs/synthetic.yaml"
 MODEL = ["model.hidden_dim=8", "trainer.max_epochs=1", "window.length=40", "window.stride=20", "training.batch_size=4"]
 MEMBERS = "members={gru: {}, tcn: {model: {name: tcn, hidden_dim: 8, num_layers: 1}}}"
 SETTINGS = [
@@ -228,7 +228,7 @@ def test_a_search_trains_and_its_best_config_gives_the_same_score_again(inside, 
     extract(Path("data"), Path("store"), ["face_hog", "voice_mel"])
     settings = [*MODEL, "data=data", "store=store"]
     space = read_space(None, ["model.name=[bigru, tcn]", "model.dropout=0:0.6"])
-    found = run_search(CONFIG, settings, space, 2, tmp_path, 0)
+    found = search(CONFIG, settings, vary=space, trials=2, runs=tmp_path)
     read_config(found.best_file).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
-    scores = train_run(found.best_file, [], tmp_path).finished()["scores"]
+    scores = training.train(found.best_config, runs=tmp_path).finished()["scores"]
     assert (scores["va"]["CCC"] + scores["expr"]["F1"]) / 2 == found.ranked()[0].score

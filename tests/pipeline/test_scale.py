@@ -372,7 +372,7 @@ def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, mon
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("extract.store.store.track_file.tempfile.TemporaryFile", "extract.store.store.track_file.whole"):
+    for place in ("extract.store.track_file.tempfile.TemporaryFile", "extract.store.track_file.whole"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space left"):

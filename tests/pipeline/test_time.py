@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder

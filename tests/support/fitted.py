@@ -4,9 +4,9 @@ import zlib
 
 import numpy as np
 
-from abaw import predictions
 from abaw.dataset.annotations import Labels
-from abaw.predictions import Table
+from abaw.results import predictions
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
 FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task

@@ -10,7 +10,7 @@ import os
 import signal
 from pathlib import Path
 
-from abaw.config import Config
+from abaw.configs.sections import Config
 from fusion import callbacks
 from fusion.module import FusionModule
 from fusion.train import train

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw.config import FoldsConfig
+from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
 from abaw.folds import check_apart, part_videos, split_labels, videos_of

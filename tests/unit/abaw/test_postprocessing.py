@@ -114,7 +114,7 @@ def test_an_empty_post_processing_leaves_a_table_to_the_bit(task):
 
 def test_gaps_are_filled_before_smoothing_and_scale_and_shift_come_last():
     table = np.array([[0, 0], [9, 9], [0.4, 0.2]], np.float32)
-    post_processing = PostProcessing(fills=True, smoother="box", width=3, scale=(2.0, 1.0), shift=(0.1, -0.1))
+    post_processing = PostProcessing(fill_gaps=True, smoother="box", width=3, scale=(2.0, 1.0), bias=(0.1, -0.1))
     found = post_processing.apply(TASK["va"], table, np.array([True, False, True]))
     filled = np.array([[0, 0], [0.2, 0.1], [0.4, 0.2]])
     expected = plain(filled, 3, np.mean) * [2, 1] + [0.1, -0.1]
@@ -136,9 +136,9 @@ def test_smoothing_of_logits_is_another_than_of_probabilities():
 def test_a_shift_is_of_logits_and_so_a_classs_odds():
     task = TASK["expr"]
     table = task.probabilities(np.zeros((1, 8)))
-    found = PostProcessing(shift=(np.log(3.0), *[0.0] * 7)).apply(task, table, np.ones(1, bool))
+    found = PostProcessing(bias=(np.log(3.0), *[0.0] * 7)).apply(task, table, np.ones(1, bool))
     np.testing.assert_allclose(found[0], [3 / 10, *[1 / 10] * 7], atol=1e-6)
-    assert PostProcessing(shift=(1.0, *[0.0] * 7)).apply(task, table[:0], np.ones(0, bool)).shape == (0, 8)
+    assert PostProcessing(bias=(1.0, *[0.0] * 7)).apply(task, table[:0], np.ones(0, bool)).shape == (0, 8)
 
 
 def test_a_post_processing_is_read_back_from_json_as_it_was():
@@ -155,10 +155,10 @@ FAULTS = {
     "negative width": ({"width": -1}, "width is -1, expected an odd number"),
     "width in words": ({"width": "5"}, "width is '5', expected int"),
     "a flag as width": ({"width": True}, "width is True, expected int"),
-    "a flag in words": ({"fills": "yes"}, "fills is 'yes', expected bool"),
+    "a flag in words": ({"fill_gaps": "yes"}, "fills is 'yes', expected bool"),
     "no list": ({"scale": 2.0}, "scale is 2.0, expected a list of numbers"),
-    "words in a list": ({"shift": ["a"]}, r"shift is \['a'\], expected a list of numbers"),
-    "infinite": ({"shift": [float("inf")]}, r"shift is \[inf\], expected finite numbers"),
+    "words in a list": ({"bias": ["a"]}, r"shift is \['a'\], expected a list of numbers"),
+    "infinite": ({"bias": [float("inf")]}, r"shift is \[inf\], expected finite numbers"),
     "numbers for names": ({"fitted_on": [3]}, r"fitted_on is \[3\], expected a list of names"),
     "a list": ([1], r"post-processing is \[1\], expected an object with keys of fills, smoother"),
 }
@@ -173,7 +173,7 @@ def test_a_broken_post_processing_is_told_with_its_place(fault):
 
 def test_scale_and_shift_of_another_task_are_refused():
     with pytest.raises(ValueError, match="post-processing: shift has 8 numbers, va has 2 logits"):
-        PostProcessing(shift=(0.0,) * 8).apply(TASK["va"], np.zeros((3, 2), np.float32), np.ones(3, bool))
+        PostProcessing(bias=(0.0,) * 8).apply(TASK["va"], np.zeros((3, 2), np.float32), np.ones(3, bool))
 
 
 def test_post_processings_are_read_for_the_tasks_asked_and_errors_name_the_file(tmp_path):
@@ -190,7 +190,7 @@ def test_post_processings_are_read_for_the_tasks_asked_and_errors_name_the_file(
     path.write_text("[]")
     with pytest.raises(ValueError, match="post_processing.json: expected a JSON object, task -> post-processing"):
         read_post_processing(path, TASK)
-    path.write_text(json.dumps({"va": {"shift": [1, 2, 3]}}))
+    path.write_text(json.dumps({"va": {"bias": [1, 2, 3]}}))
     with pytest.raises(
         ValueError, match="post_processing.json, va: post-processing: shift has 3 numbers, va has 2 logits"
     ):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from abaw.config_file import read_config
+from abaw.configs.file import read_config
 from abaw.registry import Part
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from benchmarks import training
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore

@@ -8,7 +8,7 @@ import torch
 
 import fusion.front
 from abaw.batches import Batch, Signal
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.tracks import Clock, Track
 from extract import align
 from fusion.front import LIMIT_STD, FeatureStatistics, InputStage, fronted, measure_statistics

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from abaw.batches import collate
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.tasks import TASKS
 from abaw.tracks import Track
 from fusion.base import FusionModel, FusionOutput

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from abaw.config import WindowConfig
+from abaw.configs.sections import WindowConfig
 from fusion.data import ClipDataModule
 from fusion.module import FusionModule
 from fusion.train import train

@@ -2,7 +2,7 @@
 
 import pytest
 
-from abaw.config import FoldsConfig
+from abaw.configs.sections import FoldsConfig
 from fusion.loggers import _is_installed
 from fusion.train import train
 from fusion.trainer_settings import config_errors, trainer_errors

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from abaw.calibration import fitting
-from abaw.calibration.biases import GRID, class_biases, matched, unit_shift
+from abaw.calibration.biases import GRID, class_biases, match_variance, unit_bias
 from abaw.commands.fit import fit as fit_verb
-from abaw.config import PostProcessingConfig
+from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.annotations import Labels
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.metrics import class_f1, concordance, macro_f1
@@ -72,18 +72,20 @@ def test_gaps_are_filled_where_what_was_said_in_them_is_noise_and_only_if_asked(
     seen = np.arange(400) % 4 > 0
     clip = noisy_va(noise=0.01, observed=seen)
     clip.values[~seen] = np.random.default_rng(0).normal(size=(100, 2))
-    assert fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fills
-    assert not fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fills=False)).fills
+    assert fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fill_gaps
+    assert not fitting.fit(
+        TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fill_gaps=False)
+    ).fill_gaps
 
 
 def test_valence_and_arousal_get_the_truths_mean_and_spread_and_ccc_becomes_the_correlation():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=500)
     prediction = 0.3 * truth + rng.normal(size=500) * 0.2 + 0.4
-    scale, shift = matched(prediction, truth)
-    best = concordance(scale * prediction + shift, truth)
+    scale, bias = match_variance(prediction, truth)
+    best = concordance(scale * prediction + bias, truth)
     assert best == pytest.approx(np.corrcoef(prediction, truth)[0, 1])
-    for other in ((scale * 1.05, shift), (scale * 0.95, shift), (scale, shift + 0.03), (scale, shift - 0.03)):
+    for other in ((scale * 1.05, bias), (scale * 0.95, bias), (scale, bias + 0.03), (scale, bias - 0.03)):
         assert concordance(other[0] * prediction + other[1], truth) < best
 
 
@@ -93,7 +95,7 @@ def test_valence_and_arousal_get_the_truths_mean_and_spread_and_ccc_becomes_the_
     ids=["constant prediction", "constant truth", "against the truth", "empty"],
 )
 def test_where_no_line_helps_values_stay(prediction, truth):
-    assert matched(prediction, truth) == (1.0, 0.0)
+    assert match_variance(prediction, truth) == (1.0, 0.0)
 
 
 def test_a_scale_is_kept_for_the_column_in_which_the_score_rises_alone():
@@ -101,7 +103,7 @@ def test_a_scale_is_kept_for_the_column_in_which_the_score_rises_alone():
     values = clip.values.copy()
     values[:, 0] = clip.labels.values[:, 0]  # perfect already
     found = fitting.fit(TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1]))
-    assert (found.scale[0], found.shift[0]) == (1.0, 0.0)
+    assert (found.scale[0], found.bias[0]) == (1.0, 0.0)
     assert found.scale[1] == pytest.approx(2, rel=0.1)
 
 
@@ -139,21 +141,21 @@ def test_a_units_threshold_is_the_best_of_all_and_lies_between_two_scores():
     rng = np.random.default_rng(0)
     truth = rng.random(500) < 0.2
     logits = np.round(rng.normal(size=500) + truth * 1.2 - 2, 2)  # with ties
-    shift = unit_shift(logits, truth)
-    assert -shift not in logits
+    bias = unit_bias(logits, truth)
+    assert -bias not in logits
 
     def f1(threshold):
         return class_f1((logits > threshold).astype(int), truth.astype(int), 2)[1]
 
-    assert f1(-shift) == max(f1(t) for t in logits) > f1(0)
+    assert f1(-bias) == max(f1(t) for t in logits) > f1(0)
 
 
 def test_a_unit_that_is_never_active_or_right_already_keeps_its_threshold():
     logits = np.linspace(-2, 2, 40)
-    assert unit_shift(logits, np.zeros(40, bool)) == 0
-    assert unit_shift(logits, logits > 0) == 0
-    assert unit_shift(np.zeros(4), np.array([True, False, True, False])) == 0
-    assert unit_shift(np.zeros(0), np.zeros(0, bool)) == 0
+    assert unit_bias(logits, np.zeros(40, bool)) == 0
+    assert unit_bias(logits, logits > 0) == 0
+    assert unit_bias(np.zeros(4), np.array([True, False, True, False])) == 0
+    assert unit_bias(np.zeros(0), np.zeros(0, bool)) == 0
 
 
 def test_units_are_shifted_and_the_score_rises():
@@ -162,7 +164,7 @@ def test_units_are_shifted_and_the_score_rises():
     clips = {"a": held_out("au", TASK["au"].probabilities(rng.normal(size=(800, 12)) + truth * 2 - 3), truth)}
     found = fitting.fit(TASK["au"], clips, PostProcessingConfig(widths=[1]))
     assert found.scale == ()
-    assert min(found.shift) > 0
+    assert min(found.bias) > 0
     assert score("au", clips, found) > score("au", clips, PostProcessing()) + 0.1
 
 
@@ -180,9 +182,9 @@ def test_of_a_multi_task_every_part_is_fitted_on_the_frames_that_have_its_label(
     assert found.scale[2:] == (1.0,) * 20
     known = np.arange(1200) // 400 != 1
     np.testing.assert_allclose(
-        found.shift[2:10], class_biases(TASK["expr"].logits(clips["a"].values[known, 2:10]), classes[known])
+        found.bias[2:10], class_biases(TASK["expr"].logits(clips["a"].values[known, 2:10]), classes[known])
     )
-    assert min(found.shift[10:]) > 0
+    assert min(found.bias[10:]) > 0
 
 
 @pytest.mark.parametrize("name", TASKS.names())
@@ -201,7 +203,7 @@ def test_a_task_of_one_label_a_clip_is_fitted_without_a_bias():
     tables = rng.random((4, 30, 6)).astype(np.float32)
     labels = [Labels(rng.random((1, 6)).astype(np.float32), np.ones(1, bool)) for _ in range(4)]
     clips = {f"c{i}": LabelledTable(tables[i], np.ones(30, bool), labels[i]) for i in range(4)}
-    assert fitting.fit(task, clips, PostProcessingConfig()).shift == ()
+    assert fitting.fit(task, clips, PostProcessingConfig()).bias == ()
 
 
 def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
@@ -318,7 +320,7 @@ def test_a_bias_that_does_not_gain_by_cross_fitting_goes_and_the_smoothing_stays
     found, tried = fitting.choose(task, clips, options, groups)
     scores = {name: fitting.rank(task, judged) for name, judged in tried.items()}
     assert scores["no bias"] > max(scores["nothing"], scores["all"])
-    assert (found.width, found.scale, found.shift) == (11, (), ())
+    assert (found.width, found.scale, found.bias) == (11, (), ())
     assert fitting.fit(task, clips, options).scale, "on its own clips the bias would have gained"
 
 
@@ -335,7 +337,7 @@ def test_a_config_says_what_is_tried(job):
         "post-processing: {widths: [3], smoothers: [median], bias: false}\n"
     )
     found = run_fit(job, config=job / "config.yaml")["va"]
-    assert (found["smoother"], found["width"], found["shift"]) == ("median", 3, [])
+    assert (found["smoother"], found["width"], found["bias"]) == ("median", 3, [])
 
 
 def test_tables_of_videos_that_were_trained_on_are_refused_and_unknown_ones_unless_trusted(job):

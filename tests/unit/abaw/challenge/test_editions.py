@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abaw import predictions
 from abaw.challenge import editions, submission
 from abaw.challenge.editions import EDITIONS
 from abaw.challenge.template import read_template
 from abaw.challenge.verification import verify
-from abaw.predictions import Table
+from abaw.results import predictions
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 LOCATIONS = {
     editions.IMAGE: ["10-30_left/00001.jpg", "10-30_left/00002.jpg", "video45_1/00001.jpg"],
     "<video>": ["v1", "v2.mp4"],

@@ -8,11 +8,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from abaw import predictions
 from abaw.challenge import submission
 from abaw.challenge.template import read_template
 from abaw.challenge.verification import verify
-from abaw.predictions import Table
+from abaw.results import predictions
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
 VA, EXPR, CE, MTL = (TASKS.build(name) for name in ("va", "expr", "ce", "mtl"))
@@ -222,8 +222,8 @@ def test_a_template_that_is_a_folder_or_no_text_is_named(tmp_path):
 def lines_of(folder, sample, name="p", task=None):
     """The submission's lines, once they are verified."""
     out = folder / "out.txt"
-    submission.submit(folder / name, sample, out, task)
-    assert verify(out, sample, task) == []
+    submission.submit(folder / name, sample, out, task=task)
+    assert verify(out, sample, task=task) == []
     return out.read_text().splitlines()
 
 
@@ -244,8 +244,8 @@ def test_an_expression_post_processing_comes_before_compounds_are_made(tmp_path)
     sample = template(tmp_path, ["01/00001.jpg"], task=CE)
     expressions = np.full((1, 8), 0.01)
     expressions[0, [3, 6, 5]] = 0.31, 0.31, 0.30  # Fear, Surprise; Sadness near
-    shift = [0.0] * 5 + [1.0, 0.0, 0.0]
-    predicted(tmp_path / "p", EXPR, {"post_processing": {"shift": shift}}, **{"01": expressions})
+    bias = [0.0] * 5 + [1.0, 0.0, 0.0]
+    predicted(tmp_path / "p", EXPR, {"post_processing": {"bias": bias}}, **{"01": expressions})
     assert lines_of(tmp_path, sample)[1:] == ["01/00001.jpg,2"]  # Sadly Surprised
 
 
@@ -311,7 +311,7 @@ def test_a_bare_list_of_videos_needs_its_task_named(tmp_path):
         submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert lines_of(tmp_path, sample, task="ah") == ["v1,0.900000,0.100000,0", "v2,0.300000,0.700000,1"]
     with pytest.raises(ValueError, match="list.txt is a template for ah, not va: name its task, or take another"):
-        submission.submit(tmp_path / "p", sample, tmp_path / "out.txt", "va")
+        submission.submit(tmp_path / "p", sample, tmp_path / "out.txt", task="va")
 
 
 def test_a_list_of_media_files_is_known_by_their_suffix(tmp_path):
@@ -333,7 +333,7 @@ def test_two_videos_of_one_name_cannot_be_told_apart(tmp_path):
 
 def test_a_folders_post_processing_is_applied_and_told(tmp_path):
     sample = template(tmp_path, ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg"])
-    document = {"fills": True, "scale": [1.0, 2.0], "shift": [0.0, 0.1], "fitted_on": ["x", "y"]}
+    document = {"fill_gaps": True, "scale": [1.0, 2.0], "bias": [0.0, 0.1], "fitted_on": ["x", "y"]}
     predicted(tmp_path / "p", about={**ABOUT, "post_processing": document}, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
     assert lines_of(tmp_path, sample)[1:] == [
         "b/00001.jpg,0.100000,0.300000",
@@ -348,7 +348,7 @@ def test_a_folders_post_processing_is_applied_and_told(tmp_path):
 
 
 def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_path):
-    predicted(tmp_path / "p", about={"post_processing": {"shift": [1.0]}}, b=[[0, 0]])
+    predicted(tmp_path / "p", about={"post_processing": {"bias": [1.0]}}, b=[[0, 0]])
     with pytest.raises(ValueError, match="shift has 1 number"):
         submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()

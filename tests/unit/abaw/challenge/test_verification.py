@@ -220,7 +220,7 @@ def test_every_planted_fault_is_told_with_its_line_and_nothing_else(tmp_path, fa
     lines = out.read_text().splitlines()
     change(lines)
     out.write_text("".join(text + "\n" for text in lines))
-    found = verify(out, sample, task.name)
+    found = verify(out, sample, task=task.name)
     assert len(found) == len(words), found
     for said, expected in zip(found, words, strict=True):
         assert re.search(rf"out\.txt:({expected})", said), said
@@ -302,7 +302,7 @@ def test_a_good_file_is_verified_with_either_line_end_and_without_the_last(tmp_p
     for whole in (good, good.removesuffix(b"\n"), good.replace(b"\n", CRLF), good.replace(b"\n", CRLF)[:-2]):
         out.write_bytes(whole)
         assert verify(out, sample) == []
-    assert verify(out, sample, "va") == []
+    assert verify(out, sample, task="va") == []
 
 
 def test_a_file_of_nothing_lacks_its_header_and_every_row(tmp_path):
@@ -405,9 +405,9 @@ def test_frames_of_videos_take_a_label_alone(tmp_path):
 def test_a_template_of_another_task_than_named_is_wrong_use(tmp_path):
     out, sample = files(tmp_path)
     with pytest.raises(ValueError, match="sample.txt is a template for va, not expr"):
-        verify(out, sample, "expr")
+        verify(out, sample, task="expr")
     with pytest.raises(ValueError, match="no task named 'vaa'; did you mean 'va'"):
-        verify(out, sample, "vaa")
+        verify(out, sample, task="vaa")
 
 
 def test_files_that_are_missing_or_folders_or_no_text_are_named(tmp_path):

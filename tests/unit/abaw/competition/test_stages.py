@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import typer
 
-from abaw import predictions
 from abaw.challenge import submission, verification
 from abaw.commands import extract as extraction
 from abaw.commands import train as training
@@ -20,21 +19,21 @@ from abaw.competition.job import open_job
 from abaw.competition.stages import Places, Stage, members_of, stages
 from abaw.competition.state import StageState, depends, facts, made_from
 from abaw.competition.templates import templates_in
-from abaw.config_file import read_config
+from abaw.configs.file import read_config
 from abaw.dataset.annotations import EXPRESSIONS
 from abaw.dataset.layout import open_dataset
-from abaw.files import write_json
+from abaw.files import folder_lock, write_json
 from abaw.pipelines.training import open_config
-from abaw.plans.lock import alone
 from abaw.postprocessing import PostProcessing
-from abaw.predictions import Table
-from abaw.runs import RESUME, labels_hash
+from abaw.results import predictions
+from abaw.results.predictions import Table
+from abaw.results.runs import RESUME, labels_hash
 from abaw.tasks import TASKS
 from extract import ALIGNERS
 from extract.store.store import FeatureStore
 from fusion.models import FUSION_MODELS
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+CONFIG = Path(__file__).resolve().parents[4] / "abaw/configs/synthetic.yaml"
 OPTIONS = {"device": "cpu", "faces": "haar", "download": False, "assume_fps": None}
 TWO = "members={gru: {}, big: {model.hidden_dim: 128}}"
 PLACES = Places(Path("work"), Path("runs"), Path("store"))
@@ -449,7 +448,7 @@ def test_where_there_are_no_locks_one_is_warned(tmp_path, monkeypatch, caplog):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", unknown)
-    with alone(tmp_path / "work", "a recipe"):
+    with folder_lock(tmp_path / "work", "a recipe"):
         assert "work is on a file system without locks" in caplog.text
 
 
@@ -512,7 +511,7 @@ def test_the_steps_say_what_each_stage_is_worth(data, tmp_path):
     truth = np.array([[0.5, 0.1], [0.2, -0.3]])
     tables(tmp_path / "one", lambda _: truth + 0.2, {})
     tables(tmp_path / "two", lambda _: truth - 0.1, {})
-    post_processing = PostProcessing(scale=(1.0, 1.0), shift=(-0.05, -0.05), fitted_on=("b",))
+    post_processing = PostProcessing(scale=(1.0, 1.0), bias=(-0.05, -0.05), fitted_on=("b",))
     ensemble = {"how": "weighted", "weights": [0.5, 0.5], "members": ["one", "two"], "fitted_on": ["b"]}
     tables(
         tmp_path / "both", lambda _: truth + 0.05, {"post_processing": post_processing.document(), "ensemble": ensemble}
@@ -526,7 +525,7 @@ def test_the_steps_say_what_each_stage_is_worth(data, tmp_path):
     assert found[2].rank == pytest.approx(found[3].rank) == pytest.approx(found[4].rank)
     assert found[0].rank < found[1].rank < found[2].rank < 1
     told = list(lines("va", found))
-    assert told[-1].split()[:3] == ["scale", "and", "shift"]
+    assert told[-1].split()[:3] == ["scale", "and", "bias"]
     assert told[-1].endswith(f"{1 - found[4].rank:+.4f} on no smoothing (none helped)")
     alone = steps(task, {"one": tmp_path / "one"}, tmp_path / "both", data)
     assert [step.name for step in alone] == ["one", *names[4:]]

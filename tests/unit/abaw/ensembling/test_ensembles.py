@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from abaw import predictions, provenance
 from abaw.calibration import fitting
 from abaw.challenge import rules
 from abaw.commands.combine import combine
@@ -22,7 +21,8 @@ from abaw.evaluation import leaks
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.metrics import concordance
 from abaw.postprocessing import PostProcessing
-from abaw.predictions import Table
+from abaw.results import predictions, provenance
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 from tests.support.fitted import table_of, write_dataset, write_folder
 
@@ -55,8 +55,8 @@ def test_members_that_differ_in_frames_columns_or_times_are_told_with_the_first_
 
 
 def test_weights_scale_and_shift_are_each_members():
-    mixture = EnsembleWeights("x", np.array([[0.25], [0.75]]), np.array([[2.0], [1.0]]), np.array([[0.0], [1.0]]))
-    np.testing.assert_allclose(mixture.values([np.ones((3, 2)), np.ones((3, 2)) * 4]), 0.25 * 2 + 0.75 * 5)
+    ensemble = EnsembleWeights("x", np.array([[0.25], [0.75]]), np.array([[2.0], [1.0]]), np.array([[0.0], [1.0]]))
+    np.testing.assert_allclose(ensemble.values([np.ones((3, 2)), np.ones((3, 2)) * 4]), 0.25 * 2 + 0.75 * 5)
 
 
 @pytest.mark.parametrize("weights", [[0.5, 0.6], [1.5, -0.5], [float("nan"), 1.0]])
@@ -67,11 +67,11 @@ def test_weights_are_0_or_more_and_sum_to_1(weights):
 
 def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_told():
     rng = np.random.default_rng(0)
-    for mixture in (weights.weighted([0.3, 0.7], ["v1"]), weights.centre(list(rng.normal(size=(3, 50, 2))))):
-        read = read_weights(json.loads(json.dumps(mixture.document("abc"[: len(mixture.weights)]))), "x")
-        assert (read.how, read.fitted_on) == (mixture.how, mixture.fitted_on)
-        for key in ("weights", "scale", "shift"):
-            np.testing.assert_array_equal(getattr(read, key), getattr(mixture, key))
+    for ensemble in (weights.weighted([0.3, 0.7], ["v1"]), weights.centre(list(rng.normal(size=(3, 50, 2))))):
+        read = read_weights(json.loads(json.dumps(ensemble.document("abc"[: len(ensemble.weights)]))), "x")
+        assert (read.how, read.fitted_on) == (ensemble.how, ensemble.fitted_on)
+        for key in ("weights", "scale", "bias"):
+            np.testing.assert_array_equal(getattr(read, key), getattr(ensemble, key))
     for broken in ({"how": "mean"}, {"how": "x", "weights": [0.5]}, {"how": "x", "weights": "a"}, [1]):
         with pytest.raises(ValueError, match="p.json: no ensemble as abaw combine writes it"):
             read_weights(broken, "p.json")
@@ -86,7 +86,7 @@ def test_centred_members_have_one_mean_and_spread_and_weigh_what_they_agree():
     agreement = np.maximum(0, np.mean(pairs, axis=1))
     np.testing.assert_allclose(found.weights[:, 0], agreement / agreement.sum())
     assert found.weights[2, 0] == 0
-    brought = [scale * each + shift for each, scale, shift in zip(members, found.scale, found.shift, strict=True)]
+    brought = [scale * each + bias for each, scale, bias in zip(members, found.scale, found.bias, strict=True)]
     assert np.ptp([each.mean() for each in brought]) < 1e-12
     assert np.ptp([each.std() for each in brought]) < 1e-12
     assert brought[0].mean() == pytest.approx((agreement * [m.mean() for m in members]).sum() / agreement.sum())
@@ -114,10 +114,10 @@ def held_out(noises, num_clips=4):
 def test_fitted_weights_favour_the_better_member_and_score_higher_than_the_mean_and_than_each():
     members = held_out([0.3, 0.9, 0.5])
     found = selection.fit_weights(VA, members)
-    best = fitting.rank(VA, selection.mixed(VA, members, found))
+    best = fitting.rank(VA, selection.combined(VA, members, found))
     assert found.weights[0] > found.weights[2] > found.weights[1]
-    assert best > fitting.rank(VA, selection.mixed(VA, members, weights.mean(3)))
-    assert best > max(fitting.rank(VA, selection.mixed(VA, [each], weights.mean(1))) for each in members)
+    assert best > fitting.rank(VA, selection.combined(VA, members, weights.mean(3)))
+    assert best > max(fitting.rank(VA, selection.combined(VA, [each], weights.mean(1))) for each in members)
     assert found.fitted_on == ("c0", "c1", "c2", "c3")
 
 
@@ -145,7 +145,7 @@ def test_cross_fitted_weights_are_those_of_the_other_groups_and_a_video_in_two_i
     groups = {"c0": 0, "c1": 0, "c2": 1, "c3": 1}
     found = selection.cross_fit_weights(VA, members, groups)
     others = selection.fit_weights(VA, [{c: each[c] for c in ("c2", "c3")} for each in members])
-    expected = selection.mixed(VA, [{c: each[c] for c in ("c0", "c1")} for each in members], others)
+    expected = selection.combined(VA, [{c: each[c] for c in ("c0", "c1")} for each in members], others)
     np.testing.assert_array_equal(found["c0"].prediction, expected["c0"].prediction)
     assert list(found) == list(groups)
     sides = [
@@ -373,7 +373,7 @@ def test_a_combine_that_is_killed_leaves_a_folder_that_is_refused_and_the_next_o
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from abaw import predictions\n"
+        "from abaw.results import predictions\n"
         "from abaw.cli import app\n"
         "real = predictions.write_table\n"
         "def stop(folder, clip, table, task):\n"
@@ -502,7 +502,7 @@ def test_a_single_runs_own_post_processing_is_taken_along_a_file_goes_first_and_
         ValueError, match=r"r0/post_processing.json, va: post-processing: width is 2, expected an odd number"
     ):
         run_predict([one], tmp_path / "other")
-    (one / "post_processing.json").write_text(json.dumps({"va": PostProcessing(shift=(1.0,) * 8).document()}))
+    (one / "post_processing.json").write_text(json.dumps({"va": PostProcessing(bias=(1.0,) * 8).document()}))
     with pytest.raises(
         ValueError, match=r"r0/post_processing.json, va: post-processing: shift has 8 numbers, va has 2 logits"
     ):

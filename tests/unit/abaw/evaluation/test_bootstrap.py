@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.bootstrap import by_video, compare, drawn, intervals
+from abaw.evaluation.bootstrap import compare, drawn, group_by_video, intervals
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
@@ -65,7 +65,10 @@ def test_one_video_has_no_interval():
 def test_both_persons_of_a_video_and_none_without_a_scored_frame_are_drawn():
     unscored = PredictionPair(np.zeros((3, 1)), Labels(np.zeros((3, 1)), np.zeros(3, bool)))
     clips = {"2_right": guesses(1), "1": unscored, "2_left": guesses(2), "3": guesses(3)}
-    assert {video: list(part) for video, part in by_video(clips).items()} == {"2": ["2_left", "2_right"], "3": ["3"]}
+    assert {video: list(part) for video, part in group_by_video(clips).items()} == {
+        "2": ["2_left", "2_right"],
+        "3": ["3"],
+    }
 
 
 def test_videos_that_are_all_alike_have_an_interval_of_no_width():

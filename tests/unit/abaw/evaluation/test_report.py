@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from abaw import predictions
 from abaw.commands.score import score
 from abaw.dataset.annotations import Labels, read_expression
-from abaw.evaluation.labelled_tables import read_labels, score_folder
-from abaw.evaluation.report import open_all, result, summary
+from abaw.evaluation.labelled_tables import labels_by_task, open_labelled_predictions, score_folder
+from abaw.evaluation.report import result, summary
 from abaw.files import write_json
-from abaw.predictions import Table
+from abaw.results import predictions
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
@@ -54,7 +55,7 @@ def write_tables(where, data, task="va", clips=VALIDATION, noise=0.5, seed=0, fr
     rng, kind = np.random.default_rng(seed), TASK[task]
     for clip_id in clips:
         split = "validation" if clip_id in VALIDATION else "train"
-        labels = read_labels(open_data(data), {task: kind}, split)[task][clip_id]
+        labels = labels_by_task(open_data(data), {task: kind}, split)[task][clip_id]
         values = np.resize(labels.values, (frames, labels.values.shape[1]))
         raw = values if task == "va" else 1.0 * (values == np.arange(8))
         raw = raw + noise * rng.normal(size=raw.shape)
@@ -73,8 +74,8 @@ def open_data(root):
 
 
 def judge(where, data, split="validation", task="va", draws=100, seed=0, **words):
-    (judged,) = open_all(where, split, task, data, **words)
-    return result(judged, draws, seed)
+    labelled = open_labelled_predictions(where, split, task, data, **words)
+    return asdict(result(labelled, draws, seed))
 
 
 def told(capsys, *folders, data, **words):
@@ -87,7 +88,7 @@ def told(capsys, *folders, data, **words):
 
 def test_a_folders_score_is_the_official_one_over_every_scored_frame(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
-    found, labels = judge(where, data), read_labels(open_data(data), {"va": VA}, "validation")["va"]
+    found, labels = judge(where, data), labels_by_task(open_data(data), {"va": VA}, "validation")["va"]
     by_clip = {
         clip_id: PredictionPair(VA.to_labels(predictions.read_table(where, clip_id, VA).values[:FRAMES]), each)
         for clip_id, each in labels.items()
@@ -376,11 +377,11 @@ def test_with_few_videos_the_floor_of_p_is_told(tmp_path, data, capsys):
 def test_what_is_compared_is_decoded(tmp_path, data):
     a = write_tables(tmp_path / "a", data, noise=1.0, **KNOWN)
     b = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, **KNOWN)
-    from abaw.evaluation.report import comparison, open_all
+    from abaw.evaluation.report import comparison
 
-    sides = [open_all(each, "validation", "va", data)[0] for each in (a, b)]
-    assert comparison(*sides, 100, 0)["difference"] == pytest.approx(judge(b, data)["gain"]["difference"])
-    assert comparison(*sides, 100, 0)["difference"] > 0
+    sides = [open_labelled_predictions(each, "validation", "va", data) for each in (a, b)]
+    assert comparison(*sides, 100, 0).difference == pytest.approx(judge(b, data)["gain"]["difference"])
+    assert comparison(*sides, 100, 0).difference > 0
 
 
 def test_folders_with_other_clips_are_not_compared(tmp_path, data):
@@ -460,7 +461,7 @@ def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
         ({"held_out": True, "made_by": {"13": 1}}, r"predictions.json: made_by is .* expected the run of each clip"),
         ({"held_out": "no"}, r"predictions.json: held_out is 'no', expected true or false"),
         ({"post_processing": {"smother": "box"}}, "predictions.json: unknown key 'smother'"),
-        ({"post_processing": {"shift": [1.0]}}, r"shift has 1 numbers, va has 2"),
+        ({"post_processing": {"bias": [1.0]}}, r"shift has 1 numbers, va has 2"),
     ],
 )
 def test_metadata_that_cannot_be_meant_are_named(tmp_path, data, about, message):

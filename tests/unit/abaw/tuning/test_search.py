@@ -8,16 +8,16 @@ import yaml
 
 from abaw.commands import train as training
 from abaw.commands.search import search
-from abaw.config_file import parse_setting, read_config
+from abaw.configs.file import parse_setting, read_config
 from abaw.files import write_json
-from abaw.runs import RESUME, Run
+from abaw.results.runs import RESUME, Run
 from abaw.tasks import TASKS
-from abaw.tuning.run import run_search
+from abaw.tuning.run import search
 from abaw.tuning.space import Choice, Range, as_setting, read_space
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/synthetic.yaml"
+CONFIG = Path(__file__).resolve().parents[4] / "abaw/configs/synthetic.yaml"
 RATE = "training.learning_rate=log:1e-5:1e-1"
 
 

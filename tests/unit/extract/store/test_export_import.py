@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.tracks import Clock, Track
+from extract.store import export as exporting
+from extract.store import import_ as importing
 from extract.store.export import export
 from extract.store.import_ import RowTimes, import_folder
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
-from extract.store.store import export as exporting
-from extract.store.store import import_ as importing
 
 RECIPE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1}
 
@@ -270,7 +270,7 @@ def test_rows_that_are_not_as_many_as_frames_are_refused_with_how_many(store, fo
     assert (report.rows, report.cut) == (19, 1)
     assert np.array_equal(imported(store).times_s, clock(12).times_s[:10])
     assert np.array_equal(imported(store, clip_id="b.left").values, np.load(folder / "b.left.npy")[:9])
-    assert "1 rows past the clips' ends were left out" in import_.render(report)
+    assert "1 rows past the clips' ends were left out" in str(report)
 
 
 def test_rows_for_the_decoded_frames_fit_where_labels_go_on(store, folder):
@@ -350,7 +350,7 @@ def test_rows_all_zero_are_missing_only_where_that_is_said(store, folder):
     np.save(folder / "a.npy", values)
     report = import_folder(store, folder, "theirs", RowTimes(clock=True))
     assert (report.zeros, report.unobserved) == (2, 0)
-    assert "2 rows are all zero and were taken as observed: --zeros-are-missing" in import_.render(report)
+    assert "2 rows are all zero and were taken as observed: --zeros-are-missing" in str(report)
     report = import_folder(store, folder, "missing", RowTimes(clock=True), zeros_are_missing=True)
     assert (report.zeros, report.unobserved) == (0, 2)
     assert np.flatnonzero(~imported(store, "missing").observed).tolist() == [2, 3]

@@ -13,8 +13,9 @@ from safetensors.numpy import save_file
 
 from abaw.dataset.layout import Clip, Dataset
 from abaw.tracks import Clock, Track
+from extract.store import diff, info, listing, prune, verify
 from extract.store.fingerprint import fingerprint
-from extract.store.store import Failure, FeatureStore, diff, info, listing, prune, verify
+from extract.store.store import Failure, FeatureStore
 
 FACE = {"name": "hog", "encoder": "face_hog", "settings": {"crop_px": 112}, "version": 1, "crop": {"size_px": 112}}
 VOICE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1, "stored_dtype": "float32"}
@@ -140,7 +141,7 @@ def test_boxes_of_found_faces_are_told_of_but_not_expected_of_every_clip(store, 
 
 def test_info_shows_a_few_of_many_missing_clips_and_counts_the_others(store, tmp_path):
     names = [f"m{i}" for i in range(8)]
-    told = info.render(info.info(store, Dataset(tmp_path, {name: Clip(name) for name in ["a", *names]})))
+    told = str(info.info(store, Dataset(tmp_path, {name: Clip(name) for name in ["a", *names]})))
     assert "1 of 9; missing: m0, m1, m2, m3, m4 and 3 more" in told
     assert told.splitlines()[-1].startswith(f"{store.root}: 2 folders of features, ")
 
@@ -185,7 +186,7 @@ def test_a_list_of_failures_that_is_cut_short_is_named(store):
 def test_a_sound_store_has_no_faults(store):
     report = verify.verify(store)
     assert (report.faults, report.clocks, report.tracks, report.unchecked) == ([], 2, 4, 0)
-    assert verify.render(report).endswith("2 clocks and 4 tracks looked at, all sound")
+    assert str(report).endswith("2 clocks and 4 tracks looked at, all sound")
 
 
 @pytest.mark.parametrize("tensor", ["values", "times_s", "observed"])
@@ -211,7 +212,7 @@ def test_a_track_without_a_checksum_is_counted_and_is_no_fault(store):
     rewrite(of(store, FACE, "a"), {"sha256": None})
     report = verify.verify(store)
     assert (report.unchecked, report.faults) == (1, [])
-    assert "no checksum recorded: 1 of 4 tracks" in verify.render(report)
+    assert "no checksum recorded: 1 of 4 tracks" in str(report)
 
 
 def test_a_file_cut_short_is_named_and_the_others_are_looked_at(store):
@@ -465,7 +466,7 @@ def test_a_store_equals_its_copy(tmp_path):
     assert found.equal
     assert [(pair.clips, pair.different, pair.largest) for pair in found.pairs] == [(2, [], 0.0)] * 2
     assert found.pairs[0].cosine_least == pytest.approx(1)
-    assert diff.render(found).endswith("are equal")
+    assert str(found).endswith("are equal")
 
 
 def test_the_largest_difference_is_told_with_its_place(tmp_path):
@@ -544,7 +545,7 @@ def test_recipes_of_one_name_are_compared_key_by_key(tmp_path):
     assert pair.note == "the weights' hashes agree"
     assert pair.different == []
     assert not found.equal  # same numbers, but not the same recipe
-    assert "settings.precision: None and 'bf16'" in diff.render(found)
+    assert "settings.precision: None and 'bf16'" in str(found)
 
 
 def test_of_several_recipes_of_a_name_the_nearest_belong_together(tmp_path):
@@ -644,7 +645,7 @@ def test_leavings_of_a_process_that_ended_go_and_those_of_a_running_one_stay(sto
     assert dead.exists()  # nothing is touched before --yes
     assert prune.prune(store, yes=True).bytes == 8
     assert (dead.exists(), in_clock.exists(), live.exists()) == (False, False, True)
-    assert "kept, their processes may still run" in prune.render(shown)
+    assert "kept, their processes may still run" in str(shown)
 
 
 def test_leavings_of_another_host_go_when_they_are_a_day_old(store):
@@ -663,7 +664,7 @@ def test_hidden_files_of_others_and_whole_tracks_stay(store):
     before = sorted(store.root.rglob("*"))
     assert prune.prune(store, yes=True).removals == []
     assert sorted(store.root.rglob("*")) == before
-    assert prune.render(prune.prune(store)).endswith("nothing to remove")
+    assert str(prune.prune(store)).endswith("nothing to remove")
 
 
 def test_named_features_go_altogether(store):

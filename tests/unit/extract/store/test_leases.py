@@ -82,7 +82,7 @@ def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing
 
 
 def test_a_claim_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
-    monkeypatch.setattr("extract.store.store.leases.BEAT_S", 0.01)
+    monkeypatch.setattr("extract.store.leases.BEAT_S", 0.01)
     with Leases(tmp_path / "claims") as claims:
         claims.take("a")
         path = tmp_path / "claims" / "a"

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from abaw.config import FeatureConfig
+from abaw.configs.sections import FeatureConfig
 from abaw.tracks import Clock, Track
 from extract.store.source import AlignedSource
 from extract.store.store import Failure, FeatureStore
@@ -105,7 +105,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(store, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("extract.store.store.track_file._packed", full)
+    monkeypatch.setattr("extract.store.track_file._packed", full)
     with pytest.raises(OSError, match="no space left"):
         store.put(RECIPE, "c", track())
     assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]

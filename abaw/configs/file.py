@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from abaw.config import (
+from abaw.configs.sections import (
     OWN_RATE,
     Config,
     FeatureConfig,
@@ -93,7 +93,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
     """The file's values with ``key.key=value`` laid over them. ValueError or FileNotFoundError where unreadable."""
     path = Path(path)
     if not path.is_file():
-        raise NotFoundError(f"no config at {path}: give a YAML file, for example configs/synthetic.yaml")
+        raise NotFoundError(f"no config at {path}: give a YAML file, for example abaw/configs/synthetic.yaml")
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.safe_load(text)
@@ -101,7 +101,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}:1: a config is a mapping of keys to values; see configs/synthetic.yaml")
+        raise InputError(f"{path}:1: a config is a mapping of keys to values; see abaw/configs/synthetic.yaml")
     for override in overrides:
         _lay_over(values, lines, override)
     return ConfigFile(path, values, lines)
@@ -116,6 +116,12 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f"the value of {text!r} is not readable as YAML: {error}") from error
+
+
+def as_setting(key: str, value: Any) -> str:
+    """``key=value`` as the command line takes it: the inverse of ``parse_setting``."""
+    # not JSON, which writes 1e-05: to YAML that is a word
+    return f"{key}={yaml.safe_dump([value], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
 
 
 def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> None:
@@ -160,7 +166,7 @@ def _explain(error: Any, keys: Keys) -> str:
         known = _known(keys[:-1])
         return f"unknown key {keys[-1]!r}{nearest(keys[-1], known)} known: {', '.join(known)}"
     if error["type"] == "missing":
-        return f"the key {'.'.join(keys)} is missing: add it (configs/synthetic.yaml explains every key)"
+        return f"the key {'.'.join(keys)} is missing: add it (abaw/configs/synthetic.yaml explains every key)"
     if error["type"] == "value_error":  # one of ours
         return f"{'.'.join(keys)} is {error['input']!r}: {error['ctx']['error']}"
     hint = "; YAML takes 1e-3 for a word: write 0.001 or 1.0e-3" if _is_number_in_words(error["input"]) else ""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from abaw.dataset.layout import video_of
-from abaw.runs import Run, commit
+from abaw.results.runs import Run, commit
 
 TOLD = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 

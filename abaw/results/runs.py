@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from abaw.config import UNTRAINED, Config
+from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, visible, write_json
 from abaw.tasks import TASKS
@@ -44,6 +44,7 @@ PACKAGES = (
     "numpy",
 )
 RESUME = "resume.ckpt"
+POST_PROCESSING = "post_processing.json"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Run:
 
     def post_processing(self) -> dict[str, dict[str, Any]]:
         """Of each task that ``abaw fit`` has seen: a document that ``parse_post_processing`` reads. ValueError if no such."""
-        path = self.folder / "post_processing.json"
+        path = self.folder / POST_PROCESSING
         document = read_json(path) if path.is_file() else {}
         if not isinstance(document, dict) or not all(isinstance(each, dict) for each in document.values()):
             raise InputError(
@@ -95,7 +96,7 @@ class Run:
         with atomic_write(self.folder / "config.yaml") as temporary:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
             temporary.write_text(text, encoding="utf-8")
-        write_json(self.folder / "post_processing.json", {})
+        write_json(self.folder / POST_PROCESSING, {})
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **facts})
 
@@ -128,7 +129,7 @@ class Run:
 
     def _check_free(self) -> None:
         """A new run takes an absent folder, or what a stop left of its beginning; ValueError names other files."""
-        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", "post_processing.json", "run.json"}
+        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", POST_PROCESSING, "run.json"}
         if others:
             raise InputError(
                 f"{self.folder} is no run and holds {', '.join(sorted(others)[:3])}: "
@@ -161,7 +162,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The project's commit, with ``+`` where files differ from it; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None

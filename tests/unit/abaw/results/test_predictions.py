@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from abaw import predictions
 from abaw.pipelines.analysis import write_frames
 from abaw.postprocessing import PostProcessing
-from abaw.predictions import Table
+from abaw.results import predictions
+from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
@@ -181,7 +181,7 @@ def test_a_folders_post_processing_is_read_and_a_broken_one_is_told_with_the_fil
 
 def test_in_a_table_for_readers_numbers_and_words_follow_the_post_processing(tmp_path):
     given = table(task=EXPR)
-    post_processing = PostProcessing(shift=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
+    post_processing = PostProcessing(bias=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
     write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": post_processing})
     found = parquet.read_table(tmp_path / "1.parquet")
     assert found["expression"].to_pylist() == ["Surprise"] * 5
@@ -215,7 +215,7 @@ def test_what_was_killed_while_writing_is_no_clip(tmp_path):
 
 
 def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
-    from abaw import predictions
+    from abaw.results import predictions
 
     (tmp_path / "old.parquet").touch()
     with pytest.raises(ValueError, match=r"holds tables without a predictions\.json: give another --out"):

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from abaw.config import UNTRAINED, Config
-from abaw.runs import Run
+from abaw.configs.sections import UNTRAINED, Config
+from abaw.results.runs import Run
 
 NEW_KEYS = ["folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
 

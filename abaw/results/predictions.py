@@ -21,7 +21,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ from abaw.files import atomic_write, is_running, read_json, visible, write_json
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
 from abaw.tasks.base import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METADATA = "predictions.json"
 CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.bool_()}
@@ -194,3 +197,12 @@ def post_processing_of(where: Path) -> PostProcessing | None:
 
 def _holds_tables(folder: Path) -> bool:
     return (folder / METADATA).is_file() or bool(clip_ids(folder))
+
+
+def to_pandas(table: Any) -> "pd.DataFrame":
+    """A pyarrow table as a pandas DataFrame. Raises InputError where pandas is not installed."""
+    try:
+        import pandas  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError("to_pandas() needs the package pandas: pip install pandas") from error
+    return table.to_pandas()

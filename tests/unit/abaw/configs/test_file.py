@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from abaw.config_file import parse_setting, read_config
+from abaw.configs.file import parse_setting, read_config
 from abaw.tasks import TASKS
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS

@@ -114,7 +114,7 @@ class PostProcessingConfig(_Strict):
     """What ``abaw fit`` tries: gaps filled or not, smoothers over widths (odd, in frames), in which space, and whether
     a bias (for valence and arousal: scale and shift) is fitted after."""
 
-    fills: bool = True
+    fill_gaps: bool = True
     smoothers: Annotated[list[Literal["box", "median", "gaussian", "savgol"]], Field(min_length=1)] = ["box"]
     widths: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1, 5, 11, 25, 51, 101]
     spaces: Annotated[list[Literal["probabilities", "logits"]], Field(min_length=1)] = ["probabilities"]

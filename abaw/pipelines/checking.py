@@ -1,0 +1,34 @@
+"""The check of a data set: what it holds, and what in it leads to lost or wrong rows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abaw.dataset.layout import open_dataset
+from abaw.progress import ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from extract.dataset_check.check import CheckReport
+
+
+def check(data: str | Path, *, progress: ProgressCallback = silent) -> "CheckReport":
+    """Look at every clip and label file of a data set, a media file or a folder of media.
+
+    The report has facts for every clip and split, and findings: what would lose rows or shift them, each with advice.
+    Raises NotFoundError where ``data`` does not exist. Files that cannot be read are findings, not errors.
+    """
+    from extract.dataset_check.check import check as check_dataset
+
+    return check_dataset(open_dataset(Path(data)), progress=progress)
+
+
+def synthesize(
+    out: str | Path, *, clips: int = 36, seconds: float = 12.0, seed: int = 0, progress: ProgressCallback = silent
+) -> Path:
+    """Make a small data set in Aff-Wild2's layout whose answers are known; the same seed gives the same bytes."""
+    from extract.synthetic.dataset import make_dataset
+
+    def report(done: int, total: int) -> None:
+        progress("video", done, total)
+
+    make_dataset(Path(out), num_clips=clips, seconds=seconds, seed=seed, progress=report)
+    return Path(out)

@@ -1,0 +1,32 @@
+"""A config file opened and checked against every part that exists."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from abaw.configs.file import ConfigFile, as_setting, read_config
+from abaw.configs.sections import Config
+from abaw.tasks import TASKS
+
+Settings = Sequence[str] | Mapping[str, Any]
+
+
+def open_config(path: str | Path, settings: Settings = ()) -> tuple[ConfigFile, Config]:
+    """A config file with ``settings`` applied, checked against the models, tasks and aligners that exist.
+
+    ``path``: a YAML file, or the name of a config that comes with the package. ``settings``: ``key=value`` texts or a
+    mapping of dotted keys to values. Raises InputError with file and line for an unknown key, part or value, and
+    NotFoundError where there is no such file.
+    """
+    from extract import ALIGNERS
+    from fusion.models import FUSION_MODELS
+
+    file = read_config(Path(path), as_texts(settings))
+    return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+
+
+def as_texts(settings: Settings) -> list[str]:
+    """``key=value`` texts of settings that may be given as a mapping."""
+    if isinstance(settings, Mapping):
+        return [as_setting(key, value) for key, value in settings.items()]
+    return list(settings)

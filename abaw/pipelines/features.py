@@ -1,0 +1,90 @@
+"""Features for Python code: a track from a store, aligned to times, and several as a batch of torch tensors."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abaw.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from abaw.batches import Batch
+    from abaw.configs.sections import FeatureConfig
+    from abaw.tracks import Clock, Track
+    from extract.store.store import FeatureStore
+
+
+def load_track(store: "str | Path | FeatureStore", features: str, clip: str) -> "Track":
+    """The features of one clip: ``values`` (time, dim), ``times_s`` (time) in seconds, ``observed`` (time).
+
+    ``features``: a name in the store, with or without its hash. Raises NotFoundError where the clip has no such
+    track, InputError where the name is unknown or stands for several recipes.
+    """
+    opened = _open(store)
+    return opened.get(opened.find(features), clip)
+
+
+def align(
+    track: "Track", times: "Clock | np.ndarray | Sequence[float]", *, how: str = "linear", max_gap_s: float = 0.5
+) -> "Track":
+    """The track at other times, usually a clip's frame timestamps: one row for each of ``times``.
+
+    ``how``: nearest, linear, window_mean or hold_last (``abaw list aligners``). A row is observed only if all rows it
+    is made from are observed and lie within ``max_gap_s``; nothing is extrapolated. Raises InputError for an unknown
+    aligner or times that do not increase.
+    """
+    import numpy as np
+
+    from abaw.tracks import Clock, Track
+    from extract import ALIGNERS
+    from extract.align import apply
+
+    goal_s = times.times_s if isinstance(times, Clock) else np.asarray(times, np.float64)
+    if goal_s.ndim != 1:
+        raise InputError(f"times have the shape {goal_s.shape}, expected one row of seconds")
+    given = {"times_s": track.times_s, "observed": track.observed, "goal_s": goal_s}
+    plan = ALIGNERS.build(how, **given, max_gap_s=float(max_gap_s))
+    return Track(apply(plan, track.values), goal_s, plan.observed)
+
+
+def load_batch(
+    store: "str | Path | FeatureStore",
+    features: "Sequence[str] | Mapping[str, FeatureConfig | Mapping[str, Any]]",
+    clips: Sequence[str],
+) -> "Batch":
+    """Whole clips as one batch of torch tensors, each track aligned to the clip's frame timestamps.
+
+    ``features``: names in the store, or a mapping of names to how they are aligned (the keys of ``features:`` in a
+    config). The batch has ``signals[name].values`` (batch, time, dim) and ``.observed`` (batch, time), ``times_s``
+    (batch, time) and ``lengths`` (batch); clips are padded at the end. Raises NotFoundError where a clip lacks a
+    track, InputError where no clip is named.
+    """
+    from abaw.batches import Window, collate
+    from abaw.configs.sections import FeatureConfig
+    from extract.store.source import AlignedSource
+
+    if not clips:
+        raise InputError("no clip to load: name one or several")
+    given = features if isinstance(features, Mapping) else dict.fromkeys(features, FeatureConfig())
+    configs = {
+        name: each if isinstance(each, FeatureConfig) else FeatureConfig.model_validate(each)
+        for name, each in given.items()
+    }
+    source = AlignedSource(_open(store), configs)
+    return collate([_window(source, clip, Window) for clip in clips])
+
+
+def _window(source: Any, clip: str, window: Any) -> Any:
+    import torch
+
+    times_s = source.clock(clip).times_s
+    first, last = (times_s[0], times_s[-1]) if len(times_s) else (0.0, 0.0)
+    signals = {name: source.read(name, clip, first, last) for name in source.names()}
+    return window(clip, 0, torch.tensor(times_s), signals, {}, {})
+
+
+def _open(store: "str | Path | FeatureStore") -> "FeatureStore":
+    from extract.store.store import FeatureStore
+
+    return store if isinstance(store, FeatureStore) else FeatureStore(Path(store))
