@@ -4,8 +4,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 LOG = logging.getLogger("abaw")
 
@@ -36,6 +38,8 @@ class Progress:
         if not LOG.isEnabledFor(logging.INFO):
             return
         if sys.stderr.isatty():
+            from tqdm import tqdm  # here, so that help does not pay for it
+
             self._bar = self._bar or tqdm(total=total, desc=self._what, unit="clip")
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix_str(item)

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command
-from abaw.pipelines import analysis
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -22,6 +21,8 @@ def analyze(
     ] = None,
 ) -> None:
     """Predict every frame of any video or sound file: a table with time, face box and the runs' predictions."""
+    from abaw.pipelines import analysis
+
     with Progress("analyze") as progress:
         found = analysis.analyze(media, run, out, device=device, assume_fps=assume_fps, progress=progress)
     for failure in found.extraction.failed:

@@ -4,7 +4,6 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command, show
-from abaw.pipelines import checking
 from abaw.progress import Progress
 
 
@@ -15,6 +14,8 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="exit with code 1 when there are findings")] = False,
 ) -> None:
     """Show what a data set holds, and what in it would lose or shift rows."""
+    from abaw.pipelines import checking
+
     with Progress("check") as progress:
         report = checking.check(data, progress=progress)
     show(report, as_json)

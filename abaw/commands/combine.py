@@ -4,7 +4,6 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command
-from abaw.ensembling import combining
 
 
 @command("combine", order=110)
@@ -29,6 +28,8 @@ def combine(
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folders have tables of")] = None,
 ) -> None:
     """Combine prediction folders into an ensemble of their raw tables; the members' own post-processing is left out."""
+    from abaw.ensembling import combining
+
     found = combining.combine(
         folders,
         out,

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import typer
 
 from abaw.commands import command
-from abaw.pipelines import extraction
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -44,6 +43,8 @@ def extract(
 
     Run the same command again to continue; several may work on one store at the same time.
     """
+    from abaw.pipelines import extraction
+
     chosen: dict[str, Any] = {
         "faces": faces,
         "target": target,

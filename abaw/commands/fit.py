@@ -3,9 +3,7 @@ from typing import Annotated
 
 import typer
 
-from abaw.calibration import fitting
 from abaw.commands import command
-from abaw.pipelines.configuration import open_config
 
 
 @command("fit", order=100)
@@ -25,5 +23,8 @@ def fit(
     ] = False,
 ) -> None:
     """Fit post-processing on held-out predictions: gap filling, smoothing, biases, thresholds."""
+    from abaw.calibration import fitting
+    from abaw.pipelines.configuration import open_config
+
     options = None if config is None else open_config(config)[1].post_processing
     print(fitting.fit(folder, out, task=task, data=data, options=options, exclude_split=exclude_split, trust=trust))

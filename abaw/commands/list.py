@@ -4,7 +4,6 @@ from typing import Annotated, Any
 import typer
 
 from abaw.commands import command
-from abaw.pipelines import listing
 
 
 @command("list", order=10)
@@ -16,6 +15,8 @@ def list_parts(
     as_json: Annotated[bool, typer.Option("--json", help="print a list of objects, `name` first")] = False,
 ) -> None:
     """List what exists, with its settings: encoders, detectors, aligners, models, tasks, editions."""
+    from abaw.pipelines import listing
+
     chosen = listing.list_parts(kind)
     if as_json:
         print(json.dumps([{**row, "kind": title} for title, rows in chosen.items() for row in rows], indent=2))

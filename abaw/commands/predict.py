@@ -4,7 +4,6 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command
-from abaw.pipelines import prediction
 from abaw.progress import Progress
 
 
@@ -27,6 +26,8 @@ def predict(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
 ) -> None:
     """Write prediction tables, one a clip; several runs are averaged, or with --held-out pooled."""
+    from abaw.pipelines import prediction
+
     with Progress("predict") as progress:
         found = prediction.predict(
             runs,

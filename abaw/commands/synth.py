@@ -4,7 +4,6 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command
-from abaw.pipelines import checking
 from abaw.progress import Progress
 
 
@@ -16,5 +15,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 0,
 ) -> None:
     """Make a small synthetic data set in Aff-Wild2's layout whose answers are known."""
+    from abaw.pipelines import checking
+
     with Progress("synth") as progress:
         print(checking.synthesize(out, clips=clips, seconds=seconds, seed=seed, progress=progress))

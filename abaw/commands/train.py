@@ -1,11 +1,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from abaw.commands import command
-from abaw.results.runs import Run
+
+if TYPE_CHECKING:
+    from abaw.results.runs import Run
 
 
 @command("train", order=50)
@@ -36,7 +38,7 @@ def train(
     print(" ".join(str(run.folder) for run in trained))
 
 
-def _over_folds(trained: Sequence[Run]) -> Iterator[str]:
+def _over_folds(trained: Sequence["Run"]) -> Iterator[str]:
     """For each task the mean of the folds' ranking scores and their spread."""
     scores = [run.finished()["scores"] for run in trained]
     for task, first in scores[0].items():
