@@ -163,6 +163,8 @@ def versions() -> dict[str, str]:
 def commit() -> str | None:
     """The project's commit, with ``+`` where files differ from it; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # installed: a repository further up is somebody else's
+        return None
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None

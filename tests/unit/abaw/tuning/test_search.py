@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from abaw.commands import train as training
-from abaw.commands.search import search
 from abaw.configs.file import parse_setting, read_config
 from abaw.files import write_json
 from abaw.results.runs import RESUME, Run
