@@ -104,6 +104,8 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'abaw' has no attribute {name!r}")
+    if _HOME_OF[name].startswith("extract."):
+        import_module("abaw.siblings").check_siblings()
     value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

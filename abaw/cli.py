@@ -13,6 +13,7 @@ import typer
 
 from abaw import __version__, commands
 from abaw.commands import COMMANDS
+from abaw.siblings import check_siblings
 
 VERBOSITY = {"quiet": False, "verbose": False}
 
@@ -63,6 +64,7 @@ def main() -> None:
     """Run one command. Bad input becomes one message on stderr and exit code 2."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     try:
+        check_siblings()
         app()
     except (ValueError, OSError) as error:
         if VERBOSITY["verbose"]:
