@@ -4,7 +4,7 @@ A command reads its options, calls one function of the library and prints what i
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,9 +42,10 @@ def group(name: str, *, order: int, help: str) -> typer.Typer:
 
 def show(found: Any, as_json: bool) -> None:
     """Print a report for people, or as one JSON document; several reports as a list."""
+    several = isinstance(found, Sequence)  # not `list`: that name is a module of this package, the command's
     if not as_json:
-        print("\n".join(map(str, found)) if isinstance(found, list) else found)
+        print("\n".join(map(str, found)) if several else found)
         return
-    document = [asdict(each) for each in found] if isinstance(found, list) else asdict(found)
+    document = [asdict(each) for each in found] if several else asdict(found)
     # a number that JSON does not have is an error, not a surprise to its reader
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))

@@ -79,8 +79,8 @@ def test_the_command_line_does_not_see_modules_of_the_current_folder(folder):
 
 
 def test_the_command_line_names_a_file_that_hides_a_package_by_the_search_path(folder):
-    code = f"import sys\nsys.path.insert(0, {str(folder)!r})\nfrom abaw.cli import main\nsys.argv[1:] = ['list']\nmain()\n"
-    done = python("-c", code, cwd=folder.parent)
+    code = "import sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom abaw.cli import main\nmain()\n"
+    done = python("-c", code, str(folder), "list", cwd=folder.parent)
     assert done.returncode == 2
     assert done.stderr.startswith(f"abaw: {folder / 'extract.py'} {HIDES} 'extract'")
     assert done.stderr.count("\n") == 1
