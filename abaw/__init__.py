@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
+    from abaw.plugins import PlugIn as PlugIn
+    from abaw.plugins import load_plugin as load_plugin
     from abaw.postprocessing import PostProcessing as PostProcessing
     from abaw.progress import Progress as Progress
     from abaw.progress import ProgressCallback as ProgressCallback
@@ -87,6 +89,7 @@ _HOMES = {
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.training": ("train", "train_folds"),
+    "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),
     "abaw.results.predictions": ("Table",),
     "abaw.progress": ("Progress", "ProgressCallback"),

@@ -7,17 +7,37 @@ import importlib
 import logging
 import pkgutil
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from abaw import __version__, commands
 from abaw.commands import COMMANDS
+from abaw.plugins import load_plugin
 from abaw.siblings import check_siblings
 
 VERBOSITY = {"quiet": False, "verbose": False}
 
+
+class _AnywhereGroup(typer.core.TyperGroup):
+    """Takes the options that all commands share before the command or behind it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        shared, others, rest = [], [], list(args)
+        while rest:
+            word = rest.pop(0)
+            if word in ("-q", "--quiet", "-v", "--verbose") or word.startswith("--plugin="):
+                shared.append(word)
+            elif word == "--plugin" and rest:
+                shared += [word, rest.pop(0)]
+            else:
+                others.append(word)
+        return super().parse_args(ctx, [*shared, *others])
+
+
 app = typer.Typer(
+    cls=_AnywhereGroup,
     help="Frame-by-frame expression and valence-arousal from faces and voices.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,13 +58,19 @@ def options(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="show more; after a wrong input, the whole traceback")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="Python file with encoders, fusion models or tasks of your own; may be given several times"),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
     ] = False,
 ) -> None:
-    """Set how much is shown, for whichever command follows."""
+    """Set how much is shown and load plug-ins, for whichever command is given."""
     VERBOSITY.update(quiet=quiet, verbose=verbose)
     logging.getLogger("abaw").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    for path in plugin or ():
+        load_plugin(path)
 
 
 def _add_commands() -> None:

@@ -9,7 +9,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from abaw.errors import InputError
 from abaw.files import visible
+from abaw.plugins import PlugIn, installed, loaded, registers
 
 REQUIRED = "required"
 
@@ -29,7 +30,8 @@ Builder = TypeVar("Builder", bound=Callable[..., Any])
 class Part:
     """What can be said of a part without importing it.
 
-    ``settings`` maps a setting to the text of its default; ``given`` are the arguments the pipeline hands over.
+    ``settings`` maps a setting to the text of its default; ``given`` are the arguments the pipeline hands over;
+    ``plugin`` is where it comes from, None for a part of this project.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Part:
     given: tuple[str, ...]
     facts: dict[str, Any]
     module: str
+    plugin: PlugIn | None = None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -48,37 +51,56 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 @dataclass
 class Registry:
-    """The parts of one kind, found in a folder of files or in one file.
+    """The parts of one kind, found in a folder of files, in one file, and in plug-ins.
 
     ``given`` names arguments that the pipeline hands to a builder (the feature sizes, say): they are no settings.
+    ``symbol`` is the registry's own name, with which plug-ins decorate; ``group`` the entry-point group in which
+    installed packages declare such parts ("": none).
     """
 
     kind: str
     package: str
     given: tuple[str, ...] = ()
+    symbol: str = ""
+    group: str = ""
     _builders: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
     def register(self, builder: Builder) -> Builder:
-        name = builder.__name__
+        """Make a function the builder of the part of its name. Raises InputError where the name is in use."""
+        name, module = builder.__name__, builder.__module__
         known = self._builders.get(name)
-        if known is not None and known.__module__ != builder.__module__:
-            raise InputError(
-                f"two {self.kind}s are named {name!r}: {known.__module__} and {builder.__module__}; rename one"
-            )
+        if any(plugin.module == module for plugin in loaded()):  # it may replace what the file had before an edit
+            self.parts()
+        elif known is not None and known.__module__ != module:
+            raise _same_name(self.kind, name, known.__module__, module)
         self._builders[name] = builder
         return builder
 
     def parts(self) -> list[Part]:
-        """Every part, by name. Raises ValueError where two files define the same name."""
+        """Every part, by name, plug-ins included. Raises InputError where two files define the same name."""
         found: dict[str, Part] = {}
-        for module, path in self._files():
-            for part in _parse(module, path, self.given):
-                if part.name in found:
-                    raise InputError(
-                        f"two {self.kind}s are named {part.name!r}: {found[part.name].module} and {module}; rename one"
-                    )
-                found[part.name] = part
+        for part in (*self._own(), *self._of_plugins()):
+            if part.name in found and found[part.name].module != part.module:
+                raise _same_name(self.kind, part.name, found[part.name].module, part.module)
+            found[part.name] = part
         return [found[name] for name in sorted(found)]
+
+    def _own(self) -> Iterator[Part]:
+        for module, path in self._files():
+            yield from _parse(module, path, self.given, "", None)
+
+    def _of_plugins(self) -> Iterator[Part]:
+        if not self.symbol:
+            return
+        for plugin in loaded():
+            yield from _parse(plugin.module, plugin.path, self.given, self.symbol, plugin)
+        for name, plugin in installed(self.group) if self.group else ():
+            parts = _parse(plugin.module, plugin.path, self.given, self.symbol, plugin)
+            yield from (part for part in parts if part.name == name)
+
+    def plugin(self, name: str) -> PlugIn | None:
+        """The plug-in that a part comes from; None for one of this project, and for a name that is no part."""
+        return next((part.plugin for part in self.parts() if part.name == name), None)
 
     def names(self) -> list[str]:
         return [part.name for part in self.parts()]
@@ -148,7 +170,8 @@ class Registry:
 
 
 @cache
-def _parse(module: str, path: Path, given: tuple[str, ...]) -> list[Part]:
+def _parse(module: str, path: Path, given: tuple[str, ...], symbol: str, plugin: PlugIn | None) -> list[Part]:
+    names = {symbol} if symbol else set()
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     facts: dict[str, Any] = {}
     for node in tree.body:
@@ -156,16 +179,17 @@ def _parse(module: str, path: Path, given: tuple[str, ...]) -> list[Part]:
             facts = ast.literal_eval(node.value)
     parts = []
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and any(_is_register(d) for d in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(registers(each, names) for each in node.decorator_list):
+            own = facts.get(node.name, facts)  # a file with several parts has facts for each
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             arguments = _arguments(node)
             settings = {name: default for name, default in arguments.items() if name not in given}
-            parts.append(Part(node.name, summary, settings, tuple(arguments.keys() & set(given)), facts, module))
+            parts.append(Part(node.name, summary, settings, tuple(arguments.keys() & set(given)), own, module, plugin))
     return parts
 
 
-def _is_register(decorator: ast.expr) -> bool:
-    return isinstance(decorator, ast.Attribute) and decorator.attr == "register"
+def _same_name(kind: str, name: str, first: str, second: str) -> InputError:
+    return InputError(f"two {kind}s are named {name!r}: {first} and {second}; rename one")
 
 
 def _arguments(node: ast.FunctionDef) -> dict[str, str]:

@@ -5,5 +5,5 @@ The registries of parts that share one file are here, so that listing them impor
 
 from abaw.registry import Registry
 
-ALIGNERS = Registry("aligner", "extract.align", given=("times_s", "observed", "goal_s", "max_gap_s"))
-DETECTORS = Registry("face finder", "extract.faces.detectors", given=("download",))
+ALIGNERS = Registry("aligner", "extract.align", given=("times_s", "observed", "goal_s", "max_gap_s"), symbol="ALIGNERS")
+DETECTORS = Registry("face detector", "extract.faces.detectors", given=("download",), symbol="DETECTORS")

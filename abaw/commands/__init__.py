@@ -41,11 +41,11 @@ def group(name: str, *, order: int, help: str) -> typer.Typer:
 
 
 def show(found: Any, as_json: bool) -> None:
-    """Print a report for people, or as one JSON document; several reports as a list."""
-    several = isinstance(found, Sequence)  # not `list`: that name is a module of this package, the command's
+    """Print a report for people, or as one JSON document; a tuple of reports as a list."""
+    several = found if isinstance(found, tuple) else (found,)
     if not as_json:
-        print("\n".join(map(str, found)) if several else found)
+        print("\n".join(map(str, several)))
         return
-    document = [asdict(each) for each in found] if several else asdict(found)
+    document = [asdict(each) for each in several] if isinstance(found, tuple) else asdict(found)
     # a number that JSON does not have is an error, not a surprise to its reader
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))

@@ -32,6 +32,8 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
     """A part as text: its summary and settings; of a preset what it loads, its size and licence."""
     settings = ", ".join(f"{key}={default}" for key, default in row.get("settings", {}).items())
     lines, indent = [f"  {row['name']:<{width}}  {row['summary']}"], " " * (width + 4)
+    if "plugin" in row:
+        lines.append(f"{indent}plug-in: {row['plugin']}")
     if "paper" in row:
         lines.append(f"{indent}after {row['paper']}")
     if "preset_of" in row:

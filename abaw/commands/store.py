@@ -92,9 +92,9 @@ def export(
         raise InputError(f"--max-gap-s is {max_gap_s}, expected seconds above 0")
     how = FeatureConfig(align=align, max_gap_s=max_gap_s) if aligned else None
     with Progress("export") as progress:
-        reports = [
+        reports = tuple(
             export(FeatureStore(store), out, name, aligned=how, dtype=dtype, progress=progress) for name in encoder
-        ]
+        )
     show(reports, as_json)
     if any(report.failed for report in reports):
         raise typer.Exit(1)

@@ -14,7 +14,9 @@ from pydantic import (
 
 from abaw.errors import InputError
 
-UNTRAINED = frozenset({"post_processing", "encoders", "members", "ensemble"})  # what a single training does not read
+UNTRAINED = frozenset(
+    {"plugins", "post_processing", "encoders", "members", "ensemble"}
+)  # what a single training does not read
 OWN_RATE = "convolution"  # the one alignment that is learned: the front reads the track at its own rate
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
@@ -156,12 +158,13 @@ class TrainingConfig(_Strict):
 class Config(_Strict):
     """One training run. Paths are relative to the folder the command is given in.
 
-    ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
+    ``plugins``: Python files with parts of your own, loaded before anything else. ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
     the weights of its paper). A recipe (``abaw recipe``) also says which ``encoders`` to extract, and which ``members``
     to train: each is laid over this config; ``ensemble`` says how they are combined and ``post_processing`` what is fitted
     after training. A single training reads none of these (``UNTRAINED``).
     """
 
+    plugins: list[str] = []
     name: FolderName
     data: str
     store: str

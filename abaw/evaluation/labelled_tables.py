@@ -181,7 +181,9 @@ def run_of(where: Path) -> Run | None:
 
 def task_of(where: Path, name: str, run: Run | None = None) -> Task:
     """The task, with the settings of the run that made the tables where it exists: they may say what labels are."""
-    runs = [run] if run is not None else _runs_of(where)
+    runs = [run] if run is not None else list(_runs_of(where))
+    for each in runs:
+        each.require_plugins()
     known = (each.document().get("tasks", {}) for each in runs)
     return TASKS.build(name, **next((tasks[name] for tasks in known if name in tasks), {}))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from abaw.configs.file import ConfigFile, as_setting, read_config
 from abaw.configs.sections import Config
+from abaw.plugins import load_plugin
 from abaw.tasks import TASKS
 
 Settings = Sequence[str] | Mapping[str, Any]
@@ -22,6 +23,9 @@ def open_config(path: str | Path, settings: Settings = ()) -> tuple[ConfigFile, 
     from fusion.models import FUSION_MODELS
 
     file = read_config(Path(path), as_texts(settings))
+    with file.at("plugins"):
+        for plugin in file.values.get("plugins") or ():
+            load_plugin(str(plugin))
     return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
 
 

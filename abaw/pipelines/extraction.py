@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw import plugins
 from abaw.configs.file import parse_setting
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
@@ -60,7 +61,7 @@ def extract(
     # workers elsewhere have other folders to begin from
     dataset = open_dataset(Path(data).resolve() if engine == "ray" else Path(data))
     clip_ids = shard_of(dataset, shard)
-    parts = partial(build, _several(encoders), faces, target, detect_every, device, download)
+    parts = partial(build, _several(encoders), faces, target, detect_every, device, download, _plugin_paths())
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
     if engine == "ray":
         from extract.engine.ray import extract_on_ray
@@ -119,10 +120,19 @@ def make_clocks(
 
 
 def build(
-    encoders: Sequence[str], faces: str, target: str, detect_every: int, device: str, download: bool
+    encoders: Sequence[str],
+    faces: str,
+    target: str,
+    detect_every: int,
+    device: str,
+    download: bool,
+    plugin_paths: Sequence[Path] = (),
 ) -> "tuple[list[EncoderSpec], TargetConfig]":
-    """The encoders asked for, and how the target's face is chosen."""
+    """The encoders asked for, and how the target's face is chosen; in any process, so plug-ins are loaded first."""
     from extract.faces.target import TargetConfig
+
+    for path in plugin_paths:
+        plugins.load_plugin(path)
 
     config = TargetConfig(build_detector(faces, download), target, detect_every)
     specs = [build_encoder(text, device, download) for text in encoders]
@@ -160,6 +170,7 @@ def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, 
             f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "
             "train a run on features of encoders"
         )
+    plugins.require([recipe["plugin"]] if "plugin" in recipe else (), f"the features {recipe['name']}")
     encoder = presets.build(recipe["encoder"], device=device, **recipe["settings"])
     spec = EncoderSpec(recipe["name"], encoder, recipe["stored_dtype"])
     faces = recipe.get("faces")
@@ -168,6 +179,8 @@ def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, 
         detector = DETECTORS.build(faces["finder"], **faces["settings"])
         config = TargetConfig(detector, faces["target"], faces["every"])
     now = spec.recipe(config or TargetConfig(build_detector("haar")), "fill_missing_faces" in recipe)
+    if "plugin" in recipe and "plugin" in now:  # the content is the same, it may lie elsewhere now
+        now["plugin"] = recipe["plugin"]
     changed = [key for key in recipe.keys() | now.keys() if recipe.get(key) != now.get(key)]
     if changed:
         raise InputError(
@@ -207,6 +220,11 @@ def parse_part(text: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, rest = text.partition(":")
     return name, dict(parse_setting(setting) for setting in rest.split(",") if setting)
+
+
+def _plugin_paths() -> tuple[Path, ...]:
+    """The plug-ins of this process, for workers elsewhere."""
+    return tuple(plugin.path for plugin in plugins.loaded())
 
 
 def _several(encoders: str | Sequence[str]) -> list[str]:

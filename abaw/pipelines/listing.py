@@ -9,6 +9,7 @@ from typing import Any
 from abaw.challenge import editions
 from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import InputError
+from abaw.plugins import about
 from abaw.registry import Registry, nearest
 from abaw.tasks import TASKS
 
@@ -81,6 +82,6 @@ def list_parts(kind: str | None = None) -> dict[str, list[Row]]:
 
 def _rows(registry: Registry) -> list[Row]:
     return [
-        {"name": part.name, **part.facts, "settings": part.settings, "summary": part.summary}
+        {"name": part.name, **part.facts, "settings": part.settings, "summary": part.summary, **about(part.plugin)}
         for part in registry.parts()
     ]

@@ -9,6 +9,7 @@ from abaw.dataset.layout import open_dataset
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.plugins import records
 from abaw.results.runs import Run, labels_hash
 from abaw.tasks import TASKS
 
@@ -41,6 +42,8 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     if run.state(checked) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
+    if run.has_begun():
+        run.require_plugins()
     tasks = _tasks(file, checked)
     dataset = open_dataset(Path(checked.data))
     official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
@@ -108,6 +111,9 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     for name, task in config.tasks.items():
         with file.at("tasks", name):
             tasks[name] = TASKS.build(name, **task.settings)
+            TASKS.check(
+                name, tasks[name].settings()
+            )  # from which the run rebuilds it: not an error after the last epoch
     with file.at("model"):
         FUSION_MODELS.check(config.model.name, config.model.settings)
     for keys, message in config_errors(config):
@@ -145,6 +151,7 @@ def _facts(
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_tasks_seen": sorted(tasks),
+        "plugins": _plugins(config),
         "labels": labels_hash(labels),
         "recipes": source.recipes,
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
@@ -153,6 +160,17 @@ def _facts(
             split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
         },
     }
+
+
+def _plugins(config: "Config") -> list[dict[str, str]]:
+    """The plug-ins that the config's model, tasks and aligners come from; those of encoders are in the recipes."""
+    from extract import ALIGNERS
+    from fusion.models import FUSION_MODELS
+
+    used = [FUSION_MODELS.plugin(config.model.name)]
+    used += [TASKS.plugin(name) for name in config.tasks]
+    used += [ALIGNERS.plugin(feature.align) for feature in config.features.values()]
+    return records(used)
 
 
 def _size(by_clip: "dict[str, Labels]") -> dict[str, int]:

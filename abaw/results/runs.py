@@ -25,6 +25,7 @@ import yaml
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, visible, write_json
+from abaw.plugins import require
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -74,8 +75,17 @@ class Run:
             )
         return document
 
+    def has_begun(self) -> bool:
+        """Whether the folder holds a run, complete or not."""
+        return (self.folder / "run.json").is_file()
+
+    def require_plugins(self) -> None:
+        """Load the plug-ins that the run was trained with. Raises InputError where one has changed or is missing."""
+        require(self.document().get("plugins", ()), str(self.folder))
+
     def tasks(self) -> dict[str, Task]:
         """Its tasks with what was fitted on the training split."""
+        self.require_plugins()
         return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
 
     def post_processing(self) -> dict[str, dict[str, Any]]:

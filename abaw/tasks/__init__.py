@@ -2,4 +2,4 @@
 
 from abaw.registry import Registry
 
-TASKS = Registry("task", __name__)
+TASKS = Registry("task", __name__, symbol="TASKS", group="abaw.tasks")

@@ -2,4 +2,4 @@
 
 from abaw.registry import Registry
 
-ENCODERS = Registry("encoder", __name__, given=("device", "download"))
+ENCODERS = Registry("encoder", __name__, given=("device", "download"), symbol="ENCODERS", group="abaw.encoders")

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from abaw.dataset.layout import Clip, Dataset
 from abaw.errors import InputError
+from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
 from extract.engine.streams import ClipError, ReadRequest
@@ -29,6 +30,8 @@ class EncoderSpec:
     def recipe(self, watch: TargetConfig, fill: bool = False) -> Recipe:
         """Everything that can change a number: the encoder's recipe and, where it takes a crop, whose face it is."""
         recipe = {"name": self.name, "stored_dtype": self.stored_dtype, **self.encoder.recipe()}
+        if (plugin := ENCODERS.plugin(str(recipe.get("encoder")))) is not None:
+            recipe["plugin"] = plugin.record()
         if isinstance(self.encoder, PictureEncoder):
             recipe |= {"span": self.encoder.span, "stride": self.encoder.stride}
         if not isinstance(self.encoder, PictureEncoder) or self.encoder.crop is None:

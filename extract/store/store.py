@@ -242,6 +242,8 @@ def words(recipe: Recipe) -> str:
 def _without_places(recipe: Recipe) -> Recipe:
     found_at = recipe.get("found_at", ())
     kept = {key: _without_places(value) if key == "faces" else value for key, value in recipe.items()}
+    if "plugin" in recipe:  # its content counts, not where it lies
+        kept["plugin"] = recipe["plugin"]["sha256"]
     if "settings" in recipe:
         kept["settings"] = {key: value for key, value in recipe["settings"].items() if key not in found_at}
     return kept

@@ -2,4 +2,4 @@
 
 from abaw.registry import Registry
 
-FUSION_MODELS = Registry("fusion model", __name__, given=("dims",))
+FUSION_MODELS = Registry("fusion model", __name__, given=("dims",), symbol="FUSION_MODELS", group="abaw.models")

@@ -1,0 +1,220 @@
+"""Plug-ins: parts in the user's own Python files, or in packages that are installed.
+
+A file is loaded by ``load_plugin``, by ``--plugin FILE`` on the command line or by ``plugins: [FILE]`` in a config; it
+is run as Python code. A package declares its parts as entry points in the groups ``abaw.encoders``, ``abaw.models`` and
+``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part is a function decorated with
+its registry's ``register``, as in this project's own files.
+
+What a run or a store was made with is recorded by the content's hash, and checked before it is used again.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from abaw.errors import InputError, NotFoundError
+
+REGISTRIES = {  # by the name that a plug-in decorates with
+    "ENCODERS": "extract.encoders",
+    "DETECTORS": "extract",
+    "ALIGNERS": "extract",
+    "FUSION_MODELS": "fusion.models",
+    "TASKS": "abaw.tasks",
+}
+HOW = ", ".join(f"@{name}.register (from {REGISTRIES[name]})" for name in ("ENCODERS", "FUSION_MODELS", "TASKS"))
+
+
+@dataclass(frozen=True)
+class PlugIn:
+    """A file with parts: its path, the hash of its content, and the name it is imported under.
+
+    ``package`` is "name version" where an installed package declares its parts, "" for a user's own file.
+    """
+
+    path: Path
+    sha256: str
+    module: str
+    package: str = ""
+
+    def __str__(self) -> str:
+        return self.package or self.path.name
+
+    def record(self) -> dict[str, str]:
+        """What a run or a recipe records of it."""
+        where = {"package": self.package, "module": self.module} if self.package else {"path": str(self.path)}
+        return {**where, "sha256": self.sha256}
+
+
+_LOADED: dict[Path, PlugIn] = {}
+
+
+def loaded() -> tuple[PlugIn, ...]:
+    """The plug-in files loaded in this process."""
+    return tuple(_LOADED.values())
+
+
+def load_plugin(path: str | Path) -> PlugIn:
+    """Run a Python file and add the parts it registers, by name, to everything that takes a part's name.
+
+    Loading the same file twice changes nothing; after an edit it is loaded anew. Raises NotFoundError where there is
+    no such file; InputError where it does not import, registers nothing, or takes a name that is in use.
+    """
+    path = Path(path).expanduser().resolve()
+    if not path.is_file():
+        raise NotFoundError(f"no plug-in at {path}: give a Python file with functions decorated with {HOW}")
+    text = path.read_bytes()
+    plugin = PlugIn(path, hashlib.sha256(text).hexdigest(), f"abaw_plugin_{path.stem}_{_short(text)}")
+    if _LOADED.get(path) == plugin:
+        return plugin
+    if not _registered(text, path):
+        raise InputError(f"the plug-in {path} registers nothing: decorate a function with {HOW}")
+    before = _LOADED.get(path)
+    _LOADED[path] = plugin
+    try:
+        _run(plugin)
+    except BaseException:
+        _LOADED.pop(path)
+        if before is not None:
+            _LOADED[path] = before
+        raise
+    return plugin
+
+
+@cache
+def installed(group: str) -> tuple[tuple[str, PlugIn], ...]:
+    """The parts that installed packages declare in an entry-point group: function name and where it is defined.
+
+    Nothing is imported but the packages that hold the modules. Raises InputError where a declared module is missing.
+    """
+    from importlib.metadata import entry_points  # late: it is not needed for --help
+
+    found = []
+    for point in sorted(entry_points(group=group)):
+        about = f"{point.dist.name} {point.dist.version}" if point.dist else "an installed package"
+        module, function = point.module, point.attr
+        try:
+            spec = importlib.util.find_spec(module)
+        except ImportError:
+            spec = None
+        if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+            raise InputError(
+                f"{about} declares {point.name!r} in the group {group}, but there is no module {module}: reinstall or "
+                "uninstall that package"
+            )
+        path = Path(spec.origin)
+        found.append((function, PlugIn(path, _sha256(path), module, about)))
+    return tuple(found)
+
+
+def require(records: Iterable[Mapping[str, str]], made: str) -> None:
+    """Load the plug-ins that ``made`` (a run, a store: named in messages) was made with.
+
+    Raises InputError where one has changed since, NotFoundError where it is missing.
+    """
+    for record in records:
+        if "package" in record:
+            _require_package(record, made)
+        elif not any(each.sha256 == record["sha256"] for each in loaded()):
+            _require_file(record, made)
+
+
+def records(plugins: Iterable[PlugIn | None]) -> list[dict[str, str]]:
+    """The records of those that are plug-ins, each once."""
+    found: dict[str, dict[str, str]] = {}
+    for plugin in plugins:
+        if plugin is not None:
+            found[plugin.sha256] = plugin.record()
+    return list(found.values())
+
+
+def _require_file(record: Mapping[str, str], made: str) -> None:
+    path = Path(record["path"])
+    for known in (each.path for each in loaded() if each.path.name == path.name):
+        raise InputError(_changed(str(known), made))
+    if not path.is_file():
+        others = f", and {', '.join(map(str, loaded()))} has other content" if loaded() else ""
+        raise NotFoundError(
+            f"the plug-in {path} that {made} was made with is missing{others}: put it back, or say where it is now "
+            "with --plugin FILE"
+        )
+    if _sha256(path) != record["sha256"]:
+        raise InputError(_changed(str(path), made))
+    load_plugin(path)
+
+
+def _require_package(record: Mapping[str, str], made: str) -> None:
+    try:
+        spec = importlib.util.find_spec(record["module"])
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise NotFoundError(f"{made} was made with {record['package']}, which is not installed: install it")
+    if _sha256(Path(spec.origin)) != record["sha256"]:
+        raise InputError(_changed(f"module {record['module']} of {record['package']}", made))
+
+
+def _changed(what: str, made: str) -> str:
+    return (
+        f"the plug-in {what} has changed since {made} was made: restore the content it had then, or make {made} again"
+    )
+
+
+def _run(plugin: PlugIn) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(plugin.module, plugin.path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"the plug-in {plugin.path} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[plugin.module] = module  # before it runs: dataclasses and pickles look it up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[plugin.module]
+        if isinstance(error, InputError):  # a name that is in use
+            raise InputError(f"the plug-in {plugin.path}: {error}") from error
+        lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == str(plugin.path)]
+        where = f":{lines[-1]}" if lines else ""
+        raise InputError(
+            f"the plug-in {plugin.path}{where} does not import: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+def _registered(text: bytes, path: Path) -> list[str]:
+    """The functions a file decorates with a registry of ours."""
+    try:
+        tree = ast.parse(text, filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise InputError(f"the plug-in {path}{f':{line}' if line else ''} is not valid Python: {error}") from error
+    return [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and any(registers(each, set(REGISTRIES)) for each in node.decorator_list)
+    ]
+
+
+def registers(decorator: ast.expr, names: set[str]) -> bool:
+    """Whether a decorator is ``NAME.register`` with one of these names (``set()``: with any)."""
+    is_register = isinstance(decorator, ast.Attribute) and decorator.attr == "register"
+    return is_register and (not names or ast.unparse(decorator.value).rpartition(".")[2] in names)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _short(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+def about(plugin: PlugIn | None) -> dict[str, Any]:
+    """What a listing says of where a part comes from; {} for one of this project."""
+    return {} if plugin is None else {"plugin": str(plugin)}

@@ -1,0 +1,97 @@
+"""A file with an encoder, a fusion model and a task of one's own goes from videos to scores by name."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugins import PARTS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+plugins: [my_parts.py]
+name: own
+data: data
+store: store
+tasks: {own_va: {}}
+features: {own_colour: {}, voice_mel: {align: window_mean}}
+model: {name: own_mean, hidden_dim: 8}
+window: {length: 40, stride: 20}
+trainer: {max_epochs: 1}
+"""
+
+
+def run(folder, *words, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "abaw", *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "my_parts.py").write_text(PARTS)
+    (folder / "own.yaml").write_text(CONFIG)
+    run(folder, "synth", "data", "--seconds", "2")
+    features = ["--encoder", "own_colour", "--encoder", "voice_mel"]
+    run(folder, "extract", "data", "--store", "store", *features, "--plugin", "my_parts.py")
+    run(folder, "train", "own.yaml")
+    return folder
+
+
+def test_own_parts_are_trained_predicted_and_scored_by_name(made):
+    run(made, "predict", "runs/own", "--split", "validation", "--out", "predictions")  # the run names its plug-in
+    found = json.loads(run(made, "score", "predictions", "--json").stdout)["results"]
+    assert [(each["task"], list(each["scores"])[0]) for each in found] == [("own_va", "CCC")]
+    assert found[0]["scores"]["n"] > 100
+    video = next(path for path in (made / "data/videos").rglob("*.mp4"))
+    assert "1 tables, 0 failed" in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis").stdout
+
+
+def test_a_run_and_a_recipe_record_the_file_by_its_content(made):
+    (plugin,) = json.loads((made / "runs/own/run.json").read_text())["plugins"]
+    (recipe,) = made.glob("store/own_colour-*/recipe.json")
+    assert json.loads(recipe.read_text())["plugin"] == plugin
+    assert plugin["path"] == str((made / "my_parts.py").resolve())
+
+
+def test_a_run_whose_file_has_changed_or_moved_says_so(made):
+    words = ["predict", "runs/own", "--split", "validation", "--out", "later"]
+    own, moved = made / "my_parts.py", made / "moved.py"
+    try:
+        own.write_text(PARTS + "# edited\n")
+        assert "my_parts.py has changed since runs/own was made" in run(made, *words, code=2).stderr
+        own.unlink()
+        assert "my_parts.py that runs/own was made with is missing" in run(made, *words, code=2).stderr
+        assert not (made / "later").exists()
+        moved.write_text(PARTS)
+        run(made, *words, "--plugin", "moved.py")
+    finally:
+        moved.unlink(missing_ok=True)
+        own.write_text(PARTS)
+
+
+def test_a_plugin_with_other_content_has_other_features(made):
+    changed = made / "changed.py"
+    changed.write_text(PARTS.replace("self._gain * batch", "2 * self._gain * batch"))
+    run(made, "extract", "data", "--store", "store", "--encoder", "own_colour", "--plugin", "changed.py")
+    assert len(list(made.glob("store/own_colour-*"))) == 2
+    stderr = run(made, "train", "own.yaml", "name=other", code=2).stderr
+    assert "own.yaml:7: " in stderr
+    assert "has 2 recipes named 'own_colour'" in stderr
+
+
+@pytest.mark.parametrize("given", ["nowhere.py", "own.yaml"])
+def test_a_config_that_names_no_plugin_says_so_with_its_line(made, given):
+    stderr = run(made, "train", "own.yaml", f"plugins=[{given}]", code=2).stderr
+    assert "plugin" in stderr
+    assert given in stderr

@@ -1,0 +1,94 @@
+"""A user's own file with an encoder, a fusion model and a task, and a package that declares such parts."""
+
+import textwrap
+from pathlib import Path
+
+PARTS = '''
+"""Parts of my own."""
+
+import numpy as np
+from torch import nn
+
+from abaw.tasks import TASKS
+from abaw.tasks.va import ValenceArousal
+from extract.encoders import ENCODERS
+from extract.encoders.base import PictureEncoder
+from fusion.base import FusionModel, FusionOutput
+from fusion.layers.masks import ordered, seen
+from fusion.models import FUSION_MODELS
+
+FACTS = {
+    "own_colour": {"modality": "vision", "dim": 3, "built_in": True, "licence": "Apache-2.0", "size_mb": 0},
+    "own_mean": {"paper": "none", "context": "step", "differs": "Nothing to differ from."},
+    "own_va": {},
+}
+
+
+@ENCODERS.register
+def own_colour(*, gain: float = 1.0) -> PictureEncoder:
+    """Mean of each colour of the whole picture."""
+    return Colour(gain)
+
+
+class Colour(PictureEncoder):
+    crop, dim, batch_size = None, 3, 64
+
+    def __init__(self, gain):
+        self._gain = gain
+
+    def recipe(self):
+        return {"encoder": "own_colour", "settings": {"gain": self._gain}, "version": 1}
+
+    def prepare(self, pictures):
+        return np.stack([picture.mean((0, 1)) for picture in pictures])
+
+    def forward(self, batch):
+        return (self._gain * batch).astype(np.float32)
+
+
+@FUSION_MODELS.register
+def own_mean(*, dims, hidden_dim: int = 64) -> FusionModel:
+    """Mean of the projected modalities."""
+    return Mean(dims, hidden_dim)
+
+
+class Mean(FusionModel):
+    def __init__(self, dims, hidden_dim):
+        super().__init__()
+        self.hidden_dim, self.names = hidden_dim, ordered(dims)
+        self.project = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names)
+
+    def forward(self, steps):
+        parts = [layer(seen(steps, name)[0]) for layer, name in zip(self.project, self.names, strict=True)]
+        return FusionOutput(sum(parts) / len(parts))
+
+
+@TASKS.register
+def own_va(*, ccc_over: str = "batch", mse_weight: float = 0.0, mae_weight: float = 0.0) -> ValenceArousal:
+    """Valence and arousal under another name."""
+    return OwnVa(ccc_over, mse_weight, mae_weight)
+
+
+class OwnVa(ValenceArousal):
+    name = "own_va"
+'''
+
+
+def write_package(folder: Path) -> None:
+    """A package as pip installs it: a module, and metadata that declare its encoder, model and task."""
+    (folder / "parts_of_others.py").write_text(PARTS)
+    about = folder / "parts_of_others-2.5.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: parts-of-others\nVersion: 2.5\n")
+    (about / "entry_points.txt").write_text(
+        textwrap.dedent(
+            """
+            [abaw.encoders]
+            colour = parts_of_others:own_colour
+            [abaw.models]
+            mean = parts_of_others:own_mean
+            [abaw.tasks]
+            va = parts_of_others:own_va
+            """
+        )
+    )

@@ -1,0 +1,172 @@
+"""Plug-ins: parts in a user's own file or in an installed package are listed, built and recorded by name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abaw import plugins
+from abaw.errors import InputError, NotFoundError
+from abaw.plugins import load_plugin, loaded, records, require
+from abaw.tasks import TASKS
+from extract.encoders import ENCODERS
+from fusion.models import FUSION_MODELS
+from tests.support.plugins import PARTS, write_package
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch):
+    """No plug-in outlives its test."""
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    for registry in OWN_REGISTRIES:
+        monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+
+OWN_REGISTRIES = (ENCODERS, FUSION_MODELS, TASKS)
+NAMES = ("own_colour", "own_mean", "own_va")
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my_parts.py"
+    path.write_text(PARTS)
+    return path
+
+
+def write(tmp_path, text, name="bad.py"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(("registry", "name"), list(zip(OWN_REGISTRIES, NAMES, strict=True)), ids=NAMES)
+def test_a_part_of_a_file_is_known_by_name_once_the_file_is_loaded(file, registry, name):
+    assert name not in registry.names()
+    plugin = load_plugin(file)
+    part = registry.part(name)
+    assert (part.plugin, str(part.plugin)) == (plugin, "my_parts.py")
+    assert registry.plugin(name) == plugin
+    assert registry.plugin(registry.names()[0]) is None
+    assert set(part.facts) <= {"modality", "dim", "built_in", "licence", "size_mb", "paper", "context", "differs"}
+    settings = {"dims": {"a": 3}} if registry is FUSION_MODELS else {}
+    assert type(registry.build(name, **settings)).__module__ == plugin.module
+
+
+def test_a_file_is_loaded_once_and_again_after_an_edit(file):
+    first = load_plugin(file)
+    assert load_plugin(file) == first
+    assert load_plugin(str(file)) == first
+    assert loaded() == (first,)
+    file.write_text(PARTS.replace("hidden_dim: int = 64", "hidden_dim: int = 32"))
+    second = load_plugin(file)
+    assert loaded() == (second,)
+    assert FUSION_MODELS.build("own_mean", dims={"a": 3}).hidden_dim == 32
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import numpy\n", r"bad.py registers nothing: decorate a function with @ENCODERS.register \(from extract"),
+        ("def f(:\n", r"bad.py:1 is not valid Python"),
+        (
+            "from abaw.tasks import TASKS\nfrom abaw import nowhere\n@TASKS.register\ndef a(): ...\n",
+            r"bad.py:2 does not import: ImportError: cannot import name 'nowhere'",
+        ),
+        (
+            "from abaw.tasks import TASKS\n@TASKS.register\ndef va(): ...\n",
+            r"bad.py: two tasks are named 'va': abaw.tasks.va and abaw_plugin_bad_\w+; rename one",
+        ),
+    ],
+)
+def test_a_file_that_cannot_serve_is_refused_and_leaves_nothing_behind(tmp_path, text, message):
+    before = TASKS.names()
+    with pytest.raises(InputError, match=message):
+        load_plugin(write(tmp_path, text))
+    assert loaded() == ()
+    assert TASKS.names() == before
+    assert TASKS.build("va").name == "va"
+
+
+def test_an_edit_that_breaks_a_file_keeps_what_was_loaded(file):
+    first = load_plugin(file)
+    file.write_text(PARTS + "\n1 / 0\n")
+    with pytest.raises(InputError, match=r"my_parts.py:\d+ does not import: ZeroDivisionError"):
+        load_plugin(file)
+    assert loaded() == (first,)
+    assert "own_mean" in FUSION_MODELS.names()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(NotFoundError, match=r"no plug-in at .*nowhere.py: give a Python file"):
+        load_plugin(tmp_path / "nowhere.py")
+
+
+def test_two_files_with_one_name_of_a_part_are_refused(file, tmp_path):
+    load_plugin(file)
+    with pytest.raises(InputError, match="two encoders are named 'own_colour'"):
+        load_plugin(write(tmp_path, PARTS, "copy.py"))
+    assert ENCODERS.build("own_colour").dim == 3
+
+
+def test_what_something_was_made_with_is_loaded_again(file, monkeypatch):
+    kept = records([load_plugin(file), None, load_plugin(file)])
+    assert kept == [{"path": str(file), "sha256": loaded()[0].sha256}]
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    require(kept, "runs/a")
+    assert ENCODERS.plugin("own_colour").path == file
+
+
+def test_a_plugin_that_has_changed_or_is_missing_is_an_error_that_says_so(file, monkeypatch, tmp_path):
+    kept = records([load_plugin(file)])
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    file.write_text(PARTS + "# edited\n")
+    with pytest.raises(InputError, match=r"my_parts.py has changed since runs/a was made: restore the content"):
+        require(kept, "runs/a")
+    load_plugin(file)
+    with pytest.raises(InputError, match=r"my_parts.py has changed since runs/a was made"):
+        require(kept, "runs/a")
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    file.unlink()
+    with pytest.raises(NotFoundError, match=r"my_parts.py that runs/a was made with is missing: put it back, or say"):
+        require(kept, "runs/a")
+    load_plugin(write(tmp_path, PARTS, "moved.py"))  # the same content elsewhere
+    require(kept, "runs/a")
+
+
+def in_a_process(folder, *words, **environment):
+    paths = f"{folder}{os.pathsep}{ROOT}"
+    return subprocess.run(
+        [sys.executable, "-m", "abaw", *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+    )
+
+
+def test_parts_that_an_installed_package_declares_are_listed_with_where_they_come_from(tmp_path):
+    write_package(tmp_path)
+    done = in_a_process(tmp_path, "list")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("plug-in: parts-of-others 2.5") == 3
+    for name in NAMES:
+        assert name in done.stdout
+
+
+def test_a_package_whose_module_is_gone_is_named(tmp_path):
+    write_package(tmp_path)
+    (tmp_path / "parts_of_others.py").unlink()
+    done = in_a_process(tmp_path, "list", "models")
+    assert done.returncode == 2
+    assert "parts-of-others 2.5 declares 'mean' in the group abaw.models, but there is no module" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--plugin", "my_parts.py", "list"], ["list", "--plugin=my_parts.py"]])
+def test_the_option_is_taken_before_the_command_and_behind_it(file, words):
+    done = in_a_process(file.parent, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("plug-in: my_parts.py") == 3
