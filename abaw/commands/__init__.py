@@ -4,7 +4,7 @@ A command reads its options, calls one function of the library and prints what i
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
