@@ -2,6 +2,7 @@
 # The whole story: one command per stage, with why and how long (on 2 CPU cores).
 #     ./run.sh         set up .venv, then the main job on a small synthetic data set (no download, no data set needed)
 #     ./run.sh test    set up .venv, then the tests
+#     ./run.sh lint    set up .venv, then ruff (rules and format) and mypy
 #     ./run.sh full AFFWILD2_ROOT [recipe [options of abaw recipe]]
 #                      a whole competition on the real data, from abaw/configs/va.yaml or another recipe; goes on where it stopped
 #     ./run.sh test-mediapipe    the same in an environment with MediaPipe, which wants older packages
@@ -65,19 +66,29 @@ run_tests() {
   exec "$PY" -m pytest -n 2 "$@"
 }
 
+# every finding of all three, then the verdict
+lint() {
+  local failed=0
+  "$PY" -m ruff check . || failed=1
+  "$PY" -m ruff format --check . || failed=1
+  "$PY" -m mypy || failed=1
+  return "$failed"
+}
+
 what=${1:-}
 if [ "$what" = full ] && [ $# -lt 2 ]; then what=unknown; fi
 case "$what" in
-  "" | test | full) setup .venv constraints.txt dev ;;
+  "" | test | lint | full) setup .venv constraints.txt dev ;;
   test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
-  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
+  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test [pytest arguments] | lint | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
 esac
 case "$what" in
   "") main_job ;;
   full) shift; full "$@" ;;
   test) shift; run_tests "$@" ;;
+  lint) lint ;;
   test-mediapipe)
     shift
-    [ $# -gt 0 ] || set -- tests/unit/test_landmarks.py tests/unit/test_finders.py tests/unit/test_faces.py tests/unit/test_store.py
+    [ $# -gt 0 ] || set -- tests/unit/extract/encoders/test_landmarks.py tests/unit/extract/faces tests/unit/extract/store/test_store.py
     run_tests "$@" ;;
 esac

@@ -59,7 +59,7 @@ def extract(
     if dry_run:
         print(extraction.estimate_extraction(data, store, encoder, **chosen))
         return
-    spread = {"engine": engine, "ray_address": ray_address, "ray_workers": ray_workers}
+    spread: dict[str, Any] = {"engine": engine, "ray_address": ray_address, "ray_workers": ray_workers}
     with Progress("extract") as progress:
         report = extraction.extract(data, store, encoder, **chosen, **spread, progress=progress)
     for failure in report.failed:
