@@ -50,6 +50,11 @@ POST_PROCESSING = "post_processing.json"
 
 @dataclass(frozen=True)
 class Run:
+    """The folder of a training: its config, what it was made from, its weights and scores. Files are read when asked for.
+
+    ``folder`` may be missing; a method that needs a file raises NotFoundError where it is.
+    """
+
     folder: Path
 
     def config(self) -> Config:

@@ -1,0 +1,165 @@
+"""The public API: what ``import abaw`` offers, what it loads, and how it reports bad input."""
+
+import ast
+import builtins
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import abaw
+
+ROOT = Path(__file__).resolve().parents[3]
+FUNCTIONS = [name for name in abaw.__all__ if inspect.isfunction(getattr(abaw, name))]
+CLASSES = [name for name in abaw.__all__ if inspect.isclass(getattr(abaw, name))]
+TRACK = abaw.Track(values=np.zeros((3, 2), np.float32), times_s=np.arange(3) / 10, observed=np.ones(3, bool))
+
+
+def source():
+    return ast.parse((ROOT / "abaw/__init__.py").read_text())
+
+
+def test_every_public_name_is_there_and_listed():
+    assert sorted(abaw.__all__) == dir(abaw)
+    for name in abaw.__all__:
+        assert getattr(abaw, name) is not None
+    assert set(FUNCTIONS) >= {"align", "analyze", "check", "combine", "extract", "fit", "predict", "score", "search"}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'extrct'"):
+        abaw.extrct  # noqa: B018
+
+
+def test_type_checkers_see_the_names_that_are_loaded_late():
+    (checking,) = [node for node in source().body if isinstance(node, ast.If)]
+    seen = {(node.module, alias.name) for node in checking.body for alias in node.names}
+    assert all(alias.asname == alias.name for node in checking.body for alias in node.names)  # public to mypy
+    assert seen == {(module, name) for module, names in abaw._HOMES.items() for name in names}
+
+
+def test_mypy_is_strict_over_every_module_of_the_public_names():
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    (strict,) = [table["module"] for table in tables if table.get("warn_return_any")]
+    assert strict == sorted({"abaw", *abaw._HOMES})
+
+
+def test_no_public_name_is_a_module_that_an_import_would_put_in_its_place():
+    assert not set(abaw.__all__) & {module.name for module in pkgutil.iter_modules(abaw.__path__)}
+
+
+def test_the_version_is_the_one_that_the_build_reads():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "abaw.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", abaw.__version__)
+
+
+def test_import_abaw_loads_no_module_but_itself():
+    code = "import sys, importlib, typing; before = set(sys.modules); import abaw; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["abaw"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_a_docstring_and_annotations(name):
+    function = getattr(abaw, name)
+    first = inspect.getdoc(function).splitlines()[0]
+    assert first.endswith((".", ";", ":"))
+    assert "return" in function.__annotations__
+    assert function.__annotations__.keys() == {*inspect.signature(function).parameters, "return"}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_has_a_docstring_of_its_own(name):
+    documented = inspect.getdoc(getattr(abaw, name))
+    assert documented
+    assert not documented.startswith(f"{name}(")  # what a dataclass writes for itself
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])
+def test_the_exceptions_of_a_docstring_exist(name):
+    for error in re.findall(r"\b[A-Z]\w*Error\b", inspect.getdoc(getattr(abaw, name))):
+        assert issubclass(getattr(abaw, error, None) or getattr(builtins, error), Exception)
+
+
+def test_the_projects_errors_are_those_that_python_code_expects():
+    assert issubclass(abaw.InputError, abaw.AbawError)
+    assert issubclass(abaw.InputError, ValueError)
+    assert issubclass(abaw.NotFoundError, abaw.AbawError)
+    assert issubclass(abaw.NotFoundError, FileNotFoundError)
+
+
+LISTS = [name for name in FUNCTIONS if name.startswith("list_")]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_return_rows_with_a_name_and_print_nothing(name, capsys):
+    rows = getattr(abaw, name)()
+    assert rows
+    assert all(row["name"] and row["summary"] for row in rows)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_align_and_check_return_their_result_and_print_nothing(tmp_path, capsys):
+    assert abaw.align(TRACK, [0.05]).values.shape == (1, 2)
+    made = abaw.synthesize(tmp_path / "data", clips=14, seconds=2.0)
+    assert isinstance(abaw.check(made), abaw.CheckReport)
+    assert isinstance(abaw.open_dataset(made), abaw.Dataset)
+    assert capsys.readouterr() == ("", "")
+
+
+BAD_CALLS = {
+    "align, unknown aligner": lambda here: abaw.align(TRACK, [0.0], how="cubic"),
+    "align, times that do not increase": lambda here: abaw.align(TRACK, [0.1, 0.0]),
+    "analyze, missing media": lambda here: abaw.analyze(here / "none.mp4", here / "run", here / "out"),
+    "check, missing data": lambda here: abaw.check(here / "none"),
+    "combine, missing folders": lambda here: abaw.combine([here / "a", here / "b"], here / "out"),
+    "combine, unknown way": lambda here: abaw.combine([here / "a", here / "b"], here / "out", how="median"),
+    "estimate_extraction, missing data": lambda here: abaw.estimate_extraction(here / "none", here / "s", "face_hog"),
+    "extract, missing data": lambda here: abaw.extract(here / "none", here / "store", "face_hog"),
+    "extract, unknown detector": lambda here: abaw.extract(here, here / "store", "face_hog", faces="har"),
+    "extract, unknown encoder": lambda here: abaw.extract(here, here / "store", "face_hogg"),
+    "extract, unknown engine": lambda here: abaw.extract(here, here / "store", "face_hog", engine="spark"),
+    "extract, unknown setting": lambda here: abaw.extract(here, here / "store", "face_hog:cell=8"),
+    "extract, unknown target": lambda here: abaw.extract(here, here / "store", "face_hog", target="nearest"),
+    "extract, wrong shard": lambda here: abaw.extract(here, here / "store", "face_hog", shard="3/2"),
+    "fit, missing folder": lambda here: abaw.fit(here / "none"),
+    "load_batch, unknown store": lambda here: abaw.load_batch(here / "none", ["face_hog"], ["1"]),
+    "load_track, unknown store": lambda here: abaw.load_track(here / "none", "face_hog", "1"),
+    "open_dataset, missing folder": lambda here: abaw.open_dataset(here / "none"),
+    "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),
+    "predict, neither split nor clips": lambda here: abaw.predict(here / "none", here / "out"),
+    "score, missing folder": lambda here: abaw.score(here / "none"),
+    "score, unknown split": lambda here: abaw.score(here, split="dev"),
+    "search, missing config": lambda here: abaw.search(here / "none.yaml", vary=["model.dropout=0:1"]),
+    "submit, missing template": lambda here: abaw.submit(here, here / "none.txt", here / "out.txt"),
+    "synthesize, no clips": lambda here: abaw.synthesize(here / "data", clips=0),
+    "train, missing config": lambda here: abaw.train(here / "none.yaml"),
+    "train, setting without a value": lambda here: abaw.train(ROOT / "abaw/configs/synthetic.yaml", ["data"]),
+    "train, unknown key": lambda here: abaw.train(ROOT / "abaw/configs/synthetic.yaml", {"modle.name": "concat"}),
+    "train_folds, a single fold": lambda here: abaw.train_folds(ROOT / "abaw/configs/synthetic.yaml"),
+    "verify, missing file": lambda here: abaw.verify(here / "none.txt", here / "template.txt"),
+}
+
+
+@pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
+def test_bad_input_is_an_error_of_this_project_in_one_message(call, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(abaw.AbawError) as caught:
+        call(tmp_path)
+    assert str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())  # nothing was written
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_function_that_takes_an_argument_has_a_bad_call():
+    takes = {name for name in FUNCTIONS if inspect.signature(getattr(abaw, name)).parameters}
+    assert takes <= {name.split(",")[0] for name in BAD_CALLS}
