@@ -11,16 +11,15 @@ alike, and, of ten comparisons, which of the ten was luck. An interval is too na
 towards 0 for a class that only few videos have: a draw without them counts 0 for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from abaw.dataset.layout import video_of
 from abaw.errors import InputError
-from abaw.evaluation.sufficient_statistics import RECIPES, Scores
-from abaw.tasks.base import PredictionPair, Task, concatenated
+from abaw.tasks.base import PredictionPair, Task
 
 DRAWS, LEAST_DRAWS, SEED = 1000, 100, 0
 TAILS = (0.025, 0.975)  # of 95 %
@@ -29,11 +28,6 @@ FEW = 5  # videos; with fewer an interval says little
 PLACES = 12  # of a difference: beyond them it is rounding, and a system would differ from itself
 
 Interval = tuple[float, float]
-
-
-Part = Mapping[str, PredictionPair]  # the clips of one video, as one system predicts them
-
-Rescore = Callable[[Int[np.ndarray, "draws parts"]], dict[str, Float[np.ndarray, " draws"]]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class Comparison:
         return "better" if self.difference > 0 else "worse"
 
 
-def group_by_video(by_clip: Mapping[str, PredictionPair]) -> Mapping[str, Part]:
+def group_by_video(by_clip: Mapping[str, PredictionPair]) -> dict[str, dict[str, PredictionPair]]:
     """The clips of each video, ``_left`` and ``_right`` together; videos without a scored frame are left out.
 
     ValueError where none has one.
@@ -84,7 +78,7 @@ def intervals(
     counts = drawn(len(parts), draws, seed)
     if len(parts) < 2:
         return None
-    return {name: _between(values) for name, values in bootstrap_scorer(task, parts)(counts).items()}
+    return {name: _between(values) for name, values in task.resampled_scores(parts)(counts).items()}
 
 
 def compare(
@@ -103,7 +97,7 @@ def compare(
     check_same(first, second)
     sides = group_by_video(first), group_by_video(second)
     num = len(sides[0])
-    rescore = bootstrap_scorer(task, [part for side in sides for part in side.values()])
+    rescore = task.resampled_scores([part for side in sides for part in side.values()])
 
     def ranking(of_first: np.ndarray, of_second: np.ndarray) -> np.ndarray:
         return next(iter(rescore(np.hstack([of_first, of_second])).values()))
@@ -143,40 +137,3 @@ def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:
 def _between(values: np.ndarray) -> Interval:
     low, high = np.quantile(values, TAILS)
     return float(low), float(high)
-
-
-def is_count(name: str) -> bool:
-    """Whether an entry of a task's score counts rows: ``n``, or ``va/n`` of a part."""
-    return name.split("/")[-1] == "n"
-
-
-def bootstrap_scorer(task: Task, parts: Sequence[Part]) -> Rescore:
-    """How the task scores sets in which part i occurs as often as ``counts[draw, i]`` says: by name, without counts.
-
-    Each part needs a scored row. ValueError where a clip's predictions and labels differ in number.
-    """
-    sides = [concatenated(part) for part in parts]
-    recipe = RECIPES.get(task.name)
-    if recipe is None:
-        return lambda counts: _scored_again(task, parts, counts)
-    pairs = [tuple(side[:, : recipe.columns].astype(np.float64) for side in pair) for pair in sides]
-    centre = _mean_truth([truth for _, truth in pairs], recipe.num_centred)
-    rows = np.stack([recipe.sums(prediction - centre, truth - centre) for prediction, truth in pairs])
-    return lambda counts: recipe.scores(counts.astype(np.float64) @ rows)
-
-
-def _mean_truth(truths: Sequence[np.ndarray], num_centred: int) -> np.ndarray:
-    """Of the first columns, over the rows that have one (not NaN); 0 of the others."""
-    num = sum((~np.isnan(truth[:, :num_centred])).sum(axis=0) for truth in truths)
-    mean = np.zeros(truths[0].shape[1])
-    mean[:num_centred] = sum(np.nansum(truth[:, :num_centred], axis=0) for truth in truths) / np.maximum(num, 1)
-    return mean
-
-
-def _scored_again(task: Task, parts: Sequence[Part], counts: np.ndarray) -> Scores:
-    found = []
-    for row in counts:
-        copies = ((part, copy) for part, count in enumerate(row) for copy in range(count))
-        clips = {f"{part} {copy} {clip}": each for part, copy in copies for clip, each in parts[part].items()}
-        found.append(task.score(clips))
-    return {name: np.array([scores[name] for scores in found]) for name in found[0] if not is_count(name)}

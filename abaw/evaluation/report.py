@@ -12,11 +12,10 @@ from abaw.evaluation.bootstrap import (
     compare,
     group_by_video,
     intervals,
-    is_count,
 )
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.evaluation.leaks import REPORTED
-from abaw.tasks.base import PredictionPair, Task
+from abaw.tasks.base import PredictionPair, Task, is_count
 
 LEVEL = 0.95
 Scores = dict[str, float]

@@ -13,10 +13,9 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import read_ambivalence
 from abaw.errors import InputError
-from abaw.metrics import class_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Block, PredictionPair, Task, concatenated, one_step
-from abaw.tasks.classes import balanced_weights
+from abaw.tasks.base import LEAST, Block, PredictionPair, ResampledScores, Task, one_step
+from abaw.tasks.classes import balanced_weights, class_counts, class_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,10 +124,13 @@ class Ambivalence(Task):
         return {}
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
-        prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
-        no, yes = class_f1(prediction, truth, 2).tolist()
-        accuracy = float((prediction == truth).mean())
-        return {"F1": (no + yes) / 2, "accuracy": accuracy, "F1_no": no, "F1_yes": yes, "n": len(truth)}
+        counts = class_counts(by_clip, 2)
+        scores = class_scores(counts[None], ("no", "yes"))
+        return {**{name: float(values[0]) for name, values in scores.items()}, "n": int(counts[2].sum())}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        statistics = np.stack([class_counts(group, 2) for group in groups])
+        return lambda counts: class_scores(np.tensordot(counts, statistics, 1), ("no", "yes"))
 
     def row(self, prediction: np.ndarray) -> str:
         if self.level == "frame":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +27,8 @@ class PredictionPair:
     labels: Labels
 
 
+# how often each group of clips is in each draw -> every score by name, a value for each draw
+ResampledScores = Callable[[Int[np.ndarray, "draws groups"]], dict[str, Float[np.ndarray, " draws"]]]
 Block = Literal["values", "classes", "units"]
 LEAST = 1e-7  # of a probability, before its logarithm: float32 tables hold exact 0 and 1
 
@@ -56,6 +59,11 @@ class Task(ABC):
     folders: tuple[str, ...]
     test_lists: tuple[str, ...]
     r_drop_weight: float = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "score" in vars(cls) and "resampled_scores" not in vars(cls):  # inherited statistics are of another score
+            cls.resampled_scores = Task.resampled_scores  # type: ignore[method-assign]
 
     @property
     def goals(self) -> tuple[str, ...]:
@@ -139,6 +147,16 @@ class Task(ABC):
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         """The official metric over all scored rows of all clips; the first entry ranks, ``n`` counts the rows."""
 
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        """A function that scores draws of ``groups``, each of them the clips of one video, as the bootstrap needs it.
+
+        It takes ``counts[draw, i]``, how often group i is in a draw, and returns the entries of ``score`` without the
+        counts of rows; a draw of nothing scores 0. This default calls ``score`` for every draw. A task whose score
+        follows from statistics that can be pooled (``Moments``, counts) does that instead, which is far faster. Every
+        group needs a scored row.
+        """
+        return partial(_score_draws, self, groups)
+
     def rows(self, prediction: Float[np.ndarray, "n goal"]) -> list[str]:
         """``row`` of each: a template has a million of them, so a task writes its own where that is slow."""
         return [self.row(values) for values in prediction]
@@ -150,6 +168,23 @@ class Task(ABC):
     @abstractmethod
     def parse_row(self, text: str) -> Float[np.ndarray, " goal"]:
         """The inverse of ``row``: ValueError says what is wrong with the text."""
+
+
+def is_count(name: str) -> bool:
+    """Whether an entry of a task's score counts rows: ``n``, or ``va/n`` of a part."""
+    return name.split("/")[-1] == "n"
+
+
+def _score_draws(
+    task: Task, groups: Sequence[Mapping[str, PredictionPair]], counts: Int[np.ndarray, "draws groups"]
+) -> dict[str, np.ndarray]:
+    found: list[dict[str, float]] = []
+    for draw in counts:
+        copies = [(group, copy) for group, count in enumerate(draw) for copy in range(count)]
+        clips = {f"{group} {copy} {clip}": each for group, copy in copies for clip, each in groups[group].items()}
+        found.append(task.score(clips) if clips else {})
+    names = dict.fromkeys(name for scores in found for name in scores if not is_count(name))
+    return {name: np.array([scores.get(name, 0.0) for scores in found]) for name in names}
 
 
 def concatenated(

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
-from abaw.metrics import class_f1, macro_f1
-from abaw.tasks.base import LEAST, Block, PredictionPair, Task, concatenated
+from abaw.metrics import count_classes, f1
+from abaw.tasks.base import LEAST, Block, PredictionPair, ResampledScores, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,11 +111,13 @@ class ClassTask(Task, ABC):
         return {self.kind: [self.classes[int(label)] for label in self.to_labels(table)[:, 0]]}
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
-        prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
-        f1 = class_f1(prediction, truth, self.out_dim)
-        by_class = {f"F1_{name}": float(value) for name, value in zip(self.classes, f1, strict=True)}
-        accuracy = float((prediction == truth).mean())
-        return {"F1": macro_f1(prediction, truth, self.out_dim), "accuracy": accuracy, **by_class, "n": len(truth)}
+        counts = class_counts(by_clip, self.out_dim)
+        scores = class_scores(counts[None], self.classes)
+        return {**{name: float(values[0]) for name, values in scores.items()}, "n": int(counts[2].sum())}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        statistics = np.stack([class_counts(group, self.out_dim) for group in groups])
+        return lambda counts: class_scores(np.tensordot(counts, statistics, 1), self.classes)
 
     def row(self, prediction: np.ndarray) -> str:
         return str(int(prediction[0]))
@@ -127,6 +130,25 @@ class ClassTask(Task, ABC):
         if len(text) != 1 or text not in "0123456789"[: self.out_dim]:
             raise InputError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
         return np.array([float(text)])
+
+
+def class_counts(by_clip: Mapping[str, PredictionPair], num_classes: int) -> Int[np.ndarray, "3 classes"]:
+    """``count_classes`` of all scored rows of the clips; the first column of predictions and labels is the class."""
+    prediction, truth = (side[:, 0].astype(int) for side in concatenated(by_clip))
+    return count_classes(prediction, truth, num_classes)
+
+
+def class_scores(
+    counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Macro-F1 over all classes, accuracy and the F1 of each class, of each draw."""
+    by_class = f1(counts)
+    accuracy = counts[:, 0].sum(axis=1) / np.maximum(counts[:, 2].sum(axis=1), 1)
+    return {
+        "F1": by_class.mean(axis=1),
+        "accuracy": accuracy,
+        **{f"F1_{name}": by_class[:, i] for i, name in enumerate(names)},
+    }
 
 
 def balanced_weights(labels: Mapping[str, Labels], num_classes: int, balance: float) -> list[float]:

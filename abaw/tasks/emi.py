@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import EMOTIONS, read_mimicry
 from abaw.errors import InputError
-from abaw.metrics import pearson
+from abaw.metrics import Moments, pearson
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, PredictionPair, Task, concatenated, one_step
+from abaw.tasks.base import LEAST, PredictionPair, ResampledScores, Task, concatenated, one_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,6 +109,16 @@ class MimicryIntensity(Task):
         prediction, truth = concatenated(by_clip)
         each = {f"Pearson_{name}": pearson(prediction[:, i], truth[:, i]) for i, name in enumerate(EMOTIONS)}
         return {"Pearson": float(np.mean(list(each.values()))), **each, "n": len(truth)}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        moments = Moments.of([concatenated(group) for group in groups])
+
+        def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+            found = moments.pooled(counts).correlation()
+            by_emotion = {f"Pearson_{name}": found[:, i] for i, name in enumerate(EMOTIONS)}
+            return {"Pearson": found.mean(axis=1), **by_emotion}
+
+        return scores
 
     def row(self, prediction: np.ndarray) -> str:
         return ",".join(f"{value:.6f}" for value in prediction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from abaw.dataset.split_files import read_multitask
 from abaw.errors import InputError
 from abaw.registry import nearest
 from abaw.tasks import TASKS
-from abaw.tasks.base import Block, PredictionPair, Task, concatenated
+from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,17 +139,33 @@ class MultiTask(Task):
         total = 0.0
         metrics: dict[str, float] = {}
         for name, part in self._parts.items():
-            own = {
-                clip: PredictionPair(each.prediction[:, self._goals[name]], self._of(each.labels, name))
-                for clip, each in by_clip.items()
-            }
-            if any(each.labels.scored.any() for each in own.values()):
+            own = self._of_part(by_clip, name)
+            if _any_scored(own):
                 found = part.score(own)
                 total += next(iter(found.values()))
                 metrics |= {f"{name}/{key}": value for key, value in found.items()}
             else:
                 metrics[f"{name}/n"] = 0
         return {"score": total, **metrics, "n": num}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        scorers: dict[str, tuple[list[int], ResampledScores]] = {}
+        for name, part in self._parts.items():
+            own = [self._of_part(group, name) for group in groups]
+            there = [i for i, group in enumerate(own) if _any_scored(group)]
+            if there:
+                scorers[name] = there, part.resampled_scores([own[i] for i in there])
+
+        def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+            total, named = np.zeros(len(counts)), {}
+            for name, (there, of_part) in scorers.items():
+                found = of_part(counts[:, there])
+                if found:
+                    total = total + next(iter(found.values()))
+                    named |= {f"{name}/{key}": values for key, values in found.items()}
+            return {"score": total, **named}
+
+        return scores
 
     def rows(self, prediction: np.ndarray) -> list[str]:
         parts = [part.rows(prediction[:, self._goals[name]]) for name, part in self._parts.items()]
@@ -175,11 +191,22 @@ class MultiTask(Task):
     def _joined(self, what: str, values: np.ndarray, own: Mapping[str, slice]) -> np.ndarray:
         return np.concatenate([getattr(part, what)(values[:, own[name]]) for name, part in self._parts.items()], axis=1)
 
+    def _of_part(self, by_clip: Mapping[str, PredictionPair], name: str) -> dict[str, PredictionPair]:
+        """One part's predictions and labels alone."""
+        return {
+            clip_id: PredictionPair(each.prediction[:, self._goals[name]], self._of(each.labels, name))
+            for clip_id, each in by_clip.items()
+        }
+
     def _of(self, labels: Labels, name: str) -> Labels:
         """One part's labels alone."""
         values = labels.values[:, self._goals[name]]
         there = labels.scored & ~np.isnan(values).any(axis=1)
         return Labels(np.where(there[:, None], values, 0), there)
+
+
+def _any_scored(by_clip: Mapping[str, PredictionPair]) -> bool:
+    return any(each.labels.scored.any() for each in by_clip.values())
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +12,9 @@ import numpy as np
 from abaw.dataset.annotations import Labels, read_valence_arousal
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
-from abaw.metrics import concordance
+from abaw.metrics import Moments, concordance
 from abaw.tasks import TASKS
-from abaw.tasks.base import Block, PredictionPair, Task, concatenated
+from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,6 +106,15 @@ class ValenceArousal(Task):
         prediction, truth = concatenated(by_clip)
         valence, arousal = (concordance(prediction[:, i], truth[:, i]) for i in (0, 1))
         return {"CCC": (valence + arousal) / 2, "CCC_valence": valence, "CCC_arousal": arousal, "n": len(truth)}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        moments = Moments.of([concatenated(group) for group in groups])
+
+        def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+            valence, arousal = moments.pooled(counts).concordance().T
+            return {"CCC": (valence + arousal) / 2, "CCC_valence": valence, "CCC_arousal": arousal}
+
+        return scores
 
     def row(self, prediction: np.ndarray) -> str:
         return f"{prediction[0]:.6f},{prediction[1]:.6f}"

@@ -1,4 +1,4 @@
-"""Laws of scores from sums, of intervals and of comparisons."""
+"""Laws of scores from pooled statistics, of intervals and of comparisons."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import video_of
-from abaw.evaluation.bootstrap import bootstrap_scorer, compare, group_by_video, intervals, is_count
-from abaw.evaluation.sufficient_statistics import RECIPES
+from abaw.evaluation.bootstrap import compare, group_by_video, intervals
 from abaw.tasks import TASKS
-from abaw.tasks.base import PredictionPair
+from abaw.tasks.base import PredictionPair, Task, is_count
 
 NAMES = TASKS.names()
 SEEDS = st.integers(0, 10_000)
@@ -47,15 +46,15 @@ def clip_names(num):
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=30)
 @given(seed=SEEDS, num=st.integers(1, 8), rounds=st.booleans())
-def test_the_score_from_sums_over_videos_is_the_official_score(name, seed, num, rounds):
+def test_the_score_from_the_statistics_of_videos_is_the_official_score(name, seed, num, rounds):
     task = TASKS.build(name)
     by_clip = system(task, np.random.default_rng(seed), clip_names(num))
     if rounds:  # constants and ties: what the definitions treat apart
         by_clip = {
-            clip_id: PredictionPair(each.post_processed.round(), each.labels) for clip_id, each in by_clip.items()
+            clip_id: PredictionPair(each.prediction.round(), each.labels) for clip_id, each in by_clip.items()
         }
     parts = list(group_by_video(by_clip).values())
-    found = bootstrap_scorer(task, parts)(np.ones((1, len(parts)), int))
+    found = task.resampled_scores(parts)(np.ones((1, len(parts)), int))
     expected = {key: value for key, value in task.score(by_clip).items() if not is_count(key)}
     assert {key: value[0] for key, value in found.items()} == pytest.approx(expected, abs=1e-12)
     assert next(iter(found)) == next(iter(expected))  # the one that ranks
@@ -67,7 +66,7 @@ def test_the_score_from_sums_over_videos_is_the_official_score(name, seed, num, 
 def test_a_video_drawn_twice_counts_as_two_of_its_kind(name, seed, drawn):
     task = TASKS.build(name)
     by_clip = system(task, np.random.default_rng(seed), [str(i) for i in range(len(drawn))])
-    found = bootstrap_scorer(task, list(group_by_video(by_clip).values()))(np.array([drawn]))
+    found = task.resampled_scores(list(group_by_video(by_clip).values()))(np.array([drawn]))
     copies = {f"{i}-{copy}": by_clip[str(i)] for i, times in enumerate(drawn) for copy in range(times)}
     expected = task.score(copies)
     assert {key: value[0] for key, value in found.items()} == pytest.approx(
@@ -75,18 +74,16 @@ def test_a_video_drawn_twice_counts_as_two_of_its_kind(name, seed, drawn):
     )
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=15)
 @given(seed=SEEDS, drawn=st.lists(st.integers(0, 3), min_size=2, max_size=5).filter(any))
-def test_sums_and_scoring_again_give_the_same(name, seed, drawn):
+def test_pooled_statistics_and_scoring_every_draw_give_the_same(name, seed, drawn):
     task = TASKS.build(name)
     parts = list(
         group_by_video(system(task, np.random.default_rng(seed), [str(i) for i in range(len(drawn))])).values()
     )
-    fast = bootstrap_scorer(task, parts)(np.array([drawn]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(RECIPES, name)
-        slow = bootstrap_scorer(task, parts)(np.array([drawn]))
+    fast = task.resampled_scores(parts)(np.array([drawn]))
+    slow = Task.resampled_scores(task, parts)(np.array([drawn]))  # the default
     assert {key: value[0] for key, value in fast.items()} == pytest.approx(
         {key: value[0] for key, value in slow.items()}, abs=1e-12
     )
@@ -94,7 +91,7 @@ def test_sums_and_scoring_again_give_the_same(name, seed, drawn):
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, 0.999])
 @given(thousandths=st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=30))
-def test_a_narrow_spread_far_from_zero_is_not_swallowed(bias, thousandths):
+def test_a_narrow_distribution_far_from_zero_keeps_its_digits(bias, thousandths):
     values = np.array(thousandths, np.float64) / 1000
     task = TASKS.build("va")
     truth, prediction = bias + values[:, :1].repeat(2, 1), bias + values[:, 1:].repeat(2, 1)
@@ -102,7 +99,7 @@ def test_a_narrow_spread_far_from_zero_is_not_swallowed(bias, thousandths):
         str(i): PredictionPair(prediction[i : i + 1], Labels(truth[i : i + 1], np.array([True])))
         for i in range(len(truth))
     }
-    found = bootstrap_scorer(task, list(group_by_video(clips).values()))(np.ones((1, len(clips)), int))
+    found = task.resampled_scores(list(group_by_video(clips).values()))(np.ones((1, len(clips)), int))
     assert found["CCC"][0] == pytest.approx(task.score(clips)["CCC"], abs=1e-12)
 
 
@@ -128,7 +125,7 @@ def test_a_video_cut_into_two_persons_is_still_one_video(seed, cuts):
     for (clip_id, each), cut in zip(whole.items(), cuts, strict=True):
         for side, rows in (("left", slice(None, cut)), ("right", slice(cut, None))):
             labels = Labels(each.labels.values[rows], each.labels.scored[rows])
-            parts[f"{clip_id}_{side}"] = PredictionPair(each.post_processed[rows], labels)
+            parts[f"{clip_id}_{side}"] = PredictionPair(each.prediction[rows], labels)
     assert {video_of(clip_id) for clip_id in parts} == set(whole)
     assert intervals(task, parts, 100) == intervals(task, whole, 100)
 
@@ -164,12 +161,12 @@ def test_two_systems_in_the_other_order_differ_by_the_opposite(seed, num, name):
     times=st.integers(1, 7),
 )
 def test_a_draw_of_one_constant_video_alone_scores_0(name, constants, num, times):
-    """Rounding of sums must not pass for spread: a constant that is predicted rightly is worth nothing."""
+    """Rounding must not pass for variance: a constant that is predicted correctly scores 0."""
     task = TASKS.build(name)
     clips = {}
     for number, thousandths in enumerate(constants):
         values = np.full((num, task.out_dim), thousandths / 1000)
         clips[str(number)] = PredictionPair(values, Labels(values, np.ones(num, bool)))
     drawn = times * np.eye(len(constants), dtype=int)
-    scores = bootstrap_scorer(task, list(group_by_video(clips).values()))(drawn)
+    scores = task.resampled_scores(list(group_by_video(clips).values()))(drawn)
     assert {key: values.tolist() for key, values in scores.items()} == {key: [0.0] * len(drawn) for key in scores}

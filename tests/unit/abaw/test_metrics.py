@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from abaw.dataset.annotations import Labels
-from abaw.metrics import class_f1, concordance, macro_f1, pearson, unit_f1
+from abaw.metrics import class_f1, concordance, count_units, macro_f1, pearson, unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
@@ -215,7 +215,7 @@ def test_values_that_are_not_finite_are_refused():
 
 def test_sides_of_unlike_length_are_refused_without_a_type_checker_too():
     with pytest.raises(ValueError, match=r"as many predictions as truths, not \(2, 12\) and \(3, 12\)"):
-        inspect.unwrap(unit_f1)(np.zeros((2, 12), bool), np.zeros((3, 12), bool))
+        inspect.unwrap(count_units)(np.zeros((2, 12), bool), np.zeros((3, 12), bool))
     for metric in (concordance, pearson):
         with pytest.raises(ValueError, match=r"as many predictions as truths in one axis, not \(2,\) and \(3,\)"):
             inspect.unwrap(metric)(floats(0, 1), floats(0, 1, 2))

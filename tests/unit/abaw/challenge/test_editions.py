@@ -44,7 +44,7 @@ def test_every_editions_format_is_written_and_verified(tmp_path, edition):
         table = Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), values)
         predictions.write_table(tmp_path / "p", clip, table, task)
     submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
-    assert verify(tmp_path / "out.txt", sample, edition.task) == []
+    assert verify(tmp_path / "out.txt", sample, task=edition.task) == []
     first = (tmp_path / "out.txt").read_text().splitlines()[edition.header is not None]
     num = 12 if "12" in edition.row else 6 if "6 " in edition.row else 1
     others = edition.row.count(">,<")

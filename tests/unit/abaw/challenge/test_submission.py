@@ -141,7 +141,7 @@ def test_expression_is_one_class_a_row(tmp_path):
     predicted(tmp_path / "p", EXPR, b=rows)
     submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert (tmp_path / "out.txt").read_text().splitlines() == [EXPR.header, "b/00001.jpg,7", "b/00002.jpg,3"]
-    assert verify(tmp_path / "out.txt", sample, "expr") == []
+    assert verify(tmp_path / "out.txt", sample, task="expr") == []
 
 
 def test_rows_of_clips_may_alternate_and_each_table_is_read_once(tmp_path, monkeypatch):
@@ -349,7 +349,7 @@ def test_a_folders_post_processing_is_applied_and_told(tmp_path):
 
 def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_path):
     predicted(tmp_path / "p", about={"post_processing": {"bias": [1.0]}}, b=[[0, 0]])
-    with pytest.raises(ValueError, match="shift has 1 number"):
+    with pytest.raises(ValueError, match="bias has 1 number"):
         submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
 

@@ -6,7 +6,7 @@ import pytest
 
 from abaw.challenge.order import order_faults
 from abaw.challenge.template import read_template
-from abaw.challenge.verification import verify
+from abaw.challenge.verification import Fault, verify
 from abaw.tasks import TASKS
 
 VA, EXPR, AU = (TASKS.build(name) for name in ("va", "expr", "au"))
@@ -24,6 +24,11 @@ def files(folder, task=VA, rows=ROWS):
     sample.write_text("\n".join([*header, *(f"{row},0" if not header else f"{row}," for row in rows)]) + "\n")
     out.write_text("\n".join([*header, *(f"{row},{VALUES[task.name]}" for row in rows)]) + "\n")
     return out, sample
+
+
+def reasons(out, sample, task=None):
+    """The faults as a user reads them: FILE:LINE: reason."""
+    return [str(fault) for fault in verify(out, sample, task=task)]
 
 
 def line(number, text):
@@ -220,7 +225,7 @@ def test_every_planted_fault_is_told_with_its_line_and_nothing_else(tmp_path, fa
     lines = out.read_text().splitlines()
     change(lines)
     out.write_text("".join(text + "\n" for text in lines))
-    found = verify(out, sample, task=task.name)
+    found = reasons(out, sample, task=task.name)
     assert len(found) == len(words), found
     for said, expected in zip(found, words, strict=True):
         assert re.search(rf"out\.txt:({expected})", said), said
@@ -273,7 +278,7 @@ def test_every_planted_byte_is_told_with_its_line_and_nothing_else(tmp_path, fau
     change, words = BYTES[fault]
     out, sample = files(tmp_path)
     out.write_bytes(change(out.read_bytes()))
-    found = verify(out, sample)
+    found = reasons(out, sample)
     assert len(found) == len(words), found
     for said, expected in zip(found, words, strict=True):
         assert re.search(rf"out\.txt:({expected})", said), said
@@ -287,7 +292,7 @@ def test_several_faults_of_one_file_are_told_in_the_order_of_the_lines(tmp_path)
     del lines[2]
     lines.insert(1, lines[6])
     out.write_text("\n".join(lines) + "\n\n")
-    assert [said.split("out.txt:")[1] for said in verify(out, sample)] == [
+    assert [said.split("out.txt:")[1] for said in reasons(out, sample)] == [
         "2: '9/00001.jpg' is on line 8 too",
         "4: '10-30/00002.jpg' is missing before this line",
         "6: '0.25,-0.5 ' holds white space",
@@ -301,14 +306,21 @@ def test_a_good_file_is_verified_with_either_line_end_and_without_the_last(tmp_p
     good = out.read_bytes()
     for whole in (good, good.removesuffix(b"\n"), good.replace(b"\n", CRLF), good.replace(b"\n", CRLF)[:-2]):
         out.write_bytes(whole)
-        assert verify(out, sample) == []
-    assert verify(out, sample, task="va") == []
+        assert reasons(out, sample) == []
+    assert reasons(out, sample, task="va") == []
+
+
+def test_a_fault_has_its_file_its_line_and_its_reason(tmp_path):
+    out, sample = files(tmp_path)
+    out.write_text(out.read_text().replace(GOOD, "9,9", 1))
+    assert verify(out, sample) == [Fault(out, 2, "'9,9' is outside [-1, 1]")]
+    assert str(Fault(out, None, "and 2 more faults")) == f"{out}: and 2 more faults"
 
 
 def test_a_file_of_nothing_lacks_its_header_and_every_row(tmp_path):
     out, sample = files(tmp_path)
     out.write_text("")
-    found = verify(out, sample)
+    found = reasons(out, sample)
     assert ["1: the header is ''" in found[0], "2: 9 rows are missing" in found[1]] == [True, True]
     assert len(found) == 2
 
@@ -317,7 +329,7 @@ def test_the_listing_is_capped_and_the_rest_counted(tmp_path):
     rows = [f"a/{frame:05d}.jpg" for frame in range(1, 301)]
     out, sample = files(tmp_path, VA, rows)
     out.write_text(out.read_text().replace(GOOD, "9,9"))
-    found = verify(out, sample)
+    found = reasons(out, sample)
     assert len(found) == 101
     assert "out.txt:101: '9,9' is outside" in found[99]
     assert found[-1].endswith("and 200 more faults")
@@ -329,7 +341,7 @@ def test_a_row_that_is_out_of_place_is_told_though_a_hundred_values_are_wrong_be
     lines = out.read_text().replace(GOOD, "9,9").splitlines()
     del lines[50]
     out.write_text("\n".join(lines) + "\n")
-    found = verify(out, sample)
+    found = reasons(out, sample)
     assert "out.txt:51: 'a/00050.jpg' is missing before this line" in found[50]
     assert found[-1].endswith("and 200 more faults")
 
@@ -340,7 +352,7 @@ def test_a_blank_line_does_not_make_empty_values_good(tmp_path):
     lines[5] = "2_left/00001.jpg,"
     lines.insert(3, "")
     out.write_text("\n".join(lines) + "\n")
-    assert [said.split(": ", 1)[1] for said in verify(out, sample)] == ["a blank line", "no value after the comma"]
+    assert [said.split(": ", 1)[1] for said in reasons(out, sample)] == ["a blank line", "no value after the comma"]
 
 
 def test_a_repeated_image_of_the_template_is_asked_as_often_as_it_is_there(tmp_path):
@@ -350,17 +362,17 @@ def test_a_repeated_image_of_the_template_is_asked_as_often_as_it_is_there(tmp_p
     value = "0,0,0," + ",".join("0" * 12)
     sample.write_text("\n".join([mtl.header, *(f"{row}," for row in rows)]))
     out.write_text("\n".join([mtl.header, *(f"{row},{value}" for row in rows)]))
-    assert verify(out, sample) == []
+    assert reasons(out, sample) == []
     del rows[2]
     out.write_text("\n".join([mtl.header, *(f"{row},{value}" for row in rows)]))
-    (found,) = verify(out, sample)
+    (found,) = reasons(out, sample)
     assert found.endswith("out.txt:4: 'a/00001.jpg' is missing before this line")
     rows = ["a/00001.jpg", "a/00003.jpg", "a/00001.jpg", "a/00002.jpg"]
     out.write_text("\n".join([mtl.header, *(f"{row},{value}" for row in rows)]))
-    assert [said.split("out.txt:")[1][:15] for said in verify(out, sample)] == ["3: out of order", "5: out of order"]
+    assert [said.split("out.txt:")[1][:15] for said in reasons(out, sample)] == ["3: out of order", "5: out of order"]
     rows = ["a/00001.jpg", "a/00002.jpg", "a/00003.jpg", "a/00001.jpg", "a/00001.jpg"]
     out.write_text("\n".join([mtl.header, *(f"{row},{value}" for row in rows)]))
-    assert verify(out, sample)[-1].endswith("out.txt:6: 'a/00001.jpg' repeats line 2")
+    assert reasons(out, sample)[-1].endswith("out.txt:6: 'a/00001.jpg' repeats line 2")
 
 
 VIDEOS = {
@@ -376,16 +388,16 @@ VIDEOS = {
 def test_faults_of_a_file_without_header_are_told_with_its_lines(tmp_path, fault):
     row, words = VIDEOS[fault]
     out, sample = files(tmp_path, TASKS.build("ah"), ["v1", "v2", "v3"])
-    assert verify(out, sample) == []
+    assert reasons(out, sample) == []
     out.write_text(out.read_text().replace("v2,0.25,0.75,1", row))
-    (found,) = verify(out, sample)
+    (found,) = reasons(out, sample)
     assert re.search(rf"out\.txt:{words}", found), found
 
 
 def test_videos_that_are_missing_or_unknown_are_told(tmp_path):
     out, sample = files(tmp_path, TASKS.build("ah"), ["v1", "v2", "v3"])
     out.write_text(out.read_text().replace("v2,", "v9,"))
-    unknown, missing = verify(out, sample)
+    unknown, missing = reasons(out, sample)
     assert unknown.endswith("out.txt:2: 'v9' is not in the template, which has no clip 'v9'")
     assert missing.endswith("out.txt:3: 'v2' is missing before this line")
 
@@ -395,7 +407,7 @@ def test_frames_of_videos_take_a_label_alone(tmp_path):
     sample, out = tmp_path / "trial-1.txt", tmp_path / "out.txt"
     sample.write_text("".join(f"{row},0\n" for row in rows))
     out.write_text(f"{rows[0]},1\n{rows[1]},0.5,0.5,1\n1/x.mp4/frame-00002.jpg,0\n")
-    value, place = verify(out, sample)
+    value, place = reasons(out, sample)
     assert re.search(r"out\.txt:2: '0.5,0.5,1' has 3 values, expected the class alone", value)
     assert place.endswith(
         f"out.txt:3: '1/x.mp4/frame-00002.jpg' is not written as in the template, expected {rows[2]!r}"
@@ -405,26 +417,26 @@ def test_frames_of_videos_take_a_label_alone(tmp_path):
 def test_a_template_of_another_task_than_named_is_wrong_use(tmp_path):
     out, sample = files(tmp_path)
     with pytest.raises(ValueError, match="sample.txt is a template for va, not expr"):
-        verify(out, sample, task="expr")
+        reasons(out, sample, task="expr")
     with pytest.raises(ValueError, match="no task named 'vaa'; did you mean 'va'"):
-        verify(out, sample, task="vaa")
+        reasons(out, sample, task="vaa")
 
 
 def test_files_that_are_missing_or_folders_or_no_text_are_named(tmp_path):
     out, sample = files(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no submission at .*none.txt: write one with abaw submit"):
-        verify(tmp_path / "none.txt", sample)
+        reasons(tmp_path / "none.txt", sample)
     with pytest.raises(ValueError, match="the submission .* is a folder: give the challenge file"):
-        verify(tmp_path, sample)
+        reasons(tmp_path, sample)
     for whole in (b"\xff\xfe\x00", b"PAR1\x00\x15\x04\n\xff", out.read_text().encode("utf-16")):
         out.write_bytes(whole)
         with pytest.raises(ValueError, match="out.txt: not a text file"):
-            verify(out, sample)
+            reasons(out, sample)
 
 
 def test_the_template_itself_lacks_its_values(tmp_path):
     _, sample = files(tmp_path)
-    found = verify(sample, sample)
+    found = reasons(sample, sample)
     assert len(found) == len(ROWS)
     assert found[0].endswith("sample.txt:2: no value after the comma")
 
@@ -439,7 +451,7 @@ def test_rows_in_order_are_compared_without_a_search(tmp_path, monkeypatch):
 def test_clips_that_differ_by_case_alone_are_not_taken_for_each_other(tmp_path):
     out, sample = files(tmp_path, VA, ["v/00001.jpg", "V/00001.jpg", "ä/00001.jpg"])
     out.write_text(out.read_text().replace("v/", " v/").replace("V/00001", "V/1").replace("ä", "Ä"))
-    for said, right in zip(verify(out, sample), ("v", "V", "ä"), strict=True):
+    for said, right in zip(reasons(out, sample), ("v", "V", "ä"), strict=True):
         assert said.endswith(f"is not written as in the template, expected '{right}/00001.jpg'"), said
 
 
@@ -447,5 +459,5 @@ def test_white_space_is_found_though_a_task_would_take_it(tmp_path, monkeypatch)
     out, sample = files(tmp_path)
     out.write_text(out.read_text().replace(GOOD, f"{GOOD} ", 1))
     monkeypatch.setattr(type(VA), "parse_row", lambda self, text: [float(cell) for cell in text.split(",")])
-    (found,) = verify(out, sample)
+    (found,) = reasons(out, sample)
     assert found.endswith("out.txt:2: '0.25,-0.5 ' holds white space")

@@ -154,7 +154,7 @@ def test_another_clip_or_another_label_is_named():
         compare(EXPR, clips, {clip: each for clip, each in clips.items() if clip != "1"})
     with pytest.raises(ValueError, match="only the second has clip '2'"):
         compare(EXPR, {clip: each for clip, each in clips.items() if clip != "2"}, clips)
-    other = PredictionPair(clips["2"].post_processed, Labels(np.ones((10, 1)), np.ones(10, bool)))
+    other = PredictionPair(clips["2"].prediction, Labels(np.ones((10, 1)), np.ones(10, bool)))
     with pytest.raises(ValueError, match="judged by different labels of clip '2': give one data set"):
         compare(EXPR, clips, {**clips, "2": other})
 
