@@ -241,7 +241,7 @@ class FitResult:
             f"fitted on {self.num_clips} clips of {len(self.post_processing.fitted_on)} videos: {self.post_processing}"
         ]
         if not self.scores:
-            lines.append("not judged: with a single video nothing is left to judge by")
+            lines.append("not scored: a single video cannot be fitted on and scored")
         for stage, scores in self.scores.items():
             how = f" (cross-fitted: {self.num_groups} groups, each with what was fitted on the others)"
             lines.append(f"{stage} {summary(scores)}{how if stage != 'raw' else ''}")

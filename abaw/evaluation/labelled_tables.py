@@ -13,7 +13,7 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset, video_of
-from abaw.errors import InputError
+from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.leaks import check_provenance, check_unseen, made_by
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
@@ -167,9 +167,10 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
     if data is None:
         run = run or run_of(where)
         if run is None:
-            raise InputError(
-                f"{where} does not say which run made it, or that run is gone: name the data set with --data"
-            )
+            recorded = predictions.read_metadata(where).get("run")
+            if not recorded:
+                raise InputError(f"{where} does not say which run made it: name the data set with --data")
+            raise NotFoundError(f"{where} was made by {', '.join(recorded)}, which is gone: name the data set with --data")
         data = Path(run.config().data)
     return open_dataset(data)
 

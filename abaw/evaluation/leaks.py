@@ -1,4 +1,4 @@
-"""What has seen the videos that tables are judged by: from predictions.json, which anyone may have written."""
+"""Leaks: whether what made prediction tables has seen the videos they are scored on, as predictions.json records it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ REPORTED = ("run", "commit", "seeds", "label_tasks_seen", "subject_adapted", "he
 
 
 def check_unseen(
-    where: Path, split: str, judged: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
+    where: Path, split: str, scored: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
 ) -> list[str]:
-    """Remarks on what the tables were made from. ValueError for a leak; of "train" it is told, not refused."""
+    """Remarks on what the tables were made from. Raises InputError for a leak; on "train" a leak is a remark."""
     remarks = []
-    for what, names, clips, remedy in _sights(judged, about, post_processing):
-        seen = {video_of(name) for name in names}  # made elsewhere, it may name clips
+    for what, names, clips, remedy in _sights(scored, about, post_processing):
+        seen = {video_of(name) for name in names}  # a file that was made elsewhere may name clips
         if split == "train":
             if seen & {video_of(clip_id) for clip_id in clips}:
                 remarks.append(f"scores on what was trained on: {what} has seen these videos")
@@ -34,41 +34,41 @@ def check_unseen(
     elif not about.get("held_out") and (
         about.get("videos_seen") is None or "videos_seen" in (about.get("incomplete") or ())
     ):
-        remarks.append("which videos were trained on is not told, so no leak can be ruled out")
+        remarks.append("the training videos are not recorded, so no leak can be ruled out")
     return remarks
 
 
 def _sights(
-    judged: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
+    scored: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
 ) -> Iterator[tuple[str, Iterable[str], Iterable[str], str]]:
-    """What has seen which videos, the clips that it must not have seen, and what to do if it has."""
+    """What has seen which videos, the clips that it must not have seen, and the remedy."""
     if post_processing is not None:
         remedy = "fit another without them (abaw fit --exclude-split validation), or score with --raw"
-        yield "the post-processing", post_processing.fitted_on, judged, remedy
+        yield "the post-processing", post_processing.fitted_on, scored, remedy
     ensemble = about.get("ensemble") or {}
-    yield "the ensemble's fit", ensemble.get("fitted_on") or (), judged, "fit its weights on other clips"
-    remedy = "judge it by clips that it was not trained on, or ask for --split train"
+    yield "the ensemble's fit", ensemble.get("fitted_on") or (), scored, "fit its weights on other clips"
+    remedy = "score it on clips that it was not trained on, or ask for --split train"
     if not about.get("held_out") or len(about.get("run") or ()) == 1:
-        yield "the training", about.get("videos_seen") or (), judged, remedy
+        yield "the training", about.get("videos_seen") or (), scored, remedy
         return
-    for runs, clips in made_by(about, judged).items():  # by design all videos were seen, each by another fold's run
+    for runs, clips in made_by(about, scored).items():  # each video was seen by the runs of the other folds
         for run in runs.split(" + "):
             if (Path(run) / "run.json").is_file():
                 seen = Run(Path(run)).document().get("videos", {}).get("train", ())
                 yield f"the training of {run}", seen, clips, remedy
 
 
-def made_by(about: Mapping[str, Any], judged: Iterable[str]) -> dict[str, list[str]]:
-    """The judged clips of each run where several made the tables (held out, a fold each); {} where it is not told."""
+def made_by(about: Mapping[str, Any], scored: Iterable[str]) -> dict[str, list[str]]:
+    """Of the scored clips, those that each run predicted, where several runs made the tables; {} where not recorded."""
     runs: dict[str, list[str]] = {}
-    for clip_id in judged:
+    for clip_id in scored:
         if clip_id in (about.get("made_by") or {}):
             runs.setdefault(about["made_by"][clip_id], []).append(clip_id)
     return dict(sorted(runs.items()))
 
 
 def check_provenance(about: Mapping[str, Any], where: Path) -> None:
-    """ValueError where what decides on a leak cannot be what is meant: "13" is no list of videos."""
+    """Raises InputError where an entry that decides on a leak has the wrong type: "13" is no list of videos."""
     ensemble = about.get("ensemble")
     for name, value, fits, expected in (
         ("run", about.get("run"), _is_names, "a list of names"),

@@ -234,7 +234,7 @@ def test_leaks_are_left_out_of_training_where_that_is_asked_for(caplog):
     sides = split(labels, drop_leaks=True)
     assert {name: list(clips) for name, clips in sides["train"].items()} == {"va": ["a"], "expr": ["c"]}
     assert sides["validation"] == labels["validation"]
-    assert caplog.messages == ["4 clips of 2 videos that are held out are left out of training"]
+    assert caplog.messages == ["4 clips of 2 held-out videos are left out of training"]
 
 
 def test_a_video_one_task_trains_on_and_another_validates_on_is_no_leak_where_neither_is_held_out():
@@ -280,7 +280,7 @@ def test_a_task_without_anything_left_to_train_on_is_an_error():
 
 def test_what_saw_a_judged_video_is_named():
     check_apart(["a", "b"], ["c_left", "d"], "the run x")
-    with pytest.raises(ValueError, match="a leak: the run x has seen video 'c', which is judged here"):
+    with pytest.raises(ValueError, match="a leak: the run x has seen video 'c', which is scored here"):
         check_apart(["a", "c"], ["c_left", "d"], "the run x")
     with pytest.raises(ValueError, match="has seen video 'a' and 1 more, which"):
         check_apart(["a", "c"], ["c_left", "a"], "the run x")

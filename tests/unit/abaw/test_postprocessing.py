@@ -112,7 +112,7 @@ def test_an_empty_post_processing_leaves_a_table_to_the_bit(task):
     np.testing.assert_array_equal(post_processed, table)
 
 
-def test_gaps_are_filled_before_smoothing_and_scale_and_shift_come_last():
+def test_gaps_are_filled_before_smoothing_and_scale_and_bias_come_last():
     table = np.array([[0, 0], [9, 9], [0.4, 0.2]], np.float32)
     post_processing = PostProcessing(fill_gaps=True, smoother="box", width=3, scale=(2.0, 1.0), bias=(0.1, -0.1))
     found = post_processing.apply(TASK["va"], table, np.array([True, False, True]))
@@ -133,7 +133,7 @@ def test_smoothing_of_logits_is_another_than_of_probabilities():
     assert abs(logits - flat).max() > 0.1
 
 
-def test_a_shift_is_of_logits_and_so_a_classs_odds():
+def test_a_bias_is_added_to_logits_and_so_multiplies_a_classs_odds():
     task = TASK["expr"]
     table = task.probabilities(np.zeros((1, 8)))
     found = PostProcessing(bias=(np.log(3.0), *[0.0] * 7)).apply(task, table, np.ones(1, bool))
@@ -141,7 +141,7 @@ def test_a_shift_is_of_logits_and_so_a_classs_odds():
     assert PostProcessing(bias=(1.0, *[0.0] * 7)).apply(task, table[:0], np.ones(0, bool)).shape == (0, 8)
 
 
-def test_a_post_processing_is_read_back_from_json_as_it_was():
+def test_post_processing_is_read_back_from_json_as_it_was():
     post_processing = PostProcessing(True, "median", 101, "logits", (1.0, 2.0), (0.5, -0.5), ("12-24", "video3"))
     assert parse_post_processing(json.loads(json.dumps(post_processing.document())), "x.json") == post_processing
     assert parse_post_processing({}, "x.json") == PostProcessing()
@@ -155,24 +155,24 @@ FAULTS = {
     "negative width": ({"width": -1}, "width is -1, expected an odd number"),
     "width in words": ({"width": "5"}, "width is '5', expected int"),
     "a flag as width": ({"width": True}, "width is True, expected int"),
-    "a flag in words": ({"fill_gaps": "yes"}, "fills is 'yes', expected bool"),
+    "a flag in words": ({"fill_gaps": "yes"}, "fill_gaps is 'yes', expected bool"),
     "no list": ({"scale": 2.0}, "scale is 2.0, expected a list of numbers"),
-    "words in a list": ({"bias": ["a"]}, r"shift is \['a'\], expected a list of numbers"),
-    "infinite": ({"bias": [float("inf")]}, r"shift is \[inf\], expected finite numbers"),
+    "words in a list": ({"bias": ["a"]}, r"bias is \['a'\], expected a list of numbers"),
+    "infinite": ({"bias": [float("inf")]}, r"bias is \[inf\], expected finite numbers"),
     "numbers for names": ({"fitted_on": [3]}, r"fitted_on is \[3\], expected a list of names"),
-    "a list": ([1], r"post-processing is \[1\], expected an object with keys of fills, smoother"),
+    "a list": ([1], r"post-processing is \[1\], expected an object with keys of fill_gaps, smoother"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_post_processing_is_told_with_its_place(fault):
+def test_broken_post_processing_is_an_error_that_names_its_place(fault):
     document, words = FAULTS[fault]
     with pytest.raises(ValueError, match=f"x.json.*{words}" if "x.json" not in words else words):
         parse_post_processing(document, "x.json")
 
 
-def test_scale_and_shift_of_another_task_are_refused():
-    with pytest.raises(ValueError, match="post-processing: shift has 8 numbers, va has 2 logits"):
+def test_scale_and_bias_of_another_task_are_refused():
+    with pytest.raises(ValueError, match="post-processing: bias has 8 numbers, va has 2 logits"):
         PostProcessing(bias=(0.0,) * 8).apply(TASK["va"], np.zeros((3, 2), np.float32), np.ones(3, bool))
 
 
@@ -192,11 +192,11 @@ def test_post_processings_are_read_for_the_tasks_asked_and_errors_name_the_file(
         read_post_processing(path, TASK)
     path.write_text(json.dumps({"va": {"bias": [1, 2, 3]}}))
     with pytest.raises(
-        ValueError, match="post_processing.json, va: post-processing: shift has 3 numbers, va has 2 logits"
+        ValueError, match="post_processing.json, va: post-processing: bias has 3 numbers, va has 2 logits"
     ):
         read_post_processing(path, TASK)
 
 
 def test_scipy_is_imported_only_by_what_smooths():
-    code = "import sys, abaw.post-processing; print([m for m in sys.modules if m.startswith('scipy')])"
+    code = "import sys, abaw.postprocessing; print([m for m in sys.modules if m.startswith('scipy')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

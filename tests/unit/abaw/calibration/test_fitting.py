@@ -8,10 +8,10 @@ import pytest
 
 from abaw.calibration import fitting
 from abaw.calibration.biases import GRID, class_biases, match_variance, unit_bias
-from abaw.commands.fit import fit as fit_verb
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.annotations import Labels
 from abaw.evaluation.labelled_tables import LabelledTable
+from abaw.evaluation.report import summary
 from abaw.metrics import class_f1, concordance, macro_f1
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.tasks import TASKS
@@ -40,7 +40,7 @@ def score(name, clips, post_processing):
 
 def test_noise_over_a_slow_truth_is_smoothed_and_the_score_of_the_choice_is_the_best_of_all():
     clips = {f"c{i}": noisy_va(seed=i) for i in range(3)}
-    found = fitting.fit(TASK["va"], clips, NO_BIAS)
+    found = fitting.fit_post_processing(TASK["va"], clips, NO_BIAS)
     assert found.smoother == "box"
     scores = {w: score("va", clips, PostProcessing(smoother="box", width=w)) for w in (5, 11, 25, 51, 101)}
     assert found.width == max(scores, key=scores.get)
@@ -53,28 +53,27 @@ def test_every_smoother_and_space_that_is_named_is_tried():
     truth = np.repeat(np.linspace(-0.8, 0.8, 60)[:, None], 2, axis=1)
     clips = {"a": held_out("va", truth + spike, truth)}
     options = PostProcessingConfig(bias=False, smoothers=["box", "gaussian", "savgol", "median"], widths=[1, 5])
-    assert fitting.fit(TASK["va"], clips, options).smoother == "median"
+    assert fitting.fit_post_processing(TASK["va"], clips, options).smoother == "median"
     sure = np.full((3, 8), 1e-4)
     sure[np.arange(3), [0, 1, 1]] = 1  # the mean is for 1, but one very sure frame wins among logits
     sure[1:, 0] = 0.2
     clips = {"a": held_out("expr", sure / sure.sum(axis=1, keepdims=True), [0, 0, 0])}
     options = PostProcessingConfig(bias=False, widths=[3], spaces=["probabilities", "logits"])
-    assert fitting.fit(TASK["expr"], clips, options).space == "logits"
+    assert fitting.fit_post_processing(TASK["expr"], clips, options).space == "logits"
 
 
 def test_of_equal_settings_the_gentlest_is_taken():
     truth = np.repeat([[0], [1]], 50, axis=0)
     clips = {"a": held_out("expr", np.eye(8)[truth[:, 0]], truth, observed=np.arange(100) % 7 > 0)}
-    assert fitting.fit(TASK["expr"], clips, PostProcessingConfig()) == PostProcessing(fitted_on=("a",))
+    assert fitting.fit_post_processing(TASK["expr"], clips, PostProcessingConfig()) == PostProcessing(fitted_on=("a",))
 
 
 def test_gaps_are_filled_where_what_was_said_in_them_is_noise_and_only_if_asked():
     seen = np.arange(400) % 4 > 0
     clip = noisy_va(noise=0.01, observed=seen)
     clip.values[~seen] = np.random.default_rng(0).normal(size=(100, 2))
-    assert fitting.fit(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fill_gaps
-    assert not fitting.fit(
-        TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fill_gaps=False)
+    assert fitting.fit_post_processing(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fill_gaps
+    assert not fitting.fit_post_processing(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fill_gaps=False)
     ).fill_gaps
 
 
@@ -102,7 +101,7 @@ def test_a_scale_is_kept_for_the_column_in_which_the_score_rises_alone():
     clip = noisy_va(noise=0.05)
     values = clip.values.copy()
     values[:, 0] = clip.labels.values[:, 0]  # perfect already
-    found = fitting.fit(TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1]))
+    found = fitting.fit_post_processing(TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1]))
     assert (found.scale[0], found.bias[0]) == (1.0, 0.0)
     assert found.scale[1] == pytest.approx(2, rel=0.1)
 
@@ -162,7 +161,7 @@ def test_units_are_shifted_and_the_score_rises():
     rng = np.random.default_rng(0)
     truth = rng.random((800, 12)) < 0.3
     clips = {"a": held_out("au", TASK["au"].probabilities(rng.normal(size=(800, 12)) + truth * 2 - 3), truth)}
-    found = fitting.fit(TASK["au"], clips, PostProcessingConfig(widths=[1]))
+    found = fitting.fit_post_processing(TASK["au"], clips, PostProcessingConfig(widths=[1]))
     assert found.scale == ()
     assert min(found.bias) > 0
     assert score("au", clips, found) > score("au", clips, PostProcessing()) + 0.1
@@ -177,7 +176,7 @@ def test_of_a_multi_task_every_part_is_fitted_on_the_frames_that_have_its_label(
     truth = np.hstack([values, classes[:, None], units]).astype(np.float32)
     truth[:400, :2], truth[400:800, 2], truth[800:, 3:] = np.nan, np.nan, np.nan
     clips = {"a": held_out("mtl", TASK["mtl"].probabilities(raw), truth)}
-    found = fitting.fit(TASK["mtl"], clips, PostProcessingConfig(widths=[1]))
+    found = fitting.fit_post_processing(TASK["mtl"], clips, PostProcessingConfig(widths=[1]))
     assert found.scale[:2] == pytest.approx([2, 2], rel=0.01)
     assert found.scale[2:] == (1.0,) * 20
     known = np.arange(1200) // 400 != 1
@@ -203,7 +202,7 @@ def test_a_task_of_one_label_a_clip_is_fitted_without_a_bias():
     tables = rng.random((4, 30, 6)).astype(np.float32)
     labels = [Labels(rng.random((1, 6)).astype(np.float32), np.ones(1, bool)) for _ in range(4)]
     clips = {f"c{i}": LabelledTable(tables[i], np.ones(30, bool), labels[i]) for i in range(4)}
-    assert fitting.fit(task, clips, PostProcessingConfig()).bias == ()
+    assert fitting.fit_post_processing(task, clips, PostProcessingConfig()).bias == ()
 
 
 def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
@@ -214,12 +213,12 @@ def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
         labels = Labels(np.vstack([clip.labels.values, np.full((3, 2), -1)]).astype(np.float32), np.arange(403) < 400)
         more[clip_id] = LabelledTable(values.astype(np.float32), observed, labels)
     options = PostProcessingConfig(widths=[1])
-    assert fitting.fit(TASK["va"], more, options) == fitting.fit(TASK["va"], clips, options)
+    assert fitting.fit_post_processing(TASK["va"], more, options) == fitting.fit_post_processing(TASK["va"], clips, options)
 
 
 def test_nothing_scored_is_an_error():
     with pytest.raises(ValueError, match="nothing to score: no frame has a label"):
-        fitting.fit(TASK["va"], {"a": noisy_va(scored=np.zeros(400, bool))}, PostProcessingConfig())
+        fitting.fit_post_processing(TASK["va"], {"a": noisy_va(scored=np.zeros(400, bool))}, PostProcessingConfig())
 
 
 def test_cross_fitting_is_fitting_on_the_others_and_post_processing_the_group():
@@ -228,10 +227,10 @@ def test_cross_fitting_is_fitting_on_the_others_and_post_processing_the_group():
     found = fitting.cross_fit(TASK["va"], clips, PostProcessingConfig(), groups)
     assert list(found) == list(clips)
     for mine, others in ((("c0", "c1"), ("c2", "c3")), (("c2", "c3"), ("c0", "c1"))):
-        alone = fitting.fit(TASK["va"], {c: clips[c] for c in others}, PostProcessingConfig())
+        alone = fitting.fit_post_processing(TASK["va"], {c: clips[c] for c in others}, PostProcessingConfig())
         expected = fitting.post_processed(TASK["va"], {c: clips[c] for c in mine}, alone)
         for clip_id in mine:
-            np.testing.assert_array_equal(found[clip_id].post_processed, expected[clip_id].post_processed)
+            np.testing.assert_array_equal(found[clip_id].prediction, expected[clip_id].prediction)
 
 
 def test_on_noise_the_fit_flatters_itself_and_cross_fitting_does_not():
@@ -240,7 +239,7 @@ def test_on_noise_the_fit_flatters_itself_and_cross_fitting_does_not():
         f"c{i}": held_out("expr", TASK["expr"].probabilities(rng.normal(size=(60, 8))), rng.integers(0, 8, 60))
         for i in range(6)
     }
-    flattered = score("expr", clips, fitting.fit(TASK["expr"], clips, PostProcessingConfig()))
+    flattered = score("expr", clips, fitting.fit_post_processing(TASK["expr"], clips, PostProcessingConfig()))
     honest = fitting.rank(
         TASK["expr"], fitting.cross_fit(TASK["expr"], clips, PostProcessingConfig(), fitting.groups_of(clips, {}))
     )
@@ -257,14 +256,14 @@ def test_two_persons_of_one_video_are_in_one_group_and_apart_they_are_a_leak():
         fitting.cross_fit(TASK["va"], clips, PostProcessingConfig(), apart)
 
 
-def test_groups_are_those_of_the_runs_where_they_are_told_else_five_even_ones():
+def test_groups_are_those_of_the_runs_where_they_are_recorded_else_five_even_ones():
     clips = {f"c{i}": noisy_va(num=100 + i, noise=0.1, seed=i) for i in range(10)}
-    told = {clip_id: f"runs/x-fold{i % 2}" for i, clip_id in enumerate(clips)}
-    assert fitting.groups_of(clips, told) == told
-    for untold in ({}, dict(list(told.items())[:5]), dict.fromkeys(clips, "runs/x")):
-        groups = fitting.groups_of(clips, untold)
+    recorded = {clip_id: f"runs/x-fold{i % 2}" for i, clip_id in enumerate(clips)}
+    assert fitting.groups_of(clips, recorded) == recorded
+    for incomplete in ({}, dict(list(recorded.items())[:5]), dict.fromkeys(clips, "runs/x")):
+        groups = fitting.groups_of(clips, incomplete)
         assert sorted(groups.values()) == sorted([0, 1, 2, 3, 4] * 2)
-        assert groups == fitting.groups_of(dict(reversed(clips.items())), untold)
+        assert groups == fitting.groups_of(dict(reversed(clips.items())), incomplete)
 
 
 def test_one_group_cannot_be_cross_fitted():
@@ -283,33 +282,48 @@ def job(tmp_path):
     return tmp_path
 
 
-def run_fit(job, **more):
-    given = {"folder": job / "held", "out": job / "d.json", "task": None, "data": job / "data", "config": None}
-    fit_verb(**{**given, "exclude_split": None, "trust": False, **more})
-    return json.loads((job / "d.json").read_text())
+def run_fit(job, folder="held", **more):
+    """The report of ``fit`` and what it wrote."""
+    report = fitting.fit(job / folder, job / "d.json", **{"data": job / "data", **more})
+    return report, json.loads((job / "d.json").read_text())
 
 
-def test_fit_writes_a_post_processing_and_tells_the_score_without_and_with(job, capsys):
-    found = parse_post_processing(run_fit(job)["va"], "d.json")
+def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, capsys):
+    report, documents = run_fit(job)
+    found = parse_post_processing(documents["va"], "d.json")
+    result = report.results["va"]
+    assert result.post_processing == found
     assert found.smoother == "box"
     assert found.fitted_on == ("t1", "t2", "t3", "v1", "v2")
-    told = capsys.readouterr().out.splitlines()
-    without, smoothed, shifted = (float(line.split("CCC ")[1].split(",")[0]) for line in told[1:4])
-    assert shifted > smoothed > without
-    assert "cross-fitted: 5 groups" in told[2]
-    assert f"va fitted on 6 clips of 5 videos: box over {found.width} frames of probabilities, scale " in told[0]
+    assert list(result.scores) == ["raw", "smoothed", "biased"]
+    assert result.scores["biased"]["CCC"] > result.scores["smoothed"]["CCC"] > result.scores["raw"]["CCC"]
+    assert (result.num_clips, result.num_groups, report.out) == (6, 5, job / "d.json")
+    lines = str(report).splitlines()
+    assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames of probabilities, sc")
+    assert lines[1] == f"va raw {summary(result.scores['raw'])}"
+    assert "(cross-fitted: 5 groups" in lines[2]
+    assert lines[-1] == str(job / "d.json")
+    assert capsys.readouterr().out == ""
 
 
-def test_what_does_not_gain_on_other_clips_is_left_out(job, capsys):
+def test_without_an_output_file_nothing_is_written(job):
+    before = sorted(job.rglob("*"))
+    report = fitting.fit(job / "held", data=job / "data")
+    assert report.out is None
+    assert sorted(job.rglob("*")) == before
+
+
+def test_what_does_not_gain_on_other_clips_is_left_out(job):
     write_folder(job / "noise", CLIPS, noise=30.0, seed=3, held_out=True)
-    found = parse_post_processing(run_fit(job, folder=job / "noise")["va"], "d.json")
+    report, documents = run_fit(job, "noise")
+    found = parse_post_processing(documents["va"], "d.json")
     assert replace(found, fitted_on=()) == PostProcessing()
-    assert found.fitted_on, "these labels chose it: it may not be judged by them"
-    assert "va what gained on clips that it was not fitted on is kept" in capsys.readouterr().out
+    assert found.fitted_on, "these labels chose it: it must not be scored on them"
+    assert "va kept: what gained on clips that it was not fitted on" in str(report)
 
 
 def test_a_bias_that_does_not_gain_by_cross_fitting_goes_and_the_smoothing_stays():
-    """Every clip is off by a shift of its own, which no other clip tells."""
+    """Every clip has a scale of its own, which cannot be learned from the others."""
     task = TASK["va"]
     clips = {
         f"c{i}": clip._replace(values=clip.values * 3.0 ** (-1) ** i)
@@ -318,25 +332,20 @@ def test_a_bias_that_does_not_gain_by_cross_fitting_goes_and_the_smoothing_stays
     groups = {clip_id: i % 2 for i, clip_id in enumerate(clips)}
     options = PostProcessingConfig(widths=[1, 11])
     found, tried = fitting.choose(task, clips, options, groups)
-    scores = {name: fitting.rank(task, judged) for name, judged in tried.items()}
-    assert scores["no bias"] > max(scores["nothing"], scores["all"])
+    scores = {name: fitting.rank(task, pairs) for name, pairs in tried.items()}
+    assert scores["smoothed"] > max(scores["raw"], scores["biased"])
     assert (found.width, found.scale, found.bias) == (11, (), ())
-    assert fitting.fit(task, clips, options).scale, "on its own clips the bias would have gained"
+    assert fitting.fit_post_processing(task, clips, options).scale, "on its own clips the bias would have gained"
 
 
-def test_a_split_left_out_may_be_judged(job):
-    assert run_fit(job, exclude_split="validation")["va"]["fitted_on"] == ["t1", "t2", "t3"]
+def test_a_split_that_is_left_out_may_be_scored(job):
+    assert run_fit(job, exclude_split="validation")[1]["va"]["fitted_on"] == ["t1", "t2", "t3"]
     with pytest.raises(ValueError, match="no split 'val' to exclude: there are train, validation, test"):
         run_fit(job, exclude_split="val")
 
 
-def test_a_config_says_what_is_tried(job):
-    text = (job.joinpath("config.yaml")).write_text
-    text(
-        "name: a\ndata: d\nstore: s\ntasks: {va: }\nfeatures: {x: }\nmodel: {name: concat}\n"
-        "post-processing: {widths: [3], smoothers: [median], bias: false}\n"
-    )
-    found = run_fit(job, config=job / "config.yaml")["va"]
+def test_only_what_the_options_name_is_tried(job):
+    found = run_fit(job, options=PostProcessingConfig(widths=[3], smoothers=["median"], bias=False))[1]["va"]
     assert (found["smoother"], found["width"], found["bias"]) == ("median", 3, [])
 
 
@@ -344,28 +353,28 @@ def test_tables_of_videos_that_were_trained_on_are_refused_and_unknown_ones_unle
     write_folder(job / "seen", CLIPS, held_out=False)
     for trust in (False, True):
         with pytest.raises(ValueError, match="predictions by runs that were trained on these videos: give held-out"):
-            run_fit(job, folder=job / "seen", trust=trust)
+            run_fit(job, "seen", trust=trust)
     write_folder(job / "elsewhere", CLIPS, held_out=None)
     (job / "elsewhere/va/predictions.json").unlink()
     with pytest.raises(ValueError, match="does not say whether its runs were trained on these videos.* or --trust it"):
-        run_fit(job, folder=job / "elsewhere/va", task="va")
+        run_fit(job, "elsewhere/va", task="va")
     assert not (job / "d.json").exists()
-    assert run_fit(job, folder=job / "elsewhere/va", task="va", trust=True)
+    assert run_fit(job, "elsewhere/va", task="va", trust=True)[1]["va"]["smoother"] == "box"
 
 
-def test_what_cannot_be_fitted_is_told_and_leaves_an_older_file_as_it_is(job):
+def test_what_cannot_be_fitted_is_an_error_and_leaves_an_older_file_as_it_is(job):
     (job / "d.json").write_text("old")
     with pytest.raises(FileNotFoundError, match="no predictions at .*nowhere: run abaw predict"):
-        run_fit(job, folder=job / "nowhere")
-    with pytest.raises(ValueError, match="does not lead to the run that made it: name the data set with --data"):
+        run_fit(job, "nowhere")
+    with pytest.raises(ValueError, match="does not say which run made it: name the data set with --data"):
         run_fit(job, data=None)
     with pytest.raises(FileNotFoundError, match="no expr predictions in"):
         run_fit(job, task="expr")
     write_dataset(job / "other", {"x": "train", "y": "validation"})
-    with pytest.raises(ValueError, match="no clip in .* has va labels to fit on: is the data set another"):
+    with pytest.raises(ValueError, match="no clip in .* has va labels to fit on: give the data set that these clips are from"):
         run_fit(job, data=job / "other")
     write_dataset(job / "longer", CLIPS, num=500)
-    with pytest.raises(ValueError, match="clip 't1' has 200 predictions in .* and 500 labels: extract and predict"):
+    with pytest.raises(ValueError, match="clip 't1' has 200 rows and 500 labels: .* extract and predict it again"):
         run_fit(job, data=job / "longer")
     (job / "held/va/t1.parquet").write_bytes(b"")
     with pytest.raises(ValueError, match="t1.parquet: not readable as Parquet"):
@@ -373,18 +382,20 @@ def test_what_cannot_be_fitted_is_told_and_leaves_an_older_file_as_it_is(job):
     assert (job / "d.json").read_text() == "old"
 
 
-def test_one_video_is_fitted_on_but_not_judged(job, capsys):
+def test_a_single_video_is_fitted_on_but_not_scored(job):
     write_folder(job / "one", {"t2_left": "train", "t2_right": "train"}, held_out=True)
-    assert run_fit(job, folder=job / "one")["va"]["fitted_on"] == ["t2"]
-    assert "va with: not judged, one video cannot be fitted on and judged" in capsys.readouterr().out
+    report, documents = run_fit(job, "one")
+    assert documents["va"]["fitted_on"] == ["t2"]
+    assert report.results["va"].scores == {}
+    assert "va not scored: a single video cannot be fitted on and scored" in str(report)
 
 
-def test_an_ensemble_whose_weights_saw_these_labels_is_told(job, capsys):
+def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):
     about = json.loads((job / "held/va/predictions.json").read_text())
     about["ensemble"] = {"how": "weighted", "weights": [1.0], "members": ["x"], "fitted_on": ["t1"]}
     (job / "held/va/predictions.json").write_text(json.dumps(about))
-    run_fit(job)
-    assert "the ensemble's weights were fitted on these videos too" in capsys.readouterr().out
+    report, _ = run_fit(job)
+    assert "the ensemble's weights were fitted on these videos too" in str(report)
 
 
 def test_labels_fixture_is_what_the_files_say(job):

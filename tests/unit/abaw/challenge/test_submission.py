@@ -349,7 +349,7 @@ def test_a_folders_post_processing_is_applied_and_told(tmp_path):
 
 def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_path):
     predicted(tmp_path / "p", about={"post_processing": {"bias": [1.0]}}, b=[[0, 0]])
-    with pytest.raises(ValueError, match="bias has 1 number"):
+    with pytest.raises(ValueError, match="bias has 1 numbers"):
         submission.submit(tmp_path / "p", template(tmp_path, ["b/00001.jpg"]), tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
 

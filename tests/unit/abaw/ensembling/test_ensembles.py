@@ -1,4 +1,4 @@
-"""Ensembles: how members are weighed, that they must agree, and that where they come from is not lost."""
+"""Ensembles: how members are weighted, that they must agree, and that their origin is not lost."""
 
 import json
 import os
@@ -12,14 +12,14 @@ import pytest
 
 from abaw.calibration import fitting
 from abaw.challenge import rules
-from abaw.commands.combine import combine
-from abaw.commands.predict import predict
 from abaw.dataset.annotations import Labels
 from abaw.ensembling import selection, weights
+from abaw.ensembling.combining import combine
 from abaw.ensembling.weights import EnsembleWeights, read_weights
 from abaw.evaluation import leaks
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.metrics import concordance
+from abaw.pipelines.prediction import predict
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions, provenance
 from abaw.results.predictions import Table
@@ -42,7 +42,7 @@ def test_a_mean_is_the_mean_and_is_observed_where_any_member_is():
         weights.mean(0)
 
 
-def test_members_that_differ_in_frames_columns_or_times_are_told_with_the_first_difference():
+def test_members_that_differ_in_frames_columns_or_times_are_an_error_with_the_first_difference():
     one, late = table_of("t1"), table_of("t1")
     late.times_s[40:] += 0.01
     wide = Table(one.frames, one.times_s, one.observed, np.zeros((200, 8), np.float32))
@@ -54,18 +54,18 @@ def test_members_that_differ_in_frames_columns_or_times_are_told_with_the_first_
         weights.check_agreement([one, late], ["A", "B"])
 
 
-def test_weights_scale_and_shift_are_each_members():
+def test_weights_scale_and_bias_are_each_members():
     ensemble = EnsembleWeights("x", np.array([[0.25], [0.75]]), np.array([[2.0], [1.0]]), np.array([[0.0], [1.0]]))
     np.testing.assert_allclose(ensemble.values([np.ones((3, 2)), np.ones((3, 2)) * 4]), 0.25 * 2 + 0.75 * 5)
 
 
-@pytest.mark.parametrize("weights", [[0.5, 0.6], [1.5, -0.5], [float("nan"), 1.0]])
-def test_weights_are_0_or_more_and_sum_to_1(weights):
+@pytest.mark.parametrize("given", [[0.5, 0.6], [1.5, -0.5], [float("nan"), 1.0]])
+def test_weights_are_0_or_more_and_sum_to_1(given):
     with pytest.raises(ValueError, match="weights of an ensemble must be"):
-        weights.weighted(weights)
+        weights.weighted(given)
 
 
-def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_told():
+def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_an_error():
     rng = np.random.default_rng(0)
     for ensemble in (weights.weighted([0.3, 0.7], ["v1"]), weights.centre(list(rng.normal(size=(3, 50, 2))))):
         read = read_weights(json.loads(json.dumps(ensemble.document("abc"[: len(ensemble.weights)]))), "x")
@@ -155,15 +155,15 @@ def test_cross_fitted_weights_are_those_of_the_other_groups_and_a_video_in_two_i
         selection.cross_fit_weights(VA, sides, {"v_left": 0, "v_right": 1})
 
 
-def told(**more):
+def recorded(**more):
     known = {"run": ["r"], "commit": "c", "seeds": [0], "label_tasks_seen": ["va"], "videos_seen": ["1"]}
     return {**known, "subject_adapted": False, "held_out": True, "made_by": {"x": "r0", "y": "r1"}, **more}
 
 
 def test_provenance_of_members_is_merged():
-    other = told(run=["s"], commit="d", seeds=[1], label_tasks_seen=["expr", "va"], videos_seen=["2"])
+    other = recorded(run=["s"], commit="d", seeds=[1], label_tasks_seen=["expr", "va"], videos_seen=["2"])
     other |= {"subject_adapted": True, "held_out": False, "made_by": {"x": "s0", "y": "s1"}}
-    assert provenance.merged([told(), other]) == {
+    assert provenance.merged([recorded(), other]) == {
         "run": ["r", "s"],
         "commit": "c, d",
         "seeds": [0, 1],
@@ -174,46 +174,46 @@ def test_provenance_of_members_is_merged():
         "made_by": {"x": "r0 + s0", "y": "r1 + s1"},
         "incomplete": [],
     }
-    assert provenance.merged([told()]) == told(incomplete=[])
+    assert provenance.merged([recorded()]) == recorded(incomplete=[])
 
 
 @pytest.mark.parametrize(
     "key", ["run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out"]
 )
-def test_what_one_member_does_not_tell_is_incomplete_and_what_the_others_tell_still_counts(key):
-    for unknown in (told(**{key: None}), {name: value for name, value in told().items() if name != key}):
-        about = provenance.merged([told(), unknown])
+def test_what_one_member_does_not_record_is_incomplete_and_what_the_others_record_still_counts(key):
+    for unknown in (recorded(**{key: None}), {name: value for name, value in recorded().items() if name != key}):
+        about = provenance.merged([recorded(), unknown])
         assert about["incomplete"] == [key]
-        assert about[key] == (None if key in ("subject_adapted", "held_out") else told()[key])
-        assert provenance.merged([told(), about])["incomplete"] == [key], "once lost it stays so"
+        assert about[key] == (None if key in ("subject_adapted", "held_out") else recorded()[key])
+        assert provenance.merged([recorded(), about])["incomplete"] == [key], "once lost it stays so"
 
 
 def test_a_member_of_unknown_origin_does_not_hide_what_another_has_seen(tmp_path):
-    about = provenance.merged([told(held_out=False, label_tasks_seen=["expr", "va"]), {}])
+    about = provenance.merged([recorded(held_out=False, label_tasks_seen=["expr", "va"]), {}])
     with pytest.raises(ValueError, match="a leak: the training .* has seen video '1'"):
         leaks.check_unseen(tmp_path, "validation", ["1_left"], about, None)
-    assert "is not told" in leaks.check_unseen(tmp_path, "validation", ["2"], about, None)[0]
+    assert "are not recorded" in leaks.check_unseen(tmp_path, "validation", ["2"], about, None)[0]
     lines = rules.provenance(about, "va")
     assert "does not say commit, label_tasks_seen" in lines[0].replace("run, ", "")
     assert any("uni-task rule" in line for line in lines)
 
 
-@pytest.mark.parametrize(("gains", "weights"), [(True, [0.25, 0.75]), (False, [0.5, 0.5])])
-def test_weights_are_kept_only_where_they_gain_by_cross_fitting(gains, weights, job, capsys, monkeypatch):
-    """What all clips together ask for stands fixed here; what it is worth on clips it was not fitted on does not."""
-    plain = selection.mixed
+@pytest.mark.parametrize(("gains", "kept"), [(True, [0.25, 0.75]), (False, [0.5, 0.5])])
+def test_weights_are_kept_only_where_they_gain_by_cross_fitting(gains, kept, job, monkeypatch):
+    """The weights fitted on all clips are fixed here; what they gain on clips they were not fitted on is not."""
 
-    def judged(task, members, groups):
-        found = plain(task, members, weights.mean(2))
+    def cross_fitted(task, members, groups):
+        found = selection.combined(task, members, weights.mean(2))
         right = {clip: each.labels.values if gains else -each.prediction for clip, each in found.items()}
         return {clip: replace(each, prediction=right[clip]) for clip, each in found.items()}
 
-    monkeypatch.setattr(selection, "cross_fit_weights", judged)
+    monkeypatch.setattr(selection, "cross_fit_weights", cross_fitted)
     monkeypatch.setattr(selection, "fit_weights", lambda *_: weights.weighted([0.25, 0.75], {"t1"}))
-    about = run_combine(job, fit=True, data=job / "data")
-    assert about["ensemble"]["weights"] == weights
-    assert about["ensemble"]["fitted_on"], "their labels decided it either way"
-    assert ("the mean is kept" in capsys.readouterr().out) is not gains
+    report = run_combine(job, fit=True, data=job / "data")
+    ensemble = about_of(job / "both")["ensemble"]
+    assert ensemble["weights"] == kept
+    assert ensemble["fitted_on"], "the labels decided it in either case"
+    assert ("the mean is kept" in str(report)) is not gains
 
 
 def test_an_ensemble_is_not_written_over_the_one_whose_weights_it_takes(job):
@@ -226,20 +226,22 @@ def test_an_ensemble_is_not_written_over_the_one_whose_weights_it_takes(job):
 def job(tmp_path):
     """A data set, and two members' held-out tables of all its clips."""
     write_dataset(tmp_path / "data", CLIPS)
-    write_folder(tmp_path / "a", CLIPS, noise=0.9, seed=1, **told())
-    write_folder(tmp_path / "b", CLIPS, noise=0.4, seed=2, **told(run=["s"], seeds=[1]))
+    write_folder(tmp_path / "a", CLIPS, noise=0.9, seed=1, **recorded())
+    write_folder(tmp_path / "b", CLIPS, noise=0.4, seed=2, **recorded(run=["s"], seeds=[1]))
     return tmp_path
 
 
-def run_combine(job, *folders, **more):
-    given = dict.fromkeys(("how", "like", "data", "exclude_split", "post_processing", "task"))
-    given |= {"fit": False, "trust": False, "out": job / "both"}
-    combine([job / each for each in folders or ("a", "b")], **{**given, **more})
-    return predictions.read_metadata(given["out"] / "va")
+def run_combine(job, *folders, out="both", **more):
+    return combine([job / each for each in folders or ("a", "b")], job / out, **more)
+
+
+def about_of(folder):
+    return predictions.read_metadata(folder / "va")
 
 
 def test_a_mean_of_folders_is_a_folder_that_says_what_it_is_made_of(job, capsys):
-    about = run_combine(job)
+    report = run_combine(job)
+    about = about_of(job / "both")
     assert about["ensemble"] == {
         "how": "mean",
         "members": [str(job / "a/va"), str(job / "b/va")],
@@ -250,22 +252,27 @@ def test_a_mean_of_folders_is_a_folder_that_says_what_it_is_made_of(job, capsys)
         a, b = (predictions.read_table(job / each / "va", clip_id, VA).values for each in "ab")
         found = predictions.read_table(job / "both/va", clip_id, VA)
         np.testing.assert_allclose(found.values, (a.astype(float) + b) / 2, atol=1e-7)
-    assert "va mean 0.500" in capsys.readouterr().out
+    assert report.num_tables == report.results["va"].num_tables == len(CLIPS)
+    assert f"va mean 0.500 {job / 'a/va'}" in str(report)
+    assert str(report).endswith(f"{job / 'both'}: 6 tables")
+    assert capsys.readouterr().out == ""
 
 
-def test_fitted_weights_are_kept_with_their_videos_and_taken_over_for_other_tables(job, capsys):
-    about = run_combine(job, fit=True, data=job / "data", exclude_split="validation")
-    weights = about["ensemble"]["weights"]
+def test_fitted_weights_are_kept_with_their_videos_and_taken_over_for_other_tables(job):
+    report = run_combine(job, fit=True, data=job / "data", exclude_split="validation")
+    ensemble = about_of(job / "both")["ensemble"]
+    weights = ensemble["weights"]
     assert weights[1] > weights[0]
-    assert about["ensemble"]["fitted_on"] == ["t1", "t2", "t3"]
-    printed = capsys.readouterr().out
-    assert f"va {job / 'a/va'} 0." in printed
-    assert "va mean 0." in printed
-    assert "cross-fitted" in printed
+    assert ensemble["fitted_on"] == ["t1", "t2", "t3"]
+    scores = report.results["va"].scores
+    assert list(scores) == [str(job / "a/va"), str(job / "b/va"), "mean", "weighted"]
+    assert scores["weighted"] > scores["mean"]
+    assert f"va mean {scores['mean']:.4f}" in str(report)
+    assert f"va weighted {scores['weighted']:.4f} (cross-fitted)" in str(report)
     for name in "ab":
         write_folder(job / f"test_{name}", {"x": None}, seed=ord(name))
-    other = run_combine(job, "test_a", "test_b", like=job / "both", out=job / "test")
-    other = predictions.read_metadata(job / "test/va")
+    run_combine(job, "test_a", "test_b", like=job / "both", out="test")
+    other = about_of(job / "test")
     assert other["ensemble"]["weights"] == weights
     assert other["ensemble"]["fitted_on"] == ["t1", "t2", "t3"]
     a, b = (predictions.read_table(job / f"test_{each}/va", "x", VA).values.astype(float) for each in "ab")
@@ -274,23 +281,24 @@ def test_fitted_weights_are_kept_with_their_videos_and_taken_over_for_other_tabl
 
 
 def test_a_centred_ensemble_of_other_tables_is_the_same_map(job):
-    first = run_combine(job, how="centred")["ensemble"]
+    run_combine(job, how="centred")
+    first = about_of(job / "both")["ensemble"]
     write_folder(job / "test_a", {"x": None}, seed=5)
     write_folder(job / "test_b", {"x": None}, seed=6)
-    run_combine(job, "test_a", "test_b", like=job / "both", out=job / "test")
-    second = predictions.read_metadata(job / "test/va")["ensemble"]
+    run_combine(job, "test_a", "test_b", like=job / "both", out="test")
+    second = about_of(job / "test")["ensemble"]
     assert {**second, "members": 0} == {**first, "members": 0}
 
 
 def test_an_ensemble_in_an_ensemble_keeps_the_videos_its_weights_were_fitted_on(job):
     run_combine(job, fit=True, data=job / "data")
-    run_combine(job, "both", "a", out=job / "nested")
-    about = predictions.read_metadata(job / "nested/va")
+    run_combine(job, "both", "a", out="nested")
+    about = about_of(job / "nested")
     assert about["ensemble"]["how"] == "mean"
     assert about["ensemble"]["fitted_on"] == ["t1", "t2", "t3", "v1", "v2"]
 
 
-def test_a_decoding_goes_with_the_tables_which_stay_raw(job):
+def test_post_processing_goes_with_the_tables_which_stay_raw(job):
     post_processing = PostProcessing(smoother="box", width=5, fitted_on=("t1",))
     (job / "d.json").write_text(json.dumps({"va": post_processing.document()}))
     run_combine(job, "a", post_processing=job / "d.json")
@@ -305,18 +313,20 @@ def test_tables_made_elsewhere_need_their_task_named_and_leave_the_provenance_un
         (job / name / "va/predictions.json").unlink()
     with pytest.raises(ValueError, match="has no predictions.json that tells its task: name the task"):
         run_combine(job, "a/va", "b/va")
-    about = run_combine(job, "a/va", "b/va", task="va")
+    run_combine(job, "a/va", "b/va", task="va")
+    about = about_of(job / "both")
     assert about["label_tasks_seen"] is None
     assert about["held_out"] is None
     with pytest.raises(ValueError, match="does not say whether its runs were trained on these videos"):
         run_combine(job, "a/va", "b/va", task="va", fit=True, data=job / "data")
-    assert run_combine(job, "a/va", "b/va", task="va", fit=True, data=job / "data", trust=True)["ensemble"]["fitted_on"]
+    run_combine(job, "a/va", "b/va", task="va", fit=True, data=job / "data", trust=True)
+    assert about_of(job / "both")["ensemble"]["fitted_on"]
 
 
 WRONG_USE = {
     "unknown": ({"how": "median"}, "no ensemble 'median': --how is one of mean, weighted, centred"),
     "weighted by nothing": ({"how": "weighted"}, "--how weighted needs --fit"),
-    "mean fitted": ({"how": "mean", "fit": True}, "--fit is for --how weighted: a mean asks for no labels"),
+    "mean fitted": ({"how": "mean", "fit": True}, "--fit is for --how weighted: mean needs no labels"),
     "like and how": ({"how": "mean", "like": "a"}, "--like takes everything from the other ensemble"),
     "data for nothing": ({"trust": True}, "say what weights are fitted on: give --fit with them"),
     "like no ensemble": ({"like": "a"}, "a/va is no ensemble: --like takes a folder that abaw combine made"),
@@ -328,7 +338,7 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("fault", WRONG_USE)
-def test_wrong_use_is_told(job, fault):
+def test_wrong_use_is_an_error(job, fault):
     given, words = WRONG_USE[fault]
     given = {key: job / value if key in ("like", "post_processing") else value for key, value in given.items()}
     with pytest.raises((ValueError, FileNotFoundError), match=words):
@@ -348,7 +358,7 @@ def test_members_that_do_not_agree_are_named_and_nothing_is_written(job):
     with pytest.raises(ValueError, match="a folder is given twice"):
         run_combine(job, "a", "b", "a/va")
     with pytest.raises(ValueError, match="a/va is a member itself: give another --out"):
-        run_combine(job, "a", "b", out=job / "a")
+        run_combine(job, "a", "b", out="a")
     predictions.write_metadata(job / "e/expr", {"task": "expr"})
     with pytest.raises(FileNotFoundError, match="no va predictions in .*e: it has expr"):
         run_combine(job, "a", "e")
@@ -358,15 +368,19 @@ def test_members_that_do_not_agree_are_named_and_nothing_is_written(job):
         run_combine(job, "nowhere")
     run_combine(job)
     with pytest.raises(ValueError, match="both/va has 2 members, 1 folders are given: give them in its order"):
-        run_combine(job, "a", like=job / "both", out=job / "one")
+        run_combine(job, "a", like=job / "both", out="one")
     assert {path.name for path in job.iterdir()} == {"a", "b", "both", "data", "e", "fewer", "longer"}
 
 
-def test_centred_is_for_values():
-    from abaw.ensembling.combining import CombineOptions, weights_of
-
+def test_centred_is_for_values(tmp_path):
+    for name in "ab":
+        folder = tmp_path / name / "expr"
+        values = EXPR.probabilities(np.zeros((3, 8)))
+        predictions.write_table(folder, "1", Table(np.arange(1, 4), np.arange(3.0), np.ones(3, bool), values), EXPR)
+        predictions.write_metadata(folder, {"task": "expr"})
     with pytest.raises(ValueError, match="expr: centred is for values, as of va: take mean or weighted for expr"):
-        weights_of([], EXPR, CombineOptions("centred", None, False, None, None, False))
+        combine([tmp_path / "a", tmp_path / "b"], tmp_path / "both", how="centred")
+    assert not (tmp_path / "both").exists()
 
 
 def test_a_combine_that_is_killed_leaves_a_folder_that_is_refused_and_the_next_one_is_whole(job):
@@ -404,11 +418,12 @@ def test_a_second_process_that_would_write_to_the_same_folder_is_refused(job):
     ):
         run_combine(job)
     waiting.communicate(b"\n")
-    assert run_combine(job)["task"] == "va"
+    run_combine(job)
+    assert about_of(job / "both")["task"] == "va"
 
 
 def write_run(folder, train, held_out, seed=0, **facts):
-    """A complete run as far as its predictions are concerned."""
+    """As much of a complete run as concerns its predictions."""
     write_folder(folder / "predictions/validation", held_out, seed=seed, split=None, commit="abc")
     videos = {"train": list(train), "validation": list(held_out)}
     known = {
@@ -424,12 +439,8 @@ def write_run(folder, train, held_out, seed=0, **facts):
 
 
 def run_predict(folders, out, **more):
-    predict(
-        folders,
-        out,
-        **{"split": None, "clips": None, "held_out": True, "post_processing": None, "device": "cpu", **more},
-    )
-    return predictions.read_metadata(out / "va")
+    predict(folders, out, held_out=True, **more)
+    return about_of(out)
 
 
 def test_what_folds_held_out_is_pooled_and_says_which_run_it_is_by(tmp_path):
@@ -473,7 +484,7 @@ def test_runs_whose_held_out_clips_overlap_or_were_trained_on_or_are_none_are_re
     ):
         run_predict([one, two], tmp_path / "held")
     leaky = write_run(tmp_path / "r2", ["3"], ["3_left"])
-    with pytest.raises(ValueError, match="a leak: the training of .*r2 has seen video '3', which is judged here"):
+    with pytest.raises(ValueError, match="a leak: the training of .*r2 has seen video '3', which is scored here"):
         run_predict([leaky], tmp_path / "held")
     (tmp_path / "r3").mkdir()
     (tmp_path / "r3/run.json").write_text((one / "run.json").read_text())
@@ -504,7 +515,7 @@ def test_a_single_runs_own_post_processing_is_taken_along_a_file_goes_first_and_
         run_predict([one], tmp_path / "other")
     (one / "post_processing.json").write_text(json.dumps({"va": PostProcessing(bias=(1.0,) * 8).document()}))
     with pytest.raises(
-        ValueError, match=r"r0/post_processing.json, va: post-processing: shift has 8 numbers, va has 2 logits"
+        ValueError, match=r"r0/post_processing.json, va: post-processing: bias has 8 numbers, va has 2 logits"
     ):
         run_predict([one], tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -1,4 +1,4 @@
-"""abaw score: what it reports, what it refuses to judge, and what it says of two folders."""
+"""Score reports: what they hold, what is refused, and how folders are compared."""
 
 import json
 import shutil
@@ -7,10 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from abaw.commands.score import score
 from abaw.dataset.annotations import Labels, read_expression
 from abaw.evaluation.labelled_tables import labels_by_task, open_labelled_predictions, score_folder
-from abaw.evaluation.report import result, summary
+from abaw.evaluation.report import comparison, result, score, summary
 from abaw.files import write_json
 from abaw.results import predictions
 from abaw.results.predictions import Table
@@ -73,14 +72,18 @@ def open_data(root):
     return open_dataset(root)
 
 
-def judge(where, data, split="validation", task="va", draws=100, seed=0, **words):
+def scores_of(where, data, split="validation", task="va", draws=100, seed=0, **words):
     labelled = open_labelled_predictions(where, split, task, data, **words)
     return asdict(result(labelled, draws, seed))
 
 
-def told(capsys, *folders, data, **words):
-    score(list(folders), **{"data": data, "draws": 100, "seed": 0, "task": None, "split": "validation", **words})
-    return capsys.readouterr().out
+def report(*folders, data, **words):
+    return score(folders, data=data, **{"draws": 100, **words})
+
+
+def text_of(*folders, data, **words):
+    """What the command line prints."""
+    return str(report(*folders, data=data, **words))
 
 
 # What is reported
@@ -88,7 +91,7 @@ def told(capsys, *folders, data, **words):
 
 def test_a_folders_score_is_the_official_one_over_every_scored_frame(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
-    found, labels = judge(where, data), labels_by_task(open_data(data), {"va": VA}, "validation")["va"]
+    found, labels = scores_of(where, data), labels_by_task(open_data(data), {"va": VA}, "validation")["va"]
     by_clip = {
         clip_id: PredictionPair(VA.to_labels(predictions.read_table(where, clip_id, VA).values[:FRAMES]), each)
         for clip_id, each in labels.items()
@@ -100,25 +103,25 @@ def test_a_folders_score_is_the_official_one_over_every_scored_frame(tmp_path, d
 
 
 def test_frames_without_a_face_count_and_are_counted(tmp_path, data):
-    found = judge(write_tables(tmp_path / "a", data, **KNOWN), data)
+    found = scores_of(write_tables(tmp_path / "a", data, **KNOWN), data)
     steps = np.arange(FRAMES)
     assert found["unobserved"] == len(VALIDATION) * ((steps % 5 > 0) & (steps % 3 == 0)).sum()
 
 
 def test_every_score_has_an_interval_about_it(tmp_path, data):
-    found = judge(write_tables(tmp_path / "a", data, "expr", noise=1.0, **KNOWN), data, task="expr")
+    found = scores_of(write_tables(tmp_path / "a", data, "expr", noise=1.0, **KNOWN), data, task="expr")
     assert found["intervals"].keys() == found["scores"].keys() - {"n"}
     assert all(low <= high for low, high in found["intervals"].values())
     low, high = found["intervals"]["F1"]
     assert low < found["scores"]["F1"] < high
-    other = judge(tmp_path / "a", data, task="expr", seed=1)
+    other = scores_of(tmp_path / "a", data, task="expr", seed=1)
     assert other["scores"] == found["scores"]
     assert other["intervals"] != found["intervals"]
 
 
-def test_every_score_is_told_without_the_post_processing_and_with_it(tmp_path, data):
+def test_every_score_is_reported_with_and_without_post_processing(tmp_path, data):
     where = write_tables(tmp_path / "a", data, noise=1.0, post_processing=BOX, **KNOWN)
-    found, bare = judge(where, data), judge(where, data, raw=True)
+    found, bare = scores_of(where, data), scores_of(where, data, raw=True)
     assert found["raw"] == {key: bare[key] for key in ("scores", "intervals", "clips", "folds")}
     assert found["scores"]["CCC"] > bare["scores"]["CCC"] + 0.05
     assert found["gain"]["difference"] == pytest.approx(found["scores"]["CCC"] - bare["scores"]["CCC"])
@@ -133,47 +136,47 @@ def test_the_post_processing_is_applied_to_the_whole_table_not_to_its_labelled_r
         table = predictions.read_table(where, clip_id, VA)
         cut = Table(*(getattr(table, name)[:FRAMES] for name in ("frames", "times_s", "observed", "values")))
         predictions.write_table(longer, clip_id, cut, VA)
-    assert judge(where, data)["raw"]["scores"] == judge(longer, data)["raw"]["scores"]
-    assert judge(where, data)["scores"] != judge(longer, data)["scores"]
+    assert scores_of(where, data)["raw"]["scores"] == scores_of(longer, data)["raw"]["scores"]
+    assert scores_of(where, data)["scores"] != scores_of(longer, data)["scores"]
 
 
-def test_where_the_tables_come_from_is_told(tmp_path, data, capsys):
+def test_the_origin_of_the_tables_is_reported(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
-    assert judge(where, data)["provenance"] == {key: KNOWN[key] for key in KNOWN if key != "videos_seen"}
-    text = told(capsys, where, data=data)
+    assert scores_of(where, data)["provenance"] == {key: KNOWN[key] for key in KNOWN if key != "videos_seen"}
+    text = text_of(where, data=data)
     assert "commit 0123456789ab; seeds 4;" in text.replace("run runs/gone; ", "")
     assert "note" not in text
 
 
-def test_tables_made_elsewhere_are_scored_and_their_provenance_is_unknown(tmp_path, data, capsys):
+def test_tables_made_elsewhere_are_scored_and_their_provenance_is_unknown(tmp_path, data):
     where = write_tables(tmp_path / "a", data)
-    found = judge(where, data)
+    found = scores_of(where, data)
     assert found["provenance"] == {}
     assert found["remarks"] == [
         "provenance unknown: nothing says which run made these tables, so no leak can be ruled out"
     ]
-    assert "note: provenance unknown" in told(capsys, where, data=data, task="va")
+    assert "note: provenance unknown" in text_of(where, data=data, task="va")
 
 
-def test_videos_that_were_seen_but_are_not_told_are_remarked_on(tmp_path, data):
+def test_a_folder_that_does_not_record_the_training_videos_gets_a_note(tmp_path, data):
     about = {**KNOWN, "videos_seen": None}
     where = write_tables(tmp_path / "a", data, **about)
-    assert judge(where, data)["remarks"] == ["which videos were trained on is not told, so no leak can be ruled out"]
+    assert scores_of(where, data)["remarks"] == ["the training videos are not recorded, so no leak can be ruled out"]
 
 
-def test_the_last_line_is_folder_task_split_and_the_ranking_score_first(tmp_path, data, capsys):
+def test_the_last_line_is_folder_task_split_and_the_ranking_score_first(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
-    scores = judge(where, data)["scores"]
-    last = told(capsys, where, data=data).splitlines()[-1]
+    scores = scores_of(where, data)["scores"]
+    last = text_of(where, data=data).splitlines()[-1]
     assert last.startswith(f"{where} va validation {summary(scores)}; 95 % of CCC ")
     assert last.endswith("(6 videos, 100 draws, seed 0)")
     assert summary(scores).startswith(f"CCC {scores['CCC']:.4f}, CCC_valence")
 
 
-def test_a_table_of_text_has_every_clip_and_every_class(tmp_path, data, capsys):
+def test_a_table_of_text_has_every_clip_and_every_class(tmp_path, data):
     write_tables(tmp_path / "a/expr", data, "expr", noise=1.0, post_processing=BOX, **KNOWN)
     write_tables(tmp_path / "a/va", data, "va", **KNOWN)
-    lines = told(capsys, tmp_path / "a", data=data).splitlines()
+    lines = text_of(tmp_path / "a", data=data).splitlines()
     starts = [line.split()[0] for line in lines]
     assert {*VALIDATION, "F1_Neutral", "F1_Other", "CCC_arousal"} <= set(starts)
     assert "raw 0." in lines[starts.index("F1_Neutral")]
@@ -182,51 +185,51 @@ def test_a_table_of_text_has_every_clip_and_every_class(tmp_path, data, capsys):
     assert [line.split()[1] for line in lines[-2:]] == ["expr", "va"]
 
 
-def test_the_json_is_one_document_with_the_draws_and_their_seed(tmp_path, data, capsys):
+def test_the_json_is_one_document_with_the_draws_and_their_seed(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
-    document = json.loads(told(capsys, where, data=data, as_json=True, seed=3))
+    document = json.loads(json.dumps(report(where, data=data, seed=3).to_dict()))
     assert (document["draws"], document["seed"], document["level"]) == (100, 3, 0.95)
     assert [each["task"] for each in document["results"]] == ["va"]
-    assert document["results"][0]["scores"] == judge(where, data)["scores"]
+    assert document["results"][0]["scores"] == scores_of(where, data)["scores"]
     assert (document["comparisons"], document["spreads"]) == ([], [])
 
 
-def test_one_video_has_no_interval_and_few_are_remarked_on(tmp_path, data, capsys):
+def test_one_video_has_no_interval_and_few_are_remarked_on(tmp_path, data):
     few = write_tables(tmp_path / "few", data, clips=VALIDATION[:4], **KNOWN)
-    text = told(capsys, few, data=data, split="held-out")
+    text = text_of(few, data=data, split="held-out")
     assert "note: 3 videos: an interval of so few says little" in text
     assert "95 % of CCC" in text.splitlines()[-1]
     one = write_tables(tmp_path / "one", data, clips=VALIDATION[:2], **KNOWN)
-    text = told(capsys, one, data=data, split="held-out")
+    text = text_of(one, data=data, split="held-out")
     assert text.splitlines()[-1].endswith("; one video: no interval (1 videos, 100 draws, seed 0)")
 
 
-# Which clips are judged
+# Which clips are scored
 
 
-def test_a_held_out_folder_is_judged_by_every_clip_it_has_labels_for_and_by_fold(tmp_path, data, capsys):
+def test_a_held_out_folder_is_scored_on_every_labelled_clip_and_by_fold(tmp_path, data):
     made_by = dict.fromkeys(VALIDATION, "runs/a-fold0") | dict.fromkeys(TRAIN, "runs/a-fold1")
     runs = {"run": ["runs/a-fold0", "runs/a-fold1"], "videos_seen": [*KNOWN["videos_seen"], "10", "11"]}
     about = {**KNOWN, **runs, "held_out": True, "made_by": made_by}
     where = write_tables(tmp_path / "a", data, clips=VALIDATION + TRAIN, **about)
-    found = judge(where, data, "held-out")
+    found = scores_of(where, data, "held-out")
     assert set(found["clips"]) == {*VALIDATION, *TRAIN}
     assert set(found["folds"]) == {"runs/a-fold0", "runs/a-fold1"}
-    assert found["folds"]["runs/a-fold0"] == judge(where, data)["scores"]
-    assert found["folds"]["runs/a-fold1"] == judge(where, data, "train")["scores"]
-    assert judge(where, data, "train")["remarks"] == []  # held out: nobody was trained on them
-    assert "runs/a-fold1 " in told(capsys, where, data=data, split="held-out")
+    assert found["folds"]["runs/a-fold0"] == scores_of(where, data)["scores"]
+    assert found["folds"]["runs/a-fold1"] == scores_of(where, data, "train")["scores"]
+    assert scores_of(where, data, "train")["remarks"] == []  # held out: no run was trained on them
+    assert "runs/a-fold1 " in text_of(where, data=data, split="held-out")
 
 
-def test_a_held_out_folder_that_does_not_tell_its_runs_has_no_folds(tmp_path, data):
+def test_a_held_out_folder_that_does_not_record_its_runs_has_no_folds(tmp_path, data):
     where = write_tables(tmp_path / "a", data, clips=VALIDATION + TRAIN, **POOLED)
-    assert judge(where, data, "held-out")["folds"] == {}
+    assert scores_of(where, data, "held-out")["folds"] == {}
 
 
 def test_a_missing_table_of_an_official_split_is_named(tmp_path, data):
     where = write_tables(tmp_path / "a", data, clips=VALIDATION[1:], **KNOWN)
     with pytest.raises(FileNotFoundError, match="no va predictions for clip '10_left'"):
-        judge(where, data)
+        scores_of(where, data)
 
 
 @pytest.fixture
@@ -241,33 +244,33 @@ def fold_run(tmp_path, data):
     return run
 
 
-def test_a_run_of_another_fold_is_judged_by_what_it_held_out(fold_run, data):
-    found = judge(fold_run, data)
+def test_a_run_of_another_fold_is_scored_on_what_it_held_out(fold_run, data):
+    found = scores_of(fold_run, data)
     assert set(found["clips"]) == {"20", "21_left"}
     assert found["provenance"]["seeds"] == [7]
     (fold_run / "predictions/validation/va/20.parquet").unlink()
     with pytest.raises(FileNotFoundError, match="clip '20'"):
-        judge(fold_run, data)
+        scores_of(fold_run, data)
 
 
-def test_a_runs_own_post_processing_is_applied_where_its_tables_tell_none(fold_run, data):
-    before = judge(fold_run, data)
+def test_a_runs_own_post_processing_is_applied_where_its_tables_record_none(fold_run, data):
+    before = scores_of(fold_run, data)
     write_json(fold_run / "post_processing.json", {"va": BOX})
-    found = judge(fold_run, data)
+    found = scores_of(fold_run, data)
     assert found["raw"]["scores"] == before["scores"]
     assert found["scores"] != before["scores"]
     write_json(fold_run / "post_processing.json", {"va": {"width": 2}})
     with pytest.raises(
         ValueError, match=r"post_processing.json, va: post-processing: width is 2, expected an odd number"
     ):
-        judge(fold_run, data)
+        scores_of(fold_run, data)
 
 
 def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, data):
     tables = fold_run / "predictions/validation/va"
     for about in ({}, {"videos_seen": None, "seeds": None}, {"held_out": True}):
         predictions.write_metadata(tables, {"task": "va", **about})
-        found = judge(fold_run, data)
+        found = scores_of(fold_run, data)
         assert (found["remarks"], found["provenance"]["seeds"]) == ([], [7])
     document = json.loads((fold_run / "run.json").read_text())
     document["videos"]["train"].append("21")
@@ -275,7 +278,7 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
     for about in ({}, {"held_out": True}):  # of one run there is no other that may have seen it
         predictions.write_metadata(tables, {"task": "va", **about})
         with pytest.raises(ValueError, match=r"a leak: the training \(.*\) has seen video '21'"):
-            judge(fold_run, data)
+            scores_of(fold_run, data)
 
 
 # Leaks
@@ -284,7 +287,7 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"videos_seen": ["20", "13"]}, r"the training \(.*a\) has seen video '13', which is judged here: judge it by"),
+        ({"videos_seen": ["20", "13"]}, r"the training \(.*a\) has seen video '13', which is scored here: score it on"),
         ({"videos_seen": ["10"]}, "the training .* has seen video '10'"),  # a person's video, not the clip's name
         ({"videos_seen": ["11_right"]}, "the training .* has seen video '11'"),  # the other person of it
         ({"post_processing": {**BOX, "fitted_on": ["12", "11"]}}, "the post-processing .* video '11' and 1 more.*--raw"),
@@ -294,21 +297,21 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
 def test_a_leak_is_refused_with_its_name(tmp_path, data, about, message):
     where = write_tables(tmp_path / "a", data, **{**KNOWN, **about})
     with pytest.raises(ValueError, match=f"a leak: {message}"):
-        judge(where, data)
+        scores_of(where, data)
 
 
-def test_a_post_processing_fitted_on_the_judged_clips_may_be_left_out(tmp_path, data):
+def test_post_processing_fitted_on_the_scored_clips_may_be_left_out(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN, post_processing={**BOX, "fitted_on": ["11"]})
     plain = write_tables(tmp_path / "b", data, **KNOWN)
-    assert judge(where, data, raw=True)["scores"] == judge(plain, data)["scores"]
+    assert scores_of(where, data, raw=True)["scores"] == scores_of(plain, data)["scores"]
 
 
-def test_a_post_processing_fitted_on_other_clips_of_a_held_out_folder_judges_the_validation_clips_alone(tmp_path, data):
+def test_post_processing_fitted_on_other_clips_of_a_held_out_folder_allows_the_validation_clips_alone(tmp_path, data):
     about = {**POOLED, "post_processing": {**BOX, "fitted_on": ["20", "21", "22"]}}
     where = write_tables(tmp_path / "a", data, clips=VALIDATION + TRAIN, **about)
-    assert judge(where, data)["gain"] is not None
+    assert scores_of(where, data)["gain"] is not None
     with pytest.raises(ValueError, match=r"a leak: the post-processing .* has seen video '20' and 2 more"):
-        judge(where, data, "held-out")
+        scores_of(where, data, "held-out")
 
 
 def test_a_held_out_table_by_a_run_that_was_trained_on_it_is_a_leak(tmp_path, data, monkeypatch):
@@ -317,23 +320,23 @@ def test_a_held_out_table_by_a_run_that_was_trained_on_it_is_a_leak(tmp_path, da
     write_json(tmp_path / "runs/b/run.json", {"videos": {"train": ["12"]}})
     made_by = dict.fromkeys(VALIDATION, "runs/b + runs/c") | {"12": "runs/a"}
     where = write_tables(tmp_path / "a", data, **POOLED, made_by=made_by)
-    assert judge(where, data)["folds"].keys() == {"runs/a", "runs/b + runs/c"}
+    assert scores_of(where, data)["folds"].keys() == {"runs/a", "runs/b + runs/c"}
     for run, clip_id in (("runs/a", "11"), ("runs/c + runs/b", "12")):
         about = {"task": "va", **POOLED, "made_by": {**made_by, clip_id: run}}
         predictions.write_metadata(where, about)
         with pytest.raises(ValueError, match=rf"a leak: the training of runs/\w .* has seen video '{clip_id}'"):
-            judge(where, data)
+            scores_of(where, data)
 
 
-def test_scores_on_what_was_trained_on_are_given_when_asked_for_and_called_so(tmp_path, data, capsys):
+def test_scores_on_training_videos_are_given_when_asked_for_and_carry_a_note(tmp_path, data):
     where = write_tables(tmp_path / "a", data, clips=TRAIN, post_processing={**BOX, "fitted_on": ["22"]}, **KNOWN)
-    assert judge(where, data, "train")["remarks"] == [
+    assert scores_of(where, data, "train")["remarks"] == [
         "scores on what was trained on: the post-processing has seen these videos",
         "scores on what was trained on: the training has seen these videos",
     ]
-    assert "note: scores on what was trained on" in told(capsys, where, data=data, split="train")
+    assert "note: scores on what was trained on" in text_of(where, data=data, split="train")
     unseen = write_tables(tmp_path / "b", data, clips=TRAIN, **{**KNOWN, "videos_seen": ["10"]})
-    assert judge(unseen, data, "train")["remarks"] == []
+    assert scores_of(unseen, data, "train")["remarks"] == []
 
 
 # Several folders
@@ -346,41 +349,39 @@ def pair(tmp_path, data, noise=(1.2, 0.2), task="va", **words):
     ]
 
 
-def test_a_better_folder_is_called_better_with_interval_and_p(tmp_path, data, capsys):
+def test_a_better_folder_is_called_better_with_interval_and_p(tmp_path, data):
     a, b = pair(tmp_path, data)
-    difference = judge(b, data)["scores"]["CCC"] - judge(a, data)["scores"]["CCC"]
-    last = told(capsys, a, b, data=data).splitlines()[-1]
+    difference = scores_of(b, data)["scores"]["CCC"] - scores_of(a, data)["scores"]["CCC"]
+    last = text_of(a, b, data=data).splitlines()[-1]
     assert last.startswith(f"{b} is better than {a}: va CCC {difference:+.4f} (95 % +")
     assert "p = 0.0" in last
-    last = told(capsys, b, a, data=data).splitlines()[-1]
+    last = text_of(b, a, data=data).splitlines()[-1]
     assert last.startswith(f"{a} is worse than {b}: va CCC {-difference:+.4f} (95 % -")
 
 
-def test_a_folder_is_neither_better_nor_worse_than_itself(tmp_path, data, capsys):
+def test_a_folder_is_neither_better_nor_worse_than_itself(tmp_path, data):
     a, _ = pair(tmp_path, data)
     copy = tmp_path / "copy"
     shutil.copytree(a, copy)
-    last = told(capsys, a, copy, data=data).splitlines()[-1]
+    last = text_of(a, copy, data=data).splitlines()[-1]
     assert f"{copy} is neither better nor worse than {a} beyond chance: va CCC +0.0000" in last
     assert "(95 % +0.0000 to +0.0000), p = 1.000" in last
-    (found,) = json.loads(told(capsys, a, copy, data=data, as_json=True))["comparisons"]
+    (found,) = json.loads(json.dumps(report(a, copy, data=data).to_dict()))["comparisons"]
     assert (found["difference"], found["interval"], found["p"]) == (0.0, [0.0, 0.0], 1.0)
 
 
-def test_with_few_videos_the_floor_of_p_is_told(tmp_path, data, capsys):
+def test_with_few_videos_the_smallest_possible_p_is_reported(tmp_path, data):
     a, b = pair(tmp_path, data, clips=VALIDATION[:4])
-    last = told(capsys, a, b, data=data, split="held-out").splitlines()[-1]
+    last = text_of(a, b, data=data, split="held-out").splitlines()[-1]
     assert "is neither better nor worse" in last
-    assert "of 3 videos p is never below 0.25" in last
+    assert "with 3 videos p cannot be below 0.25" in last
 
 
-def test_what_is_compared_is_decoded(tmp_path, data):
+def test_what_is_compared_is_post_processed(tmp_path, data):
     a = write_tables(tmp_path / "a", data, noise=1.0, **KNOWN)
     b = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, **KNOWN)
-    from abaw.evaluation.report import comparison
-
     sides = [open_labelled_predictions(each, "validation", "va", data) for each in (a, b)]
-    assert comparison(*sides, 100, 0).difference == pytest.approx(judge(b, data)["gain"]["difference"])
+    assert comparison(*sides, 100, 0).difference == pytest.approx(scores_of(b, data)["gain"]["difference"])
     assert comparison(*sides, 100, 0).difference > 0
 
 
@@ -395,21 +396,21 @@ def test_folders_with_other_tasks_are_not_set_side_by_side(tmp_path, data):
     write_tables(tmp_path / "a/va", data, **KNOWN)
     write_tables(tmp_path / "a/expr", data, "expr", **KNOWN)
     b = write_tables(tmp_path / "b", data, **KNOWN)
-    with pytest.raises(ValueError, match=r"a has tables of expr, va, .*b of va: name a task that all have \(--task\)"):
+    with pytest.raises(ValueError, match=r"a has tables of expr, va, .*b of va: name a task that all of them have"):
         score([tmp_path / "a", b], data=data, draws=100)
 
 
-def test_several_folders_are_given_as_mean_and_spread_with_their_seeds(tmp_path, data, capsys):
+def test_several_folders_are_given_as_mean_and_spread_with_their_seeds(tmp_path, data):
     folders = [
         write_tables(tmp_path / str(seed), data, seed=seed, **{**KNOWN, "seeds": [seed]} if seed else {})
         for seed in range(3)
     ]
-    values = [judge(each, data)["scores"]["CCC"] for each in folders]
-    last = told(capsys, *folders, data=data, task="va").splitlines()[-1]
+    values = [scores_of(each, data)["scores"]["CCC"] for each in folders]
+    last = text_of(*folders, data=data, task="va").splitlines()[-1]
     assert last == (
         f"va of 3 folders: CCC mean {np.mean(values):.4f}, {min(values):.4f} to {max(values):.4f} (seeds unknown, 1, 2)"
     )
-    document = json.loads(told(capsys, *folders, data=data, task="va", as_json=True))
+    document = json.loads(json.dumps(report(*folders, data=data, task="va").to_dict()))
     assert document["comparisons"] == []
     (found,) = document["spreads"]
     assert found["seeds"] == [None, [1], [2]]
@@ -417,12 +418,12 @@ def test_several_folders_are_given_as_mean_and_spread_with_their_seeds(tmp_path,
     assert found["scores"].keys() == {"CCC", "CCC_valence", "CCC_arousal"}
 
 
-def test_folds_on_their_own_clips_are_called_so_beside_their_spread(tmp_path, data, capsys):
+def test_a_spread_over_different_clips_says_so(tmp_path, data):
     folders = [
         write_tables(tmp_path / str(i), data, clips=clips, **POOLED)
         for i, clips in enumerate((VALIDATION[:3], VALIDATION[3:], TRAIN))
     ]
-    assert "; not on the same clips)" in told(capsys, *folders, data=data, split="held-out")
+    assert "; not on the same clips)" in text_of(*folders, data=data, split="held-out")
 
 
 # Bad input
@@ -431,23 +432,23 @@ def test_folds_on_their_own_clips_are_called_so_beside_their_spread(tmp_path, da
 @pytest.mark.parametrize("split", ["test", "Validation", ""])
 def test_an_unknown_split_is_refused(tmp_path, data, split):
     with pytest.raises(ValueError, match=f"no split '{split}' to score: there are train, validation, held-out"):
-        judge(write_tables(tmp_path / "a", data, **KNOWN), data, split)
+        scores_of(write_tables(tmp_path / "a", data, **KNOWN), data, split)
 
 
-def test_a_folder_that_does_not_tell_its_run_needs_a_data_set(tmp_path, data):
+def test_a_folder_that_does_not_record_its_run_needs_a_data_set(tmp_path, data):
     with pytest.raises(ValueError, match=r"does not say which run made it: name the data set with --data"):
-        judge(write_tables(tmp_path / "a", data), None)
+        scores_of(write_tables(tmp_path / "a", data), None)
 
 
 def test_a_run_that_is_gone_is_named_where_its_data_set_is_needed(tmp_path, data):
-    with pytest.raises(FileNotFoundError, match="no run at runs/gone"):
-        judge(write_tables(tmp_path / "a", data, **KNOWN), None)
+    with pytest.raises(FileNotFoundError, match="a was made by runs/gone, which is gone: name the data set with --data"):
+        scores_of(write_tables(tmp_path / "a", data, **KNOWN), None)
 
 
 def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
     where = write_tables(tmp_path / "a", data, frames=FRAMES - 1, **KNOWN)
-    with pytest.raises(ValueError, match=r"a: clip '10_left' has 29 rows and 30 labels: a table has a row for every"):
-        judge(where, data)
+    with pytest.raises(ValueError, match=r"a: clip '10_left' has 29 rows and 30 labels: a table has one row for every"):
+        scores_of(where, data)
 
 
 @pytest.mark.parametrize(
@@ -461,35 +462,35 @@ def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
         ({"held_out": True, "made_by": {"13": 1}}, r"predictions.json: made_by is .* expected the run of each clip"),
         ({"held_out": "no"}, r"predictions.json: held_out is 'no', expected true or false"),
         ({"post_processing": {"smother": "box"}}, "predictions.json: unknown key 'smother'"),
-        ({"post_processing": {"bias": [1.0]}}, r"shift has 1 numbers, va has 2"),
+        ({"post_processing": {"bias": [1.0]}}, r"bias has 1 numbers, va has 2"),
     ],
 )
-def test_metadata_that_cannot_be_meant_are_named(tmp_path, data, about, message):
+def test_invalid_metadata_are_named(tmp_path, data, about, message):
     where = write_tables(tmp_path / "a", data, **{**KNOWN, **about})
     with pytest.raises(ValueError, match=message):
-        judge(where, data)
+        scores_of(where, data)
 
 
 @pytest.mark.parametrize("draws", [-1, 0, 99])
 def test_too_few_draws_are_refused(tmp_path, data, draws):
     with pytest.raises(ValueError, match=f"{draws} draws, expected 100 or more"):
-        judge(write_tables(tmp_path / "a", data, **KNOWN), data, draws=draws)
+        scores_of(write_tables(tmp_path / "a", data, **KNOWN), data, draws=draws)
 
 
 def test_a_negative_seed_is_refused(tmp_path, data):
     with pytest.raises(ValueError, match="seed -1, expected 0 or more"):
-        judge(write_tables(tmp_path / "a", data, **KNOWN), data, seed=-1)
+        scores_of(write_tables(tmp_path / "a", data, **KNOWN), data, seed=-1)
 
 
-def test_labels_of_another_data_set_are_told_apart(tmp_path, data):
+def test_labels_of_another_data_set_are_noticed(tmp_path, data):
     where = write_tables(tmp_path / "a", data, **KNOWN)
     other = tmp_path / "other/VA_Estimation_Challenge/Validation_Set/99.txt"
     other.parent.mkdir(parents=True)
     other.write_text("valence,arousal\n0.5,0.5\n0.1,0.2\n")
-    with pytest.raises(ValueError, match="no clip in .*a has va labels in .*other: is it another data set's"):
-        judge(where, tmp_path / "other", "held-out")
+    with pytest.raises(ValueError, match="no clip in .*a has va labels in .*other: name the data set that these clips are from"):
+        scores_of(where, tmp_path / "other", "held-out")
     with pytest.raises(FileNotFoundError, match="no va predictions for clip '99'"):
-        judge(where, tmp_path / "other")
+        scores_of(where, tmp_path / "other")
 
 
 def test_a_split_without_labels_says_which_folder_is_expected(tmp_path, data):
@@ -498,7 +499,7 @@ def test_a_split_without_labels_says_which_folder_is_expected(tmp_path, data):
     other.parent.mkdir(parents=True)
     other.write_text("valence,arousal\n0.5,0.5\n0.1,0.2\n")
     with pytest.raises(ValueError, match="has no train labels for va: expected label files in a folder VA_Est"):
-        judge(where, tmp_path / "other", "train")
+        scores_of(where, tmp_path / "other", "train")
 
 
 def test_labels_none_of_which_is_scored_are_an_error(tmp_path, data):
@@ -507,11 +508,11 @@ def test_labels_none_of_which_is_scored_are_an_error(tmp_path, data):
     other.parent.mkdir(parents=True)
     other.write_text("valence,arousal\n-5,0.5\n-5,-5\n")
     with pytest.raises(ValueError, match="nothing to score: no frame has a label"):
-        judge(where, tmp_path / "other")
+        scores_of(where, tmp_path / "other")
 
 
 def test_label_lines_are_read_whole(data):
-    """The fixture's own labels: a check that the tests above judge what they mean to."""
+    """The fixture's own labels: a check that the tests above score what they mean to."""
     path = data / "annotations/EXPR_Recognition_Challenge/Validation_Set/11.txt"
     labels = read_expression(path)
     assert isinstance(labels, Labels)
