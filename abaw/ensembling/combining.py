@@ -89,9 +89,7 @@ class CombineResult:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [
-            f"{name} {value:.4f}{' (cross-fitted)' * (name == 'weighted')}" for name, value in self.scores.items()
-        ]
+        lines = [f"{name} {value:.4f}{' (cross-fitted)' * (name == 'weighted')}" for name, value in self.scores.items()]
         for member, each in zip(self.members, self.weights.weights, strict=True):
             lines.append(f"{self.weights.how} {', '.join(f'{weight:.3f}' for weight in each)} {member}")
         return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))

@@ -170,7 +170,9 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
             recorded = predictions.read_metadata(where).get("run")
             if not recorded:
                 raise InputError(f"{where} does not say which run made it: name the data set with --data")
-            raise NotFoundError(f"{where} was made by {', '.join(recorded)}, which is gone: name the data set with --data")
+            raise NotFoundError(
+                f"{where} was made by {', '.join(recorded)}, which is gone: name the data set with --data"
+            )
         data = Path(run.config().data)
     return open_dataset(data)
 

@@ -50,9 +50,7 @@ def test_the_score_from_the_statistics_of_videos_is_the_official_score(name, see
     task = TASKS.build(name)
     by_clip = system(task, np.random.default_rng(seed), clip_names(num))
     if rounds:  # constants and ties: what the definitions treat apart
-        by_clip = {
-            clip_id: PredictionPair(each.prediction.round(), each.labels) for clip_id, each in by_clip.items()
-        }
+        by_clip = {clip_id: PredictionPair(each.prediction.round(), each.labels) for clip_id, each in by_clip.items()}
     parts = list(group_by_video(by_clip).values())
     found = task.resampled_scores(parts)(np.ones((1, len(parts)), int))
     expected = {key: value for key, value in task.score(by_clip).items() if not is_count(key)}

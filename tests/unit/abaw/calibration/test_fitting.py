@@ -73,7 +73,8 @@ def test_gaps_are_filled_where_what_was_said_in_them_is_noise_and_only_if_asked(
     clip = noisy_va(noise=0.01, observed=seen)
     clip.values[~seen] = np.random.default_rng(0).normal(size=(100, 2))
     assert fitting.fit_post_processing(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1])).fill_gaps
-    assert not fitting.fit_post_processing(TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fill_gaps=False)
+    assert not fitting.fit_post_processing(
+        TASK["va"], {"a": clip}, PostProcessingConfig(bias=False, widths=[1], fill_gaps=False)
     ).fill_gaps
 
 
@@ -101,7 +102,9 @@ def test_a_scale_is_kept_for_the_column_in_which_the_score_rises_alone():
     clip = noisy_va(noise=0.05)
     values = clip.values.copy()
     values[:, 0] = clip.labels.values[:, 0]  # perfect already
-    found = fitting.fit_post_processing(TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1]))
+    found = fitting.fit_post_processing(
+        TASK["va"], {"a": clip._replace(values=values)}, PostProcessingConfig(widths=[1])
+    )
     assert (found.scale[0], found.bias[0]) == (1.0, 0.0)
     assert found.scale[1] == pytest.approx(2, rel=0.1)
 
@@ -213,7 +216,9 @@ def test_unscored_frames_and_frames_beyond_the_labels_have_no_say():
         labels = Labels(np.vstack([clip.labels.values, np.full((3, 2), -1)]).astype(np.float32), np.arange(403) < 400)
         more[clip_id] = LabelledTable(values.astype(np.float32), observed, labels)
     options = PostProcessingConfig(widths=[1])
-    assert fitting.fit_post_processing(TASK["va"], more, options) == fitting.fit_post_processing(TASK["va"], clips, options)
+    assert fitting.fit_post_processing(TASK["va"], more, options) == fitting.fit_post_processing(
+        TASK["va"], clips, options
+    )
 
 
 def test_nothing_scored_is_an_error():
@@ -371,7 +376,9 @@ def test_what_cannot_be_fitted_is_an_error_and_leaves_an_older_file_as_it_is(job
     with pytest.raises(FileNotFoundError, match="no expr predictions in"):
         run_fit(job, task="expr")
     write_dataset(job / "other", {"x": "train", "y": "validation"})
-    with pytest.raises(ValueError, match="no clip in .* has va labels to fit on: give the data set that these clips are from"):
+    with pytest.raises(
+        ValueError, match="no clip in .* has va labels to fit on: give the data set that these clips are from"
+    ):
         run_fit(job, data=job / "other")
     write_dataset(job / "longer", CLIPS, num=500)
     with pytest.raises(ValueError, match="clip 't1' has 200 rows and 500 labels: .* extract and predict it again"):

@@ -441,7 +441,9 @@ def test_a_folder_that_does_not_record_its_run_needs_a_data_set(tmp_path, data):
 
 
 def test_a_run_that_is_gone_is_named_where_its_data_set_is_needed(tmp_path, data):
-    with pytest.raises(FileNotFoundError, match="a was made by runs/gone, which is gone: name the data set with --data"):
+    with pytest.raises(
+        FileNotFoundError, match="a was made by runs/gone, which is gone: name the data set with --data"
+    ):
         scores_of(write_tables(tmp_path / "a", data, **KNOWN), None)
 
 
@@ -487,7 +489,9 @@ def test_labels_of_another_data_set_are_noticed(tmp_path, data):
     other = tmp_path / "other/VA_Estimation_Challenge/Validation_Set/99.txt"
     other.parent.mkdir(parents=True)
     other.write_text("valence,arousal\n0.5,0.5\n0.1,0.2\n")
-    with pytest.raises(ValueError, match="no clip in .*a has va labels in .*other: name the data set that these clips are from"):
+    with pytest.raises(
+        ValueError, match="no clip in .*a has va labels in .*other: name the data set that these clips are from"
+    ):
         scores_of(where, tmp_path / "other", "held-out")
     with pytest.raises(FileNotFoundError, match="no va predictions for clip '99'"):
         scores_of(where, tmp_path / "other")
