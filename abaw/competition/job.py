@@ -15,8 +15,9 @@ from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import labels_by_task
 from abaw.folds import split_labels
-from abaw.pipelines.configuration import open_config
-from abaw.pipelines.extraction import parse_part
+from abaw.pipelines.configuration import check_model, open_config
+from abaw.pipelines.extraction import check_detector, check_encoder
+from abaw.pipelines.features import find_recipes, same_features
 from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS
 
@@ -104,7 +105,8 @@ def open_job(
     if config.ensemble == "centred" and {kind for task in tasks.values() for kind, _ in task.blocks} != {"values"}:
         raise file.error(("ensemble",), f"centred is for values, as of va, not for {', '.join(tasks)}: take mean")
     with file.at("encoders"):
-        _check_encoders(config.encoders)
+        for encoder in config.encoders:
+            check_encoder(encoder)
     _check_options(**extraction)
     places = Places(work / config.name, runs, Path(config.store))
     places.check()
@@ -133,24 +135,18 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
     return found
 
 
-def _features(store_path: Path, config: "Config", run: Path) -> tuple[Any, Any]:
-    """The recipes of those of a config's features that the store has, and what tells whether two are the same.
+def _features(store: Path, config: "Config", run: Path) -> tuple[Any, Any]:
+    """The recipes of those of a config's features that the store has, and a function: whether two are the same.
 
-    ValueError where several recipes have such a name: which one is meant cannot be told.
+    Raises InputError where several recipes have such a name.
     """
-    from extract.store.store import FeatureStore
-
-    store = FeatureStore(store_path)
-    there = store.recipes() if store.root.is_dir() else {}
-    names = {*there, *(recipe["name"] for recipe in there.values())}
     try:
-        found = {name: store.find(name) for name in config.features if name in names}
-    except ValueError as error:
+        return find_recipes(store, config.features), same_features
+    except InputError as error:
         raise InputError(
             f"{run} was trained on features of which there are others now: {error}, with another name=..., or delete "
             "from the store what is not meant"
         ) from error
-    return found, lambda one, other: store.folder(one) == store.folder(other)
 
 
 def _labels_of_members(
@@ -173,25 +169,11 @@ def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig
     return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
 
 
-def _check_encoders(encoders: list[str]) -> None:
-    """ValueError where a name, a setting or its type is wrong; no weights are read."""
-    from extract import presets
-    from extract.encoders import ENCODERS
-
-    for text in encoders:
-        name, settings = parse_part(text)
-        for_store = ("as", "stored_dtype")
-        chosen = {key: value for key, value in settings.items() if key not in for_store}
-        ENCODERS.check(*presets.resolve(name, chosen))
-
-
 def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: Any) -> None:
     """ValueError where an option of the extraction is wrong."""
     import torch
 
-    from extract import DETECTORS
-
-    DETECTORS.check(*parse_part(faces))
+    check_detector(faces)
     if assume_fps is not None and not 0 < assume_fps < float("inf"):
         raise InputError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
     try:
@@ -205,11 +187,9 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
 
 def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
     """A member's tasks. ValueError where its settings are wrong, or its tasks others than the recipe's."""
-    from fusion.models import FUSION_MODELS
-
     try:
         config = open_config(path, settings)[1]
-        FUSION_MODELS.check(config.model.name, config.model.settings)
+        check_model(config)
         found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
     except ValueError as error:
         raise InputError(f"member {name}: {error}") from error

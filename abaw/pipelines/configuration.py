@@ -34,3 +34,17 @@ def as_texts(settings: Settings) -> list[str]:
     if isinstance(settings, Mapping):
         return [as_setting(key, value) for key, value in settings.items()]
     return list(settings)
+
+
+def check_model(config: Config) -> None:
+    """Check the fusion model's settings and their types. Raises InputError where one is unknown or of another type."""
+    from fusion.models import FUSION_MODELS
+
+    FUSION_MODELS.check(config.model.name, config.model.settings)
+
+
+def model_settings(name: str) -> dict[str, str]:
+    """A fusion model's settings with their defaults as texts. Raises InputError where there is no such model."""
+    from fusion.models import FUSION_MODELS
+
+    return FUSION_MODELS.part(name).settings

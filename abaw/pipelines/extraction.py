@@ -156,6 +156,19 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "En
     return EncoderSpec(label, presets.build(name, device=device, download=download, **settings), stored_dtype)
 
 
+def check_encoder(text: str) -> None:
+    """Check an encoder given as ``NAME:setting=value,...``; no weights are read.
+
+    Raises InputError where the name, a setting or its type is wrong.
+    """
+    from extract import presets
+    from extract.encoders import ENCODERS
+
+    name, settings = parse_part(text)
+    own = {key: value for key, value in settings.items() if key not in ("as", "stored_dtype")}
+    ENCODERS.check(*presets.resolve(name, own))
+
+
 def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, TargetConfig | None]":
     """The encoder of a stored recipe, and how faces were chosen for it.
 
@@ -197,6 +210,13 @@ def build_detector(text: str, download: bool = False) -> "FaceDetector":
     name, settings = parse_part(text)
     given = {"download": download} if "download" in DETECTORS.part(name).given else {}
     return DETECTORS.build(name, **settings, **given)
+
+
+def check_detector(text: str) -> None:
+    """Check a face detector given as ``NAME:setting=value,...``. Raises InputError where name or setting is wrong."""
+    from extract import DETECTORS
+
+    DETECTORS.check(*parse_part(text))
 
 
 def shard_of(dataset: "Dataset", shard: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """Features for Python code: a track from a store, aligned to times, and several as a batch of torch tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,27 @@ def _window(source: Any, clip: str, window: Any) -> Any:
     first, last = (times_s[0], times_s[-1]) if len(times_s) else (0.0, 0.0)
     signals = {name: source.read(name, clip, first, last) for name in source.names()}
     return window(clip, 0, torch.tensor(times_s), signals, {}, {})
+
+
+def find_recipes(store: str | Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The recipe of each of ``names`` that the store has; {} where there is no store.
+
+    Raises InputError where several recipes have one of the names.
+    """
+    from extract.store.store import FeatureStore
+
+    opened = FeatureStore(Path(store))
+    stored = opened.recipes() if opened.root.is_dir() else {}
+    known = {*stored, *(recipe["name"] for recipe in stored.values())}
+    return {name: opened.find(name) for name in names if name in known}
+
+
+def same_features(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two recipes give the same features: whether a store keeps them in one folder."""
+    from extract.store.store import FeatureStore
+
+    store = FeatureStore(Path())
+    return store.folder(one) == store.folder(other)
 
 
 def _open(store: "str | Path | FeatureStore") -> "FeatureStore":

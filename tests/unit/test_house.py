@@ -1,27 +1,91 @@
-"""The house's own rules: who imports whom, what loads late, what the README draws."""
+"""The house's own rules: who imports whom, what loads late, how long files are, which words are used."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("abaw", "extract", "fusion")
 HEAVY = ("torch", "lightning", "transformers", "torchvision", "torchaudio", "librosa", "cv2", "av", "numpy", "timm")
 EXTRAS = ("timm", "onnx", "onnxruntime", "opensmile", "facenet_pytorch", "mediapipe", "ray")
+HUBS = ("huggingface_hub", "timm")
+
+# The rooms of each package, lowest first. A file imports from its own room and from rooms on lower lines, from no
+# other room on its own line. "__init__" is the package's own file: of abaw the public API, elsewhere registries.
+ORDER = {
+    "abaw": [
+        ("errors",),
+        ("files", "metrics", "plugins", "progress", "siblings", "tracks"),
+        ("batches", "registry"),
+        ("configs", "dataset"),
+        ("tasks",),
+        ("folds", "postprocessing"),
+        ("results",),
+        ("challenge", "evaluation"),
+        ("calibration",),
+        ("ensembling",),
+        ("pipelines",),
+        ("competition", "tuning"),
+        ("__init__",),
+        ("commands",),
+        ("cli",),
+        ("__main__",),
+    ],
+    "extract": [
+        ("__init__", "media"),
+        ("align", "networks"),
+        ("faces",),
+        ("encoders",),
+        ("presets", "store"),
+        ("engine",),
+        ("dataset_check", "synthetic"),
+    ],
+    "fusion": [
+        ("__init__", "base", "targets"),
+        ("layers", "sampling", "validation"),
+        ("data", "front", "models"),
+        ("module",),
+        ("checkpoint", "loggers", "predict"),
+        ("callbacks", "trainer_settings"),
+        ("train",),
+    ],
+}
+PLACE = {(top, room): line for top, lines in ORDER.items() for line, rooms in enumerate(lines) for room in rooms}
 
 
-def sources(*folders):
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+def tracked(*folders):
+    """The project's files, those not yet committed included."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", *folders]
+    names = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.splitlines()
+    return [name for name in names if (ROOT / name).is_file()]
 
 
-def imports(path):
-    """(module, whether it is imported when the file is) of every import of a file."""
-    tree = ast.parse(path.read_text())
+def module_of(place):
+    """The dotted name of a source file."""
+    return place.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+SOURCES = {place: (ROOT / place).read_text(encoding="utf-8") for place in tracked(*PACKAGES) if place.endswith(".py")}
+MODULES = {module_of(place): place for place in SOURCES}
+
+
+def room_of(module):
+    """(package, room) of a module of this project."""
+    top, _, rest = module.partition(".")
+    return top, rest.split(".")[0] or "__init__"
+
+
+def imports(text):
+    """(module, when) of every import; when: "early" (with the file), "late" (in a function) or "types" (for type checkers)."""
+    tree = ast.parse(text)
     late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
-    checking = {
+    types = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
@@ -32,109 +96,193 @@ def imports(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
+            assert not node.level, "relative imports are not used"
+            names = [
+                submodule if (submodule := f"{node.module}.{alias.name}") in MODULES else node.module
+                for alias in node.names
+            ]
         for name in names:
-            yield name, id(node) not in late | checking
+            yield name, "late" if id(node) in late else "types" if id(node) in types else "early"
 
 
-def forbidden(path):
-    """What a file may not import at all, and what it may import only late."""
-    place = path.relative_to(ROOT).as_posix()
-    never, late = set(), set()
-    if place.startswith("abaw/verbs/") or place == "abaw/cli.py":
-        late |= {"extract", "fusion", *HEAVY}
-    elif place.startswith("abaw/"):
-        never |= {"extract", "fusion"}
-    elif place.startswith("extract/"):
-        never |= {"fusion"}
-    elif place.startswith("fusion/"):
-        never |= {"extract"}
-    if place not in ("extract/media.py", "extract/film.py"):
-        never.add("av")
-    if not place.startswith("fusion/"):
-        never.add("lightning")
-    if place.startswith(("extract/", "abaw/tasks/")):
-        late |= {"torch", "torchvision", "torchaudio", "transformers", "huggingface_hub", "librosa", *EXTRAS}
-    return never, late
+def is_forbidden(place, name, when):
+    """Whether a file may not import this module, in this way."""
+    (package, room), top = room_of(module_of(place)), name.split(".")[0]
+    if top in PACKAGES:
+        if place == "abaw/__init__.py":
+            return when != "types"
+        if top == package:
+            target = room_of(name)
+            return target != (package, room) and PLACE[target] >= PLACE[package, room]
+        if package == "abaw":
+            return room not in ("pipelines", "commands") or when == "early"
+        return top != "abaw" or PLACE[room_of(name)] >= PLACE["abaw", "pipelines"]
+    if top == "av":
+        return place not in ("extract/media.py", "extract/synthetic/write_clip.py")
+    if top == "lightning":
+        return package != "fusion"
+    if top in HUBS and not (package == "extract" and room in ("encoders", "networks", "faces")):
+        return True
+    late = set()
+    if package == "abaw" and room in ("commands", "cli", "__main__", "__init__"):
+        late = set(HEAVY) | {"pydantic", "yaml", "ruamel", "tqdm", "pyarrow", "scipy"}
+    elif package == "extract" or (package == "abaw" and room == "tasks"):
+        late = {"torch", "torchvision", "torchaudio", "transformers", "huggingface_hub", "librosa", *EXTRAS}
+    return top in late and when == "early"
 
 
-def violations(path):
-    never, late = forbidden(path)
-    for name, is_early in imports(path):
-        top = name.split(".")[0]
-        if top in never or (is_early and top in late):
-            yield f"{path.relative_to(ROOT)} imports {name}"
+def violations(place, text):
+    return [f"{place} imports {name} ({when})" for name, when in imports(text) if is_forbidden(place, name, when)]
+
+
+def test_the_order_names_every_room_once():
+    assert sum(len(rooms) for lines in ORDER.values() for rooms in lines) == len(PLACE)
+    assert set(PLACE) == {room_of(module) for module in MODULES}
 
 
 def test_no_file_imports_against_the_allowed_direction():
-    assert [each for path in sources("abaw", "extract", "fusion") for each in violations(path)] == []
+    assert [each for place, text in SOURCES.items() for each in violations(place, text)] == []
 
 
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("abaw/clips.py", "import extract.media"),
-        ("abaw/clips.py", "def f():\n    from fusion import train"),
-        ("extract/run.py", "def f():\n    import fusion.data"),
-        ("fusion/data.py", "from extract.store import FeatureStore"),
-        ("extract/faces.py", "import av"),
-        ("extract/encoders/x.py", "import torch"),
-        ("abaw/verbs/x.py", "from extract.run import extract"),
+        ("abaw/tracks.py", "import extract.media"),
+        ("abaw/tracks.py", "def f():\n    from fusion import train"),
+        ("abaw/tracks.py", "import abaw"),
+        ("abaw/tracks.py", "if TYPE_CHECKING:\n    from abaw.batches import Batch"),
+        ("abaw/dataset/layout.py", "def f():\n    from abaw.configs.sections import Config"),
         ("abaw/tasks/x.py", "import torch"),
+        ("abaw/tasks/x.py", "from abaw.evaluation import report"),
+        ("abaw/competition/x.py", "def f():\n    from extract.store.store import FeatureStore"),
+        ("abaw/pipelines/x.py", "from extract.engine.run import extract"),
+        ("abaw/pipelines/x.py", "from abaw.commands import command"),
+        ("abaw/commands/x.py", "from extract.engine.run import extract"),
+        ("abaw/commands/x.py", "import numpy as np"),
+        ("abaw/commands/x.py", "import yaml"),
+        ("abaw/__init__.py", "from abaw.tracks import Track"),
+        ("extract/engine/run.py", "def f():\n    import fusion.data"),
+        ("extract/engine/run.py", "def f():\n    from abaw.pipelines.extraction import build"),
+        ("extract/engine/run.py", "import abaw"),
+        ("extract/engine/run.py", "import lightning"),
+        ("extract/faces/target.py", "import av"),
+        ("extract/faces/target.py", "from extract.store.store import FeatureStore"),
+        ("extract/encoders/x.py", "import torch"),
+        ("extract/store/store.py", "def f():\n    import huggingface_hub"),
+        ("fusion/data.py", "from extract.store.store import FeatureStore"),
+        ("fusion/layers/masks.py", "from fusion.module import FusionModule"),
     ],
 )
-def test_the_import_rule_sees_a_planted_violation(place, line, monkeypatch):
-    monkeypatch.setattr(Path, "read_text", lambda self: line)
-    assert list(violations(ROOT / place))
+def test_the_import_rule_sees_a_planted_violation(place, line):
+    assert violations(place, line)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("abaw/commands/x.py", "def f():\n    import numpy as np"),
+        ("abaw/commands/x.py", "from abaw import __version__"),
+        ("abaw/pipelines/x.py", "def f():\n    from extract.engine.run import extract"),
+        ("extract/encoders/x.py", "def f():\n    import timm"),
+        ("extract/media.py", "import av"),
+        ("fusion/data.py", "from abaw.batches import Batch"),
+    ],
+)
+def test_the_import_rule_lets_pass_what_is_allowed(place, line):
+    assert violations(place, line) == []
+
+
+def cycle(sources):
+    """Files that import each other in a circle, also where an import is late; None where there is no circle."""
+    graph = {
+        module_of(place): {name for name, when in imports(text) if when != "types" and name in MODULES}
+        for place, text in sources.items()
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert cycle(SOURCES) is None
+
+
+def test_a_planted_circle_is_seen():
+    planted = {"abaw/metrics.py": "import abaw.tracks", "abaw/tracks.py": "def f():\n    from abaw import metrics"}
+    assert set(cycle({**SOURCES, **planted})) == {"abaw.metrics", "abaw.tracks"}
 
 
 @pytest.mark.parametrize(
     "words", [["--help"], ["list"], ["list", "encoders", "--json"], ["extract", "--help"], ["store", "--help"]]
 )
 def test_list_and_help_import_nothing_heavy(words):
-    code = (
+    assert loaded(f"from abaw.cli import app\napp({words!r})", HEAVY) == []
+
+
+def test_help_imports_no_library_but_typer():
+    assert loaded("from abaw.cli import app\napp(['--help'])", ("pydantic", "yaml", "ruamel", "tqdm", "rich")) == []
+
+
+def test_import_abaw_imports_nothing_heavy():
+    assert loaded("import abaw\nprint(abaw.__version__)", (*HEAVY, "typer", "pydantic", "yaml", "ruamel")) == []
+
+
+def loaded(code, modules):
+    """Those of ``modules`` that a new interpreter has loaded after the code."""
+    report = (
         "import sys, atexit\n"
-        f"heavy = {HEAVY!r}\n"
-        "atexit.register(lambda: print([m for m in heavy if m in sys.modules], file=sys.stderr))\n"
-        "from abaw.cli import app\n"
-        f"app({words!r})\n"
+        f"atexit.register(lambda: print([each for each in {modules!r} if each in sys.modules], file=sys.stderr))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", report + code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-    assert done.stderr.strip().splitlines()[-1] == "[]"
+    return ast.literal_eval(done.stderr.strip().splitlines()[-1])
 
 
-def test_the_readmes_tree_is_the_tree_on_disk():
-    text = (ROOT / "README.md").read_text()
-    block = re.search(r"## The tree\n.*?```\n(.*?)```", text, re.S).group(1)
-    drawn, folders = set(), []
-    for line in block.splitlines():
-        name = line.split("  ")[0].strip() if not line.startswith(" ") else line.strip().split("  ")[0]
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = [name]
-        drawn.add("".join(folders))
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
-    files = {name for name in tracked if not name.endswith("__init__.py") or (ROOT / name).stat().st_size}
-    drawn_files = {name for name in drawn if not name.endswith("/")}
-    # tests are drawn by folder only
-    expected = {name for name in files if not name.startswith("tests/")}
-    assert drawn_files == expected
-    assert {name for name in drawn if name.startswith("tests/")} == {"tests/"} | {
-        "/".join(name.split("/")[:2]) + "/" for name in files if name.count("/") > 1 and name.startswith("tests/")
+MAX_LINES = 350
+REASON = re.compile(r"\bone file\b", re.I)  # as in: "One file, because ..."
+
+
+def too_long(place, text):
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    return len(text.splitlines()) > MAX_LINES and not REASON.search(docstring)
+
+
+def test_a_long_file_gives_the_reason_in_its_docstring():
+    assert [place for place, text in SOURCES.items() if too_long(place, text)] == []
+
+
+def test_a_planted_long_file_is_seen():
+    assert too_long("abaw/x.py", '"""Long."""\n' + "x = 1\n" * MAX_LINES)
+    assert not too_long("abaw/x.py", '"""Long. One file, because it is a table."""\n' + "x = 1\n" * MAX_LINES)
+
+
+def test_no_folder_lists_too_many_files():
+    listed = {}
+    for name in tracked():
+        if (ROOT / name).stat().st_size:  # an empty __init__.py or py.typed is nothing to read
+            listed.setdefault(str(Path(name).parent), []).append(name)
+    one_file_a_part = {
+        "extract/encoders",
+        "fusion/models",
+        "abaw/commands",
+        "tests/faithful",
+        "tests/unit/extract/encoders",
     }
+    assert {
+        folder: len(files) for folder, files in listed.items() if len(files) >= 15 and folder not in one_file_a_part
+    } == {}
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine():
     pattern = re.compile(r"pyp[i]\.org|pythonhoste[d]|(^|[\s\"'=(])/(work|root|home|mnt|data)/")
-    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
-    found = [name for name in tracked if pattern.search((ROOT / name).read_text(errors="ignore"))]
+    found = [name for name in tracked() if pattern.search((ROOT / name).read_text(errors="ignore"))]
     assert found == []
 
 
 def test_constraints_pin_every_dependency():
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [each for name in extras if name != "mediapipe" for each in extras[name]]
