@@ -6,8 +6,8 @@ costs nothing. docs/python.md has examples.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for true; the module typing would double the time of the import
 if TYPE_CHECKING:
     from abaw.batches import Batch as Batch
     from abaw.calibration.fitting import FitReport as FitReport
@@ -104,7 +104,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'abaw' has no attribute {name!r}")
     if _HOME_OF[name].startswith("extract."):
@@ -112,6 +112,10 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a type checker that sees it accepts every name
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

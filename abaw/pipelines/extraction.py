@@ -209,7 +209,8 @@ def build_detector(text: str, download: bool = False) -> "FaceDetector":
 
     name, settings = parse_part(text)
     given = {"download": download} if "download" in DETECTORS.part(name).given else {}
-    return DETECTORS.build(name, **settings, **given)
+    detector: FaceDetector = DETECTORS.build(name, **settings, **given)
+    return detector
 
 
 def check_detector(text: str) -> None:

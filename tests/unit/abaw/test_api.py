@@ -38,7 +38,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_type_checkers_see_the_names_that_are_loaded_late():
-    (checking,) = [node for node in source().body if isinstance(node, ast.If)]
+    checking = next(node for node in source().body if isinstance(node, ast.If))
     seen = {(node.module, alias.name) for node in checking.body for alias in node.names}
     assert all(alias.asname == alias.name for node in checking.body for alias in node.names)  # public to mypy
     assert seen == {(module, name) for module, names in abaw._HOMES.items() for name in names}
@@ -132,6 +132,7 @@ BAD_CALLS = {
     "extract, wrong shard": lambda here: abaw.extract(here, here / "store", "face_hog", shard="3/2"),
     "fit, missing folder": lambda here: abaw.fit(here / "none"),
     "load_batch, unknown store": lambda here: abaw.load_batch(here / "none", ["face_hog"], ["1"]),
+    "load_plugin, missing file": lambda here: abaw.load_plugin(here / "none.py"),
     "load_track, unknown store": lambda here: abaw.load_track(here / "none", "face_hog", "1"),
     "open_dataset, missing folder": lambda here: abaw.open_dataset(here / "none"),
     "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),
