@@ -4,7 +4,7 @@ Everything is made here: a film of 720p with a drawn face and a voice, models of
 weights. Figures that are compared are measured in one process, turn by turn, several times; medians are told. Writes
 extract.json in results/ and docs/speed.md. Do not let anything else run beside it.
 
-    python -m benchmarks.extract [--parts networks embedded memory gpu] [--repeats 3] [--work work/speed]
+    python -m benchmarks.extract [--parts networks built_in memory gpu] [--repeats 3] [--work work/speed]
 """
 
 import argparse
@@ -223,7 +223,7 @@ def start_up_s(work: Path, encoders: list[str]) -> float:
     return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
-def embedded(work: Path, repeats: int) -> Figures:
+def built_in(work: Path, repeats: int) -> Figures:
     """The encoders that need no weights, as multiples of real time: ready crops, raw 720p, sound."""
     clip = film(work / "film.mp4", SECONDS)
     ready = work / "ready"
@@ -237,9 +237,11 @@ def embedded(work: Path, repeats: int) -> Figures:
     face, voice = ENCODERS.build("face_hog"), ENCODERS.build("voice_mel")
     watch, sound = TargetConfig(Haar(4, 0.1)), media.sound(clip)
     cases: dict[str, Callable[[], float]] = {
-        "face_hog, ready crops": lambda: verb_s(ready, {"face": face}, work / "store", watch),
-        "face_hog, raw 720p": lambda: verb_s(clip, {"face": face}, work / "store", watch),
-        "voice_mel, 720p with its clock made": lambda: verb_s(clip, {"voice": voice}, work / "store", watch),
+        "face_hog, from face images": lambda: verb_s(ready, {"face": face}, work / "store", watch),
+        "face_hog, from 720p video": lambda: verb_s(clip, {"face": face}, work / "store", watch),
+        "voice_mel, from 720p video, timestamps included": lambda: verb_s(
+            clip, {"voice": voice}, work / "store", watch
+        ),
         "voice_mel alone": lambda: hear_s(voice, sound),
         "decoding 720p alone": lambda: timed(lambda: [picture.rgb() for picture in media.pictures(clip)]),
     }
@@ -250,7 +252,7 @@ def embedded(work: Path, repeats: int) -> Figures:
         for name, case in cases.items():
             turns[name].append(case())
     store_s = [sound_after_clock_s(clip, work / "clocked", voice, watch) for _ in range(repeats)]
-    turns["voice_mel, clock there"] = store_s
+    turns["voice_mel, timestamps already stored"] = store_s
     return {"seconds": turns, "times_real": {name: SECONDS / statistics.median(took) for name, took in turns.items()}}
 
 
@@ -348,7 +350,7 @@ def matmul_flops() -> float:
 
 PARTS: dict[str, Callable[[Path, int], Figures]] = {
     "networks": networks,
-    "embedded": embedded,
+    "built_in": built_in,
     "memory": memory,
     "gpu": gpu,
 }
@@ -363,57 +365,66 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {names[0] if names else 'an unnamed processor'} {has} avx512_bf16"
 
 
+def num_repeats(num: int) -> str:
+    return f"{num} repeat{'s' * (num > 1)}"
+
+
 def table(record: Figures) -> str:
     """The figures as a page."""
     parts, notes = record["parts"], list[str]()
     lines = [
         "# Speed of extraction",
         "",
-        f"Made by `benchmarks/extract.py`. Medians of several turns in one process; a film of {SECONDS} s, 1280x720, "
-        f"{FPS} fps, with a drawn face and a voice; models of the real architectures with random weights.",
+        f"Written by `python -m benchmarks.extract`. Medians of several repeats in one process, on a video of {SECONDS} s, "
+        f"1280x720, {FPS} fps, with a drawn face and a synthetic voice. The networks have the real architectures and random "
+        "weights.",
         "",
         *(
-            f"- {name}: commit {part['commit']}, {part['machine']}, {part['repeats']} turns"
+            f"- {name.replace('_', '-')}: commit {part['commit']}, {part['machine']}, {num_repeats(part['repeats'])}"
             for name, part in parts.items()
             if "skipped" not in part
         ),
         "",
-        "| what | figure | aim |",
+        "| what | measured | target |",
         "|---|---|---|",
     ]
     if "networks" in parts:
         found = parts["networks"]
         cosine = found["cosine_to_script"]
         lines += [
-            f"| ViT-B/16 and WavLM-base, the whole verb: frames a second | {found['verb_frames_per_s']:.2f} | |",
-            f"| the same, as a share of the bare forwards ({found['precision']['vit']}, batch {found['batch_size']}) "
+            f"| ViT-B/16 and WavLM-base, whole command: frames per second | {found['verb_frames_per_s']:.2f} | |",
+            f"| the same, relative to the forward passes alone ({found['precision']['vit']}, batch {found['batch_size']}) "
             f"| {found['verb_of_bare']:.3f} | 0.90 |",
-            f"| the same, times a script written the usual way (fp32) | {found['verb_over_script']:.2f} | 1.8 |",
-            f"| cosine of features to that script's, least (mean) "
+            f"| the same, relative to a straightforward script (fp32) | {found['verb_over_script']:.2f} | 1.8 |",
+            f"| cosine similarity of features to that script's: minimum (mean) "
             f"| {cosine['least']:.5f} ({cosine['mean']:.5f}) | 0.999 |",
-            f"| start-up of the command: imports and loading both models, s | {found['start_up_s']:.1f} | |",
+            f"| start-up of the command: imports and loading both networks, in seconds | {found['start_up_s']:.1f} | |",
         ]
         if found["precision"]["vit"] == "fp32":
             least = max(rate for key, rate in found["forward_rows_per_s"].items() if key.startswith("bf16"))
             most = max(found["forward_rows_per_s"].values())
             notes.append(
-                f"The script is measured in fp32, as scripts are. On this processor fp32 is the best precision "
-                f"({most:.1f} rows a second, bf16 {least:.1f}): it has no instructions for bf16, on which the aim of "
-                "1.8 counts. Both are held by the same product of matrices, and the figure is what decoding, crops "
-                "and the processor of the script cost beside it."
+                "The script was measured in fp32, as such scripts are usually written. On this processor fp32 is the "
+                f"fastest precision ({most:.1f} rows per second; bf16: {least:.1f}), because it has no bf16 instructions, "
+                "on which the target of 1.8 relies. Command and script spend most of their time in the same matrix "
+                "products; the ratio shows what decoding, cropping and preprocessing cost in the script."
             )
-    if "embedded" in parts:
-        aims = {"face_hog, ready crops": "10", "face_hog, raw 720p": "2", "voice_mel, clock there": "30"}
-        for name, times in parts["embedded"]["times_real"].items():
-            lines.append(f"| {name}: times real time | {times:.1f} | {aims.get(name, '')} |")
+    if "built_in" in parts:
+        aims = {
+            "face_hog, from face images": "10",
+            "face_hog, from 720p video": "2",
+            "voice_mel, timestamps already stored": "30",
+        }
+        for name, times in parts["built_in"]["times_real"].items():
+            lines.append(f"| {name}: multiple of real time | {times:.1f} | {aims.get(name, '')} |")
     if "memory" in parts:
         more = parts["memory"]["more_mb"]
-        lines.append(f"| peak anonymous memory, 60 minutes over 1 minute, MB more | {more:.0f} | 300 |")
+        lines.append(f"| extra peak memory for 60 minutes instead of 1 minute, in MB | {more:.0f} | 300 |")
     if "gpu" in parts and "skipped" not in parts["gpu"]:
         found = parts["gpu"]
-        what = f"ViT-L/14 bf16 from crops on {found['device']}, share of the bare forward"
+        what = f"ViT-L/14 bf16 from face images on {found['device']}, relative to the forward passes alone"
         lines.append(f"| {what} | {found['verb_of_bare']:.3f} | 0.85 |")
-        lines.append(f"| the same, share of the card's measured peak | {found['share_of_peak']:.3f} | |")
+        lines.append(f"| the same, relative to the GPU's measured peak | {found['share_of_peak']:.3f} | |")
     return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
 
 
