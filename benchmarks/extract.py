@@ -239,9 +239,7 @@ def built_in(work: Path, repeats: int) -> Figures:
     cases: dict[str, Callable[[], float]] = {
         "face_hog, from face images": lambda: verb_s(ready, {"face": face}, work / "store", watch),
         "face_hog, from 720p video": lambda: verb_s(clip, {"face": face}, work / "store", watch),
-        "voice_mel, from 720p video, timestamps included": lambda: verb_s(
-            clip, {"voice": voice}, work / "store", watch
-        ),
+        "voice_mel, from 720p video with timestamps": lambda: verb_s(clip, {"voice": voice}, work / "store", watch),
         "voice_mel alone": lambda: hear_s(voice, sound),
         "decoding 720p alone": lambda: timed(lambda: [picture.rgb() for picture in media.pictures(clip)]),
     }
@@ -375,9 +373,9 @@ def table(record: Figures) -> str:
     lines = [
         "# Speed of extraction",
         "",
-        f"Written by `python -m benchmarks.extract`. Medians of several repeats in one process, on a video of {SECONDS} s, "
-        f"1280x720, {FPS} fps, with a drawn face and a synthetic voice. The networks have the real architectures and random "
-        "weights.",
+        "Written by `python -m benchmarks.extract`. Medians of several repeats in one process, on a video of "
+        f"{SECONDS} s, 1280x720, {FPS} fps, with a drawn face and a synthetic voice. The networks have the real "
+        "architectures and random weights.",
         "",
         *(
             f"- {name.replace('_', '-')}: commit {part['commit']}, {part['machine']}, {num_repeats(part['repeats'])}"
@@ -390,10 +388,10 @@ def table(record: Figures) -> str:
     ]
     if "networks" in parts:
         found = parts["networks"]
-        cosine = found["cosine_to_script"]
+        cosine, vit = found["cosine_to_script"], found["precision"]["vit"]
         lines += [
             f"| ViT-B/16 and WavLM-base, whole command: frames per second | {found['verb_frames_per_s']:.2f} | |",
-            f"| the same, relative to the forward passes alone ({found['precision']['vit']}, batch {found['batch_size']}) "
+            f"| the same, relative to the forward passes alone ({vit}, batch {found['batch_size']}) "
             f"| {found['verb_of_bare']:.3f} | 0.90 |",
             f"| the same, relative to a straightforward script (fp32) | {found['verb_over_script']:.2f} | 1.8 |",
             f"| cosine similarity of features to that script's: minimum (mean) "
@@ -405,8 +403,8 @@ def table(record: Figures) -> str:
             most = max(found["forward_rows_per_s"].values())
             notes.append(
                 "The script was measured in fp32, as such scripts are usually written. On this processor fp32 is the "
-                f"fastest precision ({most:.1f} rows per second; bf16: {least:.1f}), because it has no bf16 instructions, "
-                "on which the target of 1.8 relies. Command and script spend most of their time in the same matrix "
+                f"fastest precision ({most:.1f} rows per second; bf16: {least:.1f}), because it has no bf16 "
+                "instructions, on which the target of 1.8 relies. Command and script spend most of their time in the same matrix "
                 "products; the ratio shows what decoding, cropping and preprocessing cost in the script."
             )
     if "built_in" in parts:
