@@ -1,0 +1,48 @@
+"""The project's pages and what they contain: code blocks, links, inline code."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))]
+HISTORY = "CHANGELOG.md"  # names what there was before
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, and the line on which its text begins."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    def defines_part(self) -> str | None:
+        """The name of the part that the block registers; None where it registers none."""
+        found = re.search(r"^@\w+\.register\ndef (\w+)\(", self.text, re.M)
+        return found.group(1) if found else None
+
+
+def blocks(language: str, *pages: Path) -> list[Block]:
+    """The fenced blocks of a language ("" where none is named), of all pages or of these."""
+    found = []
+    for page in pages or PAGES:
+        text = page.read_text(encoding="utf-8")
+        for each in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+            found.append(Block(page, text[: each.start()].count("\n") + 2, each.group(1), each.group(2)))
+    return [block for block in found if block.language == language]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```\w*\n.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def part(name: str) -> Block:
+    """The block that registers the part of this name."""
+    (found,) = (block for block in blocks("python") if block.defines_part() == name)
+    return found
