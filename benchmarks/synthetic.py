@@ -15,13 +15,13 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
 from abaw.files import write_json
 from abaw.pipelines.training import train
 from abaw.results.runs import commit, versions
+from abaw.yaml_files import dump_yaml
 
 CONFIG = Path(__file__).resolve().parent.parent / "abaw/configs" / "synthetic.yaml"
 FACE, VOICE = "face_hog: {align: linear}", "voice_mel: {align: window_mean}"
@@ -67,7 +67,7 @@ def shuffle_labels(data: Path, splits: tuple[str, ...], out: Path, seed: int) ->
             for name, text in texts.items():
                 (target / name).write_text("\n".join([text[0], *(next(rows) for _ in text[1:])]) + "\n")
     layout = out.with_suffix(".yaml")
-    layout.write_text(yaml.safe_dump({"root": str(data.resolve()), "annotations": str(out.resolve())}))
+    layout.write_text(dump_yaml({"root": str(data.resolve()), "annotations": str(out.resolve())}))
     return layout
 
 

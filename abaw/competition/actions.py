@@ -8,8 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import yaml
-
 from abaw.calibration.fitting import fit_task
 from abaw.challenge import submission, verification
 from abaw.competition import ablation
@@ -26,6 +24,7 @@ from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
 from abaw.progress import Progress
+from abaw.yaml_files import dump_yaml
 
 LOG = logging.getLogger("abaw")
 
@@ -176,7 +175,7 @@ def is_done(job: Job, state: StageState, stage: Stage) -> bool:
 
 
 def _keep_config(job: Job) -> None:
-    text = yaml.safe_dump(job.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = dump_yaml(job.config.model_dump(mode="json"))
     if not job.record.is_file() or job.record.read_text(encoding="utf-8") != text:
         with atomic_write(job.record) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -1,44 +1,38 @@
 """From YAML to a typed config. An unknown key, a wrong type, an unknown part: an error with file and line."""
 
-import re
+import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from abaw.configs.sections import (
-    OWN_RATE,
-    Config,
-    FeatureConfig,
-    FoldsConfig,
-    PostProcessingConfig,
-    TrainingConfig,
-    WindowConfig,
-)
-from abaw.errors import InputError, NotFoundError
+from abaw.configs.packaged import config_path
+from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
+from abaw.errors import InputError
 from abaw.registry import Registry, nearest
+from abaw.yaml_files import Keys, parse_yaml, read_yaml
 
-Keys = tuple[str, ...]
+COMMAND_LINE = 0  # the line of a key that is not from the file
 
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config's text, kept so that an error can say where it lies. ``lines``: key path -> line from 1."""
+    """The values of a config as they were given, and ``lines``, where each key stands: errors name the place."""
 
     path: Path
     values: Mapping[str, Any]
     lines: Mapping[Keys, int]
 
     def config(self, *, models: Registry, tasks: Registry, aligners: Registry) -> Config:
-        """The typed config; ValueError names file, line, what was given and what is known."""
+        """The typed config. Raises InputError with file and line for an unknown key, part, setting, type or value."""
         try:
             config = Config.model_validate(self.values)
         except ValidationError as error:
-            # an unknown key first: a misspelt one may be why another is missing, or out of its bounds
+            # an unknown key first: a misspelt key may be the reason why another one is missing
             first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             keys = tuple(str(key) for key in first["loc"] if key != "[key]")
             raise self.error(keys, _explain(first, keys)) from error
@@ -73,58 +67,66 @@ class ConfigFile:
             with self.at(*place, key):
                 registry.check_settings(name, [key])
 
-    def error(self, keys: Keys, message: str) -> ValueError:
-        """A ValueError that begins with the file and the line of the key, or of the nearest one above it."""
+    def error(self, keys: Keys, message: str) -> InputError:
+        """An error that begins with the file and the line of the key, or of the innermost group that holds it."""
         known = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in self.lines), None)
-        if known is not None and self.lines[known] == 0:
+        if known is not None and self.lines[known] == COMMAND_LINE:
             return InputError(f"command line, {'.'.join(known)}=: {message}")
         return InputError(f"{self.path}:{self.lines[known] if known else 1}: {message}")
 
     @contextmanager
     def at(self, *keys: str) -> Iterator[None]:
-        """ValueErrors raised inside get the place of ``keys``."""
+        """Add the place of ``keys`` to the message of a ValueError that is raised inside."""
         try:
             yield
         except ValueError as error:
             raise self.error(keys, str(error)) from error
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
-    """The file's values with ``key.key=value`` laid over them. ValueError or FileNotFoundError where unreadable."""
-    path = Path(path)
-    if not path.is_file():
-        raise NotFoundError(f"no config at {path}: give a YAML file, for example abaw/configs/synthetic.yaml")
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
-        lines = _lines_by_key(yaml.compose(text), path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
+    """Read a config and apply ``overrides``, texts of the form ``key.key=value``, over it.
+
+    ``path``: a YAML file, or the name of a config of the package. Raises NotFoundError where there is neither, and
+    InputError where the file is no YAML, gives a key twice, or is no mapping.
+    """
+    path = config_path(path)
+    document = read_yaml(path)
+    values, lines = document.values, dict(document.lines)
     if not isinstance(values, dict):
-        raise InputError(f"{path}:1: a config is a mapping of keys to values; see abaw/configs/synthetic.yaml")
+        raise InputError(f"{path}:1: a config is a mapping of keys to values; abaw config synthetic shows one")
     for override in overrides:
-        _lay_over(values, lines, override)
+        _apply(values, lines, override)
     return ConfigFile(path, values, lines)
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """``key=value`` with the value read as YAML, so that 3, 0.5, true and words get their types."""
+    """Key and value of ``key=value``; the value is read as YAML. Raises InputError where it is not of this form.
+
+    >>> parse_setting("training.learning_rate=1e-3")
+    ('training.learning_rate', 0.001)
+    """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise InputError(f"{text!r} is no setting, expected key=value")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of {text!r} is not readable as YAML: {error}") from error
+    return key.strip(), parse_yaml(value, f"the value of {text!r}").values
 
 
 def as_setting(key: str, value: Any) -> str:
-    """``key=value`` as the command line takes it: the inverse of ``parse_setting``."""
-    # not JSON, which writes 1e-05: to YAML that is a word
-    return f"{key}={yaml.safe_dump([value], default_flow_style=True, width=float('inf')).strip()[1:-1]}"
+    """``key=value`` as the command line takes it: the inverse of ``parse_setting``. The value is written as JSON.
+
+    >>> as_setting("model", {"name": "mfn", "dropout": 0.3})
+    'model={"name": "mfn", "dropout": 0.3}'
+    """
+    try:
+        return f"{key}={json.dumps(value, ensure_ascii=False, allow_nan=False, default=os.fspath)}"
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the value of {key} is {value!r}: "
+            "expected text, a finite number, True, False, None, or lists or dicts of these"
+        ) from error
 
 
-def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> None:
+def _apply(values: dict[str, Any], lines: dict[Keys, int], override: str) -> None:
     dotted, value = parse_setting(override)
     *parents, last = dotted.split(".")
     for parent in parents:
@@ -135,57 +137,29 @@ def _lay_over(values: dict[str, Any], lines: dict[Keys, int], override: str) -> 
             raise InputError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
     values[last] = value
     path = (*parents, last)
-    lines[path] = 0  # 0: not from the file
+    for below in [keys for keys in lines if keys[: len(path)] == path]:
+        del lines[below]  # what the file gave below this key is replaced
+    lines[path] = COMMAND_LINE
     for depth in range(1, len(path)):
-        lines.setdefault(path[:depth], 0)
-
-
-def _lines_by_key(node: yaml.Node | None, file: Path) -> dict[Keys, int]:
-    """ValueError where a key stands twice: YAML would take the last and forget the first."""
-    lines: dict[Keys, int] = {}
-    for keys, line in _lines(node):
-        if keys in lines:
-            raise InputError(
-                f"{file}:{line}: {'.'.join(keys)} is given twice, first on line {lines[keys]}: take one out"
-            )
-        lines[keys] = line
-    return lines
-
-
-def _lines(node: yaml.Node | None, keys: Keys = ()) -> Iterator[tuple[Keys, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = (*keys, str(key.value))
-            yield path, key.start_mark.line + 1
-            yield from _lines(value, path)
+        lines.setdefault(path[:depth], COMMAND_LINE)
 
 
 def _explain(error: Any, keys: Keys) -> str:
     """One of pydantic's errors in our words: what was given, what was expected, what to do."""
     if error["type"] == "extra_forbidden":
-        known = _known(keys[:-1])
+        known = list(_section(keys[:-1]).model_fields)
         return f"unknown key {keys[-1]!r}{nearest(keys[-1], known)} known: {', '.join(known)}"
     if error["type"] == "missing":
-        return f"the key {'.'.join(keys)} is missing: add it (abaw/configs/synthetic.yaml explains every key)"
+        return f"the key {'.'.join(keys)} is missing: add it (abaw config synthetic explains every key)"
     if error["type"] == "value_error":  # one of ours
         return f"{'.'.join(keys)} is {error['input']!r}: {error['ctx']['error']}"
-    hint = "; YAML takes 1e-3 for a word: write 0.001 or 1.0e-3" if _is_number_in_words(error["input"]) else ""
-    return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+    return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def _is_number_in_words(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) is not None
-
-
-def _known(parents: Keys) -> list[str]:
-    model: type[BaseModel] = Config
-    groups: dict[str, type[BaseModel]] = {
-        "window": WindowConfig,
-        "training": TrainingConfig,
-        "features": FeatureConfig,
-        "folds": FoldsConfig,
-        "post_processing": PostProcessingConfig,
-    }
-    if parents:
-        model = groups[parents[0]]
-    return list(model.model_fields)
+def _section(keys: Keys) -> type[BaseModel]:
+    """The section of a config that lies at ``keys``."""
+    found: Any = Config
+    for key in keys:
+        is_section = isinstance(found, type) and issubclass(found, BaseModel)
+        found = found.model_fields[key].annotation if is_section else get_args(found)[1]  # of dict[str, section]
+    return found

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.split_files import Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
 from abaw.registry import nearest
+from abaw.yaml_files import read_yaml
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
@@ -140,25 +139,26 @@ LAYOUT_KEYS = ("videos", "images", "annotations", "test_lists")
 
 
 def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
-    try:
-        layout = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
-    known = ("root", *LAYOUT_KEYS)
+    document = read_yaml(path)
+    layout, known = document.values, ("root", *LAYOUT_KEYS)
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
-        raise InputError(f"{path}: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
+        raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
     root = _plain(path.parent / layout.pop("root"))
     folders: dict[str, list[Path]] = {}
     for key, value in layout.items():
+        line = document.lines.get((str(key),), 1)
         if key not in known:
-            raise InputError(f"{path}: unknown key {key!r}{nearest(key, known)} known: {', '.join(known)}")
+            listing = f"{nearest(str(key), known)} known: {', '.join(known)}"
+            raise InputError(f"{path}:{line}: unknown key {key!r}{listing}")
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(f"{path}: {key} is {value!r}, expected a folder or a list of folders")
+            raise InputError(f"{path}:{line}: {key} is {value!r}, expected a folder or a list of folders")
         folders[key] = [_plain(root / name) for name in names]
-    for folder in (root, *(folder for group in folders.values() for folder in group)):
-        if not folder.exists():
-            raise NotFoundError(f"{path}: no folder {folder}: folders are relative to root, root to this file")
+    for key, named in {"root": [root], **folders}.items():
+        missing = next((folder for folder in named if not folder.exists()), None)
+        if missing:
+            line = document.lines.get((key,), 1)
+            raise NotFoundError(f"{path}:{line}: no folder {missing}: folders are relative to root, root to this file")
     return root, folders
 
 

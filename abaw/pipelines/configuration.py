@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from abaw.configs.file import ConfigFile, as_setting, read_config
+from abaw.configs.packaged import PackagedConfig, packaged_config, packaged_configs
 from abaw.configs.sections import Config
 from abaw.plugins import load_plugin
 from abaw.tasks import TASKS
@@ -13,16 +14,16 @@ Settings = Sequence[str] | Mapping[str, Any]
 
 
 def open_config(path: str | Path, settings: Settings = ()) -> tuple[ConfigFile, Config]:
-    """A config file with ``settings`` applied, checked against the models, tasks and aligners that exist.
+    """Read a config, apply ``settings`` over it, and check it against the models, tasks and aligners that exist.
 
-    ``path``: a YAML file, or the name of a config that comes with the package. ``settings``: ``key=value`` texts or a
-    mapping of dotted keys to values. Raises InputError with file and line for an unknown key, part or value, and
-    NotFoundError where there is no such file.
+    ``path``: a YAML file, or the name of a config of the package (``list_configs``). ``settings``: ``key=value`` texts
+    or a mapping of dotted keys to values. Raises InputError with file and line for an unknown key, part or value, and
+    NotFoundError where there is no such config.
     """
     from extract import ALIGNERS
     from fusion.models import FUSION_MODELS
 
-    file = read_config(Path(path), as_texts(settings))
+    file = read_config(path, as_texts(settings))
     with file.at("plugins"):
         for plugin in file.values.get("plugins") or ():
             load_plugin(str(plugin))
@@ -30,7 +31,11 @@ def open_config(path: str | Path, settings: Settings = ()) -> tuple[ConfigFile, 
 
 
 def as_texts(settings: Settings) -> list[str]:
-    """``key=value`` texts of settings that may be given as a mapping."""
+    """Settings as ``key=value`` texts, whether they were given as texts or as a mapping.
+
+    >>> as_texts({"training.seed": 1, "model.name": "mfn"})
+    ['training.seed=1', 'model.name="mfn"']
+    """
     if isinstance(settings, Mapping):
         return [as_setting(key, value) for key, value in settings.items()]
     return list(settings)
@@ -48,3 +53,16 @@ def model_settings(name: str) -> dict[str, str]:
     from fusion.models import FUSION_MODELS
 
     return FUSION_MODELS.part(name).settings
+
+
+def list_configs() -> list[PackagedConfig]:
+    """The configs that come with the package: name, path, and the first line of the comment as a summary."""
+    return list(packaged_configs().values())
+
+
+def read_config_text(name: str) -> str:
+    """The text of a config of the package, with its comments, to be saved and edited.
+
+    Raises NotFoundError, with the names that exist, where there is none of that name.
+    """
+    return packaged_config(name).path.read_text(encoding="utf-8")

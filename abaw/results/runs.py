@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
@@ -28,6 +27,7 @@ from abaw.files import atomic_write, read_json, visible, write_json
 from abaw.plugins import require
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
+from abaw.yaml_files import dump_yaml, read_yaml
 
 if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
@@ -62,7 +62,7 @@ class Run:
         path = self.folder / "config.yaml"
         if not path.is_file():
             raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Config.model_validate(read_yaml(path).values)
 
     def document(self) -> dict[str, Any]:
         """run.json. FileNotFoundError where training has not begun."""
@@ -109,8 +109,7 @@ class Run:
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
         """Write config.yaml, run.json and an empty post_processing.json."""
         with atomic_write(self.folder / "config.yaml") as temporary:
-            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
         write_json(self.folder / POST_PROCESSING, {})
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **facts})

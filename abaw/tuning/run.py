@@ -1,4 +1,4 @@
-"""A hyper-parameter search: trials drawn, trained and ranked."""
+"""A hyper-parameter search: draw trials, train and rank them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from abaw.pipelines.training import RUNS, train
 from abaw.results.runs import RESUME, Run
 from abaw.tuning.space import Vary, read_space
 from abaw.tuning.study import Study, Trial, forget, open_study
+from abaw.yaml_files import dump_yaml
 
 if TYPE_CHECKING:
     from abaw.configs.file import ConfigFile
@@ -31,11 +32,11 @@ class SearchResult:
     best_config: Path
 
     def ranked(self) -> list[Trial]:
-        """Best first, the earlier where two are alike; those that failed last."""
+        """The trials, best first, failed ones last; of equal scores the earlier trial comes first."""
         return sorted(self.trials, key=lambda each: (each.score is None, -(each.score or 0.0)))
 
     def table(self) -> list[str]:
-        """One line a trial, best first: number, score, and the values drawn."""
+        """Lines of text: a header, then one line for each trial, best first: number, score and the values drawn."""
         rows = [["trial", "score", *self.keys]]
         for each in self.ranked():
             values = (each.drawn.get(key, "") for key in self.keys)
@@ -49,26 +50,27 @@ def search(
     config: str | Path,
     settings: Settings = (),
     *,
-    vary: Mapping[str, str] | Sequence[str] = (),
+    vary: Mapping[str, Any] | Sequence[str] = (),
     space: str | Path | None = None,
     trials: int = 20,
     seed: int = 0,
     runs: str | Path = RUNS,
 ) -> SearchResult:
-    """Find settings that score best on the validation split: draw, train and score until ``trials`` are over.
+    """Find the settings that score best on the validation split: draw, train and score ``trials`` trials in all.
 
-    ``config`` and ``settings``: as for ``train``, the same for all trials. ``vary``: keys and their values, as
-    ``"key=LOW:HIGH"``, ``"key=log:LOW:HIGH"`` or ``"key=[A, B]"``; ``space``: a YAML file of such keys. The folder is
-    ``runs/<name>-search``, its best.yaml the config of the best trial; a search that was stopped continues.
+    ``config`` and ``settings``: as for ``train``, the same for all trials. ``vary``: keys and their values, as texts
+    ``"key=LOW:HIGH"``, ``"key=log:LOW:HIGH"`` or ``"key=[A, B]"``, or as a mapping of keys to ``"LOW:HIGH"``,
+    ``"log:LOW:HIGH"`` or a list; ``space``: a YAML file of such keys. Trials are runs in the folder
+    ``runs/<name>-search``; its best.yaml is the config of the best one. A search that was stopped continues.
 
-    Raises InputError where the config or a varied key is wrong, before anything is written, or where the first trial
-    is refused; a later one that is refused fails alone.
+    Raises InputError before anything is written where the config or a varied key is wrong, and where the first trial
+    cannot be trained; a later trial that cannot be trained counts as failed.
     """
     if trials < 1:
         raise InputError(f"{trials} trials, expected 1 or more")
     texts = as_texts(settings)
-    varied = read_space(None if space is None else Path(space), as_texts(vary))
-    file, checked = read_config(Path(config), texts), _checked(config, texts)
+    varied = read_space(None if space is None else Path(space), vary)
+    file, checked = read_config(config, texts), _checked(config, texts)
     _check_space(file, config, texts, varied)
     folder = Path(runs) / f"{checked.name}-search"
     about = {"config": checked.model_dump(mode="json"), "space": [repr(each) for each in varied], "seed": seed}
@@ -82,15 +84,18 @@ def search(
 
 
 def settings_of(file: "ConfigFile", settings: list[str], drawn: dict[str, Any]) -> list[str]:
-    """``settings`` with what was drawn laid over them. Another model than the file's keeps the settings it has too."""
-    laid = []
+    """``settings`` with the values drawn applied over them.
+
+    A model other than the file's keeps those of the file's model settings that it has as well.
+    """
+    changed = []
     model = dict(file.values.get("model") or {})
     if drawn.get("model.name", model.get("name")) != model.get("name"):
         kept = {key: value for key, value in model.items() if key in _settings_of(drawn["model.name"])}
-        laid.append(as_setting("model", kept))
-        if file.values.get("losses"):  # each model has its own
-            laid.append("losses={}")
-    return [*settings, *laid, *(as_setting(key, value) for key, value in drawn.items())]
+        changed.append(as_setting("model", kept))
+        if file.values.get("losses"):  # they belong to the file's model
+            changed.append("losses={}")
+    return [*settings, *changed, *(as_setting(key, value) for key, value in drawn.items())]
 
 
 def _settings_of(model: str) -> dict[str, str]:
@@ -100,7 +105,7 @@ def _settings_of(model: str) -> dict[str, str]:
 
 
 def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
-    """A model's setting is drawn only for models that have it."""
+    """Whether a key has an effect beside the values drawn before it: a model's setting, if that model has it."""
     group, _, setting = key.partition(".")
     if group != "model" or setting in ("", "name") or not drawn.keys() & {"model", "model.name"}:
         return True
@@ -108,7 +113,7 @@ def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
 
 
 def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], space: Sequence[Vary]) -> None:
-    """ValueError where one of a key's values is wrong, or no model that may be drawn has such a setting."""
+    """Raise InputError where a value of a key is wrong, or none of the models that may be drawn has such a setting."""
     models = [vary for vary in space if vary.key in ("model", "model.name")]
     starts = [{vary.key: value} for vary in models for value in vary.samples()] or [{}]
     for start in starts:
@@ -122,36 +127,36 @@ def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], spac
 
 
 def _checked(path: str | Path, settings: list[str]) -> "Config":
-    """A config that a trial may have. ValueError with file and line."""
+    """The config of a trial. Raises InputError, with file and line, where a search cannot train it."""
     file, config = open_config(path, settings)
     if config.trainer.get("devices", 1) not in (1, "1"):
-        raise file.error(("trainer", "devices"), "a search trains run after run in one process: set it to 1")
+        raise file.error(("trainer", "devices"), "a search trains one run after the other in one process: set it to 1")
     if config.folds.refit:
-        message = "a refit holds nothing out, there is nothing to choose by: set folds.refit to false"
+        message = "a refit holds nothing out, so there is no score to choose by: set folds.refit to false"
         raise file.error(("folds", "refit"), message)
     return config
 
 
 def _next(study: Study, space: Sequence[Vary], num_trials: int) -> Trial | None:
-    """The trial that a killed search left, else a new one, else None."""
+    """The trial that a stopped search left unfinished, else a new one; None where all trials are finished."""
     trials = study.trials()
-    left = next((trial for trial in trials if not trial.is_over), None)
+    left = next((trial for trial in trials if not trial.is_finished), None)
     if left is not None or len(trials) >= num_trials:
         return left
     return study.draw(space, _has_meaning)
 
 
 def _run(study: Study, trial: Trial, path: str | Path, settings: list[str], folder: Path) -> None:
-    """Train one trial, or continue it, and record what it scored."""
+    """Train one trial, or continue it, and record its score."""
     name = f"trial-{trial.number}"
     try:
         run = train(path, [*settings, f"name={name}"], runs=folder)
     except (ValueError, OSError) as error:
         is_first = all(each.score is None for each in study.trials())
-        if is_first and not (folder / name / RESUME).exists():  # a wrong input, which would fail all of them
+        if is_first and not (folder / name / RESUME).exists():  # an error of the input, which all trials would meet
             forget(folder)
             raise
-        if isinstance(error, OSError):  # no fault of what was drawn: the same command goes on with this trial
+        if isinstance(error, OSError):  # not caused by the values drawn: the same command continues with this trial
             raise
         study.record(trial.number, None)
         LOG.warning("trial %d failed: %s", trial.number, error)
@@ -161,13 +166,11 @@ def _run(study: Study, trial: Trial, path: str | Path, settings: list[str], fold
 
 
 def _write_best(found: SearchResult, config: "Config", folder: Path) -> None:
-    """A complete config: the best trial's, under the name ``<name>-best``."""
-    import yaml
-
+    """Write the complete config of the best trial, under the name ``<name>-best``."""
     best = found.ranked()[0]
     if best.score is None:
         raise InputError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
     values = Run(folder / f"trial-{best.number}").config().model_dump(mode="json") | {"name": f"{config.name}-best"}
-    head = f"# Trial {best.number} of {len(found.trials)}: {best.score:.4f} on the validation split, which chose it.\n"
+    head = f"# Trial {best.number} of {len(found.trials)}, the best on the validation split: {best.score:.4f}\n"
     with atomic_write(found.best_config) as temporary:
-        temporary.write_text(head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary.write_text(head + dump_yaml(values), encoding="utf-8")

@@ -2,22 +2,21 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from abaw.errors import InputError, NotFoundError
+from abaw.yaml_files import parse_yaml, read_yaml
 
-WHOLE = re.compile(r"[+-]?\d+")
+INTEGER = re.compile(r"[+-]?\d+")
 FORMS = "LOW:HIGH, log:LOW:HIGH or a list [A, B, ...]"
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, whole ones where both are; ``is_log``: each order of magnitude alike."""
+    """Numbers from ``low`` to ``high``, integers where both are; ``is_log``: each order of magnitude is as likely."""
 
     key: str
     low: float
@@ -25,11 +24,11 @@ class Range:
     is_log: bool
 
     def samples(self) -> tuple[Any, ...]:
-        """Values of which all must be right before anything is trained."""
+        """The values that are checked before anything is trained."""
         return self.low, self.high
 
     def draw(self, trial: Any) -> Any:
-        """From one of Optuna's trials."""
+        """Draw a number from a trial of Optuna."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(self.key, self.low, self.high, log=self.is_log)
         return trial.suggest_float(self.key, self.low, self.high, log=self.is_log)
@@ -43,49 +42,72 @@ class Choice:
     values: tuple[Any, ...]
 
     def samples(self) -> tuple[Any, ...]:
-        """Values of which all must be right before anything is trained."""
+        """The values that are checked before anything is trained."""
         return self.values
 
     def draw(self, trial: Any) -> Any:
-        """From one of Optuna's trials, which takes no groups: they travel as text."""
+        """Draw a value from a trial of Optuna. Optuna stores no groups of settings, so values go through as JSON."""
         return json.loads(trial.suggest_categorical(self.key, [json.dumps(value) for value in self.values]))
 
 
 Vary: TypeAlias = Range | Choice
 
 
-def read_space(file: Path | None, settings: Sequence[str]) -> list[Vary]:
-    """What is varied, from a YAML file of ``key: values`` and from ``key=values``; the model comes first.
+def read_space(file: Path | None, vary: Mapping[str, Any] | Sequence[str] = ()) -> list[Vary]:
+    """What is varied: the keys of a YAML file and those of ``vary``, the model first.
 
-    ValueError where a key is given twice, values are in none of the forms, or nothing is varied.
+    ``vary``: texts ``key=values``, or a mapping of keys to values. Values are LOW:HIGH, log:LOW:HIGH or a list. Raises
+    NotFoundError where there is no such file, and InputError where a key is given twice, values have none of these
+    forms, or nothing is varied.
+
+    >>> read_space(None, ["model.dropout=0:0.6"])
+    [Range(key='model.dropout', low=0, high=0.6, is_log=False)]
     """
-    given = [(key, text, str(file)) for key, text in _pairs(file)] if file else []
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--vary {setting!r}: expected key=values, values as {FORMS}")
-        given.append((key.strip(), text.strip(), "--vary"))
+    given = _of_file(file) if file else []
+    if isinstance(vary, Mapping):
+        given += [(key, values, "vary") for key, values in vary.items()]
+    else:
+        given += [(*_split(text), "--vary") for text in vary]
     if not given:
         raise InputError(f"nothing is varied: give --vary key=values (as {FORMS}), or --space FILE")
     keys = [key for key, _, _ in given]
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice:
-        raise InputError(f"{twice} is varied twice: take one out")
-    # which settings are drawn after it depends on the model
-    return sorted((parse(*each) for each in given), key=lambda vary: vary.key not in ("model", "model.name"))
+        raise InputError(f"{twice} is varied twice: remove one of them")
+    # the model comes first: which settings are drawn depends on it
+    return sorted((_parse(*each) for each in given), key=lambda each: each.key not in ("model", "model.name"))
 
 
-def parse(key: str, text: str, place: str) -> Vary:
-    """One key's values: LOW:HIGH, log:LOW:HIGH, [A, B, ...]. ValueError names the place and what is wrong."""
-    if text.startswith("["):
-        return _choice(key, text, place)
-    *log, low, high = text.split(":") if ":" in text else ("", "", "")
+def _of_file(file: Path) -> list[tuple[str, Any, str]]:
+    if not file.is_file():
+        raise NotFoundError(f"no search space at {file}: give a YAML file with key: values, values as {FORMS}")
+    document = read_yaml(file)
+    if not isinstance(document.values, dict):
+        raise InputError(f"{file}:1: expected key: values, one a line, values as {FORMS}")
+    return [
+        (str(key), values, f"{file}:{document.lines.get((str(key),), 1)}") for key, values in document.values.items()
+    ]
+
+
+def _split(text: str) -> tuple[str, Any]:
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--vary {text!r}: expected key=values, values as {FORMS}")
+    return key.strip(), parse_yaml(values, f"--vary {text!r}").values
+
+
+def _parse(key: str, values: Any, place: str) -> Vary:
+    if isinstance(values, (list, tuple)):
+        if len(values) < 2 or any(value in values[:i] for i, value in enumerate(values)):
+            raise InputError(f"{place}: {key} is {values!r}: a list needs two values or more, each once")
+        return Choice(key, tuple(values))
+    *log, low, high = str(values).split(":") if ":" in str(values) else ("", "", "")
     try:
         found = Range(key, _number(low), _number(high), log == ["log"])
     except ValueError:
-        raise InputError(f"{place}: {key} is {text!r}, expected {FORMS}") from None
+        raise InputError(f"{place}: {key} is {values!r}, expected {FORMS}") from None
     if log not in ([], ["log"]):
-        raise InputError(f"{place}: {key} is {text!r}, expected {FORMS}")
+        raise InputError(f"{place}: {key} is {values!r}, expected {FORMS}")
     if not found.low < found.high:
         raise InputError(f"{place}: {key} goes from {low} to {high}: give the lower end first")
     if found.is_log and found.low <= 0:
@@ -93,29 +115,5 @@ def parse(key: str, text: str, place: str) -> Vary:
     return found
 
 
-def _choice(key: str, text: str, place: str) -> Choice:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{place}: {key} is {text!r}, not readable as a list: {error}") from error
-    if len(values) < 2 or any(value in values[:i] for i, value in enumerate(values)):
-        raise InputError(f"{place}: {key} is {text!r}: a list needs two values or more, each once")
-    return Choice(key, tuple(values))
-
-
 def _number(text: str) -> float:
-    return int(text) if WHOLE.fullmatch(text.strip()) else float(text)
-
-
-def _pairs(file: Path) -> list[tuple[str, str]]:
-    """Keys and texts as they stand there: to YAML 0:59 would be a time of day, and 1e-3 a word."""
-    if not file.is_file():
-        raise NotFoundError(f"no space at {file}: give a YAML file with key: values, values as {FORMS}")
-    text = file.read_text(encoding="utf-8")
-    try:
-        node = yaml.compose(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: not readable as YAML: {error}") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{file}:1: expected key: values, one a line, values as {FORMS}")
-    return [(key.value, text[value.start_mark.index : value.end_mark.index].strip("'\"")) for key, value in node.value]
+    return int(text) if INTEGER.fullmatch(text.strip()) else float(text)

@@ -1,4 +1,4 @@
-"""A search's memory: which trials were drawn and what they gave, with Optuna's sampler, in one SQLite file."""
+"""The trials of a search and their scores, in an SQLite file of Optuna's, and its sampler, which draws new ones."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,25 +16,25 @@ from abaw.tuning.space import Vary
 
 @dataclass(frozen=True)
 class Trial:
-    """``drawn``: key -> value. ``score``: None until it is told, and where the trial failed."""
+    """``drawn``: the values by key. ``score``: None until the trial is finished, and where it failed."""
 
     number: int
     drawn: dict[str, Any]
     score: float | None
-    is_over: bool
+    is_finished: bool
 
 
 @contextmanager
 def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Study"]:
-    """The study in ``folder``, new or as it was left.
+    """Open the study in ``folder``, or begin one.
 
-    ValueError where it is of another search (``about``), where one goes on in it at this moment, or where Optuna is not
-    installed.
+    ``about``: what makes a search another one (its config, space and seed). Raises InputError where the folder holds
+    another search, where one is running in it, or where Optuna is not installed.
     """
     try:
         import optuna
     except ImportError as error:
-        raise InputError("abaw search needs the package optuna: pip install 'abaw[search]'") from error
+        raise InputError("a search needs the package optuna: pip install 'abaw[search]'") from error
     with folder_lock(folder, "a search"):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -60,14 +60,14 @@ def _check_same(path: Path, about: dict[str, Any]) -> None:
 
 
 class Study:
-    """Trials are drawn from seed, number and what earlier ones gave alone: a search that was killed and called again
-    draws what an unbroken one draws."""
+    """Trials of one search. Each is drawn from the seed, its number and the scores before it, so that a search that was
+    stopped and continued draws the same values as one that was not."""
 
     def __init__(self, study: Any, seed: int) -> None:
         self._study, self._seed = study, seed
 
     def trials(self) -> list[Trial]:
-        """Every trial, by number, without those in whose drawing the process was killed."""
+        """Every trial, by number, without those that were being drawn when the process was killed."""
         return [
             Trial(each.number, each.user_attrs["drawn"], each.value, each.state.is_finished())
             for each in self._study.get_trials(deepcopy=False)
@@ -75,7 +75,7 @@ class Study:
         ]
 
     def draw(self, space: Sequence[Vary], has_meaning: Callable[[str, dict[str, Any]], bool]) -> Trial:
-        """A new trial; a key that has no meaning beside what was drawn before it is left out."""
+        """Draw a new trial, without the keys that have no effect beside the values drawn before them."""
         import optuna
 
         number = len(self._study.get_trials(deepcopy=False))
@@ -90,7 +90,7 @@ class Study:
         return Trial(trial.number, drawn, None, False)
 
     def record(self, number: int, score: float | None) -> None:
-        """What a trial gave; None or a score that is no number: it failed."""
+        """Record the score of a trial; None, or a score that is not finite, records that it failed."""
         from optuna.trial import TrialState
 
         if score is None or not math.isfinite(score):
@@ -100,7 +100,7 @@ class Study:
 
 
 def forget(folder: Path) -> None:
-    """Take away a study in which nothing was trained, so that a wrong input blocks no right one."""
+    """Delete a study in which nothing was trained, so that a search with corrected input can begin."""
     for name in ("search.json", "study.db", "lock"):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from abaw.competition.stages import members_of
 from abaw.configs.file import read_config
@@ -12,6 +11,7 @@ from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
 from abaw.dataset.annotations import Labels
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
+from abaw.yaml_files import read_yaml
 from extract import ALIGNERS
 from fusion.checkpoint import build_model
 from fusion.models import FUSION_MODELS
@@ -79,7 +79,7 @@ def test_every_member_of_a_recipe_builds(path):
 
 
 def test_a_config_names_every_key_it_could(path):
-    given = yaml.safe_load(path.read_text())
+    given = read_yaml(path).values
     assert set(given) == set(Config.model_fields)
     for section in ("window", "training", "folds", "post_processing"):
         assert set(given[section]) == set(Config.model_fields[section].annotation.model_fields)

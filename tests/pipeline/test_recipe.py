@@ -92,7 +92,7 @@ def test_what_is_done_is_not_done_again(inside, capsys, caplog):
 def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
     submit = ["submit ABAW_EXPR_test_set_sample", "submit ABAW_VA_test_set_sample"]
     of_fit = ["fit", "validate", "score", "combine test", *submit]
-    assert plan(capsys, "post-processing.bias=false") == of_fit
+    assert plan(capsys, "post_processing.bias=false") == of_fit
     assert plan(capsys, "ensemble=mean") == ["combine", *of_fit]
     added = plan(capsys, MEMBERS[:-1] + ", big: {model.hidden_dim: 16}}")
     assert added[:4] == [*(f"train synthetic-big fold {fold}" for fold in range(3)), "pool synthetic-big"]

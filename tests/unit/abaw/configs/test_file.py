@@ -1,10 +1,14 @@
 """Configs: what is wrong is named with file and line, what was given and what is known."""
 
 import pytest
-import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from abaw.configs.file import parse_setting, read_config
+from abaw.configs.file import as_setting, parse_setting, read_config
+from abaw.configs.packaged import packaged_config, packaged_configs
+from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
+from abaw.yaml_files import dump_yaml
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 
@@ -27,7 +31,7 @@ training:
   batch_size: 4
 trainer: {max_epochs: 2}
 folds: {num: 3, fold: 2}
-post-processing: {widths: [1, 5]}
+post_processing: {widths: [1, 5]}
 """
 
 
@@ -125,10 +129,11 @@ FAULTS = {
         ("stride: 50", "stride: 101"),
         ":14: a stride of 101 steps skips steps between windows of 100",
     ),
-    "YAML's own number": (
-        ("max_gap_s: 0.25", "max_gap_s: 1e-1"),
-        ":10: .*'1e-1': .*YAML takes 1e-3 for a word: write 0.001",
+    "a number below its bound, in scientific notation": (
+        ("max_gap_s: 0.25", "max_gap_s: -1e-1"),
+        ":10: features.voice_mel.max_gap_s is -0.1: input should be greater than 0",
     ),
+    "a tag": (("folds:", "folds: !!set"), ":18: the tag !!set is not allowed"),
 }
 
 
@@ -149,16 +154,16 @@ FAULTS |= {
     "a misspelt key of post-processing": (("widths", "width"), r":19: unknown key 'width'; did you mean 'widths'\?"),
     "a smoother that does not exist": (
         ("widths: [1, 5]", "smoothers: [boxx]"),
-        ":19: post-processing.smoothers.0 is 'boxx': input should be 'box', 'median', 'gaussian' or 'savgol'",
+        ":19: post_processing.smoothers.0 is 'boxx': input should be 'box', 'median', 'gaussian' or 'savgol'",
     ),
     "an even width": (
         ("[1, 5]", "[1, 6]"),
-        r":19: post-processing.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
+        r":19: post_processing.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
     ),
-    "no width": (("[1, 5]", "[]"), r":19: post-processing.widths is \[\]: list should have at least 1 item"),
+    "no width": (("[1, 5]", "[]"), r":19: post_processing.widths is \[\]: list should have at least 1 item"),
     "a space that does not exist": (
         ("widths: [1, 5]", "spaces: [raw]"),
-        ":19: post-processing.spaces.0 is 'raw': input should",
+        ":19: post_processing.spaces.0 is 'raw': input should",
     ),
     "an overlap that does not exist": (
         ("stride: 50", "stride: 50, overlap: sum"),
@@ -212,7 +217,7 @@ def test_what_a_run_writes_down_can_be_given_to_train_again(tmp_path):
     """config.yaml of a run's folder: every default is in it, and none that has no meaning."""
     config = load(write(tmp_path))
     again = tmp_path / "config.yaml"
-    again.write_text(yaml.safe_dump(config.model_dump()))
+    again.write_text(dump_yaml(config.model_dump(mode="json")))
     assert load(again) == config
 
 
@@ -221,13 +226,15 @@ OVERRIDES = {
     "model.name=none_such": "command line, model.name=: no fusion model named 'none_such'",
     "model.hidden=3": "command line, model.hidden=: fusion model 'bigru' has no setting 'hidden'; did you mean",
     "window.length=long": "command line, window.length=: window.length is 'long': input should be a valid integer",
-    "training.learning_rate=1e-3": "command line, training.learning_rate=: .*write 0.001 or 1.0e-3",
+    "training.learning_rate=-1e-3": ".*learning_rate=: training.learning_rate is -0.001: input should",
+    "folds.refit=yes": "command line, folds.refit=: folds.refit is 'yes': input should be a valid boolean",
+    "window={length: 5, stride: 6}": "command line, window=: a stride of 6 steps skips",
     "name.first=x": "command line, name.first=: name is a value, not a group of keys",
     "folds.fold=7": "command line, folds.fold=: folds.fold is 7: there are the folds 0 .. 2",
     "folds.seeds=7": r"command line, folds.seeds=: unknown key 'seeds'; did you mean 'seed'\?",
     "seed": "'seed' is no setting, expected key=value",
     "=7": "'=7' is no setting",
-    "name=[": r"the value of 'name=\[' is not readable as YAML",
+    "name=[": r"the value of 'name=\[': not readable as YAML",
 }
 
 
@@ -238,19 +245,77 @@ def test_what_is_wrong_on_the_command_line_is_named_as_such(tmp_path, override):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a: [", "not readable as YAML"), ("", "a config is a mapping"), ("- a", "mapping")]
+    ("text", "words"), [("a: [", "1: not readable as YAML"), ("", "a config is a mapping"), ("- a", "1: a config is a")]
 )
 def test_a_file_that_is_no_mapping_is_named(tmp_path, text, words):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(ValueError, match=f"x.yaml:.*{words}"):
+    with pytest.raises(InputError, match=f"x.yaml:.*{words}"):
         read_config(tmp_path / "x.yaml")
 
 
-def test_a_config_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no config at .*none.yaml: give a YAML file"):
-        read_config(tmp_path / "none.yaml")
+@pytest.mark.parametrize("name", ["none.yaml", "configs/synthetic.yaml", "sinthetic"])
+def test_a_config_that_is_not_there_is_named_with_those_of_the_package(name):
+    with pytest.raises(NotFoundError, match=rf"no config at {name}: give a YAML file.* known: au, expr, .*synthetic"):
+        read_config(name)
+
+
+def test_the_name_of_a_config_of_the_package_near_the_given_one_is_suggested():
+    with pytest.raises(NotFoundError, match="did you mean 'synthetic'"):
+        read_config("configs/synthetic.yml")
+    with pytest.raises(NotFoundError, match="no config named 'synthetik'; did you mean 'synthetic'"):
+        packaged_config("synthetik")
+
+
+def test_a_config_of_the_package_is_read_by_its_name(tmp_path, monkeypatch):
+    assert list(packaged_configs()) == sorted(packaged_configs())
+    for name, config in packaged_configs().items():
+        assert load(name) == load(config.path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "va").mkdir()  # a folder of that name, such as one of predictions, is no config
+    assert load("va").name == "va"
+
+
+def test_a_file_comes_before_a_config_of_the_package(tmp_path, monkeypatch):
+    write(tmp_path).rename(tmp_path / "va")
+    monkeypatch.chdir(tmp_path)
+    assert load("va").name == "small"
+
+
+def test_a_feature_given_by_an_alias_is_changed_alone(tmp_path):
+    aliases = ("face_hog: {align: linear}", "face_hog: &face {align: linear}\n  other: *face")
+    config = load(write(tmp_path, aliases), "features.other.align=nearest")
+    assert (config.features["face_hog"].align, config.features["other"].align) == ("linear", "nearest")
+
+
+def test_a_group_replaced_on_the_command_line_keeps_no_line_of_the_file(tmp_path):
+    with pytest.raises(InputError, match="^command line, features=: features.a.max_gap_s is 0: input should be"):
+        load(write(tmp_path), "features={a: {max_gap_s: 0}}")
+    with pytest.raises(InputError, match="^command line, features=: unknown key 'max_gap'"):
+        load(write(tmp_path), "features={voice_mel: {max_gap: 1}}")
+
+
+def test_an_unknown_key_of_the_file_keeps_its_line_beside_the_command_line(tmp_path):
+    with pytest.raises(InputError, match="small.yaml:16: unknown key 'batchsize'"):
+        load(write(tmp_path, ("batch_size", "batchsize")), "training.seed=1")
 
 
 def test_values_get_the_type_they_look_like():
-    texts = ("a=3", "a=0.5", "a=true", "a=word", "a=[1, 2]", "a=", "a=b=c", "a=-4..-1")
-    assert [parse_setting(text)[1] for text in texts] == [3, 0.5, True, "word", [1, 2], None, "b=c", "-4..-1"]
+    texts = ("a=3", "a=0.5", "a=true", "a=word", "a=[1, 2]", "a=", "a=b=c", "a=-4..-1", "a=1e-3", "a=no", "a=0:59")
+    values = [3, 0.5, True, "word", [1, 2], None, "b=c", "-4..-1", 0.001, "no", "0:59"]
+    assert [parse_setting(text)[1] for text in texts] == values
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")))
+VALUES = st.recursive(PLAIN | WORDS, lambda each: st.lists(each) | st.dictionaries(WORDS, each), max_leaves=8)
+
+
+@given(VALUES)
+def test_a_value_goes_through_the_command_line_unchanged(value):
+    assert parse_setting(as_setting("a.b", value)) == ("a.b", value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), object(), {1, 2}])
+def test_a_value_that_no_config_holds_is_refused(value):
+    with pytest.raises(InputError, match="the value of a.b is .*: expected text, a finite number"):
+        as_setting("a.b", value)

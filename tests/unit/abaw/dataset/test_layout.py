@@ -150,12 +150,14 @@ def test_a_data_set_file_may_name_folders_outside_its_root(tmp_path):
 
 
 DATA_FILES = {
-    "root: d\nvideo: x\n": (ValueError, r"unknown key 'video'; did you mean 'videos'\? known: root, videos"),
-    "videos: x\n": (ValueError, "a data set file needs the key 'root'"),
-    "- d\n": (ValueError, "a data set file needs the key 'root'"),
-    "root: d\nvideos: 3\n": (ValueError, "videos is 3, expected a folder or a list of folders"),
-    "root: d\nimages: nowhere\n": (FileNotFoundError, "no folder .*nowhere: folders are relative to root"),
-    "root: [\n": (ValueError, "not readable as YAML"),
+    "root: d\nvideo: x\n": (ValueError, r"2: unknown key 'video'; did you mean 'videos'\? known: root, videos"),
+    "videos: x\n": (ValueError, "1: a data set file needs the key 'root'"),
+    "root: d\nroot: e\n": (ValueError, "2: root is given twice, first on line 1"),
+    "- d\n": (ValueError, "1: a data set file needs the key 'root'"),
+    "root: d\nvideos: 3\n": (ValueError, "2: videos is 3, expected a folder or a list of folders"),
+    "root: d\nimages: nowhere\n": (FileNotFoundError, "2: no folder .*nowhere: folders are relative to root"),
+    "root: d\n<<: {video: x}\n": (ValueError, "1: unknown key 'video'"),
+    "root: [\n": (ValueError, "2: not readable as YAML"),
 }
 
 
@@ -164,7 +166,7 @@ def test_a_broken_data_set_file_says_what_is_wrong(tmp_path, text):
     touch(tmp_path, "d/videos/1.mp4")
     (tmp_path / "data.yaml").write_text(text)
     kind, words = DATA_FILES[text]
-    with pytest.raises(kind, match=f"data.yaml: {words}"):
+    with pytest.raises(kind, match=f"data.yaml:{words}"):
         open_dataset(tmp_path / "data.yaml")
 
 

@@ -1,18 +1,20 @@
-"""Searching: what may be varied, how trials are drawn, what a killed search goes on with."""
+"""Searching: what may be varied, how trials are drawn, how a search that was killed continues."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
-import yaml
 
-from abaw.commands import train as training
-from abaw.configs.file import parse_setting, read_config
+from abaw.commands.search import search as search_command
+from abaw.configs.file import read_config
 from abaw.files import write_json
 from abaw.results.runs import RESUME, Run
 from abaw.tasks import TASKS
+from abaw.tuning import run as tuning
 from abaw.tuning.run import search
-from abaw.tuning.space import Choice, Range, as_setting, read_space
+from abaw.tuning.space import Choice, Range, read_space
+from abaw.yaml_files import dump_yaml, read_yaml
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 
@@ -22,69 +24,84 @@ RATE = "training.learning_rate=log:1e-5:1e-1"
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Trainings that take no time: the nearer the rate is to 0.003, the better; what was asked for, in order."""
+    """The configs that a search trains, in order. A training takes no time: the nearer its rate is to 0.003, the better
+    its score."""
     pytest.importorskip("optuna", reason="abaw search needs the extra search")
     asked = []
 
-    def train_run(path, settings, runs):
+    def train(path, settings, *, runs):
         config = read_config(path, settings).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
         asked.append(config)
         run = Run(runs / config.name)
         score = -abs(math.log10(config.training.learning_rate / 0.003)) / 10
         write_json(run.folder / "run.json", {"scores": {"va": {"CCC": score}}, "recipes": {}, "tasks": {}})
-        (run.folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        (run.folder / "config.yaml").write_text(dump_yaml(config.model_dump(mode="json")))
         return run
 
-    monkeypatch.setattr(training, "train_run", train_run)
+    monkeypatch.setattr(tuning, "train", train)
     return asked
 
 
 def run(tmp_path, *vary, trials=4, settings=(), seed=0):
-    return run_search(CONFIG, list(settings), read_space(None, vary), trials, tmp_path, seed)
+    return search(CONFIG, settings, vary=vary, trials=trials, seed=seed, runs=tmp_path)
 
 
-def test_a_range_of_whole_numbers_is_whole_and_others_are_not():
+def test_a_range_between_integers_has_integers_and_others_have_not():
     assert read_space(None, ["window.length=50:300"]) == [Range("window.length", 50, 300, False)]
     assert read_space(None, ["model.dropout=0:0.6"]) == [Range("model.dropout", 0, 0.6, False)]
     assert read_space(None, ["a=log:1e-5:1e-2"]) == [Range("a", 1e-5, 1e-2, True)]
     assert read_space(None, ["a=-1:-0.5"]) == [Range("a", -1, -0.5, False)]
 
 
-def test_a_space_file_is_read_as_it_is_written_and_not_as_times_of_day(tmp_path):
+SPACE = [
+    Choice("model.name", ("bigru", "mfn")),
+    Range("model.num_layers", 1, 30, False),
+    Choice("training.batch_size", (8, 16)),
+    Range("model.dropout", 0, 0.6, False),
+    Range("training.learning_rate", 1e-5, 0.1, True),
+]
+
+
+def test_a_space_file_has_ranges_that_look_like_times_of_day(tmp_path):
     file = tmp_path / "space.yaml"
     file.write_text(
         "# what we try\nmodel.num_layers: 1:30\ntraining.batch_size: [8, 16]\nmodel.dropout: '0:0.6'  # half\n"
+        "training.learning_rate: log:1e-5:1e-1\n"
     )
-    assert read_space(file, ["model.name=[bigru, mfn]"]) == [
-        Choice("model.name", ("bigru", "mfn")),
-        Range("model.num_layers", 1, 30, False),
-        Choice("training.batch_size", (8, 16)),
-        Range("model.dropout", 0, 0.6, False),
-    ]
+    assert read_space(file, ["model.name=[bigru, mfn]"]) == SPACE
 
 
-@pytest.mark.parametrize("value", [1e-05, 8, True, None, "mfn", [1, 1e-7], {"name": "mfn", "dropout": 0.3}, "on", "1"])
-def test_a_value_goes_through_the_command_line_unchanged(value):
-    assert parse_setting(as_setting("a.b", value)) == ("a.b", value)
+def test_a_space_may_be_a_mapping_in_python():
+    vary = {
+        "model.num_layers": "1:30", "training.batch_size": (8, 16), "model.dropout": "0:0.6",
+        "training.learning_rate": "log:1e-5:1e-1", "model.name": ["bigru", "mfn"],
+    }  # fmt: skip
+    assert sorted(read_space(None, vary), key=str) == sorted(SPACE, key=str)
+    assert read_space(None, vary)[0].key == "model.name"
+    with pytest.raises(ValueError, match="vary: model.dropout is 0.5, expected LOW:HIGH"):
+        read_space(None, {"model.dropout": 0.5})
 
 
 @pytest.mark.parametrize(
     ("vary", "message"),
     [
         ("learning_rate", "'learning_rate': expected key=values, values as LOW:HIGH"),
-        ("a=0.1", "a is '0.1', expected LOW:HIGH, log:LOW:HIGH or a list"),
+        ("a=0.1", "a is 0.1, expected LOW:HIGH, log:LOW:HIGH or a list"),
+        ("a=", "a is None, expected LOW:HIGH"),
+        ("a=1:2:3", "a is '1:2:3', expected LOW:HIGH"),
+        ("a=1e-5", "a is 1e-05, expected LOW:HIGH"),
         ("a=ln:1:2", "a is 'ln:1:2', expected LOW:HIGH"),
         ("a=low:high", "a is 'low:high', expected LOW:HIGH"),
         ("a=2:1", "a goes from 2 to 1: give the lower end first"),
         ("a=1:1", "give the lower end first"),
         ("a=log:0:1", "a begins at 0: log needs a low end above 0"),
-        ("a=[1", "not readable as a list"),
-        ("a=[1]", "a list needs two values or more, each once"),
-        ("a=[1, 1]", "a list needs two values or more, each once"),
+        ("a=[1", "--vary 'a=[1': not readable as YAML"),
+        ("a=[1]", "a is [1]: a list needs two values or more, each once"),
+        ("a=[1, 1]", "a is [1, 1]: a list needs two values or more, each once"),
     ],
 )
-def test_what_is_no_space_is_refused(vary, message):
-    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+def test_values_in_no_known_form_are_refused(vary, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read_space(None, [vary])
 
 
@@ -93,59 +110,62 @@ def test_an_empty_space_and_a_key_varied_twice_are_refused(tmp_path):
         read_space(None, [])
     with pytest.raises(ValueError, match="a is varied twice"):
         read_space(None, ["a=1:2", "a=3:4"])
-    with pytest.raises(FileNotFoundError, match="no space at"):
+    with pytest.raises(FileNotFoundError, match="no search space at"):
         read_space(tmp_path / "none.yaml", [])
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(ValueError, match="list.yaml:1: expected key: values"):
         read_space(tmp_path / "list.yaml", [])
     (tmp_path / "broken.yaml").write_text("a: [1\n")
-    with pytest.raises(ValueError, match="broken.yaml: not readable as YAML"):
+    with pytest.raises(ValueError, match="broken.yaml:2: not readable as YAML"):
         read_space(tmp_path / "broken.yaml", [])
+    (tmp_path / "wrong.yaml").write_text("a: 1:2\nb: 2:1\n")
+    with pytest.raises(ValueError, match="wrong.yaml:2: b goes from 2 to 1"):
+        read_space(tmp_path / "wrong.yaml", [])
 
 
 def test_the_best_trial_becomes_a_complete_config(trained, tmp_path):
     found = run(tmp_path, RATE, "model.dropout=0:0.6", trials=6)
     best = max(trained, key=lambda config: -abs(math.log10(config.training.learning_rate / 0.003)))
-    config = read_config(found.best_file).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    config = read_config(found.best_config).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
     assert config == best.model_copy(update={"name": "synthetic-best"})
-    assert found.best_file == tmp_path / "synthetic-search/best.yaml"
+    assert found.best_config == tmp_path / "synthetic-search/best.yaml"
     assert f"trial-{found.ranked()[0].number}" == best.name
-    assert set(yaml.safe_load(found.best_file.read_text())) == set(yaml.safe_load(CONFIG.read_text()))
+    assert set(read_yaml(found.best_config).values) == set(read_yaml(CONFIG).values)
 
 
 def test_the_table_has_the_best_first_and_every_value_drawn(trained, tmp_path, capsys):
-    search(CONFIG, [], [RATE], None, trials=5, seed=0, runs=tmp_path)
+    search_command(CONFIG, [], [RATE], None, trials=5, seed=0, runs=tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["trial", "score", "training.learning_rate"]
     scores = [float(line.split()[1]) for line in lines[1:6]]
     assert scores == sorted(scores, reverse=True)
-    assert "is better than it would be elsewhere, because that split chose it" in lines[6]
+    assert "scores higher on the validation split than it would elsewhere, because that split chose it" in lines[6]
     assert lines[-1].startswith(str(tmp_path / "synthetic-search/best.yaml"))
 
 
-def test_a_search_that_was_killed_draws_what_an_unbroken_one_draws(trained, tmp_path, monkeypatch):
+def test_a_search_that_was_killed_and_continued_draws_the_same_trials(trained, tmp_path, monkeypatch):
     space = [RATE, "model.name=[bigru, tcn]", "model.dropout=0:0.6"]
     whole = run(tmp_path / "whole", *space, trials=12)
-    fake, calls = training.train_run, []
+    fake, calls = tuning.train, []
 
-    def killed(*arguments):
-        calls.append(arguments)
+    def killed(path, settings, *, runs):
+        calls.append(settings)
         if len(calls) in (3, 11):
             raise SystemExit(143)
-        return fake(*arguments)
+        return fake(path, settings, runs=runs)
 
-    monkeypatch.setattr(training, "train_run", killed)
+    monkeypatch.setattr(tuning, "train", killed)
     for _ in range(2):
         with pytest.raises(SystemExit):
             run(tmp_path / "broken", *space, trials=12)
     broken = run(tmp_path / "broken", *space, trials=12)
     assert broken.trials == whole.trials
     assert len(calls) == 14
-    assert calls[2][1] == calls[3][1]  # the trial that was broken off is the one that goes on
+    assert calls[2] == calls[3]  # the trial that was stopped is the one that continues
     assert len({trial.drawn["training.learning_rate"] for trial in whole.trials}) == 12
 
 
-def test_a_search_that_is_over_trains_nothing_and_more_trials_go_on(trained, tmp_path):
+def test_a_finished_search_trains_nothing_and_continues_with_more_trials(trained, tmp_path):
     few = run(tmp_path, RATE, trials=3)
     assert run(tmp_path, RATE, trials=3).trials == few.trials
     assert len(trained) == 3
@@ -153,15 +173,15 @@ def test_a_search_that_is_over_trains_nothing_and_more_trials_go_on(trained, tmp
     assert [config.name for config in trained] == [f"trial-{i}" for i in range(5)]
 
 
-def test_another_seed_draws_others(trained, tmp_path):
+def test_another_seed_draws_other_values(trained, tmp_path):
     first, second = (run(tmp_path / str(seed), RATE, seed=seed).trials for seed in (0, 1))
     assert [trial.drawn for trial in first] != [trial.drawn for trial in second]
 
 
-def test_the_score_leads_where_it_is_better(trained, tmp_path):
+def test_later_trials_are_drawn_where_earlier_ones_scored_well(trained, tmp_path):
     run(tmp_path, RATE, trials=30)
     off = [abs(math.log10(config.training.learning_rate / 0.003)) for config in trained]
-    assert sum(off[10:]) / 20 < 0.85  # drawn anywhere: 1.06
+    assert sum(off[10:]) / 20 < 0.85  # 1.06 where drawn uniformly
 
 
 def test_another_model_keeps_the_settings_it_has_and_gets_no_others(trained, tmp_path):
@@ -174,7 +194,7 @@ def test_another_model_keeps_the_settings_it_has_and_gets_no_others(trained, tmp
         assert model.settings["dropout"] == 0.3  # of the file
 
 
-def test_a_whole_group_may_be_chosen(trained, tmp_path):
+def test_a_whole_group_of_settings_may_be_varied(trained, tmp_path):
     run(tmp_path, "model=[{name: bigru, hidden_dim: 8}, {name: mfn, hidden_dim: 4}]", trials=6)
     assert {(config.model.name, config.model.settings["hidden_dim"]) for config in trained} == {
         ("bigru", 8),
@@ -205,17 +225,19 @@ def test_a_setting_no_model_has_is_refused(trained, tmp_path):
 
 
 def test_several_devices_are_refused(trained, tmp_path):
-    with pytest.raises(ValueError, match="trainer.devices=: a search trains run after run in one process: set it to 1"):
+    with pytest.raises(
+        ValueError, match="trainer.devices=: a search trains one run after the other in one process: set it"
+    ):
         run(tmp_path, RATE, settings=["trainer.devices=2"])
 
 
-def test_a_refit_is_refused_as_nothing_can_choose_among_refits(trained, tmp_path):
-    message = "folds.refit=: a refit holds nothing out, there is nothing to choose by: set folds.refit to false"
+def test_a_refit_is_refused_as_it_has_no_score_to_choose_by(trained, tmp_path):
+    message = "folds.refit=: a refit holds nothing out, so there is no score to choose by: set folds.refit to false"
     with pytest.raises(ValueError, match=message):
         run(tmp_path, RATE, settings=["folds.refit=true"])
     with pytest.raises(ValueError, match=message):
         run(tmp_path, RATE, "folds.refit=[false, true]")
-    with pytest.raises(ValueError, match="trainer.devices=: a search trains run after run"):
+    with pytest.raises(ValueError, match="trainer.devices=: a search trains one run"):
         run(tmp_path, RATE, "trainer.devices=[1, 2]")
     assert not trained
     assert not list(tmp_path.iterdir())
@@ -230,20 +252,20 @@ def test_another_search_of_the_same_name_is_refused(trained, tmp_path):
 
 
 def test_two_searches_at_once_in_one_folder_are_refused(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "train_run", lambda *_: run(tmp_path, RATE))
-    with pytest.raises(ValueError, match="a search goes on in .*synthetic-search: wait for its end"):
+    monkeypatch.setattr(tuning, "train", lambda *_, **__: run(tmp_path, RATE))
+    with pytest.raises(ValueError, match="a search is running in .*synthetic-search: wait until it has finished"):
         run(tmp_path, RATE)
 
 
 def test_a_trial_that_is_refused_fails_alone(trained, tmp_path, monkeypatch):
-    fake = training.train_run
+    fake = tuning.train
 
-    def refused(path, settings, runs):
+    def refused(path, settings, *, runs):
         if "name=trial-2" in settings:
             raise ValueError("hidden_dim must be a multiple of num_heads")
-        return fake(path, settings, runs)
+        return fake(path, settings, runs=runs)
 
-    monkeypatch.setattr(training, "train_run", refused)
+    monkeypatch.setattr(tuning, "train", refused)
     found = run(tmp_path, RATE)
     assert [trial.number for trial in found.trials if trial.score is None] == [2]
     assert len(trained) == 3
@@ -251,47 +273,47 @@ def test_a_trial_that_is_refused_fails_alone(trained, tmp_path, monkeypatch):
 
 
 def test_a_wrong_input_fails_the_first_trial_and_leaves_nothing(trained, tmp_path, monkeypatch):
-    fake = training.train_run
+    fake = tuning.train
 
-    def missing(*_):
+    def missing(*_, **__):
         raise FileNotFoundError("no data set at work/none")
 
-    monkeypatch.setattr(training, "train_run", missing)
+    monkeypatch.setattr(tuning, "train", missing)
     with pytest.raises(FileNotFoundError, match="no data set"):
         run(tmp_path, RATE)
     assert not list(tmp_path.rglob("*.*"))
-    monkeypatch.setattr(training, "train_run", fake)
+    monkeypatch.setattr(tuning, "train", fake)
     assert len(run(tmp_path, RATE, settings=["data=work/right"]).trials) == 4
 
 
-def test_training_that_runs_away_is_no_wrong_input(trained, tmp_path, monkeypatch):
-    def ran_away(_, settings, runs):
+def test_a_first_trial_that_diverges_does_not_end_the_search(trained, tmp_path, monkeypatch):
+    def diverged(_, settings, *, runs):
         folder = runs / settings[-1].removeprefix("name=")
         folder.mkdir()
         (folder / RESUME).touch()
         raise ValueError("outputs for va are not finite")
 
-    monkeypatch.setattr(training, "train_run", ran_away)
+    monkeypatch.setattr(tuning, "train", diverged)
     with pytest.raises(ValueError, match="all 4 trials of .* failed: vary other settings"):
         run(tmp_path, RATE)
 
 
-def test_a_full_disk_leaves_the_trial_for_the_next_call(trained, tmp_path, monkeypatch):
-    fake = training.train_run
+def test_after_a_full_disk_the_next_call_continues_with_the_same_trial(trained, tmp_path, monkeypatch):
+    fake = tuning.train
 
-    def full(path, settings, runs):
+    def full(path, settings, *, runs):
         if "name=trial-1" in settings:
             raise OSError("no space left on device")
-        return fake(path, settings, runs)
+        return fake(path, settings, runs=runs)
 
-    monkeypatch.setattr(training, "train_run", full)
+    monkeypatch.setattr(tuning, "train", full)
     with pytest.raises(OSError, match="no space left"):
         run(tmp_path, RATE)
-    monkeypatch.setattr(training, "train_run", fake)
+    monkeypatch.setattr(tuning, "train", fake)
     assert [trial.score is None for trial in run(tmp_path, RATE).trials] == [False] * 4
 
 
 def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(ValueError, match=r"abaw search needs the package optuna: pip install 'abaw\[search\]'"):
+    with pytest.raises(ValueError, match=r"a search needs the package optuna: pip install 'abaw\[search\]'"):
         run(tmp_path, RATE)
