@@ -1,4 +1,4 @@
-"""What a config says, section by section: types, defaults, and what may not be said together."""
+"""The sections of a config: keys, types, defaults, bounds, and values that exclude each other."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,10 +14,9 @@ from pydantic import (
 
 from abaw.errors import InputError
 
-UNTRAINED = frozenset(
-    {"plugins", "post_processing", "encoders", "members", "ensemble"}
-)  # what a single training does not read
-OWN_RATE = "convolution"  # the one alignment that is learned: the front reads the track at its own rate
+# keys that do not change what a single training computes
+UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble"})
+OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
 
@@ -26,14 +25,18 @@ class _Strict(BaseModel):
 
 
 class FeatureConfig(_Strict):
-    """How a track comes onto the frame clock, and what the front makes of it before a model reads it.
+    """How a track is aligned to frames, and what the input stage does with it before a fusion model reads it.
 
-    ``align`` is an aligner's name, or "convolution": a learned one of ``kernel`` rows at the track's own rate, then
-    read on the clock. ``normalise``: by the training split's spread, by a learned layer norm, or not. ``project_dim``
-    (0: none) is the width to which a linear layer, or the convolution, brings it. FusionInput that were not observed, between
-    two that were and lie at most ``fill_gap_s`` apart, are taken from the line between them. In training alone: noise
-    of ``noise_std`` is added to every feature, a window loses the whole modality (``modality_dropout``) or single steps
-    of it (``step_dropout``), before gaps are filled.
+    ``align``: the name of an aligner, or "convolution", a learned convolution over ``kernel`` rows at the track's own
+    rate whose output is then interpolated to the frames. A row further than ``max_gap_s`` seconds from a frame does not
+    count for it. ``normalise``: by the mean and standard deviation of the training split ("split"), by a learned layer
+    norm ("learned"), or not at all ("none"). ``project_dim``: number of features after a linear layer or the
+    convolution; 0 keeps them as they are. ``fill_gap_s``: steps that were not observed are interpolated between two
+    observed ones at most so many seconds apart.
+
+    In training only: ``noise_std`` is the standard deviation of Gaussian noise added to every feature;
+    ``modality_dropout`` is the probability that a window loses the whole modality, ``step_dropout`` that a step does,
+    both before gaps are filled.
     """
 
     align: str = "linear"
@@ -47,36 +50,41 @@ class FeatureConfig(_Strict):
     step_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_serializer(mode="wrap")
-    def _without_what_has_no_meaning(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run's config.yaml can be given to abaw train again: a kernel without a convolution would be refused."""
+    def _without_unused_kernel(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a kernel that is not used: config.yaml of a run can then be given to ``abaw train`` again."""
         return {key: value for key, value in handler(self).items() if key != "kernel" or self.align == OWN_RATE}
 
 
 class PartConfig(BaseModel):
-    """A part by name; every other key is one of its settings, checked by its registry."""
+    """A part by its name. Every other key is one of its settings, which its registry checks."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     name: str
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The settings by name, as they were given."""
         return dict(self.model_extra or {})
 
 
 class TaskConfig(BaseModel):
-    """A task's weight in the loss; every other key is one of the task's settings."""
+    """A task's weight in the loss. Every other key is one of the task's settings, which its registry checks."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     weight: Annotated[float, Field(ge=0)] = 1.0
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The settings by name, as they were given."""
         return dict(self.model_extra or {})
 
 
 class WindowConfig(_Strict):
-    """Windows in steps of the frame clock. Where several cover a step, ``overlap`` says how their outputs are averaged:
-    all alike, or by how near the step is to each one's centre."""
+    """The windows in which a clip is read: ``length`` and ``stride`` in frames.
+
+    Where windows overlap, their outputs are averaged: with equal weights ("mean"), or weighted by how near the frame is
+    to the centre of each window ("centre").
+    """
 
     length: Annotated[int, Field(ge=1)] = 150
     stride: Annotated[int, Field(ge=1)] = 75
@@ -84,10 +92,11 @@ class WindowConfig(_Strict):
 
 
 class FoldsConfig(_Strict):
-    """Which clips are trained on. ``num`` folds of whole videos, of which ``fold`` is held out; fold 0 is the official
-    split, the others part its training videos by kind of label, ``seed`` says how. ``refit``: nothing is held out.
+    """Which videos are trained on and which are held out.
 
-    A video on both sides is an error, or (``drop_leaks``) is left out of the training side.
+    Of ``num`` folds of whole videos, ``fold`` is held out. Fold 0 is the official validation split; folds 1 and on are
+    parts of the official training split, drawn with ``seed`` and stratified by their labels. ``refit``: nothing is held
+    out. A video in both training and validation is an error, or is left out of training (``drop_leaks``).
     """
 
     num: Annotated[int, Field(ge=1)] = 1
@@ -98,23 +107,23 @@ class FoldsConfig(_Strict):
 
     @field_validator("fold")
     @classmethod
-    def _is_there(cls, fold: int, info: ValidationInfo) -> int:
+    def _exists(cls, fold: int, info: ValidationInfo) -> int:
         num = info.data.get("num", fold + 1)
         if fold >= num:
-            raise InputError(f"there are the folds 0 .. {num - 1}: give one of them, or set folds.num higher")
+            raise InputError(f"expected a fold from 0 to {num - 1}: give one of them, or increase folds.num")
         return fold
 
     @field_validator("refit")
     @classmethod
     def _holds_nothing_out(cls, refit: bool, info: ValidationInfo) -> bool:
         if refit and info.data.get("fold"):
-            raise InputError(f"a refit holds nothing out, but folds.fold is {info.data['fold']}: leave out one of them")
+            raise InputError(f"a refit holds nothing out, but folds.fold is {info.data['fold']}: remove one of the two")
         return refit
 
 
 class PostProcessingConfig(_Strict):
-    """What ``abaw fit`` tries: gaps filled or not, smoothers over widths (odd, in frames), in which space, and whether
-    a bias (for valence and arousal: scale and shift) is fitted after."""
+    """What ``abaw fit`` tries: gap filling, ``smoothers`` of ``widths`` (odd numbers of frames, 1: no smoothing) on
+    probabilities or logits (``spaces``), and then a ``bias`` (for valence and arousal, a scale and a bias)."""
 
     fill_gaps: bool = True
     smoothers: Annotated[list[Literal["box", "median", "gaussian", "savgol"]], Field(min_length=1)] = ["box"]
@@ -127,17 +136,19 @@ class PostProcessingConfig(_Strict):
     def _are_odd(cls, widths: list[int]) -> list[int]:
         even = [width for width in widths if width % 2 == 0]
         if even:
-            raise InputError(f"{even[0]} is even and has no middle: give odd numbers of frames (1: no smoothing)")
+            raise InputError(f"{even[0]} is even: give odd numbers of frames (1: no smoothing)")
         return widths
 
 
 class TrainingConfig(_Strict):
-    """The optimizer and how long it goes on. With "adam" ``weight_decay`` is an L2 penalty, with "adamw" decoupled.
+    """The optimizer and the course of training.
 
-    The learning rate rises over ``warmup_epochs``, then stays, or falls to 0 along a cosine until training ends.
-    ``sampling`` "balanced" draws windows so that every kind of label is seen alike. With ``ema_decay`` the weights that
-    are scored and kept are an exponential mean over steps (0: the last). ``label_shift``: labels lie so many frames
-    after what they are about; predictions are shifted back. ``num_workers`` processes read windows (0: this one).
+    With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. The learning rate rises linearly over
+    ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine. Training stops after ``patience_epochs``
+    without a better validation score. ``sampling`` "balanced" draws windows so that all classes (or strata of valence
+    and arousal) are equally frequent. ``ema_decay``: the weights that are scored and kept are an exponential moving
+    average over optimizer steps (0: no average). ``label_shift``: labels lag behind the video by so many frames;
+    predictions are shifted back. ``num_workers``: processes that read windows (0: only this process).
     """
 
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
@@ -156,18 +167,20 @@ class TrainingConfig(_Strict):
 
 
 class Config(_Strict):
-    """One training run. Paths are relative to the folder the command is given in.
+    """One training run, or a recipe: a whole competition. Paths are relative to the working directory.
 
-    ``plugins``: Python files with parts of your own, loaded before anything else. ``trainer`` goes to ``lightning.Trainer`` as it is; ``losses`` weighs a model's auxiliary losses (default:
-    the weights of its paper). A recipe (``abaw recipe``) also says which ``encoders`` to extract, and which ``members``
-    to train: each is laid over this config; ``ensemble`` says how they are combined and ``post_processing`` what is fitted
-    after training. A single training reads none of these (``UNTRAINED``).
+    ``plugins``: Python files with parts of your own, loaded before anything else. ``trainer`` is passed to
+    ``lightning.Trainer``; ``losses`` are the weights of the model's auxiliary losses (default: those of its paper).
+
+    Only ``abaw recipe`` and ``abaw fit`` read ``post_processing``, what is fitted after training; only ``abaw recipe``
+    reads ``encoders``, the encoders to extract with, ``members``, the models to train, each with its settings applied
+    over this config, and ``ensemble``, how members are combined.
     """
 
-    plugins: list[str] = []
     name: FolderName
     data: str
     store: str
+    plugins: list[str] = []
     tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
     features: Annotated[dict[str, FeatureConfig], Field(min_length=1)]
     model: PartConfig
@@ -183,15 +196,15 @@ class Config(_Strict):
 
     @field_validator("tasks")
     @classmethod
-    def _learns(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
+    def _have_a_weight(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
         if not any(task.weight for task in tasks.values()):
-            raise InputError("every task weighs 0: nothing would be learned")
+            raise InputError("every task has the weight 0: nothing would be learned")
         return tasks
 
     @field_validator("tasks", "features", mode="before")
     @classmethod
-    def _bare(cls, parts: Any) -> Any:
-        """``va:`` with nothing behind it means all its defaults."""
+    def _with_defaults(cls, parts: Any) -> Any:
+        """A part without settings, as in ``va:``, has its defaults."""
         return (
             {key: {} if value is None else value for key, value in parts.items()} if isinstance(parts, dict) else parts
         )

@@ -142,7 +142,7 @@ FAULTS |= {
     "no fold": (("num: 3", "num: 0"), ":18: folds.num is 0: input should be greater than or equal to 1"),
     "a fold that is not there": (
         ("fold: 2", "fold: 3"),
-        r":18: folds.fold is 3: there are the folds 0 .. 2: give one of them, or set folds.num higher",
+        r":18: folds.fold is 3: expected a fold from 0 to 2: give one of them, or increase",
     ),
     "a negative fold": (("fold: 2", "fold: -1"), ":18: folds.fold is -1: input should be greater than or equal to 0"),
     "a negative seed of folds": (("fold: 2", "seed: -1"), ":18: folds.seed is -1: input should be greater"),
@@ -158,7 +158,7 @@ FAULTS |= {
     ),
     "an even width": (
         ("[1, 5]", "[1, 6]"),
-        r":19: post_processing.widths is \[1, 6\]: 6 is even and has no middle: give odd numbers of frames",
+        r":19: post_processing.widths is \[1, 6\]: 6 is even: give odd numbers of frames",
     ),
     "no width": (("[1, 5]", "[]"), r":19: post_processing.widths is \[\]: list should have at least 1 item"),
     "a space that does not exist": (
@@ -180,7 +180,7 @@ FAULTS |= {
     "a seed that no generator takes": (("batch_size: 4", "seed: 1" + 30 * "0"), ":16: training.seed is 1"),
     "tasks that weigh nothing": (
         ("  va:\n  expr: {weight: 0.5,", "  va: {weight: 0}\n  expr: {weight: 0,"),
-        ":5: .*every task weighs 0: nothing would be learned",
+        ":5: .*every task has the weight 0: nothing would be learned",
     ),
     "a label shift back": (("batch_size: 4", "label_shift: -3"), ":16: training.label_shift is -3: input should be"),
     "a logger that does not exist": (
@@ -230,7 +230,7 @@ OVERRIDES = {
     "folds.refit=yes": "command line, folds.refit=: folds.refit is 'yes': input should be a valid boolean",
     "window={length: 5, stride: 6}": "command line, window=: a stride of 6 steps skips",
     "name.first=x": "command line, name.first=: name is a value, not a group of keys",
-    "folds.fold=7": "command line, folds.fold=: folds.fold is 7: there are the folds 0 .. 2",
+    "folds.fold=7": "command line, folds.fold=: folds.fold is 7: expected a fold from 0 to 2",
     "folds.seeds=7": r"command line, folds.seeds=: unknown key 'seeds'; did you mean 'seed'\?",
     "seed": "'seed' is no setting, expected key=value",
     "=7": "'=7' is no setting",

@@ -8,7 +8,7 @@ from abaw.configs.sections import UNTRAINED, Config
 from abaw.results.runs import Run
 from abaw.yaml_files import dump_yaml, read_yaml
 
-NEW_KEYS = ["folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
+NEW_KEYS = ["plugins", "folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_another_config_is_another_run(run, config):
 
 def test_what_a_training_does_not_read_may_change(run, config):
     others = {
+        "plugins": ["mine.py"],
         "post_processing": {"widths": [3]},
         "encoders": ["face_hog"],
         "members": {"one": {"training.seed": 1}},
