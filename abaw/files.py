@@ -1,4 +1,4 @@
-"""Writing so that a file is whole or absent, whatever stops the process."""
+"""Files that are complete or absent, whatever stops the process that writes them; reading JSON; locks and hashes."""
 
 import hashlib
 import json
@@ -16,12 +16,15 @@ from abaw.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; if the block ends well it is synced and takes the name, else it goes."""
+    """A temporary file beside ``path`` to write to, renamed to ``path`` when the block ends without an error.
+
+    The folder is made where it is missing. The content is synced to the disk before the renaming; after an error the
+    temporary file is removed and ``path`` is as it was. Raises IsADirectoryError where ``path`` is a folder.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the suffix stays: some writers choose the format by it
-    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_prefix()}{os.getpid()}-{path.name}")  # same suffix: some writers need it
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -31,34 +34,46 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what processes of this host that are gone left aside in a folder."""
-    mine = f".{socket.gethostname()}-"
-    for path in folder.glob(f"{mine}*"):
-        pid, _, name = path.name.removeprefix(mine).partition("-")
-        if name and pid.isdigit() and not is_running(int(pid)):
+def remove_stale_files(folder: Path) -> None:
+    """Remove the temporary files in a folder whose process ran on this host and has ended."""
+    for path in folder.glob(f"{_prefix()}*"):
+        pid = writer_pid(path)
+        if pid is not None and not is_running(pid):
             path.unlink(missing_ok=True)
 
 
+def writer_pid(path: Path) -> int | None:
+    """The process of this host that made a temporary file; None for every other file."""
+    if not path.name.startswith(_prefix()):
+        return None
+    pid, _, name = path.name.removeprefix(_prefix()).partition("-")
+    return int(pid) if name and pid.isdecimal() else None
+
+
+def _prefix() -> str:
+    """How the names of this host's temporary files begin: hidden, and told apart from those of other hosts."""
+    return f".{socket.gethostname()}-"
+
+
 def is_running(pid: int) -> bool:
-    """Whether a process of this host lives."""
+    """Whether a process of this host is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # another user's process
         return True
     return True
 
 
 def write_json(path: Path, document: Any) -> None:
-    """A JSON document, indented, whole or absent."""
+    """Write a document as indented JSON; the file is complete or absent."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """The document; ValueError with the file's name where it is not JSON."""
+    """The document in a JSON file. Raises InputError with the file's name where it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -66,21 +81,21 @@ def read_json(path: Path) -> Any:
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
-    """Files of a folder, sorted, without hidden ones: those a stopped process left aside, or another system's."""
+    """Sorted paths in a folder that match a pattern, without hidden ones such as temporary files."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def sha256(path: Path) -> str:
-    """The file's hash in hexadecimal."""
+    """The SHA-256 of a file's content in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def folder_lock(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder, made where it is missing, for this process. The lock goes with the process, however it ends.
+    """Hold a folder for this process; the folder is made where it is missing. The lock ends with the process.
 
-    Raises InputError where another process holds it; ``what`` says in words what it is doing ("a search").
+    Raises InputError where another process holds it. ``what`` names the work for that message, as "a search".
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", blocking=False)

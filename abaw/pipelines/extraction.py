@@ -110,11 +110,11 @@ def make_clocks(
 ) -> "ExtractionReport":
     """Frame timestamps of those of ``clips`` that the data set has and the store lacks; nothing is encoded."""
     from extract.engine import run
-    from extract.store.import_ import clocks_lacking
+    from extract.store.import_ import clips_without_clock
     from extract.store.store import FeatureStore
 
     dataset, target = open_dataset(Path(data)), FeatureStore(Path(store))
-    lacking = [clip_id for clip_id in clocks_lacking(target, list(clips)) if clip_id in dataset.clips]
+    lacking = [clip_id for clip_id in clips_without_clock(target, list(clips)) if clip_id in dataset.clips]
     parts = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
     return run.extract(dataset, target, *parts, assume_fps=assume_fps, clip_ids=lacking, progress=progress)
 

@@ -122,7 +122,10 @@ class ExtractionPlan:
             raise error.reason
         failure = None if error is None else Failure(clip_id, error.stage, str(error))
         for folder in folders:
-            self.store.settle(self.recipes[folder], clip_id, failure)
+            if failure is None:
+                self.store.remove_failure(self.recipes[folder], clip_id)
+            else:
+                self.store.record_failure(self.recipes[folder], failure)
         return failure or False
 
     def _write(self, clip: OpenClip) -> None:

@@ -48,8 +48,8 @@ class Message:
 class Readers:
     """``num`` threads over some clips, each at its own clip. Used in a ``with``."""
 
-    def __init__(self, work: ExtractionPlan, claims: Leases, clip_ids: Iterable[str], num: int) -> None:
-        self._work, self._claims = work, claims
+    def __init__(self, work: ExtractionPlan, leases: Leases, clip_ids: Iterable[str], num: int) -> None:
+        self._work, self._leases = work, leases
         self._left = deque(clip_ids)
         self._held: deque[str] = deque()  # another process works on them: look again later
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Readers:
                 if not clips:
                     return None
                 is_again, clip_id = clips is self._held, clips.popleft()
-            if self._claims.take(clip_id):
+            if self._leases.acquire(clip_id):
                 return clip_id
             with self._lock:
                 self._held.append(clip_id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
-from abaw.files import sweep
+from abaw.files import remove_stale_files
 from extract.engine.batching import Batcher, OpenClip
 from extract.engine.plan import EncoderSpec, ExtractionPlan
 from extract.engine.readers import Message, Readers
@@ -61,17 +61,17 @@ def extract(
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
     report = ExtractionReport()
-    with Leases(store.root / ".claims") as claims:
+    with Leases(store.root / ".leases") as leases:
         for folder in store.root.glob("*/"):
-            sweep(folder)
-        claims.sweep()
-        with Readers(work, claims, chosen, num_readers) as readers:
+            remove_stale_files(folder)
+        leases.remove_stale()
+        with Readers(work, leases, chosen, num_readers) as readers:
             for clip_id, outcome in _encode(work, readers):
                 if isinstance(outcome, Failure):
                     report.failed.append(outcome)
                 else:
                     (report.made if outcome else report.present).append(clip_id)
-                claims.release(clip_id)
+                leases.release(clip_id)
                 progress(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
     return report
 

@@ -1,4 +1,4 @@
-"""Two stores side by side: what made them, which clips they have, and how far their numbers are apart."""
+"""What differs between two stores: recipes, clips, times, values. Behind ``abaw store diff``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,53 +9,62 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError
+from abaw.progress import ProgressCallback, silent
 from abaw.registry import nearest
-from extract.store.listing import (
-    NUM_SHOWN,
-    ProgressCallback,
-    TrackFile,
-    feature_folders,
-    named,
-    recipe_of,
-    silent,
-    tracks,
-)
+from extract.store.listing import NUM_SHOWN, feature_folders, first_few, read_recipe, track_paths
 from extract.store.store import FeatureStore, Recipe
+from extract.store.track_file import TrackFile
+
+BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class ClipDifference:
-    """One clip in both stores. ``largest`` and ``largest_steps`` (of float16) are over the rows both observed.
+    """The tracks of one clip in two stores; pairs are of stores a and b.
 
-    Rows are matched by place where there are as many, else by time. ``place`` is row and column of the largest
-    difference; the cosines are None where no row is observed in both.
+    Rows are matched by index where both tracks have as many rows, otherwise by equal times. Values are compared in the
+    ``num_compared`` rows that both observed: ``max_difference`` at (row, column) ``position``, ``max_float16_steps``
+    (float16 numbers between the two, see ``float16_steps``) and cosines, None where no row was compared.
+    ``num_observed`` and ``num_filled`` count the flags that differ.
     """
 
     clip: str
-    rows: tuple[int, int]
-    compared: int
-    largest: float
-    largest_steps: int
-    place: tuple[int, int] | None
-    cosine_least: float | None
-    cosine_sum: float
-    times_s: float
-    observed: int
-    filled: int
-    dim: tuple[int, int]
+    num_rows: tuple[int, int]
+    dims: tuple[int, int]
+    num_compared: int
+    max_difference: float
+    max_float16_steps: int
+    position: tuple[int, int] | None
+    min_cosine: float | None
+    sum_cosines: float
+    max_time_difference_s: float
+    num_observed: int
+    num_filled: int
 
     @property
-    def is_none(self) -> bool:
+    def is_equal(self) -> bool:
+        """Whether the two tracks are the same."""
         return (
-            self.rows[0] == self.rows[1]
-            and self.dim[0] == self.dim[1]
-            and not any((self.largest, self.times_s, self.observed, self.filled))
+            self.num_rows[0] == self.num_rows[1]
+            and self.dims[0] == self.dims[1]
+            and not any((self.max_difference, self.max_time_difference_s, self.num_observed, self.num_filled))
         )
+
+    def __str__(self) -> str:
+        where = "" if self.position is None else f" at row {self.position[0]}, column {self.position[1]}"
+        rows = f", {self.num_rows[0]} and {self.num_rows[1]} rows" if self.num_rows[0] != self.num_rows[1] else ""
+        dims = f", dim {self.dims[0]} and {self.dims[1]}" if self.dims[0] != self.dims[1] else ""
+        return f"{self.clip}: by up to {self.max_difference:.6g}{where}{rows}{dims}"
 
 
 @dataclass
-class Pair:
-    """A folder of one store and its like in the other: ``keys`` of the recipe that differ, with both values."""
+class FolderDifference:
+    """A folder of features in store a and its counterpart in store b.
+
+    ``keys``: the recipe's keys that differ, with both values; ``note`` says whether the weights agree. ``only_a`` and
+    ``only_b``: clips of one store only. ``different``: clips whose tracks differ; ``unreadable``: clip -> why. The
+    other fields summarise all clips, as in ``ClipDifference``.
+    """
 
     a: str
     b: str
@@ -63,20 +72,46 @@ class Pair:
     note: str
     only_a: list[str]
     only_b: list[str]
-    clips: int = 0
+    num_clips: int = 0
     different: list[ClipDifference] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
-    largest: float = 0.0
-    largest_steps: int = 0
-    cosine_least: float | None = None
-    cosine_mean: float | None = None
-    times_s: float = 0.0
-    observed: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    max_difference: float = 0.0
+    max_float16_steps: int = 0
+    min_cosine: float | None = None
+    mean_cosine: float | None = None
+    max_time_difference_s: float = 0.0
+    num_observed: int = 0
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether recipe, clips and tracks are the same."""
+        return not (self.keys or self.only_a or self.only_b or self.different or self.unreadable)
+
+    def lines(self, store_a: str, store_b: str) -> Iterator[str]:
+        """This folder's part of the report."""
+        same = self.a == self.b
+        yield f"{self.a}: the same recipe" if same else f"{self.a} and {self.b}: {self.note or 'different recipes'}"
+        yield from (f"  {key}: {one!r} and {other!r}" for key, (one, other) in self.keys.items())
+        yield from _only("  only", store_a, self.only_a)
+        yield from _only("  only", store_b, self.only_b)
+        cosines = ""
+        if self.min_cosine is not None:
+            cosines = f", cosine at least {self.min_cosine:.6f}, mean {self.mean_cosine:.6f}"
+        yield (
+            f"  {self.num_clips} clips in both, {len(self.different)} differ: values by up to "
+            f"{self.max_difference:.6g} ({self.max_float16_steps} float16 steps){cosines}, times by up to "
+            f"{self.max_time_difference_s:.6g} s, {self.num_observed} observed flags"
+        )
+        yield from (f"    {clip}" for clip in self.different[:NUM_SHOWN])
+        yield from (f"    {clip_id}: {why}" for clip_id, why in self.unreadable.items())
 
 
 @dataclass
-class Difference:
-    """Everything two stores differ in; ``dataclasses.asdict`` of it is JSON."""
+class StoreDifference:
+    """Everything in which two stores differ; ``dataclasses.asdict`` of it is JSON, ``str`` of it text for a terminal.
+
+    ``only_*`` and ``clocks_only_*``: folders and clocks of one store only; ``clocks``: clip -> how its clocks differ.
+    """
 
     a: str
     b: str
@@ -86,55 +121,64 @@ class Difference:
     clocks_only_a: list[str]
     clocks_only_b: list[str]
     clocks: dict[str, str]
-    pairs: list[Pair]
+    folders: list[FolderDifference]
 
     def __str__(self) -> str:
-        return _text(self)
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The report line by line."""
+        yield from _only("only", self.a, self.only_a)
+        yield from _only("only", self.b, self.only_b)
+        yield from _only("clocks only", self.a, self.clocks_only_a)
+        yield from _only("clocks only", self.b, self.clocks_only_b)
+        yield from (f"clock of {clip_id}: {what}" for clip_id, what in self.clocks.items())
+        for folder in self.folders:
+            yield from folder.lines(self.a, self.b)
+        yield f"{self.a} and {self.b} {'are equal' if self.equal else 'differ'}"
+
+
+def _only(what: str, store: str, names: list[str]) -> Iterator[str]:
+    if names:
+        yield f"{what} in {store}: {first_few(names)}"
 
 
 def diff(
     a: FeatureStore, b: FeatureStore, clips: Sequence[str] = (), progress: ProgressCallback = silent
-) -> Difference:
-    """What differs between two stores, of all clips or of some.
+) -> StoreDifference:
+    """What differs between two stores, in all clips or in some.
 
-    Folders belong together where their recipes are equal, else where they share the name, or all but the name.
-    FileNotFoundError where a store is missing, ValueError where neither has a clip that is asked for.
+    Folders are paired where their recipes are equal, otherwise where recipes share the name, or all but the name; those
+    with the fewest differences first. Raises NotFoundError where a store is missing, InputError where neither store has
+    one of ``clips``.
     """
-    clocks_a, clocks_b = (_chosen(store.root / "clock", clips) for store in (a, b))
+    clocks_a, clocks_b = (_selected(store.root / "clock", clips) for store in (a, b))
     for clip_id in clips:
-        if not {clip_id} & (clocks_a.keys() | clocks_b.keys()):
-            known = [*tracks(a.root / "clock"), *tracks(b.root / "clock")]
+        if clip_id not in clocks_a and clip_id not in clocks_b:
+            known = [*track_paths(a.root / "clock"), *track_paths(b.root / "clock")]
             raise InputError(f"no clip {clip_id!r} in {a.root} or {b.root}{nearest(clip_id, known)} check its name")
-    recipes_a, recipes_b = ({path.name: recipe_of(path) for path in feature_folders(store)} for store in (a, b))
-    pairs, matched = [], _matched(recipes_a, recipes_b)
-    for done, (one, other) in enumerate(matched):
-        progress(one, done, len(matched))
-        pairs.append(_pair(a.root / one, b.root / other, clips))
-    clocks = {
-        clip_id: what
-        for clip_id in clocks_a.keys() & clocks_b.keys()
-        if (what := "; ".join(_clock_differences(a, b, clip_id)))
-    }
-    found = Difference(
-        str(a.root),
-        str(b.root),
-        False,
-        sorted(recipes_a.keys() - {one for one, _ in matched}),
-        sorted(recipes_b.keys() - {other for _, other in matched}),
-        sorted(clocks_a.keys() - clocks_b.keys()),
-        sorted(clocks_b.keys() - clocks_a.keys()),
-        dict(sorted(clocks.items())),
-        pairs,
+    recipes_a, recipes_b = ({path.name: read_recipe(path) for path in feature_folders(store)} for store in (a, b))
+    folders, pairs = [], _pairs(recipes_a, recipes_b)
+    for done, (one, other) in enumerate(pairs):
+        progress(one, done, len(pairs))
+        folders.append(_compare_folders(a.root / one, b.root / other, clips))
+    both = sorted(clocks_a.keys() & clocks_b.keys())
+    clocks = {clip_id: text for clip_id in both if (text := "; ".join(_clock_differences(a, b, clip_id)))}
+    only_a = sorted(recipes_a.keys() - {one for one, _ in pairs})
+    only_b = sorted(recipes_b.keys() - {other for _, other in pairs})
+    clocks_only_a, clocks_only_b = sorted(clocks_a.keys() - clocks_b), sorted(clocks_b.keys() - clocks_a)
+    equal = not any((only_a, only_b, clocks_only_a, clocks_only_b, clocks)) and all(each.is_equal for each in folders)
+    return StoreDifference(
+        str(a.root), str(b.root), equal, only_a, only_b, clocks_only_a, clocks_only_b, clocks, folders
     )
-    alone = (found.only_a, found.only_b, found.clocks_only_a, found.clocks_only_b, found.clocks)
-    found.equal = not any(alone) and not any(
-        pair.keys or pair.only_a or pair.only_b or pair.different or pair.broken for pair in pairs
-    )
-    return found
 
 
 def recipe_differences(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:
-    """The keys, with dots for what lies within, whose values differ; None where one has no such key."""
+    """The keys whose values differ, with both values; None where a recipe has no such key.
+
+    >>> recipe_differences({"version": 1, "settings": {"crop_px": 96}}, {"version": 1, "settings": {"crop_px": 112}})
+    {'settings.crop_px': (96, 112)}
+    """
     flat_a, flat_b = dict(_flat(a)), dict(_flat(b))
     return {
         key: (flat_a.get(key), flat_b.get(key))
@@ -143,26 +187,26 @@ def recipe_differences(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in document.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{before}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def _matched(a: Mapping[str, Recipe], b: Mapping[str, Recipe]) -> list[tuple[str, str]]:
-    """Folders that belong together, those with the fewest differences first chosen."""
-    costs = sorted(
+def _pairs(a: Mapping[str, Recipe], b: Mapping[str, Recipe]) -> list[tuple[str, str]]:
+    """The folders to compare, each in one pair; those with the fewest differing keys are paired first."""
+    candidates = sorted(
         (len(recipe_differences(a[one], b[other])), one, other)
         for one, other in product(a, b)
         if one == other or (a[one] and b[other] and _are_alike(a[one], b[other]))
     )
-    matched: dict[str, str] = {}
-    for _, one, other in costs:
-        if one not in matched and other not in matched.values():
-            matched[one] = other
-    return sorted(matched.items())
+    paired: dict[str, str] = {}
+    for _, one, other in candidates:
+        if one not in paired and other not in paired.values():
+            paired[one] = other
+    return sorted(paired.items())
 
 
 def _are_alike(a: Recipe, b: Recipe) -> bool:
@@ -173,12 +217,11 @@ def _are_alike(a: Recipe, b: Recipe) -> bool:
 def _note(a: Recipe, b: Recipe, keys: Mapping[str, Any]) -> str:
     if not keys or "weights" not in a or "weights" not in b:
         return ""
-    agree = a["weights"] == b["weights"]
-    return f"the weights' hashes {'agree' if agree else 'differ'}"
+    return f"the weights' hashes {'agree' if a['weights'] == b['weights'] else 'differ'}"
 
 
-def _chosen(folder: Path, clips: Sequence[str]) -> dict[str, Path]:
-    return {clip_id: path for clip_id, path in tracks(folder).items() if not clips or clip_id in clips}
+def _selected(folder: Path, clips: Sequence[str]) -> dict[str, Path]:
+    return {clip_id: path for clip_id, path in track_paths(folder).items() if not clips or clip_id in clips}
 
 
 def _clock_differences(a: FeatureStore, b: FeatureStore, clip_id: str) -> Iterator[str]:
@@ -192,80 +235,47 @@ def _clock_differences(a: FeatureStore, b: FeatureStore, clip_id: str) -> Iterat
     elif not np.array_equal(one.times_s, other.times_s):
         yield f"times differ by up to {np.abs(one.times_s - other.times_s).max():.6g} s"
     if len(one) == len(other) and not np.array_equal(one.decoded, other.decoded):
-        yield f"{int((one.decoded != other.decoded).sum())} frames are decoded in one only"
+        yield f"{int((one.decoded != other.decoded).sum())} frames are marked as decoded in only one"
     if a.clock_metadata(clip_id).get("source") != b.clock_metadata(clip_id).get("source"):
         yield "made from other media"
 
 
-def _pair(a: Path, b: Path, clips: Sequence[str]) -> Pair:
-    recipes = recipe_of(a), recipe_of(b)
-    keys = recipe_differences(*recipes)
-    of_a, of_b = _chosen(a, clips), _chosen(b, clips)
-    pair = Pair(a.name, b.name, keys, _note(*recipes, keys), sorted(of_a.keys() - of_b), sorted(of_b.keys() - of_a))
-    weighed = [0.0, 0]
+def _compare_folders(a: Path, b: Path, clips: Sequence[str]) -> FolderDifference:
+    recipe_a, recipe_b = read_recipe(a), read_recipe(b)
+    keys = recipe_differences(recipe_a, recipe_b)
+    of_a, of_b = _selected(a, clips), _selected(b, clips)
+    only_a, only_b = sorted(of_a.keys() - of_b), sorted(of_b.keys() - of_a)
+    folder = FolderDifference(a.name, b.name, keys, _note(recipe_a, recipe_b, keys), only_a, only_b)
+    sum_cosines, num_compared = 0.0, 0
     for clip_id in (clip_id for clip_id in of_a if clip_id in of_b):
-        pair.clips += 1
+        folder.num_clips += 1
         try:
             clip = compare_tracks(clip_id, TrackFile(of_a[clip_id]), TrackFile(of_b[clip_id]))
         except (ValueError, OSError) as error:
-            pair.broken[clip_id] = str(error)
+            folder.unreadable[clip_id] = str(error)
             continue
-        if not clip.is_none:
-            pair.different.append(clip)
-        pair.largest, pair.largest_steps = max(pair.largest, clip.largest), max(pair.largest_steps, clip.largest_steps)
-        pair.times_s, pair.observed = max(pair.times_s, clip.times_s), pair.observed + clip.observed
-        if clip.cosine_least is not None:
-            known = clip.cosine_least if pair.cosine_least is None else pair.cosine_least
-            pair.cosine_least = min(known, clip.cosine_least)
-            weighed = [weighed[0] + clip.cosine_sum, weighed[1] + clip.compared]
-    pair.cosine_mean = weighed[0] / weighed[1] if weighed[1] else None
-    return pair
+        if not clip.is_equal:
+            folder.different.append(clip)
+        folder.max_difference = max(folder.max_difference, clip.max_difference)
+        folder.max_float16_steps = max(folder.max_float16_steps, clip.max_float16_steps)
+        folder.max_time_difference_s = max(folder.max_time_difference_s, clip.max_time_difference_s)
+        folder.num_observed += clip.num_observed
+        folder.min_cosine = _min(folder.min_cosine, clip.min_cosine)
+        sum_cosines, num_compared = sum_cosines + clip.sum_cosines, num_compared + clip.num_compared
+    folder.mean_cosine = sum_cosines / num_compared if num_compared else None
+    return folder
 
 
-def _text(found: Difference) -> str:
-    """For people, on a terminal."""
-    lines = []
-    for where, what in (
-        (f"only in {found.a}", found.only_a),
-        (f"only in {found.b}", found.only_b),
-        (f"clocks only in {found.a}", found.clocks_only_a),
-        (f"clocks only in {found.b}", found.clocks_only_b),
-    ):
-        lines += [f"{where}: {named(what)}"] if what else []
-    lines += [f"clock of {clip_id}: {what}" for clip_id, what in found.clocks.items()]
-    for pair in found.pairs:
-        lines += _rendered(pair, found)
-    return "\n".join([*lines, f"{found.a} and {found.b} {'are equal' if found.equal else 'differ'}"])
-
-
-def _rendered(pair: Pair, found: Difference) -> Iterator[str]:
-    yield f"{pair.a}: the same recipe" if pair.a == pair.b else f"{pair.a} and {pair.b}: {pair.note or 'other recipes'}"
-    for key, (one, other) in pair.keys.items():
-        yield f"  {key}: {one!r} and {other!r}"
-    for where, clips in ((found.a, pair.only_a), (found.b, pair.only_b)):
-        if clips:
-            yield f"  only in {where}: {named(clips)}"
-    cosine = (
-        "" if pair.cosine_least is None else f", cosine {pair.cosine_least:.6f} at least, {pair.cosine_mean:.6f} mean"
-    )
-    yield (
-        f"  {pair.clips} clips in both, {len(pair.different)} differ: by up to {pair.largest:.6g} "
-        f"({pair.largest_steps} float16 steps){cosine}, times by up to {pair.times_s:.6g} s, "
-        f"{pair.observed} observed flags"
-    )
-    for clip in pair.different[:NUM_SHOWN]:
-        where = "" if clip.place is None else f" at row {clip.place[0]}, column {clip.place[1]}"
-        counts = f", {clip.rows[0]} and {clip.rows[1]} rows" if clip.rows[0] != clip.rows[1] else ""
-        widths = f", {clip.dim[0]} and {clip.dim[1]} numbers a row" if clip.dim[0] != clip.dim[1] else ""
-        yield f"    {clip.clip}: by up to {clip.largest:.6g}{where}{counts}{widths}"
-    yield from (f"    {clip_id}: {what}" for clip_id, what in pair.broken.items())
-
-
-BLOCK_ROWS = 4096
+def _min(one: float | None, other: float | None) -> float | None:
+    return min((value for value in (one, other) if value is not None), default=None)
 
 
 def float16_steps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How many float16 numbers lie between two, both rounded to float16: 0 for the same, 1 for neighbours."""
+    """How many steps of float16 lie between two arrays, both rounded to it: 0 for equal, 1 for neighbouring numbers.
+
+    >>> float16_steps(np.array([1.0, 1.0]), np.array([1.0, 1.0009765625])).tolist()
+    [0, 1]
+    """
     places = []
     for values in (a, b):
         with np.errstate(over="ignore"):
@@ -275,72 +285,70 @@ def float16_steps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def compare_tracks(clip_id: str, a: TrackFile, b: TrackFile) -> ClipDifference:
-    """Two tracks of a clip, values read in blocks."""
-    rows_a, rows_b = _rows_together(a, b)
+    """Compare two tracks of a clip; values are read in blocks. Raises InputError where an observed row is not finite."""
+    rows_a, rows_b = _matched_rows(a, b)
     observed = a.observed[rows_a], b.observed[rows_b]
     filled = [file.flags.get("filled", np.zeros(len(file.times_s), bool)) for file in (a, b)]
-    apart_s = np.abs(a.times_s[rows_a] - b.times_s[rows_b]).max(initial=0)
     both = observed[0] & observed[1]
-    seen = _Values()
-    if a.shape[1] == b.shape[1]:
+    values = _ValueComparison()
+    if a.dim == b.dim:
         for first in range(0, len(rows_a), BLOCK_ROWS):
-            part = slice(first, first + BLOCK_ROWS)
-            kept = both[part]
-            seen.add(a.rows(rows_a[part][kept]), b.rows(rows_b[part][kept]), rows_a[part][kept])
+            block = slice(first, first + BLOCK_ROWS)
+            rows = rows_a[block][both[block]]
+            values.add(a.values[rows], b.values[rows_b[block][both[block]]], rows)
     return ClipDifference(
         clip_id,
-        (a.shape[0], b.shape[0]),
-        seen.num,
-        seen.largest,
-        seen.largest_steps,
-        seen.place,
-        seen.cosine_least,
-        seen.cosine_sum,
-        float(apart_s),
+        (len(a.values), len(b.values)),
+        (a.dim, b.dim),
+        values.num,
+        values.max_difference,
+        values.max_float16_steps,
+        values.position,
+        values.min_cosine,
+        values.sum_cosines,
+        float(np.abs(a.times_s[rows_a] - b.times_s[rows_b]).max(initial=0)),
         int((observed[0] != observed[1]).sum()),
         int((filled[0][rows_a] != filled[1][rows_b]).sum()),
-        (a.shape[1], b.shape[1]),
     )
 
 
-def _rows_together(a: TrackFile, b: TrackFile) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that belong together: by place where both tracks have as many, else those of exactly the same time."""
-    if a.shape[0] == b.shape[0]:
-        return np.arange(a.shape[0]), np.arange(a.shape[0])
+def _matched_rows(a: TrackFile, b: TrackFile) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to compare: by index where both tracks have as many, otherwise those of exactly the same time."""
+    if len(a.values) == len(b.values):
+        return np.arange(len(a.values)), np.arange(len(a.values))
     _, rows_a, rows_b = np.intersect1d(a.times_s, b.times_s, return_indices=True)
     return rows_a, rows_b
 
 
-class _Values:
-    """The largest difference and the cosines, over one block after the other."""
+class _ValueComparison:
+    """The largest difference and the cosines over several blocks of rows."""
 
     def __init__(self) -> None:
-        self.num, self.largest, self.largest_steps, self.cosine_sum = 0, 0.0, 0, 0.0
-        self.place: tuple[int, int] | None = None
-        self.cosine_least: float | None = None
+        self.num, self.max_difference, self.max_float16_steps, self.sum_cosines = 0, 0.0, 0, 0.0
+        self.position: tuple[int, int] | None = None
+        self.min_cosine: float | None = None
 
     def add(self, a: np.ndarray, b: np.ndarray, rows: np.ndarray) -> None:
-        """Rows of both, and which rows of the first track they are. ValueError where one is not finite."""
+        """Rows (n, dim) of both tracks; ``rows`` are their indices in the first track."""
         if not a.size:
             return
         finite = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
         if not finite.all():
             raise InputError(f"row {rows[int(np.argmin(finite))]} is observed, but not finite")
-        self.largest_steps = max(self.largest_steps, int(float16_steps(a, b).max()))
+        self.max_float16_steps = max(self.max_float16_steps, int(float16_steps(a, b).max()))
         a, b = a.astype(np.float64), b.astype(np.float64)
-        apart = np.abs(a - b)
-        if apart.max() > self.largest:
-            row, column = np.unravel_index(int(apart.argmax()), apart.shape)
-            self.largest, self.place = float(apart.max()), (int(rows[row]), int(column))
+        difference = np.abs(a - b)
+        if difference.max() > self.max_difference:
+            row, column = np.unravel_index(int(difference.argmax()), difference.shape)
+            self.max_difference, self.position = float(difference.max()), (int(rows[row]), int(column))
         cosines = _cosines(a, b)
-        least = float(cosines.min())
-        self.cosine_least = least if self.cosine_least is None else min(self.cosine_least, least)
-        self.num, self.cosine_sum = self.num + len(a), self.cosine_sum + float(cosines.sum())
+        self.min_cosine = _min(self.min_cosine, float(cosines.min()))
+        self.num, self.sum_cosines = self.num + len(a), self.sum_cosines + float(cosines.sum())
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of every row; 1 where both are zero, 0 where one is."""
-    norms = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
-    product_of = norms[0] * norms[1]
-    same = np.where((norms[0] == 0) & (norms[1] == 0), 1.0, 0.0)
-    return np.divide((a * b).sum(axis=1), product_of, out=same, where=product_of > 0)
+    """The cosine similarity of every row; 1 where both rows are zero, 0 where one is."""
+    norm_a, norm_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    norms = norm_a * norm_b
+    of_zeros = np.where((norm_a == 0) & (norm_b == 0), 1.0, 0.0)
+    return np.divide((a * b).sum(axis=1), norms, out=of_zeros, where=norms > 0)

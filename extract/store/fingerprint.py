@@ -1,16 +1,17 @@
-"""Tells one version of a clip's media and images from another."""
+"""A short hash that changes when a clip's media or images change."""
 
 import hashlib
 
 from abaw.dataset.layout import Clip
 
-EDGE_BYTES = 1 << 20  # a file's size and its first and last MiB tell versions of it apart without reading gigabytes
+EDGE_BYTES = 1 << 20
 
 
-def fingerprint(clip: Clip, numbers: list[int]) -> str:
-    """Tells one version of a clip's media and images from another without reading them whole.
+def fingerprint(clip: Clip, image_numbers: list[int]) -> str:
+    """32 hexadecimal digits for one version of a clip's media and images, without reading the files completely.
 
-    Of the media its size and both ends, of the images their numbers and the first, the middle and the last.
+    Hashed are the media file's size and its first and last MiB, the numbers of the images, and the content of the
+    first, the middle and the last image.
     """
     digest = hashlib.sha256()
     if clip.media is not None:
@@ -20,7 +21,7 @@ def fingerprint(clip: Clip, numbers: list[int]) -> str:
             digest.update(file.read(EDGE_BYTES))
             file.seek(max(0, size - EDGE_BYTES))
             digest.update(file.read(EDGE_BYTES))
-    digest.update(repr(numbers).encode())
-    for place in (0, len(numbers) // 2, -1) if numbers else ():
-        digest.update(clip.image(numbers[place]).read_bytes())
+    digest.update(repr(image_numbers).encode())
+    for position in (0, len(image_numbers) // 2, -1) if image_numbers else ():
+        digest.update(clip.image(image_numbers[position]).read_bytes())
     return digest.hexdigest()[:32]

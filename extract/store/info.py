@@ -1,36 +1,58 @@
-"""What a store holds, how much of a data set that is, and what could not be made."""
+"""What a store holds, how much of a data set that covers, and which clips failed: ``abaw store info``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from abaw.dataset.layout import SPLITS, Dataset
+from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from extract.store.listing import (
-    ProgressCallback,
-    TrackFile,
-    failures,
     feature_folders,
-    is_stale,
+    first_few,
+    format_bytes,
+    is_outdated,
     modality,
-    named,
-    recipe_of,
-    silent,
-    size,
-    stale_files,
-    tracks,
+    read_recipe,
+    temporary_files,
+    track_paths,
 )
-from extract.store.store import FeatureStore, Recipe
+from extract.store.store import FeatureStore, Recipe, read_failures
+from extract.store.track_file import TrackFile
 
 
 @dataclass(frozen=True)
-class Features:
-    """One folder of tracks. ``rates_hz`` is the least and the greatest over its clips, None where no clip has two rows.
+class ClockInfo:
+    """All clocks together; the clips in ``assumed`` have a frame rate that was given, not decoded."""
 
-    ``stale`` clips have a track of other media than their clock, or no clock; ``damaged`` ones cannot be read.
+    num_clips: int
+    num_frames: int
+    num_decoded: int
+    seconds: float
+    assumed: list[str]
+    damaged: list[str]
+    num_bytes: int
+
+    def lines(self) -> Iterator[str]:
+        """The clocks' part of the report."""
+        yield (
+            f"clocks: {self.num_clips} clips, {self.num_frames} frames, {self.num_decoded} decoded, "
+            f"{self.seconds:.1f} s"
+        )
+        if self.assumed:
+            yield f"  frame rate assumed, not decoded: {first_few(self.assumed)}"
+        if self.damaged:
+            yield f"  damaged: {first_few(self.damaged)}"
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """One folder of features. ``rates_hz``: the lowest and the highest over its clips, None without two rows.
+
+    ``failed``: clip -> why it has no track. The tracks of the clips in ``outdated`` were made from other media than the
+    clips' clocks, or there is no clock; those in ``damaged`` cannot be read.
     """
 
     folder: str
@@ -40,76 +62,103 @@ class Features:
     dim: int | None
     dtype: str
     rates_hz: tuple[float, float] | None
-    clips: int
-    rows: int
-    observed: int
-    bytes: int
+    num_clips: int
+    num_rows: int
+    num_observed: int
+    num_bytes: int
     failed: dict[str, str]
-    stale: list[str]
+    outdated: list[str]
     damaged: list[str]
 
-
-@dataclass(frozen=True)
-class Clocks:
-    """All clocks together; ``assumed`` clips have a frame rate that was given, not decoded."""
-
-    clips: int
-    frames: int
-    decoded: int
-    seconds: float
-    assumed: list[str]
-    damaged: list[str]
-    bytes: int
+    def lines(self) -> Iterator[str]:
+        """This folder's part of the report."""
+        rate = ""
+        if self.rates_hz is not None:
+            rate = " to ".join(f"{rate:.5g}" for rate in sorted(set(self.rates_hz))) + " Hz, "
+        observed = f"{100 * self.num_observed / self.num_rows:.1f} % observed" if self.num_rows else "no rows"
+        yield f"{self.folder}: {self.recipe}"
+        yield (
+            f"  {self.modality or 'unknown modality'}, dim {self.dim or 'unknown'}, {self.dtype}, {rate}"
+            f"{self.num_clips} clips, {self.num_rows} rows, {observed}, {format_bytes(self.num_bytes)}, "
+            f"{len(self.failed)} failed"
+        )
+        named = {"failed": list(self.failed), "made from other media": self.outdated, "damaged": self.damaged}
+        yield from (f"  {what}: {first_few(clips)}" for what, clips in named.items() if clips)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many clips of a split have a track that a training can read, and which have none; "all" is the data set."""
+    """How many clips of a split have a track that training can read, and which have none.
+
+    Task "all" with split "all" is the whole data set; folder "clock" stands for the clips' clocks.
+    """
 
     task: str
     split: str
     folder: str
-    clips: int
+    num_clips: int
     missing: list[str]
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """Everything found; ``dataclasses.asdict`` of it is JSON."""
+    """What a store holds; ``dataclasses.asdict`` of it is JSON, ``str`` of it is text for a terminal."""
 
     store: str
-    bytes: int
-    clocks: Clocks
-    features: list[Features]
+    num_bytes: int
+    clocks: ClockInfo
+    features: list[FeatureInfo]
     coverage: list[Coverage]
-    stale_files: list[str]
+    temporary_files: list[str]
 
     def __str__(self) -> str:
-        return _text(self)
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The report line by line."""
+        yield from self.clocks.lines()
+        for each in self.features:
+            yield from each.lines()
+        if self.coverage:
+            yield "coverage:"
+        width = max((len(row.folder) for row in self.coverage), default=0)
+        for row in self.coverage:
+            missing = f"; missing: {first_few(row.missing)}" if row.missing else ""
+            present = f"{row.num_clips - len(row.missing)} of {row.num_clips}"
+            yield f"  {row.task:<5} {row.split:<10} {row.folder:<{width}} {present}{missing}"
+        if self.temporary_files:
+            yield (
+                f"temporary files: {first_few(self.temporary_files)}: abaw store prune {self.store} --yes removes the "
+                "stale ones"
+            )
+        yield f"{self.store}: {len(self.features)} folders of features, {format_bytes(self.num_bytes)}"
 
 
 def info(store: FeatureStore, dataset: Dataset | None = None, progress: ProgressCallback = silent) -> StoreInfo:
-    """What the store holds and, given a data set, how much of each split. FileNotFoundError where there is no store."""
+    """What a store holds and, with a data set, how much of each split it covers.
+
+    Raises NotFoundError where there is no store, InputError where a list of failures is damaged.
+    """
     folders = feature_folders(store)
-    clocks, whole = _clocks(store)
-    held = {"clock": whole}
+    clocks, readable_clocks = _clocks(store)
+    readable = {"clock": readable_clocks}
     features = []
     for done, folder in enumerate(folders):
         progress(folder.name, done, len(folders))
-        recipe = recipe_of(folder)
-        described, readable = _features(store, folder, recipe)
+        recipe = read_recipe(folder)
+        described, of_folder = _features(store, folder, recipe)
         features.append(described)
-        if "finder" not in recipe:  # boxes of found faces are no features: clips with face images need none
-            held[folder.name] = readable
-    coverage = list(_coverage(dataset, held)) if dataset else []
-    stale = stale_files(store)
-    total = sum(each.bytes for each in features) + clocks.bytes + sum(path.stat().st_size for path in stale)
-    names = [path.relative_to(store.root).as_posix() for path in stale]
-    return StoreInfo(str(store.root), total, clocks, features, coverage, names)
+        if "finder" not in recipe:  # boxes of detected faces: clips with face images need none
+            readable[folder.name] = of_folder
+    coverage = list(_coverage(dataset, readable)) if dataset else []
+    temporary = temporary_files(store)
+    num_bytes = clocks.num_bytes + sum(each.num_bytes for each in features) + _num_bytes(temporary)
+    names = [path.relative_to(store.root).as_posix() for path in temporary]
+    return StoreInfo(str(store.root), num_bytes, clocks, features, coverage, names)
 
 
-def in_words(recipe: Recipe) -> str:
-    """A recipe on one line: the encoder, its settings, whose faces, on which assumed clock."""
+def describe_recipe(recipe: Recipe) -> str:
+    """A recipe on one line: the encoder, its settings, the assumed clock, the face detector."""
     settings = {**recipe.get("settings", {}), **recipe.get("assumed_clock", {})}
     words = [str(recipe.get("encoder") or recipe.get("finder") or "no recipe")]
     words += [f"{key}={value}" for key, value in settings.items()]
@@ -118,110 +167,78 @@ def in_words(recipe: Recipe) -> str:
     return " ".join(words)
 
 
-def _clocks(store: FeatureStore) -> tuple[Clocks, set[str]]:
-    """The clocks, and the clips whose clock can be read."""
-    paths, clocks, damaged = tracks(store.root / "clock"), {}, []
+def _clocks(store: FeatureStore) -> tuple[ClockInfo, set[str]]:
+    """The clocks together, and the clips whose clock can be read."""
+    paths = track_paths(store.root / "clock")
+    num_frames, num_decoded, seconds = 0, 0, 0.0
+    readable: set[str] = set()
     for clip_id in paths:
         try:
-            clocks[clip_id] = store.clock(clip_id)
+            clock = store.clock(clip_id)
         except (ValueError, TypeError):
-            damaged.append(clip_id)
-    seconds = sum(float(clock.times_s[-1] - clock.times_s[0]) for clock in clocks.values() if len(clock))
-    return Clocks(
-        len(paths),
-        sum(map(len, clocks.values())),
-        sum(int(clock.decoded.sum()) for clock in clocks.values()),
-        round(seconds, 3),
-        [clip_id for clip_id in clocks if "assumed_fps" in store.clock_metadata(clip_id)],
-        damaged,
-        sum(path.stat().st_size for path in paths.values()),
-    ), set(clocks)
+            continue
+        readable.add(clip_id)
+        num_frames, num_decoded = num_frames + len(clock), num_decoded + int(clock.decoded.sum())
+        seconds += float(clock.times_s[-1] - clock.times_s[0]) if len(clock) else 0.0
+    assumed = [clip_id for clip_id in paths if clip_id in readable and "assumed_fps" in store.clock_metadata(clip_id)]
+    damaged = [clip_id for clip_id in paths if clip_id not in readable]
+    num_bytes = _num_bytes(paths.values())
+    return ClockInfo(len(paths), num_frames, num_decoded, round(seconds, 3), assumed, damaged, num_bytes), readable
 
 
-def _features(store: FeatureStore, folder: Path, recipe: Recipe) -> tuple[Features, set[str]]:
-    """One folder, and the clips whose track a training could read."""
-    paths = tracks(folder)
-    files: dict[str, TrackFile] = {}
-    damaged = []
+def _features(store: FeatureStore, folder: Path, recipe: Recipe) -> tuple[FeatureInfo, set[str]]:
+    """One folder, and the clips whose track training could read."""
+    paths = track_paths(folder)
+    outdated, damaged, rates_hz = [], [], []
+    num_rows, num_observed = 0, 0
+    dim, dtype = None, recipe.get("stored_dtype", "float16")
     for clip_id, path in paths.items():
         try:
-            files[clip_id] = TrackFile(path)
+            file = TrackFile(path)
         except ValueError:
             damaged.append(clip_id)
-    stale = [clip_id for clip_id, file in files.items() if is_stale(store, clip_id, file)]
-    first = next(iter(files.values()), None)
-    described = Features(
+            continue
+        if dim is None:
+            dim, dtype = file.values.shape[-1], file.values.dtype.name
+        if is_outdated(store, clip_id, file):
+            outdated.append(clip_id)
+        if len(file.times_s) > 1:
+            rates_hz.append(1 / float(np.median(np.diff(file.times_s))))
+        num_rows, num_observed = num_rows + len(file.values), num_observed + int(file.observed.sum())
+    described = FeatureInfo(
         folder.name,
         recipe.get("name", folder.name),
-        in_words(recipe),
+        describe_recipe(recipe),
         modality(recipe),
-        None if first is None else first.shape[-1],
-        recipe.get("stored_dtype", "float16") if first is None else first.dtype,
-        _rates_hz(files.values()),
+        dim,
+        dtype,
+        (round(min(rates_hz), 3), round(max(rates_hz), 3)) if rates_hz else None,
         len(paths),
-        sum(file.shape[0] for file in files.values()),
-        sum(int(file.observed.sum()) for file in files.values()),
-        sum(path.stat().st_size for path in paths.values()),
-        failures(folder),
-        stale,
+        num_rows,
+        num_observed,
+        _num_bytes(paths.values()),
+        {failure.clip: f"{failure.stage}: {failure.reason}" for failure in read_failures(folder)},
+        outdated,
         damaged,
     )
-    return described, set(files) - set(stale)
+    return described, paths.keys() - {*outdated, *damaged}
 
 
-def _rates_hz(files: Any) -> tuple[float, float] | None:
-    rates = [1 / float(np.median(np.diff(file.times_s))) for file in files if len(file.times_s) > 1]
-    return (round(min(rates), 3), round(max(rates), 3)) if rates else None
+def _num_bytes(paths: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
 
 
-def _coverage(dataset: Dataset, held: dict[str, set[str]]) -> Iterator[Coverage]:
+def _coverage(dataset: Dataset, readable: dict[str, set[str]]) -> Iterator[Coverage]:
     for task, split, clips in [("all", "all", tuple(dataset.clips)), *_splits(dataset)]:
-        for folder, present in held.items():
+        for folder, present in readable.items():
             yield Coverage(task, split, folder, len(clips), [clip for clip in clips if clip not in present])
 
 
 def _splits(dataset: Dataset) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Task, split and clips of every split that has any."""
+    """Task, split and clips of every split that has clips."""
     for name in TASKS.names():
         task = TASKS.build(name)
         for split in SPLITS:
-            found = task.clips(dataset, split)
-            if found:
-                yield name, split, found
-
-
-def _text(found: StoreInfo) -> str:
-    """For people, on a terminal."""
-    clocks = found.clocks
-    lines = [f"clocks: {clocks.clips} clips, {clocks.frames} frames, {clocks.decoded} decoded, {clocks.seconds:.1f} s"]
-    if clocks.assumed:
-        lines.append(f"  with a frame rate that was given: {named(clocks.assumed)}")
-    if clocks.damaged:
-        lines.append(f"  damaged: {named(clocks.damaged)}")
-    for each in found.features:
-        lines += _rendered(each)
-    if found.coverage:
-        lines.append("coverage:")
-    width = max((len(row.folder) for row in found.coverage), default=0)
-    for row in found.coverage:
-        lacking = f"; missing: {named(row.missing)}" if row.missing else ""
-        have = f"{row.clips - len(row.missing)} of {row.clips}"
-        lines.append(f"  {row.task:<5} {row.split:<10} {row.folder:<{width}} {have}{lacking}")
-    if found.stale_files:
-        lines.append(
-            f"left aside by processes: {named(found.stale_files)}: abaw store prune {found.store} removes the dead's"
-        )
-    return "\n".join([*lines, f"{found.store}: {len(found.features)} folders of features, {size(found.bytes)}"])
-
-
-def _rendered(each: Features) -> Iterator[str]:
-    rate = "" if each.rates_hz is None else " to ".join(f"{rate:.5g}" for rate in sorted(set(each.rates_hz))) + " Hz, "
-    share = f"{100 * each.observed / each.rows:.1f} % observed" if each.rows else "no rows"
-    yield f"{each.folder}: {each.recipe}"
-    yield (
-        f"  {each.modality or 'unknown modality'}, {each.dim or 'no'} numbers a row in {each.dtype}, {rate}"
-        f"{each.clips} clips, {each.rows} rows, {share}, {size(each.bytes)}, {len(each.failed)} failed"
-    )
-    for word, clips in (("failed", list(each.failed)), ("of other media", each.stale), ("damaged", each.damaged)):
-        if clips:
-            yield f"  {word}: {named(clips)}"
+            clips = task.clips(dataset, split)
+            if clips:
+                yield name, split, clips

@@ -1,8 +1,8 @@
-"""Who works on which clip, when several processes share a store: no clip is done twice, none waits for the dead.
+"""Leases on clips: which process works on which clip, so that processes that share a store do no clip twice.
 
-A claim is a file that its holder keeps locked. The system lets a lock go when its process ends, however it ends, so a
-claim of this host that can be locked is nobody's. Locks do not reach every other host: there a claim counts until its
-holder has not touched it for ``EXPIRY_S``.
+A lease is a file that its holder keeps locked. The operating system releases the lock when the process ends, however it
+ends, so a lease of this host that can be locked has no holder. Locks may not reach other hosts: a lease of another host
+counts until its file has not been touched for ``EXPIRY_S``.
 """
 
 import fcntl
@@ -16,32 +16,35 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 EXPIRY_S = 600.0
-BEAT_S = EXPIRY_S / 10
+RENEWAL_S = EXPIRY_S / 10
 
 
 class Leases:
-    """The claims of one process on the clips of a store; usable from several threads. Used in a ``with``."""
+    """The leases that this process holds on the clips of a store; used in a ``with``, safe for several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, int] = {}
+        self._held: dict[str, int] = {}  # clip -> file descriptor
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
     def __enter__(self) -> "Leases":
         self._folder.mkdir(parents=True, exist_ok=True)
-        threading.Thread(target=self._beat, daemon=True, name="claims").start()
+        threading.Thread(target=self._renew, daemon=True, name="leases").start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         for clip_id in list(self._held):
             self.release(clip_id)
-        with suppress(OSError):  # others may have theirs there
+        with suppress(OSError):  # not empty: other processes hold leases
             self._folder.rmdir()
 
-    def take(self, clip_id: str) -> bool:
-        """Whether the clip is this process's now: False where another holds it, or this one already."""
+    def acquire(self, clip_id: str) -> bool:
+        """Take the lease on a clip; False where another process, or this one already, holds it.
+
+        Raises OSError where the file system has no locks.
+        """
         path = self._folder / clip_id
         with self._lock:
             if clip_id in self._held:
@@ -55,7 +58,7 @@ class Leases:
                     return False
                 os.truncate(file, 0)
                 os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
-                os.fsync(file)  # other hosts read it before they take it
+                os.fsync(file)  # other hosts read it before they take the lease
             except OSError:
                 os.close(file)
                 raise
@@ -63,23 +66,24 @@ class Leases:
             return True
 
     def release(self, clip_id: str) -> None:
-        """Give a clip back."""
+        """End this process's lease on a clip."""
         with self._lock:
-            (self._folder / clip_id).unlink(missing_ok=True)  # while the lock is held: nobody's claim but ours
+            (self._folder / clip_id).unlink(missing_ok=True)  # while the lock is held: it can only be our own file
             os.close(self._held.pop(clip_id))
 
-    def sweep(self) -> None:
-        """Remove the claims that nobody holds."""
+    def remove_stale(self) -> None:
+        """Remove the leases that no process holds."""
         try:
             clip_ids = sorted(os.listdir(self._folder))
-        except FileNotFoundError:  # another process, the last of its kind, has just removed the folder
+        except FileNotFoundError:  # the last other process has just removed the folder
             return
         for clip_id in clip_ids:
-            if self.take(clip_id):
+            if self.acquire(clip_id):
                 self.release(clip_id)
 
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
+    def _renew(self) -> None:
+        """Touch the files of the leases held, so that they do not expire for other hosts."""
+        while not self._ended.wait(RENEWAL_S):
             with self._lock:
                 for file in self._held.values():
                     os.utime(file)
@@ -87,7 +91,7 @@ class Leases:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Alone, among the processes of this host, for a moment."""
+    """Hold the lock file ``path``; waits while another process of this host holds it. The file is removed at the end."""
     while (file := _open_locked(path, wait=True)) is None:
         time.sleep(0.01)
     try:
@@ -98,7 +102,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _open_locked(path: Path, wait: bool = False) -> int | None:
-    """The file, opened and locked; None where another has it or just removed it. OSError where locks are unknown."""
+    """The descriptor of the file, opened and locked; None where another process holds it or has just removed it.
+
+    Raises OSError where the file system has no locks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -106,7 +113,7 @@ def _open_locked(path: Path, wait: bool = False) -> int | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        if os.stat(path).st_ino == os.fstat(file).st_ino:  # else it is a file whose holder has just removed it
+        if os.stat(path).st_ino == os.fstat(file).st_ino:  # otherwise its holder has just removed this file
             return file
     except (BlockingIOError, FileNotFoundError):
         os.close(file)
@@ -119,9 +126,9 @@ def _open_locked(path: Path, wait: bool = False) -> int | None:
 
 
 def _is_held_elsewhere(file: int) -> bool:
-    """Whether a claim is of another host and was touched of late."""
+    """Whether a lease is held by a process of another host and has not expired."""
     try:
         host = json.loads(os.pread(file, 4096, 0))["host"]
-    except (ValueError, KeyError):  # new, or its writer was stopped while writing
+    except (ValueError, KeyError):  # a new file, or its process was stopped while writing
         return False
     return host != socket.gethostname() and time.time() - os.fstat(file).st_mtime < EXPIRY_S

@@ -1,7 +1,10 @@
-"""What fusion reads: a store's tracks, each brought onto its clip's clock by its own aligner, or at its own rate."""
+"""The features that training and prediction read: tracks of a store, aligned to the clips' frame timestamps."""
 
-from collections.abc import Mapping
+import resource
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,14 +14,18 @@ from abaw.errors import NotFoundError
 from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
-from extract.store.store import FeatureStore, Recipe, StoredTrack
+from extract.store.store import FeatureStore, Recipe
+from extract.store.track_file import TrackFile
+
+MAX_OPEN_FILES = 2048  # tracks, and as many clocks, that a source keeps open
 
 
 class AlignedSource:
-    """``read`` gives one row per step of the clip's clock between two times, or the track's own rows. Picklable.
+    """Reads parts of tracks by time: one row for each frame of the clip's clock, or the track's own rows. Picklable.
 
-    ``features`` maps a track's name in the store to how it is aligned; ``recipes`` says which recipe a name means,
-    where a run has settled that. ValueError where a name or an aligner is unknown.
+    ``features``: name of a track in the store -> how it is aligned. ``recipes``: name -> recipe, where a run has
+    recorded them; otherwise the store must hold one recipe of each name. Raises InputError where a name or an aligner
+    is unknown.
     """
 
     def __init__(
@@ -27,75 +34,97 @@ class AlignedSource:
         self._store = store
         self._features = dict(features)
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
-        for name, feature in features.items():
-            if self.is_on_clock(name):
-                ALIGNERS.part(feature.align)
-        self._opened = lru_cache(maxsize=2048)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
-        self.clock = lru_cache(maxsize=2048)(store.clock)
+        # once, not for every window: a window is read in about 0.1 ms
+        self._aligners = {
+            name: _aligner(feature.align) for name, feature in features.items() if self.is_on_clock(name)
+        }
+        num = _num_files_to_keep_open()
+        self._opened = lru_cache(maxsize=num)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
+        self.clock = lru_cache(maxsize=num)(store.clock)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AlignedSource, (self._store, self._features, self.recipes)  # the caches stay behind
+        return AlignedSource, (self._store, self._features, self.recipes)  # without the caches
 
     def names(self) -> tuple[str, ...]:
+        """The tracks' names."""
         return tuple(self._features)
 
     def dim(self, name: str) -> int:
-        """Width of a track, read from any clip's."""
+        """The number of values in a row of a track, read from the first clip's file."""
         folder = self._store.folder(self.recipes[name])
         path = next(iter(visible(folder, "*.safetensors")), None)
         if path is None:
             raise NotFoundError(
-                f"no track at all in {folder}: run abaw extract DATA --store {self._store.root} --encoder {name}"
+                f"{folder} holds no track: run abaw extract DATA --store {self._store.root} --encoder {name}"
             )
-        return StoredTrack(path, np.zeros(0), np.zeros(0, bool)).dim
+        return TrackFile(path).dim
 
     def is_on_clock(self, name: str) -> bool:
-        """False for a track that the front aligns by convolution."""
+        """False for a track that the model's input stage aligns by convolution."""
         return self._features[name].align != OWN_RATE
 
     def read(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
-        """The steps of the clock from ``start_s`` to ``stop_s``, both included.
+        """The frames of the clock from ``start_s`` to ``stop_s``, both included.
 
-        At the track's own rate: the rows around these times that a convolution and a linear read need, so that a window
-        gives what the whole clip gives.
+        At the track's own rate: the rows around these times that convolution and linear interpolation need, so that a
+        window gives the same result as the whole clip.
         """
         if not self.is_on_clock(name):
             return self._own_rows(name, clip_id, start_s, stop_s)
         times_s = self.clock(clip_id).times_s
         first, stop = np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)])
-        stored, plan = self._plan(name, clip_id, times_s, int(first), int(stop))
+        file, plan = self._plan(name, clip_id, times_s, int(first), int(stop))
         first_row, stop_row = plan.span()
-        values = align.apply(plan, stored.rows(first_row, stop_row), first_row=first_row)
+        values = align.apply(plan, file.rows(first_row, stop_row), first_row=first_row)
         return Track(values, times_s[first:stop], plan.observed)
 
     def _own_rows(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
-        stored, reach = self._opened(name, clip_id), self._features[name].kernel // 2
-        first = max(0, int(np.searchsorted(stored.times_s, start_s, side="right")) - 1 - reach)
-        stop = min(len(stored.times_s), int(np.searchsorted(stored.times_s, stop_s)) + 1 + reach)
-        values = stored.rows(first, stop).astype(np.float32)
-        return Track(values, stored.times_s[first:stop], stored.observed[first:stop])
+        file, margin = self._opened(name, clip_id), self._features[name].kernel // 2
+        first = max(0, int(np.searchsorted(file.times_s, start_s, side="right")) - 1 - margin)
+        stop = min(len(file.times_s), int(np.searchsorted(file.times_s, stop_s)) + 1 + margin)
+        return Track(file.rows(first, stop), file.times_s[first:stop], file.observed[first:stop])
 
     def _plan(
         self, name: str, clip_id: str, times_s: np.ndarray, first: int, stop: int
-    ) -> tuple[StoredTrack, align.Plan]:
-        """FusionInput ``first`` up to ``stop`` of the clip's plan.
+    ) -> tuple[TrackFile, align.Plan]:
+        """The track, and the alignment plan of the clock's frames from ``first`` to ``stop`` (excluded).
 
-        Planned anew for every window: kept plans would be memory that grows with the store in every process. A step's
-        plan depends on its neighbours' times, so these are planned too and left out, and on the rows within max_gap_s
-        and the next ones.
+        Plans are not kept: they would take memory that grows with the store in every process. A frame's plan depends
+        on the times of the frames beside it, which are planned as well and dropped, and on the rows within max_gap_s
+        and one row more on each side.
         """
-        stored, feature = self._opened(name, clip_id), self._features[name]
+        file, feature = self._opened(name, clip_id), self._features[name]
         before, after = min(1, first), min(1, len(times_s) - stop)
         goal_s, gap_s = times_s[first - before : stop + after], feature.max_gap_s
         if not len(goal_s):
-            return stored, align.Plan(np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros(0, bool))
-        start_row = max(0, int(np.searchsorted(stored.times_s, goal_s[0] - gap_s)) - 1)
-        rows = slice(start_row, int(np.searchsorted(stored.times_s, goal_s[-1] + gap_s, side="right")) + 1)
-        plan = ALIGNERS.build(
-            feature.align,
-            times_s=stored.times_s[rows],
-            observed=stored.observed[rows],
+            return file, align.Plan(np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros(0, bool))
+        start_row = max(0, int(np.searchsorted(file.times_s, goal_s[0] - gap_s)) - 1)
+        rows = slice(start_row, int(np.searchsorted(file.times_s, goal_s[-1] + gap_s, side="right")) + 1)
+        plan = self._aligners[name](
+            times_s=file.times_s[rows],
+            observed=file.observed[rows],
             goal_s=goal_s,
             max_gap_s=gap_s,
         )[before : before + stop - first]
-        return stored, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)
+        return file, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)
+
+
+def _aligner(name: str) -> Callable[..., align.Plan]:
+    part = ALIGNERS.part(name)
+    return getattr(import_module(part.module), part.name)
+
+
+def _num_files_to_keep_open() -> int:
+    """How many tracks, and as many clocks, to keep open: a mapped file counts towards the process's open files.
+
+    The usual soft limit of 1024 is less than the files of a large data set; it is raised as far as the system allows,
+    and a source takes a quarter of it at most.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8 * MAX_OPEN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else max(1, min(MAX_OPEN_FILES, soft // 8))

@@ -1,39 +1,35 @@
-"""Features on disk, keyed by the whole recipe; a track is complete or absent.
+"""Features on disk, keyed by their whole recipe; a track is complete or absent.
 
-    STORE/clock/<clip>.safetensors                   the clip's clock, written first
+    STORE/clock/<clip>.safetensors                   the clip's frame timestamps, written before its tracks
     STORE/<name>-<recipe hash>/recipe.json           everything that can change a number
-    STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; metadata says from which source
-    STORE/<name>-<recipe hash>/failed.jsonl          what could not be extracted, and why
+    STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; the metadata name the source
+    STORE/<name>-<recipe hash>/failed.jsonl          clips that could not be extracted, and why
 
-Reading is memory-mapped: a window costs the rows it needs. Writing goes by rows as they come (``track_file.py``).
+Files are mapped into memory when they are read (``track_file.py``): a window costs the rows it needs.
 """
 
 import hashlib
 import json
-import mmap
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.store.leases import locked
-from extract.store.track_file import SAFETENSORS_TYPES, TrackWriter, tensor, write
+from extract.store.track_file import Tensor, TensorFile, TrackFile, TrackWriter, read_metadata, write_tensors
 
 Recipe = dict[str, Any]
-DTYPES = {word: np.dtype(name) for name, word in SAFETENSORS_TYPES.items()}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a clip has no track: the stage ("decode", "encode", ...) and the reason in words."""
+    """Why a clip has no track: the stage that failed ("decode", "encode", ...) and the reason."""
 
     clip: str
     stage: str
@@ -44,118 +40,132 @@ class Failure:
 
 
 class FeatureStore:
-    """One folder of clocks and tracks. Constructing it touches nothing; writing makes the folders."""
+    """One folder of clocks (frame timestamps) and tracks (features). The folder is made when something is written."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def folder(self, recipe: Recipe) -> Path:
-        """``<name>-<hash>``: the hash is of the recipe as canonical JSON, the name included.
+        """``<name>-<hash>``: the hash is of the whole recipe, name included, as canonical JSON.
 
-        Settings that only say where weights were found (``found_at``) do not count: the weights' own hash does.
+        Settings listed under ``found_at`` only locate weights and do not count: the weights' own hash does.
         """
-        text = json.dumps(_without_places(recipe), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(_without_locations(recipe), sort_keys=True, separators=(",", ":"))
         return self.root / f"{recipe['name']}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def recipes(self) -> dict[str, Recipe]:
-        """Folder name -> recipe of every encoder that has tracks here."""
-        if not self.root.is_dir():
-            raise NotFoundError(f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME")
+        """Folder name -> recipe. Raises NotFoundError where there is no store."""
+        self.check_exists()
         return {path.parent.name: read_json(path) for path in sorted(self.root.glob("*/recipe.json"))}
 
+    def check_exists(self) -> None:
+        """Raises NotFoundError where there is no store."""
+        if not self.root.is_dir():
+            raise NotFoundError(f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME")
+
     def find(self, name: str) -> Recipe:
-        """The recipe a config means by a folder's name, with or without hash. ValueError where none or several fit."""
-        # what has no encoder is no feature: the boxes of found faces
+        """The recipe of features by their folder's name, with or without its hash.
+
+        Raises InputError where no features or several have this name.
+        """
+        # boxes of detected faces have no encoder: they are no features
         recipes = {folder: recipe for folder, recipe in self.recipes().items() if "encoder" in recipe}
-        if name in recipes:
-            return recipes[name]
-        fitting = [folder for folder, recipe in recipes.items() if recipe["name"] == name]
-        if len(fitting) == 1:
-            return recipes[fitting[0]]
-        if fitting:
-            raise InputError(
-                f"{self.root} has {len(fitting)} recipes named {name!r}: write one of {', '.join(fitting)}"
-            )
-        names = sorted({recipe["name"] for recipe in recipes.values()})
-        raise InputError(
-            f"no features named {name!r} in {self.root}{nearest(name, names)} there are: {', '.join(names) or 'none'}; "
-            f"run abaw extract DATA --store {self.root} --encoder {name}"
-        )
+        names = {folder: recipe["name"] for folder, recipe in recipes.items()}
+        advice = f"; run abaw extract DATA --store {self.root} --encoder {name}"
+        return recipes[choose_folder(self.root, names, name, advice)]
 
     def has(self, recipe: Recipe, clip_id: str, source: str | None = None) -> bool:
-        """Whether the track is there; with ``source``, whether it was made from just that source."""
-        path = self.folder(recipe) / f"{clip_id}.safetensors"
-        return path.exists() and (source is None or _metadata(path).get("source") == source)
+        """Whether the track exists and, with ``source``, whether it was made from exactly that source."""
+        path = self.track_path(recipe, clip_id)
+        return path.exists() and (source is None or read_metadata(path).get("source") == source)
 
     def put(self, recipe: Recipe, clip_id: str, track: Track, metadata: Mapping[str, str] | None = None) -> None:
-        """Write a track, whole or not at all, in the recipe's ``stored_dtype`` (default float16).
+        """Write a track, complete or not at all, in the recipe's ``stored_dtype`` (float16 where it names none).
 
-        ValueError where that cannot hold one of the values.
+        Raises InputError where a value does not fit that type.
         """
         with self.writer(recipe, clip_id, track.dim) as writer:
             writer.add(track.values[track.observed])
             writer.finish(track.times_s, track.observed, metadata or {})
 
     def writer(self, recipe: Recipe, clip_id: str, dim: int) -> TrackWriter:
-        """A track to be written by its observed rows as they come."""
+        """A writer that takes the observed rows of a track as they come."""
         self.root.mkdir(parents=True, exist_ok=True)
         return TrackWriter(self.folder(recipe), recipe, clip_id, dim)
 
     def get(self, recipe: Recipe, clip_id: str) -> Track:
-        """The whole track, values in float32. FileNotFoundError says which command makes it."""
-        stored = self.open(recipe, clip_id)
-        return Track(stored.rows(0, len(stored.times_s)), stored.times_s, stored.observed)
+        """The whole track with values in float32.
 
-    def open(self, recipe: Recipe, clip_id: str) -> "StoredTrack":
-        """Times and observed flags now, values when asked for."""
-        path = self.folder(recipe) / f"{clip_id}.safetensors"
-        command = self._command(recipe)
-        missing = f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)}"
-        tensors = _read(path, ("times_s", "observed"), missing, command)
-        if _metadata(path).get("source") != _metadata(self._clock_path(clip_id)).get("source"):
-            raise InputError(
-                f"the {recipe['name']} track of clip {clip_id!r} is of other media than its clock: run {command}"
+        Raises NotFoundError, naming the command that makes it, where there is none; InputError where the file is
+        damaged or was made from other media than the clip's clock.
+        """
+        file = self.open(recipe, clip_id)
+        return Track(file.rows(0, len(file.times_s)), file.times_s, file.observed)
+
+    def open(self, recipe: Recipe, clip_id: str) -> TrackFile:
+        """The track mapped into memory, to read some of its rows. Raises what ``get`` raises."""
+        path, command = self.track_path(recipe, clip_id), self._command(recipe)
+        if not path.exists():
+            raise NotFoundError(
+                f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}"
             )
-        return StoredTrack(path, tensors["times_s"], tensors["observed"])
+        file = TrackFile(path, command)
+        if file.metadata.get("source") != self.clock_metadata(clip_id).get("source"):
+            raise InputError(
+                f"the {recipe['name']} track of clip {clip_id!r} was made from other media than its clock: run {command}"
+            )
+        return file
+
+    def track_path(self, recipe: Recipe, clip_id: str) -> Path:
+        """Where a track is stored."""
+        return self.folder(recipe) / f"{clip_id}.safetensors"
 
     def _command(self, recipe: Recipe) -> str:
-        """What makes a track of this recipe."""
+        """The command that makes tracks of this recipe."""
         if recipe.get("encoder") == "import":
             return f"abaw store import {self.root} FOLDER --name {recipe['name']}"
-        return f"abaw extract DATA --store {self.root} --encoder {words(recipe)}"
+        return f"abaw extract DATA --store {self.root} --encoder {encoder_option(recipe)}"
 
     def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str]) -> None:
-        """Write a clip's clock, whole or not at all."""
+        """Write a clip's clock, complete or not at all."""
         arrays = {"frames": clock.frames.astype(np.int32), "times_s": clock.times_s, "decoded": clock.decoded}
-        tensors = {name: tensor(array) for name, array in arrays.items()}
-        write(self._clock_path(clip_id), tensors, metadata)
+        tensors = {name: Tensor.of(array) for name, array in arrays.items()}
+        write_tensors(self.clock_path(clip_id), tensors, metadata)
 
     def clock(self, clip_id: str) -> Clock:
-        """The clip's clock. FileNotFoundError says which command makes it."""
-        command = f"abaw extract DATA --store {self.root} --encoder NAME"
-        path = self._clock_path(clip_id)
-        missing = f"no clock for clip {clip_id!r}{self._failure(clip_id)}"
-        return Clock(**_read(path, ("frames", "times_s", "decoded"), missing, command))
+        """The clip's frame timestamps.
+
+        Raises NotFoundError, naming the command that makes them, where there are none; InputError where the file is
+        damaged.
+        """
+        path, command = self.clock_path(clip_id), f"abaw extract DATA --store {self.root} --encoder NAME"
+        if not path.exists():
+            raise NotFoundError(f"no clock for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}")
+        file = TensorFile(path, command)
+        return Clock(file["frames"], file["times_s"], file["decoded"])
 
     def clock_metadata(self, clip_id: str) -> dict[str, str]:
-        """What the clock was made from; {} where there is none."""
-        path = self._clock_path(clip_id)
-        return _metadata(path) if path.exists() else {}
+        """What the clip's clock was made from; {} where there is no clock."""
+        return read_metadata(self.clock_path(clip_id))
 
-    def failures(self, recipe: Recipe) -> list[Failure]:
-        """The clips that have no track, and why, as far as an extraction said so."""
-        path = self.folder(recipe) / "failed.jsonl"
-        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [Failure(**json.loads(row)) for row in rows]
+    def clock_path(self, clip_id: str) -> Path:
+        """Where a clip's clock is stored."""
+        return self.root / "clock" / f"{clip_id}.safetensors"
 
-    def settle(self, recipe: Recipe, clip_id: str, failure: Failure | None) -> None:
-        """Note why a clip has no track, or that it has one now; the file is gone when no failure is left."""
+    def record_failure(self, recipe: Recipe, failure: Failure) -> None:
+        """Record why a clip has no track; replaces an earlier failure of the clip."""
+        self._write_failures(recipe, failure.clip, [failure])
+
+    def remove_failure(self, recipe: Recipe, clip_id: str) -> None:
+        """Remove a clip's failure from the list, where there is one; the list is removed with its last failure."""
+        if (self.folder(recipe) / "failed.jsonl").exists():
+            self._write_failures(recipe, clip_id, [])
+
+    def _write_failures(self, recipe: Recipe, clip_id: str, new: list[Failure]) -> None:
         path = self.folder(recipe) / "failed.jsonl"
-        if failure is None and not path.exists():
-            return
         with locked(self.root / ".failed"):
-            others = [each for each in self.failures(recipe) if each.clip != clip_id]
-            rows = sorted(json.dumps(vars(each)) for each in others + ([failure] if failure else []))
+            others = [each for each in read_failures(path.parent) if each.clip != clip_id]
+            rows = sorted(json.dumps(vars(each)) for each in others + new)
             if rows:
                 with atomic_write(path) as temporary:
                     temporary.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
@@ -163,75 +173,47 @@ class FeatureStore:
                 path.unlink(missing_ok=True)
 
     def _failure(self, clip_id: str) -> str:
-        """Why the clip has no track, where an extraction said so, and what to do but to run it again."""
+        """For a message: why the clip has no track, where that was recorded, and what to do about it."""
         for path in sorted(self.root.glob("*/failed.jsonl")):
-            for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-                if row["clip"] == clip_id:
-                    return f" ({row['stage']} failed: {row['reason']}; mend that, or take the clip's label files away)"
+            for failure in read_failures(path.parent):
+                if failure.clip == clip_id:
+                    return f" ({failure.stage} failed: {failure.reason}; fix that, or remove the clip's label files)"
         return ""
 
-    def _clock_path(self, clip_id: str) -> Path:
-        return self.root / "clock" / f"{clip_id}.safetensors"
 
-
-@dataclass(frozen=True)
-class StoredTrack:
-    """A track of which only times and observed flags are in memory."""
-
-    path: Path
-    times_s: np.ndarray
-    observed: np.ndarray
-
-    def rows(self, first: int, stop: int) -> np.ndarray:
-        """Values of the rows from ``first`` up to ``stop``, in float32."""
-        if first >= stop:  # safetensors refuses an empty slice of a track without rows
-            return np.zeros((0, self.dim), np.float32)
-        with _opened(self.path) as file:
-            return np.asarray(file.get_slice("values")[first:stop]).astype(np.float32)
-
-    @property
-    def dim(self) -> int:
-        with _opened(self.path) as file:
-            return int(file.get_slice("values").get_shape()[1])
-
-
-def _read(path: Path, names: Iterable[str], missing: str, command: str) -> dict[str, np.ndarray]:
-    if not path.exists():
-        raise NotFoundError(f"{missing} in {path.parent}: run {command}")
-    with _opened(path, command) as file:  # which checks the header, and that the file is as long as it says
-        for name in names:
-            file.get_slice(name)
-    return _mapped(path, names)
-
-
-def _mapped(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Tensors of a safetensors file as views of the file itself: the memory of a store's times is the system's cache.
-
-    Copies of them would grow with the store, in every process that reads windows from it.
-    """
-    with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    return {
-        name: np.ndarray(
-            tuple(header[name]["shape"]), DTYPES[header[name]["dtype"]], data, start + header[name]["data_offsets"][0]
-        )
-        for name in names
-    }
-
-
-@contextmanager
-def _opened(path: Path, command: str = "abaw extract again") -> Iterator[Any]:
+def read_failures(folder: Path) -> list[Failure]:
+    """The clips of a folder of features that could not be extracted. Raises InputError where the list is damaged."""
+    path = folder / "failed.jsonl"
     try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and run {command}") from error
+        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [Failure(**json.loads(row)) for row in rows]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not readable as a list of failures: {error}; delete it") from error
 
 
-def words(recipe: Recipe) -> str:
-    """The recipe as ``--encoder`` takes it: ``encoder:setting=value,...``; boxes of faces come with any of them."""
+def choose_folder(root: Path, names: Mapping[str, str], wanted: str, advice: str = "") -> str:
+    """The folder that ``wanted`` means: a folder's name or, where only one folder has it, a name of features.
+
+    ``names``: folder -> name of its features. Raises InputError, ending with ``advice``, where none or several match.
+    """
+    if wanted in names:
+        return wanted
+    found = [folder for folder, name in names.items() if name == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{root} has {len(found)} recipes named {wanted!r}: write one of {', '.join(found)}")
+    known = sorted(set(names.values()))
+    raise InputError(
+        f"no features named {wanted!r} in {root}{nearest(wanted, known)} there are: {', '.join(known) or 'none'}{advice}"
+    )
+
+
+def encoder_option(recipe: Recipe) -> str:
+    """The recipe as the option ``--encoder`` takes it: ``encoder:setting=value,...``.
+
+    Boxes of detected faces come with any encoder: for their recipe the option is ``NAME``.
+    """
     if "encoder" not in recipe:
         return "NAME"
     chosen = {key: value for key, value in recipe["settings"].items() if value is not None}
@@ -239,19 +221,12 @@ def words(recipe: Recipe) -> str:
     return f"{recipe['encoder']}:" + ",".join(f"{key}={value}" for key, value in settings.items())
 
 
-def _without_places(recipe: Recipe) -> Recipe:
+def _without_locations(recipe: Recipe) -> Recipe:
+    """The recipe without what only says where weights and plug-ins were found."""
     found_at = recipe.get("found_at", ())
-    kept = {key: _without_places(value) if key == "faces" else value for key, value in recipe.items()}
-    if "plugin" in recipe:  # its content counts, not where it lies
+    kept = {key: _without_locations(value) if key == "faces" else value for key, value in recipe.items()}
+    if "plugin" in recipe:  # its content counts, not its path
         kept["plugin"] = recipe["plugin"]["sha256"]
     if "settings" in recipe:
         kept["settings"] = {key: value for key, value in recipe["settings"].items() if key not in found_at}
     return kept
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError):
-        return {}  # a damaged file was made from no known source: it is extracted again, and reading it is an error

@@ -353,7 +353,7 @@ def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stop
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("extract.store.track_file._packed", full)
+    monkeypatch.setattr("extract.store.track_file.pack_header", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, tmp_path / "other")
 

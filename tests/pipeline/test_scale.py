@@ -272,7 +272,7 @@ def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypa
     monkeypatch.setattr("extract.engine.streams.PORTION_ROWS", 4)
     with pytest.raises(KeyboardInterrupt):
         store_of(Brightness(), six, tmp_path)
-    assert not (tmp_path / ".claims").exists()
+    assert not (tmp_path / ".leases").exists()
 
 
 def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, tmp_path, monkeypatch):
@@ -372,7 +372,7 @@ def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, mon
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("extract.store.track_file.tempfile.TemporaryFile", "extract.store.track_file.whole"):
+    for place in ("extract.store.track_file.tempfile.TemporaryFile", "extract.store.track_file.atomic_write"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space left"):
@@ -636,7 +636,7 @@ def test_a_ray_worker_node_killed_in_the_middle_loses_nothing(six, tmp_path):
     assert alone.wait() == 0
     alone.stdout.close()
     store, whole = files_of(tmp_path / "store"), files_of(tmp_path / "alone")
-    assert {name: content for name, content in store.items() if ".claims" not in name} == whole
+    assert {name: content for name, content in store.items() if ".leases" not in name} == whole
 
 
 def test_a_recipes_folder_does_not_depend_on_the_order_of_its_keys(six, tmp_path):

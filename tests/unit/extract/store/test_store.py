@@ -105,7 +105,7 @@ def test_a_write_that_fails_leaves_nothing_half_written(store, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("extract.store.track_file._packed", full)
+    monkeypatch.setattr("extract.store.track_file.pack_header", full)
     with pytest.raises(OSError, match="no space left"):
         store.put(RECIPE, "c", track())
     assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]
