@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
 
 Store = Annotated[Path, typer.Argument(help="folder of features, made by abaw extract")]
-Data = Annotated[Path | None, typer.Option(help="the data set that the features are of")]
+Data = Annotated[Path | None, typer.Option(help="data set from which the features were extracted")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 store = group("store", order=45, help="Inspect, verify, compare, export, import and prune a store of features.")
@@ -19,7 +19,7 @@ store = group("store", order=45, help="Inspect, verify, compare, export, import 
 
 @store.command("info")
 def info(store: Store, data: Data = None, as_json: Json = False) -> None:
-    """Show encoders, recipes, sizes, failures, clocks and, with --data, how much of each split is there."""
+    """Show features, recipes, sizes, failures, clocks and, with --data, the coverage of each split."""
     from extract.store.info import info
     from extract.store.store import FeatureStore
 
@@ -29,9 +29,9 @@ def info(store: Store, data: Data = None, as_json: Json = False) -> None:
 
 @store.command("verify")
 def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
-    """Verify checksums, shapes, times and values of every file. Exits with code 1 where anything is wrong.
+    """Check every file against its checksum, its recipe, its clock and, with --data, its media.
 
-    Each file is checked against its recipe, its clock and, with --data, its media.
+    Exits with code 1 where anything is wrong.
     """
     from extract.store.store import FeatureStore
     from extract.store.verify import verify
@@ -46,7 +46,7 @@ def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
 @store.command("diff")
 def diff(
     a: Store,
-    b: Annotated[Path, typer.Argument(help="the other one")],
+    b: Annotated[Path, typer.Argument(help="the other store")],
     clips: Annotated[list[str] | None, typer.Option(help="only these clips; may be given several times")] = None,
     as_json: Json = False,
 ) -> None:
@@ -64,14 +64,14 @@ def diff(
 @store.command("export")
 def export(
     store: Store,
-    out: Annotated[Path, typer.Argument(help="folder in which <name>/<clip>.npy and <name>.about/ are written")],
-    encoder: Annotated[list[str], typer.Option(help="features by their name in the store; may be given several times")],
+    out: Annotated[Path, typer.Argument(help="folder to write <name>/<clip>.npy and <name>.about/ to")],
+    encoder: Annotated[list[str], typer.Option(help="name of the features in the store; may be given several times")],
     aligned: Annotated[
-        bool, typer.Option("--aligned/--rows", help="one row per frame of the clip, or the track's own rows")
+        bool, typer.Option("--aligned/--rows", help="one row per frame of the clip, or the rows of the track itself")
     ] = False,
     align: Annotated[str, typer.Option(help="with --aligned: nearest, linear, window_mean or hold_last")] = "linear",
     max_gap_s: Annotated[
-        float, typer.Option(help="with --aligned: how far from a frame a row may lie, in seconds")
+        float, typer.Option(help="with --aligned: largest distance in time between a frame and a row it is made from, in seconds")
     ] = 0.5,
     dtype: Annotated[str, typer.Option(help="float32 or float16")] = "float32",
     form: Annotated[str, typer.Option("--format", help="npy")] = "npy",
@@ -79,15 +79,15 @@ def export(
 ) -> None:
     """Export features as npy folders, the form that MERBench and most challenge teams use.
 
-    OUT/<name>/<clip>.npy is (time, dim); OUT/<name>.about/ has the recipe, and times/ and observed/ of every clip. Run
-    the same command again to continue.
+    OUT/<name>/<clip>.npy is (time, dim); OUT/<name>.about/ has the recipe, and the times and observed flags of every
+    clip. Run the same command again to continue an export that was stopped. Exits with code 1 where a clip failed.
     """
     from abaw.configs.sections import FeatureConfig
     from extract.store.export import export
     from extract.store.store import FeatureStore
 
     if form != "npy":
-        raise InputError(f"--format is {form!r}, expected npy: there is no other yet")
+        raise InputError(f"--format is {form!r}, expected npy, the only format so far")
     if not max_gap_s > 0:
         raise InputError(f"--max-gap-s is {max_gap_s}, expected seconds above 0")
     how = FeatureConfig(align=align, max_gap_s=max_gap_s) if aligned else None
@@ -103,31 +103,31 @@ def export(
 @store.command("import")
 def import_features(
     store: Store,
-    folder: Annotated[Path, typer.Argument(help="of <clip>.npy (time, dim), or of <clip>/<frame number>.npy")],
+    folder: Annotated[Path, typer.Argument(help="folder of <clip>.npy (time, dim), or of <clip>/<frame number>.npy")],
     name: Annotated[str, typer.Option(help="name of the features in the store and in configs")],
-    times: Annotated[Path | None, typer.Option(help="folder of <clip>.npy: each row's time in seconds")] = None,
+    times: Annotated[Path | None, typer.Option(help="folder of <clip>.npy: the time of each row in seconds")] = None,
     fps: Annotated[
-        float | None, typer.Option(help="rows a second, from the clip's first frame or --first-s on")
+        float | None, typer.Option(help="rows per second, starting at the clip's first frame or --first-s")
     ] = None,
     clock: Annotated[bool, typer.Option("--clock", help="one row per frame of the clip")] = False,
-    hop_s: Annotated[float | None, typer.Option(help="seconds from row to row, from --first-s on")] = None,
-    first_s: Annotated[float | None, typer.Option(help="time of the first row in the container, in seconds")] = None,
-    first_frame: Annotated[int, typer.Option(help="number of the first frame, with one file per frame")] = 1,
+    hop_s: Annotated[float | None, typer.Option(help="seconds from row to row, starting at --first-s")] = None,
+    first_s: Annotated[float | None, typer.Option(help="time of the first row in the media file, in seconds")] = None,
+    first_frame: Annotated[int, typer.Option(help="with one file per frame: number of the first frame")] = 1,
     observed: Annotated[Path | None, typer.Option(help="folder of <clip>.npy: whether each row is observed")] = None,
     zeros_are_missing: Annotated[
-        bool, typer.Option("--zeros-are-missing", help="rows that are all zero mean that nothing was observed")
+        bool, typer.Option("--zeros-are-missing", help="rows of zeros mean that nothing was observed")
     ] = False,
-    allow_short: Annotated[int, typer.Option(help="how many rows a clip may have less than frames")] = 0,
-    allow_long: Annotated[int, typer.Option(help="how many rows a clip may have more; they are left out")] = 0,
+    allow_short: Annotated[int, typer.Option(help="how many rows fewer than frames a clip may have")] = 0,
+    allow_long: Annotated[int, typer.Option(help="how many rows more than frames a clip may have; they are left out")] = 0,
     modality: Annotated[str, typer.Option(help="vision, audio or text")] = "vision",
     stored_dtype: Annotated[str, typer.Option(help="float16 or float32")] = "float16",
-    data: Annotated[Path | None, typer.Option(help="data set, for clips that have no clock yet")] = None,
-    assume_fps: Annotated[float | None, typer.Option(help="with --data: frame rate of clips without a video")] = None,
+    data: Annotated[Path | None, typer.Option(help="data set from which to make the clocks of clips that have none")] = None,
+    assume_fps: Annotated[float | None, typer.Option(help="with --data: frame rate of clips without a video, in Hz")] = None,
     as_json: Json = False,
 ) -> None:
-    """Import npy folders of features made elsewhere; what is assumed of their times is recorded.
+    """Import features made by other programs from npy folders; what is assumed about their times is recorded.
 
-    Rows that are all nan are not observed. Clips without a clock get theirs from --data.
+    Give exactly one of --times, --fps, --clock and --hop-s. Rows that are all nan are not observed.
     """
     from abaw.pipelines.extraction import make_clocks
     from extract.store.import_ import RowTimes, import_folder
@@ -159,11 +159,11 @@ def import_features(
 def prune(
     store: Store,
     encoder: Annotated[list[str] | None, typer.Option(help="features to remove; may be given several times")] = None,
-    data: Annotated[Path | None, typer.Option(help="data set: clips that it does not have are removed")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="remove; without it the command only says what it would")] = False,
+    data: Annotated[Path | None, typer.Option(help="data set: clips that are not in it are removed")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove; without it the command only lists what it would remove")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove stale temporary files, tracks of other media than their clock, and features that are named."""
+    """Remove stale temporary files, tracks that training could not read, and the features named with --encoder."""
     from extract.store.prune import prune
     from extract.store.store import FeatureStore
 

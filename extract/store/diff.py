@@ -89,8 +89,8 @@ class FolderDifference:
 
     def lines(self, store_a: str, store_b: str) -> Iterator[str]:
         """This folder's part of the report."""
-        same = self.a == self.b
-        yield f"{self.a}: the same recipe" if same else f"{self.a} and {self.b}: {self.note or 'different recipes'}"
+        is_same = self.a == self.b
+        yield f"{self.a}: the same recipe" if is_same else f"{self.a} and {self.b}: {self.note or 'different recipes'}"
         yield from (f"  {key}: {one!r} and {other!r}" for key, (one, other) in self.keys.items())
         yield from _only("  only", store_a, self.only_a)
         yield from _only("  only", store_b, self.only_b)
@@ -164,13 +164,10 @@ def diff(
         folders.append(_compare_folders(a.root / one, b.root / other, clips))
     both = sorted(clocks_a.keys() & clocks_b.keys())
     clocks = {clip_id: text for clip_id in both if (text := "; ".join(_clock_differences(a, b, clip_id)))}
-    only_a = sorted(recipes_a.keys() - {one for one, _ in pairs})
-    only_b = sorted(recipes_b.keys() - {other for _, other in pairs})
-    clocks_only_a, clocks_only_b = sorted(clocks_a.keys() - clocks_b), sorted(clocks_b.keys() - clocks_a)
-    equal = not any((only_a, only_b, clocks_only_a, clocks_only_b, clocks)) and all(each.is_equal for each in folders)
-    return StoreDifference(
-        str(a.root), str(b.root), equal, only_a, only_b, clocks_only_a, clocks_only_b, clocks, folders
-    )
+    only_a, only_b = recipes_a.keys() - {one for one, _ in pairs}, recipes_b.keys() - {other for _, other in pairs}
+    alone = tuple(map(sorted, (only_a, only_b, clocks_a.keys() - clocks_b, clocks_b.keys() - clocks_a)))
+    equal = not any((*alone, clocks)) and all(each.is_equal for each in folders)
+    return StoreDifference(str(a.root), str(b.root), equal, *alone, clocks, folders)
 
 
 def recipe_differences(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -214,8 +211,8 @@ def _are_alike(a: Recipe, b: Recipe) -> bool:
     return a.get("name") == b.get("name") or recipe_differences(a, b).keys() == {"name"}
 
 
-def _note(a: Recipe, b: Recipe, keys: Mapping[str, Any]) -> str:
-    if not keys or "weights" not in a or "weights" not in b:
+def _note(a: Recipe, b: Recipe) -> str:
+    if a == b or "weights" not in a or "weights" not in b:
         return ""
     return f"the weights' hashes {'agree' if a['weights'] == b['weights'] else 'differ'}"
 
@@ -242,10 +239,9 @@ def _clock_differences(a: FeatureStore, b: FeatureStore, clip_id: str) -> Iterat
 
 def _compare_folders(a: Path, b: Path, clips: Sequence[str]) -> FolderDifference:
     recipe_a, recipe_b = read_recipe(a), read_recipe(b)
-    keys = recipe_differences(recipe_a, recipe_b)
+    keys, note = recipe_differences(recipe_a, recipe_b), _note(recipe_a, recipe_b)
     of_a, of_b = _selected(a, clips), _selected(b, clips)
-    only_a, only_b = sorted(of_a.keys() - of_b), sorted(of_b.keys() - of_a)
-    folder = FolderDifference(a.name, b.name, keys, _note(recipe_a, recipe_b, keys), only_a, only_b)
+    folder = FolderDifference(a.name, b.name, keys, note, sorted(of_a.keys() - of_b), sorted(of_b.keys() - of_a))
     sum_cosines, num_compared = 0.0, 0
     for clip_id in (clip_id for clip_id in of_a if clip_id in of_b):
         folder.num_clips += 1
@@ -285,7 +281,7 @@ def float16_steps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def compare_tracks(clip_id: str, a: TrackFile, b: TrackFile) -> ClipDifference:
-    """Compare two tracks of a clip; values are read in blocks. Raises InputError where an observed row is not finite."""
+    """Compare two tracks of a clip, block by block. Raises InputError where an observed row is not finite."""
     rows_a, rows_b = _matched_rows(a, b)
     observed = a.observed[rows_a], b.observed[rows_b]
     filled = [file.flags.get("filled", np.zeros(len(file.times_s), bool)) for file in (a, b)]

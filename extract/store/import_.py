@@ -51,8 +51,8 @@ class RowTimes:
         given = [self.times is not None, self.fps is not None, self.clock, self.hop_s is not None]
         if sum(given) != 1:
             raise InputError(
-                f"{sum(given)} ways to know the rows' times were given, expected exactly one of --times FOLDER, --fps F, "
-                "--clock (one row per frame), --hop-s H with --first-s T"
+                "the times of the rows are not known: give exactly one of --times FOLDER, --fps F, --clock (one row "
+                f"per frame), --hop-s H with --first-s T; {sum(given)} were given"
             )
         if self.hop_s is not None and self.first_s is None:
             raise InputError("--hop-s needs --first-s: the time of the first row in the container, in seconds")
@@ -213,7 +213,8 @@ def _times_of(store: FeatureStore, clips: dict[str, Rows], times: RowTimes) -> d
         if num_short > times.allow_short or num_long > times.allow_long:
             needed = [max(needed[0], num_short), max(needed[1], num_long)]
             wrong.append(
-                f"{clip_id}: {len(rows)} rows, {len(clock)} frames on its clock, {num_short} missing, {num_long} too many"
+                f"{clip_id}: {len(rows)} rows, {len(clock)} frames on its clock, {num_short} missing, "
+                f"{num_long} too many"
             )
     if wrong:
         more = f"; and {len(wrong) - NUM_SHOWN} more" if len(wrong) > NUM_SHOWN else ""

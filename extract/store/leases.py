@@ -91,7 +91,7 @@ class Leases:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``; waits while another process of this host holds it. The file is removed at the end."""
+    """Hold the lock file ``path``, waiting while another process of this host holds it; it is removed at the end."""
     while (file := _open_locked(path, wait=True)) is None:
         time.sleep(0.01)
     try:

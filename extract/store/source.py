@@ -35,9 +35,7 @@ class AlignedSource:
         self._features = dict(features)
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
         # once, not for every window: a window is read in about 0.1 ms
-        self._aligners = {
-            name: _aligner(feature.align) for name, feature in features.items() if self.is_on_clock(name)
-        }
+        self._aligners = {name: _aligner(feature.align) for name, feature in features.items() if self.is_on_clock(name)}
         num = _num_files_to_keep_open()
         self._opened = lru_cache(maxsize=num)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
         self.clock = lru_cache(maxsize=num)(store.clock)

@@ -107,12 +107,14 @@ class FeatureStore:
         path, command = self.track_path(recipe, clip_id), self._command(recipe)
         if not path.exists():
             raise NotFoundError(
-                f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}"
+                f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: "
+                f"run {command}"
             )
         file = TrackFile(path, command)
         if file.metadata.get("source") != self.clock_metadata(clip_id).get("source"):
             raise InputError(
-                f"the {recipe['name']} track of clip {clip_id!r} was made from other media than its clock: run {command}"
+                f"the {recipe['name']} track of clip {clip_id!r} was made from other media than its clock: "
+                f"run {command}"
             )
         return file
 
@@ -140,7 +142,9 @@ class FeatureStore:
         """
         path, command = self.clock_path(clip_id), f"abaw extract DATA --store {self.root} --encoder NAME"
         if not path.exists():
-            raise NotFoundError(f"no clock for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}")
+            raise NotFoundError(
+                f"no clock for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}"
+            )
         file = TensorFile(path, command)
         return Clock(file["frames"], file["times_s"], file["decoded"])
 
@@ -205,7 +209,8 @@ def choose_folder(root: Path, names: Mapping[str, str], wanted: str, advice: str
         raise InputError(f"{root} has {len(found)} recipes named {wanted!r}: write one of {', '.join(found)}")
     known = sorted(set(names.values()))
     raise InputError(
-        f"no features named {wanted!r} in {root}{nearest(wanted, known)} there are: {', '.join(known) or 'none'}{advice}"
+        f"no features named {wanted!r} in {root}{nearest(wanted, known)} there are: "
+        f"{', '.join(known) or 'none'}{advice}"
     )
 
 

@@ -52,7 +52,7 @@ def check_values(file: TrackFile) -> Iterator[str]:
 
 
 def check_times_on_clock(file: TrackFile, recipe: Recipe, clock: Clock) -> Iterator[str]:
-    """Whether the rows of a vision track are at the times of the clock's frames, or at the middles of spans of frames."""
+    """Whether the rows of a vision track are at the times of the clock's frames or the middles of spans of them."""
     times_s = file.times_s
     if recipe.get("encoder") == "import":
         yield from _check_imported_times(times_s, recipe, clock)

@@ -187,7 +187,7 @@ class TrackWriter:
         self._rows.close()
 
     def add(self, rows: np.ndarray) -> None:
-        """Add observed rows (n, dim). Raises InputError where a value is not finite or too large for the stored type."""
+        """Add observed rows (n, dim). Raises InputError where a value is not finite or does not fit the stored type."""
         if rows.ndim != 2 or rows.shape[1] != self._dim:
             raise InputError(f"{self._recipe['name']} gave rows of shape {rows.shape}, expected (n, {self._dim})")
         with np.errstate(over="ignore"):

@@ -16,17 +16,17 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from extract.store.leases import Leases
-with Leases(Path(sys.argv[1])) as claims:
-    print(claims.take("a"), flush=True)
+with Leases(Path(sys.argv[1])) as leases:
+    print(leases.acquire("a"), flush=True)
     time.sleep(600)
 """
 
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that holds the claim on clip a."""
+    """Another process that holds the lease on clip a."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "claims")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(tmp_path / "leases")], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "True\n"
     yield process
@@ -36,56 +36,56 @@ def holder(tmp_path):
 
 
 def test_a_clip_that_another_process_holds_is_not_taken_until_it_is_gone_however_it_went(holder, tmp_path):
-    with Leases(tmp_path / "claims") as claims:
-        assert not claims.take("a")
-        assert claims.take("b")
+    with Leases(tmp_path / "leases") as leases:
+        assert not leases.acquire("a")
+        assert leases.acquire("b")
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        assert (tmp_path / "claims/a").exists()
-        assert claims.take("a")
+        assert (tmp_path / "leases/a").exists()
+        assert leases.acquire("a")
 
 
-def test_a_claim_is_given_back_and_the_folder_goes_with_the_last(tmp_path):
-    with Leases(tmp_path / "claims") as claims, Leases(tmp_path / "claims") as others:
-        assert claims.take("a")
-        assert not claims.take("a")
-        assert not others.take("a")
-        claims.release("a")
-        assert others.take("a")
-    assert not (tmp_path / "claims").exists()
+def test_a_lease_is_given_back_and_the_folder_goes_with_the_last(tmp_path):
+    with Leases(tmp_path / "leases") as leases, Leases(tmp_path / "leases") as others:
+        assert leases.acquire("a")
+        assert not leases.acquire("a")
+        assert not others.acquire("a")
+        leases.release("a")
+        assert others.acquire("a")
+    assert not (tmp_path / "leases").exists()
 
 
-def test_a_claim_of_another_host_counts_until_it_was_not_touched_for_long(tmp_path):
-    path = tmp_path / "claims" / "a"
-    with Leases(tmp_path / "claims") as claims:
+def test_a_lease_of_another_host_counts_until_it_was_not_touched_for_long(tmp_path):
+    path = tmp_path / "leases" / "a"
+    with Leases(tmp_path / "leases") as leases:
         path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
-        assert not claims.take("a")
+        assert not leases.acquire("a")
         then = time.time() - EXPIRY_S - 1
         os.utime(path, (then, then))
-        assert claims.take("a")
+        assert leases.acquire("a")
         assert json.loads(path.read_text()) == {"host": socket.gethostname(), "pid": os.getpid()}
 
 
 def test_a_sweep_removes_what_the_dead_left_and_nothing_else(holder, tmp_path):
-    (tmp_path / "claims/b").write_text(json.dumps({"host": socket.gethostname(), "pid": 1}))
-    (tmp_path / "claims/c").write_text("")
-    with Leases(tmp_path / "claims") as claims:
-        claims.sweep()
-        assert [path.name for path in (tmp_path / "claims").iterdir()] == ["a"]
+    (tmp_path / "leases/b").write_text(json.dumps({"host": socket.gethostname(), "pid": 1}))
+    (tmp_path / "leases/c").write_text("")
+    with Leases(tmp_path / "leases") as leases:
+        leases.remove_stale()
+        assert [path.name for path in (tmp_path / "leases").iterdir()] == ["a"]
 
 
 def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing(tmp_path):
-    with Leases(tmp_path / "claims") as claims:
-        (tmp_path / "claims").rmdir()
-        claims.sweep()
-        assert not (tmp_path / "claims").exists()
+    with Leases(tmp_path / "leases") as leases:
+        (tmp_path / "leases").rmdir()
+        leases.remove_stale()
+        assert not (tmp_path / "leases").exists()
 
 
-def test_a_claim_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
-    monkeypatch.setattr("extract.store.leases.BEAT_S", 0.01)
-    with Leases(tmp_path / "claims") as claims:
-        claims.take("a")
-        path = tmp_path / "claims" / "a"
+def test_a_lease_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
+    monkeypatch.setattr("extract.store.leases.RENEWAL_S", 0.01)
+    with Leases(tmp_path / "leases") as leases:
+        leases.acquire("a")
+        path = tmp_path / "leases" / "a"
         os.utime(path, (0, 0))
         for _ in range(1000):
             if path.stat().st_mtime > 0:
@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def unknown(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    with Leases(tmp_path / "claims") as claims, monkeypatch.context() as patch:
+    with Leases(tmp_path / "leases") as leases, monkeypatch.context() as patch:
         patch.setattr("fcntl.flock", unknown)
         with pytest.raises(OSError, match="on a file system without locks: use --shard I/N"):
-            claims.take("a")
+            leases.acquire("a")

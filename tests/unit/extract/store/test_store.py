@@ -87,7 +87,7 @@ def test_a_store_that_is_not_there_says_which_command_makes_it(tmp_path):
 
 def test_a_track_of_other_media_than_the_clock_is_refused(store):
     store.put_clock("a", clock(), {"source": "s2"})
-    with pytest.raises(ValueError, match=r"loud track of clip 'a' is of other media than its clock: run abaw extract"):
+    with pytest.raises(ValueError, match=r"loud track of clip 'a' was made from other media than its clock: run abaw"):
         store.get(RECIPE, "a")
     assert not store.has(RECIPE, "a", "s2")
     assert store.has(RECIPE, "a", "s1")
@@ -128,15 +128,15 @@ def test_an_unknown_name_lists_the_known_ones(store):
 
 def test_failures_are_listed_and_the_list_goes_when_there_are_none(store):
     path = store.folder(RECIPE) / "failed.jsonl"
-    store.settle(RECIPE, "x", Failure("x", "decode", "empty"))
+    store.record_failure(RECIPE, Failure("x", "decode", "empty"))
     assert path.read_text() == '{"clip": "x", "stage": "decode", "reason": "empty"}\n'
-    store.settle(RECIPE, "w", Failure("w", "decode", "gone"))
-    store.settle(RECIPE, "w", Failure("w", "decode", "empty"))
+    store.record_failure(RECIPE, Failure("w", "decode", "gone"))
+    store.record_failure(RECIPE, Failure("w", "decode", "empty"))
     assert [json.loads(row)["clip"] for row in path.read_text().splitlines()] == ["w", "x"]
-    store.settle(RECIPE, "x", None)
+    store.remove_failure(RECIPE, "x")
     assert path.read_text() == '{"clip": "w", "stage": "decode", "reason": "empty"}\n'
-    store.settle(RECIPE, "w", None)
-    store.settle(RECIPE, "v", None)
+    store.remove_failure(RECIPE, "w")
+    store.remove_failure(RECIPE, "v")
     assert not path.exists()
 
 
@@ -185,11 +185,11 @@ def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear
 
 
 def test_reading_a_window_touches_only_the_rows_it_needs(store, monkeypatch):
-    from extract.store.store import StoredTrack
+    from extract.store.track_file import TrackFile
 
     asked = []
-    rows = StoredTrack.rows
-    monkeypatch.setattr(StoredTrack, "rows", lambda self, a, b: asked.append((a, b)) or rows(self, a, b))
+    rows = TrackFile.rows
+    monkeypatch.setattr(TrackFile, "rows", lambda self, a, b: asked.append((a, b)) or rows(self, a, b))
     source = AlignedSource(store, {"loud": FeatureConfig(align="nearest")})
     times_s = source.clock("a").times_s
     source.read("loud", "a", times_s[2], times_s[3])

@@ -1,4 +1,4 @@
-"""`abaw store` as a user gives it, on a small data set that the real verbs made."""
+"""`abaw store` on the command line, on a small data set made and extracted by the real commands."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def abaw(*words, cwd, code=0):
 
 
 def document(*words, cwd, code=0):
-    """What a verb says in JSON: standard output holds one document and nothing else."""
+    """The command's JSON: standard output holds one document and nothing else."""
     return json.loads(abaw("store", *words, "--json", cwd=cwd, code=code).stdout)
 
 
@@ -46,24 +46,24 @@ def job(made, tmp_path):
     return tmp_path
 
 
-def test_info_tells_what_an_extraction_made(made):
+def test_info_describes_an_extraction(made):
     found = document("info", "store", "--data", "data", cwd=made)
-    assert found["clocks"]["clips"] == NUM
+    assert found["clocks"]["num_clips"] == NUM
     features = {each["name"]: each for each in found["features"]}
     assert features["face_hog"]["dim"] == 763
-    assert features["face_hog"]["clips"] == features["voice_mel"]["clips"] == NUM
+    assert features["face_hog"]["num_clips"] == features["voice_mel"]["num_clips"] == NUM
     assert (features["face_hog"]["modality"], features["voice_mel"]["modality"]) == ("vision", "audio")
     assert found["coverage"]
     assert all(row["missing"] == [] for row in found["coverage"])
-    told = abaw("store", "info", "store", cwd=made).stdout
-    assert told.splitlines()[-1].startswith("store: ")
+    text = abaw("store", "info", "store", cwd=made).stdout
+    assert text.splitlines()[-1].startswith("store: ")
 
 
 def test_verify_finds_nothing_wrong_with_an_extraction(made):
     report = document("verify", "store", "--data", "data", cwd=made)
-    assert (report["faults"], report["clocks"], report["unchecked"]) == ([], NUM, 0)
-    assert report["tracks"] >= 2 * NUM
-    assert "all sound" in abaw("store", "verify", "store", cwd=made).stdout.splitlines()[-1]
+    assert (report["faults"], report["num_clocks"], report["num_unchecked"]) == ([], NUM, 0)
+    assert report["num_tracks"] >= 2 * NUM
+    assert "no faults" in abaw("store", "verify", "store", cwd=made).stdout.splitlines()[-1]
 
 
 def test_verify_exits_1_and_names_the_file_that_was_damaged(job):
@@ -76,24 +76,24 @@ def test_verify_exits_1_and_names_the_file_that_was_damaged(job):
     assert fault["file"] in abaw("store", "verify", "store", cwd=job, code=1).stdout
 
 
-def test_diff_exits_1_only_where_stores_differ(made, job):
+def test_diff_exits_1_only_if_stores_differ(made, job):
     assert document("diff", "store", made / "store", cwd=job)["equal"]
     next(job.glob("store/voice_mel-*/*.safetensors")).unlink()
     found = document("diff", "store", made / "store", cwd=job, code=1)
-    (pair,) = [pair for pair in found["pairs"] if pair["only_b"]]
-    assert pair["a"].startswith("voice_mel-")
+    (folder,) = [folder for folder in found["folders"] if folder["only_b"]]
+    assert folder["a"].startswith("voice_mel-")
     assert abaw("store", "diff", "store", made / "store", cwd=job, code=1).stdout.splitlines()[-1].endswith("differ")
 
 
-def test_features_go_out_and_come_back_in(job):
+def test_exported_features_can_be_imported_again(job):
     words = ["store", "export", "store", "out", "--encoder", "voice_mel", "--encoder", "face_hog", "--aligned"]
-    told = abaw(*words, cwd=job).stdout.splitlines()
-    assert told[-1].startswith(f"out/face_hog: {NUM} clips written, 0 done before, 0 failed")
+    text = abaw(*words, cwd=job).stdout.splitlines()
+    assert text[-1].startswith(f"out/face_hog: {NUM} clips written, 0 done before, 0 failed")
     assert f"0 clips written, {NUM} done before" in abaw(*words, cwd=job).stdout
-    told = abaw(
+    text = abaw(
         "store", "import", "store", "out/voice_mel", "--name", "theirs", "--clock", "--modality", "audio", cwd=job
     )
-    assert told.stdout.splitlines()[-1].endswith(f"{NUM} clips imported, 0 done before")
+    assert text.stdout.splitlines()[-1].endswith(f"{NUM} clips imported, 0 done before")
     store = FeatureStore(job / "store")
     for clip_id in open_dataset(job / "data").clips:
         values = np.load(job / f"out/voice_mel/{clip_id}.npy")
@@ -101,7 +101,7 @@ def test_features_go_out_and_come_back_in(job):
     assert document("verify", "store", "--data", "data", cwd=job)["faults"] == []
 
 
-def test_an_import_makes_the_clocks_it_lacks_from_the_media(made, job):
+def test_an_import_makes_missing_clocks_from_the_media(made, job):
     (job / "npy").mkdir()
     clip_id = next(iter(open_dataset(job / "data").clips))
     clock = FeatureStore(made / "store").clock(clip_id)
@@ -114,19 +114,19 @@ def test_an_import_makes_the_clocks_it_lacks_from_the_media(made, job):
     assert len(fresh.get(fresh.find("theirs"), clip_id)) == len(clock)
 
 
-def test_prune_removes_nothing_until_it_is_told_to(job):
+def test_prune_removes_nothing_without_yes(job):
     before = sorted(job.glob("store/*/*"))
-    told = abaw("store", "prune", "store", "--encoder", "voice_mel", "--data", "data", cwd=job).stdout
-    assert told.splitlines()[-1].endswith("would go: give --yes")
+    text = abaw("store", "prune", "store", "--encoder", "voice_mel", "--data", "data", cwd=job).stdout
+    assert text.splitlines()[-1].partition(": ")[2].startswith("--yes would remove 15 files")
     assert sorted(job.glob("store/*/*")) == before
     pruned = document("prune", "store", "--encoder", "voice_mel", "--yes", cwd=job)
-    assert pruned["done"]
+    assert pruned["removed"]
     assert not list(job.glob("store/voice_mel-*"))
     assert len(list(job.glob("store/face_hog-*/*.safetensors"))) == NUM
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "text"),
     [
         (["info", "nowhere"], "no store at nowhere: run abaw extract"),
         (["export", "store", "out", "--encoder", "face_hog", "--format", "csv"], "--format is 'csv', expected npy"),
@@ -134,13 +134,13 @@ def test_prune_removes_nothing_until_it_is_told_to(job):
             ["export", "store", "out", "--encoder", "face_hog", "--max-gap-s", "0"],
             "--max-gap-s is 0.0, expected seconds",
         ),
-        (["import", "store", "out", "--name", "x"], "say exactly one of --times FOLDER"),
+        (["import", "store", "out", "--name", "x"], "give exactly one of --times FOLDER"),
     ],
 )
-def test_wrong_use_is_one_message_and_exit_code_2(made, words, told):
+def test_wrong_use_is_one_message_and_exit_code_2(made, words, text):
     done = abaw("store", *words, cwd=made, code=2)
     assert done.stdout == ""
-    assert told in done.stderr
+    assert text in done.stderr
 
 
 @pytest.mark.parametrize("words", [["store", "--help"], ["store", "info", "--help"], ["store", "import", "--help"]])

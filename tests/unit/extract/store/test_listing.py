@@ -1,0 +1,27 @@
+"""What all commands of the store share: the missing store, names and sizes in reports."""
+
+import pytest
+
+from extract.store.diff import diff
+from extract.store.info import info
+from extract.store.listing import format_bytes
+from extract.store.prune import prune
+from extract.store.store import FeatureStore
+from extract.store.verify import verify
+from tests.support.stores import make_store
+
+
+def test_the_error_of_a_missing_store_names_the_command_that_makes_one(tmp_path):
+    for work in (info, verify, prune):
+        with pytest.raises(FileNotFoundError, match=r"no store at .*abaw extract"):
+            work(FeatureStore(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match=r"no store at .*none: run abaw extract"):
+        diff(make_store(tmp_path / "one"), FeatureStore(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("num", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (7e12, "7.0 TB"), (2e15, "2000.0 TB")],
+)
+def test_sizes_have_decimal_units(num, text):
+    assert format_bytes(num) == text

@@ -1,0 +1,127 @@
+"""`abaw store prune`: what is of no use is removed, and nothing else."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from abaw.dataset.layout import Clip, Dataset
+from extract.store.prune import prune
+from extract.store.verify import verify
+from tests.support.stores import FACE, VOICE, make_clock, make_store, make_track
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make_store(tmp_path / "store")
+
+
+def make_temporary(path, host=None, pid=None, age_s=0.0):
+    """A temporary file, by default of a process that has just ended."""
+    pid = _dead() if pid is None else pid
+    path = path / f".{host or socket.gethostname()}-{pid}-12-24-1920x1080.safetensors"
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age_s,) * 2)
+    return path
+
+
+def _dead():
+    pid = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_stale_temporary_files_are_removed_and_those_of_a_running_process_stay(store):
+    dead = make_temporary(store.folder(FACE))
+    in_clock = make_temporary(store.root / "clock")
+    live = make_temporary(store.folder(FACE), pid=os.getpid(), age_s=1e6)
+    shown = prune(store)
+    assert {each.path for each in shown.removals} == {
+        path.relative_to(store.root).as_posix() for path in (dead, in_clock)
+    }
+    assert dead.exists()  # nothing is touched before --yes
+    assert prune(store, yes=True).num_bytes == 8
+    assert (dead.exists(), in_clock.exists(), live.exists()) == (False, False, True)
+    assert "kept, because their processes may still be running" in str(shown)
+
+
+def test_temporary_files_of_another_host_are_removed_after_a_day(store):
+    young = make_temporary(store.folder(FACE), host="far-away", pid=77, age_s=3600)
+    old = make_temporary(store.folder(VOICE), host="far-away", pid=77, age_s=25 * 3600)
+    prune(store, yes=True)
+    assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_hidden_files_of_other_programs_and_complete_tracks_stay(store):
+    kept = [store.folder(FACE) / ".DS_Store", store.folder(FACE) / ".nfs-note", store.root / ".leases" / "1-a"]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    before = sorted(store.root.rglob("*"))
+    assert prune(store, yes=True).removals == []
+    assert sorted(store.root.rglob("*")) == before
+    assert str(prune(store)).endswith("nothing to remove")
+
+
+def test_named_features_are_removed_completely(store):
+    folder = store.folder(VOICE)
+    pruned = prune(store, ["mel"], yes=True)
+    assert not folder.exists()
+    assert {each.path for each in pruned.removals} == {
+        f"{folder.name}/{name}" for name in ("a.safetensors", "b.safetensors", "recipe.json")
+    }
+    assert verify(store).faults == []
+    assert store.folder(FACE).exists()
+
+
+def test_files_of_other_programs_stay_in_the_folder_of_named_features(store):
+    (store.folder(VOICE) / "notes.txt").write_text("mine")
+    prune(store, [store.folder(VOICE).name], yes=True)
+    assert [path.name for path in store.folder(VOICE).iterdir()] == ["notes.txt"]
+
+
+def test_a_name_that_matches_no_features_or_several_is_refused(store):
+    store.put({**FACE, "version": 2}, "a", make_track(), {"source": "of a"})
+    with pytest.raises(ValueError, match=r"2 recipes named 'hog': write one of hog-\w{10}, hog-\w{10}"):
+        prune(store, ["hog"], yes=True)
+    with pytest.raises(ValueError, match=r"no features named 'mal' in .*did you mean 'mel'\? there are: "):
+        prune(store, ["mal"], yes=True)
+    assert len(list(store.root.rglob("*.safetensors"))) == 7
+
+
+def test_tracks_that_training_could_not_read_are_removed(store):
+    store.put_clock("a", make_clock(), {"source": "new"})
+    (store.clock_path("b")).unlink()
+    store.put(FACE, "a", make_track(), {"source": "new"})
+    store.track_path(VOICE, "a").write_bytes(b"cut")
+    pruned = prune(store, yes=True)
+    assert {(each.path.split("-")[0], each.path.split("/")[1], each.reason) for each in pruned.removals} == {
+        ("hog", "b.safetensors", "its clip has no clock"),
+        ("mel", "b.safetensors", "its clip has no clock"),
+        ("mel", "a.safetensors", "damaged"),
+    }
+    assert store.track_path(FACE, "a").exists()
+
+
+def test_outdated_tracks_are_removed(store):
+    store.put_clock("a", make_clock(), {"source": "new"})
+    assert {each.reason for each in prune(store).removals} == {"made from other media than its clip's clock"}
+
+
+def test_tracks_of_a_damaged_clock_stay(store):
+    store.clock_path("a").write_bytes(b"cut")
+    assert prune(store).removals == []
+
+
+def test_clips_that_the_data_set_does_not_have_are_removed(store, tmp_path):
+    pruned = prune(store, dataset=Dataset(tmp_path, {"a": Clip("a")}), yes=True)
+    assert {each.reason for each in pruned.removals} == {"its clip is not in the data set"}
+    assert {path.name for path in store.root.rglob("*.safetensors")} == {"a.safetensors"}
+    assert not (store.clock_path("b")).exists()
+
+
+def test_a_data_set_with_none_of_the_clips_is_refused(store, tmp_path):
+    with pytest.raises(ValueError, match=r"none of the 2 clips in .* is in .*\(a, b\): is it the right data set"):
+        prune(store, dataset=Dataset(tmp_path, {"x": Clip("x")}), yes=True)
