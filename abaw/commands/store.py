@@ -71,7 +71,10 @@ def export(
     ] = False,
     align: Annotated[str, typer.Option(help="with --aligned: nearest, linear, window_mean or hold_last")] = "linear",
     max_gap_s: Annotated[
-        float, typer.Option(help="with --aligned: largest distance in time between a frame and a row it is made from, in seconds")
+        float,
+        typer.Option(
+            help="with --aligned: largest distance in time between a frame and a row it is made from, in seconds"
+        ),
     ] = 0.5,
     dtype: Annotated[str, typer.Option(help="float32 or float16")] = "float32",
     form: Annotated[str, typer.Option("--format", help="npy")] = "npy",
@@ -118,11 +121,17 @@ def import_features(
         bool, typer.Option("--zeros-are-missing", help="rows of zeros mean that nothing was observed")
     ] = False,
     allow_short: Annotated[int, typer.Option(help="how many rows fewer than frames a clip may have")] = 0,
-    allow_long: Annotated[int, typer.Option(help="how many rows more than frames a clip may have; they are left out")] = 0,
+    allow_long: Annotated[
+        int, typer.Option(help="how many rows more than frames a clip may have; they are left out")
+    ] = 0,
     modality: Annotated[str, typer.Option(help="vision, audio or text")] = "vision",
     stored_dtype: Annotated[str, typer.Option(help="float16 or float32")] = "float16",
-    data: Annotated[Path | None, typer.Option(help="data set from which to make the clocks of clips that have none")] = None,
-    assume_fps: Annotated[float | None, typer.Option(help="with --data: frame rate of clips without a video, in Hz")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="data set from which to make the clocks of clips that have none")
+    ] = None,
+    assume_fps: Annotated[
+        float | None, typer.Option(help="with --data: frame rate of clips without a video, in Hz")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Import features made by other programs from npy folders; what is assumed about their times is recorded.
@@ -160,7 +169,9 @@ def prune(
     store: Store,
     encoder: Annotated[list[str] | None, typer.Option(help="features to remove; may be given several times")] = None,
     data: Annotated[Path | None, typer.Option(help="data set: clips that are not in it are removed")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="remove; without it the command only lists what it would remove")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="remove; without it the command only lists what it would remove")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Remove stale temporary files, tracks that training could not read, and the features named with --encoder."""
