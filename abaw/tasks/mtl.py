@@ -159,8 +159,8 @@ class MultiTask(Task):
         def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
             total, named = np.zeros(len(counts)), {}
             for name, (there, of_part) in scorers.items():
-                found = of_part(counts[:, there])
-                if found:
+                if counts[:, there].any():
+                    found = of_part(counts[:, there])
                     total = total + next(iter(found.values()))
                     named |= {f"{name}/{key}": values for key, values in found.items()}
             return {"score": total, **named}

@@ -1,4 +1,4 @@
-"""Folds as a user trains them: runs beside each other, each judged by what it did not see."""
+"""Folds as a user trains them: one run each, scored on the videos it was not trained on."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ import pytest
 
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
+from abaw.commands.train import train
 from abaw.dataset.layout import open_dataset, video_of
 from abaw.pipelines import training
 from abaw.results.runs import Run
@@ -40,7 +41,7 @@ def settings(made):
 @pytest.fixture(scope="module")
 def runs(made, settings):
     """Three folds, trained."""
-    training.train_folds(CONFIG, [*FOLDS, *settings], made / "runs")
+    training.train_folds(CONFIG, [*FOLDS, *settings], runs=made / "runs")
     return made / "runs"
 
 
@@ -53,46 +54,46 @@ def official(made, task, split):
     return set(open_dataset(made / "data").annotation_files([folder], split))
 
 
-def test_every_fold_is_a_run_judged_by_its_own_held_out_clips(made, runs):
+def test_every_fold_is_a_run_scored_on_its_own_held_out_clips(made, runs):
     found = {name: document(runs / name) for name in ("small-fold0", "small-fold1", "small-fold2")}
-    for fold, (name, told) in enumerate(found.items()):
-        assert told["folds"] == {"num": 3, "fold": fold, "seed": 0, "refit": False}
-        assert (told["name"], told["seed"]) == (name, 0)
-        train_videos, held_out = (set(told["videos"][split]) for split in ("train", "validation"))
+    for fold, (name, recorded) in enumerate(found.items()):
+        assert recorded["folds"] == {"num": 3, "fold": fold, "seed": 0, "refit": False}
+        assert (recorded["name"], recorded["seed"]) == (name, 0)
+        train_videos, held_out = (set(recorded["videos"][split]) for split in ("train", "validation"))
         assert not train_videos & held_out
-        assert told["label_tasks_seen"] == ["expr", "va"]
+        assert recorded["label_tasks_seen"] == ["expr", "va"]
         for task in ("va", "expr"):
             tables = {path.stem for path in (runs / name / "predictions/validation" / task).glob("*.parquet")}
             every = official(made, task, "train") | official(made, task, "validation")
             assert tables == {clip for clip in every if video_of(clip) in held_out}
-            assert told["splits"]["validation"][task]["clips"] == len(tables)
-            assert told["splits"]["train"][task]["clips"] == len(every) - len(tables)
-            assert told["scores"][task]["n"] == told["splits"]["validation"][task]["scored"]
-    held_out = [video for told in found.values() for video in told["videos"]["validation"]]
+            assert recorded["splits"]["validation"][task]["clips"] == len(tables)
+            assert recorded["splits"]["train"][task]["clips"] == len(every) - len(tables)
+            assert recorded["scores"][task]["n"] == recorded["splits"]["validation"][task]["scored"]
+    held_out = [video for recorded in found.values() for video in recorded["videos"]["validation"]]
     assert sorted(held_out) == sorted(set(found["small-fold0"]["videos"]["train"]) | set(held_out))
     assert len(held_out) == len(set(held_out))
     assert set(found["small-fold0"]["videos"]["validation"]) == official(made, "va", "validation")
 
 
-def test_folds_are_told_one_by_one_then_their_mean_and_spread(runs, settings, capsys, caplog):
-    """They are complete: a second call trains none."""
+def test_folds_are_printed_one_by_one_then_their_mean_and_range(runs, settings, capsys, caplog):
+    """They are complete: the command trains none again."""
     caplog.set_level("INFO", "abaw")
     before = [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
-    training.train(CONFIG, [*FOLDS, *settings], runs, folds=True)
-    training.train_folds(CONFIG, [*FOLDS, *settings], runs=runs)
+    train(CONFIG, [*FOLDS, *settings], runs, folds=True)
+    printed = capsys.readouterr().out.splitlines()
     assert before == [(runs / f"small-fold{fold}/weights/model.safetensors").stat().st_mtime_ns for fold in range(3)]
     assert sum("is complete already" in line for line in caplog.messages) == 3
-    assert [line.split(" CCC")[0] for line in told if " CCC" in line][:3] == [
+    assert [line.split(" CCC")[0] for line in printed if " CCC" in line][:3] == [
         f"small-fold{fold} va validation" for fold in range(3)
     ]
     scores = [document(runs / f"small-fold{fold}")["scores"]["va"]["CCC"] for fold in range(3)]
     mean, least, greatest = sum(scores) / 3, min(scores), max(scores)
-    assert f"va CCC over 3 folds: mean {mean:.4f}, from {least:.4f} to {greatest:.4f}" in told
-    assert told[-1] == " ".join(str(runs / f"small-fold{fold}") for fold in range(3))
+    assert f"va CCC over 3 folds: mean {mean:.4f}, from {least:.4f} to {greatest:.4f}" in printed
+    assert printed[-1] == " ".join(str(runs / f"small-fold{fold}") for fold in range(3))
 
 
-def test_folds_that_were_stopped_go_on_where_they_were(made, runs, settings, tmp_path, monkeypatch):
-    """Only the fold that is missing is trained, and it ends as before."""
+def test_folds_that_were_stopped_are_continued(made, runs, settings, tmp_path, monkeypatch):
+    """Only the missing fold is trained, and its weights are as before."""
     import fusion.train
 
     shutil.copytree(runs, tmp_path / "runs")
@@ -108,9 +109,9 @@ def test_folds_that_were_stopped_go_on_where_they_were(made, runs, settings, tmp
 
 def test_a_single_fold_is_trained_by_its_number(runs, settings, tmp_path):
     run = training.train(CONFIG, [*FOLDS, *settings, "folds.fold=2", "training.seed=5", "name=other"], runs=tmp_path)
-    told, other = run.document(), document(runs / "small-fold2")
-    assert (told["seed"], told["folds"]["fold"]) == (5, 2)
-    assert told["videos"] == other["videos"]
+    recorded, other = run.document(), document(runs / "small-fold2")
+    assert (recorded["seed"], recorded["folds"]["fold"]) == (5, 2)
+    assert recorded["videos"] == other["videos"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_single_fold_is_trained_by_its_number(runs, settings, tmp_path):
         (["folds.num=9"], r"synthetic.yaml:\d+: folds.num is 9: 8 parts .* training videos, there are 6"),
     ],
 )
-def test_folds_that_cannot_be_are_refused_before_anything_is_written(settings, tmp_path, words, message):
+def test_impossible_folds_are_refused_before_anything_is_written(settings, tmp_path, words, message):
     with pytest.raises(ValueError, match=message):
         training.train_folds(CONFIG, [*FOLDS, *settings, *words], runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
@@ -145,25 +146,25 @@ def test_a_leak_across_tasks_is_refused_and_left_out_if_asked(leaking, settings,
     ):
         training.train(CONFIG, words, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-    told = training.train(CONFIG, [*words, "folds.drop_leaks=true"], runs=tmp_path / "runs").finished()
-    assert "107" not in told["videos"]["train"]
-    assert told["splits"]["train"]["expr"]["clips"] == 6
+    recorded = training.train(CONFIG, [*words, "folds.drop_leaks=true"], runs=tmp_path / "runs").finished()
+    assert "107" not in recorded["videos"]["train"]
+    assert recorded["splits"]["train"]["expr"]["clips"] == 6
 
 
 def test_a_refit_is_complete_without_scores_and_predictions(runs, settings, capsys, tmp_path):
     words = [*SMALL, *settings, "name=refit", "folds.refit=true"]
-    training.train(CONFIG, words, tmp_path)
+    train(CONFIG, words, tmp_path)
     assert capsys.readouterr().out == f"{tmp_path / 'refit'}\n"
-    told = Run(tmp_path / "refit").finished()
-    assert told["scores"] == {}
-    assert told["folds"]["refit"] is True
+    recorded = Run(tmp_path / "refit").finished()
+    assert recorded["scores"] == {}
+    assert recorded["folds"]["refit"] is True
     fold0 = document(runs / "small-fold0")["videos"]
-    assert told["videos"] == {"train": sorted(fold0["train"] + fold0["validation"]), "validation": []}
+    assert recorded["videos"] == {"train": sorted(fold0["train"] + fold0["validation"]), "validation": []}
     assert not (tmp_path / "refit/predictions").exists()
     assert (tmp_path / "refit/weights/model.safetensors").is_file()
     assert not (tmp_path / "refit/resume.ckpt").exists()
     before = (tmp_path / "refit/run.json").stat().st_mtime_ns
-    training.train(CONFIG, words, tmp_path)
+    training.train(CONFIG, words, runs=tmp_path)
     assert (tmp_path / "refit/run.json").stat().st_mtime_ns == before
 
 
@@ -173,7 +174,7 @@ def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tm
     trained = []
     monkeypatch.setattr(fusion.train, "train", lambda *words: trained.append(words[-1]))
     monkeypatch.setattr(fusion.train, "is_first_process", lambda: False)
-    training.train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
+    train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
     assert trained == [tmp_path / "second"]
     assert not (tmp_path / "second").exists()
     assert capsys.readouterr().out == ""
