@@ -12,20 +12,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS
 from abaw.errors import InputError
 
-VA_HEADER = "valence,arousal"
-EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
-COMPOUND_EXPRESSIONS = (
-    "Fearfully_Surprised",
-    "Happily_Surprised",
-    "Sadly_Surprised",
-    "Disgustedly_Surprised",
-    "Angrily_Surprised",
-    "Sadly_Fearful",
-    "Sadly_Angry",
-)
-ACTION_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26")
+VA_COLUMNS = "valence,arousal"
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ class Labels:
 
 def read_valence_arousal(path: Path) -> Labels:
     """Two numbers a row in [-1, 1]; either one -5 means unscored. ValueError with file and line for anything else."""
-    return _read(path, VA_HEADER, valence_arousal_row, goal=2)
+    return _read(path, VA_COLUMNS, valence_arousal_row, goal=2)
 
 
 def read_expression(path: Path) -> Labels:

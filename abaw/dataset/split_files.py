@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.dataset.annotations import ACTION_UNITS, Labels, class_row, lines, units_row, valence_arousal_row
+from abaw.dataset.annotations import Labels, class_row, lines, units_row, valence_arousal_row
+from abaw.dataset.names import ACTION_UNITS, EMI_HEADER, EMOTIONS, EXPRESSIONS, MTL_HEADER_START
 from abaw.errors import InputError
 
 AH_NAMES = {"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)}
@@ -104,9 +105,6 @@ def _listing(path: Path, kind: str) -> Listing:
     return Listing(path, last_frames, num_rows - len(seen))
 
 
-EMOTIONS = ("Admiration", "Amusement", "Determination", "Empathic Pain", "Excitement", "Joy")
-MULTITASK_HEADER = "image,valence,arousal,expression,"  # what follows differs: the units' names, or aus
-NUM_EXPRESSIONS = 8
 NUM_MULTITASK = 3 + len(ACTION_UNITS)
 MEND = "mend the line or take the file from the challenge again"
 
@@ -120,9 +118,9 @@ def read_multitask(path: Path) -> dict[str, Labels]:
     are not scored. Rows that repeat an image fill each other's unlabelled parts.
     """
     header, rows = _rows(path)
-    if not header.replace(" ", "").lower().startswith(MULTITASK_HEADER):
+    if not header.replace(" ", "").lower().startswith(MTL_HEADER_START):
         raise InputError(
-            f"{path}:1: the header is {header!r}, expected {MULTITASK_HEADER}AU1 ...: is this the file of another task?"
+            f"{path}:1: the header is {header!r}, expected {MTL_HEADER_START}AU1 ...: is this the file of another task?"
         )
     return _by_clip(path, "mtl", rows, _multitask)
 
@@ -136,8 +134,7 @@ def read_mimicry(path: Path) -> dict[str, Labels]:
     cells = [cell.strip() for cell in header.split(",")]
     if cells[0].lower() != "filename" or tuple(cells[1:]) != EMOTIONS:
         raise InputError(
-            f"{path}:1: the header is {header!r}, expected 'Filename,{','.join(EMOTIONS)}': is this the file of "
-            "another task?"
+            f"{path}:1: the header is {header!r}, expected {EMI_HEADER!r}: is this the file of another task?"
         )
     return _by_clip(path, "emi", rows, _intensities)
 
@@ -206,7 +203,7 @@ def _multitask(cells: list[str]) -> list[float]:
         raise InputError(f"{1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)")
     return [
         *(valence_arousal_row(",".join(cells[:2])) or [np.nan] * 2),
-        *(class_row(NUM_EXPRESSIONS, cells[2]) or [np.nan]),
+        *(class_row(len(EXPRESSIONS), cells[2]) or [np.nan]),
         *(units_row(",".join(cells[3:])) or [np.nan] * len(ACTION_UNITS)),
     ]
 

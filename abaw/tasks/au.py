@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.dataset.annotations import ACTION_UNITS, Labels, read_action_units
+from abaw.dataset.annotations import Labels, read_action_units
 from abaw.dataset.layout import Dataset
+from abaw.dataset.names import ACTION_UNITS, AU_HEADER
 from abaw.errors import InputError
 from abaw.metrics import count_units, f1
 from abaw.tasks import TASKS
@@ -59,7 +60,7 @@ class ActionUnits(Task):
     columns = tuple(f"p_{name}" for name in ACTION_UNITS)
     out_dim = len(ACTION_UNITS)
     resolution = "frame"
-    header = "image_location," + ",".join(ACTION_UNITS)
+    header = AU_HEADER
     folders = ("AU_Detection_Challenge",)
     test_lists = ("Action_Unit_Detection_Challenge", "AU_")
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abaw.dataset.annotations import COMPOUND_EXPRESSIONS, EXPRESSIONS, Labels, read_compound_expression
+from abaw.dataset.annotations import Labels, read_compound_expression
 from abaw.dataset.layout import Dataset
+from abaw.dataset.names import CE_HEADER, COMPOUND_EXPRESSIONS, EXPRESSIONS
 from abaw.errors import InputError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -48,7 +49,7 @@ class CompoundExpression(ClassTask):
     kind = "compound_expression"
     columns = tuple(f"p_{name}" for name in COMPOUND_EXPRESSIONS)
     out_dim = len(COMPOUND_EXPRESSIONS)
-    header = "image_location," + ",".join(COMPOUND_EXPRESSIONS)
+    header = CE_HEADER
     folders = ("Compound_Expression_Challenge", "CE_Recognition_Challenge")
     test_lists = ("Compound_Expression", "CE_")
 

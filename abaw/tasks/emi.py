@@ -11,7 +11,8 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
-from abaw.dataset.split_files import EMOTIONS, read_mimicry
+from abaw.dataset.names import EMI_HEADER, EMOTIONS
+from abaw.dataset.split_files import read_mimicry
 from abaw.errors import InputError
 from abaw.metrics import Moments, pearson
 from abaw.tasks import TASKS
@@ -45,7 +46,7 @@ class MimicryIntensity(Task):
     columns = tuple(EMOTIONS)
     out_dim = len(EMOTIONS)
     resolution = "clip"
-    header = "Filename," + ",".join(EMOTIONS)
+    header = EMI_HEADER
     folders = ()
     test_lists = ()
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from abaw.dataset.annotations import EXPRESSIONS, Labels, read_expression
+from abaw.dataset.annotations import Labels, read_expression
 from abaw.dataset.layout import Dataset
+from abaw.dataset.names import EXPR_HEADER, EXPRESSIONS
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from abaw.tasks.classes import ClassTask
@@ -32,7 +33,7 @@ class Expression(ClassTask):
     kind = "expression"
     columns = tuple(f"p_{name}" for name in EXPRESSIONS)
     out_dim = len(EXPRESSIONS)
-    header = "image_location," + ",".join(EXPRESSIONS)
+    header = EXPR_HEADER
     folders = ("EXPR_Recognition_Challenge", "EXPR_Classification_Challenge")
     test_lists = ("Expression_Recognition_Challenge", "Expression_Classification_Challenge", "EXPR_")
 

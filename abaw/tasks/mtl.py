@@ -9,6 +9,7 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
+from abaw.dataset.names import MTL_HEADER
 from abaw.dataset.split_files import read_multitask
 from abaw.errors import InputError
 from abaw.registry import nearest
@@ -46,7 +47,7 @@ class MultiTask(Task):
 
     name = "mtl"
     resolution = "frame"
-    header = "image,valence,arousal,expression,aus"
+    header = MTL_HEADER
     folders = ()
     test_lists = ("MTL_Challenge",)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels, read_valence_arousal
 from abaw.dataset.layout import Dataset
+from abaw.dataset.names import VA_HEADER
 from abaw.errors import InputError
 from abaw.metrics import Moments, concordance
 from abaw.tasks import TASKS
@@ -49,7 +50,7 @@ class ValenceArousal(Task):
     columns = ("valence", "arousal")
     out_dim = 2
     resolution = "frame"
-    header = "image_location,valence,arousal"
+    header = VA_HEADER
     folders = ("VA_Estimation_Challenge",)
     test_lists = ("Valence_Arousal_Estimation_Challenge", "VA_Estimation_Challenge")
 

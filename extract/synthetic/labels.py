@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.dataset.annotations import ACTION_UNITS
-from extract.synthetic.scenes import EXPRESSIONS, Mood, Scene, Waves, mislabel
+from abaw.dataset.names import ACTION_UNITS, EXPRESSIONS
+from extract.synthetic.scenes import Mood, Scene, Waves, mislabel
 from extract.synthetic.units import TIMING_SD_S, annotate
 
 VA_NOISE_SD = 0.05

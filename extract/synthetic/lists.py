@@ -2,24 +2,23 @@
 
 from pathlib import Path
 
-from abaw.dataset.annotations import ACTION_UNITS
+from abaw.dataset.names import ACTION_UNITS, AU_HEADER, EXPR_HEADER, MTL_HEADER, MTL_HEADER_START, VA_HEADER
 from extract.synthetic.labels import Images, write_lines
-from extract.synthetic.scenes import CASES, EXPRESSIONS, Scene
+from extract.synthetic.scenes import CASES, Scene
 
 LISTS = (
     "Valence_Arousal_Estimation_Challenge",
     "Expression_Recognition_Challenge",
     "Action_Unit_Detection_Challenge",
 )
-MULTITASK_HEADER = "image,valence,arousal,expression,"
 NUM_REPEATED = 3
 REPEATING, LEAKING = CASES["mtl_repeated_rows"], CASES["mtl_trains_on_validation_video"]
 
 
 def write_test_set(folder: Path, scenes: list[Scene], num_frames: dict[str, int]) -> None:
     """The lists of test clips and the sample predictions, one with empty values and two with dummy values."""
-    va, expr = ["image_location,valence,arousal"], ["image_location," + ",".join(EXPRESSIONS)]
-    au = ["image_location," + ",".join(ACTION_UNITS)]
+    va, expr = [VA_HEADER], [EXPR_HEADER]
+    au = [AU_HEADER]
     clips = []
     for scene in scenes:
         if scene.split == "test":
@@ -51,9 +50,9 @@ def write_multitask(root: Path, splits: dict[str, Images]) -> None:
         rows = [row for clip in splits[split].values() for row in clip]
         if split == "train":
             rows += splits[split][REPEATING][:NUM_REPEATED]
-        header = MULTITASK_HEADER + ",".join(ACTION_UNITS)
+        header = MTL_HEADER_START + ",".join(ACTION_UNITS)
         write_lines(root / "multitask" / f"{name}_set_annotations.txt", [header, *rows])
     places = [place for clip in splits["test"].values() for place in clip]
     write_lines(root / "test_set" / "MTL_Challenge_test_set_release.txt", ["image", *places])
-    sample = [MULTITASK_HEADER + "aus", *(f"{place}," for place in places)]
+    sample = [MTL_HEADER, *(f"{place}," for place in places)]
     write_lines(root / "test_set" / "ABAW_MTL_test_set_sample.txt", sample)

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
+from abaw.dataset.names import EXPRESSIONS
+
 Split = Literal["train", "validation", "test"]
 MIN_CLIPS = 14  # fewer cannot hold every planted case
 
-EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
 # Round the circumplex from valence 1, arousal 0, counter-clockwise: one sector each, the first centred on angle 0.
 RING = ("Happiness", "Surprise", "Fear", "Anger", "Disgust", "Sadness", "Other")
 RING_CLASSES = np.array([EXPRESSIONS.index(name) for name in RING])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abaw.dataset.annotations import ACTION_UNITS
+from abaw.dataset.names import ACTION_UNITS
 from extract.synthetic.face import Look
 from extract.synthetic.scenes import Waves
 

@@ -20,8 +20,8 @@ from abaw.competition.stages import Places, Stage, members_of, stages
 from abaw.competition.state import StageState, depends, facts, made_from
 from abaw.competition.templates import templates_in
 from abaw.configs.file import read_config
-from abaw.dataset.annotations import EXPRESSIONS
 from abaw.dataset.layout import open_dataset
+from abaw.dataset.names import EXPRESSIONS
 from abaw.files import folder_lock, write_json
 from abaw.pipelines.training import open_config
 from abaw.postprocessing import PostProcessing

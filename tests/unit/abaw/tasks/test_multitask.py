@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from abaw.dataset.annotations import ACTION_UNITS, Labels
+from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
-from abaw.dataset.split_files import EMOTIONS, place, read_ambivalence, read_mimicry, read_multitask, recording
+from abaw.dataset.names import ACTION_UNITS, EMOTIONS
+from abaw.dataset.split_files import place, read_ambivalence, read_mimicry, read_multitask, recording
 from abaw.metrics import concordance, macro_f1, unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, one_step

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from abaw.dataset.annotations import ACTION_UNITS
+from abaw.dataset.names import ACTION_UNITS, EXPRESSIONS
 from extract import media
 from extract.synthetic import dataset, labels, lists, units
 from extract.synthetic.face import Head, Look, Pose, cut_crop, draw_person, make_wall, paste_head
-from extract.synthetic.scenes import EXPRESSIONS, MIN_CLIPS, Mood, Scene, cast_scenes, express, mislabel
+from extract.synthetic.scenes import MIN_CLIPS, Mood, Scene, cast_scenes, express, mislabel
 from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
 
 SECONDS = 3.0
