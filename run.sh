@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# The whole story: one command per stage, with why and how long (on 2 CPU cores).
-#     ./run.sh         set up .venv, then the main job on a small synthetic data set (no download, no data set needed)
-#     ./run.sh test    set up .venv, then the tests
-#     ./run.sh lint    set up .venv, then ruff (rules and format) and mypy
-#     ./run.sh full AFFWILD2_ROOT [recipe [options of abaw recipe]]
-#                      a whole competition on the real data, from abaw/configs/va.yaml or another recipe; goes on where it stopped
-#     ./run.sh test-mediapipe    the same in an environment with MediaPipe, which wants older packages
-# Python 3.11 to 3.13; PYTHON=/path/to/python3.12 ./run.sh chooses one.
+# Sets up an environment and runs one of these in it:
+#     ./run.sh                   the main job on a small synthetic data set (needs no data set and no weights)
+#     ./run.sh test [ARGS]       the tests; ARGS go to pytest
+#     ./run.sh lint              ruff (rules and format) and mypy
+#     ./run.sh full AFFWILD2_ROOT [CONFIG [OPTIONS]]
+#                                a whole competition on Aff-Wild2; CONFIG is va (default), expr, au, mtl or a YAML file,
+#                                OPTIONS are those of abaw recipe. The same command continues after an interruption
+#     ./run.sh test-mediapipe    tests of the parts that need MediaPipe, in their own environment with older packages
+# Needs Python 3.11 to 3.13. PYTHON=/path/to/python3.12 ./run.sh chooses one. Times below are for 2 CPU cores.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# Set-up: about 2 minutes with an empty cache; done again only when the pins have changed, or when it was cut short.
-# The environment's folder, its pins, the extras it gets.
+# Makes the environment (about 2 minutes with an empty cache). It is skipped unless the pinned versions have changed or an
+# earlier set-up was interrupted. Arguments: the folder of the environment, the file with pinned versions, the extras.
 setup() {
   local venv=$1 constraints=$2 extras=$3 pins
   local stamp=$venv/set-up
@@ -22,36 +23,36 @@ setup() {
   "${PYTHON:-python3}" -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: PYTHON=/path/to/python3.12 ./run.sh")'
   [ -x "$PY" ] || "${PYTHON:-python3}" -m venv "$venv"
   "$PY" -m pip install --quiet --disable-pip-version-check uv
-  # bytecode now, once: without it every command pays seconds for its imports
+  # compile to bytecode once; otherwise the first commands take seconds longer to import
   "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c "$constraints" -e ".[$extras]"
   echo "$pins" > "$stamp"
 }
 
-# The stages say one line each; a stage that is done already is skipped by its verb, not here.
+# Prints a command, then runs it. The command itself skips work that is already done.
 abaw() { echo "\$ abaw $*" >&2; "$PY" -m abaw "$@"; }
 
 main_job() {
   local data=work/synthetic store=work/store run=runs/synthetic out=work/submission
-  # 36 clips of 12 seconds in Aff-Wild2's layout, with its traps, whose answers are known (half a minute)
+  # 36 clips of 12 seconds in Aff-Wild2's layout, with its irregularities and with known labels (half a minute)
   abaw synth "$data"
-  # what it holds and what will hurt (seconds)
+  # what the data set holds, and what in it would lose or shift rows (seconds)
   abaw check "$data"
-  # clocks and features, one decode a clip (half a minute)
+  # frame timestamps and features; each clip is decoded once (half a minute)
   abaw extract "$data" --store "$store" --encoder face_hog --encoder voice_mel
-  # one run learns valence-arousal and expression (about 1 minute)
+  # one run for both valence-arousal and expression (about 1 minute); for the challenge, train one task per run
   abaw train abaw/configs/synthetic.yaml
-  # predictions for the test clips, then the two challenge files, row for row as the templates ask (seconds)
+  # predictions for the test clips, then two challenge files with the rows of their templates (seconds)
   abaw predict "$run" --split test --out work/predictions
   abaw submit work/predictions --template "$data/test_set/ABAW_VA_test_set_sample.txt" --out "$out/va.txt"
   abaw submit work/predictions --template "$data/test_set/ABAW_EXPR_test_set_sample.txt" --out "$out/expr.txt"
-  # what came of it
+  # scores with confidence intervals, and a check of both challenge files (seconds)
   abaw score "$run" --split validation > work/scores.txt
   abaw verify "$out/va.txt" --template "$data/test_set/ABAW_VA_test_set_sample.txt" --task va
   abaw verify "$out/expr.txt" --template "$data/test_set/ABAW_EXPR_test_set_sample.txt" --task expr
   tail -n 2 work/scores.txt
 }
 
-# Days, most of them extraction: a second call goes on with the stage at which the first was stopped.
+# Takes days, most of them for extraction.
 full() {
   local data=$1 recipe=${2:-abaw/configs/va.yaml} device
   shift $(($# > 1 ? 2 : 1))
@@ -60,13 +61,13 @@ full() {
 }
 
 run_tests() {
-  # one thread a worker: two workers that each spin two threads are many times slower; no hub call may hang; where a
-  # process of a test crashes, it says where
+  # one thread per worker: two workers with two threads each are many times slower on two cores. No test may wait for a
+  # hub. A crash of a test's process prints where it happened
   export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1 RAY_USAGE_STATS_ENABLED=0
   exec "$PY" -m pytest -n 2 "$@"
 }
 
-# every finding of all three, then the verdict
+# runs all three, even if one fails
 lint() {
   local failed=0
   "$PY" -m ruff check . || failed=1
