@@ -1,7 +1,7 @@
 """A fusion model of your own: this file is a plug-in and a script that trains it beside a built-in model.
 
     python examples/own_fusion_model.py
-    abaw --plugin examples/own_fusion_model.py train synthetic name=own model.name=max_fusion
+    abaw --plugin examples/own_fusion_model.py train synthetic name=own "model={name: max_fusion}"
     abaw --plugin examples/own_fusion_model.py list models
 
 The model projects every modality to one width and takes the largest value of each feature at every step.
