@@ -19,9 +19,9 @@ import numpy as np
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
 from abaw.files import write_json
+from abaw.files.yaml import dump_yaml
 from abaw.pipelines.training import train
 from abaw.results.runs import commit, versions
-from abaw.yaml_files import dump_yaml
 
 CONFIG = Path(__file__).resolve().parent.parent / "abaw/configs" / "synthetic.yaml"
 FACE, VOICE = "face_hog: {align: linear}", "voice_mel: {align: window_mean}"

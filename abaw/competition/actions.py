@@ -20,11 +20,11 @@ from abaw.ensembling.pooling import pool as pool_runs
 from abaw.errors import InputError
 from abaw.evaluation import report
 from abaw.files import atomic_write, folder_lock, write_json
+from abaw.files.yaml import dump_yaml
 from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
 from abaw.progress import Progress
-from abaw.yaml_files import dump_yaml
 
 LOG = logging.getLogger("abaw")
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from abaw.configs.packaged import config_path
 from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
 from abaw.errors import InputError
+from abaw.files.yaml import Keys, parse_yaml, read_yaml
 from abaw.registry import Registry, nearest
-from abaw.yaml_files import Keys, parse_yaml, read_yaml
 
 COMMAND_LINE = 0  # the line of a key that is not from the file
 

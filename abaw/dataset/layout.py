@@ -15,8 +15,8 @@ from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.split_files import Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
+from abaw.files.yaml import read_yaml
 from abaw.registry import nearest
-from abaw.yaml_files import read_yaml
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}

@@ -24,10 +24,10 @@ import numpy as np
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, visible, write_json
+from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-from abaw.yaml_files import dump_yaml, read_yaml
 
 if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from abaw.configs.file import as_setting, read_config
 from abaw.errors import InputError
 from abaw.files import atomic_write
-from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.files.yaml import dump_yaml
+from abaw.pipelines.configuration import Settings, as_texts, model_settings, open_config
 from abaw.pipelines.training import RUNS, train
 from abaw.results.runs import RESUME, Run
 from abaw.tuning.space import Vary, read_space
 from abaw.tuning.study import Study, Trial, forget, open_study
-from abaw.yaml_files import dump_yaml
 
 if TYPE_CHECKING:
     from abaw.configs.file import ConfigFile
@@ -91,17 +91,11 @@ def settings_of(file: "ConfigFile", settings: list[str], drawn: dict[str, Any]) 
     changed = []
     model = dict(file.values.get("model") or {})
     if drawn.get("model.name", model.get("name")) != model.get("name"):
-        kept = {key: value for key, value in model.items() if key in _settings_of(drawn["model.name"])}
+        kept = {key: value for key, value in model.items() if key in model_settings(drawn["model.name"])}
         changed.append(as_setting("model", kept))
         if file.values.get("losses"):  # they belong to the file's model
             changed.append("losses={}")
     return [*settings, *changed, *(as_setting(key, value) for key, value in drawn.items())]
-
-
-def _settings_of(model: str) -> dict[str, str]:
-    from fusion.models import FUSION_MODELS
-
-    return FUSION_MODELS.part(model).settings
 
 
 def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
@@ -109,7 +103,7 @@ def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
     group, _, setting = key.partition(".")
     if group != "model" or setting in ("", "name") or not drawn.keys() & {"model", "model.name"}:
         return True
-    return setting in _settings_of(drawn.get("model.name") or drawn["model"]["name"])
+    return setting in model_settings(drawn.get("model.name") or drawn["model"]["name"])
 
 
 def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], space: Sequence[Vary]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from abaw.errors import InputError, NotFoundError
-from abaw.yaml_files import parse_yaml, read_yaml
+from abaw.files.yaml import parse_yaml, read_yaml
 
 INTEGER = re.compile(r"[+-]?\d+")
 FORMS = "LOW:HIGH, log:LOW:HIGH or a list [A, B, ...]"

@@ -9,9 +9,9 @@ from abaw.competition.stages import members_of
 from abaw.configs.file import read_config
 from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
 from abaw.dataset.annotations import Labels
+from abaw.files.yaml import read_yaml
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
-from abaw.yaml_files import read_yaml
 from extract import ALIGNERS
 from fusion.checkpoint import build_model
 from fusion.models import FUSION_MODELS

@@ -286,7 +286,7 @@ def test_constraints_pin_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [each for name in extras if name != "mediapipe" for each in extras[name]]
-    names = {re.match(r"[\w.-]+", each).group().lower().replace("_", "-") for each in wanted}
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", each).group().lower()) for each in wanted}
     pinned = {
         line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
     }

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from abaw.configs.file import as_setting, parse_setting, read_config
 from abaw.configs.packaged import packaged_config, packaged_configs
 from abaw.errors import InputError, NotFoundError
+from abaw.files.yaml import dump_yaml
 from abaw.tasks import TASKS
-from abaw.yaml_files import dump_yaml
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from abaw.configs.sections import UNTRAINED, Config
+from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.results.runs import Run
-from abaw.yaml_files import dump_yaml, read_yaml
 
 NEW_KEYS = ["plugins", "folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
 

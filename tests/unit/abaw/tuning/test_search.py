@@ -9,12 +9,12 @@ import pytest
 from abaw.commands.search import search as search_command
 from abaw.configs.file import read_config
 from abaw.files import write_json
+from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.results.runs import RESUME, Run
 from abaw.tasks import TASKS
 from abaw.tuning import run as tuning
 from abaw.tuning.run import search
 from abaw.tuning.space import Choice, Range, read_space
-from abaw.yaml_files import dump_yaml, read_yaml
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from abaw.errors import InputError
-from abaw.yaml_files import MAX_BYTES, MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
+from abaw.files.yaml import MAX_BYTES, MAX_DEPTH, dump_yaml, parse_yaml, read_yaml
 
 FILE = Path("x.yaml")
 
