@@ -108,7 +108,7 @@ def _load(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'abaw' has no attribute {name!r}")
     if _HOME_OF[name].startswith("extract."):
-        import_module("abaw.siblings").check_siblings()
+        import_module("abaw.pipelines")  # an InputError where another file hides that package
     value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

@@ -15,7 +15,6 @@ import typer.core
 from abaw import __version__, commands
 from abaw.commands import COMMANDS
 from abaw.plugins import load_plugin
-from abaw.siblings import check_siblings
 
 VERBOSITY = {"quiet": False, "verbose": False}
 
@@ -90,6 +89,8 @@ def main() -> None:
     """Run one command. Bad input becomes one message on stderr and exit code 2."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     try:
+        from abaw.pipelines.siblings import check_siblings  # here: the import itself may refuse
+
         check_siblings()
         app()
     except (ValueError, OSError) as error:

@@ -1,5 +1,5 @@
 """What commands and Python users call: extraction, training, prediction, analysis."""
 
-from abaw.siblings import check_siblings
+from abaw.pipelines.siblings import check_siblings
 
 check_siblings()  # everything in this room imports extract or fusion

@@ -191,7 +191,7 @@ def _score_draws(
 
 def concatenated(
     by_clip: Mapping[str, PredictionPair],
-) -> tuple[Float[np.ndarray, "n goal"], Float[np.ndarray, "n goal"]]:
+) -> tuple[Float[np.ndarray, "n columns"], Float[np.ndarray, "n goal"]]:
     """Predictions and truths of every scored frame of every clip. ValueError where a clip's rows differ in number."""
     predictions, truths = [], []
     for clip_id, scored in by_clip.items():

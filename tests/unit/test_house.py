@@ -21,7 +21,7 @@ HUBS = ("huggingface_hub", "timm")
 ORDER = {
     "abaw": [
         ("errors",),
-        ("files", "metrics", "plugins", "progress", "siblings", "tracks"),
+        ("files", "metrics", "plugins", "progress", "tracks"),
         ("batches", "registry"),
         ("configs", "dataset"),
         ("tasks",),
@@ -82,7 +82,7 @@ def room_of(module):
 
 
 def imports(text):
-    """(module, when) of every import; when: "early" (with the file), "late" (in a function) or "types" (for type checkers)."""
+    """(module, when) of every import: "early" with the file, "late" in a function, or "types" for type checkers."""
     tree = ast.parse(text)
     late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     types = {
@@ -274,6 +274,16 @@ def test_no_folder_lists_too_many_files():
     assert {
         folder: len(files) for folder, files in listed.items() if len(files) >= 15 and folder not in one_file_a_part
     } == {}
+
+
+def test_shapes_are_checked_at_run_time_in_every_file_that_annotates_them():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    checked = re.search(r"--jaxtyping-packages=(\S+),beartype\.beartype", options).group(1).split(",")
+    assert set(checked) <= MODULES.keys()
+    annotated = {module for module, place in MODULES.items() if "from jaxtyping import" in SOURCES[place]}
+    covered = {module for module in annotated for name in checked if f"{module}.".startswith(f"{name}.")}
+    # beartype refuses the whole numbers that its callers give for pixels, which are floats
+    assert annotated - covered == {"extract.faces.geometry"}
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine():

@@ -1,4 +1,4 @@
-"""The packages that are installed beside this one, ``extract`` and ``fusion``, under names that others use too."""
+"""The packages that are installed beside abaw: ``extract`` and ``fusion``, names that others use too."""
 
 import importlib.util
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from abaw.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SIBLINGS = ("extract", "fusion")
 
 

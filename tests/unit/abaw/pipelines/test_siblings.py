@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from abaw.siblings import check_siblings
+from abaw.pipelines.siblings import check_siblings
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 HIDES = "hides the package"
 
 
