@@ -219,7 +219,7 @@ def start_up_s(work: Path, encoders: list[str]) -> float:
     tiny = film(work / "one.mp4", 1, (64, 48), 1, sound=False)
     words = [word for text in encoders for word in ("--encoder", text)]
     shutil.rmtree(work / "start", ignore_errors=True)
-    command = [sys.executable, "-m", "abaw", "extract", str(tiny), "--store", str(work / "start"), *words, "-q"]
+    command = [sys.executable, "-m", "abaw", "-q", "extract", str(tiny), "--store", str(work / "start"), *words]
     return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
@@ -263,10 +263,10 @@ def sound_after_clock_s(clip: Path, root: Path, voice: Encoder, watch: TargetCon
 
 def cut_crops(clip: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
-    watcher = TargetConfig(Haar(4, 0.1)).begin(None, clip)
+    selector = TargetConfig(Haar(4, 0.1)).make_selector(None, clip)
     for number, picture in enumerate(media.pictures(clip), start=1):
         rgb = picture.rgb()
-        face: Face | None = watcher.look(picture.time_s, rgb)
+        face: Face | None = selector.select(picture.time_s, rgb)
         crop = crop_of("face", 112, 0.1)
         if face is not None and crop is not None:
             cv2.imwrite(str(folder / f"{number:05d}.jpg"), cv2.cvtColor(cut(rgb, face, crop), cv2.COLOR_RGB2BGR))
@@ -278,7 +278,7 @@ def memory(work: Path, repeats: int) -> Figures:
     for minutes in (1, 60):
         clip = film(work / f"{minutes}min.mp4", 60 * minutes, (160, 120), 10)
         shutil.rmtree(work / "store", ignore_errors=True)
-        words = [sys.executable, "-m", "abaw", "extract", str(clip), "--store", str(work / "store"), "-q"]
+        words = [sys.executable, "-m", "abaw", "-q", "extract", str(clip), "--store", str(work / "store")]
         peaks[f"{minutes} min"] = peak_mb([*words, "--encoder", "face_hog", "--encoder", "voice_mel"])
     return {"peak_anonymous_mb": peaks, "more_mb": peaks["60 min"] - peaks["1 min"]}
 

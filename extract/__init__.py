@@ -1,4 +1,4 @@
-"""From media to tracks on disk.
+"""Feature extraction: from media files to tracks in a store.
 
 The registries of parts that share one file are here, so that listing them imports neither numpy nor OpenCV.
 """

@@ -1,14 +1,13 @@
-"""Pictures and sound of a media file with their real times.
+"""Pictures and sound of a media file at their true times.
 
-Time is container time in seconds, shared by picture and sound and never re-zeroed per stream. A damaged file
-gives all that can be decoded, and what was lost is counted. Only this room and ``film.py`` know PyAV.
+Times are container times in seconds, shared by pictures and sound and never reset to zero for a stream. From a damaged
+file everything decodable is returned, and losses are counted. Besides ``synthetic/write_clip.py`` only this file
+imports PyAV.
 """
 
 import heapq
-import io
 import math
 import os
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -19,31 +18,26 @@ from typing import Any
 
 import av
 import numpy as np
-import soxr
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from abaw.errors import InputError, NotFoundError
+from extract.audio_buffer import AudioBuffer, Samples
 
-# How far the stamp of a sound frame may lie from the end of the sound laid down so far and still be ignored. Stamps
-# rounded to 1 ms (FLV, Matroska) stay far below; the shortest common frame (Opus 20 ms, AAC 21 ms) lies above, so that
-# a single lost one is seen. It cannot add up: the distance is to where the samples really are.
-MAX_JITTER_S = 0.010
-MAX_GAP_S = 3600.0  # a longer one is a broken stamp, and its zeros would fill the memory
+MAX_GAP_S = 3600.0  # in the sound; a longer one means broken time stamps, and its zeros would fill the memory
 
 Rgb = UInt8[np.ndarray, "height width 3"]
-Samples = Float32[np.ndarray, " n"]
 
 
 class MediaError(InputError):
-    """A file that is there, but of which nothing can be decoded: what is wrong with it and what to do."""
+    """A file exists but nothing in it can be decoded. The message says why and what to do."""
 
 
 @dataclass
 class DecodeCounts:
-    """A tally of what decoding met: pictures given, packets lost, pictures left out.
+    """How many pictures were decoded, how many packets were corrupt, and how many pictures were left out.
 
-    ``num_dropped`` pictures were not later than the one before, ``num_untimed`` had no time. A read error that
-    ends a file early is one corrupt packet.
+    ``num_dropped``: not later than the picture before; ``num_untimed``: without a time. A read error that ends a file
+    early counts as one corrupt packet.
     """
 
     num_frames: int = 0
@@ -54,14 +48,14 @@ class DecodeCounts:
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture and when it is shown; colours are converted only when asked for."""
+    """A decoded picture and the time at which it is shown. ``rgb`` converts the colours when it is called."""
 
     time_s: float
     _frame: av.VideoFrame = field(repr=False)
 
     def rgb(self) -> Rgb:
-        """The picture upright: mirrored and rotated as the container says, its pixels not stretched."""
-        picture = self._frame.to_ndarray(format="rgb24", threads=1)  # a thread pool for each costs six times as much
+        """The pixels, upright: mirrored and rotated as the container's display matrix says, never rescaled."""
+        picture = self._frame.to_ndarray(format="rgb24", threads=1)  # a thread pool for each takes six times as long
         matrix: Any = self._frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return picture
@@ -72,11 +66,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sound:
-    """Mono sound in [-1, 1] whose first sample is heard at ``start_s``; no samples: a clip without sound.
+    """Mono sound in [-1, 1]; the first sample is at ``start_s``. A clip without sound has no samples.
 
-    ``samples`` may be mapped from a file: a slice is read where it is needed, and a copy of the whole may not fit.
-
-    ``gaps_s`` are the spans (start, stop) inside it for which nothing was decoded: their samples are zero.
+    ``samples`` may be mapped from a file: read slices, a copy of the whole may not fit into memory. ``gaps_s``: spans
+    (start, stop) in which nothing could be decoded; their samples are zero.
     """
 
     samples: Samples
@@ -92,13 +85,13 @@ class Sound:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the packets of a file announce; zeros and nan for what it does not have.
+    """Properties of a file, from its packets; 0 or nan for what it does not have.
 
-    ``width`` and ``height`` are those of a picture as shown, ``rotation_deg`` (counter-clockwise) applied.
-    ``num_packets`` of pictures to be shown: damage leaves fewer decodable. ``is_variable``: some picture is further
-    than a quarter of the median interval from where evenly spaced ones would be; one lost frame is enough.
-    ``fps`` is the mean rate (stamps rounded to 1 ms do not shift it), of a variable clip one over the median
-    interval; nan below two pictures. Sound times may differ from the decoded ones by one sound frame.
+    ``width`` and ``height``: of a picture as shown, after the rotation by ``rotation_deg`` (counter-clockwise).
+    ``num_packets``: of pictures to be shown; in a damaged file fewer can be decoded. ``is_variable``: some picture is
+    more than a quarter of the median interval away from even spacing; one lost frame is enough. ``fps``: the mean rate,
+    which rounding of stamps to 1 ms does not change; for a variable rate one over the median interval; nan below two
+    pictures. The times of the sound may differ from those of decoded samples by one sound frame.
     """
 
     has_video: bool
@@ -117,11 +110,11 @@ class MediaInfo:
 
 
 def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Iterator[Picture]:
-    """Decode the pictures of a file once, forward, as they are shown; their times increase strictly.
+    """Decode the pictures of a file in the order in which they are shown; their times increase strictly.
 
-    The stream is the largest that is not an attached picture (cover art); a file of sound alone yields nothing.
-    Corrupt packets are survived and added to ``counts``. Raises, when iterated, FileNotFoundError, and MediaError
-    where the file cannot be read or its video stream gives no picture.
+    They come from the largest video stream that is not cover art; a file with sound alone yields none. Corrupt packets
+    are skipped and added to ``counts``. While iterating it raises NotFoundError, and MediaError where the file cannot
+    be read or no picture of its video stream can be decoded.
     """
     counts, latest_s = counts or DecodeCounts(), -math.inf
     with _open(path) as container:
@@ -142,144 +135,151 @@ def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Ite
     if latest_s == -math.inf:
         raise MediaError(
             f"no picture of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets, {counts.num_untimed} "
-            "pictures without a time): get the file again, or leave the clip out"
+            "pictures without a time): download or copy the file again, or leave the clip out"
         )
 
 
 def has_pictures(path: str | os.PathLike) -> bool:
-    """Whether a file has a stream of pictures, cover art aside. Raises FileNotFoundError, and MediaError."""
+    """Whether a file has a video stream other than cover art. Raises NotFoundError and MediaError."""
     with _open(path) as container:
         return _video_stream(container) is not None
 
 
 def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
-    """Decode the main sound of a file to mono (mean of channels) at ``rate_hz``, every sample at its own time.
+    """Decode the main sound of a file to mono (the mean of its channels) at ``rate_hz``, every sample at its true time.
 
-    Where sound is missing zeros stand in and ``gaps_s`` tells; what overlaps is cut. A file without sound gives no
-    samples, at 0.0 s. Raises FileNotFoundError, and MediaError where the file cannot be read, none of its sound
-    can be decoded, or its times leap by more than an hour.
+    Missing sound is filled with zeros and listed in ``gaps_s``; overlapping sound is cut. A file without sound gives no
+    samples, at 0.0 s. Raises NotFoundError, and MediaError where the file cannot be read, no sound can be decoded, or
+    its times jump by more than an hour.
     """
     return sounds(path, [rate_hz])[rate_hz]
 
 
 def sounds(path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None = None) -> dict[int, Sound]:
-    """The sound at several rates, decoded once. With ``folder`` the samples lie in files there without a name, mapped
-    into memory, so that four hours of it take none; the files are gone with the samples. Raises as ``sound`` does.
+    """As ``sound`` at several rates, decoded once.
+
+    With ``folder`` the samples are memory-mapped from unnamed temporary files there, which vanish with the samples:
+    even four hours of sound take no memory.
     """
     with ExitStack() as files:
-        tapes = {rate_hz: files.enter_context(closing(_Tape(rate_hz, folder))) for rate_hz in rates_hz}
-        if tapes:
-            _lay_all(path, list(tapes.values()))
-        return {rate_hz: tape.finish() for rate_hz, tape in tapes.items()}
+        buffers = [files.enter_context(closing(AudioBuffer(rate_hz, folder))) for rate_hz in rates_hz]
+        if buffers:
+            _decode_sound(path, buffers)
+        return {
+            buffer.rate_hz: Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s))
+            for buffer in buffers
+        }
 
 
-def _lay_all(path: str | os.PathLike, tapes: "list[_Tape]") -> None:
-    """Decode the main sound of a file onto every tape."""
-    counts, first = DecodeCounts(), tapes[0]
+def _decode_sound(path: str | os.PathLike, buffers: list[AudioBuffer]) -> None:
+    """Decode the main sound of a file into every buffer."""
+    counts, first = DecodeCounts(), buffers[0]
     with _open(path) as container:
         stream: Any = container.streams.best("audio")
         for frame in _decode(container, stream, counts) if stream else ():
             time_s = _time_s(frame, stream)
             if first.is_started and time_s is not None and time_s > first.stop_s + MAX_GAP_S:
                 raise MediaError(
-                    f"the sound of {path} leaps from {first.stop_s:.1f} s to {time_s:.1f} s: its times are broken, "
-                    "write the file anew with ffmpeg"
+                    f"the sound of {path} jumps from {first.stop_s:.1f} s to {time_s:.1f} s: its time stamps are "
+                    "broken, rewrite the file with ffmpeg"
                 )
             samples = _mono(frame)
-            for tape in tapes:
-                tape.lay(samples, frame.sample_rate, time_s)
+            for buffer in buffers:
+                buffer.append(samples, frame.sample_rate, time_s)
     if counts.num_corrupt_packets and not first.is_started:
         raise MediaError(
-            f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): get the file again, "
-            "or take its sound track out"
+            f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): download or copy the "
+            "file again, or remove its audio stream"
         )
 
 
 def probe(path: str | os.PathLike) -> MediaInfo:
-    """Tell what a file holds from its packets; of the pictures only the first is decoded, for its shape and rotation.
+    """Read a file's properties from its packets; only the first picture is decoded, for its size and rotation.
 
-    Raises FileNotFoundError, and MediaError where the file cannot be read or its video stream gives no picture.
+    Raises NotFoundError, and MediaError where the file cannot be read or no picture of its video stream decoded.
     """
     first = next(pictures(path), None)
     height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
     with _open(path) as container:
         video, audio = _video_stream(container), container.streams.best("audio")
-        shown: list[float] = []
-        heard: list[float] = []
+        picture_times_s: list[float] = []
+        sound_times_s: list[float] = []
         for packet in _packets(container, [stream for stream in (video, audio) if stream], DecodeCounts()):
             time_s = _time_s(packet, packet.stream)
             if time_s is None or packet.is_discard:
                 continue
             if packet.stream is video:
-                shown.append(time_s)
+                picture_times_s.append(time_s)
             else:
-                heard += [time_s, time_s + float((packet.duration or 0) * audio.time_base)]
-        if heard and audio.start_time is not None:  # the first packets may hold no more than the encoder's delay
-            heard = np.maximum(heard, float(audio.start_time * audio.time_base)).tolist()
+                sound_times_s += [time_s, time_s + float((packet.duration or 0) * audio.time_base)]
+        if sound_times_s and audio.start_time is not None:  # the first packets may hold only the encoder's delay
+            sound_times_s = np.maximum(sound_times_s, float(audio.start_time * audio.time_base)).tolist()
         return MediaInfo(
             first is not None,
-            bool(heard),
+            bool(sound_times_s),
             width,
             height,
             0 if first is None else first._frame.rotation,
-            len(shown),
-            *_rate(np.unique(shown)),
-            min(shown, default=math.nan),
-            max(shown, default=math.nan),
-            min(heard, default=math.nan),
-            max(heard, default=math.nan),
-            audio.sample_rate if heard else 0,
+            len(picture_times_s),
+            *_rate(np.unique(picture_times_s)),
+            min(picture_times_s, default=math.nan),
+            max(picture_times_s, default=math.nan),
+            min(sound_times_s, default=math.nan),
+            max(sound_times_s, default=math.nan),
+            audio.sample_rate if sound_times_s else 0,
         )
 
 
-# PyAV's own types say that nearly everything may be None; containers and streams are Any from here on.
+# By PyAV's own types nearly everything may be None; containers and streams are Any from here on.
 
 
 @contextmanager
 def _open(path: str | os.PathLike) -> Iterator[Any]:
-    """A file opened for reading. Raises FileNotFoundError and MediaError."""
+    """The container of a file, open for reading. Raises NotFoundError and MediaError."""
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"no media file at {path}: check the path")
     if path.stat().st_size == 0:
-        raise MediaError(f"{path} is an empty file: get it again, or leave the clip out")
-    try:  # "file:" lest a colon in the name be read as a protocol; tags need not be UTF-8
+        raise MediaError(f"{path} is an empty file: download or copy it again, or leave the clip out")
+    try:  # "file:", or a colon in the name would start a protocol; tags need not be UTF-8
         container = av.open(f"file:{path}", metadata_errors="ignore")
     except av.FFmpegError as error:
         with path.open("rb") as file:
             is_mp4 = file.read(8)[4:] == b"ftyp"
-        wrong = "its index (moov) is missing, it was cut off" if is_mp4 else "it is not a media file"
-        advice = "get it again, or leave the clip out"
-        raise MediaError(f"cannot read {path}: {wrong} ({error.strerror}): {advice}") from error
+        problem = "its index (moov) is missing because the file was cut off" if is_mp4 else "it is not a media file"
+        advice = "download or copy it again, or leave the clip out"
+        raise MediaError(f"cannot read {path}: {problem} ({error.strerror}): {advice}") from error
     with container:
         if not container.streams.video and not container.streams.audio:
-            raise MediaError(f"{path} has neither a picture nor a sound stream: is it the right file?")
+            raise MediaError(
+                f"{path} has neither a video nor an audio stream: give a media file, or leave the clip out"
+            )
         yield container
 
 
 def _video_stream(container: Any) -> Any:
-    """The largest video stream that is not an attached picture, the first of equals; None without one."""
+    """The largest video stream that is not cover art, the first of equally large ones; None without one."""
     attached = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & attached]
     return max(streams, key=lambda stream: getattr(stream, "width", 0) * getattr(stream, "height", 0), default=None)
 
 
 def _packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any]:
-    """The packets of some streams, up to where the file can be read."""
+    """The packets of some streams, up to the first read error, which is counted."""
     try:
         for packet in container.demux(streams):
             if packet.size:
                 yield packet
-            elif packet.dts is None:  # the end: PyAV goes on to flush, and fails over a stream born while reading
+            elif packet.dts is None:  # the end: PyAV would flush next, and fails on a stream first met while reading
                 return
     except av.FFmpegError:
         counts.num_corrupt_packets += 1
 
 
 def _decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
-    """The frames of a stream that can be decoded; errors are counted."""
-    stream.thread_type = "SLICE"  # with a thread for each frame an error can take other frames with it
-    for packet in chain(_packets(container, [stream], counts), [None]):  # None: give out what is held back
+    """The decodable frames of a stream; errors are counted."""
+    stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
+    for packet in chain(_packets(container, [stream], counts), [None]):  # None flushes the decoder
         try:
             yield from stream.decode(packet)
         except av.FFmpegError:
@@ -287,33 +287,33 @@ def _decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
 
 
 def _restamp(frames: Iterator[Any]) -> Iterator[Any]:
-    """The same frames with their stamps sorted.
+    """The same frames with their time stamps sorted.
 
-    AVI holds no times of presentation: for H.264 with B frames FFmpeg guesses them out of order. The frames are in
-    order, and by that standard none is more than 16 places from its stamp.
+    AVI stores no presentation times: for H.264 with B frames FFmpeg guesses them out of order. The frames themselves
+    are in order, and H.264 reorders over at most 16 frames.
     """
-    held: deque[Any] = deque()
+    waiting: deque[Any] = deque()
     stamps: list[int] = []
     for frame in frames:
         if _stamp(frame) is None:
             yield frame
             continue
-        held.append(frame)
+        waiting.append(frame)
         heapq.heappush(stamps, _stamp(frame))
-        if len(held) > 16:
-            held[0].pts = heapq.heappop(stamps)
-            yield held.popleft()
-    for frame, frame.pts in zip(held, sorted(stamps), strict=True):
+        if len(waiting) > 16:
+            waiting[0].pts = heapq.heappop(stamps)
+            yield waiting.popleft()
+    for frame, frame.pts in zip(waiting, sorted(stamps), strict=True):
         yield frame
 
 
 def _stamp(timed: Any) -> Any:
-    """The time of a packet or frame in ticks of its stream; without pts it takes dts; None without both."""
+    """The pts of a packet or frame in ticks of its stream, else its dts, else None."""
     return timed.dts if timed.pts is None else timed.pts
 
 
 def _time_s(timed: Any, stream: Any) -> float | None:
-    """The container time of a packet or frame."""
+    """The container time of a packet or frame, None without one."""
     return None if _stamp(timed) is None else float(_stamp(timed) * stream.time_base)
 
 
@@ -327,87 +327,12 @@ def _rate(times_s: np.ndarray) -> tuple[float, bool]:
 
 
 def _mono(frame: av.AudioFrame) -> Samples:
-    """The mean of a frame's channels, full scale at 1."""
+    """The mean of a frame's channels, scaled to [-1, 1]."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype.kind != "f":
         limits: Any = np.iinfo(samples.dtype)
         samples = (2.0 * samples - limits.min - limits.max - 1) / (limits.max - limits.min + 1)
-    # damage may decode to what is no number, and one such would spread through the resampler
+    # damaged sound may decode to nan, which would spread through the resampler
     return np.nan_to_num(samples.mean(axis=0), posinf=0, neginf=0).clip(-1, 1).astype(np.float32)
-
-
-class _Tape:
-    """Mono sound at one rate, laid down piece by piece at its own times and resampled as it comes.
-
-    The samples go to memory, or to a file without a name in ``folder``.
-    """
-
-    def __init__(self, rate_hz: int, folder: Path | None) -> None:
-        self.rate_hz, self.start_s = rate_hz, 0.0
-        self._laid: Any = io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._num_laid = 0
-        self._gaps_s: list[tuple[float, float]] = []
-        self._resampler: Any = None
-        self._source_hz, self._source_start_s, self._num_fed = 1, 0.0, 0
-
-    @property
-    def is_started(self) -> bool:
-        """Whether anything was laid down."""
-        return self._resampler is not None
-
-    @property
-    def stop_s(self) -> float:
-        """When the sound so far ends."""
-        return self._source_start_s + self._num_fed / self._source_hz
-
-    def lay(self, samples: Samples, source_hz: int, time_s: float | None) -> None:
-        """Add samples that begin at ``time_s``; None: where the sound so far ends."""
-        if not self.is_started:
-            self.start_s = time_s or 0.0
-        if source_hz != self._source_hz or not self.is_started:
-            self._begin(source_hz)
-        late_s = 0.0 if time_s is None else time_s - self.stop_s
-        if late_s > MAX_JITTER_S:
-            self._gaps_s.append((self.stop_s, self.stop_s + late_s))
-            num_missing = round(late_s * source_hz)
-            for first in range(0, num_missing, source_hz):  # a second at a time, a gap may be long
-                self._feed(np.zeros(min(source_hz, num_missing - first), np.float32))
-        elif late_s < -MAX_JITTER_S:
-            samples = samples[round(-late_s * source_hz) :]
-        self._feed(samples)
-
-    def finish(self) -> Sound:
-        """The whole sound; nothing can be laid down after it. Its file may be closed: the samples hold it."""
-        self._flush()
-        if not self._num_laid:
-            samples = np.zeros(0, np.float32)
-        elif isinstance(self._laid, io.BytesIO):
-            samples = np.frombuffer(self._laid.getbuffer(), np.float32)
-        else:
-            self._laid.flush()
-            samples = np.memmap(self._laid, np.float32, mode="c")  # may be written to, as torch wants, without effect
-        return Sound(samples, self.rate_hz, self.start_s, tuple(self._gaps_s))
-
-    def close(self) -> None:
-        """Close the file; samples in memory stay where they are."""
-        if not isinstance(self._laid, io.BytesIO):
-            self._laid.close()
-
-    def _begin(self, source_hz: int) -> None:
-        """Go on with sound of another rate, from where the sound resampled so far ends."""
-        self._flush()
-        self._source_start_s = self.start_s + self._num_laid / self.rate_hz
-        self._source_hz, self._num_fed = source_hz, 0
-        self._resampler = soxr.ResampleStream(source_hz, self.rate_hz, 1, quality="HQ")
-
-    def _feed(self, samples: Samples, last: bool = False) -> None:
-        self._num_fed += len(samples)
-        laid = self._resampler.resample_chunk(samples, last=last).clip(-1, 1)
-        self._laid.write(laid.astype(np.float32, copy=False).tobytes())
-        self._num_laid += len(laid)
-
-    def _flush(self) -> None:
-        if self.is_started:
-            self._feed(np.zeros(0, np.float32), last=True)

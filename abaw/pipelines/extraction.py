@@ -96,7 +96,7 @@ def estimate_extraction(
     dataset = open_dataset(Path(data))
     specs, config = build(_several(encoders), faces, target, detect_every, device, download)
     plan = ExtractionPlan(dataset, FeatureStore(Path(store)), config, assume_fps=assume_fps, fill=fill_missing_faces)
-    plan.ask(specs)
+    plan.add_encoders(specs)
     return estimate(plan, shard_of(dataset, shard), default_readers() if readers is None else readers)
 
 

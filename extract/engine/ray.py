@@ -1,7 +1,7 @@
-"""An extraction spread over a Ray cluster whose machines share the store's path.
+"""An extraction distributed over a Ray cluster whose machines share the path of the store.
 
-Each worker is a process of its own that extracts a few clips at a time, as ``extract.engine.run`` does on one machine. The
-store says what is done, so a worker that is lost loses no more than the clips in its hands: they go to another.
+Each worker is a process that extracts a few clips at a time, as ``extract.engine.run`` does on one machine. The store
+records what is done, so a lost worker costs at most the clips it was working on, and another worker repeats those.
 """
 
 import logging
@@ -11,121 +11,125 @@ from typing import Any
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
+from abaw.progress import ProgressCallback, silent
 from extract.engine.plan import EncoderSpec
 from extract.engine.run import ExtractionReport, extract
 from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
 
-CLIPS_AT_A_TIME = 4  # enough to fill batches across clips, few enough to lose and to share out
+CLIPS_PER_TASK = 4  # enough to fill batches across clips, few enough to lose and to balance
+WARN_AFTER_S = 60.0  # without any answer from the workers
 
-PATIENCE_S = 60.0
 LOG = logging.getLogger("abaw")
 
-Crew = Callable[[], tuple[list[EncoderSpec], TargetConfig]]
+BuildParts = Callable[[], tuple[list[EncoderSpec], TargetConfig]]
 
 
-class _Hand:
-    """A worker: encoders loaded once, for many clips."""
+class _Worker:
+    """A process that loads the encoders once and extracts many clips."""
 
-    def __init__(self, dataset: Dataset, store: FeatureStore, crew: Crew, settings: dict[str, Any]) -> None:
+    def __init__(self, dataset: Dataset, store: FeatureStore, build: BuildParts, settings: dict[str, Any]) -> None:
         self._dataset, self._store, self._settings = dataset, store, settings
-        self._asked, self._watch = crew()
+        self._specs, self._target = build()
 
-    def work(self, clip_ids: list[str]) -> ExtractionReport:
+    def extract(self, clip_ids: list[str]) -> ExtractionReport:
         return extract(
-            self._dataset, self._store, self._asked, self._watch, clip_ids=clip_ids, num_readers=1, **self._settings
+            self._dataset, self._store, self._specs, self._target, clip_ids=clip_ids, num_readers=1, **self._settings
         )
 
 
 def extract_on_ray(
     dataset: Dataset,
     store: FeatureStore,
-    crew: Crew,
+    build: BuildParts,
     clip_ids: Iterable[str],
     *,
     address: str | None = None,
     num_workers: int | None = None,
     num_gpus: float = 0,
-    progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
+    progress: ProgressCallback = silent,
     **settings: Any,
 ) -> ExtractionReport:
-    """As ``extract.engine.run.extract``, by the workers of a cluster.
+    """As ``extract.engine.run.extract``, by the workers of a Ray cluster.
 
-    ``crew`` builds encoders and watch on a worker (it is sent there: a function of a module, no lambda). ``address``:
-    a running cluster; None: the one this machine belongs to, or a new one of this machine alone. ``num_workers``
-    defaults to the cluster's GPUs over ``num_gpus``, or half its cores. Raises ValueError where no cluster answers or
-    every worker is lost, ImportError where Ray is not installed.
+    ``build`` makes the encoders and the target on each worker; it is pickled, so it must be a function of a module.
+    ``address``: of a running cluster; None: the cluster of this machine, else a new one on this machine alone.
+    ``num_workers``: by default the cluster's GPUs divided by ``num_gpus``, or half of its cores. Raises InputError
+    where no cluster answers, workers are lost repeatedly, or Ray is not installed.
     """
     if num_workers is not None and num_workers < 1:
         raise InputError(f"--ray-workers is {num_workers}, expected 1 or more")
-    ray = _ray()
-    _join(ray, address)
-    whole = ray.cluster_resources()
-    num_workers = num_workers or max(1, int(whole.get("GPU", 0) / num_gpus if num_gpus else whole.get("CPU", 2) / 2))
-    hand = ray.remote(num_cpus=1, num_gpus=num_gpus)(_Hand)
+    ray = _import_ray()
+    _connect(ray, address)
+    total = ray.cluster_resources()
+    num_workers = num_workers or max(1, int(total.get("GPU", 0) / num_gpus if num_gpus else total.get("CPU", 2) / 2))
+    worker = ray.remote(num_cpus=1, num_gpus=num_gpus)(_Worker)
     clips = list(clip_ids)
-    waiting = deque(clips[i : i + CLIPS_AT_A_TIME] for i in range(0, len(clips), CLIPS_AT_A_TIME))
-    shift = _Shift(ray, lambda: hand.remote(dataset, store, crew, settings), waiting)
-    return shift.run(min(num_workers, len(waiting)), progress)
+    tasks = deque(clips[i : i + CLIPS_PER_TASK] for i in range(0, len(clips), CLIPS_PER_TASK))
+    scheduler = _Scheduler(ray, lambda: worker.remote(dataset, store, build, settings), tasks)
+    return scheduler.run(min(num_workers, len(tasks)), progress)
 
 
-class _Shift:
-    """Clips given out to workers until all are done; what a lost worker held is given out again.
+class _Scheduler:
+    """Distributes ``tasks`` (lists of clips) to workers until all are done; a lost worker's task is given out again.
 
-    A worker gets clips when it has answered for the first time: the cluster may not have room for it yet.
+    A worker gets its first task only after it has answered once: the cluster may not have room for it yet.
     """
 
-    def __init__(self, ray: Any, hire: Callable[[], Any], waiting: deque[list[str]]) -> None:
-        self._ray, self._hire, self._waiting = ray, hire, waiting
-        self._busy: dict[Any, tuple[Any, list[str]]] = {}  # what will end, the worker at it, its clips
+    def __init__(self, ray: Any, start_worker: Callable[[], Any], tasks: deque[list[str]]) -> None:
+        self._ray, self._start_worker, self._tasks = ray, start_worker, tasks
+        self._running: dict[Any, tuple[Any, list[str]]] = {}  # Ray's reference of a call -> its worker and clips
         self._report = ExtractionReport()
 
-    def run(self, num: int, progress: Callable[[str, int, int], None]) -> ExtractionReport:
-        total, num_lost, errors = sum(map(len, self._waiting)), 0, self._ray.exceptions
-        for _ in range(num):
-            self._engage()
-        while self._busy and (self._waiting or any(clip_ids for _, clip_ids in self._busy.values())):
-            ended = self._next()
-            hand, clip_ids = self._busy.pop(ended)
+    def run(self, num_workers: int, progress: ProgressCallback) -> ExtractionReport:
+        num_clips, num_lost, errors = sum(map(len, self._tasks)), 0, self._ray.exceptions
+        for _ in range(num_workers):
+            self._add_worker()
+        while self._running and (self._tasks or any(clip_ids for _, clip_ids in self._running.values())):
+            finished = self._wait()
+            worker, clip_ids = self._running.pop(finished)
             try:
-                self._add(self._ray.get(ended))
+                self._merge(self._ray.get(finished))
             except (errors.RayActorError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
                 num_lost += 1
-                if num_lost > 2 * num:
-                    raise InputError(f"workers are lost again and again, the last one so: {error}") from error
+                if num_lost > 2 * num_workers:
+                    raise InputError(
+                        f"{num_lost} Ray workers were lost, the last one with: {error}: give workers more memory, or "
+                        "run without --engine ray"
+                    ) from error
                 if clip_ids:
-                    self._waiting.appendleft(clip_ids)
-                self._engage()
+                    self._tasks.appendleft(clip_ids)
+                self._add_worker()
                 continue
             if clip_ids:
-                done = len(self._report.made) + len(self._report.present) + len(self._report.failed)
-                progress(clip_ids[-1], done, total)
-            if self._waiting:
-                clip_ids = self._waiting.popleft()
-                self._busy[hand.work.remote(clip_ids)] = hand, clip_ids
+                num_done = len(self._report.made) + len(self._report.present) + len(self._report.failed)
+                progress(clip_ids[-1], num_done, num_clips)
+            if self._tasks:
+                clip_ids = self._tasks.popleft()
+                self._running[worker.extract.remote(clip_ids)] = worker, clip_ids
         return self._report
 
-    def _next(self) -> Any:
-        """What ends next; where nothing does for long, it is said why that may be."""
+    def _wait(self) -> Any:
+        """The next call that ends. Warns where no worker has started for ``WARN_AFTER_S``."""
         while True:
-            ended, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=PATIENCE_S)
-            if ended:
-                return ended[0]
-            if not any(clip_ids for _, clip_ids in self._busy.values()):
-                LOG.warning("no worker has begun: the cluster has %s free", self._ray.available_resources())
+            finished, _ = self._ray.wait(list(self._running), num_returns=1, timeout=WARN_AFTER_S)
+            if finished:
+                return finished[0]
+            if not any(clip_ids for _, clip_ids in self._running.values()):
+                LOG.warning("no Ray worker has started yet: the cluster has %s free", self._ray.available_resources())
 
-    def _engage(self) -> None:
-        hand = self._hire()
-        self._busy[hand.work.remote([])] = hand, []
+    def _add_worker(self) -> None:
+        worker = self._start_worker()
+        self._running[worker.extract.remote([])] = worker, []
 
-    def _add(self, part: ExtractionReport) -> None:
+    def _merge(self, part: ExtractionReport) -> None:
         self._report.made += part.made
         self._report.present += part.present
         self._report.failed += part.failed
 
 
-def _join(ray: Any, address: str | None) -> None:
-    """Connect to the cluster at ``address``; without one to this machine's, or to a new one of this machine alone."""
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to the cluster at ``address``; without it to this machine's, else start one on this machine alone."""
     problem: Exception | None = None
     for each in [address] if address else ["auto", "local"]:
         try:
@@ -134,10 +138,13 @@ def _join(ray: Any, address: str | None) -> None:
             problem = error
         else:
             return
-    raise InputError(f"no Ray cluster at {address!r} ({problem}): start one with `ray start --head`") from problem
+    raise InputError(
+        f"no Ray cluster answers at {address or 'this machine'} ({problem}): start one with `ray start --head`, or "
+        "give another --ray-address"
+    ) from problem
 
 
-def _ray() -> Any:
+def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:

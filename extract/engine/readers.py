@@ -1,6 +1,6 @@
-"""Threads that read clips and send what is to be encoded through a bounded queue.
+"""Threads that read clips and send the encoders' inputs to the main thread through a bounded queue.
 
-Decoders, OpenCV and torch let go of Python's lock, so that reading goes on while the main thread encodes.
+Decoders, OpenCV and torch release Python's global lock, so that reading continues while the main thread encodes.
 """
 
 from __future__ import annotations
@@ -15,48 +15,51 @@ from functools import partial
 
 import numpy as np
 
-from extract import media
 from extract.engine.batching import OpenClip
 from extract.engine.plan import ExtractionPlan
-from extract.engine.streams import ClipError, ReadResult, read_clip
+from extract.engine.reading import read_clip
+from extract.engine.requests import ClipError, ReadResult
+from extract.media import Sound
 from extract.store.leases import Leases
 
-NUM_WAITING = 8  # messages that may wait for the encoders: a few batches, 80 MB of prepared pictures of 224 px
+MAX_MESSAGES = 8  # in the queue: a few batches, 80 MB of prepared pictures of 224 px
 POLL_S = 0.2
 
 LOG = logging.getLogger("abaw")
 
 
 class _Stopped(BaseException):
-    """The main thread has ended: there is nobody to read for."""
+    """The main thread has ended, so the reader stops."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """From a reader about a clip: a load to encode, the end of it (``ReadResult``), or why it failed.
+    """A reader's message about a clip: a load to encode, its end (``ReadResult``), or an error.
 
-    Without ``clip`` and ``error``: all of it was in the store.
+    Without ``clip`` and ``error``: all its tracks were in the store already.
     """
 
     clip_id: str
     clip: OpenClip | None = None
     name: str = ""
-    load: np.ndarray | media.Sound | ReadResult | None = None
+    load: np.ndarray | Sound | ReadResult | None = None
     error: ClipError | None = None
 
 
 class Readers:
-    """``num`` threads over some clips, each at its own clip. Used in a ``with``."""
+    """A pool of ``num_threads`` threads, each of which reads one clip at a time. Use it in a ``with`` statement."""
 
-    def __init__(self, work: ExtractionPlan, leases: Leases, clip_ids: Iterable[str], num: int) -> None:
-        self._work, self._leases = work, leases
-        self._left = deque(clip_ids)
-        self._held: deque[str] = deque()  # another process works on them: look again later
+    def __init__(self, plan: ExtractionPlan, leases: Leases, clip_ids: Iterable[str], num_threads: int) -> None:
+        self._plan, self._leases = plan, leases
+        self._remaining = deque(clip_ids)
+        self._leased_elsewhere: deque[str] = deque()  # clips of another process: try again later
         self._lock = threading.Lock()
-        self._messages: queue.Queue[Message] = queue.Queue(NUM_WAITING)
+        self._messages: queue.Queue[Message] = queue.Queue(MAX_MESSAGES)
         self._stop = threading.Event()
         self._crash: BaseException | None = None
-        self._threads = [threading.Thread(target=self._run, daemon=True, name=f"reader {i}") for i in range(num)]
+        self._threads = [
+            threading.Thread(target=self._run, daemon=True, name=f"reader {i}") for i in range(num_threads)
+        ]
 
     def __enter__(self) -> Readers:
         for thread in self._threads:
@@ -69,14 +72,14 @@ class Readers:
             thread.join()
 
     def are_done(self) -> bool:
-        """Whether nothing more will come. Raises what a thread ended with where that was no fault of a clip."""
+        """Whether no further message will come. Raises the error of a thread that crashed."""
         if self._crash is not None:
             raise self._crash
-        # the threads first: what they sent last is in the queue by then
+        # check the threads first: once they have ended, their last messages are in the queue
         return not any(thread.is_alive() for thread in self._threads) and self._messages.empty()
 
     def next(self) -> Message | None:
-        """The next message, or None where none came for a moment."""
+        """The next message, None where none came within ``POLL_S``."""
         try:
             return self._messages.get(timeout=POLL_S)
         except queue.Empty:
@@ -92,50 +95,53 @@ class Readers:
             self._crash = error
 
     def _next_clip(self) -> str | None:
-        """A clip that is this process's now; None where there is none left."""
+        """A clip that this process has leased; None when no clip is left."""
         while not self._stop.is_set():
             with self._lock:
-                clips = self._left or self._held
+                clips = self._remaining or self._leased_elsewhere
                 if not clips:
                     return None
-                is_again, clip_id = clips is self._held, clips.popleft()
+                is_retry, clip_id = clips is self._leased_elsewhere, clips.popleft()
             if self._leases.acquire(clip_id):
                 return clip_id
             with self._lock:
-                self._held.append(clip_id)
-            if is_again:
+                self._leased_elsewhere.append(clip_id)
+            if is_retry:
                 self._stop.wait(POLL_S)
             else:
-                LOG.info("%s: another process is at it, or was on another host of late: looking again later", clip_id)
+                LOG.info(
+                    "%s: leased by another process, or until lately by one on another host: retried later", clip_id
+                )
         return None
 
     def _read(self, clip_id: str) -> None:
         clip: OpenClip | None = None
         try:
-            found = self._work.order(self._work.dataset.clips[clip_id])
-            if found is None:
+            needed = self._plan.request(self._plan.dataset.clips[clip_id])
+            if needed is None:
                 self._send(Message(clip_id))
                 return
-            order, source = found
-            clip = self._work.open(order, source)
-            read = read_clip(order, partial(self._send_load, clip), self._work.store.root, partial(self._check, clip))
+            request, source = needed
+            clip = self._plan.open_clip(request, source)
+            send, check = partial(self._send_load, clip), partial(self._check, clip)
+            result = read_clip(request, send, self._plan.store.root, check)
         except (ClipError, ValueError, OSError) as error:
-            why = error if isinstance(error, ClipError) else ClipError("read", error)
-            self._send(Message(clip_id, clip, error=why))
-        except BaseException:  # the run ends, and the main thread may not know of this clip
+            clip_error = error if isinstance(error, ClipError) else ClipError("read", error)
+            self._send(Message(clip_id, clip, error=clip_error))
+        except BaseException:  # the run ends, and the main thread may not have this clip yet
             if clip is not None:
                 clip.close()
             raise
         else:
-            self._send(Message(clip_id, clip, load=read))
+            self._send(Message(clip_id, clip, load=result))
 
     def _check(self, clip: OpenClip) -> None:
-        if clip.error is not None:  # an encoder refused it: the rest need not be read
+        if clip.error is not None:  # an encoder failed on it: the rest need not be read
             raise clip.error
         if self._stop.is_set():
             raise _Stopped
 
-    def _send_load(self, clip: OpenClip, name: str, load: np.ndarray | media.Sound) -> None:
+    def _send_load(self, clip: OpenClip, name: str, load: np.ndarray | Sound) -> None:
         self._check(clip)
         self._send(Message(clip.clip_id, clip, name, load))
 

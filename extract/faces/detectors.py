@@ -1,4 +1,4 @@
-"""Finders of faces by name: what ships with OpenCV, one small network whose file is given or fetched, two extras."""
+"""Face detectors by name: OpenCV's Haar cascade, the YuNet network, and two that need an optional package."""
 
 from __future__ import annotations
 
@@ -14,86 +14,86 @@ import numpy as np
 from abaw.errors import InputError
 from abaw.files import sha256
 from extract import DETECTORS
-from extract.faces.geometry import Box, Face, resized
+from extract.faces.geometry import Box, Face, shrink
 from extract.media import Rgb
 from extract.networks.hub import MissingWeights
 
 CASCADES = Path(cv2.__file__).parent / "data"
-SEARCH_WIDTH_PX = 640  # a longer side is shrunk for the search: a face worth an expression is still 40 px there
+MAX_SIDE_PX = 640  # longer pictures are shrunk before detection: a face large enough to read is still 40 px there
 YUNET = ("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx")
 
-# of MediaPipe's 468 points: both corners of each eye, the tip of the nose, the corners of the mouth
+# among MediaPipe's 468 landmarks: both corners of each eye, the tip of the nose, the two mouth corners
 MESH_POINTS = ((33, 133), (362, 263), (1,), (61,), (291,))
 
 
 class FaceDetector(ABC):
-    """Finds faces in one picture at a time; ``has_points``: with their five points.
+    """Detects faces in one picture at a time; ``has_points``: with their five points.
 
-    ``find`` may keep state while it works: each thread uses a finder of its own, got by ``fresh``.
+    ``detect`` may change the detector's own state, so each thread works with its own ``clone``.
     """
 
     has_points: bool = False
 
     @abstractmethod
-    def find(self, picture: Rgb) -> list[Face]:
-        """Every face of a picture, in its own pixels, all as person 0. A picture of any size or content will do."""
+    def detect(self, picture: Rgb) -> list[Face]:
+        """All faces of a picture of any size, in pixels of that picture, each as person 0."""
 
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
-        """JSON: everything about the finder that can change a box. ``finder`` and ``settings`` rebuild it."""
+        """JSON: everything that can change a box. The keys ``finder`` (its name) and ``settings`` rebuild it."""
 
-    def fresh(self) -> FaceDetector:
-        """One like this for another thread; itself where ``find`` keeps no state."""
+    def clone(self) -> FaceDetector:
+        """An equal detector for another thread; itself where ``detect`` changes no state."""
         return self
 
 
 @DETECTORS.register
 def haar(*, min_neighbors: int = 4, min_face: float = 0.1) -> FaceDetector:
-    """OpenCV's Haar cascade, which ships in its wheel: frontal faces, no points; min_face is a share of the height."""
+    """Haar cascade of OpenCV (no download): frontal faces, no points; min_face is a share of the picture's height."""
     return Haar(min_neighbors, min_face)
 
 
 @DETECTORS.register
 def yunet(*, file: str | None = None, min_score: float = 0.6, download: bool = False) -> FaceDetector:
-    """The YuNet network (MIT, 0.2 MB) from an ONNX file, or from the hub's cache: the most reliable one here."""
+    """YuNet network (MIT, 0.2 MB) from an ONNX file or the hub's cache, with points: the most reliable one here."""
     return YuNet(file, _yunet_file(file, download), min_score)
 
 
 @DETECTORS.register
 def mtcnn(*, min_face: float = 0.1, min_score: float = 0.9) -> FaceDetector:
-    """The three networks of MTCNN (MIT; the extra 'mtcnn' brings their weights): slow; min_face as of haar."""
+    """MTCNN's three networks (MIT; weights come with the extra 'mtcnn'), with points: slow; min_face as for haar."""
     return Mtcnn(min_face, min_score)
 
 
 @DETECTORS.register
 def mediapipe(*, min_score: float = 0.5, max_faces: int = 4) -> FaceDetector:
-    """MediaPipe's face mesh (Apache-2.0; the extra 'mediapipe' brings it): fast, near and large faces only."""
+    """MediaPipe's face mesh (Apache-2.0; comes with the extra 'mediapipe'), with points: fast, large faces only."""
     return Mesh(min_score, max_faces)
 
 
 class Haar(FaceDetector):
-    """Viola and Jones 2001, as OpenCV trained it. Frontal faces only.
+    """Viola and Jones 2001, with the cascade that OpenCV trained. Frontal faces only.
 
-    The picture's contrast stays as it is: the cascade evens out each window itself, and equalising the whole makes
-    noise to search through. FusionInput of 1.2 find what steps of 1.1 do, in half the time.
+    The contrast is not equalised: the cascade normalises each window itself, and equalising the whole picture amplifies
+    noise. A scale factor of 1.2 detects the same faces as 1.1 in half the time.
     """
 
     def __init__(self, min_neighbors: int, min_face: float) -> None:
         self._settings = {"min_neighbors": min_neighbors, "min_face": _share("haar", "min_face", min_face)}
         self._cascade = cv2.CascadeClassifier(str(CASCADES / "haarcascade_frontalface_default.xml"))
 
-    def find(self, picture: Rgb) -> list[Face]:
-        small, across, down = search_size(picture)
-        least = max(20, round(self._settings["min_face"] * small.shape[0]))
+    def detect(self, picture: Rgb) -> list[Face]:
+        small, across, down = shrink_to_search(picture)
+        min_side_px = max(20, round(self._settings["min_face"] * small.shape[0]))
         found = self._cascade.detectMultiScale(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
             scaleFactor=1.2,
             minNeighbors=int(self._settings["min_neighbors"]),
-            minSize=(least, least),
+            minSize=(min_side_px, min_side_px),
         )
         return [Face(_box(rectangle, across, down)) for rectangle in found]
 
-    def fresh(self) -> FaceDetector:
+    def clone(self) -> FaceDetector:
         return Haar(int(self._settings["min_neighbors"]), float(self._settings["min_face"]))
 
     def recipe(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Haar(FaceDetector):
 
 
 class YuNet(FaceDetector):
-    """Wu et al. 2023, through OpenCV's FaceDetectorYN. ``file`` as the user gave it, ``weights`` where it lies."""
+    """Wu et al. 2023, run by OpenCV's FaceDetectorYN. ``file``: as the user gave it; ``weights``: the file to load."""
 
     has_points = True
 
@@ -112,21 +112,23 @@ class YuNet(FaceDetector):
         try:
             self._detector = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), min_score)
         except cv2.error as error:
-            raise InputError(f"{weights} is no YuNet model that OpenCV can read: get {YUNET[1]} again") from error
+            raise InputError(
+                f"OpenCV cannot read {weights} as a YuNet model: download {YUNET[1]} again, or give another file"
+            ) from error
 
-    def find(self, picture: Rgb) -> list[Face]:
-        small, across, down = search_size(picture)
+    def detect(self, picture: Rgb) -> list[Face]:
+        small, across, down = shrink_to_search(picture)
         self._detector.setInputSize((small.shape[1], small.shape[0]))
         _, found = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         rows = np.zeros((0, 15)) if found is None else found.astype(np.float64)
-        # in a strip of a few pixels it sees faces of any size, endless ones too
+        # in a picture a few pixels wide it reports faces of any size, infinite ones too
         rows = rows[
             np.isfinite(rows).all(1) & (rows[:, 2:4] >= 1).all(1) & (rows[:, 2:4].max(1) <= 2 * max(small.shape))
         ]
         points = rows[:, 4:14].reshape(-1, 5, 2) / (across, down)
         return [Face(_box(row, across, down), p, score=float(row[14])) for row, p in zip(rows, points, strict=True)]
 
-    def fresh(self) -> FaceDetector:
+    def clone(self) -> FaceDetector:
         file: Any = self._settings["file"]
         score: Any = self._settings["min_score"]
         return YuNet(file, self._weights, score, self._sha256)
@@ -137,7 +139,7 @@ class YuNet(FaceDetector):
 
 
 class Mtcnn(FaceDetector):
-    """Zhang et al. 2016, as facenet-pytorch ported it, on the CPU. Its networks keep no state: threads may share it."""
+    """Zhang et al. 2016, in facenet-pytorch's port, on the CPU. Its networks keep no state: threads may share it."""
 
     has_points = True
 
@@ -149,21 +151,21 @@ class Mtcnn(FaceDetector):
         self._package = _extra("facenet_pytorch", "facenet-pytorch", "mtcnn")
         self._detector = self._package.MTCNN(keep_all=True, device="cpu").eval()
 
-    def find(self, picture: Rgb) -> list[Face]:
+    def detect(self, picture: Rgb) -> list[Face]:
         import torch
         from facenet_pytorch.models.utils.detect_face import detect_face
 
-        small, across, down = search_size(picture)
-        least, net = max(20, round(self._settings["min_face"] * small.shape[0])), self._detector
-        if min(small.shape[:2]) < least:
-            return []  # it has no scale to search at, and fails
-        # its weights come as a pickle in its own wheel; the thresholds are the paper's
+        small, across, down = shrink_to_search(picture)
+        min_side_px, net = max(20, round(self._settings["min_face"] * small.shape[0])), self._detector
+        if min(small.shape[:2]) < min_side_px:
+            return []  # there is no scale to search at, and detect_face would fail
+        # its weights are a pickle inside its own wheel; the thresholds are those of the paper
         with torch.inference_mode():
             found, points = detect_face(
-                small, least, net.pnet, net.rnet, net.onet, net.thresholds, net.factor, net.device
+                small, min_side_px, net.pnet, net.rnet, net.onet, net.thresholds, net.factor, net.device
             )
         rows, points = np.array(found[0], float).reshape(-1, 5), np.array(points[0], float).reshape(-1, 5, 2)
-        rows[:, 2:4] -= rows[:, :2]  # it gives the opposite corner
+        rows[:, 2:4] -= rows[:, :2]  # it returns the opposite corner
         return [
             Face(_box(row, across, down), five / (across, down), score=float(row[4]))
             for row, five in zip(rows, points, strict=True)
@@ -173,14 +175,14 @@ class Mtcnn(FaceDetector):
     def recipe(self) -> dict[str, Any]:
         from importlib.metadata import version
 
-        package = f"facenet-pytorch {version('facenet-pytorch')}"  # the weights are part of it
+        package = f"facenet-pytorch {version('facenet-pytorch')}"  # the package contains the weights
         return {"finder": "mtcnn", "settings": self._settings, "weights": package, "version": 1}
 
 
 class Mesh(FaceDetector):
-    """MediaPipe's short-range detector and its mesh of 468 points (Kartynnik et al. 2019), each picture by itself.
+    """MediaPipe's short-range detector and mesh of 468 landmarks (Kartynnik et al. 2019), each picture by itself.
 
-    The detector alone gives one point for the mouth; the mesh has both corners. The box is that of the mesh.
+    The detector alone gives one point for the mouth, the mesh both corners. The box bounds the mesh.
     """
 
     has_points = True
@@ -192,31 +194,32 @@ class Mesh(FaceDetector):
         package = _extra("mediapipe", "mediapipe", "mediapipe")
         if not hasattr(package, "solutions"):
             raise InputError(
-                f"mediapipe {package.__version__} ships no models: pip install 'abaw[mediapipe]' (0.10.21)"
+                f"mediapipe {package.__version__} contains no models, expected version 0.10.21: "
+                "pip install 'abaw[mediapipe]'"
             )
         self._package = package
         self._mesh = package.solutions.face_mesh.FaceMesh(
             static_image_mode=True, max_num_faces=max_faces, min_detection_confidence=min_score
         )
 
-    def find(self, picture: Rgb) -> list[Face]:
+    def detect(self, picture: Rgb) -> list[Face]:
         height, width = picture.shape[:2]
         meshes = self._mesh.process(np.ascontiguousarray(picture)).multi_face_landmarks or ()
-        spots = [np.array([(spot.x * width, spot.y * height) for spot in mesh.landmark]) for mesh in meshes]
-        return [_mesh_face(each) for each in spots if np.isfinite(each).all()]
+        landmarks = [np.array([(point.x * width, point.y * height) for point in mesh.landmark]) for mesh in meshes]
+        return [_mesh_face(each) for each in landmarks if np.isfinite(each).all()]
 
-    def fresh(self) -> FaceDetector:
+    def clone(self) -> FaceDetector:
         return Mesh(float(self._settings["min_score"]), int(self._settings["max_faces"]))
 
     def recipe(self) -> dict[str, Any]:
-        package = f"mediapipe {self._package.__version__}"  # the weights are part of it
+        package = f"mediapipe {self._package.__version__}"  # the package contains the weights
         return {"finder": "mediapipe", "settings": self._settings, "weights": package, "version": 1}
 
 
-def search_size(picture: Rgb) -> tuple[Rgb, float, float]:
-    """A picture no longer than is worth searching, and its scale across and down."""
+def shrink_to_search(picture: Rgb) -> tuple[Rgb, float, float]:
+    """A picture of at most ``MAX_SIDE_PX`` to detect faces in, and its horizontal and vertical scale."""
     longest = max(picture.shape[:2])
-    return resized(picture, SEARCH_WIDTH_PX / longest) if longest > SEARCH_WIDTH_PX else (picture, 1.0, 1.0)
+    return shrink(picture, MAX_SIDE_PX / longest) if longest > MAX_SIDE_PX else (picture, 1.0, 1.0)
 
 
 def _box(sides: Iterable[float], across: float, down: float) -> Box:
@@ -224,49 +227,53 @@ def _box(sides: Iterable[float], across: float, down: float) -> Box:
     return Box(x / across, y / down, width / across, height / down)
 
 
-def _mesh_face(spots: np.ndarray) -> Face:
-    (left, top), (right, bottom) = spots.min(0), spots.max(0)
-    points = np.array([spots[list(several)].mean(0) for several in MESH_POINTS])
+def _mesh_face(landmarks: np.ndarray) -> Face:
+    (left, top), (right, bottom) = landmarks.min(0), landmarks.max(0)
+    points = np.array([landmarks[list(several)].mean(0) for several in MESH_POINTS])
     return Face(Box(float(left), float(top), float(right - left), float(bottom - top)), points)
 
 
-def _share(who: str, setting: str, value: float) -> float:
+def _share(detector: str, setting: str, value: float) -> float:
     if not 0 < value < 1:
         meaning = "a share of the picture's height" if setting == "min_face" else "a confidence"
-        raise InputError(f"{who}: {setting} is {value}, expected {meaning} between 0 and 1")
+        raise InputError(f"{detector}: {setting} is {value}, expected {meaning} between 0 and 1")
     return value
 
 
 def _extra(module: str, package: str, extra: str) -> ModuleType:
-    """An optional package. ValueError names the extra that brings it."""
+    """An optional package. Raises InputError with the extra to install where it is missing."""
     import importlib
 
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise InputError(f"the face finder {extra} needs the package {package}: pip install 'abaw[{extra}]'") from error
+        raise InputError(
+            f"the face detector {extra} needs the package {package}: pip install 'abaw[{extra}]'"
+        ) from error
 
 
 def _yunet_file(file: str | None, download: bool) -> Path:
-    """Where the network's file lies: as given, else in the hub's cache, fetched to there once where ``download``."""
+    """The file of the network: as given, else from the hub's cache, downloaded to there once if ``download``."""
     if file is not None:
         if not Path(file).is_file():
-            raise MissingWeights(f"no YuNet model at {file}: give yunet:file=PATH of face_detection_yunet_*.onnx")
+            raise MissingWeights(
+                f"no YuNet model at {file}: give yunet:file=PATH to a face_detection_yunet_*.onnx file"
+            )
         return Path(file)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
     try:
-        return Path(hf_hub_download(*YUNET, local_files_only=True))  # what is there is taken, nobody is asked
+        return Path(hf_hub_download(*YUNET, local_files_only=True))  # without a request to the hub
     except OSError as error:
         why, cause = "is not in the hub's cache on this machine", error
     if download:
         try:
             return Path(hf_hub_download(*YUNET))
         except (OSError, HfHubHTTPError, httpx.HTTPError) as error:
-            why, cause = "could not be fetched", OSError(error)
+            why, cause = "could not be downloaded", OSError(error)
     raise MissingWeights(
-        f"the YuNet model {why} ({str(cause).splitlines()[0]}): fetch it (0.2 MB) with --download or "
-        f"`hf download {' '.join(YUNET)}`, or give yunet:file=PATH of a local copy"
+        f"the YuNet model {why} ({str(cause).splitlines()[0]}): download it (0.2 MB) with --download or "
+        f"`hf download {' '.join(YUNET)}`, or give a local copy with yunet:file=PATH"
     ) from cause

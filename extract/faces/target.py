@@ -1,4 +1,4 @@
-"""Whose face a clip is about: the target, picked among everyone seen, by a policy with a name."""
+"""The target of a clip: the one person whose face the vision encoders get, chosen by a named rule."""
 
 import tempfile
 from abc import ABC, abstractmethod
@@ -13,15 +13,15 @@ import numpy as np
 from abaw.errors import InputError
 from abaw.registry import nearest
 from extract import media
-from extract.faces.active_speaker import RATE_HZ, speakers
+from extract.faces.active_speaker import RATE_HZ, detect_speakers
 from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.faces.tracking import FaceTracker
 from extract.media import Rgb
 
-VERSION = 1  # of following and choosing: raised when they give other boxes
+VERSION = 1  # of tracking and selection: raised when they give other boxes
 
-Rank = Callable[[Box, int, int], float]  # of a box in a picture of that width and height; the least is taken
+Rank = Callable[[Box, int, int], float]  # of a box in a picture of that width and height; the lowest wins
 RANKS: dict[str, Rank] = {
     "largest": lambda box, width, height: -box.area,
     "leftmost": lambda box, width, height: box.centre_x,
@@ -33,98 +33,100 @@ TARGETS = (*RANKS, "longest", "speaking")
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """How the target's face is got in every clip.
+    """How the target's face is found in every clip.
 
-    ``every`` n-th picture is searched by the finder and the faces are followed between; 1: each. ``target``:
-    "largest", "leftmost", "rightmost" or "central" of those seen, "longest" seen, or "speaking"; a clip of one of two
-    subjects (``_left``, ``_right``) is of that one whatever the target.
+    ``target``: among the persons in the picture the "largest", "leftmost", "rightmost" or most "central"; the one
+    visible "longest"; or the one "speaking". In a clip of one of two subjects (``_left``, ``_right``) it is always that
+    subject. ``detect_every``: the detector runs on every n-th picture and faces are tracked in between; 1: on each.
+
+    Raises InputError for an unknown target or a ``detect_every`` below 1.
     """
 
-    finder: FaceDetector
+    detector: FaceDetector
     target: str = "largest"
-    every: int = 5
+    detect_every: int = 5
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise InputError(
-                f"no target {self.target!r}{nearest(self.target, TARGETS)} the persons to be had are: "
-                f"{', '.join(TARGETS)}"
+                f"no target named {self.target!r}{nearest(self.target, TARGETS)} known: {', '.join(TARGETS)}"
             )
-        if self.every < 1:
-            raise InputError(f"faces are to be searched in every {self.every}th picture: give 1 (each one) or more")
+        if self.detect_every < 1:
+            raise InputError(f"detect_every is {self.detect_every}, expected 1 (detect in every frame) or more")
 
     def recipe(self) -> dict[str, Any]:
-        """JSON: the finder's recipe, and what else can change whose box it is and where."""
-        return {**self.finder.recipe(), "target": self.target, "every": self.every, "persons": VERSION}
+        """JSON: the detector's recipe, and everything else that can change which box is chosen."""
+        return {**self.detector.recipe(), "target": self.target, "every": self.detect_every, "persons": VERSION}
 
-    def begin(self, side: str | None, path: Path | None) -> "TargetSelector":
-        """TargetConfig one clip; it may be done in any thread, and each has a finder of its own.
+    def make_selector(self, side: str | None, path: Path | None) -> "TargetSelector":
+        """A selector for one clip, with a detector of its own, so that each thread can use one.
 
-        ``side``: "left" or "right", where the clip is of one of two subjects. ``path``: its media, which "longest"
-        and "speaking" decode by themselves first.
+        ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, which
+        "longest" and "speaking" decode once here, before the first ``select``. Raises InputError for another side.
         """
-        follower = FaceTracker(self.finder, self.every)
+        tracker = FaceTracker(self.detector, self.detect_every)
         if side is not None:
-            return _Going(follower, _Side(side))
+            return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
-            return _Going(follower, _Ranked(self.target))
-        return _record(follower, self.target, path)
+            return _OnlineSelector(tracker, _RankPolicy(self.target))
+        return _select_from_whole_clip(tracker, self.target, path)
 
 
 class TargetSelector(ABC):
-    """Tells where the target's face is in each picture of one clip."""
+    """Selects the target's face in the pictures of one clip."""
 
     @abstractmethod
-    def look(self, time_s: float, rgb: Rgb) -> Face | None:
-        """The target's face in the next picture; None where it is not to be seen. Every picture once, in order."""
+    def select(self, time_s: float, rgb: Rgb) -> Face | None:
+        """The target's face in the next picture, None where it is not visible. Call it once a picture, in order."""
 
 
 class _Policy(ABC):
-    """Picks the target's face among those of one picture after the other."""
+    """Chooses the target among the faces of each picture."""
 
     @abstractmethod
-    def pick(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
-        """``known``: everyone seen of late, hidden or not, and whether that is sure."""
+    def choose(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
+        """``known``: as ``FaceTracker.known_persons``; ``width`` and ``height`` of the picture."""
 
 
-class _Ranked(_Policy):
-    """The first by rank, kept while known: hidden for a while, nobody stands in.
+class _RankPolicy(_Policy):
+    """The person who ranks first, kept as long as the tracker knows them: while they are hidden there is no target.
 
-    The largest gives way to one more than twice as large, the others to whoever comes later, surely, and ranks before.
+    "largest" changes to a person more than twice as large; the others to a confirmed person who appeared later and
+    ranks first.
     """
 
     def __init__(self, target: str) -> None:
         self._target, self._rank = target, RANKS[target]
-        self._held: Face | None = None
-        self._weighed: set[int] = set()
+        self._current: Face | None = None
+        self._compared: set[int] = set()  # persons who were there beside the target and did not replace it
 
-    def pick(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
+    def choose(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
         first = min(faces, key=lambda face: self._rank(face.box, width, height), default=None)
-        held = self._held
-        if held is None or held.person not in known or (first is not None and self._gives_way(held, first, known)):
-            self._held = first
-            self._weighed = set(known)
+        current = self._current
+        if current is None or current.person not in known or (first and self._is_replaced(current, first, known)):
+            self._current = first
+            self._compared = set(known)
             return first
-        seen = next((face for face in faces if face.person == held.person), None)
-        self._held = seen or held
+        seen = next((face for face in faces if face.person == current.person), None)
+        self._current = seen or current
         if seen is not None:
-            self._weighed |= {face.person for face in faces if known[face.person]}
+            self._compared |= {face.person for face in faces if known[face.person]}
         return seen
 
-    def _gives_way(self, held: Face, first: Face, known: dict[int, bool]) -> bool:
-        if first.person == held.person:
+    def _is_replaced(self, current: Face, first: Face, known: dict[int, bool]) -> bool:
+        if first.person == current.person:
             return False
         if self._target == "largest":
-            return first.box.area > 2 * held.box.area
-        return first.person not in self._weighed and known[first.person]
+            return first.box.area > 2 * current.box.area
+        return first.person not in self._compared and known[first.person]
 
 
-class _Side(_Policy):
-    """One of the two subjects of a video, the left or the right one.
+class _SidePolicy(_Policy):
+    """The left or the right one of the two subjects of a video.
 
-    Two who are surely seen together have their sides for good. One who is seen alone has the side that is left, where
-    the other one is only hidden, else that nearest to where the two were seen last, else that of his half of the
-    picture; until he is seen with another.
+    Two confirmed persons seen together get their sides for good. A person seen alone gets the free side if the other
+    subject is only hidden, else the side nearest to the last places of the two, else the side of their half of the
+    picture; that guess lasts until they are seen with another person.
     """
 
     def __init__(self, side: str) -> None:
@@ -132,39 +134,39 @@ class _Side(_Policy):
             raise InputError(f"the side of a subject is {side!r}, expected 'left' or 'right'")
         self._side = side
         self._sides: dict[int, str] = {}
-        self._sure: set[int] = set()  # whose side is for good
-        self._guessed: set[int] = set()  # whose side was got beside someone who may not be
+        self._certain: set[int] = set()  # persons whose side is final
+        self._guessed: set[int] = set()  # persons whose side comes from a pair with an unconfirmed face
         self._before: set[int] = set()
         self._last_x: dict[str, float] = {}
 
-    def pick(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
+    def choose(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
         self._forget(known)
-        two = sorted(faces, key=lambda face: (face.person not in self._sure, -face.box.area))[:2]
+        two = sorted(faces, key=lambda face: (face.person not in self._certain, -face.box.area))[:2]
         pair = sorted(two, key=lambda face: face.box.centre_x)
-        are_sure = len(pair) == 2 and all(known[face.person] for face in pair)
-        if len(pair) == 2 and (are_sure or not self._sure):
-            self._pair(pair[0], pair[1], are_sure)
+        are_confirmed = len(pair) == 2 and all(known[face.person] for face in pair)
+        if len(pair) == 2 and (are_confirmed or not self._certain):
+            self._assign_pair(pair[0], pair[1], are_confirmed)
         elif len(faces) == 1 and (faces[0].person not in self._sides or faces[0].person in self._guessed):
-            self._sides[faces[0].person] = self._alone(faces[0], width)
+            self._sides[faces[0].person] = self._guess_side(faces[0], width)
             self._guessed.discard(faces[0].person)
         for face in faces:
-            if face.person in self._sure:
+            if face.person in self._certain:
                 self._last_x[self._sides[face.person]] = face.box.centre_x / width
         self._before = {face.person for face in faces if known[face.person]}
         mine = [face for face in faces if self._sides.get(face.person) == self._side]
-        return max(mine, key=lambda face: (face.person in self._sure, face.box.area), default=None)
+        return max(mine, key=lambda face: (face.person in self._certain, face.box.area), default=None)
 
     def _forget(self, known: dict[int, bool]) -> None:
         if not self._before <= known.keys():
-            self._last_x = {}  # who was seen just now is not even hidden: a cut, and another view
+            self._last_x = {}  # a person seen just now is no longer known: after a shot change the view is another
         self._sides = {person: side for person, side in self._sides.items() if person in known}
-        self._sure &= known.keys()
+        self._certain &= known.keys()
         self._guessed &= known.keys()
 
-    def _pair(self, left: Face, right: Face, are_sure: bool) -> None:
-        """Two are seen together: who has no sure side gets the one that is left over."""
-        sides = {face.person: self._sides[face.person] for face in (left, right) if face.person in self._sure}
-        hidden = {self._sides[person] for person in self._sure - sides.keys()}  # the side of one who is only hidden
+    def _assign_pair(self, left: Face, right: Face, are_confirmed: bool) -> None:
+        """Assign sides to two faces seen together: one without a final side gets the free one."""
+        sides = {face.person: self._sides[face.person] for face in (left, right) if face.person in self._certain}
+        hidden = {self._sides[person] for person in self._certain - sides.keys()}  # sides of hidden persons
         if not sides and not hidden:
             sides = {left.person: "left", right.person: "right"}
         for one, other in ((left, right), (right, left)):
@@ -173,16 +175,16 @@ class _Side(_Policy):
                 if spare not in hidden:
                     sides[other.person] = spare
         self._sides |= sides
-        if are_sure:
-            self._sure |= sides.keys()
+        if are_confirmed:
+            self._certain |= sides.keys()
             self._guessed -= sides.keys()
         else:
             self._guessed |= sides.keys()
 
-    def _alone(self, face: Face, width: int) -> str:
-        taken = {self._sides[person] for person in self._sure}
+    def _guess_side(self, face: Face, width: int) -> str:
+        taken = {self._sides[person] for person in self._certain}
         if len(taken) == 2:
-            return ""  # a third: both subjects are only hidden
+            return ""  # a third person: both subjects are only hidden
         if len(taken) == 1:
             return "left" if taken == {"right"} else "right"
         x = face.box.centre_x / width
@@ -190,28 +192,28 @@ class _Side(_Policy):
         return "left" if abs(x - left) < abs(x - right) else "right"
 
 
-class _Going(TargetSelector):
-    """Follows and picks as the pictures come."""
+class _OnlineSelector(TargetSelector):
+    """Tracks and chooses picture by picture."""
 
-    def __init__(self, follower: FaceTracker, policy: _Policy) -> None:
-        self._follower, self._policy = follower, policy
+    def __init__(self, tracker: FaceTracker, policy: _Policy) -> None:
+        self._tracker, self._policy = tracker, policy
 
-    def look(self, time_s: float, rgb: Rgb) -> Face | None:
-        faces = self._follower.look(time_s, rgb)
-        return self._policy.pick(faces, self._follower.persons(), rgb.shape[1], rgb.shape[0])
+    def select(self, time_s: float, rgb: Rgb) -> Face | None:
+        faces = self._tracker.track(time_s, rgb)
+        return self._policy.choose(faces, self._tracker.known_persons(), rgb.shape[1], rgb.shape[0])
 
 
-class _Known(TargetSelector):
-    """Looks up what was picked when the whole clip was seen before: the pictures' times, and rows of a ``_Cast``."""
+class _OfflineSelector(TargetSelector):
+    """Looks up the faces chosen from the whole clip: ``times_s`` of its pictures, and rows of a ``_FaceTable``."""
 
     def __init__(self, times_s: np.ndarray, rows: np.ndarray) -> None:
         self._times_s, self._rows = times_s, rows
         self._frames = np.ascontiguousarray(rows[:, 0])
 
-    def look(self, time_s: float, rgb: Rgb) -> Face | None:
+    def select(self, time_s: float, rgb: Rgb) -> Face | None:
         frame = int(np.searchsorted(self._times_s, time_s))
         if frame == len(self._times_s) or self._times_s[frame] != time_s:
-            raise InputError(f"no picture was at {time_s} s when the clip was seen first: it changed, extract it again")
+            raise InputError(f"the first pass over the clip had no picture at {time_s} s: the file changed, try again")
         place = int(np.searchsorted(self._frames, frame))
         if place == len(self._frames) or self._frames[place] != frame:
             return None
@@ -220,57 +222,57 @@ class _Known(TargetSelector):
         return Face(Box(*row[5:9]), points, int(row[1]), bool(row[2]), row[3])
 
 
-class _Cast:
-    """Faces of a clip, packed: an hour of two persons takes 35 MB, a tenth of what as many objects would.
+class _FaceTable:
+    """The faces of a clip as one array: 35 MB for an hour of two persons, a tenth of what objects take.
 
-    A row is frame, person, found, score, stir, 4 of the box, whether there are points, 10 of the points.
+    A row: frame, person, detected, score, mouth motion, 4 of the box, whether there are points, 10 of the points.
     """
 
     def __init__(self) -> None:
         self._times_s, self._rows = array("d"), array("d")
 
-    def add(self, time_s: float, faces: Sequence[Face], stirs: dict[int, float]) -> None:
-        """The faces of the next picture."""
+    def add(self, time_s: float, faces: Sequence[Face], mouth_motions: dict[int, float]) -> None:
+        """Add the faces of the next picture."""
         for face in faces:
             box, points = face.box, np.zeros(10) if face.points is None else face.points.ravel()
-            about = (len(self._times_s), face.person, face.found, face.score, stirs[face.person])
+            about = (len(self._times_s), face.person, face.detected, face.score, mouth_motions[face.person])
             self._rows.extend((*about, box.x, box.y, box.width, box.height, face.points is not None, *points))
         self._times_s.append(time_s)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times of the pictures, and the rows."""
+        """The times of the pictures, and the rows."""
         return np.array(self._times_s), np.array(self._rows).reshape(-1, 20)
 
 
-def _record(follower: FaceTracker, target: str, path: Path | None) -> _Known:
-    """See the whole clip and pick the target's faces."""
-    cast, ranked, largest = _Cast(), _Ranked("largest"), array("q")
+def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None) -> _OfflineSelector:
+    """Decode and track the whole clip once, then choose who is visible longest or speaks."""
+    table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
     for picture in media.pictures(path) if path is not None else ():
         rgb = picture.rgb()
-        faces = follower.look(picture.time_s, rgb)
-        cast.add(picture.time_s, faces, follower.stirs())
-        face = ranked.pick(faces, follower.persons(), rgb.shape[1], rgb.shape[0])
+        faces = tracker.track(picture.time_s, rgb)
+        table.add(picture.time_s, faces, tracker.mouth_motions())
+        face = policy.choose(faces, tracker.known_persons(), rgb.shape[1], rgb.shape[0])
         largest.append(-1 if face is None else face.person)
-    times_s, rows = cast.arrays()
+    times_s, rows = table.arrays()
     frames, persons = rows[:, 0].astype(int), rows[:, 1].astype(int)
     if target == "longest":
-        return _Known(times_s, rows[_longest(frames, persons)])
-    who = np.array(largest, int)
+        return _OfflineSelector(times_s, rows[_choose_longest(frames, persons)])
+    chosen = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
-        spoken = speakers(times_s, frames, persons, rows[:, 4], _sound(path))
-        who = who if (spoken < 0).all() else spoken
-    return _Known(times_s, rows[persons == who[frames]])
+        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path))
+        chosen = chosen if (speakers < 0).all() else speakers
+    return _OfflineSelector(times_s, rows[persons == chosen[frames]])
 
 
-def _sound(path: Path) -> media.Sound:
-    """The sound, its samples on disk: four hours are half a gigabyte."""
+def _read_sound(path: Path) -> media.Sound:
+    """The clip's sound, its samples on disk: four hours are half a gigabyte."""
     return media.sounds(path, [RATE_HZ], Path(tempfile.gettempdir()))[RATE_HZ]
 
 
-def _longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:
-    """The rows of who is seen in most pictures; where he is not there yet or no more, of the next, and so on.
+def _choose_longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """Which rows show the person visible in most pictures; before and after that person the next longest, and so on.
 
-    Nobody stands in while he is hidden between two sights of him.
+    Nobody replaces a person who is hidden between two appearances.
     """
     numbers, counts = np.unique(persons, return_counts=True)
     spans: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""Who is who from picture to picture: faces found now and then, followed between, each with its person's number."""
+"""Faces tracked through a clip: detected now and then, followed by optical flow in between, one number a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,80 +13,82 @@ from extract.faces.optical_flow import (
     View,
     correlation,
     cut_patch,
-    find_movement,
-    find_spots,
-    moved_face,
-    moved_patch,
-    stir,
-    to_patch,
-    view,
+    detect_keypoints,
+    estimate_motion,
+    make_view,
+    measure_mouth_motion,
+    move_face,
+    move_patch,
+    patch_transform,
 )
 from extract.media import Rgb
 
-LOST_S = 2.0  # who is not seen for longer is another person when seen again
-MAX_MISSES = 1  # searches in a row that may miss a face which is followed well: finders blink
-MIN_LIKENESS = 0.5  # correlation of a followed face with the face as it was found
+LOST_S = 2.0  # a person unseen for longer gets a new number
+MAX_MISSES = 1  # detections in a row that may miss a face which is tracked well: detectors miss single pictures
+MIN_CORRELATION = 0.5  # of a tracked face's patch with the patch at its last detection
 
-# A cut: more than half of the picture's cells change by more than this, and not all alike as under a flash of light.
+# A shot change: more than half of the picture's cells change by more than this, and not all alike as under a flash.
 CELLS = (32, 18)
 CUT_GREY = 12.0
 CUT_SHARE = 0.5
 FLASH_CORRELATION = 0.97
 
-LOOKS = Crop(8, 0.0)  # a face's colours, coarse enough that a smile or a box a little off change little
-MAX_UNLIKE = 0.13  # mean difference of colours, 0 .. 1, of one who comes back
+APPEARANCE_CROP = Crop(8, 0.0)  # the face's colours, so coarse that a smile or a shifted box changes little
+MAX_APPEARANCE_DISTANCE = 0.13  # mean difference of colours (0 to 1) up to which a face is the person lost before
 
 
 @dataclass(eq=False)
-class _Known:
-    """A person of the clip: the face where it is or was last, and what tells the person from others.
+class _Person:
+    """A person of the clip: the face where it is or was last, and what distinguishes it from others.
 
-    ``spots`` and ``to_patch`` are of the small grey picture. ``speed`` in pixels of the picture per second.
+    ``keypoints`` and ``to_patch`` are in pixels of the small grey picture, ``speed`` in pixels of the picture a second.
     """
 
     face: Face
-    looks: np.ndarray
+    appearance: np.ndarray
     seen_s: float
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    num_found: int = 1
-    num_missed: int = 0
+    num_detections: int = 1
+    num_misses: int = 0
     is_seen: bool = True
-    stir: float = 0.0
-    spots: np.ndarray = field(init=False)
+    mouth_motion: float = 0.0
+    keypoints: np.ndarray = field(init=False)
     to_patch: np.ndarray = field(init=False)
     patch: np.ndarray = field(init=False)
-    patch_found: np.ndarray = field(init=False)
+    patch_detected: np.ndarray = field(init=False)
 
-    def expected(self, time_s: float) -> Box:
-        """Where the face should be; one who was lost goes on a little as before."""
+    def predict(self, time_s: float) -> Box:
+        """Where the face should be at that time: it moves on at its last speed for half a second at most."""
         x, y = self.speed * min(time_s - self.seen_s, 0.5)
         return replace(self.face.box, x=self.face.box.x + x, y=self.face.box.y + y)
 
-    def confirm(self, face: Face, looks: np.ndarray, time_s: float) -> None:
-        """Take over what a search found."""
-        self.stir = self.stir if self.is_seen else 0.0
-        self.face, self.looks = replace(face, person=self.face.person), 0.8 * self.looks + 0.2 * looks
-        self.num_found, self.num_missed, self.seen_s, self.is_seen = self.num_found + 1, 0, time_s, True
+    def update(self, face: Face, appearance: np.ndarray, time_s: float) -> None:
+        """Take over a new detection of the face."""
+        self.mouth_motion = self.mouth_motion if self.is_seen else 0.0
+        self.face, self.appearance = replace(face, person=self.face.person), 0.8 * self.appearance + 0.2 * appearance
+        self.num_detections, self.num_misses = self.num_detections + 1, 0
+        self.seen_s, self.is_seen = time_s, True
 
-    def fix(self, now: View, others: list[Box]) -> None:
-        """Remember the face as it was found now, to be followed from here."""
-        self.spots, self.to_patch = find_spots(now, self.face.box, others), to_patch(now, self.face.box)
-        self.patch = self.patch_found = cut_patch(now, self.to_patch)
+    def start_tracking(self, now: View, others: list[Box]) -> None:
+        """Store the keypoints and the patch from which the face is tracked."""
+        self.keypoints = detect_keypoints(now, self.face.box, others)
+        self.to_patch = patch_transform(now, self.face.box)
+        self.patch = self.patch_detected = cut_patch(now, self.to_patch)
 
-    def follow(self, before: View | None, now: View) -> bool:
-        """Move the face to where it is now; False where it is lost."""
+    def track(self, before: View | None, now: View) -> bool:
+        """Move the face to its place in the picture ``now``; False where it is lost."""
         self.is_seen = False
-        moved = before and find_movement(before, now, self.spots, self.face.box)
-        if not moved:
+        estimate = before and estimate_motion(before, now, self.keypoints, self.face.box)
+        if not estimate:
             return False
-        move, self.spots = moved
-        self.to_patch = moved_patch(self.to_patch, move)
-        patch, face = cut_patch(now, self.to_patch), moved_face(self.face, move, now.scale)
+        motion, self.keypoints = estimate
+        self.to_patch = move_patch(self.to_patch, motion)
+        patch, face = cut_patch(now, self.to_patch), move_face(self.face, motion, now.scale)
         height, width = now.rgb.shape[:2]
         is_inside = 0 <= face.box.centre_x < width and 0 <= face.box.centre_y < height
-        if not is_inside or correlation(patch, self.patch_found) < MIN_LIKENESS:
+        if not is_inside or correlation(patch, self.patch_detected) < MIN_CORRELATION:
             return False
-        self.stir, self.patch = stir(self.patch, patch), patch
+        self.mouth_motion, self.patch = measure_mouth_motion(self.patch, patch), patch
         if now.time_s > self.seen_s:
             self.speed = (_centre(face.box) - _centre(self.face.box)) / (now.time_s - self.seen_s)
         self.face, self.seen_s, self.is_seen = face, now.time_s, True
@@ -94,124 +96,128 @@ class _Known:
 
 
 class FaceTracker:
-    """Every face of a clip's pictures, shown one after another; ``every`` n-th picture is searched by the finder.
+    """Tracks every face of a clip; the detector runs on every ``detect_every``-th picture.
 
-    It is searched at once after a cut and where a face is lost; a cut ends every person. Between, faces are followed.
-    A face that two searches in a row miss is gone, a new one that is not confirmed by the second is gone with that.
-    One who is lost and found again within LOST_S, looking alike, is the same person.
+    It also runs at once after a shot change, which ends all persons, and where a face is lost. A face missed by two
+    detections in a row is dropped, a new face already by the first. A person who is lost and detected again within
+    ``LOST_S`` with a similar appearance keeps the number.
     """
 
-    def __init__(self, finder: FaceDetector, every: int) -> None:
-        self._finder, self._every = finder.fresh(), every
-        self._known: list[_Known] = []
+    def __init__(self, detector: FaceDetector, detect_every: int) -> None:
+        self._detector, self._detect_every = detector.clone(), detect_every
+        self._persons: list[_Person] = []
         self._num_persons = 0
-        self._since_search = every
+        self._num_since_detection = detect_every
         self._before: View | None = None
         self._cells: np.ndarray | None = None
 
-    def look(self, time_s: float, rgb: Rgb) -> list[Face]:
-        """The faces of the next picture."""
-        now = view(time_s, rgb)
-        if self._is_cut(now):
-            self._known.clear()
-            self._since_search = self._every
-        stay = [known.follow(self._before, now) for known in self._known if known.is_seen]
-        self._since_search += 1
-        if not all(stay) or self._since_search >= self._every:
-            self._search(now)
-            self._since_search = 0
-        self._known = [known for known in self._known if known.is_seen or self._may_return(known, time_s)]
+    def track(self, time_s: float, rgb: Rgb) -> list[Face]:
+        """The faces of the next picture, which is shown at ``time_s``."""
+        now = make_view(time_s, rgb)
+        if self._is_shot_change(now):
+            self._persons.clear()
+            self._num_since_detection = self._detect_every
+        are_tracked = [person.track(self._before, now) for person in self._persons if person.is_seen]
+        self._num_since_detection += 1
+        if not all(are_tracked) or self._num_since_detection >= self._detect_every:
+            self._detect(now)
+            self._num_since_detection = 0
+        self._persons = [person for person in self._persons if person.is_seen or self._may_return(person, time_s)]
         self._before = now
-        return [known.face for known in self._known if known.is_seen]
+        return [person.face for person in self._persons if person.is_seen]
 
-    def persons(self) -> dict[int, bool]:
-        """Everyone seen of late, hidden or not, and whether more than one search found them."""
-        return {known.face.person: known.num_found > 1 for known in self._known}
+    def known_persons(self) -> dict[int, bool]:
+        """The numbers of the persons seen within ``LOST_S``, and whether each was confirmed by a second detection."""
+        return {person.face.person: person.num_detections > 1 for person in self._persons}
 
-    def stirs(self) -> dict[int, float]:
-        """How much the mouth of each person now seen moved since the picture before, see ``stir``."""
-        return {known.face.person: known.stir for known in self._known if known.is_seen}
+    def mouth_motions(self) -> dict[int, float]:
+        """The mouth motion of each person in the picture, see ``measure_mouth_motion``."""
+        return {person.face.person: person.mouth_motion for person in self._persons if person.is_seen}
 
-    def _may_return(self, known: _Known, time_s: float) -> bool:
-        return known.num_found > 1 and time_s - known.seen_s <= LOST_S
+    def _may_return(self, person: _Person, time_s: float) -> bool:
+        return person.num_detections > 1 and time_s - person.seen_s <= LOST_S
 
-    def _is_cut(self, now: View) -> bool:
+    def _is_shot_change(self, now: View) -> bool:
         before, self._cells = self._cells, cv2.resize(now.grey, CELLS, interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is None or self._before is None:
             return False
         if self._before.rgb.shape != now.rgb.shape:
             return True
-        changed = np.abs(self._cells - before) > CUT_GREY
-        return bool(changed.mean() > CUT_SHARE) and correlation(self._cells, before) < FLASH_CORRELATION
+        is_changed = np.abs(self._cells - before) > CUT_GREY
+        return bool(is_changed.mean() > CUT_SHARE) and correlation(self._cells, before) < FLASH_CORRELATION
 
-    def _search(self, now: View) -> None:
-        """Let the finder say where the faces are, and whose they are."""
-        found = [face for face in self._finder.find(now.rgb) if min(face.box.width, face.box.height) >= 1]
-        looks = [cut(now.rgb, face, LOOKS).astype(np.float32) / 255 for face in found]
-        pairs = self._match_seen(found, looks)
-        pairs |= self._match_lost(now.time_s, found, looks, pairs)
-        for known in self._known:
-            if known.is_seen and known not in pairs.values():
-                known.num_missed += 1
-                known.is_seen = known.num_found > 1 and known.num_missed <= MAX_MISSES
-        for i, known in pairs.items():
-            known.confirm(found[i], looks[i], now.time_s)
-        new = self._meet(now.time_s, [(face, looks[i]) for i, face in enumerate(found) if i not in pairs])
-        for known in (*pairs.values(), *new):
-            known.fix(now, [other.face.box for other in self._known if other.is_seen and other is not known])
+    def _detect(self, now: View) -> None:
+        """Run the detector and assign its faces to persons."""
+        faces = [face for face in self._detector.detect(now.rgb) if min(face.box.width, face.box.height) >= 1]
+        appearances = [cut(now.rgb, face, APPEARANCE_CROP).astype(np.float32) / 255 for face in faces]
+        pairs = self._match_seen(faces, appearances)
+        pairs |= self._match_lost(now.time_s, faces, appearances, pairs)
+        for person in self._persons:
+            if person.is_seen and person not in pairs.values():
+                person.num_misses += 1
+                person.is_seen = person.num_detections > 1 and person.num_misses <= MAX_MISSES
+        for i, person in pairs.items():
+            person.update(faces[i], appearances[i], now.time_s)
+        unmatched = [(face, appearances[i]) for i, face in enumerate(faces) if i not in pairs]
+        new = self._add_persons(now.time_s, unmatched)
+        for person in (*pairs.values(), *new):
+            others = [other.face.box for other in self._persons if other.is_seen and other is not person]
+            person.start_tracking(now, others)
 
-    def _meet(self, time_s: float, found: list[tuple[Face, np.ndarray]]) -> list[_Known]:
-        """New persons, numbered from the left; a second box on the face of someone known is nobody."""
+    def _add_persons(self, time_s: float, faces: list[tuple[Face, np.ndarray]]) -> list[_Person]:
+        """New persons, numbered from left to right; a second box on the face of a known person is ignored."""
         new = []
-        for face, looks in sorted(found, key=lambda each: (each[0].box.x, each[0].box.y)):
-            if not any(known.is_seen and known.face.box.overlap(face.box) > 0.3 for known in self._known):
-                new.append(_Known(replace(face, person=self._num_persons), looks, time_s))
-                self._known.append(new[-1])
+        for face, appearance in sorted(faces, key=lambda each: (each[0].box.x, each[0].box.y)):
+            if not any(person.is_seen and person.face.box.overlap(face.box) > 0.3 for person in self._persons):
+                new.append(_Person(replace(face, person=self._num_persons), appearance, time_s))
+                self._persons.append(new[-1])
                 self._num_persons += 1
         return new
 
-    def _match_seen(self, found: Sequence[Face], looks: Sequence[np.ndarray]) -> dict[int, _Known]:
-        """Found faces -> those followed up to here: where they overlap, or nearly."""
-        seen = [known for known in self._known if known.is_seen]
-        costs = np.full((len(found), len(seen)), np.inf)
-        for i, face in enumerate(found):
-            for j, known in enumerate(seen):
-                away, larger = _apart(known.face.box, face.box)
-                if away < 0.6 and larger < 2:
-                    costs[i, j] = 1 - known.face.box.overlap(face.box) + _unlike(known.looks, looks[i])
-        return {i: seen[j] for i, j in _cheapest(costs)}
+    def _match_seen(self, faces: Sequence[Face], appearances: Sequence[np.ndarray]) -> dict[int, _Person]:
+        """Index of a detected face -> the tracked person whose box it overlaps, or nearly."""
+        seen = [person for person in self._persons if person.is_seen]
+        costs = np.full((len(faces), len(seen)), np.inf)
+        for i, face in enumerate(faces):
+            for j, person in enumerate(seen):
+                distance, size_ratio = _compare_boxes(person.face.box, face.box)
+                if distance < 0.6 and size_ratio < 2:
+                    costs[i, j] = 1 - person.face.box.overlap(face.box)
+                    costs[i, j] += appearance_distance(person.appearance, appearances[i])
+        return {i: seen[j] for i, j in _match(costs)}
 
     def _match_lost(
-        self, time_s: float, found: Sequence[Face], looks: Sequence[np.ndarray], taken: dict[int, _Known]
-    ) -> dict[int, _Known]:
-        """Found faces that are left -> those lost of late: who looks alike, and could have come there."""
-        lost = [known for known in self._known if not known.is_seen]
-        costs = np.full((len(found), len(lost)), np.inf)
-        for i, face in enumerate(found):
-            for j, known in enumerate(lost):
-                away, larger = _apart(known.expected(time_s), face.box)
-                unlike = _unlike(known.looks, looks[i])
-                if i not in taken and away < 1 + 3 * (time_s - known.seen_s) and larger < 2 and unlike < MAX_UNLIKE:
-                    costs[i, j] = away + 10 * unlike
-        return {i: lost[j] for i, j in _cheapest(costs)}
+        self, time_s: float, faces: Sequence[Face], appearances: Sequence[np.ndarray], taken: dict[int, _Person]
+    ) -> dict[int, _Person]:
+        """Index of a face not yet ``taken`` -> the lost person with a similar appearance who could have moved there."""
+        lost = [person for person in self._persons if not person.is_seen]
+        costs = np.full((len(faces), len(lost)), np.inf)
+        for i, face in enumerate(faces):
+            for j, person in enumerate(lost):
+                distance, size_ratio = _compare_boxes(person.predict(time_s), face.box)
+                difference = appearance_distance(person.appearance, appearances[i])
+                is_near = distance < 1 + 3 * (time_s - person.seen_s) and size_ratio < 2
+                if i not in taken and is_near and difference < MAX_APPEARANCE_DISTANCE:
+                    costs[i, j] = distance + 10 * difference
+        return {i: lost[j] for i, j in _match(costs)}
+
+
+def appearance_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean absolute difference of two small face crops (values 0 to 1) after removing their mean brightness."""
+    return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
 
 
 def _centre(box: Box) -> np.ndarray:
     return np.array([box.centre_x, box.centre_y])
 
 
-def _apart(one: Box, other: Box) -> tuple[float, float]:
-    """Distance of the centres in sides of a box, and how many times the larger side is the smaller."""
+def _compare_boxes(one: Box, other: Box) -> tuple[float, float]:
+    """The distance of the centres in sides of the larger box, and the ratio of the larger side to the smaller."""
     small, large = sorted(np.sqrt([one.area, other.area]))
     return float(np.linalg.norm(_centre(one) - _centre(other)) / large), float(large / max(small, 1e-9))
 
 
-def _unlike(one: np.ndarray, other: np.ndarray) -> float:
-    """How different two faces look, 0 .. 1, apart from more or less light on all of it."""
-    return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
-
-
-def _cheapest(costs: np.ndarray) -> list[tuple[int, int]]:
-    """Rows and columns paired at the least cost in all (Kuhn 1955); what costs infinity is no pair."""
+def _match(costs: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of row and column with the least total cost (Kuhn 1955); an infinite cost forbids a pair."""
     rows, columns = linear_sum_assignment(np.where(np.isinf(costs), 1e6, costs))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if np.isfinite(costs[i, j])]

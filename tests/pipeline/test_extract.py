@@ -13,8 +13,8 @@ from abaw.dataset.layout import open_dataset
 from abaw.tracks import Clock
 from extract.encoders import ENCODERS
 from extract.engine.plan import EncoderSpec
+from extract.engine.requests import ReadResult
 from extract.engine.run import extract
-from extract.engine.streams import ReadResult
 from extract.faces.detectors import FaceDetector, Haar
 from extract.faces.geometry import Box, Face
 from extract.faces.target import TargetConfig
@@ -26,9 +26,9 @@ FPS = 25
 
 
 class Bright(FaceDetector):
-    """A test finder: every bright square of the picture is a face."""
+    """A test detector: every bright square of the picture is a face."""
 
-    def find(self, picture):
+    def detect(self, picture):
         count, _, stats, _ = cv2.connectedComponentsWithStats((picture[:, :, 0] > 128).astype(np.uint8))
         return [Face(Box(*(float(side) for side in stats[i, :4]))) for i in range(1, count) if stats[i, 4] > 50]
 
@@ -59,16 +59,16 @@ def write_images(folder, numbers):
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), np.full((112, 112, 3), number * 3 % 255, np.uint8))
 
 
-def asked():
+def specs():
     return [EncoderSpec(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
 
 
 def bright(**settings):
-    return TargetConfig(Bright(), **{"every": 1, **settings})
+    return TargetConfig(Bright(), **{"detect_every": 1, **settings})
 
 
-def run(root, store, watch=None, **options):
-    return extract(open_dataset(root), FeatureStore(store), asked(), watch or bright(), **options)
+def run(root, store, target=None, **options):
+    return extract(open_dataset(root), FeatureStore(store), specs(), target or bright(), **options)
 
 
 def get(store, name, clip_id):
@@ -151,7 +151,7 @@ def test_a_clip_without_sound_has_a_track_without_rows(tmp_path):
 def test_sound_alone_has_a_clock_at_the_assumed_rate(tmp_path):
     write_clip(tmp_path / "a.mp4", [], [], tone(1.0))
     failed = run(tmp_path / "a.mp4", tmp_path / "store").failed
-    assert "sound alone has no frames: give --assume-fps FPS" in failed[0].reason
+    assert "the clip has sound only, so its frame rate is unknown: give --assume-fps FPS" in failed[0].reason
     run(tmp_path / "a.mp4", tmp_path / "store", assume_fps=10.0)
     clock = FeatureStore(tmp_path / "store").clock("a")
     assert 10 <= len(clock) <= 11
@@ -220,7 +220,7 @@ def test_changed_media_are_extracted_again(tmp_path):
 def test_a_new_encoder_is_added_without_making_the_others_again(tmp_path):
     write_video(tmp_path / "a.mp4", [picture()] * 3)
     store = FeatureStore(tmp_path / "store")
-    extract(open_dataset(tmp_path / "a.mp4"), store, asked()[1:], bright())
+    extract(open_dataset(tmp_path / "a.mp4"), store, specs()[1:], bright())
     path = store.folder(store.find("voice_mel")) / "a.safetensors"
     before = path.stat().st_mtime_ns
     assert run(tmp_path / "a.mp4", tmp_path / "store").made == ["a"]
@@ -230,15 +230,15 @@ def test_a_new_encoder_is_added_without_making_the_others_again(tmp_path):
 
 def test_the_same_encoder_twice_is_an_error(tmp_path):
     write_video(tmp_path / "a.mp4", [picture()] * 3)
-    with pytest.raises(ValueError, match="'voice_mel' is asked for twice with the same settings"):
-        extract(open_dataset(tmp_path / "a.mp4"), FeatureStore(tmp_path / "s"), asked()[1:] * 2, bright())
+    with pytest.raises(ValueError, match="'voice_mel' is given twice with the same settings: remove one"):
+        extract(open_dataset(tmp_path / "a.mp4"), FeatureStore(tmp_path / "s"), specs()[1:] * 2, bright())
 
 
 def test_an_extraction_that_is_killed_goes_on_and_two_at_once_do_no_harm(tmp_path):
     for name in "abcdefgh":
         write_video(tmp_path / f"data/{name}.mp4", [picture((40, 30, 40))] * 100, tone(4.0))
-    words = [sys.executable, "-m", "abaw", "extract", str(tmp_path / "data"), "--store", str(tmp_path / "store")]
-    words += ["--encoder", "face_hog", "-q"]
+    words = [sys.executable, "-m", "abaw", "-q", "extract", str(tmp_path / "data")]
+    words += ["--store", str(tmp_path / "store"), "--encoder", "face_hog"]
     killed = subprocess.Popen(words)
     while killed.poll() is None and not list((tmp_path / "store").glob("face_hog-*/*.safetensors")):
         time.sleep(0.01)
@@ -251,7 +251,7 @@ def test_an_extraction_that_is_killed_goes_on_and_two_at_once_do_no_harm(tmp_pat
     for name in "abcdefgh":
         assert get(tmp_path / "store", "face_hog", name).values.shape == (100, 763)
     dataset, whole = open_dataset(tmp_path / "data"), tmp_path / "whole"
-    extract(dataset, FeatureStore(whole), asked()[:1], TargetConfig(Haar(4, 0.1)))
+    extract(dataset, FeatureStore(whole), specs()[:1], TargetConfig(Haar(4, 0.1)))
     for name in "abcdefgh":
         one, other = (get(store, "face_hog", name) for store in (tmp_path / "store", whole))
         assert one.values.tobytes() == other.values.tobytes()
@@ -288,7 +288,7 @@ def test_nasty_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(med
 def test_another_assumed_frame_rate_makes_every_track_stale(tmp_path):
     write_images(tmp_path / "cropped/v", range(1, 11))
     store, dataset = FeatureStore(tmp_path / "store"), open_dataset(tmp_path)
-    face, voice = asked()
+    face, voice = specs()
     extract(dataset, store, [face, voice], Bright(), assume_fps=25.0)
     extract(dataset, store, [face], Bright(), assume_fps=10.0)
     assert store.get(store.find("face_hog"), "v").times_s[-1] == pytest.approx(0.9)
@@ -318,8 +318,13 @@ def test_a_clip_that_only_a_label_file_names_fails_even_with_an_assumed_frame_ra
     labels.parent.mkdir(parents=True)
     labels.write_text("valence,arousal\n0,0\n")
     (failure,) = run(tmp_path, tmp_path / "store", assume_fps=10.0).failed
-    assert (failure.clip, failure.reason) == ("ghost", "nothing to see or hear: neither a media file nor face images")
-    with pytest.raises(FileNotFoundError, match="no clock for clip 'ghost' .clock failed: nothing to see or hear"):
+    assert (failure.clip, failure.reason) == (
+        "ghost",
+        "the clip has neither a media file nor face images: add one, or remove its label files",
+    )
+    with pytest.raises(
+        FileNotFoundError, match="no clock for clip 'ghost' .clock failed: the clip has neither a media file"
+    ):
         FeatureStore(tmp_path / "store").clock("ghost")
 
 
@@ -383,9 +388,9 @@ def test_rows_in_a_gap_of_the_sound_are_not_observed(tmp_path):
     encoder = ENCODERS.build("voice_mel")
     with FeatureStore(tmp_path).writer({"name": "voice"}, "a", encoder.dim) as writer:
         clip = OpenClip("a", "source")
-        clip.write("voice", writer)
+        clip.add_writer("voice", writer)
         clip.read = ReadResult(Clock(np.zeros(0, int), np.zeros(0), np.zeros(0, bool)), {}, None, {})
-        Batcher({"voice": encoder}).take(clip, "voice", sound)
+        Batcher({"voice": encoder}).add(clip, "voice", sound)
         clip.finish({})
     track = FeatureStore(tmp_path).get({"name": "voice"}, "a")
     in_gap = (track.times_s >= 1.0) & (track.times_s < 2.0)
@@ -404,10 +409,10 @@ def test_a_face_that_comes_late_has_its_values_in_its_own_rows(tmp_path):
 
 
 def test_an_organisers_image_is_read_as_rgb(tmp_path):
-    from extract.engine.streams import _read_image
+    from extract.engine.streams import read_image
 
     cv2.imwrite(str(tmp_path / "red.png"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
-    assert _read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]
+    assert read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]
 
 
 def test_sound_alone_is_not_extracted_twice(tmp_path):

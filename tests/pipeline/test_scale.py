@@ -29,9 +29,9 @@ FPS = 25
 
 
 class Corner(FaceDetector):
-    """A test finder: a face at the same place in every picture that is not black."""
+    """A test detector: a face at the same place in every picture that is not black."""
 
-    def find(self, picture):
+    def detect(self, picture):
         return [Face(Box(10, 10, 40, 40))] if picture.max() > 60 else []
 
     def recipe(self):
@@ -57,8 +57,8 @@ class Brightness(PictureEncoder):
         return batch
 
 
-def watch():
-    return TargetConfig(Corner(), every=1)
+def target():
+    return TargetConfig(Corner(), detect_every=1)
 
 
 def grey(light):
@@ -83,7 +83,7 @@ def six(tmp_path_factory):
 
 def store_of(encoder, data, folder, **options):
     store = FeatureStore(folder)
-    report = extract(open_dataset(data), store, [EncoderSpec("light", encoder, "float32")], watch(), **options)
+    report = extract(open_dataset(data), store, [EncoderSpec("light", encoder, "float32")], target(), **options)
     return store, report
 
 
@@ -133,7 +133,7 @@ def test_one_decode_of_pictures_and_one_of_sound_serve_all_encoders(six, tmp_pat
         EncoderSpec("c", Brightness(Crop(32))),
     ]
     sounds = [EncoderSpec("voice", ENCODERS.build("voice_mel"))]
-    extract(open_dataset(six / "c0.mp4"), FeatureStore(tmp_path), encoders + sounds, watch())
+    extract(open_dataset(six / "c0.mp4"), FeatureStore(tmp_path), encoders + sounds, target())
     assert sorted(opened) == [("c0.mp4", "audio"), ("c0.mp4", "video")]
 
 
@@ -141,7 +141,7 @@ def test_a_clock_that_is_there_is_not_decoded_again_for_a_sound_encoder(six, tmp
     store, _ = store_of(Brightness(), six, tmp_path)
     monkeypatch.setattr(media, "pictures", lambda *_: pytest.fail("pictures were decoded"))
     before = files_of(tmp_path / "clock")
-    report = extract(open_dataset(six), store, [EncoderSpec("voice", ENCODERS.build("voice_mel"))], watch())
+    report = extract(open_dataset(six), store, [EncoderSpec("voice", ENCODERS.build("voice_mel"))], target())
     assert len(report.made) == 6
     assert files_of(tmp_path / "clock") == before
     assert len(store.get(store.find("voice"), "c0")) > 50
@@ -252,7 +252,7 @@ def test_two_encoders_of_one_name_are_an_error_on_the_command_line():
 
 
 def test_a_clip_that_is_not_there_and_no_readers_are_errors(six, tmp_path):
-    with pytest.raises(ValueError, match="has no clip 'x': see `abaw check`"):
+    with pytest.raises(ValueError, match="has no clip 'x': `abaw check` lists its clips"):
         store_of(Brightness(), six, tmp_path, clip_ids=["x"])
     with pytest.raises(ValueError, match="--readers is 0, expected 1 or more"):
         store_of(Brightness(), six, tmp_path, num_readers=0)
@@ -269,7 +269,7 @@ def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypa
         return prepare(self, pictures)
 
     monkeypatch.setattr(Brightness, "prepare", crash)
-    monkeypatch.setattr("extract.engine.streams.PORTION_ROWS", 4)
+    monkeypatch.setattr("extract.engine.streams.MAX_ROWS_PER_MESSAGE", 4)
     with pytest.raises(KeyboardInterrupt):
         store_of(Brightness(), six, tmp_path)
     assert not (tmp_path / ".leases").exists()
@@ -280,12 +280,12 @@ def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, 
     real = media.pictures
     monkeypatch.setattr(media, "pictures", lambda *words: list(real(*words))[1:])
     asked = [EncoderSpec("other", Brightness(span=2), "float32")]
-    (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, watch()).failed
+    (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, target()).failed
     assert failure.stage == "clock"
-    assert "9 frames are decoded, not the 10 of the stored clock or not at its times" in failure.reason
+    assert "9 frames are decoded, but the stored clock has 10 or other times" in failure.reason
     (tmp_path / "clock/c0.safetensors").unlink()  # as it advises: then all of the clip is made anew
     asked += [EncoderSpec("light", Brightness(), "float32")]
-    assert extract(open_dataset(six / "c0.mp4"), store, asked, watch()).made == ["c0"]
+    assert extract(open_dataset(six / "c0.mp4"), store, asked, target()).made == ["c0"]
     assert len(light(store, "c0")) == len(store.clock("c0")) == 9
 
 
@@ -317,9 +317,9 @@ def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_
         EncoderSpec("voice", ENCODERS.build("voice_mel")),
     ]
     whole, parts = FeatureStore(tmp_path / "whole"), FeatureStore(tmp_path / "parts")
-    extract(open_dataset(tmp_path), whole, encoders, watch())
+    extract(open_dataset(tmp_path), whole, encoders, target())
     for each in encoders:
-        extract(open_dataset(tmp_path), parts, [each], watch())
+        extract(open_dataset(tmp_path), parts, [each], target())
     assert files_of(parts.root) == files_of(whole.root)
     told = {}
     for name in ("face", "scene"):
@@ -411,10 +411,11 @@ def look():
     while not ended.wait(0.005):
         peak = max(peak, anonymous_mb())
 encoders = [EncoderSpec("wide", Wide()), EncoderSpec("voice", ENCODERS.build("voice_mel"))]
-extract(open_dataset(Path(sys.argv[2])), FeatureStore(Path(sys.argv[4])), encoders, TargetConfig(Corner(), every=1))  # warm
+target = TargetConfig(Corner(), detect_every=1)
+extract(open_dataset(Path(sys.argv[2])), FeatureStore(Path(sys.argv[4])), encoders, target)  # warm up
 thread = threading.Thread(target=look)
 thread.start()
-report = extract(open_dataset(Path(sys.argv[3])), FeatureStore(Path(sys.argv[4])), encoders, TargetConfig(Corner(), every=1))
+report = extract(open_dataset(Path(sys.argv[3])), FeatureStore(Path(sys.argv[4])), encoders, target)
 ended.set()
 thread.join()
 assert len(report.made) == 1, report
@@ -445,12 +446,12 @@ def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path):
 
 def abaw(*words, **options):
     return subprocess.Popen(
-        [sys.executable, "-m", "abaw", *map(str, words)], stdout=subprocess.PIPE, text=True, **options
+        [sys.executable, "-m", "abaw", "-q", *map(str, words)], stdout=subprocess.PIPE, text=True, **options
     )
 
 
 def test_four_processes_on_one_store_do_each_clip_once(six, tmp_path):
-    words = ("extract", six, "--store", tmp_path / "store", "--encoder", "face_hog", "--encoder", "voice_mel", "-q")
+    words = ("extract", six, "--store", tmp_path / "store", "--encoder", "face_hog", "--encoder", "voice_mel")
     four = [abaw(*words) for _ in range(4)]
     said = [each.communicate()[0] for each in four]
     assert [each.returncode for each in four] == [0, 0, 0, 0]
@@ -458,7 +459,7 @@ def test_four_processes_on_one_store_do_each_clip_once(six, tmp_path):
         sum(int(re.search(rf"(\d+) {what}", text)[1]) for text in said) for what in ("clips extracted", "done")
     )
     assert (made, present) == (6, 18)
-    alone = abaw("extract", six, "--store", tmp_path / "alone", "--encoder", "face_hog", "--encoder", "voice_mel", "-q")
+    alone = abaw("extract", six, "--store", tmp_path / "alone", "--encoder", "face_hog", "--encoder", "voice_mel")
     assert alone.wait() == 0
     alone.stdout.close()
     assert files_of(tmp_path / "store") == files_of(tmp_path / "alone")
@@ -516,7 +517,7 @@ def test_after_twenty_kills_the_store_is_the_same_to_the_byte_and_nothing_was_do
     assert done.returncode == 0, done.stderr
     assert done.stdout == "20 0 0\n"
     words = ("extract", tmp_path / "data", "--store", tmp_path / "whole", "--encoder", "face_hog")
-    with_cli = abaw(*words, "--encoder", "voice_mel", "-q")
+    with_cli = abaw(*words, "--encoder", "voice_mel")
     assert with_cli.wait() == 0
     with_cli.stdout.close()
     assert files_of(tmp_path / "store") == files_of(tmp_path / "whole")
@@ -566,9 +567,11 @@ def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
         (data / path.name).symlink_to(path)
     store, _ = store_of(Brightness(), data, tmp_path / "store", clip_ids=["c0", "c1"])
     (data / "bad.mp4").write_text("no film")
-    work = ExtractionPlan(open_dataset(data), store, watch())
-    work.ask([EncoderSpec("light", Brightness(), "float32"), EncoderSpec("voice", ENCODERS.build("voice_mel"))])
-    found = estimate(work, work.dataset.clips, 1)
+    plan = ExtractionPlan(open_dataset(data), store, target())
+    plan.add_encoders(
+        [EncoderSpec("light", Brightness(), "float32"), EncoderSpec("voice", ENCODERS.build("voice_mel"))]
+    )
+    found = estimate(plan, plan.dataset.clips, 1)
     assert (found.num_clips, found.num_present, found.unreadable) == (6, 0, ["bad"])
     light_rows, voice_rows = found.num_rows.values()
     assert light_rows == 12 + 13 + 14 + 15  # c0 and c1 have their light already
@@ -630,9 +633,7 @@ def test_a_ray_worker_node_killed_in_the_middle_loses_nothing(six, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "True True 0" in done.stdout.splitlines(), done.stdout  # Ray may say more
-    alone = abaw(
-        "extract", data, "--store", tmp_path / "alone", "--encoder", "face_hog", "--encoder", "voice_mel", "-q"
-    )
+    alone = abaw("extract", data, "--store", tmp_path / "alone", "--encoder", "face_hog", "--encoder", "voice_mel")
     assert alone.wait() == 0
     alone.stdout.close()
     store, whole = files_of(tmp_path / "store"), files_of(tmp_path / "alone")

@@ -129,9 +129,9 @@ def _crops(media, crop):
     from extract.faces.geometry import cut
     from extract.media import pictures
 
-    finder = DETECTORS.build("yunet", file=str(media / "weights" / "yunet_n_640_640.onnx"))
+    detector = DETECTORS.build("yunet", file=str(media / "weights" / "yunet_n_640_640.onnx"))
     shown = [picture.rgb() for picture in pictures(media / "clips" / "single_face.mp4")][::2]
-    return [cut(picture, max(finder.find(picture), key=lambda face: face.box.area), crop) for picture in shown]
+    return [cut(picture, max(detector.detect(picture), key=lambda face: face.box.area), crop) for picture in shown]
 
 
 def test_a_real_face_is_found_in_every_picture_and_its_smile_is_seen(smiling):

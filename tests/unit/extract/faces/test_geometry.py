@@ -1,9 +1,9 @@
-"""Faces: what is cut, by the box and by the five points."""
+"""Geometry of faces: crops by the box and by the five points."""
 
 import numpy as np
 import pytest
 
-from extract.faces.geometry import TEMPLATE, Box, Crop, Face, crop_of, cut, resize_face, similarity
+from extract.faces.geometry import TEMPLATE, Box, Crop, Face, crop_of, cut, fit_similarity, resize_face
 
 
 def ramp(height=100, width=200):
@@ -95,7 +95,7 @@ def test_a_box_anywhere_gives_a_crop(box, shape):
 @pytest.mark.parametrize(("turn_deg", "scale"), [(0, 1.0), (25, 1.3), (-40, 0.7), (10, 2.9)])
 def test_an_aligned_face_has_its_points_on_the_template(turn_deg, scale):
     points = placed(turn_deg, scale, (60, 90))
-    to_crop = similarity(points, TEMPLATE)
+    to_crop = fit_similarity(points, TEMPLATE)
     assert np.abs(points @ to_crop[:, :2].T + to_crop[:, 2] - TEMPLATE).max() < 1e-9
     if scale < 2:  # the dots themselves, where they keep their size
         crop = cut(dots(points), of(0, 0, 1, 1, points=points), Crop(112, 0.0, aligned=True))
@@ -122,13 +122,13 @@ def test_the_margin_of_an_aligned_face_widens_around_its_middle():
 def test_a_mirrored_face_is_not_mirrored_back():
     """Alignment turns and scales; a reflection would swap left and right of every expression."""
     mirrored = TEMPLATE * (-1, 1)
-    assert np.linalg.det(similarity(mirrored, TEMPLATE)[:, :2]) > 0
+    assert np.linalg.det(fit_similarity(mirrored, TEMPLATE)[:, :2]) > 0
 
 
-def test_aligning_needs_points_and_says_who_has_them():
-    with pytest.raises(ValueError, match=r"needs the five points of the face.*\(yunet, mtcnn or mediapipe\)"):
+def test_an_aligned_crop_needs_points_and_the_error_names_detectors_with_points():
+    with pytest.raises(ValueError, match="needs the five points of the face.*use yunet, mtcnn or mediapipe"):
         cut(ramp(), of(0, 0, 10, 10), Crop(112, aligned=True))
-    with pytest.raises(ValueError, match="cannot be aligned: they must be apart"):
+    with pytest.raises(ValueError, match="cannot be aligned: expected distinct"):
         cut(ramp(), of(0, 0, 10, 10, points=np.full((5, 2), 3.0)), Crop(112, aligned=True))
     with pytest.raises(ValueError, match="cannot be aligned"):
         cut(ramp(), of(0, 0, 10, 10, points=np.full((5, 2), np.nan)), Crop(112, aligned=True))
@@ -144,7 +144,7 @@ def test_a_crop_is_what_the_settings_say():
         Crop(112, -0.5)
 
 
-def test_an_organisers_face_takes_the_crops_size():
+def test_a_face_image_is_resized_to_the_crop():
     assert resize_face(ramp(112, 112), Crop(64)).shape == (64, 64, 3)
     face = ramp(112, 112)
     assert np.array_equal(resize_face(face, Crop(112)), face)

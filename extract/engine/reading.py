@@ -1,0 +1,134 @@
+"""Reading one clip: its media are decoded once for all encoders, and its clock is made if it is not stored yet."""
+
+from collections.abc import Callable, Iterable, Mapping
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from abaw.dataset.layout import Clip
+from abaw.errors import InputError
+from abaw.tracks import Clock
+from extract import media
+from extract.encoders.base import PictureEncoder, SoundEncoder
+from extract.engine.requests import ReadRequest, ReadResult, Send, iterate_in_stage, stage
+from extract.engine.streams import FaceStream, FrameStream, ImageStream
+
+CLOCK_RATE_HZ = 16000  # of the sound that alone decides how long a clock is: rates differ by a sample at its end
+
+
+def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[], None] = lambda: None) -> ReadResult:
+    """Decode a clip once and ``send`` each encoder what it encodes: prepared rows in order, or the sound.
+
+    Encoders that take a face get the face images of the data set if the clip has any, else faces detected in the video;
+    the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile. ``check`` is called at every
+    picture and may raise to stop. Raises ClipError with the stage that failed.
+    """
+    clip, numbers = request.clip, request.numbers
+    streams = [
+        FrameStream(name, each, send) for name, each in request.encoders.items() if isinstance(each, PictureEncoder)
+    ]
+    by_image = [each for each in streams if numbers and (each.encoder.crop is not None or not _has_pictures(clip))]
+    by_video = [each for each in streams if each not in by_image]
+    sound_encoders = {name: each for name, each in request.encoders.items() if isinstance(each, SoundEncoder)}
+    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder)
+    for name, encoder in sound_encoders.items():
+        send(name, sounds[encoder.rate_hz])
+    images = ImageStream(clip, numbers, by_image)
+    faces = FaceStream(request, by_video, by_image if request.fill else [])
+    facts: dict[str, int | float] = {}
+    clock = request.clock
+    if clock is None or by_video or request.fill:
+        counts, times_s = media.DecodeCounts(), []
+        pictures = media.pictures(clip.media, counts) if clip.media else ()
+        for position, picture in enumerate(iterate_in_stage("decode", pictures)):
+            check()
+            times_s.append(picture.time_s)
+            faces.add(position, picture, images.read_at(position))
+        if clock is not None:
+            _check_same_times(clock, np.array(times_s, np.float64))
+        else:
+            clock, assumed = _make_clock(request, np.array(times_s, np.float64), sounds, folder)
+            facts = {"num_frames": len(times_s), **vars(counts), **assumed}
+    images.read_rest()
+    for stream in streams:
+        stream.flush()
+    from_images = {"crops": "organisers and filled" if request.fill else "organisers"}
+    from_images["num_unreadable_images"] = str(images.num_unreadable)
+    rows = {each.name: each.rows(clock.times_s, from_images) for each in by_image}
+    rows |= {each.name: each.rows(clock.times_s, {"crops": "found"} if each.encoder.crop else {}) for each in by_video}
+    return ReadResult(clock, rows, faces.track(clock.times_s), facts)
+
+
+def _read_sounds(clip: Clip, rates_hz: Iterable[int], folder: Path) -> dict[int, media.Sound]:
+    with stage("decode"):
+        if clip.media is None:
+            return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
+        return media.sounds(clip.media, rates_hz, folder)
+
+
+def _has_pictures(clip: Clip) -> bool:
+    if clip.media is None:
+        return False
+    with stage("decode"):
+        return media.has_pictures(clip.media)
+
+
+def _check_same_times(clock: Clock, times_s: np.ndarray) -> None:
+    """Raise ClipError where the decoded times are not those of the stored clock: rows would get wrong times."""
+    with stage("clock"):
+        if not np.array_equal(times_s, clock.times_s[clock.decoded]):
+            raise InputError(
+                f"{len(times_s)} frames were decoded, but the stored clock has {int(clock.decoded.sum())} or other "
+                "times: the file or the decoder has changed; delete the clip's clock from the store and extract again"
+            )
+
+
+def _make_clock(
+    request: ReadRequest, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
+) -> tuple[Clock, dict[str, float]]:
+    """The clip's clock from the decoded times, and the assumed frame rate where one was needed."""
+    with stage("clock"):
+        if request.clip.media is None and not request.numbers:
+            raise InputError("the clip has neither a media file nor face images: add one, or remove its label files")
+        min_frames = max(request.num_rows, max(request.numbers, default=0))
+        if not len(times_s) and not min_frames:
+            sound = sounds.get(CLOCK_RATE_HZ) or _read_sounds(request.clip, [CLOCK_RATE_HZ], folder)[CLOCK_RATE_HZ]
+            min_frames = _count_frames_of_sound(sound, request.assume_fps)
+        return extend_clock(times_s, min_frames, request.assume_fps)
+
+
+def extend_clock(times_s: np.ndarray, min_frames: int, assume_fps: float | None) -> tuple[Clock, dict[str, float]]:
+    """A clock of the decoded times, extended to ``min_frames`` at their median interval, else at ``assume_fps``.
+
+    Added frames have ``decoded`` False. The second value is {"assumed_fps": ...} where that rate was used. Raises
+    InputError where frames must be added and there is neither an interval nor a rate.
+
+    >>> extend_clock(np.array([0.0, 0.1]), 4, None)[0].times_s.round(3)
+    array([0. , 0.1, 0.2, 0.3])
+    """
+    num_frames = max(len(times_s), min_frames)
+    added = np.arange(1, num_frames - len(times_s) + 1)
+    assumed: dict[str, float] = {}
+    if len(times_s) > 1:
+        interval_s = float(np.median(np.diff(times_s)))
+    elif not len(added):
+        interval_s = 0.0
+    elif assume_fps is None:
+        raise InputError(
+            f"the frame rate is unknown: {len(times_s)} frame(s) decoded, but the images or labels have {num_frames}: "
+            "give --assume-fps FPS"
+        )
+    else:
+        interval_s, assumed = 1 / assume_fps, {"assumed_fps": assume_fps}
+    last_s = times_s[-1] if len(times_s) else -interval_s
+    times_s = np.concatenate([times_s, last_s + interval_s * added])
+    return Clock(np.arange(1, num_frames + 1), times_s, np.arange(num_frames) < num_frames - len(added)), assumed
+
+
+def _count_frames_of_sound(sound: media.Sound, assume_fps: float | None) -> int:
+    if not len(sound.samples):
+        raise InputError("the clip has no picture, no face image, no label and no sound: leave it out")
+    if assume_fps is None:
+        raise InputError("the clip has sound only, so its frame rate is unknown: give --assume-fps FPS")
+    return ceil(sound.stop_s * assume_fps)

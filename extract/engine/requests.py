@@ -1,0 +1,97 @@
+"""What a reading thread is asked for and what it returns, and how a failure of one clip is kept from the others."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from abaw.dataset.layout import Clip
+from abaw.tracks import Clock, Track
+from extract.encoders.base import Encoder
+from extract.faces.target import TargetConfig
+from extract.media import Sound
+
+Send = Callable[[str, np.ndarray | Sound], None]  # takes the folder of a track and what its encoder is to encode
+Item = TypeVar("Item")
+
+
+class ClipError(Exception):
+    """The reason why a clip has no tracks, and the stage at which it failed."""
+
+    def __init__(self, stage: str, reason: Exception) -> None:
+        # of an unforeseen error the class says more than the text
+        super().__init__(
+            str(reason) if isinstance(reason, ValueError | OSError) else f"{type(reason).__name__}: {reason}"
+        )
+        self.stage, self.reason = stage, reason
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """What to read of a clip.
+
+    ``numbers``: the frame numbers of its face images. ``num_rows``: the number of its label rows. ``encoders``: by the
+    folder of their tracks. ``fill``: frames without a face image take the face detected in the video. ``clock``: the
+    clip's clock if it is stored already.
+    """
+
+    clip: Clip
+    numbers: list[int]
+    num_rows: int
+    encoders: Mapping[str, Encoder]
+    target: TargetConfig
+    assume_fps: float | None = None
+    fill: bool = False
+    clock: Clock | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The times of a track's rows, and which of them were observed and which filled from the video.
+
+    ``metadata``: for encoders with a crop, where the faces come from ("organisers": the face images of the data set,
+    "found": detected in the video, or "organisers and filled") and how many images could not be read.
+    """
+
+    times_s: np.ndarray
+    observed: np.ndarray
+    filled: np.ndarray | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What reading a clip gave: its clock, the rows of each vision encoder by folder, and the target's face.
+
+    ``facts``: counts of the decoder; empty where the clock was stored before.
+    """
+
+    clock: Clock
+    rows: dict[str, Rows]
+    faces: Track | None
+    facts: dict[str, int | float]
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Turn any error inside into this clip's ``ClipError``, so that one bad clip does not stop the others."""
+    try:
+        yield
+    except ClipError:
+        raise
+    except Exception as error:
+        raise ClipError(name, error) from error
+
+
+def iterate_in_stage(name: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The same items; an error of the iterable itself becomes a ``ClipError``, one in the caller's loop does not."""
+    iterator = iter(items)
+    while True:
+        with stage(name):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
