@@ -70,6 +70,10 @@ class Readers:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        while not self._messages.empty():  # clips that the main thread never got: close their temporary files
+            clip = self._messages.get().clip
+            if clip is not None:
+                clip.close()
 
     def are_done(self) -> bool:
         """Whether no further message will come. Raises the error of a thread that crashed."""

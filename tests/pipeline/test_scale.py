@@ -282,7 +282,7 @@ def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, 
     asked = [EncoderSpec("other", Brightness(span=2), "float32")]
     (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, target()).failed
     assert failure.stage == "clock"
-    assert "9 frames are decoded, but the stored clock has 10 or other times" in failure.reason
+    assert "9 frames were decoded, but the stored clock has 10 or other times" in failure.reason
     (tmp_path / "clock/c0.safetensors").unlink()  # as it advises: then all of the clip is made anew
     asked += [EncoderSpec("light", Brightness(), "float32")]
     assert extract(open_dataset(six / "c0.mp4"), store, asked, target()).made == ["c0"]
