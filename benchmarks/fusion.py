@@ -77,7 +77,7 @@ def key_of(model: str, setup: Any) -> str:
     return hashlib.sha256(f"{code}\n{json.dumps(setup, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
-def make_steps(dims: Mapping[str, int], batch: int, num_steps: int, device: str) -> FusionInput:
+def make_inputs(dims: Mapping[str, int], batch: int, num_steps: int, device: str) -> FusionInput:
     """Noise, all of it observed."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (batch, num_steps)
@@ -96,9 +96,9 @@ def build(name: str, dims: Mapping[str, int], device: str) -> FusionModel:
     return model.to(device).train()
 
 
-def loss_of(model: FusionModel, steps: FusionInput) -> Tensor:
+def loss_of(model: FusionModel, inputs: FusionInput) -> Tensor:
     """The mean square of what it answers, and its own losses."""
-    fused = model(steps)
+    fused = model(inputs)
     own = [weight * fused.losses[name] for name, weight in model.loss_weights.items()]
     return torch.stack([fused.hidden.square().mean(), *own]).sum()
 
@@ -131,13 +131,13 @@ def measure_peer(name: str, turns: int, device: str) -> Row:
     torch.set_num_threads(THREADS)
     comparison, dims = COMPARISONS[name], PEERS["dims"]
     batch, num_steps = comparison.batch or PEERS["batch"], PEERS["steps"]
-    steps = make_steps(dims, batch, num_steps, device)
+    inputs = make_inputs(dims, batch, num_steps, device)
     model = build(name, dims, device)
     peer, call = comparison.make(dims, device)
     peer = peer.to(device).train()
     works = {
-        "ours": lambda: train_step(model, lambda: loss_of(model, steps)),
-        "peer": lambda: train_step(peer, lambda: call(peer, list(steps.features.values()))),
+        "ours": lambda: train_step(model, lambda: loss_of(model, inputs)),
+        "peer": lambda: train_step(peer, lambda: call(peer, list(inputs.features.values()))),
     }
     if name in FLOORS:
         floor = FLOORS[name](dims).to(device)
@@ -159,16 +159,16 @@ def measure_length(name: str, num_steps: int, device: str) -> Row:
     """
     torch.set_num_threads(THREADS)
     model = build(name, GROWTH["dims"], device)
-    few, steps = (make_steps(GROWTH["dims"], GROWTH["batch"], num, device) for num in (8, num_steps))
+    few, inputs = (make_inputs(GROWTH["dims"], GROWTH["batch"], num, device) for num in (8, num_steps))
     train_step(model, lambda: loss_of(model, few))
     gc.collect()
     before = memory_mb(device, begin=True)
-    seconds = [timed(lambda: train_step(model, lambda: loss_of(model, steps)), device)]
+    seconds = [timed(lambda: train_step(model, lambda: loss_of(model, inputs)), device)]
     more_mb = max(0.1, memory_mb(device) - before)  # what is under that is noise
     while sum(seconds) < LEAST_S or len(seconds) < 3:
         if sum(seconds) > 10 * LEAST_S:
             break
-        seconds.append(timed(lambda: train_step(model, lambda: loss_of(model, steps)), device))
+        seconds.append(timed(lambda: train_step(model, lambda: loss_of(model, inputs)), device))
     return {"step_s": statistics.median(seconds), "peak_mb": more_mb, "num": len(seconds), "parameters": count(model)}
 
 

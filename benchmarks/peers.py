@@ -126,10 +126,10 @@ def _by_row(model: nn.Module, values: list[Tensor]) -> Tensor:
 def _tfn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     from MMSA.models.singleTask import TFN
 
-    from fusion.models.tfn import widest
+    from fusion.models.tfn import find_factor_dim
 
     h = size("tfn", "hidden_dim")
-    factor = widest(len(dims), h)
+    factor = find_factor_dim(len(dims), h)
     first, second, third = dims.values()
     args = _args({"text": third, "audio": first, "video": second}, device, hidden_dims=[factor] * 3)
     args.text_out, args.post_fusion_dim, args.dropouts = factor, h, [0.3] * 4

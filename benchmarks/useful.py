@@ -160,7 +160,7 @@ def score_gaps(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]
     from abaw.evaluation.labelled_tables import labels_by_task
     from abaw.pipelines.prediction import open_member
     from fusion.checkpoint import load_module
-    from fusion.data import fit_to_clock
+    from fusion.targets import fit_to_clock
 
     run, module, source = open_member(folder, None, "cpu")
     features = {

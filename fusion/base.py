@@ -1,19 +1,26 @@
-"""The contract of a fusion model: steps of several modalities in, one hidden state a step out."""
+"""The contract of a fusion model: features of several modalities in, one hidden state per step out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor, nn
+
+# Types of settings that the registry checks before it calls a builder.
+Size = Annotated[int, Field(ge=1)]
+DropoutRate = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
 class FusionInput:
-    """Modalities on one clock. A model gets every key it was built with; absence is ``observed=False``.
+    """Features of every modality at the same steps, for a batch of windows.
 
-    Values where ``observed`` is False, and everything from ``lengths`` on, mean nothing and may be NaN. Without
-    ``wants_losses`` (in validation and prediction) a model need not reckon losses of its own.
+    A model always gets every modality it was built with. A modality that is missing at a step is marked by
+    ``observed=False``. Values at unobserved steps and in the padding (steps from ``lengths`` on) are undefined and may
+    be NaN. ``wants_losses`` is False in validation and prediction: a model may then skip its auxiliary losses.
     """
 
     features: dict[str, Float[Tensor, "batch time _"]]
@@ -25,24 +32,33 @@ class FusionInput:
 
 @dataclass(frozen=True)
 class FusionOutput:
-    """``hidden`` for the task heads; ``losses`` are mask-aware scalars, one for each of ``loss_weights`` if wanted."""
+    """Hidden states for the task heads, and the model's auxiliary losses.
+
+    ``losses`` has one scalar for each key of the model's ``loss_weights`` if the input ``wants_losses``, computed over
+    observed steps only.
+    """
 
     hidden: Float[Tensor, "batch time hidden"]
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 class FusionModel(nn.Module, ABC):
-    """Fuses modalities step by step. Built by ``@FUSION_MODELS.register def name(*, dims, ...)``.
+    """Base class of all fusion models.
 
-    ``dims`` maps each modality to its number of features. ``loss_weights`` names the model's own (auxiliary) losses
-    with the paper's weights, which the config's ``losses`` may change. What every model must survive is in
-    ``tests/contracts/test_fusion_models.py``. A model's file has a literal ``FACTS``: ``paper``; ``context``, what of a
-    window a step's hidden state may depend on ("step": itself alone, "past": up to itself, "window": all of it); and
-    ``differs``, how we depart from the paper and why.
+    A model is built by a function ``@FUSION_MODELS.register def name(*, dims, ...)``, where ``dims`` maps each modality
+    to its number of features. ``hidden_dim`` is the width of the output. ``loss_weights`` maps the model's auxiliary
+    losses to the weights of its paper; the config's ``losses`` overrides them. Each model file has a literal ``FACTS``:
+
+    - ``paper``: the source;
+    - ``context``: which steps of a window a hidden state may depend on: "step" (its own), "past" (its own and earlier
+      ones) or "window" (all);
+    - ``differs``: where the model departs from its paper, and why.
+
+    ``tests/contracts/test_fusion_models.py`` checks what every model must fulfil.
     """
 
     hidden_dim: int
     loss_weights: Mapping[str, float] = {}
 
     @abstractmethod
-    def forward(self, steps: FusionInput) -> FusionOutput: ...
+    def forward(self, inputs: FusionInput) -> FusionOutput: ...

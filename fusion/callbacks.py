@@ -1,6 +1,6 @@
-"""What happens around the epochs of a run: the best weights are kept, a stopped run can go on, a line is printed."""
+"""Lightning callbacks of a training run: keep the best weights, resume, print progress, average weights."""
 
-import sys
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from abaw.files import atomic_write
 from fusion.checkpoint import save_weights
 from fusion.module import FusionModule
 
+LOG = logging.getLogger("abaw")
 SELECT = "validation/score"
 
 
 class BestWeights(lightning.Callback):
-    """Writes the weights when ``validation/score`` is better than ever; stops ``patience_epochs`` after the last time.
+    """Saves the weights whenever ``validation/score`` improves; stops after ``patience_epochs`` without improvement.
 
-    Without a validation the last weights are kept. Of several processes, all of which know the score, the first writes.
-    Not Lightning's EarlyStopping: that one counts validations, not epochs, and forgets on resuming that it had stopped.
+    Without validation the last weights are saved. With several processes only the first one writes. Lightning's
+    EarlyStopping is not used: it counts validations instead of epochs, and a resumed run forgets that it had stopped.
     """
 
     def __init__(self, folder: Path, patience_epochs: int) -> None:
@@ -46,25 +47,25 @@ class BestWeights(lightning.Callback):
             self._is_over = trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        # averaging losses over processes takes all of them, and happens when they are first asked for: here, before
-        # the first process alone prints them
+        # the first access averages the losses over processes, in which all processes must take part; afterwards the
+        # first process alone may read them
         _ = trainer.callback_metrics
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        # the very end, when averaged weights have taken their place; not reached when training fails
+        # after WeightAveraging has put the averaged weights in place; not reached when training fails
         assert isinstance(pl_module, FusionModule)
-        if self.epoch < 0:  # no validation, or a run too short for one: there is nothing to choose by
+        if self.epoch < 0:  # no validation took place: save the last weights
             self.epoch = max(0, trainer.current_epoch - 1)
             self._save(trainer, pl_module)
-        trainer.strategy.barrier()  # the weights are read next, by all processes
+        trainer.strategy.barrier()  # all processes read the weights next
 
     def _save(self, trainer: lightning.Trainer, module: FusionModule) -> None:
         if trainer.is_global_zero:
             save_weights(self._folder, module, self.epoch)
 
 
-class Resumable(lightning.Callback):
-    """Writes ``resume.ckpt`` at every epoch's end, whole or absent; ``config`` says which run it belongs to."""
+class ResumeCheckpoint(lightning.Callback):
+    """Writes ``resume.ckpt`` atomically at the end of every epoch; ``config`` identifies the run it belongs to."""
 
     def __init__(self, path: Path, config: str) -> None:
         self._path, self._config = path, config
@@ -73,15 +74,13 @@ class Resumable(lightning.Callback):
         checkpoint["config"] = self._config
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
-        # every process takes part, the first one writes
+        # every process takes part, only the first one writes
         with atomic_write(self._path) if trainer.is_global_zero else nullcontext(self._path) as temporary:
-            trainer.save_checkpoint(
-                temporary, weights_only=False
-            )  # False: with the optimizer; it is read as weights only
+            trainer.save_checkpoint(temporary, weights_only=False)  # False: include the state of the optimizer
 
 
-class EpochLines(lightning.Callback):
-    """One plain line an epoch on stderr, for where a progress bar has no terminal."""
+class EpochLogger(lightning.Callback):
+    """Logs one line per epoch, where there is no terminal for a progress bar."""
 
     def __init__(self, best: BestWeights) -> None:
         self._best = best
@@ -90,43 +89,42 @@ class EpochLines(lightning.Callback):
         if not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
-        epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        score = (
-            f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
-            if SELECT in metrics
-            else ""
-        )
-        print(
-            f"epoch {trainer.current_epoch + 1}{epochs}: loss {metrics['train/loss']:.4f}{score}",
-            file=sys.stderr,
-            flush=True,
-        )
+        epoch = f"epoch {trainer.current_epoch + 1}"
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            epoch += f"/{trainer.max_epochs}"
+        score = ""
+        if SELECT in metrics:
+            score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
+        LOG.info("%s: loss %.4f%s", epoch, metrics["train/loss"], score)
 
 
-class Averaged(EMAWeightAveraging):
-    """Validation sees, and ``BestWeights`` keeps, the mean of all steps' weights, each older step by ``decay`` less.
+class WeightAveraging(EMAWeightAveraging):
+    """Exponential moving average of the weights: average = decay * average + (1 - decay) * weights at every step.
 
-    Lightning's callback, but for three things. It gives the averaged weights back before anybody could save them: here
-    after, so that this callback must stand behind ``BestWeights``. It takes them at the end of training only, not where
-    a run that had ended is resumed. And it would average buffers, of which ours are constants. A run that was stopped
-    goes on with the mean it had.
+    Validation uses the averaged weights and ``BestWeights`` saves them. A resumed run continues with its average. This
+    differs from Lightning's callback in three ways:
+
+    - the original weights are restored after validation callbacks, not before, so that ``BestWeights`` can save the
+      average; this callback must come after ``BestWeights`` in the list of callbacks;
+    - the average replaces the weights at the end of fit, also where a finished run is resumed;
+    - buffers are not averaged: ours are constants.
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False, decay=decay)
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        self._device: torch.device = trainer.strategy.root_device  # where the module is not yet
+        self._device: torch.device = trainer.strategy.root_device  # the module is moved there later
         super().setup(trainer, pl_module, stage)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Not yet: the best weights are written after this."""
+        """Does nothing: the original weights are restored in ``on_validation_end``, after ``BestWeights`` has saved."""
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         super().on_validation_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Not yet: where a run that had ended is resumed this never comes, the end of fit does."""
+        """Does nothing: see ``on_fit_end``, which is also called where a finished run is resumed."""
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)

@@ -1,4 +1,4 @@
-"""Windows of clips for training and validation, read from a FeatureSource when they are needed."""
+"""Windows of clips for training and validation, read lazily from a FeatureSource."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,17 +12,22 @@ from abaw.configs.sections import Config, WindowConfig
 from abaw.errors import InputError
 from abaw.tasks.base import Task
 from abaw.tracks import Track
-from fusion.sampling import Order, Share, balanced, balancing_weights, in_order, shuffled
-from fusion.targets import LabelsByTask, clips_of, fit_to_clock, scored_labels, training_targets
-
-__all__ = ["ClipDataModule", "LabelsByTask", "WindowDataset", "clips_of", "fit_to_clock", "loader"]
+from fusion.sampling import (
+    Order,
+    RankSampler,
+    compute_balancing_weights,
+    make_balanced_order,
+    make_sequential_order,
+    make_shuffled_order,
+)
+from fusion.targets import LabelsByTask, fit_to_clock, list_clips, make_scored_labels, make_training_targets
 
 
 class WindowDataset(Dataset[Window]):
-    """The windows of some clips, clip by clip and in order. A window reads only its own rows.
+    """The windows of the given clips, clip by clip and in order of time. Each window reads only its own rows.
 
-    ``labels`` are as long as each clip's clock (``fit_to_clock``); a clip may have them for any of the tasks. With
-    ``only_scored``, a window in which no step of any task is scored is left out.
+    ``labels`` have as many rows as the clip has frames (see ``fit_to_clock``); a clip may have labels for any of the
+    tasks. ``only_scored`` leaves out windows without a scored frame of any task.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class WindowDataset(Dataset[Window]):
         if self._source.is_on_clock(name) and not np.array_equal(track.times_s, times_s):
             raise InputError(
                 f"{name} of clip {clip_id!r} has {len(track)} rows from {times_s[0]:g} to {times_s[-1]:g} s, expected "
-                f"one at each of {len(times_s)} steps of the clock: the source must be aligned to the clock"
+                f"one at each of the {len(times_s)} frames: the source must align its tracks to the frame timestamps"
             )
         return track
 
@@ -72,12 +77,13 @@ class WindowDataset(Dataset[Window]):
 
 
 class ClipDataModule(lightning.LightningDataModule):
-    """Training windows as the config's sampling draws them; every validation window, in order.
+    """Training windows in the order of the config's ``sampling``, and all validation windows in order.
 
-    ``labels``: split ("train", "validation") -> task -> clip -> labels; without any of "validation" nothing is held
-    out. ``truth`` are the official labels of the held-out clips. ``epoch`` is the first that will be asked for: workers
-    read ahead before Lightning says which it is. Raises ValueError where a task has no scored frame in
-    one of the two, or a clip has more labels than frames.
+    ``labels`` maps split ("train", "validation") -> task -> clip -> labels; without validation labels nothing is held
+    out. ``truth`` holds the official labels of the held-out clips. ``epoch`` is the epoch at which training starts:
+    workers prefetch before Lightning announces it.
+
+    Raises InputError where a task has no scored frame in a split, or a clip has more labels than frames.
     """
 
     def __init__(
@@ -92,29 +98,29 @@ class ClipDataModule(lightning.LightningDataModule):
         super().__init__()
         self._training, self._epoch = config.training, epoch
         self.holds_out = any(labels["validation"].values())
-        targets = training_targets(labels["train"], source, tasks, config.training.label_shift)
-        self.truth = scored_labels(labels["validation"] if self.holds_out else {}, source, tasks)
+        targets = make_training_targets(labels["train"], source, tasks, config.training.label_shift)
+        self.truth = make_scored_labels(labels["validation"] if self.holds_out else {}, source, tasks)
         for split, by_task in {"train": targets, "validation": self.truth}.items():
             _check_scored(split, by_task, config.training.label_shift)
-        self.train = WindowDataset(source, clips_of(targets), targets, config.window, only_scored=True)
-        # what is scored is a whole clip: its windows need no labels
-        self.validation = WindowDataset(source, clips_of(self.truth), {}, config.window)
+        self.train = WindowDataset(source, list_clips(targets), targets, config.window, only_scored=True)
+        # whole clips are scored, so that the windows need no labels
+        self.validation = WindowDataset(source, list_clips(self.truth), {}, config.window)
         self._order = self._sampling(targets, tasks)
 
     def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> Order:
         if self._training.sampling == "balanced":
-            return balanced(balancing_weights(self.train.spans, targets, tasks), self._training.seed)
-        return shuffled(len(self.train), self._training.seed)
+            return make_balanced_order(compute_balancing_weights(self.train.spans, targets, tasks), self._training.seed)
+        return make_shuffled_order(len(self.train), self._training.seed)
 
     def train_dataloader(self) -> DataLoader[Window]:
         return self._loader(self.train, self._order)
 
     def val_dataloader(self) -> DataLoader[Window]:
-        return self._loader(self.validation, in_order(len(self.validation)))
+        return self._loader(self.validation, make_sequential_order(len(self.validation)))
 
     def _loader(self, dataset: WindowDataset, order: Order) -> DataLoader[Window]:
         rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        share = Share(order, len(dataset), rank, num_ranks)
+        share = RankSampler(order, len(dataset), rank, num_ranks)
         share.set_epoch(self._epoch)
         return loader(dataset, self._training.batch_size, share, self._training.num_workers)
 
@@ -122,7 +128,7 @@ class ClipDataModule(lightning.LightningDataModule):
 def loader(
     dataset: WindowDataset, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
 ) -> DataLoader[Window]:
-    """Batches of windows; without a sampler in order. ``num_workers`` processes read them, and stay between epochs."""
+    """Batches of windows, in the sampler's order or sequentially, read by ``num_workers`` persistent processes."""
     return DataLoader(
         dataset,
         batch_size,
@@ -130,7 +136,7 @@ def loader(
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        # its own: a loader draws a number whenever it is iterated, which must not shift anybody else's noise
+        # its own generator: a loader draws a number each time it is iterated, which must not affect dropout
         generator=torch.Generator(),
     )
 
@@ -140,5 +146,5 @@ def _check_scored(split: str, labels: LabelsByTask, shift: int) -> None:
         if not any(each.scored.any() for each in clips.values()):
             raise InputError(
                 f"no frame of the {split} split is scored for {task}: check the labels with abaw check DATA"
-                + f", or training.label_shift, {shift} frames, is too long" * (shift > 0)
+                + f"; training.label_shift of {shift} frames may be too long" * (shift > 0)
             )

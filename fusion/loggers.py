@@ -1,4 +1,4 @@
-"""Where the curves of a training go: TensorBoard, Weights & Biases, MLflow."""
+"""Loggers for training curves: TensorBoard, Weights & Biases, MLflow."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,30 +10,33 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from abaw.configs.sections import Config
 
-DISTRIBUTIONS = {"mlflow": "mlflow-skinny"}  # of which the whole mlflow is made too
+DISTRIBUTIONS = {"mlflow": "mlflow-skinny"}  # the package mlflow depends on it
 TRACKING = "MLFLOW_TRACKING_URI"
 
 
-def logger_errors(config: Config) -> Iterator[str]:
-    """What of ``training.loggers`` is not installed, and how it would be."""
+def find_logger_errors(config: Config) -> Iterator[str]:
+    """An error message for each of ``training.loggers`` that is not installed, with the command that installs it."""
     for name in config.training.loggers:
         if not _is_installed(name):
-            yield f"{name} is not installed: pip install 'abaw[{name}]', or take it out of training.loggers"
+            yield f"{name} is not installed: pip install 'abaw[{name}]', or remove it from training.loggers"
 
 
 def make_loggers(config: Config, folder: Path) -> list[Logger]:
-    """The config's loggers; they write into the run's folder and nowhere else, unless the environment says otherwise.
+    """The config's loggers. They write into the run's folder unless environment variables choose a server.
 
-    Weights & Biases is offline (``wandb sync`` sends a run) where WANDB_MODE is not set, MLflow in a file where
-    MLFLOW_TRACKING_URI is not.
+    Weights & Biases runs offline unless WANDB_MODE is set (``wandb sync`` uploads a run later). MLflow writes to a file
+    unless MLFLOW_TRACKING_URI is set.
     """
     return [_make(name, config, folder) for name in config.training.loggers]
 
 
 @contextmanager
-def told(loggers: Sequence[Logger], config: Config) -> Iterator[None]:
-    """Loggers that keep a config get this one; what they began ends with the block, so that another may begin."""
-    is_free = TRACKING in os.environ
+def log_run(loggers: Sequence[Logger], config: Config) -> Iterator[None]:
+    """Record the config with the loggers, and close their runs at the end of the block.
+
+    The next training in the same process then starts runs of its own.
+    """
+    has_tracking_uri = TRACKING in os.environ
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(config.model_dump(mode="json"))
@@ -43,7 +46,7 @@ def told(loggers: Sequence[Logger], config: Config) -> Iterator[None]:
         for logger in loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.finish()
-        if not is_free:  # MLflow notes there where this run went
+        if not has_tracking_uri:  # MLflow sets it to the file of this run
             os.environ.pop(TRACKING, None)
 
 
@@ -51,22 +54,21 @@ def _make(name: str, config: Config, folder: Path) -> Logger:
     if name == "tensorboard":
         return _Events(folder, name="", version="")
     if name == "wandb":
-        is_free = "WANDB_MODE" in os.environ
-        return WandbLogger(config.name, save_dir=folder, project="abaw", offline=not is_free)
-    # a data base in one file: MLflow's plain folders are on their way out
-    place = os.environ.get(TRACKING) or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-    return MLFlowLogger("abaw", run_name=config.name, tracking_uri=place, artifact_location=str(folder / "mlruns"))
+        return WandbLogger(config.name, save_dir=folder, project="abaw", offline="WANDB_MODE" not in os.environ)
+    # SQLite, because MLflow deprecates its plain folders
+    uri = os.environ.get(TRACKING) or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+    return MLFlowLogger("abaw", run_name=config.name, tracking_uri=uri, artifact_location=str(folder / "mlruns"))
 
 
 class _Events(TensorBoardLogger):
-    """TensorBoard events and nothing else: Lightning's hparams.yaml would be empty, a run has its config.yaml."""
+    """Writes TensorBoard events only, without Lightning's hparams.yaml: a run has its own config.yaml."""
 
     def save(self) -> None:
         self.experiment.flush()
 
 
 def _is_installed(package: str) -> bool:
-    # not by importing: a folder of that name, as these packages make them, would do for a module
+    # not by importing: a folder named "wandb", which the package creates, would be found as a module
     try:
         version(DISTRIBUTIONS.get(package, package))
     except PackageNotFoundError:

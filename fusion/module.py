@@ -1,4 +1,4 @@
-"""One training step and one validation for every fusion model and task."""
+"""The Lightning module: training step and validation, the same for every fusion model and task."""
 
 import math
 from collections import defaultdict
@@ -16,16 +16,16 @@ from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.tasks.base import Task
 from fusion.base import FusionInput, FusionModel
-from fusion.front import InputStage
-from fusion.sampling import seed_of_epoch
-from fusion.validation import Raw, gathered, score
+from fusion.input_stage import InputStage
+from fusion.sampling import derive_epoch_seed
+from fusion.validation import Raw, gather_windows, score
 
-Answer = tuple[Raw, np.ndarray]  # of one window: raw outputs, and where anything was observed (time)
-Outputs = tuple[dict[str, Tensor], dict[str, Tensor]]  # raw outputs of every task, the model's own losses
+WindowOutput = tuple[Raw, np.ndarray]  # raw outputs of one window; where at least one modality was observed (time)
+Outputs = tuple[dict[str, Tensor], dict[str, Tensor]]  # raw outputs of every task; the model's auxiliary losses
 
 
-class Part(NamedTuple):
-    """One summand of the loss: its weight, its value, and how many windows of the batch it is about."""
+class LossTerm(NamedTuple):
+    """One term of the loss: its weight, its value, and the number of windows it was computed from."""
 
     weight: float
     loss: Tensor
@@ -33,22 +33,24 @@ class Part(NamedTuple):
 
 
 class FusionModule(lightning.LightningModule):
-    """InputStage, fusion model and a linear head for each task.
+    """Input stage, fusion model and a linear head for each task.
 
-    The loss is the sum over tasks of weight times loss, plus the model's own losses weighed by the config's ``losses``
-    (default: the model's ``loss_weights``). A batch without labels of a task has no loss of it. Where a task has an
-    ``r_drop_weight`` a batch goes through twice, with noise of its own each time; losses are the mean of both, and how
-    far the two disagree is a loss of the task (R-Drop, Liang et al. 2021, arXiv 2106.14448). Validation stitches every
-    clip's windows, of all processes, and scores the whole split at once: ``validation/<task>/<metric>``, and
-    ``validation/score``, the mean of all tasks' ranking metrics, by which the best weights are chosen. Raises
-    ValueError where ``losses`` names what the model lacks, or an output is not finite. ``scores`` are the last
-    validation's, or those of the weights that were read.
+    The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
+    ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
+    has an ``r_drop_weight``, each batch is passed twice with different dropout; losses are the mean of both passes, and
+    the disagreement between them is one more loss (R-Drop, Liang et al. 2021, arXiv 2106.14448).
+
+    Validation merges the windows of all processes into clips and scores the whole split. It logs
+    ``validation/<task>/<metric>`` and ``validation/score``, the mean of the tasks' ranking metrics, which selects the
+    best weights. ``scores`` holds the scores of the last validation, or those saved with the weights.
+
+    Raises InputError where ``losses`` names a loss that the model does not have, or an output is not finite.
     """
 
     def __init__(self, model: FusionModel, tasks: Mapping[str, Task], config: Config, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.dims = dict(dims)
-        self.front = InputStage(dims, config.features)
+        self.input_stage = InputStage(dims, config.features)
         self.model = model
         for name in config.losses:
             check_loss(name, config, model)
@@ -58,83 +60,82 @@ class FusionModule(lightning.LightningModule):
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
         self._windows: dict[str, dict[int, Raw]] = {}
-        self._num_steps: float | None = None  # of the whole training, as the learning rate's schedule counts on
+        self._num_steps: float | None = None  # optimizer steps of the whole training, for the schedule
 
     def forward(self, batch: Batch) -> Outputs:
-        """Raw outputs (batch time out) of every task, and the model's own losses."""
-        return self._fused(self.front(batch))
+        """Raw outputs (batch time out) of every task, and the model's auxiliary losses."""
+        return self._fuse(self.input_stage(batch))
 
-    def _fused(self, steps: FusionInput) -> Outputs:
-        fused = self.model(steps)
-        return {name: head(fused.hidden) for name, head in self.heads.items()}, fused.losses
+    def _fuse(self, inputs: FusionInput) -> Outputs:
+        output = self.model(inputs)
+        return {name: head(output.hidden) for name, head in self.heads.items()}, output.losses
 
     def on_train_epoch_start(self) -> None:
-        # dropout draws from torch's global generator: seeded by epoch, a run that was stopped and resumed sees the
-        # noise an unbroken one sees, whatever was drawn in between; every process draws noise of its own
-        torch.manual_seed(seed_of_epoch(self.config.training.seed, self.current_epoch, self.global_rank))
+        # dropout uses torch's global generator: seeding it in every epoch makes a resumed run equal an uninterrupted
+        # one; each process has its own seed
+        torch.manual_seed(derive_epoch_seed(self.config.training.seed, self.current_epoch, self.global_rank))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        doubled = any(task.r_drop_weight for task in self.tasks.values())
-        parts = self._parts(batch, [self(batch) for _ in range(2 if doubled else 1)])
-        total = torch.stack([part.weight * part.loss for part in parts.values()]).sum()
-        for name, part in {"loss": Part(1.0, total, len(batch.clip_ids)), **parts}.items():
-            # every process logs the same names, those of tasks without labels here with no window: they are averaged
-            # over all processes at the epoch's end, which none may miss
-            value, num = part.loss.detach(), part.num_windows
+        needs_two_passes = any(task.r_drop_weight for task in self.tasks.values())
+        terms = self._loss_terms(batch, [self(batch) for _ in range(2 if needs_two_passes else 1)])
+        total = torch.stack([term.weight * term.loss for term in terms.values()]).sum()
+        for name, term in {"loss": LossTerm(1.0, total, len(batch.clip_ids)), **terms}.items():
+            # every process must log the same names, because they are averaged over processes at the end of the epoch;
+            # a task without labels in this batch counts 0 windows
+            value, num = term.loss.detach(), term.num_windows
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=num, sync_dist=True)
         return total
 
-    def _parts(self, batch: Batch, passes: list[Outputs]) -> dict[str, Part]:
-        """What the loss is the sum of, by the name it is logged under."""
-        parts: dict[str, Part] = {}
+    def _loss_terms(self, batch: Batch, passes: list[Outputs]) -> dict[str, LossTerm]:
+        """The terms of the loss, by the names under which they are logged."""
+        terms: dict[str, LossTerm] = {}
         for name, task in self.tasks.items():
             weight, scored = self.config.tasks[name].weight, batch.scored.get(name)
             outputs = [raw[name] for raw, _ in passes]
-            if scored is None:  # a gradient of 0: a head without any would stop training on several devices
-                nothing = Part(weight, _mean(raw[:0].sum() for raw in outputs), 0)
-                parts |= dict.fromkeys([name, f"{name}/r_drop"] if task.r_drop_weight else [name], nothing)
+            if scored is None:  # a loss of 0 with a gradient: DDP requires one for every head
+                nothing = LossTerm(weight, _mean(raw[:0].sum() for raw in outputs), 0)
+                terms |= dict.fromkeys([name, f"{name}/r_drop"] if task.r_drop_weight else [name], nothing)
                 continue
             num = int(scored.any(1).sum())
-            parts[name] = Part(weight, _mean(task.loss(raw, batch.target[name], scored) for raw in outputs), num)
+            terms[name] = LossTerm(weight, _mean(task.loss(raw, batch.target[name], scored) for raw in outputs), num)
             if task.r_drop_weight:
-                apart = task.disagreement(outputs[0], outputs[1], scored)
-                parts[f"{name}/r_drop"] = Part(weight * task.r_drop_weight, apart, num)
+                disagreement = task.disagreement(outputs[0], outputs[1], scored)
+                terms[f"{name}/r_drop"] = LossTerm(weight * task.r_drop_weight, disagreement, num)
         for name in passes[0][1]:
             loss = _mean(losses[name] for _, losses in passes)
-            parts[f"model/{name}"] = Part(self.loss_weights[name], loss, len(batch.clip_ids))
-        return parts
+            terms[f"model/{name}"] = LossTerm(self.loss_weights[name], loss, len(batch.clip_ids))
+        return terms
 
     def configure_optimizers(self) -> Any:
         training = self.config.training
-        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
-        optimizer = kind(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        optimizer_class = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
+        optimizer = optimizer_class(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
         if training.schedule == "constant" and not training.warmup_epochs:
             return optimizer
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate())
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._make_schedule())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _rate(self) -> Callable[[int], float]:
-        """The share of the learning rate at an optimizer step: up over the first epochs, then as the schedule says."""
+    def _make_schedule(self) -> Callable[[int], float]:
+        """The factor of the learning rate at an optimizer step: linear warm-up, then constant or a cosine decay."""
         num_steps = float(self.trainer.estimated_stepping_batches)
         is_cosine = self.config.training.schedule == "cosine"
         if is_cosine and self._num_steps not in (None, num_steps):
             raise InputError(
-                f"the learning rate falls along a cosine to the end of {self._num_steps:g} steps, of which some are "
-                f"done; now there would be {num_steps:g}: give trainer the settings this run began with, or give the "
-                "new one another name"
+                f"this run was started with a cosine schedule over {self._num_steps:g} steps and cannot resume with "
+                f"{num_steps:g}: restore the settings of trainer, or give the run another name"
             )
         self._num_steps = num_steps
-        self.trainer.fit_loop.setup_data()  # without an end nobody has counted the batches yet
-        of_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        warmup = self.config.training.warmup_epochs * of_epoch
+        self.trainer.fit_loop.setup_data()  # counts the batches, also where training has no fixed end
+        epoch_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        warmup = self.config.training.warmup_epochs * epoch_steps
 
-        def share(step: int) -> float:
+        def factor(step: int) -> float:
             if step < warmup:
                 return (step + 1) / (warmup + 1)
             done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
             return (1 + math.cos(math.pi * done)) / 2 if is_cosine else 1.0
 
-        return share
+        return factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["num_steps"] = self._num_steps
@@ -146,42 +147,40 @@ class FusionModule(lightning.LightningModule):
         self._windows = defaultdict(dict)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        answers = self.outputs(batch)
-        for clip_id, first_step, (raw, _observed) in zip(
-            batch.clip_ids, batch.first_step.tolist(), answers, strict=True
-        ):
+        windows = zip(batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True)
+        for clip_id, first_step, (raw, _) in windows:
             self._windows[clip_id][first_step] = raw
 
     def on_validation_epoch_end(self) -> None:
         truth = self.trainer.datamodule.truth  # type: ignore[attr-defined]
-        self.scores = score(self.tasks, gathered(self._windows), truth, self.config)
+        self.scores = score(self.tasks, gather_windows(self._windows), truth, self.config)
         self._windows = {}
         ranks = [next(iter(metrics.values())) for metrics in self.scores.values()]
         logged = {f"{task}/{key}": value for task, metrics in self.scores.items() for key, value in metrics.items()}
         logged["score"] = sum(ranks) / len(ranks)
-        # every process has the same numbers: their mean is asked for so that none can differ by a rounding
+        # every process has computed the same scores; the mean makes sure that they agree to the last bit
         values = {f"validation/{key}": float(value) for key, value in logged.items()}
         self.log_dict(values, batch_size=1, sync_dist=True)
 
-    def outputs(self, batch: Batch) -> list[Answer]:
-        """Every window's raw outputs and observed flags without its padding. ValueError where one is not finite."""
-        steps = replace(self.front(batch), wants_losses=False)
-        raw, _ = self._fused(steps)
-        seen = torch.stack(list(steps.observed.values())).any(0).cpu().numpy()
+    def outputs(self, batch: Batch) -> list[WindowOutput]:
+        """Raw outputs and observed mask of each window, without padding. Raises InputError if one is not finite."""
+        inputs = replace(self.input_stage(batch), wants_losses=False)
+        raw, _ = self._fuse(inputs)
+        observed = torch.stack(list(inputs.observed.values())).any(0).cpu().numpy()
         arrays = {name: values.detach().float().cpu().numpy() for name, values in raw.items()}
         lengths = batch.lengths.tolist()
         rows = [{name: values[i, :length] for name, values in arrays.items()} for i, length in enumerate(lengths)]
         for name in arrays:
             if not all(np.isfinite(each[name]).all() for each in rows):
                 raise InputError(
-                    f"outputs for {name} are not finite: training ran away; lower training.learning_rate or "
+                    f"outputs for {name} are not finite, because training diverged: lower training.learning_rate or "
                     "set trainer.gradient_clip_val"
                 )
-        return [(each, flags[:length]) for each, flags, length in zip(rows, seen, lengths, strict=True)]
+        return [(each, flags[:length]) for each, flags, length in zip(rows, observed, lengths, strict=True)]
 
 
 def check_loss(name: str, config: Config, model: FusionModel) -> None:
-    """ValueError where the model has no loss of that name."""
+    """Raises InputError where the model has no auxiliary loss of that name."""
     if name not in model.loss_weights:
         known = ", ".join(model.loss_weights) or "none"
         raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")

@@ -1,4 +1,4 @@
-"""Raw outputs of whole clips from a trained module."""
+"""Raw outputs of a trained module for whole clips."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -10,16 +10,16 @@ from abaw.batches import FeatureSource, windows
 from abaw.configs.sections import WindowConfig
 from fusion.data import WindowDataset, loader
 from fusion.module import FusionModule
-from fusion.validation import Raw, later, stitched
+from fusion.validation import Raw, delay_rows, stitch_windows
 
 
 def predict(
     module: FusionModule, source: FeatureSource, clip_ids: Sequence[str], window: WindowConfig, *, batch_size: int = 16
 ) -> Iterator[tuple[str, Raw, np.ndarray]]:
-    """Clip by clip in the order given: its name, task -> raw outputs (time out), where anything was observed (time).
+    """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and the observed mask (time).
 
-    The windows are those of validation, averaged per step and shifted to their frames in the same way; the module runs
-    where its weights are.
+    The mask is True at frames where at least one modality was observed. Windows are averaged and shifted as in
+    validation. The module runs on the device of its weights.
     """
     config = module.config.model_copy(update={"window": window})
     outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window), batch_size)
@@ -27,15 +27,15 @@ def predict(
         num_steps = len(source.clock(clip_id))
         pieces = list(islice(outputs, len(windows(num_steps, window.length, window.stride))))
         observed = np.zeros(num_steps, bool)
-        for first_step, _, seen in pieces:
-            observed[first_step : first_step + len(seen)] |= seen
+        for first_step, _, flags in pieces:
+            observed[first_step : first_step + len(flags)] |= flags
         yield (
             clip_id,
             {
-                name: stitched([(first, raw[name]) for first, raw, _ in pieces], task, config)
+                name: stitch_windows([(first, raw[name]) for first, raw, _ in pieces], task, config)
                 for name, task in module.tasks.items()
             },
-            later(observed, config.training.label_shift),
+            delay_rows(observed, config.training.label_shift),
         )
 
 
@@ -43,7 +43,7 @@ def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> I
     """First step, raw outputs and observed flags of every window, in order."""
     module.eval()
     for batch in loader(dataset, batch_size):
-        with torch.inference_mode():  # not around the yield: the caller's own gradients stay as they are
-            answers = module.outputs(batch.to(module.device))
-        for first_step, (raw, seen) in zip(batch.first_step.tolist(), answers, strict=True):
-            yield first_step, raw, seen
+        with torch.inference_mode():  # not around the yield, which would disable the caller's gradients
+            outputs = module.outputs(batch.to(module.device))
+        for first_step, (raw, observed) in zip(batch.first_step.tolist(), outputs, strict=True):
+            yield first_step, raw, observed

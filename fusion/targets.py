@@ -1,4 +1,4 @@
-"""What is trained towards and scored against: labels as long as a clip's clock."""
+"""Training targets and validation labels, with one row per frame of a clip."""
 
 from collections.abc import Mapping
 
@@ -12,12 +12,13 @@ from abaw.tasks.base import Task
 LabelsByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
 
 
-def training_targets(
+def make_training_targets(
     labels: LabelsByTask, source: FeatureSource, tasks: Mapping[str, Task], shift: int
 ) -> dict[str, dict[str, Labels]]:
-    """Labels as long as each clip's clock. Annotators see first and write later: a step's target is ``shift`` on.
+    """Training targets with one row per frame.
 
-    The one row of a clip-level task is every step's. ValueError where lines are more than frames.
+    The target of a frame is the label ``shift`` frames later, because annotators react with a delay. The single label
+    of a clip-level task is the target of every frame. Raises InputError where a clip has more labels than frames.
     """
     by_frame = {name: clips for name, clips in labels.items() if tasks[name].resolution == "frame"}
     targets = {
@@ -28,25 +29,28 @@ def training_targets(
     return {name: {**targets, **by_clip}[name] for name in labels}
 
 
-def scored_labels(
+def make_scored_labels(
     labels: LabelsByTask, source: FeatureSource, tasks: Mapping[str, Task]
 ) -> dict[str, dict[str, Labels]]:
-    """The official labels that a score is reckoned from: one row a frame of the clock, or one a clip."""
+    """The official labels for scoring, not shifted: one row per frame, or one per clip for clip-level tasks."""
     by_frame = {name: clips for name, clips in labels.items() if tasks[name].resolution == "frame"}
     fitted = fit_to_clock(by_frame, source)
     return {name: fitted.get(name, dict(clips)) for name, clips in labels.items()}
 
 
 def fit_to_clock(labels: LabelsByTask, source: FeatureSource) -> dict[str, dict[str, Labels]]:
-    """Labels as long as each clip's clock: a frame without a line is unscored. ValueError where lines are more."""
+    """Labels padded to one row per frame; frames without a label are not scored.
+
+    Raises InputError where a clip has more labels than frames.
+    """
     return {
         task: {clip_id: _padded(task, clip_id, each, len(source.clock(clip_id))) for clip_id, each in clips.items()}
         for task, clips in labels.items()
     }
 
 
-def clips_of(labels: LabelsByTask) -> list[str]:
-    """Every clip that has labels of any task, sorted."""
+def list_clips(labels: LabelsByTask) -> list[str]:
+    """All clips with labels of at least one task, sorted."""
     return sorted({clip_id for clips in labels.values() for clip_id in clips})
 
 
@@ -54,17 +58,17 @@ def _padded(task: str, clip_id: str, labels: Labels, num_steps: int) -> Labels:
     missing = num_steps - len(labels)
     if missing < 0:
         raise InputError(
-            f"clip {clip_id!r} has {len(labels)} label lines for {task} and a clock of {num_steps} frames: "
-            "run abaw extract again, so that its clock covers the labels"
+            f"clip {clip_id!r} has {len(labels)} labels for {task}, but only {num_steps} frames: run abaw extract again, "
+            "so that the frames cover the labels"
         )
     return Labels(np.pad(labels.values, ((0, missing), (0, 0))), np.pad(labels.scored, (0, missing)))
 
 
 def _repeated(task: str, clips: Mapping[str, Labels], source: FeatureSource) -> dict[str, Labels]:
-    """A clip's one row at every step of its clock."""
+    """The single label of each clip, repeated for every frame."""
     for clip_id, labels in clips.items():
         if len(labels) != 1:
-            raise InputError(f"clip {clip_id!r} has {len(labels)} label rows for {task}, expected one for the clip")
+            raise InputError(f"clip {clip_id!r} has {len(labels)} label rows for {task}, expected one per clip")
     return {
         clip_id: Labels(*(np.repeat(rows, len(source.clock(clip_id)), axis=0) for rows in (each.values, each.scored)))
         for clip_id, each in clips.items()
@@ -72,6 +76,6 @@ def _repeated(task: str, clips: Mapping[str, Labels], source: FeatureSource) -> 
 
 
 def _earlier(labels: Labels, shift: int) -> Labels:
-    """Every label ``shift`` steps earlier, as many steps unscored at the end."""
+    """Labels moved ``shift`` frames earlier; the last ``shift`` frames are not scored."""
     lost = min(shift, len(labels))
     return Labels(np.pad(labels.values[lost:], ((0, lost), (0, 0))), np.pad(labels.scored[lost:], (0, lost)))

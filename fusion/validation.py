@@ -1,4 +1,4 @@
-"""From the windows of a split, wherever they were reckoned, to whole clips and their official scores."""
+"""From predicted windows to whole clips and their official scores, also across several processes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ Raw = dict[str, np.ndarray]  # task -> raw outputs (time out)
 Windows = Mapping[str, Mapping[int, Raw]]  # clip -> first step -> raw outputs of the window
 
 
-def gathered(windows: Windows) -> Windows:
-    """The windows of all processes of a training; one that several reckoned is taken once."""
+def gather_windows(windows: Windows) -> Windows:
+    """The windows of all training processes; a window predicted by several processes is taken once."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return windows
     parts: list[Any] = [None] * torch.distributed.get_world_size()
@@ -32,32 +32,36 @@ def gathered(windows: Windows) -> Windows:
 def score(
     tasks: Mapping[str, Task], windows: Windows, labels: LabelsByTask, config: Config
 ) -> dict[str, dict[str, float]]:
-    """Each task's official score over all its labelled clips."""
+    """Official score of each task over all its labelled clips."""
     scores = {}
     for name, task in tasks.items():
         by_clip = {}
         for clip_id, each in labels[name].items():
             pieces = windows.get(clip_id, {})
-            rows = stitched([(first, pieces[first][name]) for first in sorted(pieces)], task, config)
+            rows = stitch_windows([(first, pieces[first][name]) for first in sorted(pieces)], task, config)
             by_clip[clip_id] = PredictionPair(task.to_labels(task.probabilities(rows)), each)
         scores[name] = task.score(by_clip)
     return scores
 
 
-def stitched(pieces: Iterable[tuple[int, np.ndarray]], task: Task, config: Config) -> np.ndarray:
-    """A clip's raw outputs, one row a frame, from its windows as the config has them: first step and rows.
+def stitch_windows(pieces: Iterable[tuple[int, np.ndarray]], task: Task, config: Config) -> np.ndarray:
+    """Raw outputs of a clip, one row per frame, from its windows: pairs of first frame and rows.
 
-    A network that was trained towards labels ``label_shift`` frames later predicts these: its output for a step belongs
-    to the frame so much later. A clip's one label has no lag.
+    Overlapping windows are averaged as ``window.overlap`` says. A model trained with ``label_shift`` predicts the label
+    that many frames ahead, so the rows are moved later by as much; those of clip-level tasks are not.
     """
     pieces = list(pieces)
-    if not pieces:  # a clip without a frame
+    if not pieces:  # a clip without frames
         return np.zeros((0, task.out_dim))
     num_steps = max(first + len(rows) for first, rows in pieces)
     rows = stitch(pieces, num_steps, config.window.overlap)
-    return later(rows, config.training.label_shift) if task.resolution == "frame" else rows
+    return delay_rows(rows, config.training.label_shift) if task.resolution == "frame" else rows
 
 
-def later(rows: np.ndarray, shift: int) -> np.ndarray:
-    """Every row ``shift`` frames later; the frames before the first one hold it."""
+def delay_rows(rows: np.ndarray, shift: int) -> np.ndarray:
+    """Rows moved ``shift`` frames later; the first row fills the frames before it.
+
+    >>> delay_rows(np.array([1, 2, 3]), 1)
+    array([1, 1, 2])
+    """
     return rows[np.maximum(np.arange(len(rows)) - shift, 0)]

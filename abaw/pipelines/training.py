@@ -105,7 +105,7 @@ def _score_held_out(
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     """The config's tasks; whatever is wrong in it that needs no data to be seen is an error here."""
     from fusion.models import FUSION_MODELS
-    from fusion.train import config_errors
+    from fusion.train import find_config_errors
 
     tasks = {}
     for name, task in config.tasks.items():
@@ -116,7 +116,7 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
             )  # from which the run rebuilds it: not an error after the last epoch
     with file.at("model"):
         FUSION_MODELS.check(config.model.name, config.model.settings)
-    for keys, message in config_errors(config):
+    for keys, message in find_config_errors(config):
         raise file.error(keys, message)
     return tasks
 
@@ -126,7 +126,7 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
     from fusion.checkpoint import build_model
-    from fusion.front import InputStage
+    from fusion.input_stage import InputStage
     from fusion.module import check_loss
 
     with file.at("features"):

@@ -1,1 +1,1 @@
-"""Building blocks of fusion models, one room for each kind."""
+"""Building blocks of fusion models; all of them respect masks."""

@@ -1,4 +1,4 @@
-"""Attention that never looks at what was not observed, and the transformer layers made of it."""
+"""Attention over observed steps only, and transformer layers built from it."""
 
 import math
 from collections.abc import Callable
@@ -9,16 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from abaw.errors import InputError
-from fusion.layers.masks import check_normed
+from fusion.layers.masks import check_layer_norm
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention in ``num_heads`` heads of ``head_dim`` (default dim / num_heads), fused by torch.
+    """Scaled dot-product attention with ``num_heads`` heads of ``head_dim`` features (default: dim / num_heads).
 
-    ``seen`` says which steps of the memory may be looked at. Where a clip has none, the answer is 0: a softmax over
-    nothing would be NaN. Keys have no bias, which a softmax would not feel, and attention weights no dropout, with
-    which a CPU would not fuse attention but keep all time x time of them.
-    Raises ValueError where ``num_heads`` does not divide ``dim`` and no ``head_dim`` is given.
+    ``mask`` is True at the steps of the memory that may be attended to. Where a window has none, the output is 0 (a
+    softmax over nothing would be NaN). Keys have no bias, because a softmax cancels it. Attention weights have no
+    dropout, because torch on a CPU would then store all time x time weights instead of using its fused kernel.
+
+    Raises InputError where ``num_heads`` does not divide ``dim`` and no ``head_dim`` is given.
     """
 
     def __init__(self, dim: int, num_heads: int, *, head_dim: int | None = None) -> None:
@@ -34,23 +35,25 @@ class MultiHeadAttention(nn.Module):
         self,
         values: Float[Tensor, "batch time dim"],
         memory: Float[Tensor, "batch other dim"],
-        seen: Bool[Tensor, "batch other"],
+        mask: Bool[Tensor, "batch other"],
     ) -> Float[Tensor, "batch time dim"]:
         query, key, value = (
             each.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for each in (self.query(values), self.key(memory), self.value(memory))
         )
-        any_seen = seen.any(-1, keepdim=True)
-        mask = (seen | ~any_seen)[:, None, None]
-        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return torch.where(any_seen[..., None], self.out(heads.transpose(1, 2).flatten(2)), 0.0)
+        has_any = mask.any(-1, keepdim=True)
+        attn_mask = (mask | ~has_any)[:, None, None]
+        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
+        return torch.where(has_any[..., None], self.out(heads.transpose(1, 2).flatten(2)), 0.0)
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a perceptron, each on normed input and added to it (pre-norm; Xiong et al. 2020, 2002.04745).
+    """Pre-norm transformer layer: attention and a feed-forward network, each with a residual connection.
 
-    With a ``memory`` its steps are attended to, normed by the same layer norm (as in MulT), else the values' own.
-    Raises ValueError where ``dim`` is 1.
+    Pre-norm as in Xiong et al. 2020, arXiv 2002.04745. With a ``memory`` the layer attends to its steps, normalised by
+    the same layer norm as the values (as in MulT); without one it is self-attention.
+
+    Raises InputError where ``dim`` is 1, or ``num_heads`` does not divide it and no ``head_dim`` is given.
     """
 
     def __init__(
@@ -64,9 +67,9 @@ class TransformerLayer(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        check_normed(dim)
+        check_layer_norm(dim)
         self.attention = MultiHeadAttention(dim, num_heads, head_dim=head_dim)
-        self.perceptron = nn.Sequential(
+        self.feed_forward = nn.Sequential(
             nn.Linear(dim, mlp_dim), activation(), nn.Dropout(dropout), nn.Linear(mlp_dim, dim)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
@@ -75,18 +78,18 @@ class TransformerLayer(nn.Module):
     def forward(
         self,
         values: Float[Tensor, "batch time dim"],
-        seen: Bool[Tensor, "batch other"],
+        mask: Bool[Tensor, "batch other"],
         memory: Float[Tensor, "batch other dim"] | None = None,
     ) -> Float[Tensor, "batch time dim"]:
-        """``seen`` are the flags of the memory, or of the values where there is none."""
+        """``mask`` is True at the steps that may be attended to, of the memory, or of the values without one."""
         normed = self.norms[0](values)
         memory = normed if memory is None else self.norms[0](memory)
-        values = values + self.dropout(self.attention(normed, memory, seen))
-        return values + self.dropout(self.perceptron(self.norms[1](values)))
+        values = values + self.dropout(self.attention(normed, memory, mask))
+        return values + self.dropout(self.feed_forward(self.norms[1](values)))
 
 
-def positions(num_steps: int, dim: int, like: Tensor) -> Float[Tensor, "time dim"]:
-    """Sines and cosines of the place in the window (Vaswani et al. 2017), on the device and in the type of ``like``."""
+def sinusoidal_positions(num_steps: int, dim: int, like: Tensor) -> Float[Tensor, "time dim"]:
+    """Sinusoidal position encoding (Vaswani et al. 2017), on the device and with the dtype of ``like``."""
     half = (dim + 1) // 2
     rates = torch.exp(-math.log(10_000) / half * torch.arange(half, device=like.device))
     angles = torch.arange(num_steps, device=like.device)[:, None] * rates

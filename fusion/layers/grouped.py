@@ -1,4 +1,4 @@
-"""Several layers of one shape, each with weights of its own, run as one: one more costs no more calls."""
+"""Several layers of the same shape, each with its own weights, computed in one call (batched matrix products)."""
 
 import math
 
@@ -7,13 +7,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.layers.attention import positions
+from fusion.layers.attention import sinusoidal_positions
 
 
 class GroupedTransformer(nn.Module):
-    """Transformers of MulT (Tsai et al. 2019, arXiv 1906.00295): inputs times sqrt(dim), pre-norm layers, a last norm.
+    """Transformers of MulT (Tsai et al. 2019, arXiv 1906.00295), one for each group.
 
-    With a ``memory`` its steps are attended to, else the values' own. ``num_heads`` must divide ``dim``.
+    The input is scaled by sqrt(dim); pre-norm layers and a final layer norm follow. With a ``memory`` the layers attend
+    to its steps; without one they are self-attention. ``num_heads`` must divide ``dim``.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class GroupedTransformer(nn.Module):
         observed: Bool[Tensor, "groups batch time"],
         memory: Float[Tensor, "groups batch time dim"] | None = None,
     ) -> Float[Tensor, "groups batch time dim"]:
-        """``observed`` are the flags of the memory, or of the values where there is none."""
+        """``observed`` is True at the steps that may be attended to, of the memory, or of the values without one."""
         values = self.embed(values)
         memory = None if memory is None else self.embed(memory)
         for layer in self.layers:
@@ -39,13 +40,14 @@ class GroupedTransformer(nn.Module):
         return self.norm(values)
 
     def embed(self, values: Float[Tensor, "groups batch time dim"]) -> Float[Tensor, "groups batch time dim"]:
+        """The values scaled by sqrt(dim), with sinusoidal positions if the transformer has them, and dropout."""
         num_steps, dim = values.shape[2:]
         values = math.sqrt(dim) * values
-        return self.dropout(values + positions(num_steps, dim, values) if self.with_positions else values)
+        return self.dropout(values + sinusoidal_positions(num_steps, dim, values) if self.with_positions else values)
 
 
 class GroupedLayer(nn.Module):
-    """A ``TransformerLayer`` for each group. No dropout on attention weights: torch would not fuse attention then."""
+    """A ``TransformerLayer`` for each group, also without dropout on attention weights."""
 
     def __init__(self, num_groups: int, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ class GroupedLayer(nn.Module):
         self.query, self.out = GroupedLinear(num_groups, dim, dim), GroupedLinear(num_groups, dim, dim)
         self.key_value = GroupedLinear(num_groups, dim, 2 * dim)
         widen, narrow = GroupedLinear(num_groups, dim, 4 * dim), GroupedLinear(num_groups, 4 * dim, dim)
-        self.perceptron = nn.Sequential(widen, nn.ReLU(), self.dropout, narrow)
+        self.feed_forward = nn.Sequential(widen, nn.ReLU(), self.dropout, narrow)
 
     def forward(
         self,
@@ -65,10 +67,10 @@ class GroupedLayer(nn.Module):
         normed = self.norms[0](values)
         memory = normed if memory is None else self.norms[0](memory)
         values = values + self.dropout(self.attend(normed, memory, observed))
-        return values + self.dropout(self.perceptron(self.norms[1](values)))
+        return values + self.dropout(self.feed_forward(self.norms[1](values)))
 
     def attend(self, values: Tensor, memory: Tensor, observed: Tensor) -> Float[Tensor, "groups batch time dim"]:
-        """As ``MultiHeadAttention``: 0 where a clip has no observed step."""
+        """Attention as in ``MultiHeadAttention``: 0 where a window has no observed step."""
         query, key, value = (
             each.flatten(0, 1).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for each in (self.query(values), *self.key_value(memory).chunk(2, dim=-1))
@@ -81,7 +83,7 @@ class GroupedLayer(nn.Module):
 
 
 class GroupedLinear(nn.Module):
-    """A linear layer for each group."""
+    """A linear layer for each group, with weights (groups, dim, out) and Xavier initialisation."""
 
     def __init__(self, num_groups: int, dim: int, out_dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What memory fusion networks share: LSTMs that tell their cells, attention over two steps, a gated memory."""
+"""Layers of memory fusion networks: LSTMs with their cell states, delta-memory attention, a gated memory."""
 
 from collections.abc import Sequence
 
@@ -11,28 +11,28 @@ from fusion.layers.recurrent import Recurrent
 from fusion.layers.scan import linear_scan
 
 
-def perceptron(dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
-    """Linear, ReLU, dropout, Linear."""
+def make_mlp(dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+    """A multi-layer perceptron: Linear, ReLU, dropout, Linear."""
     return nn.Sequential(nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, out_dim))
 
 
-def one_step_back(values: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
-    """What every step's predecessor had; 0 for the first."""
+def shift_one_step(values: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time dim"]:
+    """Each step's value at the step before; 0 for the first step."""
     return F.pad(values, (0, 0, 1, -1))
 
 
 class LstmStates(nn.Module):
-    """An LSTM that tells the hidden state and the cell of every step, where torch's tells the last cell only.
+    """An LSTM that returns hidden and cell state of every step (torch's LSTM returns only the last cell state).
 
-    torch's fused LSTM runs over the window. With all hidden states known, its gates at every step are one matrix
-    product with the same weights, and the cells a linear recurrence: exact, and without a loop over time. Beyond a
-    window's end both mean nothing, but are finite.
+    Torch's fused LSTM computes all hidden states. From them, the gates of all steps are one matrix product with the
+    same weights, and the cell states a linear recurrence: exact, and without a Python loop over time. In padding both
+    outputs are finite but undefined.
     """
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.recurrent = Recurrent(nn.LSTM, dim, hidden_dim, bidirectional=False)
-        # rows of the input gate, the forget gate and what is new; the output gate's follow
+        # rows of the input gate, the forget gate and the candidate; those of the output gate follow
         self.num_gated = 3 * hidden_dim
 
     def forward(
@@ -42,36 +42,38 @@ class LstmStates(nn.Module):
         from_values, from_hidden, bias, other_bias = (
             weight[: self.num_gated] for weight in self.recurrent.layer.all_weights[0]
         )
-        gates = F.linear(values, from_values, bias) + F.linear(one_step_back(hidden), from_hidden, other_bias)
-        enter, forget, new = gates.chunk(3, dim=-1)
-        return hidden, linear_scan(forget.sigmoid(), enter.sigmoid() * new.tanh())
+        gates = F.linear(values, from_values, bias) + F.linear(shift_one_step(hidden), from_hidden, other_bias)
+        input_gate, forget_gate, candidate = gates.chunk(3, dim=-1)
+        return hidden, linear_scan(forget_gate.sigmoid(), input_gate.sigmoid() * candidate.tanh())
 
 
 class GatedMemory(nn.Module):
-    """The multi-view gated memory u(t) = retain(t) u(t-1) + update(t) candidate(t) (Zadeh et al. 2018, 1802.00927).
+    """Multi-view gated memory u(t) = retain(t) u(t-1) + update(t) candidate(t).
 
-    The candidate, in (-1, 1), comes from what is ``attended`` at t; the two gates, in (0, 1), from that and u(t-1).
-    All three are perceptrons. Only what depends on u is left to the loop over time: two small products for both gates
-    at once. Dropout is drawn for all steps at once.
+    The candidate, in (-1, 1), is computed from ``attended`` at t; the two gates, in (0, 1), from ``attended`` at t and
+    u(t-1). All three are multi-layer perceptrons. The loop over time contains only what depends on u: two small matrix
+    products for both gates together. Dropout is drawn for all steps at once.
+
+    Source: Zadeh et al. 2018, arXiv 1802.00927.
     """
 
     def __init__(self, dim: int, memory_dim: int, hidden_dim: int, dropout: float) -> None:
         super().__init__()
         self.dim, self.memory_dim, self.dropout = dim, memory_dim, dropout
-        self.candidate = perceptron(dim, hidden_dim, memory_dim, dropout)
-        self.retain = perceptron(dim + memory_dim, hidden_dim, memory_dim, dropout)
-        self.update = perceptron(dim + memory_dim, hidden_dim, memory_dim, dropout)
+        self.candidate = make_mlp(dim, hidden_dim, memory_dim, dropout)
+        self.retain = make_mlp(dim + memory_dim, hidden_dim, memory_dim, dropout)
+        self.update = make_mlp(dim + memory_dim, hidden_dim, memory_dim, dropout)
 
     def forward(self, attended: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time memory"]:
-        """The memory of every step; 0 before the first. What follows a step never reaches back to it."""
-        # gates are an axis before the batch, time comes first
+        """The memory at every step, starting from 0. A step depends on earlier steps only."""
+        # axes: time, gate, batch, hidden
         (weight, bias), (out_weight, out_bias) = (self._of_both_gates(layer) for layer in (0, 3))
         from_attended, from_memory = weight.split((self.dim, self.memory_dim), dim=-1)
         given = F.linear(attended, from_attended.flatten(0, 1), bias.flatten()).unflatten(-1, bias.shape)
         given = given.permute(1, 2, 0, 3).contiguous()
         kept = F.dropout(torch.ones_like(given), self.dropout, self.training)
         candidates = self.candidate(attended).tanh().transpose(0, 1)
-        # in full precision: a memory that keeps 0.999 of itself a step would keep all of it in half
+        # full precision: in half precision a retain gate of 0.999 would be rounded to 1
         with torch.autocast(attended.device.type, enabled=False):
             given, kept, candidates = (each.to(weight.dtype) for each in (given, kept, candidates))
             return self._remember(given, kept, candidates, from_memory.mT, out_weight.mT, out_bias[:, None])
@@ -100,17 +102,17 @@ class GatedMemory(nn.Module):
 
 
 class MemoryFusion(nn.Module):
-    """The body of the Memory Fusion Network: every step's hidden states of all modalities and the memory, side by side.
+    """Body of the Memory Fusion Network: hidden states of all modalities and the memory, concatenated, at every step.
 
-    An LSTM for each modality; attention over all cells of this step and of the one before, a softmax over their
-    features (delta-memory attention, a window of two steps); the gated memory. ``dim`` is the width of what it gives.
+    An LSTM for each modality; delta-memory attention, a softmax over the features of all cell states of this step and
+    the one before; the gated memory. ``dim`` is the width of the output.
     """
 
     def __init__(self, dims: Sequence[int], hidden_dim: int, memory_dim: int, dropout: float) -> None:
         super().__init__()
         self.recurrent = nn.ModuleList(LstmStates(dim, hidden_dim) for dim in dims)
         width = 2 * hidden_dim * len(dims)
-        self.attend = perceptron(width, hidden_dim, width, dropout)
+        self.attend = make_mlp(width, hidden_dim, width, dropout)
         self.memory = GatedMemory(width, memory_dim, hidden_dim, dropout)
         self.dim = hidden_dim * len(dims) + memory_dim
 
@@ -119,6 +121,6 @@ class MemoryFusion(nn.Module):
     ) -> Float[Tensor, "batch time out"]:
         states = [recurrent(each, lengths) for recurrent, each in zip(self.recurrent, values, strict=True)]
         cells = torch.cat([cell for _, cell in states], dim=-1)
-        cells = torch.cat([one_step_back(cells), cells], dim=-1)
+        cells = torch.cat([shift_one_step(cells), cells], dim=-1)
         attended = self.attend(cells).softmax(-1) * cells
         return torch.cat([*(hidden for hidden, _ in states), self.memory(attended)], dim=-1)

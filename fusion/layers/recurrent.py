@@ -1,4 +1,4 @@
-"""Recurrent layers that end where the window ends."""
+"""Recurrent layers that ignore padding."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from fusion.layers.masks import visible, within
+from fusion.layers.masks import make_length_mask, zero_unobserved
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer that ends where the window ends: padding changes nothing, and is 0 in the output.
+    """An LSTM or GRU whose output does not depend on padding and is 0 there.
 
     ``kind`` is ``nn.LSTM`` or ``nn.GRU``. The backward direction starts at each window's own last step: where windows
-    differ in length it runs a second time, over windows pushed against the far end. (torch's packed sequences do that
-    too, but on a CPU their gradient takes time that grows with the square of the length.)
+    differ in length, the layer runs a second time over windows that are aligned at their end. (Torch's packed sequences
+    give the same result, but on a CPU the time of their gradient grows with the square of the length.)
     """
 
     def __init__(
@@ -26,19 +26,21 @@ class Recurrent(nn.Module):
     def forward(
         self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch time hidden"]:
-        inside = within(lengths, values.shape[1])
-        values = visible(values, inside)
+        inside = make_length_mask(lengths, values.shape[1])
+        values = zero_unobserved(values, inside)
         hidden = self.layer(values)[0]
         if self.layer.bidirectional and not bool(inside.all()):
             padding = values.shape[1] - lengths
-            backwards = rolled(self.layer(rolled(values, padding))[0], -padding)
+            backwards = roll_windows(self.layer(roll_windows(values, padding))[0], -padding)
             width = self.layer.hidden_size
             hidden = torch.cat([hidden[..., :width], backwards[..., width:]], dim=-1)
-        return visible(hidden, inside)
+        return zero_unobserved(hidden, inside)
 
 
-def rolled(values: Float[Tensor, "batch time dim"], shifts: Int[Tensor, " batch"]) -> Float[Tensor, "batch time dim"]:
-    """Every window moved by its own number of steps, what leaves at one end coming in at the other."""
+def roll_windows(
+    values: Float[Tensor, "batch time dim"], shifts: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch time dim"]:
+    """Each window rolled along time by its own number of steps, like ``torch.roll``."""
     num_steps = values.shape[1]
     sources = (torch.arange(num_steps, device=values.device) - shifts[:, None]) % num_steps
     return values.gather(1, sources[..., None].expand_as(values))

@@ -1,4 +1,4 @@
-"""A linear recurrence over time, in parallel."""
+"""A linear recurrence over time, computed in parallel."""
 
 import math
 from typing import Any
@@ -13,9 +13,13 @@ from torch.autograd.function import once_differentiable
 def linear_scan(
     decay: Float[Tensor, "batch time *rest"], added: Float[Tensor, "batch time *rest"]
 ) -> Float[Tensor, "batch time *rest"]:
-    """state(t) = decay(t) * state(t - 1) + added(t), from 0: about 2 sqrt(time) parallel steps instead of ``time``.
+    """The recurrence state(t) = decay(t) * state(t - 1) + added(t), starting from 0.
 
-    The gradient is the same recurrence backwards in time; there is none of second order.
+    Takes about 2 sqrt(time) sequential operations instead of ``time``. The gradient is the same recurrence backwards in
+    time; second-order gradients are not supported.
+
+    >>> linear_scan(torch.full((1, 3), 0.5), torch.ones(1, 3))
+    tensor([[1.0000, 1.5000, 1.7500]])
     """
     return _LinearScan.apply(decay, added)
 
@@ -31,7 +35,7 @@ class _LinearScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         decay, states = ctx.saved_tensors
-        # what a state owes to the later ones: total(t) = grad(t) + decay(t + 1) * total(t + 1)
+        # gradient through all later states: total(t) = grad(t) + decay(t + 1) * total(t + 1)
         later = torch.cat([decay[:, 1:], torch.zeros_like(decay[:, :1])], dim=1)
         total = _scan(later.flip(1), grad.flip(1)).flip(1)
         before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
@@ -39,12 +43,12 @@ class _LinearScan(torch.autograd.Function):
 
 
 def _scan(decay: Tensor, added: Tensor) -> Tensor:
-    """In chunks of about sqrt(time) steps: step by step in all chunks at once, then what each hands to the next."""
+    """Chunks of about sqrt(time) steps: first step by step in all chunks at once, then from chunk to chunk."""
     batch, num_steps, *rest = added.shape
     length = max(1, math.isqrt(num_steps))
     num_chunks = -(-num_steps // length)
     fill = [0, 0] * len(rest) + [0, num_chunks * length - num_steps]
-    # chunks are an axis beside the batch, steps of a chunk come first: each step is then one block of memory
+    # axes: step in the chunk, batch, chunk, so that each step is contiguous in memory
     decay, states = (
         F.pad(each, fill).reshape(batch, num_chunks, length, *rest).movedim(2, 0).contiguous()
         for each in (decay, added)

@@ -1,4 +1,4 @@
-"""How TFN and its heirs read one modality before they multiply it with the others."""
+"""Sub-networks of TFN and LMF: encode one modality before it is multiplied with the others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from abaw.errors import InputError
 from fusion.base import FusionInput
-from fusion.layers.masks import ordered, seen, visible
+from fusion.layers.masks import mask_features, sort_modalities, zero_unobserved
 from fusion.layers.recurrent import Recurrent
 
 
 class SubNetwork(nn.Sequential):
-    """Dropout, then three layers of Linear and ReLU: the visual and acoustic sub-network of Zadeh et al. (2017)."""
+    """Dropout and three layers of Linear and ReLU: the visual and acoustic sub-network of Zadeh et al. 2017."""
 
     def __init__(self, dim: int, out_dim: int, dropout: float) -> None:
         widths = (dim, out_dim, out_dim)
@@ -21,7 +21,7 @@ class SubNetwork(nn.Sequential):
 
 
 class RecurrentSubNetwork(nn.Module):
-    """An LSTM, dropout and a linear layer, at every step: the language sub-network of Zadeh et al. (2017)."""
+    """LSTM, dropout and a linear layer at every step: the language sub-network of Zadeh et al. 2017."""
 
     def __init__(self, dim: int, hidden_dim: int, out_dim: int, dropout: float) -> None:
         super().__init__()
@@ -36,23 +36,25 @@ class RecurrentSubNetwork(nn.Module):
 
 
 class SubNetworks(nn.Module):
-    """One for each modality, in the order of ``ordered``; modalities named in ``recurrent`` have an LSTM in theirs.
+    """A sub-network for each modality, in the order of ``sort_modalities``.
 
-    Gives each one's ``out_dim`` features at every step, 0 where it was not observed: of the vector [1, features] that
-    goes into a product the 1 alone remains, and the product is that of the others. One with an LSTM remembers.
-    Raises ValueError where ``recurrent`` names no modality.
+    Returns ``out_dim`` features of each modality at every step. Modalities named in ``recurrent`` use an LSTM; the
+    features of the others are 0 at unobserved steps, so that only the 1 in their vector [1, features] enters the
+    product of modalities.
+
+    Raises InputError where ``recurrent`` names an unknown modality, or one twice.
     """
 
     def __init__(
         self, dims: Mapping[str, int], out_dim: int, dropout: float, *, recurrent: Sequence[str], hidden_dim: int
     ) -> None:
         super().__init__()
-        self.names, self.recurrent = ordered(dims), frozenset(recurrent)
+        self.names, self.recurrent = sort_modalities(dims), frozenset(recurrent)
         if len(self.recurrent) < len(recurrent):
             raise InputError(f"recurrent names a modality twice: {', '.join(recurrent)}")
         for name in recurrent:
             if name not in dims:
-                raise InputError(f"recurrent names {name!r}, which is no modality: known are {', '.join(self.names)}")
+                raise InputError(f"recurrent names {name!r}, which is not a modality; known: {', '.join(self.names)}")
         self.networks = nn.ModuleList(
             RecurrentSubNetwork(dims[name], hidden_dim, out_dim, dropout)
             if name in self.recurrent
@@ -60,9 +62,9 @@ class SubNetworks(nn.Module):
             for name in self.names
         )
 
-    def forward(self, steps: FusionInput) -> list[Float[Tensor, "batch time out"]]:
-        return [self.read(steps, *each) for each in zip(self.names, self.networks, strict=True)]
+    def forward(self, inputs: FusionInput) -> list[Float[Tensor, "batch time out"]]:
+        return [self.encode(inputs, *each) for each in zip(self.names, self.networks, strict=True)]
 
-    def read(self, steps: FusionInput, name: str, network: nn.Module) -> Float[Tensor, "batch time out"]:
-        values, observed = seen(steps, name)
-        return network(values, steps.lengths) if name in self.recurrent else visible(network(values), observed)
+    def encode(self, inputs: FusionInput, name: str, network: nn.Module) -> Float[Tensor, "batch time out"]:
+        values, observed = mask_features(inputs, name)
+        return network(values, inputs.lengths) if name in self.recurrent else zero_unobserved(network(values), observed)

@@ -1,4 +1,4 @@
-"""Sequence to sequence with attention: what one modality says, told in the features of another."""
+"""Sequence-to-sequence translation with attention, from the features of one modality to those of another."""
 
 from typing import Any
 
@@ -8,18 +8,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from fusion.layers.masks import within
+from fusion.layers.masks import make_length_mask
 from fusion.layers.recurrent import Recurrent
 
 
 class Translator(nn.Module):
-    """A bidirectional LSTM reads the source, an LSTM that attends to its states writes the target, step by step.
+    """Translates a source sequence into a target sequence: a bidirectional LSTM encoder and an LSTM decoder.
 
-    Joint states are the sum of the two directions, with dropout. The decoder starts from the state tanh(W [sum of both
-    directions' last states]) and a step of zeros. At every step it attends to the joint states (Bahdanau et al. 2015,
-    arXiv 1409.0473: the softmax of v tanh(query(state) + key(joint))), reads the step before and what it attended to,
-    and says a linear layer of both its state and that. Sources narrower than ``dim`` and targets narrower than
-    ``out_dim`` lack the last features, as if these were 0: so one translator may go both ways.
+    The joint states are the sum of both directions of the encoder, with dropout. The decoder starts from the state
+    tanh(W [sum of the last states of both directions]) and an input of zeros. At every step it attends to the joint
+    states with the additive attention softmax(v tanh(query(state) + key(joint))) of Bahdanau et al. 2015 (arXiv
+    1409.0473). Its inputs are the previous step of the target and the attended state; its output is a linear layer of
+    its state and the attended state.
+
+    A source with fewer than ``dim`` features or a target with fewer than ``out_dim`` is padded with zero features, so
+    that one translator can be used in both directions.
     """
 
     def __init__(self, dim: int, out_dim: int, hidden_dim: int, dropout: float) -> None:
@@ -36,87 +39,91 @@ class Translator(nn.Module):
         self,
         values: Float[Tensor, "batch time dim"],
         lengths: Int[Tensor, " batch"],
-        truth: Float[Tensor, "batch time goal"],
-        told: Bool[Tensor, "batch time"],
+        target: Float[Tensor, "batch time goal"],
+        teacher_forced: Bool[Tensor, "batch time"],
     ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch time goal"]]:
-        """Joint states, and the translation in the truth's features.
+        """Joint states, and the translation into the features of ``target``.
 
-        After a step that is ``told`` the decoder reads the truth, else what it said itself.
+        After a step where ``teacher_forced`` is True the decoder receives the target, else its own output.
         """
-        joint, start = self.read(values, lengths)
-        inside = within(lengths, values.shape[1])
+        joint, start = self.encode(values, lengths)
+        inside = make_length_mask(lengths, values.shape[1])
         dtype = self.out.weight.dtype
-        with torch.autocast(values.device.type, enabled=False):  # the loop's gradient is by hand, in one precision
-            return joint, self._write(joint.to(dtype), inside, start.to(dtype), truth.to(dtype), told)
+        with torch.autocast(values.device.type, enabled=False):  # the decoder's own gradient needs one dtype
+            return joint, self._decode(joint.to(dtype), inside, start.to(dtype), target.to(dtype), teacher_forced)
 
-    def read(
+    def encode(
         self, values: Float[Tensor, "batch time dim"], lengths: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch hidden"]]:
-        """Joint states, and the state from which the decoder starts."""
+        """Joint states, and the initial state of the decoder."""
         states = self.encoder(F.pad(values, (0, self.dim - values.shape[-1])), lengths)
         forwards, backwards = states.chunk(2, dim=-1)
         last = forwards[torch.arange(len(lengths), device=lengths.device), lengths - 1]
         return self.dropout(forwards + backwards), self.start(last + backwards[:, 0]).tanh()
 
-    def _write(self, joint: Tensor, inside: Tensor, start: Tensor, truth: Tensor, told: Tensor) -> Tensor:
-        """What the cell reads of a step is linear in it, and what it says is linear in [state, attended].
+    def _decode(self, joint: Tensor, inside: Tensor, start: Tensor, target: Tensor, teacher_forced: Tensor) -> Tensor:
+        """The outputs of the decoder at all steps.
 
-        Composed, its own words go back in without leaving the hidden width (``echo``), and the features of all steps
-        are read and written in one product each, outside of the loop.
+        Input and output layers of the cell are linear. Their composition (``echo``) feeds an output back as the next
+        input without leaving the hidden width, so that the loop over time contains no product as wide as the features.
         """
-        dim = truth.shape[-1]
+        dim = target.shape[-1]
         read, write, write_bias = self.cell.weight_ih[:, :dim], self.out.weight[:dim], self.out.bias[:dim]
         recur = torch.cat([self.cell.weight_hh, self.cell.weight_ih[:, self.out_dim :]], dim=1)
         bias = self.cell.bias_ih + self.cell.bias_hh
-        said = _Decoder.apply(
-            *(joint, self.key(joint), inside, start, F.linear(truth, read, bias), told),
+        outputs = _Decoder.apply(
+            *(joint, self.key(joint), inside, start, F.linear(target, read, bias), teacher_forced),
             *(self.query.weight, self.score.weight[0], recur, bias, read @ write, read @ write_bias + bias),
         )
-        return F.linear(said, write, write_bias).transpose(0, 1)
+        return F.linear(outputs, write, write_bias).transpose(0, 1)
 
 
 class _Decoder(torch.autograd.Function):
-    """[state, attended] of every step, (time batch 2 hidden), and its gradient by hand, backwards through time.
+    """[state, attended] at every step, (time batch 2 hidden), with a hand-written backward pass.
 
-    Autograd would keep (batch time hidden) for every step written, and add to every weight's gradient at every step:
-    here what the attention compares and weighs is computed anew, so that memory grows with the length and not with its
-    square, and a weight's gradient is one product over all steps.
+    Autograd would store a tensor (batch time hidden) for every decoded step and accumulate weight gradients step by
+    step. Here attention energies are recomputed, so that memory grows linearly with the length, and each weight
+    gradient is one matrix product over all steps.
     """
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        memory, keys, inside, state, given, told, query, v, recur, bias, echo, echo_bias = inputs
-        cell, read, energy = torch.zeros_like(state), bias.expand(len(state), -1), torch.empty_like(keys)
-        # room for all steps at once: small tensors kept between large ones that come and go would tear up the heap
-        said, cells, gates = (state.new_empty(given.shape[1], len(state), n * state.shape[1]) for n in (2, 1, 4))
-        for i, (truth, is_told) in enumerate(zip(given.unbind(1), told[..., None].unbind(1), strict=True)):
+        memory, keys, inside, state, given, teacher_forced, query, v, recur, bias, echo, echo_bias = inputs
+        cell, entering, energy = torch.zeros_like(state), bias.expand(len(state), -1), torch.empty_like(keys)
+        # allocated for all steps at once: many small tensors between large temporary ones would fragment the heap
+        outputs, cells, gates = (state.new_empty(given.shape[1], len(state), n * state.shape[1]) for n in (2, 1, 4))
+        for i, (target, is_teacher_forced) in enumerate(
+            zip(given.unbind(1), teacher_forced[..., None].unbind(1), strict=True)
+        ):
             weights = _weights(_energy(keys, state @ query.T, energy), v, inside)
             attended = torch.bmm(weights[:, None], memory)[:, 0]
-            torch.addmm(read, torch.cat([state, attended], dim=1), recur.T, out=gates[i])
+            torch.addmm(entering, torch.cat([state, attended], dim=1), recur.T, out=gates[i])
             state, cell = _cell(gates[i], cell)
             cells[i] = cell
-            torch.cat([state, attended], dim=1, out=said[i])
-            read = torch.where(is_told, truth, torch.addmm(echo_bias, said[i], echo.T))
+            torch.cat([state, attended], dim=1, out=outputs[i])
+            entering = torch.where(is_teacher_forced, target, torch.addmm(echo_bias, outputs[i], echo.T))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*inputs, said, cells, gates)
-        return said
+            ctx.save_for_backward(*inputs, outputs, cells, gates)
+        return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        memory, keys, inside, start, _, told, query, v, recur, _, echo, _, said, cells, gates = ctx.saved_tensors
-        told, width = told.T[..., None], start.shape[1]
-        states, cells_before = torch.cat([start[None], said[:-1, :, :width]]), F.pad(cells, (0, 0, 0, 0, 1, -1))
+        memory, keys, inside, start, _, teacher_forced, query, v, recur, _, echo, _, outputs, cells, gates = (
+            ctx.saved_tensors
+        )
+        teacher_forced, width = teacher_forced.T[..., None], start.shape[1]
+        states, cells_before = torch.cat([start[None], outputs[:-1, :, :width]]), F.pad(cells, (0, 0, 0, 0, 1, -1))
         queries = states @ query.T
         to_memory, to_keys, to_v, to_states, to_cells = map(torch.zeros_like, (memory, keys, v, start, start))
         to_read, energy = torch.zeros_like(gates[0]), torch.empty_like(keys)
         to_gates, to_query = torch.empty_like(gates), torch.empty_like(cells)
-        for i in reversed(range(len(said))):
-            to_said = grad[i] + torch.where(told[i], 0.0, to_read) @ echo
-            to_states = to_states + to_said[:, :width]
+        for i in reversed(range(len(outputs))):
+            to_outputs = grad[i] + torch.where(teacher_forced[i], 0.0, to_read) @ echo
+            to_states = to_states + to_outputs[:, :width]
             to_read, to_cells = _cell_gradient(to_states, to_cells, gates[i], cells[i], cells_before[i])
             to_states, to_attended = (to_read @ recur).split(width, dim=1)
-            to_attended = to_attended + to_said[:, width:]
+            to_attended = to_attended + to_outputs[:, width:]
             weights = _weights(_energy(keys, queries[i], energy), v, inside)
             to_memory.baddbmm_(weights[..., None], to_attended[:, None])
             to_weights = torch.bmm(memory, to_attended[..., None])[..., 0]
@@ -124,13 +131,13 @@ class _Decoder(torch.autograd.Function):
             to_query[i] = _score_gradient(to_scores, energy, v, to_keys, to_v)
             to_states = to_states + to_query[i] @ query
             to_gates[i] = to_read
-        after = F.pad(to_gates[1:], (0, 0, 0, 0, 0, 1))  # of what was read after a step
-        to_echoed = torch.where(told, 0.0, after)
-        both = torch.cat([states, said[..., width:]], dim=-1)
+        after = F.pad(to_gates[1:], (0, 0, 0, 0, 0, 1))  # gradient of the input that follows a step
+        to_echoed = torch.where(teacher_forced, 0.0, after)
+        both = torch.cat([states, outputs[..., width:]], dim=-1)
         return (
-            *(to_memory, to_keys, None, to_states, torch.where(told, after, 0.0).transpose(0, 1), None),
+            *(to_memory, to_keys, None, to_states, torch.where(teacher_forced, after, 0.0).transpose(0, 1), None),
             *(_product(to_query, states), to_v, _product(to_gates, both), to_gates[0].sum(0)),
-            *(_product(to_echoed, said), to_echoed.sum((0, 1))),
+            *(_product(to_echoed, outputs), to_echoed.sum((0, 1))),
         )
 
 
@@ -143,7 +150,7 @@ def _weights(energy: Tensor, v: Tensor, inside: Tensor) -> Tensor:
 
 
 def _score_gradient(grad: Tensor, energy: Tensor, v: Tensor, to_keys: Tensor, to_v: Tensor) -> Tensor:
-    """The gradient of the scores for the query; those for keys and ``v`` are added where they are summed."""
+    """Gradient of the scores with respect to the query; those for keys and ``v`` are accumulated in place."""
     to_v += grad.flatten() @ energy.flatten(0, 1)
     slopes = energy.square_().neg_().add_(1).mul_(grad[..., None]).mul_(v)
     to_keys += slopes
@@ -151,28 +158,28 @@ def _score_gradient(grad: Tensor, energy: Tensor, v: Tensor, to_keys: Tensor, to
 
 
 def _cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """An LSTM's state and cell from its gates, in torch's order."""
-    enter, forget, new, leave = gates.chunk(4, dim=1)
-    cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
-    return leave.sigmoid() * cell.tanh(), cell
+    """Hidden and cell state of an LSTM from its gates, in torch's order."""
+    input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
+    cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+    return output_gate.sigmoid() * cell.tanh(), cell
 
 
 def _cell_gradient(
     to_state: Tensor, to_cell: Tensor, gates: Tensor, cell: Tensor, before: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """From the gradients for state and cell those for the gates and the cell before."""
-    enter, forget, leave = (gates.chunk(4, dim=1)[i].sigmoid() for i in (0, 1, 3))
-    new, shown = gates.chunk(4, dim=1)[2].tanh(), cell.tanh()
-    to_cell = to_cell + to_state * leave * (1 - shown**2)
+    """Gradients of the gates and of the previous cell state, from those of hidden and cell state."""
+    input_gate, forget_gate, output_gate = (gates.chunk(4, dim=1)[i].sigmoid() for i in (0, 1, 3))
+    candidate, squashed = gates.chunk(4, dim=1)[2].tanh(), cell.tanh()
+    to_cell = to_cell + to_state * output_gate * (1 - squashed**2)
     to_gates = [
-        to_cell * new * enter * (1 - enter),
-        to_cell * before * forget * (1 - forget),
-        to_cell * enter * (1 - new**2),
-        to_state * shown * leave * (1 - leave),
+        to_cell * candidate * input_gate * (1 - input_gate),
+        to_cell * before * forget_gate * (1 - forget_gate),
+        to_cell * input_gate * (1 - candidate**2),
+        to_state * squashed * output_gate * (1 - output_gate),
     ]
-    return torch.cat(to_gates, dim=1), to_cell * forget
+    return torch.cat(to_gates, dim=1), to_cell * forget_gate
 
 
 def _product(grads: Tensor, inputs: Tensor) -> Tensor:
-    """A weight's gradient, over all steps of all clips."""
+    """Gradient of a weight matrix, over all steps of all windows."""
     return grads.flatten(0, 1).T @ inputs.flatten(0, 1)

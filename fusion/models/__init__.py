@@ -1,4 +1,4 @@
-"""Fusion models: one file per idea."""
+"""The registry of fusion models, one file per model."""
 
 from abaw.registry import Registry
 

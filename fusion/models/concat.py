@@ -1,4 +1,4 @@
-"""Early fusion without time: a perceptron on what every modality says at this step."""
+"""Early fusion without temporal context: a perceptron on the concatenated modalities of a step."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -6,33 +6,34 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from fusion.base import FusionInput, FusionModel, FusionOutput
-from fusion.layers.masks import check_settings, ordered, seen_with_flags
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
+from fusion.layers.masks import mask_features_with_flag, sort_modalities
 from fusion.models import FUSION_MODELS
 
 FACTS = {
-    "paper": "none: early fusion as every comparison has it",
+    "paper": "none: early fusion, the usual baseline",
     "context": "step",
-    "differs": "Whether a modality was observed is a feature too.",
+    "differs": "Whether a modality was observed is one more feature.",
 }
 
 
 @FUSION_MODELS.register
-def concat(*, dims: Mapping[str, int], hidden_dim: int = 128, num_layers: int = 2, dropout: float = 0.2) -> FusionModel:
-    """A perceptron on all modalities of a step: no temporal context."""
+def concat(
+    *, dims: Mapping[str, int], hidden_dim: Size = 128, num_layers: Size = 2, dropout: DropoutRate = 0.2
+) -> FusionModel:
+    """Perceptron on the concatenated modalities of a step, without temporal context."""
     return Concat(dims, hidden_dim, num_layers, dropout)
 
 
 class Concat(FusionModel):
-    """Features of all modalities and whether each was observed, side by side; ``num_layers`` of Linear, ReLU, dropout.
+    """``num_layers`` of Linear, ReLU and dropout on the features and observed flags of all modalities.
 
-    Raises ValueError for settings that make no sense.
+    The output has ``hidden_dim`` features.
     """
 
     def __init__(self, dims: Mapping[str, int], hidden_dim: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        check_settings("concat", dropout=dropout, hidden_dim=hidden_dim, num_layers=num_layers)
-        self.names = ordered(dims)
+        self.names = sort_modalities(dims)
         self.hidden_dim = hidden_dim
         widths = [sum(dims[name] + 1 for name in self.names)] + [hidden_dim] * num_layers
         blocks = [
@@ -40,5 +41,7 @@ class Concat(FusionModel):
         ]
         self.layers = nn.Sequential(*blocks)
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
-        return FusionOutput(self.layers(torch.cat([seen_with_flags(steps, name) for name in self.names], dim=-1)))
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        return FusionOutput(
+            self.layers(torch.cat([mask_features_with_flag(inputs, name) for name in self.names], dim=-1))
+        )

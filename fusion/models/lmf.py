@@ -1,4 +1,4 @@
-"""Low-rank fusion: what the outer product of all modalities says at a step, without ever forming it."""
+"""Low-rank Multimodal Fusion: a low-rank form of the outer product of all modalities, never computed explicitly."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,17 @@ from functools import reduce
 import torch
 from torch import nn
 
-from fusion.base import FusionInput, FusionModel, FusionOutput
-from fusion.layers.masks import check_settings
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.subnetworks import SubNetworks
 from fusion.models import FUSION_MODELS
 
 FACTS = {
     "paper": "Liu et al. 2018, Efficient Low-rank Multimodal Fusion with Modality-Specific Factors, arXiv 1806.00064",
     "context": "step",
-    "differs": "Frame by frame, as wide as `hidden_dim` where the paper's product is the answer itself; an LSTM only "
-    "for the modalities named in `recurrent` (these then see the past); batch norm is the fixed statistics of the "
-    "front. The paper leaves the start of the factors open: ours multiply by about 1, because a product of many small "
-    "random ones vanishes; an unobserved modality is its 1 alone.",
+    "differs": "Frame by frame, with hidden_dim outputs, where the paper's product is the prediction itself. Only the "
+    "modalities named in `recurrent` have an LSTM (and see the past). Standardisation in the input stage replaces batch "
+    "norm. The paper does not say how factors are initialised: ours start with a product of about 1, because a product "
+    "of many small random factors vanishes. An unobserved modality contributes only its constant 1.",
 }
 
 
@@ -26,23 +25,24 @@ FACTS = {
 def lmf(
     *,
     dims: Mapping[str, int],
-    hidden_dim: int = 128,
-    factor_dim: int = 32,
-    rank: int = 4,
+    hidden_dim: Size = 128,
+    factor_dim: Size = 32,
+    rank: Size = 4,
     recurrent: Sequence[str] = (),
-    dropout: float = 0.3,
+    dropout: DropoutRate = 0.3,
 ) -> FusionModel:
-    """A sub-network for each modality and the product of all in low-rank factors, at every step."""
+    """Sub-network for each modality, then their outer product in low-rank form, at every step."""
     return LowRankFusion(dims, hidden_dim, factor_dim, rank, recurrent, dropout)
 
 
 class LowRankFusion(FusionModel):
-    """Liu et al. 2018 (arXiv 1806.00064), LMF, at every step.
+    """LMF of Liu et al. 2018 (arXiv 1806.00064), at every step.
 
-    Each modality through its sub-network to z = [1, h(1) .. h(factor_dim)] and on to ``rank`` vectors of ``hidden_dim``
-    by linear factors; their product over the modalities; a weighted sum over the rank and a bias. ``recurrent`` names
-    the modalities whose sub-network is an LSTM of ``hidden_dim`` units.
-    Raises ValueError for settings that make no sense and for an unknown modality.
+    The sub-network of each modality gives z = [1, h(1) .. h(factor_dim)]; linear factors map it to ``rank`` vectors of
+    ``hidden_dim`` features. These are multiplied over the modalities and summed over the rank with learned weights;
+    a bias is added. ``recurrent`` names the modalities whose sub-network is an LSTM with ``hidden_dim`` units.
+
+    Raises InputError where ``recurrent`` names an unknown modality, or one twice.
     """
 
     def __init__(
@@ -55,18 +55,17 @@ class LowRankFusion(FusionModel):
         dropout: float,
     ) -> None:
         super().__init__()
-        check_settings("lmf", dropout=dropout, hidden_dim=hidden_dim, factor_dim=factor_dim, rank=rank)
         self.subnetworks = SubNetworks(dims, factor_dim, dropout, recurrent=recurrent, hidden_dim=hidden_dim)
         self.hidden_dim, self.rank = hidden_dim, rank
         factors = [nn.Linear(factor_dim, rank * hidden_dim) for _ in dims]
         for factor in factors:
-            nn.init.ones_(factor.bias)  # what multiplies the 1 in z
+            nn.init.ones_(factor.bias)  # the weights of the 1 in z
         self.factors = nn.ModuleList(factors)
         self.weights = nn.Parameter(torch.randn(rank) / math.sqrt(rank))
         self.bias = nn.Parameter(torch.zeros(hidden_dim))
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
-        features = self.subnetworks(steps)
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        features = self.subnetworks(inputs)
         projected = (factor(each) for factor, each in zip(self.factors, features, strict=True))
         product = reduce(torch.mul, projected).unflatten(-1, (self.rank, self.hidden_dim))
         return FusionOutput(self.weights @ product + self.bias)

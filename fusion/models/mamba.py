@@ -1,4 +1,4 @@
-"""Early fusion, then dilated convolutions for what is near and selective state spaces for what is far."""
+"""Mamba-VA: early fusion, causal dilated convolutions for short and state spaces for long contexts."""
 
 from collections.abc import Mapping
 
@@ -6,19 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion.base import FusionInput, FusionModel, FusionOutput
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.convolution import TemporalNetwork
-from fusion.layers.masks import check_normed, check_settings, ordered, seen_with_flags, within
+from fusion.layers.masks import (
+    check_layer_norm,
+    make_length_mask,
+    mask_features_with_flag,
+    sort_modalities,
+)
 from fusion.layers.selective import SelectiveStateSpace
 from fusion.models import FUSION_MODELS
 
 FACTS = {
     "paper": "Liang et al. 2025, Mamba-VA, arXiv 2503.10104; Gu and Dao 2023, Mamba, arXiv 2312.00752",
     "context": "past",
-    "differs": "Any number of modalities, each projected, their sum in place of one 1024-wide feature; all layers are "
-    "hidden_dim wide, by default half the paper's 256 (its temporal blocks: 1024 down to 256), and their ReLU is not "
-    "learned. States begin as Gu and Dao's, for in the paper's code they halve at every step and remember next to "
-    "nothing; the scan is plain PyTorch.",
+    "differs": "The sum of the projections of any number of modalities takes the place of one feature of width 1024. "
+    "All layers have hidden_dim features, by default half of the paper's 256 (its temporal blocks go from 1024 to 256), "
+    "with ReLU instead of PReLU. States are initialised as by Gu and Dao, because those of the paper's code halve at "
+    "every step and remember almost nothing. The scan is plain PyTorch.",
 }
 
 
@@ -26,24 +31,26 @@ FACTS = {
 def mamba(
     *,
     dims: Mapping[str, int],
-    hidden_dim: int = 128,
-    num_convolutions: int = 4,
-    num_layers: int = 4,
-    state_dim: int = 8,
-    kernel: int = 15,
-    dropout: float = 0.3,
+    hidden_dim: Size = 128,
+    num_convolutions: Size = 4,
+    num_layers: Size = 4,
+    state_dim: Size = 8,
+    kernel: Size = 15,
+    dropout: DropoutRate = 0.3,
 ) -> FusionModel:
-    """Causal dilated convolutions, then selective state spaces: looks at the past only."""
+    """Causal dilated convolutions, then selective state spaces; uses only the past."""
     return Mamba(dims, hidden_dim, num_convolutions, num_layers, state_dim, kernel, dropout)
 
 
 class Mamba(FusionModel):
-    """Liang et al. 2025 (arXiv 2503.10104, 8th ABAW): causal, so it also runs as the frames come.
+    """Mamba-VA of Liang et al. 2025 (arXiv 2503.10104, 8th ABAW). Causal.
 
-    A projection for each modality from its features and whether it was observed, summed; ``num_convolutions`` causal
-    temporal blocks over ``kernel`` steps with dilation 1, 2, 4, ...; every step standardised over its features;
-    ``num_layers`` selective state spaces of ``state_dim`` states for each feature, each added to its input and then
-    normed; a linear layer with ReLU. All are ``hidden_dim`` wide. Raises ValueError for settings that make no sense.
+    The sum over modalities of linear projections of features and observed flag; ``num_convolutions`` causal temporal
+    blocks over ``kernel`` steps with dilations 1, 2, 4, ...; a layer norm without weights; ``num_layers`` selective
+    state spaces with ``state_dim`` states per feature, each with a residual connection and a layer norm; a linear layer
+    with ReLU. All layers have ``hidden_dim`` features.
+
+    Raises InputError where ``hidden_dim`` is 1, whose layer norm would be 0.
     """
 
     def __init__(
@@ -57,24 +64,23 @@ class Mamba(FusionModel):
         dropout: float,
     ) -> None:
         super().__init__()
-        sizes = {"num_convolutions": num_convolutions, "num_layers": num_layers, "state_dim": state_dim}
-        check_settings("mamba", dropout=dropout, hidden_dim=hidden_dim, kernel=kernel, **sizes)
-        check_normed(hidden_dim)
-        self.names = ordered(dims)
+        check_layer_norm(hidden_dim)
+        self.names = sort_modalities(dims)
         self.hidden_dim = hidden_dim
         self.projections = nn.ModuleList(nn.Linear(dims[name] + 1, hidden_dim) for name in self.names)
-        self.near = TemporalNetwork(hidden_dim, hidden_dim, num_convolutions, kernel, dropout, causal=True)
-        self.far = nn.ModuleList(SelectiveStateSpace(hidden_dim, state_dim) for _ in range(num_layers))
+        self.tcn = TemporalNetwork(hidden_dim, hidden_dim, num_convolutions, kernel, dropout, causal=True)
+        self.state_spaces = nn.ModuleList(SelectiveStateSpace(hidden_dim, state_dim) for _ in range(num_layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_dim) for _ in range(num_layers))
         self.out = nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.ReLU())
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
+    def forward(self, inputs: FusionInput) -> FusionOutput:
         projected = [
-            layer(seen_with_flags(steps, name)) for layer, name in zip(self.projections, self.names, strict=True)
+            layer(mask_features_with_flag(inputs, name))
+            for layer, name in zip(self.projections, self.names, strict=True)
         ]
-        hidden = self.near(torch.stack(projected).sum(0), within(steps.lengths, steps.times_s.shape[1]))
+        hidden = self.tcn(torch.stack(projected).sum(0), make_length_mask(inputs.lengths, inputs.times_s.shape[1]))
         hidden = F.layer_norm(hidden, (self.hidden_dim,))
-        # padding comes after a window's end, and no layer from here on looks ahead
-        for layer, norm in zip(self.far, self.norms, strict=True):
+        # no mask from here on: all layers are causal, and padding comes last
+        for layer, norm in zip(self.state_spaces, self.norms, strict=True):
             hidden = norm(hidden + layer(hidden))
         return FusionOutput(self.out(hidden))

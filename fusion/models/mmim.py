@@ -1,4 +1,4 @@
-"""Fusion that keeps what every modality tells, and modalities that tell of each other."""
+"""MMIM: maximises mutual information between modalities, and between each modality and the fused state."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -7,22 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from abaw.errors import InputError
-from fusion.base import FusionInput, FusionModel, FusionOutput
-from fusion.layers.masks import check_settings, mean_over, ordered, seen
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
+from fusion.layers.masks import mask_features, masked_mean, sort_modalities
 from fusion.layers.recurrent import Recurrent
-from fusion.layers.similarity import contrast
+from fusion.layers.representation_losses import contrastive_loss
 from fusion.models import FUSION_MODELS
 
 FACTS = {
     "paper": "Han et al. 2021, Improving Multimodal Fusion with Hierarchical Mutual Information Maximization for "
     "Multimodal Sentiment Analysis, arXiv 2109.00412 (MMIM)",
     "context": "past",
-    "differs": "A step stands where an utterance stood; every modality has the recurrent encoder, 64 wide (the "
-    "authors' 16 stand beside BERT's 768), and the entropy term is left out: it needs labels and a memory of past "
-    "batches. The likelihood is the whole Gaussian one, its variance bounded by the tanh that the authors configure "
-    "(their code has neither, where an infinite variance is the best answer), and trains with all else, not in a stage "
-    "of its own. The contrast is among at most 256 evenly spaced observed steps of a batch: its cost grows with their "
-    "square, and neighbours say nearly the same.",
+    "differs": "A step takes the place of an utterance. Every modality has a recurrent encoder of width 64 (the "
+    "authors use 16 for audio and video, and BERT's 768 for text). The entropy term is left out: it needs labels and a "
+    "memory of past batches. The likelihood is the complete Gaussian one, with a log variance bounded by the tanh that "
+    "the authors configure (their code applies neither, so that an infinite variance is optimal), and is trained jointly "
+    "instead of in a stage of its own. The contrastive loss uses at most 256 evenly spaced observed steps of a batch, "
+    "because its cost grows with the square of their number and neighbouring steps are nearly equal.",
 }
 
 MAX_ROWS = 256
@@ -32,32 +32,34 @@ MAX_ROWS = 256
 def mmim(
     *,
     dims: Mapping[str, int],
-    hidden_dim: int = 128,
-    encoder_dim: int = 64,
+    hidden_dim: Size = 128,
+    encoder_dim: Size = 64,
     anchors: Sequence[str] = (),
-    dropout: float = 0.1,
+    dropout: DropoutRate = 0.1,
 ) -> FusionModel:
-    """An LSTM for each modality, a perceptron on all; mutual information on both levels kept high."""
+    """LSTM for each modality, a perceptron on all of them; maximises mutual information on both levels."""
     return Mmim(dims, hidden_dim, encoder_dim, anchors, dropout)
 
 
 class Mmim(FusionModel):
-    """Han et al. 2021 (MMIM, arXiv 2109.00412).
+    """MMIM of Han et al. 2021 (arXiv 2109.00412).
 
-    Per modality LSTM(dim -> e), Linear(e -> e), where e is ``encoder_dim``; on all side by side dropout, Linear, tanh,
-    Linear, tanh: the hidden state. ``likelihood``: how badly one modality tells another of the same step (minus
-    the Gaussian log likelihood, up to a constant). Each of ``anchors`` (the paper's: text) tells of all modalities but
-    the anchors before it; without anchors each tells of those after it in the order of names. Left out with one
-    modality. ``contrastive``: how badly a fused step tells of which modality's step it was made.
-    Raises ValueError for settings that make no sense, and for an anchor that is no modality.
+    For each modality LSTM(dim -> e) and Linear(e -> e), where e is ``encoder_dim``. The concatenation goes through
+    dropout, Linear, tanh, Linear and tanh. The output has ``hidden_dim`` features.
+
+    Auxiliary losses: ``likelihood`` is the negative Gaussian log likelihood, up to a constant, of predicting one
+    modality from another at the same step (absent with one modality). Each of ``anchors`` (text in the paper) predicts
+    all modalities but the anchors before it; without anchors each modality predicts those after it in alphabetical
+    order. ``contrastive`` is the loss of identifying each modality's own step from the fused state.
+
+    Raises InputError where ``anchors`` names an unknown modality.
     """
 
     def __init__(
         self, dims: Mapping[str, int], hidden_dim: int, encoder_dim: int, anchors: Sequence[str], dropout: float
     ) -> None:
         super().__init__()
-        check_settings("mmim", dropout=dropout, hidden_dim=hidden_dim, encoder_dim=encoder_dim)
-        self.names = ordered(dims)
+        self.names = sort_modalities(dims)
         self.hidden_dim = hidden_dim
         self.pairs = _pairs(self.names, anchors)
         self.loss_weights = {"likelihood": 0.1, "contrastive": 0.1} if self.pairs else {"contrastive": 0.1}
@@ -76,32 +78,32 @@ class Mmim(FusionModel):
         self.log_variance = nn.ModuleList(nn.Sequential(*_perceptron(encoder_dim), nn.Tanh()) for _ in self.pairs)
         self.predict = nn.ModuleList(nn.Linear(hidden_dim, encoder_dim) for _ in self.names)
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
-        values, observed = zip(*(seen(steps, name) for name in self.names), strict=True)
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        values, observed = zip(*(mask_features(inputs, name) for name in self.names), strict=True)
         encoded = [
-            project(recurrent(each, steps.lengths))
+            project(recurrent(each, inputs.lengths))
             for project, recurrent, each in zip(self.projections, self.recurrent, values, strict=True)
         ]
         hidden = self.fuse(torch.cat(encoded, dim=-1))
-        return FusionOutput(hidden, self._losses(encoded, hidden, observed) if steps.wants_losses else {})
+        return FusionOutput(hidden, self._losses(encoded, hidden, observed) if inputs.wants_losses else {})
 
     def _losses(self, encoded: list[Tensor], hidden: Tensor, observed: Sequence[Tensor]) -> dict[str, Tensor]:
-        contrasts = [
-            contrast(each, predict(hidden), flags, max_rows=MAX_ROWS)
+        contrastive_losses = [
+            contrastive_loss(each, predict(hidden), flags, max_rows=MAX_ROWS)
             for each, predict, flags in zip(encoded, self.predict, observed, strict=True)
         ]
-        losses = {"contrastive": torch.stack(contrasts).sum()}
+        losses = {"contrastive": torch.stack(contrastive_losses).sum()}
         if self.pairs:
             losses["likelihood"] = self._likelihood(encoded, observed)
         return losses
 
     def _likelihood(self, encoded: list[Tensor], observed: Sequence[Tensor]) -> Tensor:
-        """Sum over pairs of minus log q(other | one), over the steps where both were observed."""
+        """Sum over pairs of the mean of -log q(other | one), over the steps at which both were observed."""
         total = []
-        for (i, j), tell_mean, tell_log_variance in zip(self.pairs, self.mean, self.log_variance, strict=True):
-            mean, log_variance = tell_mean(encoded[i]), tell_log_variance(encoded[i])
-            misses = (encoded[j] - mean).square() * (-log_variance).exp() + log_variance
-            total.append(mean_over(misses.sum(-1) / 2, observed[i] & observed[j]))
+        for (i, j), predict_mean, predict_log_variance in zip(self.pairs, self.mean, self.log_variance, strict=True):
+            mean, log_variance = predict_mean(encoded[i]), predict_log_variance(encoded[i])
+            errors = (encoded[j] - mean).square() * (-log_variance).exp() + log_variance
+            total.append(masked_mean(errors.sum(-1) / 2, observed[i] & observed[j]))
         return torch.stack(total).sum()
 
 
@@ -110,10 +112,12 @@ def _perceptron(dim: int) -> nn.Sequential:
 
 
 def _pairs(names: Sequence[str], anchors: Sequence[str]) -> list[tuple[int, int]]:
-    """Which modality tells of which, as places in ``names``. ValueError where an anchor is none of them."""
+    """Pairs (predictor, predicted), as indices into ``names``."""
     unknown = [name for name in anchors if name not in names]
     if unknown:
-        raise InputError(f"mmim: anchors names {', '.join(unknown)}, known: {', '.join(names)}")
+        raise InputError(
+            f"mmim: anchors names {', '.join(unknown)}, which is not a modality; known: {', '.join(names)}"
+        )
     order = [*dict.fromkeys(anchors), *(name for name in names if name not in anchors)]
     return [
         (names.index(one), names.index(other)) for one, other in combinations(order, 2) if not anchors or one in anchors

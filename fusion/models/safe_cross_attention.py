@@ -1,4 +1,4 @@
-"""Transformers that read each other's modality, and still answer where one of them is missing."""
+"""Safe cross-attention: transformer branches that attend to each other and tolerate missing modalities."""
 
 from collections.abc import Mapping
 
@@ -6,20 +6,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from abaw.errors import InputError
-from fusion.base import FusionInput, FusionModel, FusionOutput
-from fusion.layers.attention import TransformerLayer, positions
-from fusion.layers.masks import check_settings, keep_modalities, ordered, seen, within
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
+from fusion.layers.attention import TransformerLayer, sinusoidal_positions
+from fusion.layers.masks import draw_kept_modalities, make_length_mask, mask_features, sort_modalities
 from fusion.models import FUSION_MODELS
 
 FACTS = {
     "paper": "Yu et al. 2026, Solution to the 10th ABAW Expression Recognition Challenge: A Robust Multimodal "
     "Framework with Safe Cross-Attention and Modality Dropout, arXiv 2603.08034",
     "context": "window",
-    "differs": "Any number of modalities: each attends to the observed steps of all others side by side. Open in the "
-    "paper, chosen here: pre-norm layers, a perceptron four times as wide, one cross-attention layer after each "
-    "branch, the branches normed and joined by one linear layer with ReLU, all sizes and rates. In training one "
-    "modality that has anything observed is always kept.",
+    "differs": "Any number of modalities: each attends to the observed steps of all others, concatenated over time. Not "
+    "specified in the paper and chosen here: pre-norm layers, a feed-forward network four times as wide, one "
+    "cross-attention layer after each branch, layer norms and one linear layer with ReLU over the branches, all sizes "
+    "and rates. Modality dropout always keeps one modality that was observed.",
 }
 
 
@@ -27,24 +26,26 @@ FACTS = {
 def safe_cross_attention(
     *,
     dims: Mapping[str, int],
-    hidden_dim: int = 128,
-    num_layers: int = 1,
-    num_heads: int = 4,
-    modality_dropout: float = 0.2,
-    dropout: float = 0.1,
+    hidden_dim: Size = 128,
+    num_layers: Size = 1,
+    num_heads: Size = 4,
+    modality_dropout: DropoutRate = 0.2,
+    dropout: DropoutRate = 0.1,
 ) -> FusionModel:
-    """A transformer for each modality, attention to what the others observed, modality dropout."""
+    """Transformer for each modality, cross-attention to observed steps of the others, modality dropout."""
     return SafeCrossAttention(dims, hidden_dim, num_layers, num_heads, modality_dropout, dropout)
 
 
 class SafeCrossAttention(FusionModel):
-    """After Yu et al. 2026: a branch for each modality, cross attention between them, a linear layer over all.
+    """Safe cross-attention after Yu et al. 2026 (arXiv 2603.08034, 10th ABAW).
 
-    A branch: Linear(dim -> ``hidden_dim``), a learned vector in place of every step that was not observed, sines and
-    cosines of the place in the window, ``num_layers`` of self-attention. Then each branch attends to the observed steps
-    of the others; where those have none that attention adds 0. With one modality there is nothing to attend to, and
-    nothing is dropped. ``modality_dropout``: how probably a window loses a whole modality in training.
-    Raises ValueError for settings that make no sense, or where ``num_heads`` does not divide ``hidden_dim``.
+    A branch for each modality: Linear(dim -> ``hidden_dim``), a learned vector in place of unobserved steps, sinusoidal
+    positions, and ``num_layers`` of self-attention. Then each branch attends to the observed steps of the others; where
+    there are none, this adds 0. Layer norms and Linear with ReLU on the concatenated branches give the output,
+    ``hidden_dim`` features. ``modality_dropout`` is the probability with which a window loses a modality in training.
+    With one modality there is no cross-attention and no modality dropout.
+
+    Raises InputError where ``num_heads`` does not divide ``hidden_dim``, or this is 1.
     """
 
     def __init__(
@@ -57,13 +58,7 @@ class SafeCrossAttention(FusionModel):
         dropout: float,
     ) -> None:
         super().__init__()
-        sizes = {"hidden_dim": hidden_dim, "num_layers": num_layers, "num_heads": num_heads}
-        check_settings("safe_cross_attention", dropout=dropout, **sizes)
-        if not 0 <= modality_dropout < 1:
-            raise InputError(
-                f"safe_cross_attention: modality_dropout is {modality_dropout}, expected 0 up to (not including) 1"
-            )
-        self.names = ordered(dims)
+        self.names = sort_modalities(dims)
         self.hidden_dim, self.modality_dropout = hidden_dim, modality_dropout
 
         def layers(number: int) -> nn.ModuleList:
@@ -76,12 +71,12 @@ class SafeCrossAttention(FusionModel):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_dim) for _ in self.names)
         self.join = nn.Sequential(nn.Linear(len(dims) * hidden_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
-        values, flags = zip(*(seen(steps, name) for name in self.names), strict=True)
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        values, flags = zip(*(mask_features(inputs, name) for name in self.names), strict=True)
         observed = torch.stack(flags, dim=1)
         if self.training and len(self.names) > 1:
-            observed = observed & keep_modalities(observed.any(-1), self.modality_dropout)[..., None]
-        inside = within(steps.lengths, steps.times_s.shape[1])
+            observed = observed & draw_kept_modalities(observed.any(-1), self.modality_dropout)[..., None]
+        inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
         states = [branch(values[i], observed[:, i], inside) for i, branch in enumerate(self.branches)]
         if len(states) > 1:
             states = self._exchange(states, observed)
@@ -91,7 +86,7 @@ class SafeCrossAttention(FusionModel):
     def _exchange(
         self, states: list[Float[Tensor, "batch time hidden"]], observed: Bool[Tensor, "batch names time"]
     ) -> list[Float[Tensor, "batch time hidden"]]:
-        """Every branch after it looked at the observed steps of all others."""
+        """The state of each branch after attending to the observed steps of all others."""
         exchanged = []
         for i, layer in enumerate(self.cross):
             others = [j for j in range(len(states)) if j != i]
@@ -101,7 +96,7 @@ class SafeCrossAttention(FusionModel):
 
 
 class Branch(nn.Module):
-    """One modality over time; the learned ``missing`` stands in for every step that was not observed."""
+    """Self-attention over one modality; the learned vector ``missing`` replaces unobserved steps."""
 
     def __init__(self, dim: int, hidden_dim: int, layers: nn.ModuleList) -> None:
         super().__init__()
@@ -116,7 +111,7 @@ class Branch(nn.Module):
         inside: Bool[Tensor, "batch time"],
     ) -> Float[Tensor, "batch time hidden"]:
         state = torch.where(observed[..., None], self.project(values), self.missing)
-        state = state + positions(state.shape[1], state.shape[2], state)
+        state = state + sinusoidal_positions(state.shape[1], state.shape[2], state)
         for layer in self.layers:
             state = layer(state, inside)
         return state

@@ -1,14 +1,14 @@
-"""Convolutions for what is near, attention for what is far: a TCN for each modality, a transformer over all."""
+"""TCN for each modality for short contexts, then a transformer over all of them for long contexts."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from fusion.base import FusionInput, FusionModel, FusionOutput
+from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.attention import TransformerLayer
 from fusion.layers.convolution import TemporalNetwork
-from fusion.layers.masks import check_settings, ordered, seen_with_flags, within
+from fusion.layers.masks import make_length_mask, mask_features_with_flag, sort_modalities
 from fusion.models import FUSION_MODELS
 
 FACTS = {
@@ -16,11 +16,11 @@ FACTS = {
     "Autoencoders, Temporal Convolutional Networks, and Transformers, arXiv 2403.11440; for several modalities as in "
     "Zhou et al. 2023, arXiv 2303.08356",
     "context": "window",
-    "differs": "The paper gives no sizes; kernel, blocks, width of the TCNs, heads and the missing positions (causal "
-    "convolutions know the order) are the public code's, but the transformer is 128 wide with 4 layers, where theirs, "
-    "trained at 3e-5 after a warm-up, is 512 wide with 8: hidden_dim and num_layers give it back. Every block of a TCN "
-    "is conv_dim wide where its first is as wide as the features, with ReLU for PReLU; the transformer normalises "
-    "before each part and at the end where theirs does so after each.",
+    "differs": "The paper gives no sizes. Kernel, blocks and width of the TCNs, heads and the lack of positions (causal "
+    "convolutions encode the order) are those of the public code. The transformer is 128 wide with 4 layers; theirs, "
+    "trained at 3e-5 after a warm-up, is 512 wide with 8 (set hidden_dim and num_layers). All TCN blocks are conv_dim "
+    "wide, where their first is as wide as the features, with ReLU instead of PReLU. The transformer is pre-norm with a "
+    "final layer norm, theirs is post-norm.",
 }
 
 
@@ -28,25 +28,27 @@ FACTS = {
 def tcn_transformer(
     *,
     dims: Mapping[str, int],
-    hidden_dim: int = 128,
-    num_layers: int = 4,
-    num_heads: int = 4,
-    conv_dim: int = 128,
-    num_blocks: int = 3,
-    kernel: int = 5,
-    dropout: float = 0.3,
+    hidden_dim: Size = 128,
+    num_layers: Size = 4,
+    num_heads: Size = 4,
+    conv_dim: Size = 128,
+    num_blocks: Size = 3,
+    kernel: Size = 5,
+    dropout: DropoutRate = 0.3,
 ) -> FusionModel:
-    """A causal TCN for each modality, then a transformer encoder over all of them."""
+    """Causal TCN for each modality, then a transformer encoder over all of them."""
     return TcnTransformer(dims, hidden_dim, num_layers, num_heads, conv_dim, num_blocks, kernel, dropout)
 
 
 class TcnTransformer(FusionModel):
-    """Zhou et al. 2024 (arXiv 2403.11440, CtyunAI in the 6th ABAW), windows of 300 steps there.
+    """TCN and transformer of Zhou et al. 2024 (arXiv 2403.11440, CtyunAI in the 6th ABAW, with windows of 300 frames).
 
-    Per modality a causal TCN of ``num_blocks`` temporal blocks, ``conv_dim`` wide, on its features and whether it was
-    observed; side by side; Linear to ``hidden_dim``; ``num_layers`` transformer layers whose perceptron is as wide as
-    they are; layer norm. Attention sees every step of the window, also those where nothing was observed: there the TCN
-    has what came before. Raises ValueError for settings that make no sense.
+    For each modality a causal TCN of ``num_blocks`` temporal blocks, ``conv_dim`` wide, on its features and observed
+    flag. The concatenation goes through a linear layer to ``hidden_dim``, ``num_layers`` transformer layers with a
+    feed-forward network of the same width, and a layer norm. Attention covers all steps of a window, also unobserved
+    ones, because the TCN carries earlier steps over to them. The output has ``hidden_dim`` features.
+
+    Raises InputError where ``num_heads`` does not divide ``hidden_dim``, or this is 1.
     """
 
     def __init__(
@@ -61,10 +63,7 @@ class TcnTransformer(FusionModel):
         dropout: float,
     ) -> None:
         super().__init__()
-        sizes = {"hidden_dim": hidden_dim, "num_layers": num_layers, "num_heads": num_heads}
-        sizes |= {"conv_dim": conv_dim, "num_blocks": num_blocks, "kernel": kernel}
-        check_settings("tcn_transformer", dropout=dropout, **sizes)
-        self.names = ordered(dims)
+        self.names = sort_modalities(dims)
         self.hidden_dim = hidden_dim
         self.convolve = nn.ModuleList(
             TemporalNetwork(dims[name] + 1, conv_dim, num_blocks, kernel, dropout, causal=True) for name in self.names
@@ -75,10 +74,10 @@ class TcnTransformer(FusionModel):
         )
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, steps: FusionInput) -> FusionOutput:
-        inside = within(steps.lengths, steps.times_s.shape[1])
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
         convolved = [
-            network(seen_with_flags(steps, name), inside)
+            network(mask_features_with_flag(inputs, name), inside)
             for network, name in zip(self.convolve, self.names, strict=True)
         ]
         hidden = self.project(torch.cat(convolved, dim=-1))

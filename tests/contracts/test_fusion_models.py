@@ -17,9 +17,9 @@ from torch import nn
 from abaw.configs.sections import TrainingConfig
 from abaw.tasks import TASKS
 from fusion.base import FusionInput, FusionModel, FusionOutput
-from fusion.layers.masks import seen, seen_with_flags, visible, within
+from fusion.layers.masks import make_length_mask, mask_features, mask_features_with_flag, zero_unobserved
 from fusion.models import FUSION_MODELS
-from tests.support.steps import DIMS, LENGTHS, THREE, make_model, make_steps, run
+from tests.support.inputs import DIMS, LENGTHS, THREE, make_inputs, make_model, run
 
 
 def assert_same(one, other):
@@ -32,8 +32,8 @@ def assert_same(one, other):
 
 
 def check_shape(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
-    fused = model(steps)
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    fused = model(inputs)
     assert fused.hidden.shape == (len(LENGTHS), max(LENGTHS), model.hidden_dim)
     assert fused.hidden.dtype == torch.float32
     assert all(loss.shape == () for loss in fused.losses.values())
@@ -43,65 +43,65 @@ def check_shape(build, dims):
 def check_windows_of_any_length(build, dims):
     model = make_model(build, dims)
     for lengths in ((1,), (7,), (1000,), (1, 1, 1), (2, 7)):
-        clips, _ = run(model, make_steps(dims, lengths))
+        clips, _ = run(model, make_inputs(dims, lengths))
         assert [len(clip) for clip in clips] == list(lengths)
         assert all(torch.isfinite(clip).all() for clip in clips)
 
 
 def check_unobserved_values_change_nothing(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
-    expected = run(model, steps)
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    expected = run(model, inputs)
     for other in (torch.nan, torch.inf, 1e6, -3.0):
-        features = {name: torch.where(steps.observed[name][..., None], steps.features[name], other) for name in dims}
-        assert_same(run(model, replace(steps, features=features)), expected)
+        features = {name: torch.where(inputs.observed[name][..., None], inputs.features[name], other) for name in dims}
+        assert_same(run(model, replace(inputs, features=features)), expected)
 
 
 def check_padding_changes_nothing(build, dims):
     """Other values and flags in padding, and more of it."""
-    model, steps = make_model(build, dims), make_steps(dims)
-    expected, inside = run(model, steps), within(steps.lengths, max(LENGTHS))
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    expected, inside = run(model, inputs), make_length_mask(inputs.lengths, max(LENGTHS))
     for other in (torch.nan, 1e6):
         for flag in (True, False):
-            features = {name: torch.where(inside[..., None], steps.features[name], other) for name in dims}
-            observed = {name: torch.where(inside, steps.observed[name], flag) for name in dims}
-            assert_same(run(model, replace(steps, features=features, observed=observed)), expected)
-    assert_same(run(model, padded(steps, 5)), expected)
+            features = {name: torch.where(inside[..., None], inputs.features[name], other) for name in dims}
+            observed = {name: torch.where(inside, inputs.observed[name], flag) for name in dims}
+            assert_same(run(model, replace(inputs, features=features, observed=observed)), expected)
+    assert_same(run(model, padded(inputs, 5)), expected)
 
 
-def padded(steps, num_more):
-    rows = len(steps.lengths)
-    more = steps.times_s.new_zeros(rows, num_more)
+def padded(inputs, num_more):
+    rows = len(inputs.lengths)
+    more = inputs.times_s.new_zeros(rows, num_more)
     return FusionInput(
-        {k: torch.cat([v, torch.full((rows, num_more, v.shape[2]), torch.nan)], 1) for k, v in steps.features.items()},
-        {k: torch.cat([v, torch.ones(rows, num_more, dtype=torch.bool)], 1) for k, v in steps.observed.items()},
-        torch.cat([steps.times_s, more], 1),
-        steps.lengths,
+        {k: torch.cat([v, torch.full((rows, num_more, v.shape[2]), torch.nan)], 1) for k, v in inputs.features.items()},
+        {k: torch.cat([v, torch.ones(rows, num_more, dtype=torch.bool)], 1) for k, v in inputs.observed.items()},
+        torch.cat([inputs.times_s, more], 1),
+        inputs.lengths,
     )
 
 
 def check_a_common_shift_of_time_changes_nothing(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
-    assert_same(run(model, replace(steps, times_s=steps.times_s + 3600.0)), run(model, steps))
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    assert_same(run(model, replace(inputs, times_s=inputs.times_s + 3600.0)), run(model, inputs))
 
 
 def check_finite_when_nothing_was_observed(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
-    nothing = {name: torch.zeros_like(flags) for name, flags in steps.observed.items()}
-    features = {name: torch.full_like(values, torch.nan) for name, values in steps.features.items()}
-    fused = model(replace(steps, features=features, observed=nothing))
-    assert torch.isfinite(fused.hidden[within(steps.lengths, max(LENGTHS))]).all()
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    nothing = {name: torch.zeros_like(flags) for name, flags in inputs.observed.items()}
+    features = {name: torch.full_like(values, torch.nan) for name, values in inputs.features.items()}
+    fused = model(replace(inputs, features=features, observed=nothing))
+    assert torch.isfinite(fused.hidden[make_length_mask(inputs.lengths, max(LENGTHS))]).all()
     assert all(torch.isfinite(loss) for loss in fused.losses.values())
-    (fused.hidden[within(steps.lengths, max(LENGTHS))].sum() + sum(fused.losses.values())).backward()
+    (fused.hidden[make_length_mask(inputs.lengths, max(LENGTHS))].sum() + sum(fused.losses.values())).backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 def check_every_parameter_gets_a_gradient(build, dims):
-    model, steps, task = make_model(build, dims), make_steps(dims, (30, 20, 10)), TASKS.build("va")
+    model, inputs, task = make_model(build, dims), make_inputs(dims, (30, 20, 10)), TASKS.build("va")
     # unobserved and padded values are NaN: a gradient must not meet them either
-    features = {name: torch.where(steps.observed[name][..., None], steps.features[name], torch.nan) for name in dims}
-    fused = model(replace(steps, features=features))
+    features = {name: torch.where(inputs.observed[name][..., None], inputs.features[name], torch.nan) for name in dims}
+    fused = model(replace(inputs, features=features))
     head = nn.Linear(model.hidden_dim, task.out_dim)
-    scored = within(steps.lengths, 30)
+    scored = make_length_mask(inputs.lengths, 30)
     loss = task.loss(head(fused.hidden), torch.rand(3, 30, 2), scored) + sum(fused.losses.values())
     loss.backward()
     for name, parameter in model.named_parameters():
@@ -112,69 +112,71 @@ def check_every_parameter_gets_a_gradient(build, dims):
 
 def check_clips_do_not_leak(build, dims):
     """Every clip alone, and beside other neighbours in another order, gives what it gives in the batch."""
-    model, steps = make_model(build, dims), make_steps(dims)
-    expected, _ = run(model, steps)
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    expected, _ = run(model, inputs)
     for i, length in enumerate(LENGTHS):
-        alone = take(steps, [i])
+        alone = take(inputs, [i])
         assert_same((run(model, alone)[0], {}), ([expected[i]], {}))
         assert len(run(model, alone)[0][0]) == length
     order = [2, 0, 1]
-    assert_same((run(model, take(steps, order))[0], {}), ([expected[i] for i in order], {}))
+    assert_same((run(model, take(inputs, order))[0], {}), ([expected[i] for i in order], {}))
 
 
-def take(steps, rows):
+def take(inputs, rows):
     return FusionInput(
-        {name: values[rows] for name, values in steps.features.items()},
-        {name: flags[rows] for name, flags in steps.observed.items()},
-        steps.times_s[rows],
-        steps.lengths[rows],
+        {name: values[rows] for name, values in inputs.features.items()},
+        {name: flags[rows] for name, flags in inputs.observed.items()},
+        inputs.times_s[rows],
+        inputs.lengths[rows],
     )
 
 
 def check_saved_and_loaded_is_the_same(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
+    model, inputs = make_model(build, dims), make_inputs(dims)
     torch.manual_seed(1)
     other = build(dims=dims).eval()
     other.load_state_dict(model.state_dict())
-    assert_same(run(other, steps), run(model, steps))
+    assert_same(run(other, inputs), run(model, inputs))
 
 
 def check_deterministic_on_a_seed(build, dims):
     """Also in training: the same seed draws the same dropout."""
-    steps, results = make_steps(dims), []
+    inputs, results = make_inputs(dims), []
     for _ in range(2):
         model = make_model(build, dims).train()
         torch.manual_seed(3)
-        results.append(run(model, steps))
+        results.append(run(model, inputs))
     assert_same(*results)
 
 
 def check_any_name_of_a_modality_will_do(build, dims):
     odd = dict(zip(("clip.vit", "type", "keys", "forward", "a b"), dims.values(), strict=False))
-    fused = make_model(build, odd)(make_steps(odd))
-    assert torch.isfinite(fused.hidden[within(torch.tensor(LENGTHS), max(LENGTHS))]).all()
+    fused = make_model(build, odd)(make_inputs(odd))
+    assert torch.isfinite(fused.hidden[make_length_mask(torch.tensor(LENGTHS), max(LENGTHS))]).all()
 
 
 def check_the_order_of_modalities_is_free(build, dims):
     backwards = {name: dims[name] for name in reversed(dims)}
-    steps = make_steps(dims)
-    turned = replace(steps, features={name: steps.features[name] for name in backwards})
-    assert_same(run(make_model(build, dims), steps), run(make_model(build, backwards), turned))
+    inputs = make_inputs(dims)
+    turned = replace(inputs, features={name: inputs.features[name] for name in backwards})
+    assert_same(run(make_model(build, dims), inputs), run(make_model(build, backwards), turned))
 
 
 def check_losses_that_nobody_wants_change_nothing(build, dims):
-    model, steps = make_model(build, dims), make_steps(dims)
-    without = run(model, replace(steps, wants_losses=False))[0]
-    assert_same((without, {}), (run(model, steps)[0], {}))
+    model, inputs = make_model(build, dims), make_inputs(dims)
+    without = run(model, replace(inputs, wants_losses=False))[0]
+    assert_same((without, {}), (run(model, inputs)[0], {}))
 
 
 def check_half_precision_trains(build, dims):
     """As under trainer.precision=bf16-mixed, with features that a projection of the front has made half as wide."""
-    model, steps = make_model(build, dims).train(), make_steps(dims)
-    features = {name: values.bfloat16() for name, values in steps.features.items()}
+    model, inputs = make_model(build, dims).train(), make_inputs(dims)
+    features = {name: values.bfloat16() for name, values in inputs.features.items()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        fused = model(replace(steps, features=features))
-        loss = fused.hidden[within(steps.lengths, max(LENGTHS))].float().square().sum() + sum(fused.losses.values())
+        fused = model(replace(inputs, features=features))
+        loss = fused.hidden[make_length_mask(inputs.lengths, max(LENGTHS))].float().square().sum() + sum(
+            fused.losses.values()
+        )
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
@@ -187,10 +189,12 @@ def check_nothing_runs_away_on_noise(build, dims):
     parameters = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=TrainingConfig().learning_rate)
     for seed in range(200):
-        steps = make_steps(dims, (6, 4), seed)
-        fused = model(steps)
+        inputs = make_inputs(dims, (6, 4), seed)
+        fused = model(inputs)
         losses = [model.loss_weights[name] * loss for name, loss in fused.losses.items()]
-        loss = task.loss(head(fused.hidden), torch.rand(2, 6, 2) * 2 - 1, within(steps.lengths, 6)) + sum(losses)
+        loss = task.loss(head(fused.hidden), torch.rand(2, 6, 2) * 2 - 1, make_length_mask(inputs.lengths, 6)) + sum(
+            losses
+        )
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True)
@@ -205,12 +209,12 @@ CHECKS.remove(check_nothing_runs_away_on_noise)  # seconds each: with three moda
 
 def check_context(build, dims, context):
     """A step's hidden state depends on what FACTS say: itself alone, the past, or the whole window."""
-    model, steps = make_model(build, dims), make_steps(dims, (9,))
-    changed = {name: values.clone() for name, values in steps.features.items()}
+    model, inputs = make_model(build, dims), make_inputs(dims, (9,))
+    changed = {name: values.clone() for name, values in inputs.features.items()}
     for name, values in changed.items():
         values[:, 5] += 1 + torch.arange(values.shape[2])  # not the same to all: a layer norm would not see that
-        steps.observed[name][:, 5] = True
-    before, after = (run(model, each)[0][0] for each in (steps, replace(steps, features=changed)))
+        inputs.observed[name][:, 5] = True
+    before, after = (run(model, each)[0][0] for each in (inputs, replace(inputs, features=changed)))
     touched = (before - after).abs().amax(-1) > 1e-6
     assert touched[5], "a step's own features change nothing"
     assert context in ("step", "past", "window")
@@ -223,11 +227,11 @@ def check_each_setting_changes_something(build, settings):
 
     def traces(**changed):
         torch.manual_seed(0)
-        model, steps = build(dims=THREE, **changed).eval(), make_steps(THREE)
+        model, inputs = build(dims=THREE, **changed).eval(), make_inputs(THREE)
         shapes = [tuple(p.shape) for p in model.parameters()]
-        results = [run(model, steps)]
+        results = [run(model, inputs)]
         torch.manual_seed(3)
-        results.append(run(model.train(), steps))
+        results.append(run(model.train(), inputs))
         return shapes, [tensor for clips, losses in results for tensor in (*clips, *losses.values())]
 
     shapes, tensors = traces()
@@ -286,12 +290,12 @@ def test_what_is_told_of_a_model_is_there_and_its_context_is_true(part):
 
 def check_a_single_hidden_feature_is_refused_or_says_something(build):
     """A layer norm of one feature is always 0: a model that has one must refuse it."""
-    steps = [make_steps(THREE, (40,), seed) for seed in (0, 1)]
+    inputs = [make_inputs(THREE, (40,), seed) for seed in (0, 1)]
     try:
         for seed in range(20):  # of a ReLU over one feature most starts are dead, of a norm all
             torch.manual_seed(seed)
             model = build(dims=THREE, hidden_dim=1).eval()
-            if not torch.equal(*(run(model, each)[0][0] for each in steps)):
+            if not torch.equal(*(run(model, each)[0][0] for each in inputs)):
                 return
     except ValueError:
         return
@@ -337,64 +341,65 @@ class Sound(FusionModel):
         self.names, self.hidden_dim = sorted(dims), 4
         self.linear = nn.Linear(sum(dim + 1 for dim in dims.values()), 4)
 
-    def inputs(self, steps):
-        return torch.cat([seen_with_flags(steps, name) for name in self.names], -1)
+    def inputs(self, inputs):
+        return torch.cat([mask_features_with_flag(inputs, name) for name in self.names], -1)
 
-    def forward(self, steps):
-        values = self.inputs(steps)
+    def forward(self, inputs):
+        values = self.inputs(inputs)
         num = torch.arange(1, values.shape[1] + 1)[:, None]
         return FusionOutput(self.linear(values.cumsum(1) / num))
 
 
 class IgnoresObserved(Sound):
-    def inputs(self, steps):
-        inside = within(steps.lengths, steps.times_s.shape[1])
-        values = [visible(steps.features[name].nan_to_num(posinf=0), inside) for name in self.names]
+    def inputs(self, inputs):
+        inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
+        values = [zero_unobserved(inputs.features[name].nan_to_num(posinf=0), inside) for name in self.names]
         return torch.cat([*values, *(inside[..., None].float() for _ in values)], -1)
 
 
 class MultipliesByObserved(Sound):
-    def inputs(self, steps):
+    def inputs(self, inputs):
         flags = [
-            (steps.observed[n] & within(steps.lengths, steps.times_s.shape[1]))[..., None].float() for n in self.names
+            (inputs.observed[n] & make_length_mask(inputs.lengths, inputs.times_s.shape[1]))[..., None].float()
+            for n in self.names
         ]
         return torch.cat(
-            [torch.cat([steps.features[n] * f, f], -1) for n, f in zip(self.names, flags, strict=True)], -1
+            [torch.cat([inputs.features[n] * f, f], -1) for n, f in zip(self.names, flags, strict=True)], -1
         )
 
 
 class ReadsPadding(Sound):
     """Subtracts the mean over time, which reaches to the end of the longest clip."""
 
-    def inputs(self, steps):
-        values = [visible(steps.features[name], steps.observed[name]) for name in self.names]
-        values = torch.cat([*values, *(steps.observed[name][..., None].float() for name in self.names)], -1)
+    def inputs(self, inputs):
+        values = [zero_unobserved(inputs.features[name], inputs.observed[name]) for name in self.names]
+        values = torch.cat([*values, *(inputs.observed[name][..., None].float() for name in self.names)], -1)
         return values - values.mean(1, keepdim=True)
 
 
 class ReadsLengthOfPadding(Sound):
     """Hides padding, but divides by the number of steps with it."""
 
-    def forward(self, steps):
-        values = self.inputs(steps)
+    def forward(self, inputs):
+        values = self.inputs(inputs)
         return FusionOutput(self.linear(values / values.shape[1]))
 
 
 class MixesClips(Sound):
-    def inputs(self, steps):
-        values = super().inputs(steps)
+    def inputs(self, inputs):
+        values = super().inputs(inputs)
         return values - values.mean(0, keepdim=True)
 
 
 class ReadsAbsoluteTime(Sound):
-    def inputs(self, steps):
-        return super().inputs(steps) * (1 + torch.sin(steps.times_s[..., None].float()))
+    def inputs(self, inputs):
+        return super().inputs(inputs) * (1 + torch.sin(inputs.times_s[..., None].float()))
 
 
 class DividesByNothing(Sound):
-    def inputs(self, steps):
-        values = super().inputs(steps)
-        count = sum(seen(steps, name)[1].sum(1) for name in self.names)
+    def inputs(self, inputs):
+        values = super().inputs(inputs)
+        count = sum(mask_features(inputs, name)[1].sum(1) for name in self.names)
         return values / count[:, None, None]
 
 
@@ -409,8 +414,8 @@ class ForgetsAState(Sound):
         super().__init__(dims)
         self.scale = torch.rand(1)
 
-    def forward(self, steps):
-        return FusionOutput(super().forward(steps).hidden * self.scale)
+    def forward(self, inputs):
+        return FusionOutput(super().forward(inputs).hidden * self.scale)
 
 
 class LosesReadPadding(Sound):
@@ -420,8 +425,8 @@ class LosesReadPadding(Sound):
         super().__init__(dims)
         self.loss_weights = {"size": 1.0}
 
-    def forward(self, steps):
-        fused = super().forward(steps)
+    def forward(self, inputs):
+        fused = super().forward(inputs)
         return FusionOutput(fused.hidden, {"size": fused.hidden.square().mean()})
 
 
@@ -438,18 +443,19 @@ class FollowsTheOrderOfModalities(Sound):
 
 
 class NeedsTwoSteps(Sound):
-    def inputs(self, steps):
-        values = super().inputs(steps)
+    def inputs(self, inputs):
+        values = super().inputs(inputs)
         return values / values.var(1, correction=0, keepdim=True).sqrt()
 
 
 class NamesNoLoss(Sound):
     """A loss that no config could weigh by its name."""
 
-    def forward(self, steps):
-        fused = super().forward(steps)
+    def forward(self, inputs):
+        fused = super().forward(inputs)
         return FusionOutput(
-            fused.hidden, {"size": fused.hidden[within(steps.lengths, steps.times_s.shape[1])].square().mean()}
+            fused.hidden,
+            {"size": fused.hidden[make_length_mask(inputs.lengths, inputs.times_s.shape[1])].square().mean()},
         )
 
 
@@ -460,16 +466,16 @@ class RunsAway(Sound):
         super().__init__(dims)
         self.register_buffer("scale", torch.ones(1))
 
-    def forward(self, steps):
+    def forward(self, inputs):
         if self.training:
             self.scale *= 2
-        return FusionOutput(super().forward(steps).hidden * self.scale)
+        return FusionOutput(super().forward(inputs).hidden * self.scale)
 
 
 class DrawsItsOwnNoise(Sound):
-    def forward(self, steps):
+    def forward(self, inputs):
         noise = np.random.default_rng().normal()
-        return FusionOutput(super().forward(steps).hidden + noise)
+        return FusionOutput(super().forward(inputs).hidden + noise)
 
 
 MUTANTS = [

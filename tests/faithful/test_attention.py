@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import make_inputs, run
 from tests.support.references import lstm, weights_of
-from tests.support.steps import make_steps, run
 
 
 def test_attention_is_the_seeds_attention_seq():
@@ -15,12 +15,12 @@ def test_attention_is_the_seeds_attention_seq():
     torch.manual_seed(4)
     model = FUSION_MODELS.build("attention", dims=dims, hidden_dim=6).eval()
     weights = weights_of(model)
-    steps = make_steps(dims, seed=5)
-    clips, _ = run(model, steps)
+    inputs = make_inputs(dims, seed=5)
+    clips, _ = run(model, inputs)
     for i, clip in enumerate(clips):
-        length = int(steps.lengths[i])
+        length = int(inputs.lengths[i])
         values = {
-            name: np.where(steps.observed[name][i, :length, None], steps.features[name][i, :length], 0).astype(float)
+            name: np.where(inputs.observed[name][i, :length, None], inputs.features[name][i, :length], 0).astype(float)
             for name in dims
         }
         np.testing.assert_allclose(clip.numpy(), reference_attention(values, weights, h=6), atol=1e-5)
@@ -37,9 +37,9 @@ def test_dropout_lies_after_each_lstm_and_before_the_weighing_as_in_the_seed(mon
     )
     torch.manual_seed(4)
     model = FUSION_MODELS.build("attention", dims={"face": 5, "voice": 3}, hidden_dim=6)
-    steps = make_steps({"face": 5, "voice": 3}, (9,), seed=5, share=1.0)
-    (clip,), _ = run(model.train(), steps)
-    values = {name: rows[0].double().numpy() for name, rows in steps.features.items()}
+    inputs = make_inputs({"face": 5, "voice": 3}, (9,), seed=5, share=1.0)
+    (clip,), _ = run(model.train(), inputs)
+    values = {name: rows[0].double().numpy() for name, rows in inputs.features.items()}
     np.testing.assert_allclose(clip, reference_attention(values, weights_of(model), h=6, drop=drop_half), atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
 from tests.faithful.test_tcn import torchs_layer
-from tests.support.steps import THREE, make_steps, run
+from tests.support.inputs import THREE, make_inputs, run
 
 
 def build(dims=THREE, **settings):
@@ -17,11 +17,11 @@ def build(dims=THREE, **settings):
     return FUSION_MODELS.build("bottleneck", dims=dims, **settings).eval()
 
 
-def without(steps, name, rows=slice(None)):
+def without(inputs, name, rows=slice(None)):
     """Nothing of one modality in these clips."""
-    observed = {key: flags.clone() for key, flags in steps.observed.items()}
+    observed = {key: flags.clone() for key, flags in inputs.observed.items()}
     observed[name][rows] = False
-    return replace(steps, observed=observed)
+    return replace(inputs, observed=observed)
 
 
 @pytest.mark.parametrize("fusion_layer", [0, 1, 2, 3])
@@ -32,22 +32,22 @@ def test_bottleneck_is_mbt_with_the_same_weights(fusion_layer, num_bottlenecks):
     model = build(num_layers=3, fusion_layer=fusion_layer, num_bottlenecks=num_bottlenecks)
     with torch.no_grad():
         model.norm.weight.normal_()
-    steps = without(make_steps(THREE, seed=5), "face", [1])
-    clips, losses = run(model, steps)
+    inputs = without(make_inputs(THREE, seed=5), "face", [1])
+    clips, losses = run(model, inputs)
     assert losses == {}
     for i, clip in enumerate(clips):
-        expected = reference(model, steps, i, 3, fusion_layer)
+        expected = reference(model, inputs, i, 3, fusion_layer)
         torch.testing.assert_close(clip.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def reference(model, steps, i, num_layers, fusion_layer):
-    length = int(steps.lengths[i])
+def reference(model, inputs, i, num_layers, fusion_layer):
+    length = int(inputs.lengths[i])
     waves = sines_and_cosines(length, 8)
-    flags = {name: steps.observed[name][i, :length] for name in sorted(THREE)}
+    flags = {name: inputs.observed[name][i, :length] for name in sorted(THREE)}
     hidden = {}
     for place, name in enumerate(sorted(THREE)):
         if flags[name].any():
-            values = torch.where(flags[name][:, None], steps.features[name][i, :length], 0)
+            values = torch.where(flags[name][:, None], inputs.features[name][i, :length], 0)
             values = torch.cat([values, flags[name][:, None]], dim=1).double()
             layer = model.projections[place]
             hidden[place, name] = F.linear(values, layer.weight.double(), layer.bias.double()) + waves
@@ -81,8 +81,8 @@ def sines_and_cosines(num_steps, dim):
 def test_modalities_exchange_from_the_second_layer_with_tokens_on(fusion_layer):
     """Of three layers: what one writes, the others read a layer later. Else they meet only in the last mean."""
     dims = {"face": 5, "voice": 3}
-    model, steps = build(dims, num_layers=3, fusion_layer=fusion_layer), make_steps(dims)
-    both, face, voice = (run(model, each)[0] for each in (steps, without(steps, "voice"), without(steps, "face")))
+    model, inputs = build(dims, num_layers=3, fusion_layer=fusion_layer), make_inputs(dims)
+    both, face, voice = (run(model, each)[0] for each in (inputs, without(inputs, "voice"), without(inputs, "face")))
     gap = max((a - (b + c) / 2).abs().max().item() for a, b, c in zip(both, face, voice, strict=True))
     assert (gap > 1e-6) == (fusion_layer < 2)
 

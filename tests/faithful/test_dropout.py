@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fusion.models import FUSION_MODELS
-from tests.support.steps import make_steps
+from tests.support.inputs import make_inputs
 
 # Two modalities of 5 and 3 features, one window of 9 steps: share and shape of what is dropped from -> how often.
 PLACES = {
@@ -47,5 +47,5 @@ def test_dropout_lies_where_the_model_says(name, monkeypatch):
     torch.manual_seed(0)
     model = FUSION_MODELS.build(name, dims=dims).train()
     monkeypatch.setattr(F, "dropout", count)
-    model(make_steps(dims, (9,), seed=5, share=1.0))
+    model(make_inputs(dims, (9,), seed=5, share=1.0))
     assert {place: times for place, times in places.items() if not place.startswith("0.0")} == PLACES[name]

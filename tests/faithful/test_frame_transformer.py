@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import make_inputs, run
 from tests.support.references import linear, weights_of
-from tests.support.steps import make_steps, run
 
 DIMS = {"face": 5, "voice": 3}
 WIDTHS = {"transformer": 2, "attention": 2, "both": 3, "none": 1}
@@ -23,20 +23,20 @@ def build(**settings):
 @pytest.mark.parametrize("variant", WIDTHS)
 def test_frame_transformer_is_the_seeds(variant):
     """Reference in float64, weights carried over; heads of the paper's size on features that they do not divide."""
-    model, steps = build(variant=variant), make_steps(DIMS, share=1.0)
+    model, inputs = build(variant=variant), make_inputs(DIMS, share=1.0)
     weights = weights_of(model)
-    clips, losses = run(model, steps)
+    clips, losses = run(model, inputs)
     assert model.hidden_dim == 8 * WIDTHS[variant]
     assert losses == {}
     for i, clip in enumerate(clips):
-        features = np.concatenate([steps.features[name][i, : len(clip)].double().numpy() for name in sorted(DIMS)], 1)
+        features = np.concatenate([inputs.features[name][i, : len(clip)].double().numpy() for name in sorted(DIMS)], 1)
         np.testing.assert_allclose(clip.numpy(), reference(features, weights, variant), rtol=1e-5, atol=1e-5)
 
 
 def test_several_layers_follow_each_other():
-    model, steps = build(num_layers=3, num_heads=4, head_dim=2, mlp_dim=7), make_steps(DIMS, (6,), share=1.0)
-    (clip,), _ = run(model, steps)
-    features = np.concatenate([steps.features[name][0].double().numpy() for name in sorted(DIMS)], 1)
+    model, inputs = build(num_layers=3, num_heads=4, head_dim=2, mlp_dim=7), make_inputs(DIMS, (6,), share=1.0)
+    (clip,), _ = run(model, inputs)
+    features = np.concatenate([inputs.features[name][0].double().numpy() for name in sorted(DIMS)], 1)
     expected = reference(features, weights_of(model), "transformer", num_layers=3, num_heads=4, head_dim=2)
     np.testing.assert_allclose(clip.numpy(), expected, rtol=1e-5, atol=1e-5)
 
@@ -51,8 +51,8 @@ def reference(features, weights, variant, num_layers=1, num_heads=2, head_dim=64
             layer = f"transformer.{i}"
             normed = norm(hidden, weights, f"{layer}.norms.0")
             hidden = hidden + attention(normed, weights, f"{layer}.attention", num_heads, head_dim)
-            wide = linear(norm(hidden, weights, f"{layer}.norms.1"), weights, f"{layer}.perceptron.0")
-            hidden = hidden + linear(gelu(wide), weights, f"{layer}.perceptron.3")
+            wide = linear(norm(hidden, weights, f"{layer}.norms.1"), weights, f"{layer}.feed_forward.0")
+            hidden = hidden + linear(gelu(wide), weights, f"{layer}.feed_forward.3")
         parts.append(hidden)
     return np.concatenate(parts, axis=1)
 
@@ -82,26 +82,26 @@ def gelu(x):
 
 def test_a_step_without_anything_is_not_attended_to():
     """It stands in the window as if that were one step shorter."""
-    model, steps = build(variant="both"), make_steps(DIMS, (6,), share=1.0)
-    for flags in steps.observed.values():
+    model, inputs = build(variant="both"), make_inputs(DIMS, (6,), share=1.0)
+    for flags in inputs.observed.values():
         flags[:, 5] = False
-    (clip,), _ = run(model, steps)
-    (shorter,), _ = run(model, replace(steps, lengths=torch.tensor([5])))
+    (clip,), _ = run(model, inputs)
+    (shorter,), _ = run(model, replace(inputs, lengths=torch.tensor([5])))
     torch.testing.assert_close(clip[:5], shorter, rtol=1e-5, atol=1e-5)
 
 
 def test_a_step_with_one_modality_is_attended_to():
-    model, steps = build(), make_steps(DIMS, (6,), share=1.0)
-    steps.observed["face"][:, 5] = False
-    (before,), _ = run(model, steps)
-    steps.features["voice"][:, 5] *= -1
-    (after,), _ = run(model, steps)
+    model, inputs = build(), make_inputs(DIMS, (6,), share=1.0)
+    inputs.observed["face"][:, 5] = False
+    (before,), _ = run(model, inputs)
+    inputs.features["voice"][:, 5] *= -1
+    (after,), _ = run(model, inputs)
     assert (before - after)[:5].abs().max() > 1e-3
 
 
 def test_dropout_lies_on_features_and_transformer_alike():
-    model, steps = build(), make_steps(DIMS, (50,), share=1.0)
-    hidden = model.train()(steps).hidden[0]
+    model, inputs = build(), make_inputs(DIMS, (50,), share=1.0)
+    hidden = model.train()(inputs).hidden[0]
     for part in hidden.split(8, dim=1):
         assert 0.3 < (part == 0).float().mean() < 0.7
 

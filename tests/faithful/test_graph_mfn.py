@@ -8,8 +8,8 @@ from torch import nn
 from fusion.models import FUSION_MODELS
 from fusion.models.graph_mfn import FusionGraph, nodes
 from tests.faithful.test_mfn import DIMS, MEMORY, WIDTH, carry, copy, layers_of_memory, settings_of
+from tests.support.inputs import make_inputs, make_model
 from tests.support.references import linear, weights_of
-from tests.support.steps import make_model, make_steps
 
 NODE = 5
 
@@ -29,7 +29,7 @@ def peer_of(mmsa, model):
         ours |= {f"lstm_{end}": recurrent.layer, f"{end}_transform": vertex[0]}
     carry(peer, {**ours, "out_fc1": model.out[0]})
     peer.out_fc2 = nn.Identity()
-    carry(peer.graph_mfn, {"t_network": model.graph.answer, "efficacy_model": model.graph.efficacies})
+    carry(peer.graph_mfn, {"t_network": model.graph.output, "efficacy_model": model.graph.efficacies})
     # MMSA holds its nodes in a plain dict: they are not among its parameters, and it never trains them
     for node, layer in zip(model.graph.nodes[3:], model.graph.combined, strict=True):
         copy(peer.graph_mfn.networks[node], layer)
@@ -39,9 +39,9 @@ def peer_of(mmsa, model):
 @pytest.mark.peers
 @pytest.mark.parametrize("num_steps", [1, 2, 12])
 def test_graph_mfn_is_mmsas_at_the_last_step(mmsa, num_steps):
-    model, steps = build(), make_steps(DIMS, (num_steps,) * 3, share=1.0)
-    expected = peer_of(mmsa, model)(*steps.features.values())["M"]
-    torch.testing.assert_close(model(steps).hidden[:, -1], expected, rtol=1e-5, atol=1e-5)
+    model, inputs = build(), make_inputs(DIMS, (num_steps,) * 3, share=1.0)
+    expected = peer_of(mmsa, model)(*inputs.features.values())["M"]
+    torch.testing.assert_close(model(inputs).hidden[:, -1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_up_to_three_modalities_the_nodes_are_all_subsets_then_pairs_and_all():
@@ -75,7 +75,7 @@ def reference_graph(values, weights, all_nodes):
             inside = [values[other] * efficacies.pop(0) for other in all_nodes if set(other) < set(node)]
             values[node] = pair(np.concatenate(inside), weights, f"combined.{num_combined}")
             num_combined += 1
-    answer = pair(np.concatenate([values[node] * efficacies.pop(0) for node in all_nodes]), weights, "answer")
+    answer = pair(np.concatenate([values[node] * efficacies.pop(0) for node in all_nodes]), weights, "output")
     assert not efficacies
     return answer
 

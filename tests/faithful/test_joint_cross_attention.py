@@ -7,8 +7,8 @@ import torch
 from fusion.models import FUSION_MODELS
 from fusion.models.joint_cross_attention import JointAttention
 from tests.faithful.test_tcn import temporal_network, values_of
+from tests.support.inputs import THREE, make_inputs, run
 from tests.support.references import linear, weights_of
-from tests.support.steps import THREE, make_steps, run
 
 
 def build(dims=THREE, **settings):
@@ -25,17 +25,17 @@ def test_joint_cross_attention_is_its_equations(num_recursions):
         for norm in (*model.norms, model.project[1]):
             norm.weight.normal_()
             norm.bias.normal_()
-    weights, steps = weights_of(model), make_steps(THREE, seed=5)
-    steps.observed["face"][1, :3] = False
-    steps.observed["voice"][1, 3:] = False  # face and voice are never observed together
-    clips, losses = run(model, steps)
+    weights, inputs = weights_of(model), make_inputs(THREE, seed=5)
+    inputs.observed["face"][1, :3] = False
+    inputs.observed["voice"][1, 3:] = False  # face and voice are never observed together
+    clips, losses = run(model, inputs)
     assert losses == {}
     for i, clip in enumerate(clips):
         values = []
         for place, name in enumerate(sorted(THREE)):
-            rows = temporal_network(values_of(steps, i, name), weights, f"convolve.{place}", 2, causal=False)
+            rows = temporal_network(values_of(inputs, i, name), weights, f"convolve.{place}", 2, causal=False)
             values.append(layer_norm(rows, weights, f"norms.{place}"))
-        flags = [steps.observed[name][i, : len(clip)].numpy() for name in sorted(THREE)]
+        flags = [inputs.observed[name][i, : len(clip)].numpy() for name in sorted(THREE)]
         for number in range(num_recursions):
             values = reference_recursion(values, flags, weights, f"attend.{number}")
         hidden = linear(np.concatenate(values, axis=1), weights, "project.0")
@@ -57,8 +57,8 @@ def reference_recursion(values, flags, weights, attend):
         correlation = np.tanh(np.concatenate(correlations, axis=1))
         rows = []
         for x in own:
-            seen = weights[f"{attend}.of_joint.{m}.weight"] @ correlation.T @ x / np.sqrt(len(x))
-            looked_at = np.maximum(0, linear(x, weights, f"{attend}.own.{m}") + seen)
+            seen = weights[f"{attend}.project_correlated.{m}.weight"] @ correlation.T @ x / np.sqrt(len(x))
+            looked_at = np.maximum(0, linear(x, weights, f"{attend}.project.{m}") + seen)
             rows.append(x + linear(looked_at, weights, f"{attend}.out.{m}"))
         attended.append(np.array(rows))
     return attended

@@ -9,9 +9,9 @@ import torch
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import check_context
 from tests.faithful.test_tfn import DIMS, carry_subnetworks, last_answer
+from tests.support.inputs import DIMS as FIVE
+from tests.support.inputs import THREE, make_inputs, make_model, run
 from tests.support.references import weights_of
-from tests.support.steps import DIMS as FIVE
-from tests.support.steps import THREE, make_model, make_steps, run
 
 FACTOR, RANK = 3, 2
 HIDDEN = 2 * FACTOR  # MMSA's text is half as wide as its LSTM
@@ -50,18 +50,18 @@ def test_lmf_is_mmsas_at_the_last_step(mmsa):
             getattr(theirs, f"{name}_factor").copy_(with_one.unflatten(0, (RANK, HIDDEN)).transpose(1, 2))
         theirs.fusion_weights.copy_(ours.weights[None])
         theirs.fusion_bias.copy_(ours.bias[None])
-    steps = make_steps(DIMS, (7, 7, 7), share=1.0)
-    clips, _ = run(ours, steps)
-    torch.testing.assert_close(torch.stack(clips)[:, -1], last_answer(theirs, steps)["M"], rtol=1e-5, atol=1e-5)
+    inputs = make_inputs(DIMS, (7, 7, 7), share=1.0)
+    clips, _ = run(ours, inputs)
+    torch.testing.assert_close(torch.stack(clips)[:, -1], last_answer(theirs, inputs)["M"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_modalities", [1, 2, 5])
 def test_lmf_is_its_whole_tensor_applied_to_the_outer_product(num_modalities):
     """Equations 2 to 6 of the paper: W is the sum over the rank of outer products of factors, the answer W z + b."""
     model = make_noisy(dict(list(FIVE.items())[:num_modalities]))
-    steps, weights = make_steps(dict(list(FIVE.items())[:num_modalities])), weights_of(model)
+    inputs, weights = make_inputs(dict(list(FIVE.items())[:num_modalities])), weights_of(model)
     with torch.no_grad():
-        features = [each.double().numpy() for each in model.subnetworks(steps)]
+        features = [each.double().numpy() for each in model.subnetworks(inputs)]
     tables = [
         np.concatenate([weights[f"factors.{i}.bias"][:, None], weights[f"factors.{i}.weight"]], axis=1)
         for i in range(num_modalities)
@@ -69,7 +69,7 @@ def test_lmf_is_its_whole_tensor_applied_to_the_outer_product(num_modalities):
     tables = [table.reshape(RANK, HIDDEN, FACTOR + 1) for table in tables]
     for goal in range(HIDDEN):
         tensor = sum(weights["weights"][r] * outer([table[r, goal] for table in tables]) for r in range(RANK))
-        for i, clip in enumerate(run(model, steps)[0]):
+        for i, clip in enumerate(run(model, inputs)[0]):
             for step in range(len(clip)):
                 z = outer([np.concatenate([[1.0], each[i, step]]) for each in features])
                 expected = (tensor * z).sum() + weights["bias"][goal]
@@ -85,16 +85,16 @@ def outer(factors):
 
 def test_an_unobserved_modality_starts_as_if_it_were_not_there():
     """What multiplies its 1 starts at 1, so that the product is that of the others."""
-    model, steps = make_model(build(), THREE), make_steps(THREE)
-    steps.observed["face"][:] = False
-    expected, _ = run(model, steps)
+    model, inputs = make_model(build(), THREE), make_inputs(THREE)
+    inputs.observed["face"][:] = False
+    expected, _ = run(model, inputs)
     with torch.no_grad():
         model.factors[model.subnetworks.names.index("face")].weight.normal_()
-    for clip, other in zip(run(model, steps)[0], expected, strict=True):
+    for clip, other in zip(run(model, inputs)[0], expected, strict=True):
         torch.testing.assert_close(clip, other)
-    for flags in steps.observed.values():
+    for flags in inputs.observed.values():
         flags[:] = False
-    for clip in run(model, steps)[0]:
+    for clip in run(model, inputs)[0]:
         torch.testing.assert_close(clip, (model.weights.sum() + model.bias).expand_as(clip))
 
 

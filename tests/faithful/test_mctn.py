@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from fusion.layers.masks import within
+from fusion.layers.masks import make_length_mask
 from fusion.layers.translation import _Decoder
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import make_inputs, run
 from tests.support.references import lstm, sigmoid, weights_of
-from tests.support.steps import make_steps, run
 
 DIMS = {"face": 5, "voice": 3, "scene": 4}
 H = 6
@@ -31,20 +31,20 @@ def test_mctn_is_mmsas_where_the_decoder_forgets(mmsa):
     is then our first.
     """
     dims = {"face": 4, "scene": 4, "voice": 4}
-    model, steps = build(dims, always_truth=True), make_steps(dims, (7, 7), share=1.0)
+    model, inputs = build(dims, always_truth=True), make_inputs(dims, (7, 7), share=1.0)
     for translator in model.translators:
         nn.init.zeros_(translator.cell.weight_hh)
         nn.init.constant_(translator.cell.bias_ih[H : 2 * H], -1e4)
     parts = sys.modules[mmsa.MCTN.__module__]
     first, second = (mmsa_seq2seq(parts, translator) for translator in model.translators)
-    face, scene, voice = (steps.features[name].transpose(0, 1) for name in sorted(dims))
+    face, scene, voice = (inputs.features[name].transpose(0, 1) for name in sorted(dims))
     zeros = torch.zeros(1, 2, 4)
     with torch.no_grad():
         joint, to_scene = first(face, torch.cat([zeros, scene]))
         _, to_face = first(to_scene[1:], torch.cat([zeros, face]))
         joint, to_voice = second(joint, torch.cat([zeros, voice]))
         hidden = model.over_time.layer(joint.transpose(0, 1))[0]
-    clips, losses = run(model, steps)
+    clips, losses = run(model, inputs)
     torch.testing.assert_close(torch.stack(clips), hidden, rtol=1e-5, atol=1e-5)
     expected = {"translation": (to_scene, scene), "cycle": (to_face, face), "translation_2": (to_voice, voice)}
     for name, (said, truth) in expected.items():
@@ -72,28 +72,28 @@ def mmsa_seq2seq(parts, translator):
 @pytest.mark.parametrize("always_truth", [False, True])
 def test_mctn_is_the_papers(always_truth):
     """Loops in float64: clips of other lengths, steps not observed, modalities of other widths; source is the face."""
-    model, steps = build(always_truth=always_truth), make_steps(DIMS, seed=5)
-    told = [steps.observed[name] & always_truth for name in ("scene", "face", "voice")]
-    assert_is_reference(model, steps, told)
+    model, inputs = build(always_truth=always_truth), make_inputs(DIMS, seed=5)
+    told = [inputs.observed[name] & always_truth for name in ("scene", "face", "voice")]
+    assert_is_reference(model, inputs, told)
 
 
 def test_in_training_the_truth_is_drawn():
-    model, steps = build(dropout=0.0, teacher_forcing=0.4).train(), make_steps(DIMS, seed=5)
+    model, inputs = build(dropout=0.0, teacher_forcing=0.4).train(), make_inputs(DIMS, seed=5)
     torch.manual_seed(8)
-    told = [steps.observed[name] & (torch.rand(steps.times_s.shape) < 0.4) for name in ("scene", "face", "voice")]
+    told = [inputs.observed[name] & (torch.rand(inputs.times_s.shape) < 0.4) for name in ("scene", "face", "voice")]
     torch.manual_seed(8)
-    assert_is_reference(model, steps, told)
+    assert_is_reference(model, inputs, told)
 
 
-def assert_is_reference(model, steps, told):
+def assert_is_reference(model, inputs, told):
     weights = weights_of(model)
-    clips, losses = run(model, steps)
+    clips, losses = run(model, inputs)
     errors = {name: [] for name in losses}
     for i, clip in enumerate(clips):
         inside = slice(0, len(clip))
-        observed = {name: steps.observed[name][i, inside].numpy() for name in DIMS}
+        observed = {name: inputs.observed[name][i, inside].numpy() for name in DIMS}
         values = {
-            name: np.where(observed[name][:, None], steps.features[name][i, inside].double().numpy(), 0)
+            name: np.where(observed[name][:, None], inputs.features[name][i, inside].double().numpy(), 0)
             for name in DIMS
         }
         told_of_clip = [flags[i, inside].numpy() for flags in told]
@@ -153,7 +153,7 @@ def test_the_decoders_gradient_is_that_of_differences():
     def values(*shape):
         return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
-    sequences = values(3, 4, 2), values(3, 4, 2), within(lengths, 4), values(3, 2), values(3, 4, 8), told
+    sequences = values(3, 4, 2), values(3, 4, 2), make_length_mask(lengths, 4), values(3, 2), values(3, 4, 8), told
     weights = values(2, 2), values(2), values(8, 4), values(8), values(8, 4), values(8)
     assert torch.autograd.gradcheck(_Decoder.apply, (*sequences, *weights))
 
@@ -184,11 +184,11 @@ def test_every_further_target_has_a_translation():
 
 def test_only_the_source_reaches_the_hidden_state():
     """At test time the others may be missing altogether: that is what the paper is about."""
-    model, steps = build(targets=("face", "scene")), make_steps(DIMS)
-    clips, losses = run(model, steps)
+    model, inputs = build(targets=("face", "scene")), make_inputs(DIMS)
+    clips, losses = run(model, inputs)
     for name in ("face", "scene"):
-        steps.observed[name][:] = False
-    without, their_losses = run(model, steps)
+        inputs.observed[name][:] = False
+    without, their_losses = run(model, inputs)
     for clip, other in zip(clips, without, strict=True):
         assert torch.equal(clip, other)
     assert losses["cycle"] == their_losses["cycle"]
@@ -198,10 +198,10 @@ def test_only_the_source_reaches_the_hidden_state():
 
 def test_what_was_said_goes_back_in_whatever_the_precision():
     """In mixed precision the decoder stays in the features' own."""
-    model, steps = build(), make_steps(DIMS)
+    model, inputs = build(), make_inputs(DIMS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = model(steps).losses
-    for name, loss in model(steps).losses.items():
+        mixed = model(inputs).losses
+    for name, loss in model(inputs).losses.items():
         torch.testing.assert_close(mixed[name].float(), loss, rtol=0.05, atol=0.05)
     sum(mixed.values()).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

@@ -20,8 +20,8 @@ from tests.faithful.test_mfn import (
     reference_perceptron,
     settings_of,
 )
+from tests.support.inputs import make_inputs, make_model, run
 from tests.support.references import linear, lstm, sigmoid, weights_of
-from tests.support.steps import make_model, make_steps, run
 
 FACTOR = 5
 ENDS = "lav"
@@ -46,9 +46,9 @@ def peer_of(mmsa, model):
     carry(peer.mfn_encoder, layers_of_fusion(model.fusion))
     ours = {"last_to_zy_fc1": model.shared, "fy_to_y_fc1": model.out[0]}
     for i, end in enumerate(ENDS):
-        carry(getattr(peer, f"encoder_{end}"), {"lstm": model.own[i].layer, "fc1": model.own_projections[i]})
+        carry(getattr(peer, f"encoder_{end}"), {"lstm": model.specific[i].layer, "fc1": model.specific_projections[i]})
         carry(getattr(peer, f"decoder_{end}"), {"lstm": model.decoders[i].cell, "fc1": model.decoders[i].out})
-        factor = model.own_factors[i]
+        factor = model.specific_factors[i]
         ours |= {f"z{end}_to_f{end}_fc1": factor[0], f"z{end}_to_f{end}_fc2": factor[3]}
     ours |= {"zy_to_fy_fc1": model.shared_factor[0], "zy_to_fy_fc2": model.shared_factor[3]}
     carry(peer, ours)
@@ -60,12 +60,12 @@ def peer_of(mmsa, model):
 @pytest.mark.parametrize("num_steps", [1, 2, 20])
 def test_hidden_states_and_losses_are_mmsas_at_the_last_step(mmsa, num_steps):
     """Both draw the same noise."""
-    model, steps = build().train(), make_steps(DIMS, (num_steps,) * 4, share=1.0)
+    model, inputs = build().train(), make_inputs(DIMS, (num_steps,) * 4, share=1.0)
     peer = peer_of(mmsa, model)
     torch.manual_seed(7)
-    fused = model(steps)
+    fused = model(inputs)
     torch.manual_seed(7)
-    expected, reconstruction, discrepancy, _ = peer(*steps.features.values())
+    expected, reconstruction, discrepancy, _ = peer(*inputs.features.values())
     torch.testing.assert_close(fused.hidden[:, -1], expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(fused.losses["reconstruction"], reconstruction, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(fused.losses["mmd"], discrepancy, rtol=1e-5, atol=1e-5)
@@ -74,23 +74,23 @@ def test_hidden_states_and_losses_are_mmsas_at_the_last_step(mmsa, num_steps):
 def test_every_piece_is_rebuilt_from_its_last_step(monkeypatch):
     """Windows of several pieces, with gaps and padding, against loops over clips, pieces and steps in float64."""
     monkeypatch.setattr(mfm, "PIECE", 3)
-    model, steps = build(), make_steps(DIMS, (8, 6, 1), seed=3)
+    model, inputs = build(), make_inputs(DIMS, (8, 6, 1), seed=3)
     weights = weights_of(model)
-    clips, losses = run(model, steps)
+    clips, losses = run(model, inputs)
     squares, counts = np.zeros(3), np.zeros(3)
     for i, clip in enumerate(clips):
-        values, length = observed_values(steps, i), len(clip)
+        values, length = observed_values(inputs, i), len(clip)
         fused = linear(reference_fusion(values, weights, "fusion."), weights, "shared")
         factors = [reference_factor(row, weights, "shared_factor") for row in fused]
         np.testing.assert_allclose(clip.numpy(), np.maximum(0, linear(factors, weights, "out.0")), atol=1e-5)
         for m, (name, each) in enumerate(zip(sorted(DIMS), values, strict=True)):
-            states = lstm(each, weights, f"own.{m}.layer", FACTOR)
+            states = lstm(each, weights, f"specific.{m}.layer", FACTOR)
             for start in range(0, length, 3):
                 stop = min(start + 3, length)
-                own = linear(states[stop - 1], weights, f"own_projections.{m}")
-                both = np.concatenate([factors[stop - 1], reference_factor(own, weights, f"own_factors.{m}")])
+                own = linear(states[stop - 1], weights, f"specific_projections.{m}")
+                both = np.concatenate([factors[stop - 1], reference_factor(own, weights, f"specific_factors.{m}")])
                 rebuilt = reference_decoder(both, weights, f"decoders.{m}", stop - start)
-                flags = steps.observed[name][i, start:stop].numpy()
+                flags = inputs.observed[name][i, start:stop].numpy()
                 squares[m] += np.square(rebuilt - each[start:stop])[flags].sum()
                 counts[m] += flags.sum() * DIMS[name]
     np.testing.assert_allclose(losses["reconstruction"].item(), (squares / counts).sum(), atol=1e-5)
@@ -137,29 +137,29 @@ def test_without_rows_the_discrepancy_is_0_with_a_gradient():
 
 def test_a_piece_in_which_a_modality_was_not_observed_counts_neither_here_nor_there():
     """Clip 1 has nothing at all: both losses are those of the other clips."""
-    model, steps = build(), make_steps(DIMS, (6, 6, 6))
-    observed = {name: flags & torch.tensor([True, False, True])[:, None] for name, flags in steps.observed.items()}
-    _, losses = run(model, replace(steps, observed=observed))
-    _, expected = run(model, take(steps, [0, 2]))
+    model, inputs = build(), make_inputs(DIMS, (6, 6, 6))
+    observed = {name: flags & torch.tensor([True, False, True])[:, None] for name, flags in inputs.observed.items()}
+    _, losses = run(model, replace(inputs, observed=observed))
+    _, expected = run(model, take(inputs, [0, 2]))
     for name, loss in losses.items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-5, atol=1e-5)
 
 
-def take(steps, rows):
+def take(inputs, rows):
     return replace(
-        steps,
-        features={name: values[rows] for name, values in steps.features.items()},
-        observed={name: flags[rows] for name, flags in steps.observed.items()},
-        times_s=steps.times_s[rows],
-        lengths=steps.lengths[rows],
+        inputs,
+        features={name: values[rows] for name, values in inputs.features.items()},
+        observed={name: flags[rows] for name, flags in inputs.observed.items()},
+        times_s=inputs.times_s[rows],
+        lengths=inputs.lengths[rows],
     )
 
 
 def test_of_too_many_rows_some_at_equal_distances_are_compared(monkeypatch):
     monkeypatch.setattr(mfm, "MAX_ROWS", 2)
-    model, steps = build(), make_steps(DIMS, (4,) * 5)
-    _, losses = run(model, steps)
-    _, expected = run(model, take(steps, [0, 3]))
+    model, inputs = build(), make_inputs(DIMS, (4,) * 5)
+    _, losses = run(model, inputs)
+    _, expected = run(model, take(inputs, [0, 3]))
     torch.testing.assert_close(losses["mmd"], expected["mmd"], rtol=1e-5, atol=1e-5)
 
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from fusion.layers.memory import GatedMemory, LstmStates
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import make_inputs, make_model, run
 from tests.support.references import linear, lstm, sigmoid, weights_of
-from tests.support.steps import make_model, make_steps, run
 
 # in alphabetical order text, audio, video as in MMSA
 DIMS = {"language": 5, "sound": 3, "video": 4}
@@ -70,10 +70,10 @@ def peer_of(mmsa, model):
 @pytest.mark.peers
 @pytest.mark.parametrize("num_steps", [1, 2, 12])
 def test_states_memory_and_their_projection_are_mmsas_at_the_last_step(mmsa, num_steps):
-    model, steps = build(), make_steps(DIMS, (num_steps,) * 3, share=1.0)
+    model, inputs = build(), make_inputs(DIMS, (num_steps,) * 3, share=1.0)
     peer = peer_of(mmsa, model)
-    fused = model.fusion(list(steps.features.values()), steps.lengths)
-    expected = peer(*steps.features.values())
+    fused = model.fusion(list(inputs.features.values()), inputs.lengths)
+    expected = peer(*inputs.features.values())
     torch.testing.assert_close(fused[:, -1], expected["L"], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(model.out(fused)[:, -1], expected["M"], rtol=1e-5, atol=1e-5)
 
@@ -81,10 +81,10 @@ def test_states_memory_and_their_projection_are_mmsas_at_the_last_step(mmsa, num
 @pytest.mark.peers
 def test_gradients_are_mmsas(mmsa):
     """Also those of an LSTM's weights, which lead to its hidden states and, on a way of ours, to its cells."""
-    model, steps = build(), make_steps(DIMS, (12,) * 3, share=1.0)
+    model, inputs = build(), make_inputs(DIMS, (12,) * 3, share=1.0)
     peer = peer_of(mmsa, model)
-    model.out(model.fusion(list(steps.features.values()), steps.lengths))[:, -1].square().sum().backward()
-    peer(*steps.features.values())["M"].square().sum().backward()
+    model.out(model.fusion(list(inputs.features.values()), inputs.lengths))[:, -1].square().sum().backward()
+    peer(*inputs.features.values())["M"].square().sum().backward()
     for name, layer in {**layers_of_fusion(model.fusion), "out_fc1": model.out[0]}.items():
         for ours, theirs in zip(layer.parameters(), getattr(peer, name).parameters(), strict=True):
             torch.testing.assert_close(
@@ -94,23 +94,23 @@ def test_gradients_are_mmsas(mmsa):
 
 def test_mfn_is_the_seeds_mfn():
     """Every step of every clip, with gaps and padding, against a loop over steps in float64."""
-    model, steps = build(), make_steps(DIMS, (9, 6, 1), seed=5)
+    model, inputs = build(), make_inputs(DIMS, (9, 6, 1), seed=5)
     weights = weights_of(model)
-    clips, _ = run(model, steps)
+    clips, _ = run(model, inputs)
     for i, clip in enumerate(clips):
-        fused = reference_fusion(observed_values(steps, i), weights, "fusion.")
+        fused = reference_fusion(observed_values(inputs, i), weights, "fusion.")
         rows = linear(np.maximum(0, linear(fused, weights, "out.0")), weights, "out.3")
         forwards = lstm(rows, weights, "over_time.layer", WIDTH // 2)
         backwards = lstm(rows[::-1], weights, "over_time.layer", WIDTH // 2, "_reverse")[::-1]
         np.testing.assert_allclose(clip.numpy(), np.concatenate([forwards, backwards], axis=1), atol=1e-5)
 
 
-def observed_values(steps, i):
+def observed_values(inputs, i):
     """A clip's modalities in their order, 0 where not observed."""
-    length = int(steps.lengths[i])
+    length = int(inputs.lengths[i])
     return [
-        np.where(steps.observed[name][i, :length, None], steps.features[name][i, :length], 0).astype(float)
-        for name in sorted(steps.features)
+        np.where(inputs.observed[name][i, :length, None], inputs.features[name][i, :length], 0).astype(float)
+        for name in sorted(inputs.features)
     ]
 
 
@@ -193,8 +193,8 @@ def test_dropout_differs_between_steps_and_clips():
     assert len(torch.unique(first, dim=0)) > 1
     with torch.no_grad():  # nothing is retained: steps differ by their dropout alone
         memory.retain[3].bias -= 100
-    steps = memory(torch.ones(1, 8, 4))[0]
-    assert len(torch.unique(steps, dim=0)) > 1
+    inputs = memory(torch.ones(1, 8, 4))[0]
+    assert len(torch.unique(inputs, dim=0)) > 1
 
 
 def test_settings_that_make_no_sense_are_errors():

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from fusion.layers.similarity import moments_apart, overlap
+from fusion.layers.representation_losses import central_moment_discrepancy, difference_loss
 from fusion.models import FUSION_MODELS
 from fusion.models.misa import MAX_ROWS
+from tests.support.inputs import make_inputs, make_model, run
 from tests.support.references import lstm, weights_of
-from tests.support.steps import make_model, make_steps, run
 
 # in alphabetical order text, video, audio as in MMSA, whose LSTMs are as wide as their features
 DIMS = {"language": 5, "picture": 6, "sound": 6}
@@ -99,10 +99,10 @@ def losses_where(peer, flags):
         for kind in ("private_{}", "shared_{}", "{}_recon", "{}_orig")
     )
     pairs = [(i, j, flags[i] & flags[j]) for i, j in combinations(range(3), 2)]
-    overlaps = [trains.DiffLoss()(private[i][flags[i]], shared[i][flags[i]]) for i in range(3)]
-    overlaps += [trains.DiffLoss()(private[i][both], private[j][both]) for i, j, both in pairs]
+    differences = [trains.DiffLoss()(private[i][flags[i]], shared[i][flags[i]]) for i in range(3)]
+    differences += [trains.DiffLoss()(private[i][both], private[j][both]) for i, j, both in pairs]
     return {
-        "difference": sum(overlaps),
+        "difference": sum(differences),
         "similarity": sum(trains.CMD()(shared[i][both], shared[j][both], 5) for i, j, both in pairs) / 3,
         "reconstruction": sum(trains.MSE()(rebuilt[i][flags[i]], projected[i][flags[i]]) for i in range(3)) / 3,
     }
@@ -117,12 +117,12 @@ def assert_losses(losses, expected):
 @pytest.mark.peers
 def test_windows_of_one_step_are_mmsas_utterances(mmsa, monkeypatch):
     """There the last states of both directions, which MMSA reads, are those of the step."""
-    model, steps = build(), make_steps(DIMS, (1,) * 12, share=1.0)
-    clips, losses = run(model, steps)
+    model, inputs = build(), make_inputs(DIMS, (1,) * 12, share=1.0)
+    clips, losses = run(model, inputs)
     with torch.no_grad():
-        states = model.recurrent[0](steps.features["language"], steps.lengths)[:, 0]
+        states = model.recurrent[0](inputs.features["language"], inputs.lengths)[:, 0]
     peer = peer_of(mmsa, model, monkeypatch)
-    hidden, expected = answers(peer, states, steps.features["picture"], steps.features["sound"])
+    hidden, expected = answers(peer, states, inputs.features["picture"], inputs.features["sound"])
     torch.testing.assert_close(torch.cat(clips), hidden, rtol=1e-5, atol=1e-5)
     assert_losses(losses, expected)
 
@@ -133,25 +133,25 @@ def test_every_step_of_a_window_is_an_utterance_of_mmsas(mmsa, monkeypatch):
     model = build()
     peer = peer_of(mmsa, model, monkeypatch)
     for share in (1.0, 0.6):
-        steps = make_steps(DIMS, (9, 6, 1), share=share)
-        clips, losses = run(model, steps)
-        states = [torch.tensor(reference_states(model, steps, i), dtype=torch.float32) for i in range(3)]
+        inputs = make_inputs(DIMS, (9, 6, 1), share=share)
+        clips, losses = run(model, inputs)
+        states = [torch.tensor(reference_states(model, inputs, i), dtype=torch.float32) for i in range(3)]
         given = iter(as_the_peer_orders(each).unflatten(1, (2, 12)).transpose(0, 1) for each in states[1:])
         peer.extract_features = lambda *_, given=given: next(given).split(6, dim=-1)
         empty = torch.zeros(16, 1, 6)
         hidden, expected = answers(peer, states[0], empty, empty)
         torch.testing.assert_close(torch.cat(clips), hidden, rtol=1e-5, atol=1e-5)
-        inside = torch.arange(9) < steps.lengths[:, None]
+        inside = torch.arange(9) < inputs.lengths[:, None]
         assert_losses(
-            losses, expected if share == 1.0 else losses_where(peer, [f[inside] for f in steps.observed.values()])
+            losses, expected if share == 1.0 else losses_where(peer, [f[inside] for f in inputs.observed.values()])
         )
 
 
-def reference_states(model, steps, i):
+def reference_states(model, inputs, i):
     """Both layers' states (steps of all clips, 24) of the i-th modality."""
     weights, name, states = weights_of(model), sorted(DIMS)[i], []
     scale, shift = weights[f"recurrent.{i}.norm.weight"], weights[f"recurrent.{i}.norm.bias"]
-    for values, flags, length in zip(steps.features[name], steps.observed[name], steps.lengths, strict=True):
+    for values, flags, length in zip(inputs.features[name], inputs.observed[name], inputs.lengths, strict=True):
         rows = np.where(flags[:length, None], values[:length], 0).astype(float)
         first = both_ways(rows, weights, f"recurrent.{i}.first.layer")
         centred = first - first.mean(1, keepdims=True)
@@ -174,8 +174,8 @@ def test_gradients_of_losses_are_mmsas(mmsa):
     rows, counted = torch.rand(2, 20, 4, requires_grad=True), torch.ones(1, 20, dtype=torch.bool)
     one, other = rows.split(1)
     for ours, peers in (
-        (overlap(one, other, counted, max_rows=64), trains.DiffLoss()(*rows)),
-        (moments_apart(one, other, counted, num_moments=5), trains.CMD()(*rows, 5)),
+        (difference_loss(one, other, counted, max_rows=64), trains.DiffLoss()(*rows)),
+        (central_moment_discrepancy(one, other, counted, num_moments=5), trains.CMD()(*rows, 5)),
     ):
         gradients = [torch.autograd.grad(loss, rows, retain_graph=True)[0] for loss in (ours, peers)]
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
@@ -186,7 +186,10 @@ def test_losses_read_only_steps_where_both_were_observed():
     torch.manual_seed(1)
     one, other, counted = torch.rand(2, 5, 4), torch.rand(2, 5, 4), torch.rand(2, 5) < 0.6
     alone, everything = torch.ones(1, int(counted.sum()), dtype=torch.bool), torch.ones(2, 5, dtype=torch.bool)
-    for loss in (lambda *rows: overlap(*rows, max_rows=64), lambda *rows: moments_apart(*rows, num_moments=5)):
+    for loss in (
+        lambda *rows: difference_loss(*rows, max_rows=64),
+        lambda *rows: central_moment_discrepancy(*rows, num_moments=5),
+    ):
         expected = loss(one[counted][None], other[counted][None], alone)
         torch.testing.assert_close(loss(one, other, counted), expected)
         assert (loss(one, other, everything) - expected).abs() > 1e-4
@@ -197,7 +200,7 @@ def test_difference_does_not_grow_with_the_number_of_steps():
     torch.manual_seed(1)
     one, other = torch.rand(1, MAX_ROWS, 4), torch.rand(1, MAX_ROWS, 4)
     once, often = (
-        overlap(a, b, torch.ones(a.shape[:2], dtype=torch.bool), max_rows=MAX_ROWS)
+        difference_loss(a, b, torch.ones(a.shape[:2], dtype=torch.bool), max_rows=MAX_ROWS)
         for a, b in ((one, other), (one.repeat(1, 10, 1), other.repeat(1, 10, 1)))
     )
     torch.testing.assert_close(once, often)
@@ -207,11 +210,14 @@ def test_difference_does_not_grow_with_the_number_of_steps():
 def test_losses_of_hardly_any_or_equal_steps_have_finite_gradients(num_counted):
     rows = torch.rand(1, 3, 4, requires_grad=True)
     counted = torch.arange(3)[None] < num_counted
-    for loss in (overlap(rows, rows, counted, max_rows=64), moments_apart(rows, rows, counted, num_moments=5)):
+    for loss in (
+        difference_loss(rows, rows, counted, max_rows=64),
+        central_moment_discrepancy(rows, rows, counted, num_moments=5),
+    ):
         (gradient,) = torch.autograd.grad(loss, rows)
         assert torch.isfinite(loss)
         assert torch.isfinite(gradient).all()
-    assert moments_apart(rows, rows, counted, num_moments=5) == 0
+    assert central_moment_discrepancy(rows, rows, counted, num_moments=5) == 0
 
 
 def test_one_modality_has_nothing_to_be_similar_to():
@@ -220,10 +226,10 @@ def test_one_modality_has_nothing_to_be_similar_to():
 
 
 def test_more_steps_than_a_kernel_takes_at_once_are_the_same(monkeypatch):
-    steps = make_steps(DIMS)
-    whole, _ = run(build(), steps)
+    inputs = make_inputs(DIMS)
+    whole, _ = run(build(), inputs)
     monkeypatch.setattr("fusion.models.misa.MAX_STEPS", 4)
-    parts, _ = run(build(), steps)
+    parts, _ = run(build(), inputs)
     torch.testing.assert_close(torch.cat(parts), torch.cat(whole))
 
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion.layers.similarity import contrast
+from fusion.layers.representation_losses import contrastive_loss
 from fusion.models import FUSION_MODELS
-from tests.support.steps import make_model, make_steps, run
+from tests.support.inputs import make_inputs, make_model, run
 
 # in alphabetical order text, audio, video as in MMSA; e and h are the widths of encoders and of the fused state
 DIMS = {"language": 5, "sound": 3, "video": 4}
@@ -76,14 +76,14 @@ def answers(peer, text, audio, video, lengths):
 @pytest.mark.parametrize("anchors", [("language",), ("language", "video")])
 def test_a_step_is_mmsas_utterance_of_all_before_it(mmsa, monkeypatch, anchors):
     """Two anchors: the paper's pairs with that of video and audio."""
-    model, steps = build(anchors=anchors), make_steps(DIMS, (7, 4, 1), share=1.0)
-    clips, losses = run(model, steps)
+    model, inputs = build(anchors=anchors), make_inputs(DIMS, (7, 4, 1), share=1.0)
+    clips, losses = run(model, inputs)
     peer = peer_of(mmsa, model, monkeypatch, add_va=len(anchors) == 2)
-    ends = [(clip, end) for clip, length in enumerate(steps.lengths.tolist()) for end in range(length)]
+    ends = [(clip, end) for clip, length in enumerate(inputs.lengths.tolist()) for end in range(length)]
     with torch.no_grad():
-        text = model.projections[0](model.recurrent[0](steps.features["language"], steps.lengths))
+        text = model.projections[0](model.recurrent[0](inputs.features["language"], inputs.lengths))
     text = torch.stack([text[clip, end] for clip, end in ends])
-    audio, video = (torch.stack([steps.features[key][clip] for clip, _ in ends]) for key in ("sound", "video"))
+    audio, video = (torch.stack([inputs.features[key][clip] for clip, _ in ends]) for key in ("sound", "video"))
     result, likelihood = answers(peer, text, audio, video, torch.tensor([end + 1 for _, end in ends]))
     torch.testing.assert_close(torch.cat(clips), result["Feature_f"], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(losses["contrastive"], result["nce"], rtol=1e-5, atol=1e-5)
@@ -92,14 +92,14 @@ def test_a_step_is_mmsas_utterance_of_all_before_it(mmsa, monkeypatch, anchors):
 
 def test_losses_are_torchs_over_steps_where_the_modality_or_both_were_observed():
     """A Gaussian's log likelihood, and the cross entropy of telling which step's prediction belongs to which."""
-    model, steps = build(), make_steps(DIMS, share=0.5)
-    fused = model(steps)
-    inside = torch.arange(9) < steps.lengths[:, None]
-    flags = [steps.observed[key] & inside for key in DIMS]
+    model, inputs = build(), make_inputs(DIMS, share=0.5)
+    fused = model(inputs)
+    inside = torch.arange(9) < inputs.lengths[:, None]
+    flags = [inputs.observed[key] & inside for key in DIMS]
     encoded = [
-        project(recurrent(torch.where(each[..., None], values, 0), steps.lengths))
+        project(recurrent(torch.where(each[..., None], values, 0), inputs.lengths))
         for project, recurrent, each, values in zip(
-            model.projections, model.recurrent, flags, steps.features.values(), strict=True
+            model.projections, model.recurrent, flags, inputs.features.values(), strict=True
         )
     ]
     likelihood = 0
@@ -122,7 +122,7 @@ def test_a_likelihood_has_a_floor():
             parameter.zero_()
         for net in model.log_variance:
             net[2].bias.fill_(-1e6)
-    _, losses = run(model, make_steps(DIMS))
+    _, losses = run(model, make_inputs(DIMS))
     torch.testing.assert_close(losses["likelihood"], torch.tensor(-2 * E / 2.0))
 
 
@@ -130,16 +130,16 @@ def test_contrast_reads_only_counted_steps():
     torch.manual_seed(1)
     values, predicted, counted = torch.randn(2, 5, 4), torch.randn(2, 5, 4), torch.rand(2, 5) < 0.6
     alone = torch.ones(1, int(counted.sum()), dtype=torch.bool)
-    expected = contrast(values[counted][None], predicted[counted][None], alone, max_rows=9)
-    torch.testing.assert_close(contrast(values, predicted, counted, max_rows=9), expected)
+    expected = contrastive_loss(values[counted][None], predicted[counted][None], alone, max_rows=9)
+    torch.testing.assert_close(contrastive_loss(values, predicted, counted, max_rows=9), expected)
 
 
 def test_of_many_steps_evenly_spaced_ones_contrast():
     torch.manual_seed(1)
     values, predicted = torch.randn(1, 10, 4), torch.randn(1, 10, 4)
     kept = [0, 2, 5, 7]
-    some = contrast(values, predicted, torch.ones(1, 10, dtype=torch.bool), max_rows=4)
-    few = contrast(values[:, kept], predicted[:, kept], torch.ones(1, 4, dtype=torch.bool), max_rows=4)
+    some = contrastive_loss(values, predicted, torch.ones(1, 10, dtype=torch.bool), max_rows=4)
+    few = contrastive_loss(values[:, kept], predicted[:, kept], torch.ones(1, 4, dtype=torch.bool), max_rows=4)
     torch.testing.assert_close(some, few)
 
 
@@ -148,14 +148,14 @@ def test_the_model_contrasts_at_most_256_steps():
     model = build({"face": 2}, anchors=())
     with torch.no_grad():
         model.predict[0].weight.zero_()
-    _, losses = run(model, make_steps({"face": 2}, (400,), share=1.0))
+    _, losses = run(model, make_inputs({"face": 2}, (400,), share=1.0))
     torch.testing.assert_close(losses["contrastive"], torch.tensor(math.log(256)))
 
 
 @pytest.mark.parametrize("num_counted", [0, 1, 3])
 def test_contrast_of_hardly_any_or_zero_rows_has_finite_gradients(num_counted):
     values, predicted = torch.zeros(1, 3, 4, requires_grad=True), torch.rand(1, 3, 4, requires_grad=True)
-    loss = contrast(values, predicted, torch.arange(3)[None] < num_counted, max_rows=9)
+    loss = contrastive_loss(values, predicted, torch.arange(3)[None] < num_counted, max_rows=9)
     torch.testing.assert_close(loss.detach(), torch.tensor(math.log(max(num_counted, 1))))
     for gradient in torch.autograd.grad(loss, [values, predicted]):
         assert gradient.abs().max() < 2

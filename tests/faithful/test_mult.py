@@ -10,7 +10,7 @@ from torch import nn
 
 from fusion.base import FusionInput
 from fusion.models import FUSION_MODELS
-from tests.support.steps import THREE, make_model, make_steps, run
+from tests.support.inputs import THREE, make_inputs, make_model, run
 
 DIMS = {"language": 5, "sound": 3, "video": 4}  # MMSA's order, which is also that of the alphabet
 LETTERS = "lav"
@@ -60,7 +60,7 @@ def carry_over(ours, theirs):
 def carry_transformer(ours, group, theirs):
     state = {"version": theirs.version}
     for i, layer in enumerate(ours.layers):
-        linears = {"self_attn.out_proj": layer.out, "fc1": layer.perceptron[0], "fc2": layer.perceptron[3]}
+        linears = {"self_attn.out_proj": layer.out, "fc1": layer.feed_forward[0], "fc2": layer.feed_forward[3]}
         norms = {f"layer_norms.{place}": norm for place, norm in enumerate(layer.norms)}
         for key, part in (linears | norms).items():
             state |= {f"layers.{i}.{key}.{name}": value for name, value in of_group(part, group).items()}
@@ -84,10 +84,10 @@ def make_pair(mmsa, **changed):
     return ours, theirs
 
 
-def answer(theirs, steps):
+def answer(theirs, inputs):
     """MMSA's convolutions shorten: the zeros that ours assume around a window are put there."""
     with torch.no_grad():
-        return theirs(*(F.pad(steps.features[name], (0, 0, 1, 1)) for name in DIMS))["M"]
+        return theirs(*(F.pad(inputs.features[name], (0, 0, 1, 1)) for name in DIMS))["M"]
 
 
 class Sinusoids(nn.Module):
@@ -110,9 +110,9 @@ class Sinusoids(nn.Module):
 @pytest.mark.peers
 def test_mult_is_mmsas_at_the_last_step(mmsa):
     ours, theirs = make_pair(mmsa, with_positions=False)
-    steps = make_steps(DIMS, (7, 7, 7), share=1.0)
-    clips, _ = run(ours, steps)
-    torch.testing.assert_close(torch.stack(clips)[:, -1], answer(theirs, steps), rtol=1e-5, atol=1e-5)
+    inputs = make_inputs(DIMS, (7, 7, 7), share=1.0)
+    clips, _ = run(ours, inputs)
+    torch.testing.assert_close(torch.stack(clips)[:, -1], answer(theirs, inputs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.peers
@@ -121,9 +121,9 @@ def test_mult_with_positions_is_mmsas_with_them(mmsa):
     for transformer in theirs.modules():
         if hasattr(transformer, "embed_positions"):
             transformer.embed_positions = Sinusoids(transformer.embed_dim)
-    steps = make_steps(DIMS, (7, 7, 7), share=1.0)
-    clips, _ = run(ours, steps)
-    torch.testing.assert_close(torch.stack(clips)[:, -1], answer(theirs, steps), rtol=1e-5, atol=1e-5)
+    inputs = make_inputs(DIMS, (7, 7, 7), share=1.0)
+    clips, _ = run(ours, inputs)
+    torch.testing.assert_close(torch.stack(clips)[:, -1], answer(theirs, inputs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.peers
@@ -164,31 +164,31 @@ def test_self_attention_has_at_least_three_layers():
 
 def test_a_step_without_anything_observed_is_never_looked_at():
     """Without places and neighbours the others then answer as if it were not there."""
-    model, steps = make_model(build(kernel=1, with_positions=False), DIMS), make_steps(DIMS, (7,), share=1.0)
+    model, inputs = make_model(build(kernel=1, with_positions=False), DIMS), make_inputs(DIMS, (7,), share=1.0)
     keep = [0, 1, 3, 4, 6]
     cut = FusionInput(
-        {name: values[:, keep] for name, values in steps.features.items()},
-        {name: flags[:, keep] for name, flags in steps.observed.items()},
-        steps.times_s[:, keep],
+        {name: values[:, keep] for name, values in inputs.features.items()},
+        {name: flags[:, keep] for name, flags in inputs.observed.items()},
+        inputs.times_s[:, keep],
         torch.tensor([len(keep)]),
     )
-    for flags in steps.observed.values():
+    for flags in inputs.observed.values():
         flags[:, [2, 5]] = False
-    (whole,), _ = run(model, steps)
+    (whole,), _ = run(model, inputs)
     (expected,), _ = run(model, cut)
     torch.testing.assert_close(whole[keep], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_nothing_is_found_in_a_modality_never_observed():
     """Neither its values nor the bias of what reads it arrive in the others."""
-    model, steps = make_model(build(), DIMS), make_steps(DIMS)
-    steps.observed["sound"][:] = False
-    expected, _ = run(model, steps)
+    model, inputs = make_model(build(), DIMS), make_inputs(DIMS)
+    inputs.observed["sound"][:] = False
+    expected, _ = run(model, inputs)
     reads_sound = [pair for pair, (_, source) in enumerate(model.pairs) if source == 1]
     with torch.no_grad():
         for layer in model.crossmodal.layers:
             layer.out.bias[reads_sound] += torch.randn(len(reads_sound), 1, HIDDEN)
-    for clip, other in zip(run(model, steps)[0], expected, strict=True):
+    for clip, other in zip(run(model, inputs)[0], expected, strict=True):
         torch.testing.assert_close(clip, other)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import CHECKS
-from tests.support.steps import DIMS, THREE, make_steps, run
+from tests.support.inputs import DIMS, THREE, make_inputs, run
 
 H, HEADS = 8, 2
 FOUR = {name: DIMS[name] for name in ("face", "scene", "voice", "words")}
@@ -24,13 +24,13 @@ def make(dims, **settings):
 @pytest.mark.parametrize("context", [(), ("voice",), ("voice", "words")])
 def test_it_is_the_papers_fusion(context):
     """Reference: loops over clips and steps for the gates, torch's MultiheadAttention and TransformerEncoderLayer."""
-    model, steps = make(FOUR, context=context).double(), make_steps(FOUR, seed=5, share=0.4)
-    steps = replace(steps, features={name: values.double() for name, values in steps.features.items()})
+    model, inputs = make(FOUR, context=context).double(), make_inputs(FOUR, seed=5, share=0.4)
+    inputs = replace(inputs, features={name: values.double() for name, values in inputs.features.items()})
     weights = model.state_dict()
-    clips, _ = run(model, steps)
+    clips, _ = run(model, inputs)
     for i, clip in enumerate(clips):
-        features = {name: steps.features[name][i, : len(clip)] for name in FOUR}
-        observed = {name: steps.observed[name][i, : len(clip)] for name in FOUR}
+        features = {name: inputs.features[name][i, : len(clip)] for name in FOUR}
+        observed = {name: inputs.observed[name][i, : len(clip)] for name in FOUR}
         with torch.no_grad():
             expected = reference(features, observed, context, weights)
         torch.testing.assert_close(clip, expected, rtol=1e-5, atol=1e-5)
@@ -43,11 +43,15 @@ def reference(features, observed, context, weights):
     hidden = torch.stack([weighed(t, projected, observed, summed, weights) for t in range(len(projected["face"]))])
     heard = torch.cat([projected[name][observed[name]] for name in context]) if context else ()
     if len(heard):
-        latents = weights["listen.latents"]
-        latents = norm(latents + attention("listen.read", weights)(latents, heard, heard)[0], weights, "norm_latents")
-        queries = norm(hidden, weights, "norm_steps")
-        told = attention("listen.tell", weights)(queries, latents, latents)[0]
-        hidden = norm(hidden + told, weights, "norm_told")
+        latents = weights["context_attention.latents"]
+        latents = norm(
+            latents + attention("context_attention.summarise", weights)(latents, heard, heard)[0],
+            weights,
+            "norm_latents",
+        )
+        queries = norm(hidden, weights, "norm_queries")
+        told = attention("context_attention.attend", weights)(queries, latents, latents)[0]
+        hidden = norm(hidden + told, weights, "norm_output")
         was_seen = torch.stack([observed[name] for name in summed]).any(0)
         if was_seen.any():
             hidden[~was_seen] = 0
@@ -73,7 +77,7 @@ def affine(values, weights, name):
     return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
 
-def norm(values, weights, name, within="listen."):
+def norm(values, weights, name, within="context_attention."):
     return nn.functional.layer_norm(values, (H,), weights[f"{within}{name}.weight"], weights[f"{within}{name}.bias"])
 
 
@@ -94,7 +98,7 @@ def attention(name, weights):
 def encoder_layer(name, weights):
     layer = nn.TransformerEncoderLayer(H, HEADS, 4 * H, activation="gelu", norm_first=True).double().eval()
     layer.self_attn = attention(f"{name}.attention", weights)
-    for ours, theirs in {"perceptron.0": "linear1", "perceptron.3": "linear2", "norms.0": "norm1"}.items():
+    for ours, theirs in {"feed_forward.0": "linear1", "feed_forward.3": "linear2", "norms.0": "norm1"}.items():
         load(layer.get_submodule(theirs), f"{name}.{ours}", weights)
     load(layer.norm2, f"{name}.norms.1", weights)
     return layer
@@ -105,9 +109,9 @@ def load(layer, name, weights):
 
 
 def test_weights_are_one_in_all_over_what_was_observed_and_exactly_zero_elsewhere():
-    model, steps = make(THREE), make_steps(THREE, seed=5, share=0.4)
+    model, inputs = make(THREE), make_inputs(THREE, seed=5, share=0.4)
     with torch.no_grad():
-        states, observed = model._project(steps, model.names, model.projections)
+        states, observed = model._project(inputs, model.names, model.projections)
         weights = model._weigh(states, observed)
     assert not weights[~observed].any()
     assert (weights[observed] > 0).all()
@@ -117,18 +121,18 @@ def test_weights_are_one_in_all_over_what_was_observed_and_exactly_zero_elsewher
 
 def test_context_is_heard_by_all_steps_but_is_not_summed():
     """Another word changes every step, also before it; a window without words is that of a model that lacks them."""
-    model, steps = make(FOUR, context=("words",)), make_steps(FOUR, (6,), share=1.0)
-    (before,), _ = run(model, steps)
-    steps.features["words"][0, 4] += 1
-    (after,), _ = run(model, steps)
+    model, inputs = make(FOUR, context=("words",)), make_inputs(FOUR, (6,), share=1.0)
+    (before,), _ = run(model, inputs)
+    inputs.features["words"][0, 4] += 1
+    (after,), _ = run(model, inputs)
     assert ((before - after).abs().amax(-1) > 1e-6).all()
     three = {name: FOUR[name] for name in ("face", "scene", "voice")}
     without = make(three)
-    gone = ("projections.3", "listen")  # the words' projection is the last: what is summed comes first
+    gone = ("projections.3", "context_attention")  # the words' projection is the last: what is summed comes first
     known = {key: value for key, value in model.state_dict().items() if not key.startswith(gone)}
     without.load_state_dict(known)
-    silent = replace(steps, observed={**steps.observed, "words": torch.zeros_like(steps.observed["words"])})
-    torch.testing.assert_close(run(model, silent)[0][0], run(without, steps)[0][0])
+    silent = replace(inputs, observed={**inputs.observed, "words": torch.zeros_like(inputs.observed["words"])})
+    torch.testing.assert_close(run(model, silent)[0][0], run(without, inputs)[0][0])
 
 
 @pytest.mark.parametrize(
@@ -144,8 +148,8 @@ def test_with_context_it_survives_what_every_model_must(check):
 def test_a_modality_that_is_summed_alone_has_no_gate_that_could_not_learn(dims):
     model = make(dims, context=tuple(dims)[1:])
     assert not [name for name, _ in model.named_parameters() if "gates" in name]
-    steps = make_steps(dims)
-    model(steps).hidden[steps.observed["face"]].square().sum().backward()
+    inputs = make_inputs(dims)
+    model(inputs).hidden[inputs.observed["face"]].square().sum().backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in model.parameters())
 
 
@@ -161,7 +165,7 @@ def test_context_of_all_modalities_is_an_error():
 
 def test_a_modality_that_is_summed_alone_weighs_nothing_where_it_was_not_observed():
     dims = {"face": 5, "voice": 3}
-    model, steps = make(dims, context=("voice",)), make_steps(dims, (9,), seed=5, share=0.4)
-    states, observed = model._project(steps, model.names, model.projections[:1])
+    model, inputs = make(dims, context=("voice",)), make_inputs(dims, (9,), seed=5, share=0.4)
+    states, observed = model._project(inputs, model.names, model.projections[:1])
     assert torch.equal(model._weigh(states, observed), observed.float())
     assert 0 < observed.sum() < observed.numel()

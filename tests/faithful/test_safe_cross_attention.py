@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.layers.masks import keep_modalities
+from fusion.layers.masks import draw_kept_modalities
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import THREE, make_inputs, run
 from tests.support.references import linear, weights_of
-from tests.support.steps import THREE, make_steps, run
 
 H, HEADS = 8, 2
 
@@ -24,13 +24,13 @@ def make(dims, **settings):
 def test_it_is_branches_that_attend_to_what_the_others_observed(num_modalities):
     """Loops over clips, modalities, steps and heads, in float64, weights carried over; the whole model."""
     dims = dict(list(THREE.items())[:num_modalities])
-    model, steps = make(dims), make_steps(dims, seed=5)
+    model, inputs = make(dims), make_inputs(dims, seed=5)
     weights = weights_of(model)
-    clips, _ = run(model, steps)
+    clips, _ = run(model, inputs)
     for i, clip in enumerate(clips):
         length = len(clip)
-        values = [steps.features[name][i, :length].double().numpy() for name in sorted(dims)]
-        flags = [steps.observed[name][i, :length].numpy() for name in sorted(dims)]
+        values = [inputs.features[name][i, :length].double().numpy() for name in sorted(dims)]
+        flags = [inputs.observed[name][i, :length].numpy() for name in sorted(dims)]
         np.testing.assert_allclose(clip.numpy(), reference(values, flags, weights), atol=1e-5)
 
 
@@ -59,8 +59,8 @@ def layer(values, memory, seen, weights, name):
     normed, memory = norm(values, weights, f"{name}.norms.0"), norm(memory, weights, f"{name}.norms.0")
     if any(seen):
         values = values + attend(normed, memory[np.array(seen)], weights, f"{name}.attention")
-    hidden = linear(norm(values, weights, f"{name}.norms.1"), weights, f"{name}.perceptron.0")
-    return values + linear(np.maximum(0, hidden), weights, f"{name}.perceptron.3")
+    hidden = linear(norm(values, weights, f"{name}.norms.1"), weights, f"{name}.feed_forward.0")
+    return values + linear(np.maximum(0, hidden), weights, f"{name}.feed_forward.3")
 
 
 def attend(rows, memory, weights, name):
@@ -89,19 +89,19 @@ def sines(num_steps):
 def test_a_modality_that_is_missing_reads_the_others_and_is_read_by_none():
     """Its learned vector reaches the answer through its own branch alone: the other branches never see it."""
     dims = {"face": 5, "voice": 3}
-    model, steps = make(dims), make_steps(dims)
-    observed = {**steps.observed, "voice": torch.zeros_like(steps.observed["voice"])}
+    model, inputs = make(dims), make_inputs(dims)
+    observed = {**inputs.observed, "voice": torch.zeros_like(inputs.observed["voice"])}
     branches = {}
     for i, norm_layer in enumerate(model.norms):
         norm_layer.register_forward_hook(lambda _, inputs, __, i=i: branches.setdefault(i, []).append(inputs[0]))
-    run(model, replace(steps, observed=observed))
+    run(model, replace(inputs, observed=observed))
     with torch.no_grad():
         model.branches[1].missing.add_(1)
-    run(model, replace(steps, observed=observed))
+    run(model, replace(inputs, observed=observed))
     torch.testing.assert_close(branches[0][0][2, :1], branches[0][1][2, :1])  # a clip whose face is observed throughout
     assert not torch.allclose(branches[1][0][2, :1], branches[1][1][2, :1])
-    face = {**steps.features, "face": steps.features["face"] + 1}
-    run(model, replace(steps, features=face, observed=observed))
+    face = {**inputs.features, "face": inputs.features["face"] + 1}
+    run(model, replace(inputs, features=face, observed=observed))
     assert not torch.allclose(branches[1][1][2, :1], branches[1][2][2, :1])
 
 
@@ -112,24 +112,24 @@ def test_one_modality_has_no_cross_attention():
 def test_modality_dropout_takes_whole_modalities_at_its_rate_and_never_the_last():
     torch.manual_seed(1)
     has_any = torch.ones(20_000, 3, dtype=torch.bool)
-    stays = keep_modalities(has_any, 0.4)
+    stays = draw_kept_modalities(has_any, 0.4)
     assert stays.any(-1).all()
     # where all three are drawn (0.4^3) one of them comes back
     assert (~stays).float().mean(0).tolist() == pytest.approx([0.4 - 0.4**3 / 3] * 3, abs=0.01)
     has_any[:, 1:] = False
-    assert keep_modalities(has_any, 0.9)[:, 0].all()
-    assert keep_modalities(has_any, 0.0).all()
+    assert draw_kept_modalities(has_any, 0.9)[:, 0].all()
+    assert draw_kept_modalities(has_any, 0.0).all()
 
 
 def test_a_modality_dropped_in_training_is_one_that_was_not_observed():
     dims = {"face": 5, "voice": 3}
-    model, steps = make(dims, modality_dropout=0.9, dropout=0.0), make_steps(dims, (6,) * 8)
+    model, inputs = make(dims, modality_dropout=0.9, dropout=0.0), make_inputs(dims, (6,) * 8)
     without = {}
     for name in dims:
-        other = {key: flags & (key != name) for key, flags in steps.observed.items()}
-        without[name] = run(model, replace(steps, observed=other))[0]
+        other = {key: flags & (key != name) for key, flags in inputs.observed.items()}
+        without[name] = run(model, replace(inputs, observed=other))[0]
     torch.manual_seed(1)
-    clips, _ = run(model.train(), steps)
+    clips, _ = run(model.train(), inputs)
     lost = [
         [name for name in dims if torch.allclose(clip, without[name][i], atol=1e-6)] for i, clip in enumerate(clips)
     ]
@@ -138,9 +138,9 @@ def test_a_modality_dropped_in_training_is_one_that_was_not_observed():
 
 
 def test_one_modality_is_never_dropped():
-    model, steps = make({"face": 5}, modality_dropout=0.9, dropout=0.0), make_steps({"face": 5})
-    expected, _ = run(model, steps)
-    for clip, other in zip(expected, run(model.train(), steps)[0], strict=True):
+    model, inputs = make({"face": 5}, modality_dropout=0.9, dropout=0.0), make_inputs({"face": 5})
+    expected, _ = run(model, inputs)
+    for clip, other in zip(expected, run(model.train(), inputs)[0], strict=True):
         torch.testing.assert_close(clip, other)
 
 

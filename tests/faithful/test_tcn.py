@@ -7,21 +7,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from fusion.models import FUSION_MODELS
+from tests.support.inputs import DIMS, THREE, make_inputs, run
 from tests.support.references import linear, weights_of
-from tests.support.steps import DIMS, THREE, make_steps, run
 
 
-def values_of(steps, i, name):
+def values_of(inputs, i, name):
     """One clip's features and the flag, 0 where unobserved, without padding: float64."""
-    length = int(steps.lengths[i])
-    flags = steps.observed[name][i, :length, None]
-    values = torch.where(flags, steps.features[name][i, :length], 0)
+    length = int(inputs.lengths[i])
+    flags = inputs.observed[name][i, :length, None]
+    values = torch.where(flags, inputs.features[name][i, :length], 0)
     return torch.cat([values, flags], dim=1).double().numpy()
 
 
 def convolution(rows, weights, layer, dilation, causal):
     """Bai et al. 2018 after Salimans and Kingma 2016, step by step."""
-    size, direction = weights[f"{layer}.layer.size"], weights[f"{layer}.layer.direction"]
+    size, direction = weights[f"{layer}.layer.magnitude"], weights[f"{layer}.layer.direction"]
     weight = np.stack([g * v / np.sqrt((v**2).sum()) for g, v in zip(size[:, 0, 0], direction, strict=True)])
     kernel = weight.shape[2]
     before = (kernel - 1) * dilation // (1 if causal else 2)
@@ -54,9 +54,9 @@ def test_tcn_is_dilated_convolutions_of_all_modalities(causal, kernel):
     torch.manual_seed(4)
     settings = {"hidden_dim": 6, "num_layers": 3, "kernel": kernel, "causal": causal}
     model = FUSION_MODELS.build("tcn", dims=THREE, **settings).eval()
-    weights, steps = weights_of(model), make_steps(THREE, seed=5)
-    for i, clip in enumerate(run(model, steps)[0]):
-        rows = np.concatenate([values_of(steps, i, name) for name in sorted(THREE)], axis=1)
+    weights, inputs = weights_of(model), make_inputs(THREE, seed=5)
+    for i, clip in enumerate(run(model, inputs)[0]):
+        rows = np.concatenate([values_of(inputs, i, name) for name in sorted(THREE)], axis=1)
         np.testing.assert_allclose(clip.numpy(), temporal_network(rows, weights, "network", 3, causal), atol=1e-5)
 
 
@@ -64,11 +64,11 @@ def test_tcn_is_dilated_convolutions_of_all_modalities(causal, kernel):
 def test_only_a_causal_tcn_never_looks_ahead(causal):
     torch.manual_seed(4)
     model = FUSION_MODELS.build("tcn", dims=THREE, causal=causal).eval()
-    steps = make_steps(THREE, (40,))
-    ((before,), _) = run(model, steps)
+    inputs = make_inputs(THREE, (40,))
+    ((before,), _) = run(model, inputs)
     for name in THREE:
-        steps.features[name][:, 30:] += 1
-    ((after,), _) = run(model, steps)
+        inputs.features[name][:, 30:] += 1
+    ((after,), _) = run(model, inputs)
     assert torch.equal(before[:30], after[:30]) == causal
     assert not torch.equal(before[30:], after[30:])
 
@@ -78,12 +78,12 @@ def test_tcn_transformer_is_a_causal_tcn_each_then_torchs_encoder():
     torch.manual_seed(4)
     settings = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "conv_dim": 6, "num_blocks": 3, "kernel": 3}
     model = FUSION_MODELS.build("tcn_transformer", dims=THREE, **settings).eval()
-    weights, steps = weights_of(model), make_steps(THREE, seed=5)
-    clips, losses = run(model, steps)
+    weights, inputs = weights_of(model), make_inputs(THREE, seed=5)
+    clips, losses = run(model, inputs)
     assert losses == {}
     for i, clip in enumerate(clips):
         convolved = [
-            temporal_network(values_of(steps, i, name), weights, f"convolve.{place}", 3, causal=True)
+            temporal_network(values_of(inputs, i, name), weights, f"convolve.{place}", 3, causal=True)
             for place, name in enumerate(sorted(THREE))
         ]
         hidden = torch.from_numpy(linear(np.concatenate(convolved, axis=1), weights, "project"))[None]
@@ -97,7 +97,7 @@ def torchs_layer(ours, dim, num_heads, mlp_dim, activation):
     """torch's layer with our weights, in float64."""
     theirs = nn.TransformerEncoderLayer(dim, num_heads, mlp_dim, 0.0, activation, batch_first=True, norm_first=True)
     state = ours.state_dict()
-    renamed = {"self_attn.out_proj": "attention.out", "linear1": "perceptron.0", "linear2": "perceptron.3"}
+    renamed = {"self_attn.out_proj": "attention.out", "linear1": "feed_forward.0", "linear2": "feed_forward.3"}
     renamed |= {"norm1": "norms.0", "norm2": "norms.1"}
     carried = {f"{new}.{kind}": state[f"{old}.{kind}"] for new, old in renamed.items() for kind in ("weight", "bias")}
     weights = [state[f"attention.{part}.weight"] for part in ("query", "key", "value")]
@@ -114,10 +114,10 @@ def test_tcn_transformer_knows_the_order_of_steps_without_positions():
     for kernel in (1, 5):
         torch.manual_seed(4)
         model = FUSION_MODELS.build("tcn_transformer", dims=dims, kernel=kernel).eval()
-        steps = make_steps(dims, (9,), share=1.0)
-        ((forwards,), _) = run(model, steps)
-        steps.features["face"][:] = steps.features["face"].flip(1)
-        ((backwards,), _) = run(model, steps)
+        inputs = make_inputs(dims, (9,), share=1.0)
+        ((forwards,), _) = run(model, inputs)
+        inputs.features["face"][:] = inputs.features["face"].flip(1)
+        ((backwards,), _) = run(model, inputs)
         orders[kernel] = (forwards - backwards.flip(0)).abs().max().item()
     assert orders[1] < 1e-5
     assert orders[5] > 1e-2

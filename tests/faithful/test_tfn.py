@@ -9,9 +9,9 @@ import torch
 
 from fusion.models import FUSION_MODELS
 from tests.contracts.test_fusion_models import check_context
+from tests.support.inputs import DIMS as FIVE
+from tests.support.inputs import THREE, make_inputs, make_model, run
 from tests.support.references import linear, lstm, weights_of
-from tests.support.steps import DIMS as FIVE
-from tests.support.steps import THREE, make_model, make_steps, run
 
 DIMS = {"audio": 3, "text": 5, "video": 4}
 HIDDEN, FACTOR = 6, 3
@@ -45,10 +45,10 @@ def carry_subnetworks(ours, theirs):
         other.linear_1, other.linear_2, other.linear_3 = network[1], network[3], network[5]
 
 
-def last_answer(theirs, steps):
+def last_answer(theirs, inputs):
     """What MMSA makes of the whole text and of the last step of the others."""
     with torch.no_grad():
-        return theirs(steps.features["text"], steps.features["audio"][:, -1:], steps.features["video"][:, -1:])
+        return theirs(inputs.features["text"], inputs.features["audio"][:, -1:], inputs.features["video"][:, -1:])
 
 
 @pytest.mark.peers
@@ -57,7 +57,7 @@ def test_tfn_is_mmsas_at_the_last_step(mmsa):
     ours = make_model(build(hidden_dim=HIDDEN, factor_dim=FACTOR, recurrent=("text",)), DIMS)
     theirs = make_theirs(mmsa)
     carry_subnetworks(ours.subnetworks, theirs)
-    _, first, _, second, _ = ours.after
+    _, first, _, second, _ = ours.output
     with torch.no_grad():
         # its tensor has the order audio, video, text
         entries = first.weight.unflatten(1, (FACTOR + 1,) * 3).transpose(2, 3).flatten(1)
@@ -66,9 +66,9 @@ def test_tfn_is_mmsas_at_the_last_step(mmsa):
         theirs.post_fusion_layer_3.weight.copy_(torch.eye(HIDDEN))
         theirs.post_fusion_layer_3.bias.zero_()
     theirs.post_fusion_layer_2 = second
-    steps = make_steps(DIMS, (7, 7, 7), share=1.0)
-    clips, _ = run(ours, steps)
-    expected = last_answer(theirs, steps)["M"]
+    inputs = make_inputs(DIMS, (7, 7, 7), share=1.0)
+    clips, _ = run(ours, inputs)
+    expected = last_answer(theirs, inputs)["M"]
     assert (expected > 0).any()
     torch.testing.assert_close(torch.stack(clips)[:, -1], expected, rtol=1e-5, atol=1e-5)
 
@@ -78,16 +78,16 @@ def test_tfn_is_the_outer_product_of_all_or_of_all_pairs(num_modalities):
     """Reference: clip by clip and step by step in float64, with missing modalities and one that is recurrent."""
     dims = dict(sorted(FIVE.items())[:num_modalities])
     model = make_model(build(hidden_dim=HIDDEN, factor_dim=FACTOR, recurrent=("body",)), dims)
-    steps, weights = make_steps(dims), weights_of(model)
-    for i, clip in enumerate(run(model, steps)[0]):
-        rows = [features(steps, i, len(clip), name, place, weights) for place, name in enumerate(dims)]
+    inputs, weights = make_inputs(dims), weights_of(model)
+    for i, clip in enumerate(run(model, inputs)[0]):
+        rows = [features(inputs, i, len(clip), name, place, weights) for place, name in enumerate(dims)]
         expected = [fuse(of_step, weights) for of_step in zip(*rows, strict=True)]
         np.testing.assert_allclose(clip.numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def features(steps, clip, length, name, place, weights):
-    layer, observed = f"subnetworks.networks.{place}", steps.observed[name][clip, :length, None].numpy()
-    rows = np.where(observed, steps.features[name][clip, :length], 0).astype(float)
+def features(inputs, clip, length, name, place, weights):
+    layer, observed = f"subnetworks.networks.{place}", inputs.observed[name][clip, :length, None].numpy()
+    rows = np.where(observed, inputs.features[name][clip, :length], 0).astype(float)
     if name == "body":
         return linear(lstm(rows, weights, f"{layer}.recurrent.layer", HIDDEN), weights, f"{layer}.out")
     for i in (1, 3, 5):
@@ -99,7 +99,7 @@ def fuse(of_step, weights):
     factors = [np.concatenate([[1.0], row]) for row in of_step]
     groups = [factors] if len(factors) <= 3 else combinations(factors, 2)
     hidden = np.concatenate([product(group) for group in groups])
-    for layer in ("after.1", "after.3"):
+    for layer in ("output.1", "output.3"):
         hidden = np.maximum(0, linear(hidden, weights, layer))
     return hidden
 
@@ -114,7 +114,7 @@ def product(factors):
 @pytest.mark.parametrize(("num_modalities", "width"), [(1, 128), (2, 63), (3, 15), (4, 25), (5, 19)])
 def test_factors_are_as_wide_as_4096_entries_allow(num_modalities, width):
     model = make_model(build(), dict.fromkeys("abcde"[:num_modalities], 2))
-    _, first, _, _, _ = model.after
+    _, first, _, _, _ = model.output
     num_products, order = (
         (1, num_modalities) if num_modalities <= 3 else (num_modalities * (num_modalities - 1) // 2, 2)
     )

@@ -132,7 +132,7 @@ def test_the_loss_of_a_step_is_the_mean_square_and_the_models_own_losses_with_th
         def forward(self, steps):
             return FusionOutput(torch.full((2, 3, 4), 2.0), {"own": torch.tensor(6.0)})
 
-    steps = costs.make_steps({"face": 2}, 2, 3, "cpu")
+    steps = costs.make_inputs({"face": 2}, 2, 3, "cpu")
     assert costs.loss_of(Told(), steps).item() == pytest.approx(4.0 + 3.0)
 
 
@@ -179,7 +179,7 @@ def test_a_peer_has_the_sizes_of_ours_and_runs(name):
     pytest.importorskip("MMSA.models.singleTask", reason="MMSA is not installed: the extra peers has it")
     dims = {"face": 6, "voice": 4, "words": 5}
     peer, call = peers.COMPARISONS[name].make(dims, "cpu")
-    loss = call(peer, list(costs.make_steps(dims, 3, 8, "cpu").features.values()))
+    loss = call(peer, list(costs.make_inputs(dims, 3, 8, "cpu").features.values()))
     assert loss.isfinite()
     ours = costs.build(name, dims, "cpu")
     # the peer of mctn has decoders in both directions, that of lmf a wide LSTM; that of graph_mfn hides its inner nodes

@@ -14,7 +14,7 @@ def test_weights_on_disk_give_the_same_module_again(source, labels, tmp_path):
     again = load_module(tmp_path, config, tasks)
     assert again.dims == {"face": 3, "voice": 2}
     assert again.scores == module.scores
-    assert not torch.equal(again.front.channels[0].mean, torch.zeros(3))
+    assert not torch.equal(again.input_stage.channels[0].mean, torch.zeros(3))
     for key, value in module.state_dict().items():
         assert torch.equal(value, again.state_dict()[key])
 

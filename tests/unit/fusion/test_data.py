@@ -8,7 +8,13 @@ from abaw.batches import collate
 from abaw.dataset.annotations import Labels
 from abaw.tracks import Track
 from fusion.data import ClipDataModule, WindowDataset
-from fusion.sampling import Share, balanced, balancing_weights, seed_of_epoch, shuffled
+from fusion.sampling import (
+    RankSampler,
+    compute_balancing_weights,
+    derive_epoch_seed,
+    make_balanced_order,
+    make_shuffled_order,
+)
 from fusion.targets import fit_to_clock
 from tests.support.memory import Mood, make_config, make_tasks, with_training
 
@@ -67,13 +73,13 @@ def test_a_task_without_a_scored_frame_is_an_error(source, labels):
 def test_the_order_of_windows_follows_from_seed_and_epoch():
     orders = []
     for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0), (-1, 0)):
-        sampler = Share(shuffled(50, seed), 50)
+        sampler = RankSampler(make_shuffled_order(50, seed), 50)
         sampler.set_epoch(epoch)
         orders.append(list(sampler))
         assert sorted(orders[-1]) == list(range(50))
     assert orders[0] == orders[1]
     assert len({tuple(order) for order in orders}) == 4
-    assert seed_of_epoch(0, 1) != seed_of_epoch(1, 0)
+    assert derive_epoch_seed(0, 1) != derive_epoch_seed(1, 0)
 
 
 def test_one_batch_carries_clips_that_have_different_tasks(source, labels):
@@ -91,8 +97,10 @@ def test_one_batch_carries_clips_that_have_different_tasks(source, labels):
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 4])
 @pytest.mark.parametrize("num_items", [1, 11, 12])
 def test_the_shares_of_all_processes_are_the_order_and_all_as_long(num_ranks, num_items):
-    shares = [list(Share(shuffled(num_items, 5), num_items, rank, num_ranks)) for rank in range(num_ranks)]
-    whole = list(Share(shuffled(num_items, 5), num_items))
+    shares = [
+        list(RankSampler(make_shuffled_order(num_items, 5), num_items, rank, num_ranks)) for rank in range(num_ranks)
+    ]
+    whole = list(RankSampler(make_shuffled_order(num_items, 5), num_items))
     assert {len(share) for share in shares} == {-(-num_items // num_ranks)}
     dealt = [shares[i % num_ranks][i // num_ranks] for i in range(sum(map(len, shares)))]
     assert dealt[:num_items] == whole
@@ -177,7 +185,7 @@ def test_a_windows_weight_is_the_mean_over_its_scored_frames_and_over_tasks():
     one = {"a": clip(0, 0, 0, 2, -1, -1), "b": clip(2, 2, 0, 0, -1, -1)}  # 0: 5 of 8, 2: 3 of 8
     two = {"a": clip(1, 1, 1, 1, 1, 1)}
     spans = [("a", 0, 2), ("a", 2, 4), ("a", 3, 6), ("a", 4, 6), ("b", 0, 2), ("b", 4, 6)]
-    weights = balancing_weights(spans, {"one": one, "two": two}, {"one": Kinds(), "two": Kinds()})
+    weights = compute_balancing_weights(spans, {"one": one, "two": two}, {"one": Kinds(), "two": Kinds()})
     often, seldom = 8 / 5 / 2, 8 / 3 / 2
     expected = [(often + 1) / 2, ((often + seldom) / 2 + 1) / 2, (seldom + 1) / 2, 1, seldom, 0]
     np.testing.assert_allclose(weights, expected)
@@ -185,7 +193,7 @@ def test_a_windows_weight_is_the_mean_over_its_scored_frames_and_over_tasks():
 
 def test_balanced_windows_follow_from_seed_and_epoch():
     weights = np.arange(1, 31.0)
-    orders = [tuple(balanced(weights, seed)(epoch)) for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))]
+    orders = [tuple(make_balanced_order(weights, seed)(epoch)) for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))]
     assert orders[0] == orders[1]
     assert len(set(orders)) == 3
 

@@ -195,8 +195,8 @@ def test_a_certain_output_has_a_finite_focal_gradient():
 def test_action_units_weigh_the_active_side_by_what_the_training_split_has():
     values = np.zeros((100, 12))
     values[:10, 0], values[:75, 1], values[:, 2] = 1, 1, 1  # 10 of 100, 75 of 100, always; the others never
-    balanced = TASKS.build("au", balance=1.0).fitted(labels_of(values)).settings()["pos_weights"]
-    assert balanced == pytest.approx([9, 1 / 3, *[1] * 10], abs=1e-6)
+    make_balanced_order = TASKS.build("au", balance=1.0).fitted(labels_of(values)).settings()["pos_weights"]
+    assert make_balanced_order == pytest.approx([9, 1 / 3, *[1] * 10], abs=1e-6)
     half = TASKS.build("au").fitted(labels_of(values)).settings()["pos_weights"]
     assert half == pytest.approx([3, 3**-0.5, *[1] * 10], abs=1e-6)
     assert TASKS.build("au", balance=0.0).fitted(labels_of(values)).settings()["pos_weights"] == [1.0] * 12

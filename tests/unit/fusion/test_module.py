@@ -15,7 +15,7 @@ from abaw.tracks import Track
 from fusion.base import FusionModel, FusionOutput
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule, WindowDataset
-from fusion.layers.masks import seen
+from fusion.layers.masks import mask_features
 from fusion.models import FUSION_MODELS
 from fusion.module import FusionModule
 from fusion.predict import predict
@@ -35,8 +35,10 @@ class TwoLosses(FusionModel):
         self.shift = nn.Parameter(torch.ones(()))
         self.loss_weights = {"near": 0.25, "far": 4.0}
 
-    def forward(self, steps):
-        return FusionOutput(seen(steps, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift})
+    def forward(self, inputs):
+        return FusionOutput(
+            mask_features(inputs, "face")[0] * self.scale, {"near": 2 * self.shift, "far": 10 * self.shift}
+        )
 
 
 def test_the_losses_of_tasks_and_model_are_summed_by_weight(source, labels):
@@ -142,8 +144,8 @@ def test_without_r_drop_a_batch_goes_through_once(source, labels):
 
 def test_training_that_runs_away_says_what_to_do(source, labels, tmp_path, monkeypatch):
     class Nan(TwoLosses):
-        def forward(self, steps):
-            return FusionOutput(seen(steps, "face")[0] * self.scale * torch.nan)
+        def forward(self, inputs):
+            return FusionOutput(mask_features(inputs, "face")[0] * self.scale * torch.nan)
 
     monkeypatch.setattr("fusion.checkpoint.FUSION_MODELS.build", lambda *_, **__: Nan())
     with pytest.raises(ValueError, match=r"outputs for va are not finite.*lower training.learning_rate"):
@@ -176,7 +178,7 @@ def test_a_run_trains_and_predicts_with_all_that_features_can_ask(source, labels
     }
     config = make_config("concat").model_copy(update={"features": features})
     module = train(config, make_tasks(), labels, source, tmp_path)
-    assert [channel.feature for channel in module.front.channels] == [features["face"], features["voice"]]
+    assert [channel.feature for channel in module.input_stage.channels] == [features["face"], features["voice"]]
     assert module.model.layers[0][0].in_features == 5 + 1 + 6 + 1
     for clip_id in ("val_both", "val_va"):  # alone: a batch may have no row of the voice
         ((_, raw, observed),) = predict(module, source, [clip_id], config.window)
@@ -189,7 +191,7 @@ def test_a_run_trains_and_predicts_with_all_that_features_can_ask(source, labels
 ONE_FILE = '''
 from torch import nn
 
-from fusion.layers.masks import ordered, seen
+from fusion.layers.masks import ordered, mask_features
 from fusion.models import FUSION_MODELS
 from fusion.models import FUSION_MODELS
 from fusion.base import FusionOutput, FusionModel
@@ -209,7 +211,7 @@ class RunningMean(FusionModel):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, steps):
-        hidden = sum(layer(seen(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
+        hidden = sum(layer(mask_features(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
         num = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
         return FusionOutput(self.dropout(hidden.cumsum(1) / num))
 '''

@@ -5,7 +5,7 @@ import pytest
 from abaw.configs.sections import FoldsConfig
 from fusion.loggers import _is_installed
 from fusion.train import train
-from fusion.trainer_settings import config_errors, trainer_errors
+from fusion.trainer_settings import find_config_errors, find_trainer_errors
 from tests.support.memory import make_config, make_tasks, with_training
 
 
@@ -13,13 +13,13 @@ from tests.support.memory import make_config, make_tasks, with_training
     "key", ["callbacks", "logger", "default_root_dir", "enable_checkpointing", "limit_val_batches", "fast_dev_run"]
 )
 def test_what_is_ours_in_the_trainer_is_refused_with_the_reason(key):
-    ((found, message),) = trainer_errors({"max_epochs": 3, key: 1})
+    ((found, message),) = find_trainer_errors({"max_epochs": 3, key: 1})
     assert found == key
     assert message.startswith(f"trainer.{key} is not free: ")
 
 
 def test_an_unknown_trainer_argument_names_the_nearest():
-    ((key, message),) = trainer_errors({"max_epoch": 3})
+    ((key, message),) = find_trainer_errors({"max_epoch": 3})
     assert key == "max_epoch"
     assert "has no argument 'max_epoch'; did you mean 'max_epochs'? known: accelerator" in message
 
@@ -38,7 +38,7 @@ def test_a_trainer_argument_that_lightning_refuses_is_a_value_error(source, labe
     [({"precision": "bf16-true"}, "take bf16-mixed"), ({"max_epochs": 0}, "nothing would be trained")],
 )
 def test_a_trainer_that_could_not_train_is_refused(trainer, message):
-    ((key, said),) = trainer_errors(trainer)
+    ((key, said),) = find_trainer_errors(trainer)
     assert key in trainer
     assert message in said
 
@@ -60,11 +60,11 @@ WRONG_VALUES = {
 @pytest.mark.parametrize("key", WRONG_VALUES)
 def test_a_value_that_lightning_does_not_document_is_refused_with_what_it_expects(key):
     value, expected = WRONG_VALUES[key]
-    ((found, message),) = trainer_errors({key: value})
+    ((found, message),) = find_trainer_errors({key: value})
     assert found == key
     assert message.startswith(f"trainer.{key} is {value!r}: {expected}")
     config = make_config().model_copy(update={"trainer": {key: value}})
-    assert config_errors(config) == [(("trainer", key), message)]
+    assert find_config_errors(config) == [(("trainer", key), message)]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_value_that_lightning_does_not_document_is_refused_with_what_it_expect
     ],
 )
 def test_values_that_lightning_documents_pass(trainer):
-    assert trainer_errors(trainer) == []
+    assert find_trainer_errors(trainer) == []
 
 
 def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
@@ -88,26 +88,26 @@ def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2", "model_parallel"])
 def test_strategies_that_spread_a_model_are_refused(strategy):
-    ((key, message),) = trainer_errors({"strategy": strategy})
+    ((key, message),) = find_trainer_errors({"strategy": strategy})
     assert key == "strategy"
     assert message == f"trainer.strategy is {strategy!r}: it spreads a model over devices; take ddp"
-    assert trainer_errors({"strategy": "ddp", "devices": 2}) == []
+    assert find_trainer_errors({"strategy": "ddp", "devices": 2}) == []
 
 
 @pytest.mark.parametrize("end", [{}, {"max_epochs": -1}, {"max_epochs": None}])
 def test_training_on_everything_needs_an_end(end):
     config = make_config()
     config = config.model_copy(update={"folds": FoldsConfig(refit=True), "trainer": end})
-    assert [keys for keys, _ in config_errors(config)] == [("folds", "refit")]
-    assert "nothing is held out that could say when to stop: set trainer.max_epochs" in config_errors(config)[0][1]
+    assert [keys for keys, _ in find_config_errors(config)] == [("folds", "refit")]
+    assert "nothing is held out that could say when to stop: set trainer.max_epochs" in find_config_errors(config)[0][1]
     for fine in ({"max_epochs": 3}, {"max_steps": 30}, {"max_time": "00:01:00:00"}):
-        assert config_errors(config.model_copy(update={"trainer": fine})) == []
+        assert find_config_errors(config.model_copy(update={"trainer": fine})) == []
 
 
 def test_a_logger_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("fusion.loggers._is_installed", lambda name: name == "tensorboard")
     config = with_training(make_config(), loggers=["tensorboard", "wandb", "mlflow"])
-    (one, why), (two, _) = config_errors(config)
+    (one, why), (two, _) = find_config_errors(config)
     assert one == two == ("training", "loggers")
     assert why == "wandb is not installed: pip install 'abaw[wandb]', or take it out of training.loggers"
 

@@ -38,7 +38,7 @@ def test_the_loss_falls_and_the_scores_of_predictions_are_those_of_validation(mo
     module = train(config, tasks, labels, source, tmp_path)
     data = ClipDataModule(config, make_tasks(), labels, source)
     fresh = build_module(config, tasks, module.dims)
-    fresh.front.load_state_dict(module.front.state_dict())
+    fresh.input_stage.load_state_dict(module.input_stage.state_dict())
     assert mean_loss(module, data) < 0.9 * mean_loss(fresh, data)
     predicted = {
         clip: raw for clip, raw, _ in predict(module, source, ["val_both", "val_va"], config.window, batch_size=3)
@@ -140,12 +140,12 @@ def test_adam_decays_by_the_gradient_and_adamw_by_itself(source, labels, tmp_pat
 
 
 def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
-    from fusion.front import measure_statistics
+    from fusion.input_stage import measure_statistics
 
     module = train(make_config(), make_tasks(), labels, source, tmp_path)
     expected = measure_statistics(source, ["both", "only_va", "only_expr"])
     other = measure_statistics(source, ["val_both", "val_va"])
-    for name, layer in zip(module.front.names, module.front.channels, strict=True):
+    for name, layer in zip(module.input_stage.names, module.input_stage.channels, strict=True):
         assert layer.mean.numpy() == pytest.approx(expected[name].mean, rel=1e-5)
         assert layer.mean.numpy() != pytest.approx(other[name].mean, rel=1e-5)
 
@@ -195,7 +195,7 @@ def test_averaged_weights_are_scored_and_kept(holds_out, source, labels, tmp_pat
     for key, value in module.state_dict().items():
         torch.testing.assert_close(value, expected[key], rtol=1e-5, atol=1e-7)
     assert not torch.allclose(module.heads["va"].weight, states[num_steps - 1]["heads.va.weight"], rtol=1e-3)
-    assert torch.equal(module.front.channels[0].std, states[0]["front.channels.0.std"])  # what is no weight stays
+    assert torch.equal(module.input_stage.channels[0].std, states[0]["front.channels.0.std"])  # what is no weight stays
     if holds_out:
         assert score_of(module, source, labels, config) == pytest.approx(module.scores["va"], abs=1e-6)
 

@@ -160,7 +160,7 @@ def test_at_its_own_rate_a_window_reads_the_rows_that_a_convolution_and_a_linear
     import torch
 
     from abaw.batches import Window, collate
-    from fusion.front import InputStage
+    from fusion.input_stage import InputStage
 
     features = {"loud": FeatureConfig(align="convolution", kernel=kernel)}
     source = AlignedSource(store, features)

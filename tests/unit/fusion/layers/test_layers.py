@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusion.layers.attention import MultiHeadAttention, TransformerLayer, positions
+from fusion.layers.attention import MultiHeadAttention, TransformerLayer, sinusoidal_positions
 from fusion.layers.convolution import Convolution, TemporalBlock, TemporalNetwork
-from fusion.layers.masks import check_settings, mean_over
+from fusion.layers.masks import check_settings, masked_mean
 from fusion.layers.recurrent import Recurrent
 from fusion.layers.scan import linear_scan
 
@@ -83,7 +83,7 @@ def test_a_transformer_layer_is_torchs_with_the_norm_first(activation, word):
     ours = TransformerLayer(6, 2, 8, dropout=0.3, activation=activation).eval()
     theirs = nn.TransformerEncoderLayer(6, 2, 8, activation=word, batch_first=True, norm_first=True).eval()
     theirs.self_attn = torchs_attention(ours.attention)
-    theirs.linear1, theirs.linear2 = ours.perceptron[0], ours.perceptron[3]
+    theirs.linear1, theirs.linear2 = ours.feed_forward[0], ours.feed_forward[3]
     randomise(ours.norms)
     theirs.norm1, theirs.norm2 = ours.norms
     values = torch.randn(2, 5, 6)
@@ -101,21 +101,21 @@ def test_a_transformer_layer_norms_its_memory_as_it_norms_its_values():
     randomise(layer.norms)
     values, memory = torch.randn(2, 3, 6), torch.randn(2, 5, 6)
     attended = values + layer.attention(layer.norms[0](values), layer.norms[0](memory), SEEN)
-    assert_same(layer(values, SEEN, memory), attended + layer.perceptron(layer.norms[1](attended)))
+    assert_same(layer(values, SEEN, memory), attended + layer.feed_forward(layer.norms[1](attended)))
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 8])
 def test_positions_are_sines_and_cosines_of_falling_rates(dim):
     half = math.ceil(dim / 2)
     rates = [10_000 ** (-i / half) for i in range(half)]
-    for step, found in enumerate(positions(7, dim, torch.zeros(1)).tolist()):
+    for step, found in enumerate(sinusoidal_positions(7, dim, torch.zeros(1)).tolist()):
         expected = [wave(step * rate) for wave in (math.sin, math.cos) for rate in rates]
         assert found == pytest.approx(expected[:dim], abs=1e-6)
-    assert positions(2, dim, torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
+    assert sinusoidal_positions(2, dim, torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_no_two_of_1000_positions_are_alike():
-    found = positions(1000, 64, torch.zeros(1))
+    found = sinusoidal_positions(1000, 64, torch.zeros(1))
     assert torch.cdist(found, found).fill_diagonal_(torch.inf).min() > 0.1
 
 
@@ -135,9 +135,9 @@ def test_a_convolution_is_torchs_as_long_as_its_input(kernel, dilation):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("normed", [True, False])
+@pytest.mark.parametrize("weight_norm", [True, False])
 def test_a_convolution_reads_nothing_that_is_not_inside(causal, normed):
-    layer = Convolution(3, 4, 4, dilation=2, causal=causal, normed=normed)
+    layer = Convolution(3, 4, 4, dilation=2, causal=causal, weight_norm=normed)
     values = torch.randn(1, 9, 3)
     alone = layer(values, torch.ones(1, 9, dtype=torch.bool))
     padded = torch.cat([values, torch.full((1, 5, 3), torch.nan)], dim=1)
@@ -172,10 +172,10 @@ def reach(layer, dim, inside, step):
 
 
 def test_weight_normalisation_leaves_only_the_direction_of_a_weight():
-    layer, values = Convolution(3, 4, 3, normed=True), torch.randn(2, 9, 3)
+    layer, values = Convolution(3, 4, 3, weight_norm=True), torch.randn(2, 9, 3)
     inside = torch.ones(2, 9, dtype=torch.bool)
     state = layer.layer.state_dict()
-    size, direction = state["size"], state["direction"]
+    size, direction = state["magnitude"], state["direction"]
     weight = size * direction / direction.square().sum((1, 2), keepdim=True).sqrt()
     expected = F.conv1d(values.transpose(1, 2), weight, state["bias"], padding=1)
     assert_same(layer(values, inside), expected.transpose(1, 2))
@@ -184,7 +184,7 @@ def test_weight_normalisation_leaves_only_the_direction_of_a_weight():
 
 
 def test_a_weight_normed_convolution_can_be_pickled_and_copied():
-    layer, values = Convolution(3, 4, 3, dilation=2, normed=True), torch.randn(2, 9, 3)
+    layer, values = Convolution(3, 4, 3, dilation=2, weight_norm=True), torch.randn(2, 9, 3)
     inside = torch.ones(2, 9, dtype=torch.bool)
     for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
         assert torch.equal(again(values, inside), layer(values, inside))
@@ -284,12 +284,12 @@ def test_a_mean_is_over_the_steps_that_count(rest):
     values = torch.randn(2, 5, *rest)
     expected = values[SEEN].mean()
     values[~SEEN] = torch.nan
-    assert_same(mean_over(values, SEEN), expected)
+    assert_same(masked_mean(values, SEEN), expected)
 
 
 def test_a_mean_over_nothing_is_0_with_a_gradient_of_0():
     values = torch.full((2, 5, 3), torch.nan, requires_grad=True)
-    mean = mean_over(values, torch.zeros(2, 5, dtype=torch.bool))
+    mean = masked_mean(values, torch.zeros(2, 5, dtype=torch.bool))
     assert mean == 0
     mean.backward()
     assert (values.grad == 0).all()

@@ -9,7 +9,7 @@ THREE = dict(list(DIMS.items())[:3])
 LENGTHS = (9, 6, 1)
 
 
-def make_steps(dims, lengths=LENGTHS, seed=0, *, share=0.75):
+def make_inputs(dims, lengths=LENGTHS, seed=0, *, share=0.75):
     """Random features, ``share`` of them observed, noise where unobserved and in padding; clips start apart in time."""
     generator = torch.Generator().manual_seed(seed)
     shape = (len(lengths), max(lengths))
@@ -27,8 +27,8 @@ def make_model(build, dims):
     return build(dims=dims).eval()
 
 
-def run(model, steps):
+def run(model, inputs):
     """Hidden states of the valid steps of every clip, and the model's own losses."""
     with torch.no_grad():
-        fused = model(steps)
-    return [hidden[:length] for hidden, length in zip(fused.hidden, steps.lengths, strict=True)], fused.losses
+        fused = model(inputs)
+    return [hidden[:length] for hidden, length in zip(fused.hidden, inputs.lengths, strict=True)], fused.losses

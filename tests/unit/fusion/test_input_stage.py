@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-import fusion.front
+import fusion.input_stage
 from abaw.batches import Batch, Signal
 from abaw.configs.sections import FeatureConfig
 from abaw.tracks import Clock, Track
 from extract import align
-from fusion.front import LIMIT_STD, FeatureStatistics, InputStage, fronted, measure_statistics
-from fusion.layers.masks import keep_modalities
-from fusion.layers.timing import fill_gaps, read_at
+from fusion.input_stage import LIMIT_STD, FeatureStatistics, InputStage, compute_model_dims, measure_statistics
+from fusion.layers.interpolation import fill_gaps, interpolate_at
+from fusion.layers.masks import draw_kept_modalities
 
 
 class OneTrack:
@@ -54,9 +54,9 @@ def make_batch(values, observed=None, *, times_s=None, name="face"):
 
 
 def make_front(mean, std):
-    front = InputStage({"face": len(mean)})
-    front.set_spread({"face": FeatureStatistics(np.array(mean, float), np.array(std, float))})
-    return front
+    input_stage = InputStage({"face": len(mean)})
+    input_stage.set_statistics({"face": FeatureStatistics(np.array(mean, float), np.array(std, float))})
+    return input_stage
 
 
 def test_the_spread_is_that_of_all_observed_rows_together():
@@ -74,7 +74,7 @@ def test_the_spread_of_a_long_clip_is_measured_in_pieces_that_count_every_row_on
     source = OneTrack({"a": (rng.normal(5, 2, (200, 3)), rng.random(200) < 0.7)})
     whole = measure_statistics(source, ["a"])["face"]
     reads = []
-    monkeypatch.setattr(fusion.front, "PIECE", size)
+    monkeypatch.setattr(fusion.input_stage, "PIECE", size)
     monkeypatch.setattr(OneTrack, "read", lambda self, *of, read=OneTrack.read: reads.append(of) or read(self, *of))
     pieces = measure_statistics(source, ["a"])["face"]
     assert len(reads) == -(-200 // size)
@@ -108,21 +108,21 @@ def test_a_modality_never_observed_and_a_clip_without_a_frame_are_no_error():
 
 
 def test_values_are_standardised_and_unobserved_ones_become_0():
-    steps = make_front([1.0, 10.0], [2.0, 5.0])(make_batch([[3.0, 0.0], [np.nan, np.inf]], [True, False]))
-    assert steps.features["face"].tolist() == [[[1.0, -2.0], [0.0, 0.0]]]
-    assert steps.observed["face"].tolist() == [[True, False]]
+    inputs = make_front([1.0, 10.0], [2.0, 5.0])(make_batch([[3.0, 0.0], [np.nan, np.inf]], [True, False]))
+    assert inputs.features["face"].tolist() == [[[1.0, -2.0], [0.0, 0.0]]]
+    assert inputs.observed["face"].tolist() == [[True, False]]
 
 
 def test_a_value_far_out_of_its_range_is_held_at_the_limit():
-    steps = make_front([0.0], [1e-3])(make_batch([[5.0], [-5.0]]))
-    assert steps.features["face"].flatten().tolist() == [LIMIT_STD, -LIMIT_STD]
+    inputs = make_front([0.0], [1e-3])(make_batch([[5.0], [-5.0]]))
+    assert inputs.features["face"].flatten().tolist() == [LIMIT_STD, -LIMIT_STD]
 
 
 def test_the_spread_is_saved_with_the_weights():
-    front, other = make_front([1.0], [2.0]), InputStage({"face": 1})
-    other.load_state_dict(front.state_dict())
+    input_stage, other = make_front([1.0], [2.0]), InputStage({"face": 1})
+    other.load_state_dict(input_stage.state_dict())
     batch = make_batch([[5.0]])
-    assert torch.equal(other(batch).features["face"], front(batch).features["face"])
+    assert torch.equal(other(batch).features["face"], input_stage(batch).features["face"])
 
 
 def test_signals_that_are_not_on_the_clock_are_refused():
@@ -143,9 +143,9 @@ def test_each_modality_keeps_its_own_observed_flags():
         for name, flags in (("a", torch.tensor([[True, False, True]])), ("b", torch.tensor([[False, True, True]])))
     }
     batch = Batch(("x",), torch.tensor([0]), torch.tensor([3]), torch.zeros(1, 3, dtype=torch.float64), signals, {}, {})
-    steps = InputStage({"a": 2, "b": 2})(batch)
+    inputs = InputStage({"a": 2, "b": 2})(batch)
     for name, signal in signals.items():
-        assert torch.equal(steps.observed[name], signal.observed)
+        assert torch.equal(inputs.observed[name], signal.observed)
 
 
 # ---- what features can ask of it
@@ -166,40 +166,43 @@ def on_clock_batch(dims, num_clips=2, num_steps=9, seed=0):
 
 def test_a_projection_changes_the_width_and_leaves_unobserved_steps_0():
     features = {"face": FeatureConfig(project_dim=4)}
-    front, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
-    steps = front(batch)
-    assert fronted({"face": 3, "voice": 2}, features) == {"face": 4, "voice": 2}
-    assert steps.features["face"].shape == (2, 9, 4)
+    input_stage, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
+    inputs = input_stage(batch)
+    assert compute_model_dims({"face": 3, "voice": 2}, features) == {"face": 4, "voice": 2}
+    assert inputs.features["face"].shape == (2, 9, 4)
     flags = batch.signals["face"].observed
-    assert (steps.features["face"][~flags] == 0).all()
+    assert (inputs.features["face"][~flags] == 0).all()
     seen = batch.signals["face"].values[flags]
-    torch.testing.assert_close(steps.features["face"][flags], front.channels[0].project(seen))
+    torch.testing.assert_close(inputs.features["face"][flags], input_stage.channels[0].project(seen))
 
 
 def test_a_learned_norm_is_learned_and_needs_no_statistics():
-    front = InputStage({"face": 3}, {"face": FeatureConfig(normalise="learned")})
-    front.set_spread({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
+    input_stage = InputStage({"face": 3}, {"face": FeatureConfig(normalise="learned")})
+    input_stage.set_statistics({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
     batch = on_clock_batch({"face": 3})
-    values, flags = front(batch).features["face"], batch.signals["face"].observed
+    values, flags = input_stage(batch).features["face"], batch.signals["face"].observed
     torch.testing.assert_close(values[flags].mean(-1), torch.zeros(int(flags.sum())), atol=1e-5, rtol=0)
     (values**2).sum().backward()
-    assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in front.parameters())
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in input_stage.parameters())
     with pytest.raises(ValueError, match="features.face: normalise: learned makes a single feature 0"):
         InputStage({"face": 1}, {"face": FeatureConfig(normalise="learned")})
 
 
 def test_without_normalisation_values_pass_as_they_are():
-    front, batch = InputStage({"face": 3}, {"face": FeatureConfig(normalise="none")}), on_clock_batch({"face": 3})
-    front.set_spread({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
+    input_stage, batch = InputStage({"face": 3}, {"face": FeatureConfig(normalise="none")}), on_clock_batch({"face": 3})
+    input_stage.set_statistics({"face": FeatureStatistics(np.full(3, 100.0), np.full(3, 7.0))})
     flags = batch.signals["face"].observed
-    assert torch.equal(front(batch).features["face"][flags], batch.signals["face"].values[flags])
+    assert torch.equal(input_stage(batch).features["face"][flags], batch.signals["face"].values[flags])
 
 
 def test_noise_is_added_to_what_was_observed_and_in_training_only():
-    front, batch = InputStage({"face": 3}, {"face": FeatureConfig(noise_std=0.5)}), on_clock_batch({"face": 3}, 8, 200)
+    input_stage, batch = (
+        InputStage({"face": 3}, {"face": FeatureConfig(noise_std=0.5)}),
+        on_clock_batch({"face": 3}, 8, 200),
+    )
     flags = batch.signals["face"].observed
-    quiet = front.eval()(batch).features["face"]
-    noise = front.train()(batch).features["face"] - quiet
+    quiet = input_stage.eval()(batch).features["face"]
+    noise = input_stage.train()(batch).features["face"] - quiet
     assert torch.equal(quiet[flags], batch.signals["face"].values[flags].clamp(-LIMIT_STD, LIMIT_STD))
     assert noise[flags].std().item() == pytest.approx(0.5, rel=0.05)
     assert (noise[~flags] == 0).all()
@@ -208,11 +211,11 @@ def test_noise_is_added_to_what_was_observed_and_in_training_only():
 def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
     torch.manual_seed(0)
     features = {"face": FeatureConfig(modality_dropout=0.3), "voice": FeatureConfig(step_dropout=0.2)}
-    front = InputStage({"face": 3, "voice": 2}, features)
+    input_stage = InputStage({"face": 3, "voice": 2}, features)
     batch = on_clock_batch({"face": 3, "voice": 2}, 8, 200)
     flags = {name: signal.observed for name, signal in batch.signals.items()}
-    assert all(torch.equal(front.eval()(batch).observed[name], flags[name]) for name in flags)
-    drawn = [front.train()(batch).observed for _ in range(100)]
+    assert all(torch.equal(input_stage.eval()(batch).observed[name], flags[name]) for name in flags)
+    drawn = [input_stage.train()(batch).observed for _ in range(100)]
     lost = torch.stack([~each["face"].any(1) for each in drawn]).float().mean().item()
     assert lost == pytest.approx(0.3, abs=0.04)
     kept = torch.stack([each["voice"][flags["voice"]].float().mean() for each in drawn]).mean().item()
@@ -222,23 +225,23 @@ def test_modalities_and_steps_are_lost_in_training_only_and_as_often_as_asked():
 
 def test_steps_are_lost_clip_by_clip():
     torch.manual_seed(0)
-    front = InputStage({"face": 3}, {"face": FeatureConfig(step_dropout=0.5)})
+    input_stage = InputStage({"face": 3}, {"face": FeatureConfig(step_dropout=0.5)})
     batch = on_clock_batch({"face": 3}, 2, 200)
     batch.signals["face"].observed[:] = True
-    one, two = front.train()(batch).observed["face"]
+    one, two = input_stage.train()(batch).observed["face"]
     assert not torch.equal(one, two)
 
 
 def test_each_modality_is_lost_as_often_as_its_own_share_says():
     torch.manual_seed(0)
-    lost = ~keep_modalities(torch.ones(100_000, 2, dtype=torch.bool), torch.tensor([0.8, 0.0]))
+    lost = ~draw_kept_modalities(torch.ones(100_000, 2, dtype=torch.bool), torch.tensor([0.8, 0.0]))
     assert lost.float().mean(0).tolist() == pytest.approx([0.8, 0.0], abs=0.01)
 
 
 def test_the_last_modality_that_has_anything_to_show_is_never_lost():
     torch.manual_seed(0)
     present = torch.tensor([[True, True, True], [False, True, False], [False, False, False]]).repeat(500, 1)
-    kept = keep_modalities(present, torch.tensor([0.9, 0.9, 0.9]))
+    kept = draw_kept_modalities(present, torch.tensor([0.9, 0.9, 0.9]))
     assert (kept & present).any(1).equal(present.any(1))
     # which of three is the one that stays is not decided by their order
     shares = (kept & present)[0::3].float().mean(0)
@@ -274,42 +277,42 @@ def convolving(kernel, dim=4, out_dim=0, max_gap_s=0.3):
 
 
 def batch_of(signal, goal_s):
-    num, steps = goal_s.shape
+    num, inputs = goal_s.shape
     return Batch(
-        tuple("abc"[:num]), torch.zeros(num, dtype=int), torch.full((num,), steps), goal_s, {"voice": signal}, {}, {}
+        tuple("abc"[:num]), torch.zeros(num, dtype=int), torch.full((num,), inputs), goal_s, {"voice": signal}, {}, {}
     )
 
 
 def test_a_kernel_of_1_with_identity_weights_is_linear_interpolation():
     values, times_s, observed, goal_s, signal = own_rate()
-    front = convolving(1)
+    input_stage = convolving(1)
     with torch.no_grad():
-        front.channels[0].convolve.layer.weight.copy_(torch.eye(4)[..., None])
-        front.channels[0].convolve.layer.bias.zero_()
-    steps = front(batch_of(signal, goal_s))
+        input_stage.channels[0].convolve.layer.weight.copy_(torch.eye(4)[..., None])
+        input_stage.channels[0].convolve.layer.bias.zero_()
+    inputs = input_stage(batch_of(signal, goal_s))
     for i in range(3):
         plan = align.linear(times_s=times_s[i], observed=observed[i], goal_s=goal_s[i].numpy(), max_gap_s=0.3)
-        np.testing.assert_array_equal(steps.observed["voice"][i], plan.observed)
+        np.testing.assert_array_equal(inputs.observed["voice"][i], plan.observed)
         expected = align.apply(plan, values[i])
-        np.testing.assert_allclose(steps.features["voice"][i].detach(), expected, atol=1e-5)
-    assert 0.2 < steps.observed["voice"][:2].float().mean() < 0.9
-    assert not steps.observed["voice"][2].any()
+        np.testing.assert_allclose(inputs.features["voice"][i].detach(), expected, atol=1e-5)
+    assert 0.2 < inputs.observed["voice"][:2].float().mean() < 0.9
+    assert not inputs.observed["voice"][2].any()
 
 
 def test_a_convolution_at_the_tracks_own_rate_sees_the_rows_beside_and_not_the_unobserved():
     values, times_s, observed, goal_s, signal = own_rate(clips=1)
-    front = convolving(3, out_dim=2)
-    steps = front(batch_of(signal, goal_s))
-    layer, seen = front.channels[0].convolve.layer, observed[0]
+    input_stage = convolving(3, out_dim=2)
+    inputs = input_stage(batch_of(signal, goal_s))
+    layer, seen = input_stage.channels[0].convolve.layer, observed[0]
     hidden = np.nan_to_num(values[0])
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     padded = np.pad(hidden, ((1, 1), (0, 0)))
     rows = np.stack([np.einsum("ock,kc->o", weight, padded[i : i + 3]) + bias for i in range(len(hidden))])
     plan = align.linear(times_s=times_s[0], observed=seen, goal_s=goal_s[0].numpy(), max_gap_s=0.3)
     np.testing.assert_allclose(
-        steps.features["voice"][0].detach(), align.apply(plan, rows.astype(np.float32)), atol=1e-5
+        inputs.features["voice"][0].detach(), align.apply(plan, rows.astype(np.float32)), atol=1e-5
     )
-    steps.features["voice"].square().sum().backward()
+    inputs.features["voice"].square().sum().backward()
     assert torch.isfinite(layer.weight.grad).all()
     assert layer.weight.grad.abs().amin() > 0
 
@@ -318,7 +321,7 @@ def test_reading_between_rows_has_the_gradient_of_a_straight_line():
     values = torch.tensor([[[1.0], [5.0]]], requires_grad=True)
     times_s = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
     goal_s = torch.tensor([[0.25, 1.0, 1.5]], dtype=torch.float64)
-    read, seen = read_at(values, times_s, torch.ones(1, 2, dtype=torch.bool), torch.tensor([2]), goal_s, 1.0)
+    read, seen = interpolate_at(values, times_s, torch.ones(1, 2, dtype=torch.bool), torch.tensor([2]), goal_s, 1.0)
     assert read.flatten().tolist() == [2.0, 5.0, 0.0]
     assert seen.tolist() == [[True, True, False]]
     read.sum().backward()
@@ -342,11 +345,11 @@ def test_a_batch_of_clips_without_a_row_is_unobserved_and_no_error(kernel):
         torch.zeros(2, 0, dtype=torch.bool),
         torch.zeros(2, dtype=int),
     )
-    front, goal_s = convolving(kernel, out_dim=6), torch.arange(9, dtype=torch.float64).repeat(2, 1)
-    steps = front(batch_of(empty, goal_s))
-    assert steps.features["voice"].shape == (2, 9, 6)
-    assert not steps.features["voice"].any()
-    assert not steps.observed["voice"].any()
+    input_stage, goal_s = convolving(kernel, out_dim=6), torch.arange(9, dtype=torch.float64).repeat(2, 1)
+    inputs = input_stage(batch_of(empty, goal_s))
+    assert inputs.features["voice"].shape == (2, 9, 6)
+    assert not inputs.features["voice"].any()
+    assert not inputs.observed["voice"].any()
 
 
 # ---- gaps
@@ -369,12 +372,12 @@ def test_gaps_are_filled_on_the_line_between_their_neighbours_in_time():
 def test_the_front_fills_gaps_as_far_as_told_and_padding_never():
     features = {"face": FeatureConfig(fill_gap_s=0.2), "voice": FeatureConfig()}
     batch = on_clock_batch({"face": 3, "voice": 2}, num_steps=30, seed=3)
-    steps = InputStage({"face": 3, "voice": 2}, features)(batch)
-    before, after = batch.signals["face"].observed, steps.observed["face"]
+    inputs = InputStage({"face": 3, "voice": 2}, features)(batch)
+    before, after = batch.signals["face"].observed, inputs.observed["face"]
     assert (after & ~before).any()
-    assert torch.isfinite(steps.features["face"][after]).all()
-    assert torch.equal(steps.features["face"][before], batch.signals["face"].values[before])
-    assert torch.equal(steps.observed["voice"], batch.signals["voice"].observed)
+    assert torch.isfinite(inputs.features["face"][after]).all()
+    assert torch.equal(inputs.features["face"][before], batch.signals["face"].values[before])
+    assert torch.equal(inputs.observed["voice"], batch.signals["voice"].observed)
     ends = before.clone()
     ends[1, 20:] = False
     signals = {**batch.signals, "face": replace(batch.signals["face"], observed=ends)}
@@ -401,6 +404,6 @@ def test_what_training_hides_is_filled_too():
 
 def test_filling_gaps_passes_a_gradient_to_what_was_observed_alone():
     features = {"face": FeatureConfig(fill_gap_s=0.5, project_dim=4)}
-    front, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
-    front(batch).features["face"].sum().backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in front.parameters())
+    input_stage, batch = InputStage({"face": 3}, features), on_clock_batch({"face": 3})
+    input_stage(batch).features["face"].sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in input_stage.parameters())

@@ -1,6 +1,6 @@
-"""How alike two spaces are over the steps that count: auxiliary losses of models that shape what they share.
+"""Auxiliary losses that compare two representations: orthogonality, distribution distance, contrastive prediction.
 
-All are scalars, 0 with a finite gradient where no step counts, and read nothing of a step that does not.
+All are scalars over the steps where ``counted`` is True, and 0 with a finite gradient where there is none.
 """
 
 import torch
@@ -8,17 +8,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def overlap(
+def difference_loss(
     one: Float[Tensor, "batch time hidden"],
     other: Float[Tensor, "batch time hidden"],
     counted: Bool[Tensor, "batch time"],
     *,
     max_rows: int,
 ) -> Float[Tensor, ""]:
-    """How far two spaces are from orthogonal: the mean square over all pairs of their features' scalar products.
+    """Soft orthogonality of two representations: the mean squared inner product over all pairs of their features.
 
-    Every step is centred and brought to length 1, without a gradient through the length (MISA's difference loss). It
-    grows with the square of the number of steps: more than ``max_rows`` count as that many.
+    This is MISA's difference loss (Hazarika et al. 2020, arXiv 2005.03545). The mean over steps is subtracted and each
+    step scaled to length 1, without a gradient through the length. The loss grows with the square of the number of
+    steps; more than ``max_rows`` steps are scaled as if there were ``max_rows``.
     """
     centred, _, num_rows = _centred(one, other, counted)
     length = torch.linalg.vector_norm(centred.detach(), dim=-1, keepdim=True)
@@ -26,33 +27,34 @@ def overlap(
     return (first.mT @ second * (num_rows.clamp(max=max_rows) / num_rows)).square().mean()
 
 
-def moments_apart(
+def central_moment_discrepancy(
     one: Float[Tensor, "batch time hidden"],
     other: Float[Tensor, "batch time hidden"],
     counted: Bool[Tensor, "batch time"],
     *,
     num_moments: int,
 ) -> Float[Tensor, ""]:
-    """Central moment discrepancy (Zellinger et al. 2017, 1702.08811) of spaces in [0, 1]: how far moments are apart.
+    """Central moment discrepancy of two representations with values in [0, 1] (Zellinger et al. 2017, 1702.08811).
 
-    The distance is torch's norm, whose gradient at 0 is 0. A square root's would be infinite where moments are equal,
-    as all are without any step, and those from the second on with one.
+    The sum of the distances between the means and between the central moments up to ``num_moments``. Distances are
+    computed by torch's vector norm, whose gradient at 0 is 0; that of a plain square root would be infinite.
     """
     centred, mean, num_rows = _centred(one, other, counted)
     moments = [mean] + [(centred**power).sum(1) / num_rows for power in range(2, num_moments + 1)]
     return torch.stack([torch.linalg.vector_norm(first - second) for first, second in moments]).sum()
 
 
-def contrast(
+def contrastive_loss(
     values: Float[Tensor, "batch time dim"],
     predicted: Float[Tensor, "batch time dim"],
     counted: Bool[Tensor, "batch time"],
     *,
     max_rows: int,
 ) -> Float[Tensor, ""]:
-    """Contrastive predictive coding (van den Oord et al. 2018, 1807.03748): whose prediction fits a step's values best.
+    """Contrastive predictive coding loss (van den Oord et al. 2018, arXiv 1807.03748) with cosine scores.
 
-    Scores are cosines. Among at most ``max_rows`` of the counted steps, evenly spaced over the batch.
+    Each counted step's ``values`` must be closest to their own prediction among the predictions of all counted steps.
+    At most ``max_rows`` steps, evenly spaced over the batch, are used.
     """
     rows = counted.flatten().nonzero()[:, 0]
     if len(rows) > max_rows:
@@ -62,7 +64,7 @@ def contrast(
 
 
 def _centred(one: Tensor, other: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both spaces less their means (2, rows, hidden), 0 where not counted; the means; how many count, at least 1."""
+    """Both representations minus their means (2, rows, hidden), 0 at steps not counted; the means; the count, >= 1."""
     rows, is_counted = torch.stack([one.flatten(0, 1), other.flatten(0, 1)]), counted.flatten()[:, None]
     num_rows = counted.sum().clamp(min=1)
     mean = torch.where(is_counted, rows, 0.0).sum(1) / num_rows
@@ -70,6 +72,6 @@ def _centred(one: Tensor, other: Tensor, counted: Tensor) -> tuple[Tensor, Tenso
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """Rows of length 1; one of next to no length stays, with a gradient as if its length were 1."""
+    """Rows scaled to length 1. A row of length near 0 stays as it is, with a finite gradient."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return rows / torch.where(length > 1e-8, length, 1.0)
