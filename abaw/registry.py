@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -124,7 +124,7 @@ class Registry:
     def check(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings in their declared types; the part is imported for them.
 
-        ValueError where a setting is unknown, missing or of the wrong type.
+        ValueError where a setting is unknown, missing, of the wrong type or outside the limits of its type.
         """
         part = self.part(name)
         self.check_settings(name, [key for key in settings if key not in self.given])
@@ -134,7 +134,9 @@ class Registry:
                     f"{self.kind} {name!r} needs the setting {key!r}: write {name}:{key}=... or give it in the config"
                 )
         importlib.import_module(part.module)
-        hints = get_type_hints(self._builders[name])
+        hints = get_type_hints(
+            self._builders[name], include_extras=True
+        )  # with limits, as in Annotated[int, Field(ge=1)]
         own = part.settings.keys()
         return {
             key: self._typed(name, key, value, hints.get(key, Any)) if key in own else value
@@ -150,6 +152,8 @@ class Registry:
         try:
             return TypeAdapter(expected).validate_python(value, strict=True)  # 30 for a float is 30.0, as in a recipe
         except ValidationError as error:
+            if get_origin(expected) is Annotated:
+                expected = get_args(expected)[0]
             wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
             raise InputError(
                 f"{self.kind} {name!r}: {key} is {value!r}, expected {wanted}: {error.errors()[0]['msg']}"

@@ -20,7 +20,7 @@ from fusion.sampling import (
     make_sequential_order,
     make_shuffled_order,
 )
-from fusion.targets import LabelsByTask, fit_to_clock, list_clips, make_scored_labels, make_training_targets
+from fusion.targets import LabelsByTask, list_clips, make_scored_labels, make_training_targets
 
 
 class WindowDataset(Dataset[Window]):

@@ -58,8 +58,8 @@ def _padded(task: str, clip_id: str, labels: Labels, num_steps: int) -> Labels:
     missing = num_steps - len(labels)
     if missing < 0:
         raise InputError(
-            f"clip {clip_id!r} has {len(labels)} labels for {task}, but only {num_steps} frames: run abaw extract again, "
-            "so that the frames cover the labels"
+            f"clip {clip_id!r} has {len(labels)} labels for {task}, but only {num_steps} frames in the store: "
+            "run abaw extract again"
         )
     return Labels(np.pad(labels.values, ((0, missing), (0, 0))), np.pad(labels.scored, (0, missing)))
 

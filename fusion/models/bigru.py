@@ -13,7 +13,8 @@ from fusion.models import FUSION_MODELS
 FACTS = {
     "paper": "Cho et al. 2014, arXiv 1406.1078 (the GRU); early fusion over time is a common baseline of ABAW teams",
     "context": "window",
-    "differs": "Whether a modality was observed is one more feature. The backward direction starts at the end of each window.",
+    "differs": "Whether a modality was observed is one more feature. The backward direction starts at the end of each "
+    "window.",
 }
 
 

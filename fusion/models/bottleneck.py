@@ -17,9 +17,9 @@ FACTS = {
     "context": "window",
     "differs": "The tokens of a modality are its steps, and the output at a step is the mean over modalities, so that "
     "no class token is needed. 4 layers of width 64 with fusion from the third, where the paper uses a pretrained ViT "
-    "with 12 layers of width 768 and fusion from the ninth. Sinusoidal instead of learned positions, dropout instead of "
-    "stochastic depth. Unobserved steps are masked, and a modality without observed steps is left out of the means of "
-    "bottleneck tokens and outputs.",
+    "with 12 layers of width 768 and fusion from the ninth. Sinusoidal instead of learned positions, dropout instead "
+    "of stochastic depth. Unobserved steps are masked, and a modality without observed steps is left out of the means "
+    "of bottleneck tokens and outputs.",
 }
 
 

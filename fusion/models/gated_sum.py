@@ -17,8 +17,8 @@ FACTS = {
     "paper": "Arevalo et al. 2017, Gated Multimodal Units for Information Fusion, arXiv 1702.01992",
     "context": "step",
     "differs": "Every step is a sample of its own. `gates: softmax`, over the observed modalities, generalises the "
-    "unit for two modalities (z and 1 - z) to any number. The rate of dropout on the fused state, which the paper tunes, "
-    "is 0.2 by default.",
+    "unit for two modalities (z and 1 - z) to any number. The rate of dropout on the fused state, which the paper "
+    "tunes, is 0.2 by default.",
 }
 
 

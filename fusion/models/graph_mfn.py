@@ -17,10 +17,10 @@ FACTS = {
     "paper": "Zadeh et al. 2018, Multimodal Language Analysis in the Wild: CMU-MOSEI Dataset and Interpretable Dynamic "
     "Fusion Graph, ACL P18-1208",
     "context": "past",
-    "differs": "The paper predicts once, at the last step; here every step is predicted from the past. Unobserved steps "
-    "are 0, and the last linear layer is the head of the task. Above three modalities the graph has only pairs and the "
-    "set of all, because the number of subsets doubles with each modality. Nodes and efficacies are linear, as in the "
-    "authors' toolkit, and a vertex reads the hidden states of two steps, as in MMSA.",
+    "differs": "The paper predicts once, at the last step; here every step is predicted from the past. Unobserved "
+    "steps are 0, and the last linear layer is the head of the task. Above three modalities the graph has only pairs "
+    "and the set of all, because the number of subsets doubles with each modality. Nodes and efficacies are linear, as "
+    "in the authors' toolkit, and a vertex reads the hidden states of two steps, as in MMSA.",
 }
 
 # width of the inner layer of every node and of the efficacies, as in the authors' toolkit
@@ -114,7 +114,13 @@ class FusionGraph(nn.Module):
 
 
 def list_nodes(num_modalities: int) -> list[Node]:
-    """The sets of modalities that are nodes, small ones first: all subsets; above three modalities singles, pairs, all."""
+    """The sets of modalities that are nodes, small ones first.
+
+    All subsets; above three modalities each alone, all pairs, and the set of all.
+
+    >>> list_nodes(2)
+    [(0,), (1,), (0, 1)]
+    """
     sizes = range(1, num_modalities + 1) if num_modalities <= 3 else (1, 2, num_modalities)
     return [node for size in sizes for node in combinations(range(num_modalities), size)]
 

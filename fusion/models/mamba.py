@@ -21,9 +21,9 @@ FACTS = {
     "paper": "Liang et al. 2025, Mamba-VA, arXiv 2503.10104; Gu and Dao 2023, Mamba, arXiv 2312.00752",
     "context": "past",
     "differs": "The sum of the projections of any number of modalities takes the place of one feature of width 1024. "
-    "All layers have hidden_dim features, by default half of the paper's 256 (its temporal blocks go from 1024 to 256), "
-    "with ReLU instead of PReLU. States are initialised as by Gu and Dao, because those of the paper's code halve at "
-    "every step and remember almost nothing. The scan is plain PyTorch.",
+    "All layers have hidden_dim features, by default half of the paper's 256 (its temporal blocks go from 1024 to "
+    "256), with ReLU instead of PReLU. States are initialised as by Gu and Dao, because those of the paper's code "
+    "halve at every step and remember almost nothing. The scan is plain PyTorch.",
 }
 
 

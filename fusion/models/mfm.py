@@ -17,11 +17,11 @@ FACTS = {
     "paper": "Tsai et al. 2019, Learning Factorized Multimodal Representations, arXiv 1806.06176",
     "context": "past",
     "differs": "The paper predicts once and reconstructs a clip of about 20 words from the factors of its last step; "
-    "here every step is predicted from the past, and each segment of 32 steps is reconstructed, where observed, from the "
-    "factors of its last step. Unobserved steps are 0, missing modalities are not inferred, and the last linear layer is "
-    "the head of the task. All factors have the same width and are concatenated. The weights of the losses are those of "
-    "the authors' best MOSI setting in their code (the median over modalities). In evaluation mmd is computed against "
-    "the expectation of the Gaussian instead of random draws.",
+    "here every step is predicted from the past, and each segment of 32 steps is reconstructed, where observed, from "
+    "the factors of its last step. Unobserved steps are 0, missing modalities are not inferred, and the last linear "
+    "layer is the head of the task. All factors have the same width and are concatenated. The weights of the losses "
+    "are those of the authors' best MOSI setting in their code (the median over modalities). In evaluation mmd is "
+    "computed against the expectation of the Gaussian instead of random draws.",
 }
 
 SEGMENT_STEPS = 32  # steps reconstructed from the factors of one step: about the length of the paper's clips

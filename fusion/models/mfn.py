@@ -15,8 +15,8 @@ FACTS = {
     "paper": "Zadeh et al. 2018, Memory Fusion Network for Multi-view Sequential Learning, arXiv 1802.00927",
     "context": "window",
     "differs": "The paper predicts once, at the last step; as in Wen et al. 2024 (arXiv 2403.15044), every step is "
-    "predicted, through a bidirectional LSTM. All inner perceptrons have hidden_dim features, where the paper tunes each "
-    "width. Unobserved steps are 0, and the last linear layer is the head of the task.",
+    "predicted, through a bidirectional LSTM. All inner perceptrons have hidden_dim features, where the paper tunes "
+    "each width. Unobserved steps are 0, and the last linear layer is the head of the task.",
 }
 
 

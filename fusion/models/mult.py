@@ -20,8 +20,8 @@ FACTS = {
     "context": "window",
     "differs": "Every step is predicted, not only the last. Attention covers the whole window (the authors' code masks "
     "the future, their paper does not) and observed steps only. All dropouts have the same rate; there is none on "
-    "attention weights, which would prevent torch's fused attention. Convolutions keep the length and have a bias. With "
-    "one modality there are no crossmodal transformers.",
+    "attention weights, which would prevent torch's fused attention. Convolutions keep the length and have a bias. "
+    "With one modality there are no crossmodal transformers.",
 }
 
 

@@ -19,8 +19,9 @@ FACTS = {
     "Approach, arXiv 2603.13056 (Reliability-Aware Audio-Visual Fusion)",
     "context": "window",
     "differs": "Sizes are those of the public code, whose input features come from temporal models (a 5-layer "
-    "transformer over 400 frames for faces); ours may not, so that more layers can help. No prior weights of modalities "
-    "and no single-modality predictions as input. The context is aligned to the frames instead of having its own rate.",
+    "transformer over 400 frames for faces); ours may not, so that more layers can help. No prior weights of "
+    "modalities and no single-modality predictions as input. The context is aligned to the frames instead of having "
+    "its own rate.",
 }
 
 

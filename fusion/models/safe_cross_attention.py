@@ -15,8 +15,8 @@ FACTS = {
     "paper": "Yu et al. 2026, Solution to the 10th ABAW Expression Recognition Challenge: A Robust Multimodal "
     "Framework with Safe Cross-Attention and Modality Dropout, arXiv 2603.08034",
     "context": "window",
-    "differs": "Any number of modalities: each attends to the observed steps of all others, concatenated over time. Not "
-    "specified in the paper and chosen here: pre-norm layers, a feed-forward network four times as wide, one "
+    "differs": "Any number of modalities: each attends to the observed steps of all others, concatenated over time. "
+    "Not specified in the paper and chosen here: pre-norm layers, a feed-forward network four times as wide, one "
     "cross-attention layer after each branch, layer norms and one linear layer with ReLU over the branches, all sizes "
     "and rates. Modality dropout always keeps one modality that was observed.",
 }

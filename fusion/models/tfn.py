@@ -17,11 +17,12 @@ from fusion.models import FUSION_MODELS
 FACTS = {
     "paper": "Zadeh et al. 2017, Tensor Fusion Network for Multimodal Sentiment Analysis, arXiv 1707.07250",
     "context": "step",
-    "differs": "Frame by frame, where the paper fuses one vector per utterance. Only the modalities named in `recurrent` "
-    "have an LSTM (and see the past), as the paper has for language. Standardisation in the input stage replaces batch "
-    "norm. The last linear layer is the head of the task, without sigmoid. The product is limited to 4,096 entries, so "
-    "that its factors become narrower with more modalities; above three modalities, the products of all pairs are "
-    "concatenated. An unobserved modality contributes only its constant 1. All dropouts have the same rate.",
+    "differs": "Frame by frame, where the paper fuses one vector per utterance. Only the modalities named in "
+    "`recurrent` have an LSTM (and see the past), as the paper has for language. Standardisation in the input stage "
+    "replaces batch norm. The last linear layer is the head of the task, without sigmoid. The product is limited to "
+    "4,096 entries, so that its factors become narrower with more modalities; above three modalities, the products of "
+    "all pairs are concatenated. An unobserved modality contributes only its constant 1. All dropouts have the same "
+    "rate.",
 }
 MAX_ENTRIES = 4096  # of the product, to limit the memory for a batch of 32 windows of 300 steps
 

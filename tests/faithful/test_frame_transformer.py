@@ -113,5 +113,5 @@ def test_an_unknown_variant_is_an_error():
 
 def test_senseless_sizes_are_errors():
     for key in ("head_dim", "mlp_dim"):
-        with pytest.raises(ValueError, match=f"frame_transformer: {key} is 0, expected at least 1"):
+        with pytest.raises(ValueError, match=f"'frame_transformer': {key} is 0"):
             build(**{key: 0})

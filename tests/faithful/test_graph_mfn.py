@@ -85,7 +85,7 @@ def pair(row, weights, at):
 
 
 def test_settings_that_make_no_sense_are_errors():
-    with pytest.raises(ValueError, match="graph_mfn: node_dim is 0, expected at least 1"):
+    with pytest.raises(ValueError, match="'graph_mfn': node_dim is 0"):
         FUSION_MODELS.build("graph_mfn", dims=DIMS, node_dim=0)
-    with pytest.raises(ValueError, match="graph_mfn: memory_dim is 0, expected at least 1"):
+    with pytest.raises(ValueError, match="'graph_mfn': memory_dim is 0"):
         FUSION_MODELS.build("graph_mfn", dims=DIMS, memory_dim=0)

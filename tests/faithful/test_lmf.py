@@ -104,5 +104,5 @@ def test_recurrent_modalities_see_the_past():
 
 @pytest.mark.parametrize("setting", ["factor_dim", "rank"])
 def test_sizes_under_one_are_an_error(setting):
-    with pytest.raises(ValueError, match=f"lmf: {setting} is 0, expected at least 1"):
+    with pytest.raises(ValueError, match=f"'lmf': {setting} is 0"):
         build(**{setting: 0})(dims=THREE)

@@ -137,5 +137,5 @@ def test_half_precision_of_the_linear_layers_leaves_the_states_in_full(monkeypat
 
 @pytest.mark.parametrize("key", ["num_convolutions", "state_dim"])
 def test_senseless_sizes_are_errors(key):
-    with pytest.raises(ValueError, match=f"mamba: {key} is 0, expected at least 1"):
+    with pytest.raises(ValueError, match=f"'mamba': {key} is 0"):
         FUSION_MODELS.build("mamba", dims=THREE, **{key: 0})

@@ -165,5 +165,5 @@ def test_of_too_many_rows_some_at_equal_distances_are_compared(monkeypatch):
 
 def test_settings_that_make_no_sense_are_errors():
     for key in ("factor_dim", "memory_dim"):
-        with pytest.raises(ValueError, match=f"mfm: {key} is 0, expected at least 1"):
+        with pytest.raises(ValueError, match=f"'mfm': {key} is 0"):
             FUSION_MODELS.build("mfm", dims=DIMS, **{key: 0})

@@ -154,7 +154,7 @@ def test_a_modality_that_is_summed_alone_has_no_gate_that_could_not_learn(dims):
 
 
 def test_context_of_unknown_name_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"context names 'sound', which is no modality; known: face, scene, voice"):
+    with pytest.raises(ValueError, match=r"context names 'sound', which is not a modality; known: face, scene, voice"):
         make(THREE, context=("sound",))
 
 

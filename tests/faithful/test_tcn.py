@@ -125,7 +125,7 @@ def test_tcn_transformer_knows_the_order_of_steps_without_positions():
 
 @pytest.mark.parametrize("name", ["conv_dim", "num_blocks"])
 def test_a_tcn_of_no_width_or_no_blocks_is_an_error(name):
-    with pytest.raises(ValueError, match=f"tcn_transformer: {name} is 0, expected at least 1"):
+    with pytest.raises(ValueError, match=f"'tcn_transformer': {name} is 0"):
         FUSION_MODELS.build("tcn_transformer", dims=DIMS, **{name: 0})
 
 

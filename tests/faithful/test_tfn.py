@@ -138,5 +138,5 @@ def test_factors_too_wide_are_an_error(factor_dim, num_modalities, message):
 
 def test_recurrent_modalities_see_the_past():
     check_context(build(recurrent=("face",)), THREE, "past")
-    with pytest.raises(ValueError, match="recurrent names 'smell', which is no modality: known are face, scene, voice"):
+    with pytest.raises(ValueError, match="recurrent names 'smell', which is not a modality; known: face, scene, voice"):
         build(recurrent=("smell",))(dims=THREE)

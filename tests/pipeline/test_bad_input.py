@@ -42,10 +42,10 @@ def refused(monkeypatch, capsys):
         (["features={face_hog: {align: lineer}}"], "no aligner named 'lineer'; did you mean 'linear'?"),
         (["window.stride=151"], "a stride of 151 steps skips steps between windows of 150"),
         (["trainer.max_epoch=3"], "lightning.Trainer has no argument 'max_epoch'; did you mean 'max_epochs'?"),
-        (["trainer.callbacks=[]"], "trainer.callbacks is not free"),
+        (["trainer.callbacks=[]"], "trainer.callbacks cannot be set"),
         (
             ["training.schedule=cosine", "trainer.max_epochs=-1"],
-            "command line, training.schedule=: a cosine needs an end",
+            "command line, training.schedule=: a cosine schedule needs an end",
         ),
         (["training.warmup_epochs=5", "trainer.max_epochs=5"], "a warm-up of 5 epochs is not over after 5"),
         (["training.learning_rate=.inf"], "training.learning_rate is inf"),

@@ -171,19 +171,21 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
     assert not (job / "runs/broken/resume.ckpt").exists()
 
 
-def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, capfd):
+def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, caplog):
     from abaw.commands import predict
     from abaw.pipelines import training
 
+    caplog.set_level("INFO", logger="abaw")
     monkeypatch.chdir(job)
     settings = [*SMALL, "name=unscored"]
     with monkeypatch.context() as patch:
         patch.setattr(predict, "write_predictions", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
-    assert "epoch 2/2" in capfd.readouterr().err
+    assert "epoch 2/2" in caplog.text
+    caplog.clear()
     run = training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
-    assert "epoch" not in capfd.readouterr().err
+    assert "epoch" not in caplog.text
     assert set(run.finished()["scores"]) == {"va", "expr"}
     assert not (run.folder / "resume.ckpt").exists()
 
@@ -204,7 +206,7 @@ def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
     stopped.terminate()
     _, said = stopped.communicate()
     assert stopped.returncode == 143
-    assert "stopped: the same command goes on" in said
+    assert "stopped: run the same command again" in said
     done = abaw(*words[3:], "trainer.max_epochs=3", cwd=job)
     assert done.stdout.splitlines()[-1] == "runs/stopped"
 

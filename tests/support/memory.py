@@ -153,7 +153,7 @@ class Mood(Task):
         return {}
 
     def score(self, by_clip):
-        right = [(each.post_processed[:, 0] == each.labels.values[:, 0]).all() for each in by_clip.values()]
+        right = [(each.prediction[:, 0] == each.labels.values[:, 0]).all() for each in by_clip.values()]
         return {"accuracy": float(np.mean(right)), "n": len(right)}
 
     def row(self, post_processed):

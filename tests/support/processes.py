@@ -6,6 +6,7 @@ a process wrote weights.
 
 import argparse
 import json
+import logging
 import os
 import signal
 from pathlib import Path
@@ -27,6 +28,8 @@ def main():
         kill_at(*arguments.kill_at)
     note_scores(arguments.folder)
     note_writers(arguments.folder)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("abaw").setLevel(logging.INFO)
     config, source = Config.model_validate_json(arguments.config), make_source(LENGTHS)
     train(config, make_tasks(*config.tasks), make_labels(source), source, arguments.folder)
 

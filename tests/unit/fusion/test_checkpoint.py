@@ -24,12 +24,12 @@ def test_missing_or_foreign_weights_are_errors(source, labels, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no weights at .*model.safetensors: run abaw train"):
         load_module(tmp_path, make_config(), tasks)
     train(make_config(max_epochs=1), tasks, labels, source, tmp_path)
-    with pytest.raises(ValueError, match="does not hold the weights of this config"):
+    with pytest.raises(ValueError, match="does not hold weights of this config"):
         load_module(tmp_path, make_config("attention"), tasks)
-    with pytest.raises(ValueError, match="does not hold the weights of this config"):
+    with pytest.raises(ValueError, match="does not hold weights of this config"):
         load_module(tmp_path, make_config(), make_tasks("va"))
     (tmp_path / "weights" / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="does not hold the weights of this config"):
+    with pytest.raises(ValueError, match="does not hold weights of this config"):
         load_module(tmp_path, make_config(), tasks)
 
 

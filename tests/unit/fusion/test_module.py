@@ -1,7 +1,6 @@
 """One module for every model and task: its losses, what it reads, what it is built of."""
 
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from fusion.base import FusionModel, FusionOutput
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule, WindowDataset
 from fusion.layers.masks import mask_features
-from fusion.models import FUSION_MODELS
 from fusion.module import FusionModule
 from fusion.predict import predict
 from fusion.targets import fit_to_clock
@@ -186,54 +184,6 @@ def test_a_run_trains_and_predicts_with_all_that_features_can_ask(source, labels
         assert len(observed) == len(source.clock(clip_id))
     again = load_module(tmp_path, config, make_tasks())
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in module.state_dict().items())
-
-
-ONE_FILE = '''
-from torch import nn
-
-from fusion.layers.masks import ordered, mask_features
-from fusion.models import FUSION_MODELS
-from fusion.models import FUSION_MODELS
-from fusion.base import FusionOutput, FusionModel
-
-
-@FUSION_MODELS.register
-def running_mean(*, dims, hidden_dim: int = 4, dropout: float = 0.1) -> FusionModel:
-    """The mean of everything so far."""
-    return RunningMean(dims, hidden_dim, dropout)
-
-
-class RunningMean(FusionModel):
-    def __init__(self, dims, hidden_dim, dropout):
-        super().__init__()
-        self.hidden_dim, self.names = hidden_dim, ordered(dims)
-        self.layers = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, steps):
-        hidden = sum(layer(mask_features(steps, name)[0]) for layer, name in zip(self.layers, self.names, strict=True))
-        num = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
-        return FusionOutput(self.dropout(hidden.cumsum(1) / num))
-'''
-
-
-def test_a_model_in_one_new_file_is_listed_and_trained_by_its_name(source, labels, tmp_path, monkeypatch):
-    import fusion.models
-
-    folder = tmp_path / "parts"
-    folder.mkdir()
-    (folder / "running_mean.py").write_text(ONE_FILE)
-    folders = [*fusion.models.__path__, str(folder)]
-    monkeypatch.setattr(fusion.models.__spec__, "submodule_search_locations", folders)
-    monkeypatch.setattr(fusion.models, "__path__", folders)
-    assert "running_mean" in FUSION_MODELS.names()
-    module = train(make_config("running_mean"), make_tasks(), labels, source, tmp_path / "run")
-    assert type(module.model).__name__ == "RunningMean"
-    assert module.scores["va"]["n"] > 0
-    monkeypatch.undo()
-    assert "running_mean" not in FUSION_MODELS.names()
-    monkeypatch.delitem(sys.modules, "fusion.models.running_mean")
-    FUSION_MODELS._builders.pop("running_mean")
 
 
 @pytest.mark.parametrize("model", ["tcn", "tcn_transformer", "joint_cross_attention", "mamba"])

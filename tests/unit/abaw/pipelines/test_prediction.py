@@ -7,7 +7,7 @@ from abaw.postprocessing import stitch
 from fusion.checkpoint import build_module
 from fusion.data import WindowDataset
 from fusion.predict import predict
-from fusion.validation import gathered, score
+from fusion.validation import gather_windows, score
 from tests.support.memory import Mood, make_config, make_source, make_tasks, with_training
 
 
@@ -77,7 +77,7 @@ def test_a_window_that_two_processes_reckoned_is_taken_once(monkeypatch):
     monkeypatch.setattr(
         "torch.distributed.all_gather_object", lambda out, _: out.__setitem__(slice(None), [mine, theirs])
     )
-    windows = gathered(mine)
+    windows = gather_windows(mine)
     assert sorted(windows["a"]) == [0, 2]
     assert not windows["a"][0]["va"].any()
 

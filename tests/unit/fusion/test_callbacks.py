@@ -1,0 +1,113 @@
+"""Callbacks: best weights, patience, averaged weights, progress."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from abaw.tasks.base import PredictionPair
+from fusion.data import ClipDataModule
+from fusion.module import FusionModule
+from fusion.predict import predict
+from fusion.train import train
+from tests.support.memory import make_config, make_tasks, replace_training, with_training
+
+
+def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    module = train(make_config(), make_tasks(), labels, source, tmp_path)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"train/loss", "train/va", "train/expr", "validation/va/CCC", "validation/expr/F1"} <= set(
+        events.Tags()["scalars"]
+    )
+    logged = [event.value for event in events.Scalars("validation/score")]
+    assert len(logged) == 4
+    best = (module.scores["va"]["CCC"] + module.scores["expr"]["F1"]) / 2
+    assert max(logged) == pytest.approx(best, abs=1e-6)
+    with safetensors.safe_open(tmp_path / "weights" / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["module"])["epoch"] == int(np.argmax(logged))
+    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["events", "resume", "weights"]
+
+
+def test_training_stops_after_the_patience_and_logs_a_line_per_epoch(source, labels, tmp_path, capfd, caplog):
+    caplog.set_level("INFO", logger="abaw")
+    config = make_config(max_epochs=30)
+    config = config.model_copy(update={"training": replace_training(config, patience_epochs=2, learning_rate=1e-12)})
+    train(config, make_tasks(), labels, source, tmp_path)
+    lines = [message for message in caplog.messages if message.startswith("epoch ")]
+    assert 3 <= len(lines) < 30
+    assert lines[0].startswith("epoch 1/30: loss ")
+    assert "(best " in lines[-1]
+    assert capfd.readouterr() == ("", ""), "a library prints nothing"
+
+
+def test_a_run_too_short_for_a_validation_leaves_its_last_weights(source, labels, tmp_path):
+    module = train(make_config(max_epochs=1, max_steps=2), make_tasks(), labels, source, tmp_path)
+    assert module.scores == {}
+
+
+def noted_states(monkeypatch):
+    """The module's weights after every optimizer step."""
+    states, step = [], FusionModule.optimizer_step
+
+    def noted(self, *given, **named):
+        step(self, *given, **named)
+        states.append({key: value.clone() for key, value in self.state_dict().items()})
+
+    monkeypatch.setattr(FusionModule, "optimizer_step", noted)
+    return states
+
+
+def average(states, decay):
+    """What an exponential mean over these is."""
+    mean = states[0]
+    for state in states[1:]:
+        mean = {key: decay * mean[key] + (1 - decay) * state[key] for key in mean}
+    return mean
+
+
+@pytest.mark.parametrize("holds_out", [True, False])
+def test_averaged_weights_are_scored_and_kept(holds_out, source, labels, tmp_path, monkeypatch):
+    states, config = noted_states(monkeypatch), with_training(make_config(max_epochs=4), ema_decay=0.9)
+    given = labels if holds_out else {**labels, "validation": {}}
+    module = train(config, make_tasks(), given, source, tmp_path)
+    with safetensors.safe_open(tmp_path / "weights" / "model.safetensors", "pt") as file:
+        epoch = json.loads(file.metadata()["module"])["epoch"]
+    num_steps = len(states) // 4 * (epoch + 1)
+    expected = average(states[:num_steps], 0.9)
+    for key, value in module.state_dict().items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(module.heads["va"].weight, states[num_steps - 1]["heads.va.weight"], rtol=1e-3)
+    assert torch.equal(
+        module.input_stage.channels[0].std, states[0]["input_stage.channels.0.std"]
+    )  # what is no weight stays
+    if holds_out:
+        assert score_of(module, source, labels, config) == pytest.approx(module.scores["va"], abs=1e-6)
+
+
+def score_of(module, source, labels, config, task="va"):
+    truth = labels["validation"][task]
+    return module.tasks[task].score(
+        {
+            clip: PredictionPair(module.tasks[task].to_labels(module.tasks[task].probabilities(raw[task])), truth[clip])
+            for clip, raw, _ in predict(module, source, list(truth), config.window)
+        }
+    )
+
+
+@pytest.mark.parametrize("none", [{}, {"va": {}, "expr": {}}])
+def test_without_a_validation_the_last_weights_are_kept(none, source, labels, tmp_path, monkeypatch, caplog):
+    states = noted_states(monkeypatch)
+    config = with_training(make_config(max_epochs=3), patience_epochs=1)
+    with caplog.at_level("INFO", logger="abaw"):
+        module = train(config, make_tasks(), {**labels, "validation": none}, source, tmp_path)
+    assert module.scores == {}
+    assert all(torch.equal(value, states[-1][key]) for key, value in module.state_dict().items())
+    assert "no validation split: the last weights are kept, training.patience_epochs has no effect" in caplog.text
+    per_epoch = len(ClipDataModule(config, make_tasks(), labels, source).train_dataloader())
+    assert len(states) == 3 * per_epoch  # all three: nothing stopped it
