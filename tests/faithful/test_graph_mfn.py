@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fusion.models import FUSION_MODELS
-from fusion.models.graph_mfn import FusionGraph, nodes
+from fusion.models.graph_mfn import FusionGraph, list_nodes
 from tests.faithful.test_mfn import DIMS, MEMORY, WIDTH, carry, copy, layers_of_memory, settings_of
 from tests.support.inputs import make_inputs, make_model
 from tests.support.references import linear, weights_of
@@ -45,11 +45,11 @@ def test_graph_mfn_is_mmsas_at_the_last_step(mmsa, num_steps):
 
 
 def test_up_to_three_modalities_the_nodes_are_all_subsets_then_pairs_and_all():
-    assert nodes(1) == [(0,)]
-    assert nodes(2) == [(0,), (1,), (0, 1)]
-    assert nodes(3) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
-    assert nodes(4)[4:] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (0, 1, 2, 3)]
-    assert len(nodes(12)) == 12 + 66 + 1
+    assert list_nodes(1) == [(0,)]
+    assert list_nodes(2) == [(0,), (1,), (0, 1)]
+    assert list_nodes(3) == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+    assert list_nodes(4)[4:] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (0, 1, 2, 3)]
+    assert len(list_nodes(12)) == 12 + 66 + 1
 
 
 @pytest.mark.parametrize("num_modalities", [1, 2, 3, 5])
@@ -61,7 +61,7 @@ def test_a_node_reads_all_smaller_sets_in_it_times_their_efficacies(num_modaliti
     weights = weights_of(graph)
     for step in range(2):
         values = {(i,): vertices[i, 0, step].double().numpy() for i in range(num_modalities)}
-        expected = reference_graph(values, weights, nodes(num_modalities))
+        expected = reference_graph(values, weights, list_nodes(num_modalities))
         np.testing.assert_allclose(answer[0, step], expected, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fusion.models import FUSION_MODELS, mfm
-from fusion.models.mfm import mean_discrepancy
+from fusion.models.mfm import maximum_mean_discrepancy
 from tests.faithful.test_mfn import (
     DIMS,
     MEMORY,
@@ -73,7 +73,7 @@ def test_hidden_states_and_losses_are_mmsas_at_the_last_step(mmsa, num_steps):
 
 def test_every_piece_is_rebuilt_from_its_last_step(monkeypatch):
     """Windows of several pieces, with gaps and padding, against loops over clips, pieces and steps in float64."""
-    monkeypatch.setattr(mfm, "PIECE", 3)
+    monkeypatch.setattr(mfm, "SEGMENT_STEPS", 3)
     model, inputs = build(), make_inputs(DIMS, (8, 6, 1), seed=3)
     weights = weights_of(model)
     clips, losses = run(model, inputs)
@@ -114,8 +114,8 @@ def reference_decoder(factors, weights, at, num_steps):
 def test_in_evaluation_the_discrepancy_is_its_expectation_over_all_noise():
     torch.manual_seed(0)
     rows = torch.randn(4, 3, dtype=torch.float64) * 1.5 + 0.5
-    drawn = torch.stack([mean_discrepancy(rows, drawn=True) for _ in range(4_000)])
-    expected = mean_discrepancy(rows, drawn=False)
+    drawn = torch.stack([maximum_mean_discrepancy(rows, drawn=True) for _ in range(4_000)])
+    expected = maximum_mean_discrepancy(rows, drawn=False)
     assert abs(drawn.mean() - expected) < 4 * drawn.std() / 4_000**0.5
     assert drawn.std() / 4_000**0.5 < 3e-3
 
@@ -123,13 +123,13 @@ def test_in_evaluation_the_discrepancy_is_its_expectation_over_all_noise():
 def test_the_discrepancy_falls_when_rows_become_the_gaussians():
     torch.manual_seed(0)
     rows = torch.randn(500, 3)
-    near = mean_discrepancy(rows, drawn=False)
-    assert all(near < mean_discrepancy(other, drawn=False) for other in (rows * 0.2, rows * 5, rows + 2))
+    near = maximum_mean_discrepancy(rows, drawn=False)
+    assert all(near < maximum_mean_discrepancy(other, drawn=False) for other in (rows * 0.2, rows * 5, rows + 2))
 
 
 def test_without_rows_the_discrepancy_is_0_with_a_gradient():
     rows = torch.zeros(0, 3, requires_grad=True)
-    loss = mean_discrepancy(rows, drawn=True)
+    loss = maximum_mean_discrepancy(rows, drawn=True)
     loss.backward()
     assert loss == 0
     assert rows.grad is not None
