@@ -34,7 +34,7 @@ from benchmarks.fusion import key_of
 from fusion.models import FUSION_MODELS
 
 HERE = Path(__file__).resolve().parent / "results"
-CONFIG = HERE.parent / "abaw/configs" / "synthetic.yaml"
+CONFIG = HERE.parents[1] / "abaw" / "configs" / "synthetic.yaml"
 OUT, PAGE = HERE / "useful.json", HERE / "useful.md"
 
 CLIPS, SECONDS, EPOCHS, LIMIT_S = 36, 12.0, 10, 60
