@@ -208,7 +208,9 @@ def test_what_was_said_goes_back_in_whatever_the_precision():
 
 
 def test_targets_that_leave_no_order_are_errors():
-    with pytest.raises(ValueError, match="mctn: targets names 'smell', which is not a modality; known: face, scene, voice"):
+    with pytest.raises(
+        ValueError, match="mctn: targets names 'smell', which is not a modality; known: face, scene, voice"
+    ):
         build(targets=("smell",))
     with pytest.raises(ValueError, match=r"mctn: targets names a modality twice, got \['face', 'face'\]"):
         build(targets=("face", "face"))

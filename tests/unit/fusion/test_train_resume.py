@@ -51,7 +51,9 @@ def test_the_last_weights_of_a_stopped_run_are_those_of_an_unbroken_one(source, 
 
 
 @pytest.mark.parametrize("max_epochs", [2, 30])
-def test_a_run_stopped_after_its_last_epoch_does_not_train_on(max_epochs, source, labels, tmp_path, monkeypatch, caplog):
+def test_a_run_stopped_after_its_last_epoch_does_not_train_on(
+    max_epochs, source, labels, tmp_path, monkeypatch, caplog
+):
     caplog.set_level("INFO", logger="abaw")
     config = make_config(max_epochs=max_epochs)
     config = config.model_copy(update={"training": replace_training(config, patience_epochs=2, learning_rate=1e-12)})
