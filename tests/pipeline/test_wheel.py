@@ -126,12 +126,14 @@ def test_the_version_is_that_of_the_metadata(abaw):
     assert abaw("--version") == f"abaw {version}"
 
 
-def test_the_main_job_runs_from_another_folder(installed, abaw):
+def test_the_main_job_runs_from_another_folder(abaw):
     assert {"encoders:", "models:", "tasks:", "editions:"} <= set(abaw("list").splitlines())
     abaw("synth", "data", "--clips", 14, "--seconds", 3)
     abaw("check", "data")
     abaw("extract", "data", "--store", "work/store", "--encoder", "face_hog", "--encoder", "voice_mel")
-    abaw("train", installed[1] / "abaw/configs/synthetic.yaml", "data=data", *SMALL)
+    (abaw.cwd / "my.yaml").write_text(abaw("config", "synthetic"))
+    abaw("train", "my.yaml", "data=data", *SMALL)
+    assert abaw("train", "synthetic", "data=data", *SMALL).endswith("\nruns/synthetic\n")  # the same: it is complete
     abaw("predict", "runs/synthetic", "--split", "test", "--out", "work/predictions")
     template = "data/test_set/ABAW_VA_test_set_sample.txt"
     abaw("submit", "work/predictions", "--template", template, "--out", "work/va.txt")
