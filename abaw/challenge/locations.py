@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from abaw.dataset import split_files
 from abaw.dataset.split_files import recording
 from abaw.errors import InputError
 
@@ -37,7 +38,7 @@ class Layout:
 
 IMAGE = Layout(
     "image location, expected <clip>/<frame of five digits>.jpg",
-    re.compile(r"([^/]+)/(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII),
+    split_files.IMAGE,
     re.compile(r"(?:.*/)?([^/]+)/(\d+)\.\w+", re.ASCII),
     lambda stem, frame: f"{stem}/{frame:05d}.jpg",
     str,

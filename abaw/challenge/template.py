@@ -4,9 +4,10 @@ One header line (the ambivalence challenge has none), then a row a line: its loc
 edition) or dummy values. Read line by line into a few bytes a row: templates have a million of them.
 """
 
+import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from abaw.challenge.locations import IMAGE, LAYOUTS, VIDEO, VIDEO_FRAME, Layout, Places
+from abaw.dataset.layout import SPLIT_FOLDERS, Dataset
 from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -21,6 +23,7 @@ from abaw.tasks.base import Task
 NOT_TEXT = re.compile("[\x00\udc80-\udcff]")  # what no text holds; bytes that are not UTF-8 are read as the latter
 MEDIA = re.compile(r".+\.(mp4|mov|avi|mkv|webm)", re.IGNORECASE)
 TRIAL = re.compile(r"[^,]+,(?:\d*\.?\d+(?:[eE]-?\d+)?,\d*\.?\d+(?:[eE]-?\d+)?,)?[01]", re.ASCII)
+NUM_HEADER_CHARACTERS = 1000  # read of a file's first line to recognise a template
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,44 @@ def read_template(path: Path, task_name: str | None = None) -> Template:
     if task.name != "mtl":
         _check_repeats(template)
     return template
+
+
+def find_templates(dataset: Dataset, tasks: Iterable[Task] | None = None) -> list[Path]:
+    """The templates in a data set, in the order of their folders: text files that ``is_template`` recognises.
+
+    Without ``tasks``: templates of all tasks, and those with an unknown header. Training and validation labels are left
+    out, because some begin with the same header. Folders of images, of one label file per clip and of videos are not
+    searched.
+    """
+    if not (dataset.challenges or dataset.test_lists or dataset.listings):
+        return []  # media alone: there is nothing to predict, and their folder may be a large one
+    splits = (splits.get(split, ()) for splits in dataset.listings.values() for split in ("train", "validation"))
+    labels = {each.path for listings in splits for each in listings}
+    known = [TASKS.build(name) for name in TASKS.names()] if tasks is None else tasks
+    headers = {task.header.replace(" ", "") for task in known if task.header}
+    return [path for path in _texts(dataset) if path not in labels and is_template(path, headers, tasks is None)]
+
+
+def is_template(path: Path, headers: Collection[str], or_unknown: bool = False) -> bool:
+    """Whether a file's first line, without its spaces, is one of ``headers``, whatever the file's name.
+
+    With ``or_unknown`` also where it only begins like a header, such as ``image_location,...``. A template without a
+    header (of the ambivalence challenge) is not recognised.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline(NUM_HEADER_CHARACTERS).strip().replace(" ", "")
+    location, comma, _ = header.partition(",")
+    return header in headers or (or_unknown and bool(comma) and LAYOUTS.get(location) is IMAGE)
+
+
+def _texts(dataset: Dataset) -> Iterator[Path]:
+    """The data set's text files outside the folders that hold many files for single clips."""
+    elsewhere = (path.parent for path in dataset.test_lists.values() if not path.is_relative_to(dataset.root))
+    for root in dict.fromkeys([dataset.root, *elsewhere]):
+        for folder, names, files in os.walk(root):
+            is_image_root = Path(folder) in dataset.image_roots
+            names[:] = [] if is_image_root else sorted(set(names) - set(SPLIT_FOLDERS) - {"videos"})
+            yield from (Path(folder, name) for name in sorted(files) if name.endswith((".txt", ".csv")))
 
 
 def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]:

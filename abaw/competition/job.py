@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.challenge.template import find_templates
 from abaw.competition.stages import Places, Stage, members_of
 from abaw.competition.stages import stages as recipe_stages
 from abaw.competition.state import check_same, check_whole, facts
-from abaw.competition.templates import check_templates, templates_in
+from abaw.competition.templates import check_templates
 from abaw.configs.file import as_setting
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
@@ -125,7 +126,7 @@ def open_job(
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
     """Those given, else those found. ValueError where there are some that cannot be filled."""
 
-    found = given or templates_in(dataset, tasks)
+    found = given or find_templates(dataset, tasks.values())
     if not found:
         LOG.info("no template for %s in %s: no challenge file is made; give --template", ", ".join(tasks), dataset.root)
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):

@@ -5,14 +5,13 @@ a folder of face images, label files, or a place in a test list; what any of the
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
-from abaw.dataset.split_files import Listing
+from abaw.dataset.split_files import IMAGE_NAME, Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
 from abaw.files.yaml import read_yaml
@@ -21,7 +20,6 @@ from abaw.registry import nearest
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
 TEST_LIST_END = "_test_set_release.txt"
-IMAGE_NAME = re.compile(r"(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)  # what Clip.image() writes, and nothing else
 MEDIA_SUFFIXES = frozenset(
     ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv "  # pictures and sound
     ".aac .aif .aiff .amr .flac .m4a .mka .mp3 .oga .ogg .opus .wav .wma".split()  # sound alone

@@ -32,7 +32,8 @@ FIRST_LINES = {
     "ah_clip": re.compile(r"[^,]+\.(mp4|mov|avi|mkv|webm|wav|mp3|m4a|flac)(,|$)", re.IGNORECASE),
     "ah_frame": re.compile(r"[^,]+/frame-\d+\.jpg(,|$)", re.ASCII),
 }
-IMAGE = re.compile(r"([^/]+)/(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)
+IMAGE_NAME = re.compile(r"(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)  # the number of a frame, as Clip.image() writes it
+IMAGE = re.compile(f"([^/]+)/{IMAGE_NAME.pattern}", re.ASCII)
 AH_FRAME = re.compile(r"(.+)/frame-(\d+)\.jpg", re.ASCII)
 ENDING = re.compile(r"\.[A-Za-z]\w{1,4}$", re.ASCII)
 FIRST_BYTES = 4096

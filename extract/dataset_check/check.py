@@ -1,30 +1,32 @@
-"""What a data set holds and what will hurt, before hours are spent on it."""
+"""What a data set holds, and what in it would lose rows or shift them, before hours are spent on it: ``abaw check``."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from abaw.challenge.submission import read_template
+from abaw.challenge.template import find_templates, read_template
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Clip, Dataset, video_of
-from abaw.files import visible
+from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-from extract.dataset_check.rules import RULES, ClipFacts, Finding, findings
-from extract.dataset_check.splits import SplitFacts, split_facts, split_line
+from extract.dataset_check.rules import RULES, ClipFacts, Finding, apply_rules
+from extract.dataset_check.splits import SplitFacts, split_facts
 from extract.media import MediaInfo, probe
 
-NUM_SHOWN = 4
-SAMPLE_NAMES = ("*sample*.txt", "*example*.txt")
+NUM_SHOWN = 4  # findings of one kind in the text of a report
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Everything found; ``dataclasses.asdict`` of it is JSON."""
+    """Facts of every split and clip, and findings; ``dataclasses.asdict`` of it is JSON, ``str`` text for a terminal.
+
+    ``num_media``: media files that belong to a clip; ``num_ignored``: files that are neither media nor read otherwise.
+    """
 
     root: str
     num_media: int
@@ -35,12 +37,31 @@ class CheckReport:
     findings: list[Finding]
 
     def __str__(self) -> str:
-        return _text(self)
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The report line by line: a summary, then the first findings of each kind with advice."""
+        roots = ", ".join(Path(root).name for root in self.image_roots) or "none"
+        yield f"{self.root}: {len(self.clips)} clips, {self.num_media} media, image roots: {roots}"
+        if self.num_ignored:
+            yield f"{self.num_ignored} other files ignored"
+        for split in self.splits:
+            yield from split.lines()
+        by_code: dict[str, list[Finding]] = defaultdict(list)
+        for finding in self.findings:
+            by_code[finding.code].append(finding)
+        yield f"{len(self.findings)} findings" + ":" * bool(by_code)
+        for code, same in by_code.items():
+            yield f"  {code} ({len(same)}): {same[0].advice}"
+            for each in same[:NUM_SHOWN]:
+                yield f"    {each.clip + ': ' if each.clip else ''}{each.message}"
+            if len(same) > NUM_SHOWN:
+                yield f"    and {len(same) - NUM_SHOWN} more"
 
 
 @dataclass
-class _Found:
-    """Labels that can be read, by task and clip, with what else the walk over them told."""
+class _Collected:
+    """What reading the labels of all tasks gave: labels by task and clip, and more."""
 
     labels: dict[str, dict[str, Labels]] = field(default_factory=lambda: defaultdict(dict))
     splits: list[SplitFacts] = field(default_factory=list)
@@ -48,138 +69,122 @@ class _Found:
     videos: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))  # split -> video -> task
 
 
-def check(
-    dataset: Dataset,
-    *,
-    images_listed: bool = True,
-    progress: Callable[[str, int, int], None] = lambda clip_id, done, total: None,
-) -> CheckReport:
-    """Look at every clip and every label file; nothing in the data set stops it.
+def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCallback = silent) -> CheckReport:
+    """Look at every clip and every label file; files that cannot be read are findings, not errors.
 
-    Every video's packets are read, none of its pictures but the first. Without ``images_listed`` the folders of images
-    are not opened (slow on a network drive) and their findings are missing. ``progress(clip_id, done, total)`` is called
+    The packets of every video are read, but only its first frame is decoded. Without ``images_listed`` the folders of
+    images are not opened (slow on a network drive), and the findings about them are missing. ``progress`` is called
     before each clip.
     """
-    found = _Found()
+    collected = _Collected()
     for name in TASKS.names():
-        _read_task(dataset, TASKS.build(name), found)
-    look = cache(_probe)  # two subjects share a video
-    mates: dict[Path | None, list[str]] = defaultdict(list)
+        _read_task(dataset, TASKS.build(name), collected)
+    probed = cache(_probe)  # two subjects share a video
+    clips_of: dict[Path | None, list[str]] = defaultdict(list)
     for clip in dataset.clips.values():
-        mates[clip.media].append(clip.clip_id)
+        clips_of[clip.media].append(clip.clip_id)
     clips = []
     for done, clip in enumerate(dataset.clips.values()):
         progress(clip.clip_id, done, len(dataset.clips))
-        others = tuple(other for other in mates[clip.media] if clip.media and other != clip.clip_id)
-        facts = _media_facts(ClipFacts(clip.clip_id, mates=others), clip, look)
-        labels = {task: of_clip[clip.clip_id] for task, of_clip in found.labels.items() if clip.clip_id in of_clip}
+        others = tuple(other for other in clips_of[clip.media] if clip.media and other != clip.clip_id)
+        facts = _media_facts(ClipFacts(clip.clip_id, others_in_video=others), clip, probed)
+        labels = {task: of_clip[clip.clip_id] for task, of_clip in collected.labels.items() if clip.clip_id in of_clip}
         clips.append(_image_facts(facts, clip, labels, images_listed))
-    of_clips = [finding for facts in clips for finding in findings(facts)]
-    found.findings += sorted(of_clips, key=lambda finding: list(RULES).index(finding.code))
-    found.findings += [*_repeat_findings(dataset), *_side_findings(found.videos)]
-    found.findings += _sample_findings(dataset, {facts.clip: facts for facts in clips})
+    findings = collected.findings + _clip_findings(clips)
+    findings += [*_repeat_findings(dataset), *_leak_findings(collected.videos)]
+    findings += _template_findings(dataset, {facts.clip: facts for facts in clips})
     return CheckReport(
         str(dataset.root),
-        len(mates.keys() - {None}),
+        len(clips_of.keys() - {None}),
         dataset.num_ignored,
         tuple(map(str, dataset.image_roots)),
-        found.splits,
+        collected.splits,
         clips,
-        found.findings,
+        list(dict.fromkeys(findings)),  # two tasks may read the same broken file
     )
 
 
-def _text(report: CheckReport) -> str:
-    """The report for a terminal: a summary, then the findings by kind with the first few clips of each."""
-    roots = ", ".join(Path(root).name for root in report.image_roots) or "none"
-    text = [f"{report.root}: {len(report.clips)} clips, {report.num_media} media, image roots: {roots}"]
-    if report.num_ignored:
-        text.append(f"{report.num_ignored} other files ignored")
-    text += [split_line(split) for split in report.splits]
+def _clip_findings(clips: list[ClipFacts]) -> list[Finding]:
+    """What the rules find, rule by rule."""
     by_code: dict[str, list[Finding]] = defaultdict(list)
-    for finding in report.findings:
-        by_code[finding.code].append(finding)
-    text.append(f"{len(report.findings)} findings" + ":" * bool(by_code))
-    for code, same in by_code.items():
-        text.append(f"  {code} ({len(same)}): {same[0].advice}")
-        text += [f"    {each.clip + ': ' if each.clip else ''}{each.words}" for each in same[:NUM_SHOWN]]
-        if len(same) > NUM_SHOWN:
-            text.append(f"    and {len(same) - NUM_SHOWN} more")
-    return "\n".join(text)
+    for facts in clips:
+        for finding in apply_rules(facts):
+            by_code[finding.code].append(finding)
+    return [finding for code in RULES for finding in by_code[code]]
 
 
-def _read_task(dataset: Dataset, task: Task, found: _Found) -> None:
+def _read_task(dataset: Dataset, task: Task, collected: _Collected) -> None:
     for split in SPLITS:
         try:
             clips = task.clips(dataset, split)
         except ValueError as error:
             advice = "name the one to use in a data set file (README, 'Your data')"
-            found.findings.append(Finding("ambiguous", None, str(error), advice))
+            collected.findings.append(Finding("ambiguous", None, str(error), advice))
             return
-        found.videos[split].update(dict.fromkeys(map(video_of, clips), task.name))
+        collected.videos[split].update(dict.fromkeys(map(video_of, clips), task.name))
         if clips and split == "test":
-            found.splits.append(SplitFacts(task.name, split, len(clips)))
+            collected.splits.append(SplitFacts(task.name, split, len(clips)))
         elif clips:
-            labels = _read_labels(dataset, task, split, found)
-            found.labels[task.name] |= labels
-            found.splits.append(split_facts(task, split, len(clips), list(labels.values())))
+            labels = _read_labels(dataset, task, split, collected)
+            collected.labels[task.name] |= labels
+            collected.splits.append(split_facts(task, split, len(clips), list(labels.values())))
 
 
-def _read_labels(dataset: Dataset, task: Task, split: str, found: _Found) -> dict[str, Labels]:
-    """What can be read of a split: where each clip has a file, a broken one does not hide the others."""
+def _read_labels(dataset: Dataset, task: Task, split: str, collected: _Collected) -> dict[str, Labels]:
+    """The labels of a split that can be read. Files of single clips are read one by one: one may be broken."""
     if not task.folders:
-        return _read(dataset, task, split, None, found)
+        return _read(dataset, task, split, None, collected)
     labels: dict[str, Labels] = {}
     for clip_id, path in dataset.annotation_files(task.folders, split).items():
         alone = replace(dataset, challenges={path.parent.parent.name: {split: {clip_id: path}}})
-        labels |= _read(alone, task, split, clip_id, found)
+        labels |= _read(alone, task, split, clip_id, collected)
     return labels
 
 
-def _read(dataset: Dataset, task: Task, split: str, clip_id: str | None, found: _Found) -> dict[str, Labels]:
+def _read(dataset: Dataset, task: Task, split: str, clip_id: str | None, collected: _Collected) -> dict[str, Labels]:
     try:
         return task.read_labels(dataset, split)
     except (ValueError, OSError) as error:
-        advice = "training and scoring stop at it: mend the file or take it out"
-        found.findings.append(Finding("unreadable_labels", clip_id, str(error), advice))
+        advice = "training and scoring stop at this error: correct the file or remove it"
+        collected.findings.append(Finding("unreadable_labels", clip_id, str(error), advice))
         return {}
 
 
 def _probe(path: Path) -> MediaInfo | str:
-    """What the file announces, or why it cannot be read."""
+    """What a media file contains, or why it cannot be read."""
     try:
         return probe(path)
     except (ValueError, OSError) as error:
         return str(error)
 
 
-def _media_facts(facts: ClipFacts, clip: Clip, look: Callable[[Path], MediaInfo | str]) -> ClipFacts:
+def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path], MediaInfo | str]) -> ClipFacts:
     if clip.media is None:
         return facts
-    facts = replace(facts, media=str(clip.media), is_base=clip.media.stem == clip.clip_id)
-    info = look(clip.media)
+    facts = replace(facts, media=str(clip.media), has_video_name=clip.media.stem == clip.clip_id)
+    info = probed(clip.media)
     if isinstance(info, str):
         return replace(facts, media_error=info)
-    both = info.has_video and info.has_sound
+    has_both = info.has_video and info.has_sound
     return replace(
         facts,
         has_video=info.has_video,
         has_sound=info.has_sound,
-        fps=info.fps if np.isfinite(info.fps) else None,  # JSON knows no nan
+        fps=info.fps if np.isfinite(info.fps) else None,  # JSON has no nan
         is_variable=info.is_variable if info.has_video else None,
         num_frames=info.num_packets if info.has_video else None,
         width=info.width,
         height=info.height,
         rotation_deg=info.rotation_deg,
-        sound_late_s=info.sound_start_s - info.first_picture_s if both else None,
-        sound_short_s=info.last_picture_s - info.sound_stop_s if both else None,
+        sound_late_s=info.sound_start_s - info.first_picture_s if has_both else None,
+        sound_short_s=info.last_picture_s - info.sound_stop_s if has_both else None,
     )
 
 
 def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images_listed: bool) -> ClipFacts:
-    lined = {task: len(each) for task, each in labels.items() if TASKS.build(task).folders}  # a line a frame
-    facts = replace(facts, label_rows=lined)
-    labels = {task: each for task, each in labels.items() if TASKS.build(task).resolution == "frame"}
+    tasks = {name: TASKS.build(name) for name in labels}
+    rows = {name: len(each) for name, each in labels.items() if tasks[name].folders}  # one row per frame
+    facts = replace(facts, label_rows=rows)
     if clip.images is None:
         return facts
     facts = replace(facts, images=str(clip.images))
@@ -187,66 +192,66 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
         return facts
     numbers = np.array(clip.image_numbers(), int)
     steps = np.diff(numbers, prepend=0)
-    without = {task: int((~np.isin(np.flatnonzero(each.scored) + 1, numbers)).sum()) for task, each in labels.items()}
+    frames = {
+        name: np.flatnonzero(each.scored) + 1 for name, each in labels.items() if tasks[name].resolution == "frame"
+    }
     return replace(
         facts,
         num_images=len(numbers),
         last_image=int(numbers[-1]) if len(numbers) else 0,
         num_gaps=int((steps > 1).sum()),
         num_missing=int((steps - 1).clip(0).sum()),
-        scored_without_image=without,
+        scored_without_image={name: int((~np.isin(scored, numbers)).sum()) for name, scored in frames.items()},
     )
 
 
 def _repeat_findings(dataset: Dataset) -> Iterator[Finding]:
     for splits in dataset.listings.values():
-        for split, found in splits.items():
-            for each in found:
+        for split, listings in splits.items():
+            for each in listings:
                 if each.num_repeats and split != "test":
-                    words = f"{each.path}: {each.num_repeats} rows name what an earlier row names"
-                    yield Finding("repeated_rows", None, words, "they count once; to contradict each other is an error")
+                    message = f"{each.path}: {each.num_repeats} rows repeat the clip and frame of an earlier row"
+                    advice = "repeated rows count once; repeated rows with different labels are an error"
+                    yield Finding("repeated_rows", None, message, advice)
 
 
-def _side_findings(videos: dict[str, dict[str, str]]) -> Iterator[Finding]:
-    """Videos that one task trains on and another judges by: MTL's lists part them otherwise than the single tasks'."""
+def _leak_findings(videos: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    """Videos in the training split of one task and a held-out split of another: MTL has splits of its own."""
     for video in sorted(videos["train"].keys() & {**videos["validation"], **videos["test"]}.keys()):
         split = "validation" if video in videos["validation"] else "test"
-        words = f"{videos['train'][video]} trains on it, it is in the {split} split of {videos[split][video]}"
-        yield Finding("two_sides", video, words, "a run of both tasks leaks: see folds.drop_leaks")
+        message = (
+            f"in the training split of {videos['train'][video]} and in the {split} split of {videos[split][video]}"
+        )
+        yield Finding("leak", video, message, "a run with both tasks trains on it: set folds.drop_leaks")
 
 
-def _sample_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[Finding]:
-    lists = [*dataset.test_lists.values()]
-    lists += [each.path for splits in dataset.listings.values() for each in splits.get("test", ())]
-    for path in _sample_files(lists):
+def _template_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterator[Finding]:
+    lists = {*dataset.test_lists.values()}
+    lists |= {each.path for splits in dataset.listings.values() for each in splits.get("test", ())}
+    for path in find_templates(dataset):
+        if path in lists:
+            continue
         try:
             template = read_template(path)
         except ValueError as error:
-            advice = "submit cannot use it as a template; fine where it is of a task not built in"
-            yield Finding("unreadable_sample", None, str(error), advice)
+            advice = "abaw submit cannot use it as a template; no problem if it is for a task that is not built in"
+            yield Finding("unreadable_template", None, str(error), advice)
             continue
         counts = Counter(template.clip_of.tolist())
         for i, clip in enumerate(template.clips):
             last = int(template.frames[template.clip_of == i].max())
             if clip not in clips:
-                advice = "submit needs predictions for every clip of the sample: add its video or images"
-                yield Finding("unknown_in_sample", clip, f"{path} asks for {counts[i]} rows of it", advice)
-            elif template.task.resolution == "frame" and _differs(clips[clip].frames_seen, counts[i], last):
-                words = f"{path.name} asks for {counts[i]} rows, there are {clips[clip].frames_seen} frames"
+                advice = "abaw submit needs predictions for every clip of the template: add its video or images"
+                yield Finding("unknown_clip_in_template", clip, f"{path} asks for {counts[i]} rows of it", advice)
+            elif template.task.resolution == "frame" and _differs(clips[clip].last_frame, counts[i], last):
+                message = f"{path.name} asks for {counts[i]} rows, but there are {clips[clip].last_frame} frames"
                 advice = (
-                    "rows follow the sample: past the last frame its value is held, frames not asked for are left out"
+                    "a submission has the template's rows: after the last frame its value is repeated, and frames that "
+                    "are not asked for are left out"
                 )
-                yield Finding("sample_rows", clip, words, advice)
+                yield Finding("template_rows", clip, message, advice)
 
 
 def _differs(num_frames: int, num_rows: int, last: int) -> bool:
-    """A sample of single images, as MTL's, leaves frames out on purpose: then only those beyond the end matter."""
+    """A template of single images, such as MTL's, leaves out frames on purpose: only those after the end matter."""
     return num_frames > 0 and (last > num_frames if last > num_rows else num_rows != num_frames)
-
-
-def _sample_files(test_lists: Iterable[Path]) -> list[Path]:
-    """Sample prediction files beside the test lists, or one folder further down."""
-    patterns = [below + name for name in SAMPLE_NAMES for below in ("", "*/")]
-    folders = {path.parent for path in test_lists}
-    found = {path for folder in folders for pattern in patterns for path in visible(folder, pattern)}
-    return sorted(path for path in found if path.is_file())

@@ -1,38 +1,44 @@
-"""What one clip shows, and what of it will hurt: one small rule a trap."""
+"""The rules of ``abaw check``: each looks at the facts of one clip and says what would lose or shift its rows.
+
+A rule is one decorated function. With it stand facts for which it finds nothing and facts for which it finds something,
+each on top of ``ORDINARY``: its test.
+"""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 NAME_FPS = re.compile(r"\d+-(\d+)-\d+x\d+(?!\d)")
-MAX_FPS_OFF = 0.5  # 29.97 is called 30
-MAX_SOUND_OFF_S = 0.5
+MAX_FPS_DIFFERENCE = 0.5  # 29.97 is called 30
+MAX_SOUND_OFFSET_S = 0.5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A trap that is there: ``clip`` is None where it is of the whole data set or of a file."""
+    """What was found and what to do about it; ``clip`` is None where it concerns a file or the whole data set."""
 
     code: str
     clip: str | None
-    words: str
+    message: str
     advice: str
 
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What is on disk for one clip; None: not there, or not known.
+    """What is on disk for one clip; None: it is not there, or not known.
 
-    ``num_frames`` are the pictures its video announces, ``sound_late_s`` and ``sound_short_s`` what the sound lacks at
-    the start and the end. ``num_gaps`` spans without an image hold ``num_missing`` frames below ``last_image``.
-    ``label_rows`` and ``scored_without_image`` are by task; ``mates`` the other clips of the same video.
+    ``num_frames``: frames that its video announces. ``sound_late_s`` and ``sound_short_s``: how much later than the
+    video its sound begins, and how much earlier it ends. ``num_gaps`` gaps between its images hold ``num_missing``
+    frames before ``last_image``. ``label_rows`` and ``scored_without_image``: by task. ``others_in_video``: the other
+    clips of the same video. ``has_video_name``: its name is that of the video, without ``_left`` or ``_right``.
     """
 
     clip: str
     media: str | None = None
     media_error: str | None = None
-    mates: tuple[str, ...] = ()
-    is_base: bool = False
+    others_in_video: tuple[str, ...] = ()
+    has_video_name: bool = False
     has_video: bool = False
     has_sound: bool = False
     fps: float | None = None
@@ -52,44 +58,109 @@ class ClipFacts:
     scored_without_image: dict[str, int] = field(default_factory=dict)
 
     @property
-    def frames_seen(self) -> int:
-        """As many frames as video and images speak of."""
+    def last_frame(self) -> int:
+        """The number of the last frame in the video or among the images, whichever is later."""
         return max(self.num_frames or 0, self.last_image or 0)
 
 
-def findings(clip: ClipFacts) -> Iterator[Finding]:
-    """Everything that will hurt with this clip."""
-    for code, (rule, advice) in RULES.items():
-        for words in rule(clip):
-            yield Finding(code, clip.clip, words, advice)
+Check = Callable[[ClipFacts], Iterator[str]]
 
 
-def _unreadable_media(clip: ClipFacts) -> Iterator[str]:
+@dataclass(frozen=True)
+class Rule:
+    """One rule: ``check`` yields a message for each finding; see the module's text for ``fine`` and ``found``."""
+
+    check: Check
+    advice: str
+    fine: Mapping[str, Any]
+    found: Mapping[str, Any]
+
+
+ORDINARY = {
+    "clip": "12-24-1920x1080",
+    "media": "12-24-1920x1080.mp4",
+    "images": "12-24-1920x1080",
+    "has_video": True,
+    "has_sound": True,
+    "fps": 24.0,
+    "num_frames": 100,
+}
+RULES: dict[str, Rule] = {}  # in the order of the report: what prevents work first, what is only good to know last
+
+
+def rule(*, advice: str, fine: Mapping[str, Any], found: Mapping[str, Any]) -> Callable[[Check], Check]:
+    """Register a rule under the name of its function."""
+
+    def register(check: Check) -> Check:
+        RULES[check.__name__] = Rule(check, advice, fine, found)
+        return check
+
+    return register
+
+
+def apply_rules(clip: ClipFacts) -> Iterator[Finding]:
+    """All findings of one clip, in the order of the rules."""
+    for code, each in RULES.items():
+        for message in each.check(clip):
+            yield Finding(code, clip.clip, message, each.advice)
+
+
+@rule(
+    advice="get the file again; extraction reports the clip as failed and continues with the others",
+    fine={},
+    found={"media_error": "it is empty", "has_video": False, "has_sound": False},
+)
+def unreadable_media(clip: ClipFacts) -> Iterator[str]:
     if clip.media_error:
         yield clip.media_error
 
 
-def _nothing_to_see(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="add the video or the images, or remove the name from the list",
+    fine={"media": None, "has_video": False, "has_sound": False},
+    found={"media": None, "images": None, "has_video": False, "has_sound": False},
+)
+def no_files(clip: ClipFacts) -> Iterator[str]:
     if clip.media is None and clip.images is None:
-        yield "named by labels or a test list; there is neither a video nor a folder of images"
+        yield "named by labels or a test list, but there is neither a video nor a folder of images"
 
 
-def _no_media(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="extraction needs --assume-fps for its frame timestamps",
+    fine={},
+    found={"media": None, "has_video": False, "has_sound": False},
+)
+def no_media(clip: ClipFacts) -> Iterator[str]:
     if clip.media is None and clip.images is not None:
-        yield "images only: no video, so no times and no sound"
+        yield "images only: without a video there are no times and no sound"
 
 
-def _no_picture(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="extraction needs --assume-fps for its frame timestamps; only the sound is used",
+    fine={},
+    found={"has_video": False, "num_frames": None},
+)
+def no_video(clip: ClipFacts) -> Iterator[str]:
     if clip.media and not clip.media_error and not clip.has_video:
-        yield f"{clip.media} is sound alone"
+        yield f"{clip.media} has sound, but no video"
 
 
-def _no_images(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="faces are detected in the video; of two subjects the left or the right one is taken",
+    fine={},
+    found={"images": None},
+)
+def no_images(clip: ClipFacts) -> Iterator[str]:
     if clip.has_video and clip.images is None:
         yield "a video without a folder of face images"
 
 
-def _label_rows(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="row i is frame i; the clip's clock covers the longest, and frames without a label are not scored",
+    fine={"label_rows": {"va": 100}},
+    found={"label_rows": {"va": 99}},
+)
+def label_rows(clip: ClipFacts) -> Iterator[str]:
     for task, num_rows in clip.label_rows.items():
         last = clip.last_image or 0
         if (clip.num_frames is not None and num_rows != clip.num_frames) or num_rows < last:
@@ -97,74 +168,99 @@ def _label_rows(clip: ClipFacts) -> Iterator[str]:
             yield f"{num_rows} label rows for {task}, {video}, last image {last or 'none'}"
 
 
-def _images_beyond(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="frames after the video's end get times at the median interval",
+    fine={"last_image": 100},
+    found={"last_image": 101},
+)
+def images_after_end(clip: ClipFacts) -> Iterator[str]:
     if clip.num_frames is not None and clip.last_image is not None and clip.last_image > clip.num_frames:
         yield f"last image {clip.last_image}, {clip.num_frames} frames in the video"
 
 
-def _labelled_without_image(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="they count in the score, and are predicted from neighbouring frames",
+    fine={"scored_without_image": {"va": 0}},
+    found={"scored_without_image": {"va": 1}},
+)
+def labelled_without_image(clip: ClipFacts) -> Iterator[str]:
     for task, num in clip.scored_without_image.items():
         if num:
             yield f"{num} scored frame{'s' * (num > 1)} for {task} without an image"
 
 
-def _fps_in_name(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="times are never computed from names here; do not compute them from names yourself",
+    fine={"fps": 23.976},
+    found={"fps": 23.4},
+)
+def fps_in_name(clip: ClipFacts) -> Iterator[str]:
     match = NAME_FPS.match(clip.clip)
-    if match and clip.fps is not None and abs(clip.fps - int(match[1])) > MAX_FPS_OFF:
-        yield f"the name says {match[1]} fps, the file {clip.fps:.2f}"
+    if match and clip.fps is not None and abs(clip.fps - int(match[1])) > MAX_FPS_DIFFERENCE:
+        yield f"{match[1]} fps in the name, {clip.fps:.2f} fps in the file"
 
 
-def _variable_rate(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="use seconds, not frame counts, wherever you compute times yourself",
+    fine={"is_variable": False},
+    found={"is_variable": True},
+)
+def variable_rate(clip: ClipFacts) -> Iterator[str]:
     if clip.is_variable and clip.fps is not None:
         yield f"frames are not evenly spaced (mostly {clip.fps:.2f} fps)"
 
 
-def _no_sound(clip: ClipFacts) -> Iterator[str]:
+@rule(advice="features of sound are marked as not observed", fine={}, found={"has_sound": False})
+def no_sound(clip: ClipFacts) -> Iterator[str]:
     if clip.has_video and not clip.has_sound:
         yield "the video has no sound"
 
 
-def _sound_late(clip: ClipFacts) -> Iterator[str]:
-    if clip.sound_late_s is not None and clip.sound_late_s > MAX_SOUND_OFF_S:
-        yield f"sound starts {clip.sound_late_s:.2f} s after the first picture"
+@rule(
+    advice="features of sound are marked as not observed before",
+    fine={"sound_late_s": 0.5},
+    found={"sound_late_s": 0.51},
+)
+def sound_late(clip: ClipFacts) -> Iterator[str]:
+    if clip.sound_late_s is not None and clip.sound_late_s > MAX_SOUND_OFFSET_S:
+        yield f"sound starts {clip.sound_late_s:.2f} s after the first frame"
 
 
-def _sound_short(clip: ClipFacts) -> Iterator[str]:
-    if clip.sound_short_s is not None and clip.sound_short_s > MAX_SOUND_OFF_S:
-        yield f"sound ends {clip.sound_short_s:.2f} s before the last picture"
+@rule(
+    advice="features of sound are marked as not observed after",
+    fine={"sound_short_s": 0.5},
+    found={"sound_short_s": 0.51},
+)
+def sound_short(clip: ClipFacts) -> Iterator[str]:
+    if clip.sound_short_s is not None and clip.sound_short_s > MAX_SOUND_OFFSET_S:
+        yield f"sound ends {clip.sound_short_s:.2f} s before the last frame"
 
 
-def _rotated(clip: ClipFacts) -> Iterator[str]:
+@rule(
+    advice="frames are turned upright when they are decoded; other programs may not do so",
+    fine={"rotation_deg": 0},
+    found={"rotation_deg": -90},
+)
+def rotated(clip: ClipFacts) -> Iterator[str]:
     if clip.rotation_deg:
-        yield f"shown turned by {clip.rotation_deg} degrees"
+        yield f"the file says to show it rotated by {clip.rotation_deg} degrees"
 
 
-def _two_subjects(clip: ClipFacts) -> Iterator[str]:
-    if clip.mates:
-        yield f"shares {clip.media} with {', '.join(clip.mates)}"
+@rule(
+    advice="keep clips of one video in one fold; they have the same sound",
+    fine={"has_video_name": True},
+    found={"others_in_video": ("a_left", "a_right")},
+)
+def two_subjects(clip: ClipFacts) -> Iterator[str]:
+    if clip.others_in_video:
+        yield f"shares {clip.media} with {', '.join(clip.others_in_video)}"
 
 
-def _one_side_only(clip: ClipFacts) -> Iterator[str]:
-    if clip.is_base and len(clip.mates) == 1:
-        yield f"the video's own name and {clip.mates[0]}; the other side is not named"
-
-
-# In the order in which they are told: what stops work first, what is only good to know last.
-RULES: dict[str, tuple[Callable[[ClipFacts], Iterator[str]], str]] = {
-    "unreadable_media": (_unreadable_media, "get the file again; extraction lists the clip as failed and goes on"),
-    "nothing_to_see": (_nothing_to_see, "add the video or the images, or take the name out of the list"),
-    "no_media": (_no_media, "extraction needs --assume-fps for their clock"),
-    "no_picture": (_no_picture, "extraction needs --assume-fps for their clock; only the voice is used"),
-    "no_images": (_no_images, "faces will be found in the video; for two subjects the left or right one is taken"),
-    "label_rows": (_label_rows, "row i is frame i; the clock is as long as the longest, the rest is unscored"),
-    "images_beyond": (_images_beyond, "frames past the video's end get times at the median interval"),
-    "labelled_without_image": (_labelled_without_image, "they count in the score and are predicted from what is near"),
-    "fps_in_name": (_fps_in_name, "names are never used for time; do not compute times from them yourself"),
-    "variable_rate": (_variable_rate, "use seconds, not frame counts, wherever you compute times yourself"),
-    "no_sound": (_no_sound, "sound features are marked as not observed there"),
-    "sound_late": (_sound_late, "the time before is marked as not observed"),
-    "sound_short": (_sound_short, "the time after is marked as not observed"),
-    "rotated": (_rotated, "pictures are turned upright on decoding; other tools may not do so"),
-    "two_subjects": (_two_subjects, "keep clips of one video in one fold; they hear the same sound"),
-    "one_side_only": (_one_side_only, "the base name is a person of its own, not the whole video"),
-}
+@rule(
+    advice="the clip without _left or _right is one person, not the whole video",
+    fine={"others_in_video": ("12-24_right",)},
+    found={"others_in_video": ("12-24_right",), "has_video_name": True},
+)
+def one_side_only(clip: ClipFacts) -> Iterator[str]:
+    if clip.has_video_name and len(clip.others_in_video) == 1:
+        yield f"has the video's own name, beside {clip.others_in_video[0]}; there is no clip of the other side"

@@ -1,6 +1,7 @@
-"""What a task's split holds: clips, rows, and what its labels are."""
+"""What a task's split holds: clips, rows, and statistics of its labels."""
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +10,16 @@ import numpy as np
 from abaw.dataset.annotations import Labels
 from abaw.tasks.base import Task
 
-WIDTH = 160  # of a line
-MOMENTS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
+MAX_LINE_LENGTH = 160
+NUMPY_FUNCTIONS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
 
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """One split of one task. Rows and ``statistics`` (of scored rows) are None for a test list, which has no labels.
+    """One split of one task. Rows and ``statistics`` are None for a test list, which has no labels.
 
-    ``statistics``: of each goal the rows of every class, the share of active rows, or moments and range.
+    ``statistics``, over scored rows: the number of rows of every class, the share of rows in which a unit is active, or
+    mean, sd, min and max of a value.
     """
 
     task: str
@@ -27,26 +29,27 @@ class SplitFacts:
     num_scored: int | None = None
     statistics: dict[str, Any] | None = None
 
+    def lines(self) -> Iterator[str]:
+        """The split on one line, and on more where its statistics do not fit on one."""
+        line = f"  {self.task:<5} {self.split:<10} {self.num_clips:>4} clips"
+        if self.num_rows is None:
+            yield line
+            return
+        line += f" {self.num_rows:>8} rows {self.num_scored:>8} scored"
+        cells = [f"{name} {_text(value)}".replace(" ", "\0") for name, value in (self.statistics or {}).items()]
+        first, *others = textwrap.wrap(", ".join(cells), MAX_LINE_LENGTH - len(line)) or [""]  # not within a cell
+        yield f"{line}  {first}".replace("\0", " ")
+        yield from (" " * (len(line) + 2) + other.replace("\0", " ") for other in others)
 
-def split_line(split: SplitFacts) -> str:
-    """For a terminal; statistics go on below where they are long."""
-    line = f"  {split.task:<5} {split.split:<10} {split.num_clips:>4} clips"
-    if split.num_rows is None:
-        return line
-    line += f" {split.num_rows:>8} rows {split.num_scored:>8} scored"
-    cells = []
-    for name, value in (split.statistics or {}).items():
-        words = f"{value['mean']:+.2f} ± {value['sd']:.2f}" if isinstance(value, dict) else f"{value:.3f}"
-        if isinstance(value, int):
-            words = str(value)
-        cells.append(f"{name} {words}".replace(" ", "\0"))  # not to be broken within
-    first, *others = textwrap.wrap(", ".join(cells), WIDTH - len(line)) or [""]
-    lines = [f"{line}  {first}", *(" " * (len(line) + 2) + more for more in others)]
-    return "\n".join(lines).replace("\0", " ")
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['mean']:+.2f} ± {value['sd']:.2f}"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) -> SplitFacts:
-    """Of the labels that could be read."""
+    """The facts of a split of ``num_clips`` clips, of which these labels could be read."""
     scored = [each.values[each.scored] for each in labels]
     values = np.concatenate(scored) if scored else np.zeros((0, 1))
     statistics = _statistics(task, values) if len(values) else {}
@@ -54,18 +57,18 @@ def split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) ->
 
 
 def _statistics(task: Task, values: np.ndarray) -> dict[str, Any]:
-    """By goal, over the rows that have it: rows of every class by its name, share of active rows, or moments."""
-    # of a table in which every column in turn is the only one, the words are all names, class 0 first
+    """Statistics of the scored rows (row, goal), each goal over the rows that have it."""
+    # row i of the identity is a prediction of class i: the names of its rows are those of all classes, in order
     names = task.names(np.eye(len(task.columns), dtype=np.float32))
     statistics: dict[str, Any] = {}
     for goal, column in zip(task.goals, values.T, strict=False):
-        there = column[~np.isnan(column)]
+        labelled = column[~np.isnan(column)]
         if goal in names:
             classes = list(dict.fromkeys(names[goal]))
-            counts = np.bincount(there.astype(int), minlength=len(classes))
+            counts = np.bincount(labelled.astype(int), minlength=len(classes))
             statistics |= dict(zip(classes, counts.tolist(), strict=True))
         elif f"p_{goal}" in task.columns:
-            statistics[goal] = float(there.mean()) if len(there) else 0.0
-        elif len(there):
-            statistics[goal] = {key: float(getattr(np, of)(there)) for key, of in MOMENTS.items()}
+            statistics[goal] = float(labelled.mean()) if len(labelled) else 0.0
+        elif len(labelled):
+            statistics[goal] = {key: float(getattr(np, name)(labelled)) for key, name in NUMPY_FUNCTIONS.items()}
     return statistics

@@ -165,9 +165,10 @@ def diff(
     both = sorted(clocks_a.keys() & clocks_b.keys())
     clocks = {clip_id: text for clip_id in both if (text := "; ".join(_clock_differences(a, b, clip_id)))}
     only_a, only_b = recipes_a.keys() - {one for one, _ in pairs}, recipes_b.keys() - {other for _, other in pairs}
-    alone = tuple(map(sorted, (only_a, only_b, clocks_a.keys() - clocks_b, clocks_b.keys() - clocks_a)))
-    equal = not any((*alone, clocks)) and all(each.is_equal for each in folders)
-    return StoreDifference(str(a.root), str(b.root), equal, *alone, clocks, folders)
+    sets = only_a, only_b, clocks_a.keys() - clocks_b.keys(), clocks_b.keys() - clocks_a.keys()
+    equal = not any((*sets, clocks)) and all(each.is_equal for each in folders)
+    one_a, one_b, clock_a, clock_b = (sorted(names) for names in sets)
+    return StoreDifference(str(a.root), str(b.root), equal, one_a, one_b, clock_a, clock_b, clocks, folders)
 
 
 def recipe_differences(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:

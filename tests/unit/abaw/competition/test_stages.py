@@ -13,12 +13,12 @@ import typer
 from abaw.challenge import submission, verification
 from abaw.commands import extract as extraction
 from abaw.commands import train as training
+from abaw.challenge.template import find_templates
 from abaw.competition.ablation import Step, lines, steps
 from abaw.competition.actions import ACTIONS, run_recipe
 from abaw.competition.job import open_job
 from abaw.competition.stages import Places, Stage, members_of, stages
 from abaw.competition.state import StageState, depends, facts, made_from
-from abaw.competition.templates import templates_in
 from abaw.configs.file import read_config
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.names import EXPRESSIONS
@@ -181,9 +181,9 @@ def test_templates_are_found_by_their_first_line_and_labels_are_none(data):
     (root / "VA_sample.csv").write_text("image_location, valence, arousal\r\nt/00001.jpg,\n")
     (root / "training_set_annotations.txt").write_text("image,valence,arousal,expression,aus\na/00001.jpg,0,0,1\n")
     dataset = open_dataset(root)
-    assert templates_in(dataset, {"va": TASKS.build("va")}) == [root / "VA_sample.csv", root / "lists/sample.txt"]
-    assert templates_in(dataset, {"mtl": TASKS.build("mtl")}) == []
-    assert templates_in(dataset, {"ah": TASKS.build("ah")}) == []
+    assert find_templates(dataset, [TASKS.build("va")]) == [root / "VA_sample.csv", root / "lists/sample.txt"]
+    assert find_templates(dataset, [TASKS.build("mtl")]) == []
+    assert find_templates(dataset, [TASKS.build("ah")]) == []
 
 
 def test_templates_without_test_clips_and_a_missing_one_are_refused(data, tmp_path, caplog):
