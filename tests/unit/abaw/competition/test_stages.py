@@ -11,9 +11,9 @@ import pytest
 import typer
 
 from abaw.challenge import submission, verification
+from abaw.challenge.template import find_templates
 from abaw.commands import extract as extraction
 from abaw.commands import train as training
-from abaw.challenge.template import find_templates
 from abaw.competition.ablation import Step, lines, steps
 from abaw.competition.actions import ACTIONS, run_recipe
 from abaw.competition.job import open_job
