@@ -59,6 +59,7 @@ class Task(ABC):
     folders: tuple[str, ...]
     test_lists: tuple[str, ...]
     r_drop_weight: float = 0.0
+    max_score: float = 1.0  # the ranking score of perfect predictions
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

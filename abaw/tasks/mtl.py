@@ -65,6 +65,7 @@ class MultiTask(Task):
         self._outs = _slices({name: part.out_dim for name, part in parts.items()})
         self._cells = _slices({name: len(part.columns) for name, part in parts.items()})
         self._goals = _slices({name: len(part.goals) for name, part in parts.items()})
+        self.max_score = sum(part.max_score for part in parts.values())
         self.r_drop_weight = max(part.r_drop_weight for part in parts.values())
 
     @property
