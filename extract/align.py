@@ -1,8 +1,9 @@
-"""From a track's own times to the clock's: plan on times and observed alone, then read rows.
+"""Alignment of a track to the frame timestamps of its clip: first a plan, then the values.
 
-A plan never looks at values, so that a window can read only the rows it needs, and a window of a plan equals the
-plan of the whole clip bit for bit. Nothing extrapolates. A step is observed only if every row with weight is
-observed and within ``max_gap_s`` of it.
+An aligner takes the times of the track's rows (``times_s``, increasing), whether they are ``observed``, and the times
+to align to (``goal_s``, the frame timestamps), and returns a ``Plan``. It never looks at values, so a window reads only
+the rows it needs, and a window of a plan equals the plan of the whole clip bit for bit. No aligner extrapolates: a step
+is observed only if every row with weight is observed and within ``max_gap_s`` seconds of it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ MAX_GAP_S = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """``rows[i]`` of the track, weighed by ``weights[i]``, make step i. A place that is not needed weighs 0."""
+    """Step i is the sum of the track's ``rows[i]`` weighted by ``weights[i]``; unused places have weight 0."""
 
     rows: Int[np.ndarray, "step k"]
     weights: Float32[np.ndarray, "step k"]
@@ -25,24 +26,30 @@ class Plan:
 
     def __getitem__(self, steps: slice) -> "Plan":
         weights = self.weights[steps]
-        used = (
-            int(np.flatnonzero((weights > 0).any(axis=0)).max(initial=0)) + 1
-        )  # one wide step does not widen the others
+        # drop places that no step of the window uses
+        used = int(np.flatnonzero((weights > 0).any(axis=0)).max(initial=0)) + 1
         return Plan(self.rows[steps, :used], weights[:, :used], self.observed[steps])
 
     def span(self) -> tuple[int, int]:
-        """First row needed and one past the last; (0, 0) where nothing is."""
+        """The first row needed and one past the last; (0, 0) where no step is observed."""
         used = self.rows[self.observed]
         return (int(used.min()), int(used.max()) + 1) if used.size else (0, 0)
 
 
 def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 0) -> Float32[np.ndarray, "step dim"]:
-    """The steps' values in float32, 0 where unobserved. ``values`` are the track's rows from ``first_row`` on."""
+    """The values of the plan's steps in float32, 0 where unobserved; ``values``: the track's rows from ``first_row``.
+
+    >>> times_s, goal_s = np.array([0.0, 0.1]), np.array([0.05, 0.1])
+    >>> plan = linear(times_s=times_s, observed=np.array([True, True]), goal_s=goal_s)
+    >>> apply(plan, np.array([[1.0], [3.0]]))
+    array([[2.],
+           [3.]], dtype=float32)
+    """
     out = np.zeros((len(plan.rows), values.shape[1]), np.float32)
     seen = plan.observed
     rows, weights = plan.rows[seen] - first_row, plan.weights[seen]
     total = np.zeros((len(rows), values.shape[1]), np.float32)
-    # one column at a time: the order of summation must not depend on how many steps a window has
+    # one place at a time: the order of summation must not depend on how many steps a window has
     for k in range(rows.shape[1]):
         total += weights[:, k, None] * values[rows[:, k]].astype(np.float32, copy=False)
     out[seen] = total
@@ -51,59 +58,59 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
 
 @ALIGNERS.register
 def nearest(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """The row nearest in time; of two as near, the earlier."""
+    """The row nearest in time; of two equally near rows the earlier."""
     if not len(times_s):
-        return _nothing(goal_s)
+        return _plan_unobserved(goal_s)
     after = np.searchsorted(times_s, goal_s).clip(0, len(times_s) - 1)
     before = (after - 1).clip(0)
     rows = np.where(goal_s - times_s[before] <= times_s[after] - goal_s, before, after)
-    return _weighed(rows[:, None], np.ones((len(rows), 1)), times_s, observed, goal_s, max_gap_s)
+    return _make_plan(rows[:, None], np.ones((len(rows), 1)), times_s, observed, goal_s, max_gap_s)
 
 
 @ALIGNERS.register
 def linear(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """On the straight line between the rows before and after; outside the track's times: unobserved."""
+    """Linear interpolation between the rows before and after; unobserved outside the track's times."""
     if not len(times_s):
-        return _nothing(goal_s)
+        return _plan_unobserved(goal_s)
     after = np.searchsorted(times_s, goal_s).clip(0, len(times_s) - 1)
     before = np.where(times_s[after] == goal_s, after, after - 1).clip(0)
     span = times_s[after] - times_s[before]
     share = np.divide(goal_s - times_s[before], span, out=np.zeros(len(goal_s)), where=span > 0)
     rows, weights = np.stack([before, after], axis=1), np.stack([1 - share, share], axis=1)
-    plan = _weighed(rows, weights, times_s, observed, goal_s, max_gap_s)
+    plan = _make_plan(rows, weights, times_s, observed, goal_s, max_gap_s)
     inside = (times_s[0] <= goal_s) & (goal_s <= times_s[-1])
     return Plan(plan.rows, plan.weights, plan.observed & inside)
 
 
 @ALIGNERS.register
 def hold_last(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """The last row at or before the step: looks back only, so it serves where the future is unknown."""
+    """The last row at or before the step: causal, for use where the future is unknown."""
     if not len(times_s):
-        return _nothing(goal_s)
+        return _plan_unobserved(goal_s)
     rows = np.searchsorted(times_s, goal_s, side="right") - 1
-    plan = _weighed(rows.clip(0)[:, None], np.ones((len(rows), 1)), times_s, observed, goal_s, max_gap_s)
+    plan = _make_plan(rows.clip(0)[:, None], np.ones((len(rows), 1)), times_s, observed, goal_s, max_gap_s)
     return Plan(plan.rows, plan.weights, plan.observed & (rows >= 0))
 
 
 @ALIGNERS.register
 def window_mean(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """The mean of the observed rows in the step's interval: from halfway to the step before to halfway to the next."""
+    """The mean of the observed rows from halfway after the previous step to halfway before the next."""
     kept = np.flatnonzero(observed)
     if not len(kept) or not len(goal_s):
-        return _nothing(goal_s)
+        return _plan_unobserved(goal_s)
     start_s, stop_s = _intervals(goal_s, max_gap_s)
     first, stop = np.searchsorted(times_s[kept], start_s), np.searchsorted(times_s[kept], stop_s)
     counts = stop - first
     places = np.arange(max(1, counts.max()))
     used = places < counts[:, None]
-    # a place without weight points at the step's own first row: it must be read anyway and adds exactly 0
+    # an unused place points at the step's own first row, which is read anyway, and adds exactly 0
     rows = kept[np.where(used, first[:, None] + places, first[:, None]).clip(0, len(kept) - 1)]
     weights = np.where(used, 1 / np.maximum(counts, 1)[:, None], 0)
     return Plan(rows.astype(np.int32), weights.astype(np.float32), counts > 0)
 
 
 def _intervals(goal_s: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Each step's interval, half open; at both ends and across gaps never further than ``max_gap_s`` from the step."""
+    """The half-open interval of each step; it never reaches further than ``max_gap_s`` from the step."""
     halves = np.diff(goal_s) / 2
     if not len(halves):
         return goal_s - max_gap_s, goal_s + max_gap_s
@@ -111,7 +118,7 @@ def _intervals(goal_s: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.nda
     return goal_s - np.minimum(before, max_gap_s), goal_s + np.minimum(after, max_gap_s)
 
 
-def _weighed(
+def _make_plan(
     rows: np.ndarray,
     weights: np.ndarray,
     times_s: np.ndarray,
@@ -119,13 +126,15 @@ def _weighed(
     goal_s: np.ndarray,
     max_gap_s: float,
 ) -> Plan:
+    """The plan of these rows and weights; a step is observed if all its rows with weight are observed and near."""
     used = weights > 0
     good = observed[rows] & (np.abs(times_s[rows] - goal_s[:, None]) <= max_gap_s)
-    # an unused place must not be read as a value: it points at the row that is used
+    # an unused place must not make a window read another row: it points at the used one
     rows = np.where(used, rows, rows[np.arange(len(rows)), used.argmax(axis=1)][:, None])
     return Plan(rows.astype(np.int32), weights.astype(np.float32), (good | ~used).all(axis=1))
 
 
-def _nothing(goal_s: np.ndarray) -> Plan:
+def _plan_unobserved(goal_s: np.ndarray) -> Plan:
+    """The plan of a track without rows: no step is observed."""
     num = len(goal_s)
     return Plan(np.zeros((num, 1), np.int32), np.zeros((num, 1), np.float32), np.zeros(num, bool))

@@ -1,7 +1,7 @@
-"""Encoders by the names people use: which family loads what, how large it is, under which licence, and who made it.
+"""Presets: encoders by the names of their models, with settings, dimension, size, licence and source.
 
-Sizes are of the weights file that is fetched, in MB; revision is the hub's main branch unless a setting says otherwise:
-a track's recipe holds the hash of what was really loaded. Nothing heavy is imported here.
+Sizes are of the downloaded weights file, in MB. The revision is the hub's main branch unless a setting names another;
+the recipe of a track records the hash of the weights that were loaded. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preset:
-    """A family's settings under a name of their own.
+    """Settings of an encoder under a name of their own.
 
-    ``needs``: a setting that only the user can give, a file that no hub has; ``note`` then says where people get it.
-    ``size_mb`` and ``licence`` are None where they are not surely known.
+    ``family``: the encoder. ``names``: its settings that hold names of models at the hub. ``needs``: a setting that the
+    user must give, a file that no hub offers; ``note`` then says where to get it. ``size_mb`` and ``licence``: None
+    where they are not known for certain.
     """
 
     family: str
@@ -35,11 +36,11 @@ class Preset:
     source: str
     note: str = ""
     needs: str | None = None
-    names: tuple[str, ...] = field(default=("model",), repr=False)  # the settings that hold hub names
+    names: tuple[str, ...] = field(default=("model",), repr=False)
 
     @property
     def hub(self) -> str | None:
-        """The name at the hub, of words the two names; None where there is none."""
+        """The names of its models at the hub, joined by " + "; None where the user gives the weights."""
         if self.needs:
             return None
         owner = "timm/" if self.family == "timm" else ""
@@ -47,7 +48,7 @@ class Preset:
 
     @property
     def layer(self) -> Any:
-        """Which hidden layer serves by default: -1 the last; of an ONNX file the tensor."""
+        """The hidden layer used by default, -1 for the last; of an ONNX file the name of the tensor."""
         default = self.settings.get("output", self.settings.get("node"))
         return self.settings.get("layer", -1 if default is None else default)
 
@@ -59,10 +60,10 @@ LAST_FOUR = "Wen et al. 2024 sum the last four hidden layers: layer=-4..-1,combi
 WHISPER = "Radford et al. 2023, Robust speech recognition via large-scale weak supervision"
 
 PRESETS: dict[str, Preset] = {
-    # pictures, one row each
+    # images, one row each
     "clip_vit_l14": Preset(
         "hf_vision", {"model": "openai/clip-vit-large-patch14", "pool": "projected"}, 768, 1710,
-        "MIT (the authors' repository)", CLIP, "the features CLIP compares with text; pool=cls is 1024 wide",
+        "MIT (the authors' repository)", CLIP, "the features that CLIP compares with text; pool=cls gives 1024 values",
     ),
     "clip_vit_b32": Preset(
         "hf_vision", {"model": "openai/clip-vit-base-patch32", "pool": "projected"}, 512, 605,
@@ -81,7 +82,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "dinov3_l": Preset(
         "hf_vision", {"model": "facebook/dinov3-vitl16-pretrain-lvd1689m"}, 1024, 1213, "DINOv3 License",
-        "Simeoni et al. 2025, DINOv3", "given out to those who accept its licence on its page",
+        "Simeoni et al. 2025, DINOv3", "available to those who accept the licence on the model's page",
     ),
     "data2vec_vision_b": Preset(
         "hf_vision", {"model": "facebook/data2vec-vision-base", "pool": "mean"}, 768, None, "Apache-2.0",
@@ -92,7 +93,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "mobilenetv3_l": Preset(
         "timm", {"model": "mobilenetv3_large_100.ra_in1k"}, 1280, 22, "Apache-2.0",
-        "Howard et al. 2019, Searching for MobileNetV3", "trained on ImageNet; fine-tune it, or take it as a baseline",
+        "Howard et al. 2019, Searching for MobileNetV3", "trained on ImageNet; a baseline, or to be fine-tuned",
     ),
     "efficientnetv2_t": Preset(
         "timm", {"model": "efficientnetv2_rw_t.ra2_in1k"}, 1024, 55, "Apache-2.0",
@@ -105,13 +106,13 @@ PRESETS: dict[str, Preset] = {
     "mae_face": Preset(
         "timm", {"model": "vit_base_patch16_224.mae", "pool": "mean"}, 768, None, None,
         "Ma et al. 2022, Facial action unit detection and intensity estimation from self-supervised representation",
-        "a ViT-B/16 trained by masking faces; its authors give the weights on the page of their repository "
-        "FuxiVirtualHuman/MAE-Face, no hub has them", needs="weights",
+        "a ViT-B/16 pretrained as a masked autoencoder on faces; the weights are linked in the authors' repository "
+        "FuxiVirtualHuman/MAE-Face, no hub offers them", needs="weights",
     ),
     "resnet50_face": Preset(
         "torchvision", {"model": "resnet50"}, 2048, None, None,
-        "Cao et al. 2018, VGGFace2", "a ResNet-50 trained on faces (VGGFace2, FER+, AffectNet) by whom you trust, its "
-        "tensors named as torchvision's; give transforms where it was not trained on ImageNet's mean and std",
+        "Cao et al. 2018, VGGFace2", "a ResNet-50 trained on faces (VGGFace2, FER+, AffectNet) from a trusted source, "
+        "with torchvision's tensor names; set transforms if it was not trained with ImageNet's mean and std",
         needs="weights",
     ),
     "emotieffnet_b0": Preset(
@@ -120,12 +121,12 @@ PRESETS: dict[str, Preset] = {
         "enet_b0_8_best_vgaf.onnx or another EfficientNet-B0 from the repository sb-ai-lab/EmotiEffLib; "
         "output=0 gives its logits", needs="file",
     ),
-    # pictures, a row for several
+    # video, one row for several pictures
     "videomae_b": Preset(
         "hf_vision", {"model": "MCG-NJU/videomae-base", "pool": "mean"}, 768, 377, "CC BY-NC 4.0",
-        "Tong et al. 2022, VideoMAE", "a row for each tube of 16 pictures",
+        "Tong et al. 2022, VideoMAE", "one row for every 16 pictures",
     ),
-    # sound
+    # audio
     "wav2vec2_base": Preset(
         "hf_audio", {"model": "facebook/wav2vec2-base"}, 768, 380, "Apache-2.0", "Baevski et al. 2020, wav2vec 2.0",
     ),
@@ -147,23 +148,26 @@ PRESETS: dict[str, Preset] = {
         "hf_audio", {"model": "facebook/data2vec-audio-base"}, 768, 373, "Apache-2.0", "Baevski et al. 2022, data2vec",
     ),
     "whisper_large_v3": Preset(
-        "hf_audio", {"model": "openai/whisper-large-v3"}, 1280, 3087, "Apache-2.0", WHISPER, "its encoder's states",
+        "hf_audio", {"model": "openai/whisper-large-v3"}, 1280, 3087, "Apache-2.0", WHISPER, "states of its encoder",
     ),
     "whisper_base": Preset(
-        "hf_audio", {"model": "openai/whisper-base"}, 512, 290, "Apache-2.0", WHISPER, "its encoder's states",
+        "hf_audio", {"model": "openai/whisper-base"}, 512, 290, "Apache-2.0", WHISPER, "states of its encoder",
     ),
-    # words
+    # text
     "whisper_roberta": Preset(
         "words", {"model": "openai/whisper-base", "text": "FacebookAI/roberta-base"}, 768, 789, "Apache-2.0 and MIT",
-        f"{WHISPER}; Liu et al. 2019, RoBERTa", "what is said, each word while it is spoken", names=("model", "text"),
+        f"{WHISPER}; Liu et al. 2019, RoBERTa", "transcribed words, each when it is spoken", names=("model", "text"),
     ),
 }  # fmt: skip
 
 
 def resolve(name: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Family and settings of an encoder or preset; what the user sets goes before what the preset says.
+    """The encoder and its settings for the name of an encoder or preset; ``settings`` override the preset's.
 
-    ValueError where there is neither of that name; MissingWeights where the preset needs a file that is not given.
+    Raises InputError where neither has that name, MissingWeights where the preset needs a file that is not given.
+
+    >>> resolve("dinov2_l", {"batch_size": 8})
+    ('hf_vision', {'model': 'facebook/dinov2-large', 'batch_size': 8})
     """
     if name not in PRESETS:
         names = ENCODERS.names()
@@ -176,15 +180,16 @@ def resolve(name: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     preset = PRESETS[name]
     if preset.needs and preset.needs not in settings:
         raise MissingWeights(
-            f"{name} needs a file that you have: {name}:{preset.needs}=PATH ({_facts(preset)}): {preset.note}"
+            f"{name} needs a file of your own: give {name}:{preset.needs}=PATH ({_facts(preset)}): {preset.note}"
         )
     return preset.family, {**preset.settings, **settings}
 
 
 def build(name: str, *, device: str = "cpu", download: bool = False, **settings: Any) -> Encoder:
-    """The encoder or preset of that name. An encoder that has no device to choose runs on the CPU.
+    """Build the encoder or preset of that name. An encoder without a ``device`` argument runs on the CPU.
 
-    ValueError as of the registry; MissingWeights says of a preset how large its weights are and under which licence.
+    ``download``: fetch weights that are not on this machine. Raises InputError for an unknown name or setting, and
+    MissingWeights, which for a preset states the size and licence of its weights.
     """
     family, chosen = resolve(name, settings)
     given = {key: value for key, value in (("device", device), ("download", download)) if key in _part(family).given}
@@ -200,7 +205,7 @@ def build(name: str, *, device: str = "cpu", download: bool = False, **settings:
 
 
 def rows() -> list[dict[str, Any]]:
-    """The presets as JSON objects, as ``abaw list`` shows them."""
+    """The presets as JSON objects for ``abaw list``."""
     return [
         {
             "name": name, "preset_of": preset.family, "modality": _part(preset.family).facts["modality"],
@@ -218,5 +223,5 @@ def _part(family: str) -> Part:
 
 
 def _facts(preset: Preset) -> str:
-    size = "size not known" if preset.size_mb is None else f"{preset.size_mb} MB"
-    return f"{size}, licence: {preset.licence or 'see where you get it'}"
+    size = "size unknown" if preset.size_mb is None else f"{preset.size_mb} MB"
+    return f"{size}, licence: {preset.licence or 'see the source of the file'}"

@@ -289,10 +289,10 @@ def test_another_assumed_frame_rate_makes_every_track_stale(tmp_path):
     write_images(tmp_path / "cropped/v", range(1, 11))
     store, dataset = FeatureStore(tmp_path / "store"), open_dataset(tmp_path)
     face, voice = specs()
-    extract(dataset, store, [face, voice], Bright(), assume_fps=25.0)
-    extract(dataset, store, [face], Bright(), assume_fps=10.0)
+    extract(dataset, store, [face, voice], bright(), assume_fps=25.0)
+    extract(dataset, store, [face], bright(), assume_fps=10.0)
     assert store.get(store.find("face_hog"), "v").times_s[-1] == pytest.approx(0.9)
-    with pytest.raises(ValueError, match="voice_mel track of clip 'v' is of other media than its clock"):
+    with pytest.raises(ValueError, match="voice_mel track of clip 'v' was made from other media than its clock"):
         store.get(store.find("voice_mel"), "v")
     # the rate that is recorded holds where none is given
     assert extract(dataset, store, [face, voice], bright()).made == ["v"]

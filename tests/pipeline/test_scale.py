@@ -22,7 +22,7 @@ from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Crop, Face
 from extract.faces.target import TargetConfig
 from extract.media import Sound
-from extract.store.store import FeatureStore
+from extract.store.store import FeatureStore, read_failures
 from extract.synthetic.write_clip import write_clip
 
 FPS = 25
@@ -351,7 +351,8 @@ def test_a_clip_whose_name_is_no_utf8_is_listed_like_any_other(tmp_path):
     write(tmp_path / "a.mp4", [80])
     store, report = store_of(Brightness(), tmp_path, tmp_path / "store")
     assert report.made == ["a"]
-    assert [failure.clip for failure in store.failures(store.find("light"))] == [os.fsdecode(b"caf\xe9\xc2\x85")]
+    failures = read_failures(store.folder(store.find("light")))
+    assert [failure.clip for failure in failures] == [os.fsdecode(b"caf\xe9\xc2\x85")]
     assert len(store_of(Brightness(), tmp_path, tmp_path / "store")[1].failed) == 1
 
 

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from abaw.configs.sections import FeatureConfig
+from abaw.tracks import Clock, Track
 from extract import ALIGNERS
 from extract.align import apply
+from extract.store.source import AlignedSource
+from extract.store.store import FeatureStore
 
 NAMES = ALIGNERS.names()
 
@@ -110,3 +114,22 @@ def test_one_wide_step_does_not_widen_a_window_without_it():
     plan = ALIGNERS.build("window_mean", times_s=times_s, observed=np.ones(105, bool), goal_s=goal_s, max_gap_s=0.5)
     assert plan.rows.shape[1] > 10
     assert plan[2:].rows.shape[1] <= 2
+
+
+def test_a_source_resolves_its_aligners_once_and_not_for_every_window(tmp_path, monkeypatch):
+    store = FeatureStore(tmp_path)
+    times_s, observed = np.arange(10) / 10, np.ones(10, bool)
+    store.put_clock("a", Clock(np.arange(1, 11), times_s, observed), {"source": "s"})
+    for name in ("x", "y"):
+        recipe = {"name": name, "encoder": "e", "settings": {}}
+        store.put(recipe, "a", Track(np.ones((10, 1), np.float32), times_s, observed), {"source": "s"})
+    resolved, part = [], ALIGNERS.part
+    monkeypatch.setattr(ALIGNERS, "part", lambda name: resolved.append(name) or part(name))
+    source = AlignedSource(store, {"x": FeatureConfig(align="nearest"), "y": FeatureConfig(align="linear")})
+    assert resolved == ["nearest", "linear"]
+    for start_s in times_s[:-2]:
+        for name in ("x", "y"):
+            assert source.read(name, "a", start_s, start_s + 0.2).observed.all()
+    assert resolved == ["nearest", "linear"]
+    with pytest.raises(ValueError, match="no aligner named 'neares'; did you mean 'nearest'"):
+        AlignedSource(store, {"x": FeatureConfig(align="neares")})

@@ -398,7 +398,7 @@ def test_a_stage_that_is_stopped_is_not_done_though_it_was_done_before(data, tmp
     [
         (["encoders=[face_hogg]"], {}, "encoders=: no encoder named 'face_hogg'; did you mean 'face_hog'"),
         (["encoders=['face_hog:cells=3']"], {}, "encoders=: encoder 'face_hog' has no setting 'cells'"),
-        (["encoders=[mae_face]"], {}, "^mae_face needs a file that you have"),
+        (["encoders=[mae_face]"], {}, "^mae_face needs a file of your own"),
         ([], {"faces": "hair"}, "no face detector named 'hair'; did you mean 'haar'"),
         ([], {"faces": "haar:min_face=much"}, "min_face is 'much'"),
         ([], {"device": "gpu"}, "--device is 'gpu', expected cpu, cuda or cuda:1"),
