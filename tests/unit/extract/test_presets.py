@@ -89,7 +89,9 @@ def test_missing_weights_of_a_plain_encoder_are_told_as_they_are():
 
 
 def test_a_preset_whose_weights_no_hub_has_says_where_people_get_them():
-    with pytest.raises(MissingWeights, match="mae_face needs a file of your own: give mae_face:weights=PATH .*MAE-Face"):
+    with pytest.raises(
+        MissingWeights, match="mae_face needs a file of your own: give mae_face:weights=PATH .*MAE-Face"
+    ):
         build("mae_face")
     with pytest.raises(MissingWeights, match="emotieffnet_b0 .*: no ONNX file at nowhere.onnx.*EmotiEffLib"):
         build("emotieffnet_b0", file="nowhere.onnx")
