@@ -55,7 +55,7 @@ def make(folder: Path) -> None:
         task = TASKS.build(name)
         for clip, num in frames.items():
             values = task.probabilities(rng.normal(0, 0.5, (num, task.out_dim)))
-            table = Table(np.arange(1, num + 1), np.arange(num) / FPS, rng.random(num) < 0.9, values)
+            table = Table(np.arange(1, num + 1), np.arange(num) / FPS, rng.random(num) < 0.9, values, task.columns)
             predictions.write_table(folder / name, clip, table, task)
         predictions.write_metadata(folder / name, {"task": name, "run": ["benchmark"], "label_tasks_seen": [name]})
         with (folder / f"{name}.txt").open("w", encoding="utf-8", newline="\n") as file:

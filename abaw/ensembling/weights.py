@@ -48,7 +48,7 @@ class EnsembleWeights:
         check_agreement(tables, [f"member {i + 1}" for i in range(len(tables))])
         first, observed = tables[0], np.any([table.observed for table in tables], axis=0)
         values = self.values([table.values for table in tables]).astype(np.float32)
-        return Table(first.frames, first.times_s, observed, values)
+        return Table(first.frames, first.times_s, observed, values, first.columns)
 
     def document(self, members: Sequence[str]) -> dict[str, Any]:
         """As predictions.json has it; ``read_weights`` is the inverse."""

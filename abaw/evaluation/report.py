@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from abaw.errors import InputError
 from abaw.evaluation.bootstrap import (
@@ -15,7 +17,11 @@ from abaw.evaluation.bootstrap import (
 )
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.evaluation.leaks import REPORTED
+from abaw.results import predictions
 from abaw.tasks.base import PredictionPair, Task, is_count
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL = 0.95
 Scores = dict[str, float]
@@ -104,6 +110,22 @@ class ScoreReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
         return asdict(self)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row for each score of each folder and task: folder, task, split, score, value, low and high (95 %).
+
+        ``low`` and ``high`` are NaN where there is a single video. Raises InputError where pandas is not installed.
+        """
+        rows = [
+            (each.folder, each.task, each.split, name, value, *(each.intervals or {}).get(name, (None, None)))
+            for each in self.results
+            for name, value in each.scores.items()
+            if not is_count(name)
+        ]
+        names = ("folder", "task", "split", "score", "value", "low", "high")
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        bounds = {name: np.array(columns[name], np.float64) for name in ("value", "low", "high")}
+        return predictions.to_pandas({**columns, **bounds})
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

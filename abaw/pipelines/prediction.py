@@ -175,7 +175,8 @@ def predict_tables(
             clock = source.clock(clip_id)
             for name in members_tables.keys() & raw.keys():
                 values = tasks[name].probabilities(raw[name])
-                members_tables[name].append(predictions.Table(clock.frames, clock.times_s, observed, values))
+                table = predictions.Table(clock.frames, clock.times_s, observed, values, tasks[name].columns)
+                members_tables[name].append(table)
         yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
 
 

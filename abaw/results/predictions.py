@@ -44,13 +44,19 @@ CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.boo
 class Table:
     """One clip's predictions of one task: frames, times in seconds, observed flags (time), values (time columns).
 
-    ValueError where frames are not 1 .. n, times do not increase, lengths differ or a value is not finite.
+    ``columns`` names the values. Raises InputError where frames are not 1 .. n, times do not increase, lengths differ
+    or a value is not finite.
+
+    >>> table = Table(np.array([1, 2]), np.array([0.0, 0.04]), np.array([True, True]), np.zeros((2, 1)), ("valence",))
+    >>> list(table.to_numpy())
+    ['frame', 'time_s', 'observed', 'valence']
     """
 
     frames: np.ndarray
     times_s: np.ndarray
     observed: np.ndarray
     values: np.ndarray
+    columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
         num = len(self.frames)
@@ -58,6 +64,10 @@ class Table:
             raise InputError(
                 f"{num} frames, {len(self.times_s)} times, {len(self.observed)} observed flags and values of shape "
                 f"{self.values.shape}: expected one row a frame"
+            )
+        if len(self.columns) != self.values.shape[1]:
+            raise InputError(
+                f"{self.values.shape[1]} values a frame and {len(self.columns)} names of columns: expected as many"
             )
         wrong = np.flatnonzero(self.frames != np.arange(1, num + 1))
         if wrong.size:
@@ -70,12 +80,21 @@ class Table:
             raise InputError(f"frame {broken[0] + 1} has a value that is not finite")
 
 
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Column name -> values, one a frame: "frame", "time_s", "observed", then the task's columns."""
+        clock = dict(zip(CLOCK_COLUMNS, (self.frames, self.times_s, self.observed), strict=True))
+        return {**clock, **{name: self.values[:, i] for i, name in enumerate(self.columns)}}
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """``to_numpy`` as a pandas DataFrame. Raises InputError where pandas is not installed."""
+        return to_pandas(self.to_numpy())
+
+
 def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
-    """``<folder>/<clip>.parquet``, whole or absent. ValueError where the values are not the task's columns."""
-    if table.values.shape[1] != len(task.columns):
+    """Write ``<folder>/<clip>.parquet``, whole or not at all. InputError where the columns are not the task's."""
+    if table.columns != task.columns:
         raise InputError(
-            f"clip {clip_id!r} has {table.values.shape[1]} values a frame, {task.name} needs {len(task.columns)}: "
-            f"{', '.join(task.columns)}"
+            f"clip {clip_id!r} has the columns {', '.join(table.columns)}, {task.name} needs {', '.join(task.columns)}"
         )
     values = table.values.astype(np.float32)
     columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
@@ -98,7 +117,7 @@ def read_table(folder: Path, clip_id: str, task: Task) -> Table:
     kinds = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
     try:
         frames, times_s, observed, *values = (_column(found, name, kind) for name, kind in kinds.items())
-        return Table(frames, times_s, observed, np.stack(values, axis=1))
+        return Table(frames, times_s, observed, np.stack(values, axis=1), task.columns)
     except ValueError as error:
         raise InputError(f"{path}: {error}; mend the table or run abaw predict again") from error
 
@@ -199,10 +218,10 @@ def _holds_tables(folder: Path) -> bool:
     return (folder / METADATA).is_file() or bool(clip_ids(folder))
 
 
-def to_pandas(table: Any) -> "pd.DataFrame":
-    """A pyarrow table as a pandas DataFrame. Raises InputError where pandas is not installed."""
+def to_pandas(table: pa.Table | Mapping[str, Any]) -> "pd.DataFrame":
+    """A pyarrow table, or columns by name, as a pandas DataFrame. Raises InputError where pandas is not installed."""
     try:
         import pandas  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError("to_pandas() needs the package pandas: pip install pandas") from error
-    return table.to_pandas()
+    return (table if isinstance(table, pa.Table) else pa.table(dict(table))).to_pandas()

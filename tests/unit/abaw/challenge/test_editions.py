@@ -42,7 +42,7 @@ def test_every_editions_format_is_written_and_verified(tmp_path, edition):
     task = TASKS.build(edition.task)
     for clip in asked.clips:
         values = task.probabilities(np.random.default_rng(0).normal(0, 0.3, (2, task.out_dim)))
-        table = Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), values)
+        table = Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), values, task.columns)
         predictions.write_table(tmp_path / "p", clip, table, task)
     submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert verify(tmp_path / "out.txt", sample, task=edition.task) == []

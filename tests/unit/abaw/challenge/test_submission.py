@@ -32,7 +32,7 @@ def predicted(folder, task=VA, about=None, **values):
     """A prediction folder below ``folder``; every other frame is observed."""
     for clip, rows in values.items():
         num = len(rows)
-        table = Table(np.arange(1, num + 1), np.arange(num) / 25, np.arange(num) % 2 == 0, np.array(rows, np.float32))
+        table = Table(np.arange(1, num + 1), np.arange(num) / 25, np.arange(num) % 2 == 0, np.array(rows, np.float32), task.columns)
         predictions.write_table(folder / task.name, clip, table, task)
     predictions.write_metadata(folder / task.name, {"task": task.name, **(about or {})})
     return folder
@@ -272,7 +272,7 @@ def test_mimicry_has_one_row_a_video_whatever_its_suffix(tmp_path):
     summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert (summary.num_rows, summary.num_observed, summary.num_beyond) == (2, 2, 0)
     for frames, num in (([False, True, False], 2), ([False] * 3, 1)):  # a clip is observed where a frame of it is
-        table = Table(np.arange(1, 4), np.arange(3.0), np.array(frames), np.full((3, 6), 0.25, np.float32))
+        table = Table(np.arange(1, 4), np.arange(3.0), np.array(frames), np.full((3, 6), 0.25, np.float32), EMI.columns)
         predictions.write_table(tmp_path / "p" / "emi", "00012", table, EMI)
         assert submission.submit(tmp_path / "p", sample, tmp_path / "out.txt").num_observed == num
 

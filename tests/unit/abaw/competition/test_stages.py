@@ -502,7 +502,7 @@ def tables(folder, values_of, about):
     predictions.begin(folder / "va")
     for clip_id in "de":
         times = np.arange(2) / 25
-        table = Table(np.array([1, 2]), times, np.ones(2, bool), np.array(values_of(clip_id), np.float32))
+        table = Table(np.array([1, 2]), times, np.ones(2, bool), np.array(values_of(clip_id), np.float32), task.columns)
         predictions.write_table(folder / "va", clip_id, table, task)
     predictions.write_metadata(folder / "va", {"task": "va", "videos_seen": ["a"], **about})
 

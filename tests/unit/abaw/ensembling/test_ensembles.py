@@ -27,12 +27,13 @@ from abaw.tasks import TASKS
 from tests.support.fitted import table_of, write_dataset, write_folder
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
+XY = ("x", "y")
 CLIPS = {"t1": "train", "t2_left": "train", "t2_right": "train", "t3": "train", "v1": "validation", "v2": "validation"}
 
 
 def test_a_mean_is_the_mean_and_is_observed_where_any_member_is():
-    one = Table(np.array([1, 2]), np.array([0, 0.1]), np.array([True, False]), np.array([[0.0, 1], [0.5, 0]], "f4"))
-    two = Table(one.frames, one.times_s, np.array([False, False]), np.array([[1.0, 0], [0.5, 1]], "f4"))
+    one = Table(np.array([1, 2]), np.array([0, 0.1]), np.array([True, False]), np.array([[0.0, 1], [0.5, 0]], "f4"), XY)
+    two = Table(one.frames, one.times_s, np.array([False, False]), np.array([[1.0, 0], [0.5, 1]], "f4"), XY)
     both = weights.mean(2).table([one, two])
     assert both.values.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert both.observed.tolist() == [True, False]
@@ -45,7 +46,7 @@ def test_a_mean_is_the_mean_and_is_observed_where_any_member_is():
 def test_members_that_differ_in_frames_columns_or_times_are_an_error_with_the_first_difference():
     one, late = table_of("t1"), table_of("t1")
     late.times_s[40:] += 0.01
-    wide = Table(one.frames, one.times_s, one.observed, np.zeros((200, 8), np.float32))
+    wide = Table(one.frames, one.times_s, one.observed, np.zeros((200, 8), np.float32), EXPR.columns)
     with pytest.raises(ValueError, match="A has 200 frames of 2 columns, B has 199 of 2: predict all of them with one"):
         weights.check_agreement([one, table_of("t1", 199)], ["A", "B"])
     with pytest.raises(ValueError, match="A has 200 frames of 2 columns, C has 200 of 8"):
@@ -376,7 +377,7 @@ def test_centred_is_for_values(tmp_path):
     for name in "ab":
         folder = tmp_path / name / "expr"
         values = EXPR.probabilities(np.zeros((3, 8)))
-        predictions.write_table(folder, "1", Table(np.arange(1, 4), np.arange(3.0), np.ones(3, bool), values), EXPR)
+        predictions.write_table(folder, "1", Table(np.arange(1, 4), np.arange(3.0), np.ones(3, bool), values, EXPR.columns), EXPR)
         predictions.write_metadata(folder, {"task": "expr"})
     with pytest.raises(ValueError, match="expr: centred is for values, as of va: take mean or weighted for expr"):
         combine([tmp_path / "a", tmp_path / "b"], tmp_path / "both", how="centred")

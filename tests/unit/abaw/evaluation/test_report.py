@@ -59,7 +59,7 @@ def write_tables(where, data, task="va", clips=VALIDATION, noise=0.5, seed=0, fr
         raw = values if task == "va" else 1.0 * (values == np.arange(8))
         raw = raw + noise * rng.normal(size=raw.shape)
         observed = np.arange(frames) % 3 > 0
-        table = Table(np.arange(1, frames + 1), np.arange(frames) / 30, observed, kind.probabilities(raw))
+        table = Table(np.arange(1, frames + 1), np.arange(frames) / 30, observed, kind.probabilities(raw), kind.columns)
         predictions.write_table(where, clip_id, table, kind)
     if about:
         predictions.write_metadata(where, {"task": task, "split": "validation", **about})
@@ -134,7 +134,7 @@ def test_the_post_processing_is_applied_to_the_whole_table_not_to_its_labelled_r
     longer = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, frames=FRAMES, **KNOWN)
     for clip_id in VALIDATION:  # the same first rows, none after the labels
         table = predictions.read_table(where, clip_id, VA)
-        cut = Table(*(getattr(table, name)[:FRAMES] for name in ("frames", "times_s", "observed", "values")))
+        cut = Table(*(each[:FRAMES] for each in (table.frames, table.times_s, table.observed, table.values)), VA.columns)
         predictions.write_table(longer, clip_id, cut, VA)
     assert scores_of(where, data)["raw"]["scores"] == scores_of(longer, data)["raw"]["scores"]
     assert scores_of(where, data)["scores"] != scores_of(longer, data)["scores"]
@@ -192,6 +192,23 @@ def test_the_json_is_one_document_with_the_draws_and_their_seed(tmp_path, data):
     assert [each["task"] for each in document["results"]] == ["va"]
     assert document["results"][0]["scores"] == scores_of(where, data)["scores"]
     assert (document["comparisons"], document["spreads"]) == ([], [])
+
+
+def test_a_report_converts_to_a_data_frame_with_a_row_a_score(tmp_path, data):
+    pytest.importorskip("pandas", reason="pandas is optional")
+    write_tables(tmp_path / "a/va", data, **KNOWN)
+    one = write_tables(tmp_path / "one", data, clips=VALIDATION[:2], **KNOWN)
+    found = report(tmp_path / "a", data=data)
+    frame, (only,) = found.to_pandas(), found.results
+    assert list(frame) == ["folder", "task", "split", "score", "value", "low", "high"]
+    assert dict(zip(frame["score"], frame["value"], strict=True)) == {
+        name: value for name, value in only.scores.items() if name != "n"
+    }
+    assert {name: (low, high) for name, low, high in zip(frame["score"], frame["low"], frame["high"], strict=True)} == (
+        only.intervals
+    )
+    assert set(zip(frame["folder"], frame["task"], frame["split"], strict=True)) == {(only.folder, "va", "validation")}
+    assert report(one, data=data, split="held-out").to_pandas()["low"].isna().all()  # a single video has no interval
 
 
 def test_one_video_has_no_interval_and_few_are_remarked_on(tmp_path, data):

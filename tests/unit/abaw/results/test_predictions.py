@@ -1,12 +1,14 @@
 """Prediction tables: what is written is read back, and a table made elsewhere is checked."""
 
 import json
+import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from abaw.errors import InputError
 from abaw.pipelines.analysis import write_frames
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
@@ -19,7 +21,7 @@ VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 def table(num=5, task=VA, seed=0):
     rng = np.random.default_rng(seed)
     values = task.probabilities(rng.normal(size=(num, task.out_dim)))
-    return Table(np.arange(1, num + 1), np.arange(num) / 29.97, rng.random(num) < 0.5, values)
+    return Table(np.arange(1, num + 1), np.arange(num) / 29.97, rng.random(num) < 0.5, values, task.columns)
 
 
 def edited(folder, change):
@@ -38,6 +40,32 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path, task):
     for name in ("frames", "times_s", "observed", "values"):
         assert np.array_equal(getattr(read, name), getattr(written, name)), name
     assert predictions.clip_ids(tmp_path) == ["12-24_left"]
+
+
+@pytest.mark.parametrize("task", [VA, EXPR], ids=lambda task: task.name)
+def test_a_table_converts_to_columns_by_name_and_to_a_data_frame(tmp_path, task):
+    predictions.write_table(tmp_path, "1", table(task=task), task)
+    read = predictions.read_table(tmp_path, "1", task)
+    columns = read.to_numpy()
+    assert list(columns) == ["frame", "time_s", "observed", *task.columns]
+    assert columns["frame"].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(np.stack([columns[name] for name in task.columns], axis=1), read.values)
+    pytest.importorskip("pandas", reason="pandas is optional")
+    frame = read.to_pandas()
+    assert list(frame) == list(columns)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(frame[name].to_numpy(), values)
+
+
+def test_without_pandas_the_conversion_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match=r"to_pandas\(\) needs the package pandas: pip install pandas"):
+        table().to_pandas()
+
+
+def test_a_table_needs_a_name_for_every_value():
+    with pytest.raises(InputError, match="2 values a frame and 1 names of columns"):
+        Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), np.zeros((2, 2), np.float32), ("x",))
 
 
 def test_the_columns_on_disk_are_the_documented_ones(tmp_path):
@@ -73,7 +101,7 @@ def test_a_clip_without_a_frame_has_a_table_without_rows(tmp_path):
 
 def test_writing_leaves_nothing_beside_the_table(tmp_path):
     predictions.write_table(tmp_path, "1", table(), VA)
-    with pytest.raises(ValueError, match=r"clip '1' has 2 values a frame, expr needs 8: p_Neutral"):
+    with pytest.raises(ValueError, match=r"clip '1' has the columns valence, arousal, expr needs p_Neutral, p_Anger"):
         predictions.write_table(tmp_path, "1", table(), EXPR)
     assert [path.name for path in tmp_path.iterdir()] == ["1.parquet"]
     assert predictions.read_table(tmp_path, "1", VA).values.shape == (5, 2)
@@ -125,7 +153,7 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path, content):
 
 def test_a_table_needs_as_many_rows_everywhere():
     with pytest.raises(ValueError, match="2 frames, 3 times, 2 observed flags and values of shape"):
-        Table(np.arange(1, 3), np.arange(3.0), np.ones(2, bool), np.zeros((2, 1), np.float32))
+        Table(np.arange(1, 3), np.arange(3.0), np.ones(2, bool), np.zeros((2, 1), np.float32), ("x",))
 
 
 def test_metadata_is_read_back_and_may_be_absent(tmp_path):
