@@ -79,7 +79,6 @@ class Table:
         if broken.size:
             raise InputError(f"frame {broken[0] + 1} has a value that is not finite")
 
-
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Column name -> values, one a frame: "frame", "time_s", "observed", then the task's columns."""
         clock = dict(zip(CLOCK_COLUMNS, (self.frames, self.times_s, self.observed), strict=True))

@@ -32,7 +32,13 @@ def table_of(clip_id, num=200, noise=0.5, seed=0):
     """The labels, smaller, under noise."""
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode())])
     values = labels_of(clip_id, num).values * 0.5 + rng.normal(size=(num, 2)) * noise
-    return Table(np.arange(1, num + 1), np.arange(num) / 30, np.ones(num, bool), values.astype(np.float32), ("valence", "arousal"))
+    return Table(
+        np.arange(1, num + 1),
+        np.arange(num) / 30,
+        np.ones(num, bool),
+        values.astype(np.float32),
+        ("valence", "arousal"),
+    )
 
 
 def write_folder(out, clips, *, num=200, noise=0.5, seed=0, **about):

@@ -32,7 +32,13 @@ def predicted(folder, task=VA, about=None, **values):
     """A prediction folder below ``folder``; every other frame is observed."""
     for clip, rows in values.items():
         num = len(rows)
-        table = Table(np.arange(1, num + 1), np.arange(num) / 25, np.arange(num) % 2 == 0, np.array(rows, np.float32), task.columns)
+        table = Table(
+            np.arange(1, num + 1),
+            np.arange(num) / 25,
+            np.arange(num) % 2 == 0,
+            np.array(rows, np.float32),
+            task.columns,
+        )
         predictions.write_table(folder / task.name, clip, table, task)
     predictions.write_metadata(folder / task.name, {"task": task.name, **(about or {})})
     return folder

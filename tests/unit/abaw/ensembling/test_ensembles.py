@@ -377,7 +377,9 @@ def test_centred_is_for_values(tmp_path):
     for name in "ab":
         folder = tmp_path / name / "expr"
         values = EXPR.probabilities(np.zeros((3, 8)))
-        predictions.write_table(folder, "1", Table(np.arange(1, 4), np.arange(3.0), np.ones(3, bool), values, EXPR.columns), EXPR)
+        predictions.write_table(
+            folder, "1", Table(np.arange(1, 4), np.arange(3.0), np.ones(3, bool), values, EXPR.columns), EXPR
+        )
         predictions.write_metadata(folder, {"task": "expr"})
     with pytest.raises(ValueError, match="expr: centred is for values, as of va: take mean or weighted for expr"):
         combine([tmp_path / "a", tmp_path / "b"], tmp_path / "both", how="centred")

@@ -134,7 +134,9 @@ def test_the_post_processing_is_applied_to_the_whole_table_not_to_its_labelled_r
     longer = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, frames=FRAMES, **KNOWN)
     for clip_id in VALIDATION:  # the same first rows, none after the labels
         table = predictions.read_table(where, clip_id, VA)
-        cut = Table(*(each[:FRAMES] for each in (table.frames, table.times_s, table.observed, table.values)), VA.columns)
+        cut = Table(
+            *(each[:FRAMES] for each in (table.frames, table.times_s, table.observed, table.values)), VA.columns
+        )
         predictions.write_table(longer, clip_id, cut, VA)
     assert scores_of(where, data)["raw"]["scores"] == scores_of(longer, data)["raw"]["scores"]
     assert scores_of(where, data)["scores"] != scores_of(longer, data)["scores"]
