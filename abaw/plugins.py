@@ -203,8 +203,9 @@ def _registered(text: bytes, path: Path) -> list[str]:
 
 def registers(decorator: ast.expr, names: set[str]) -> bool:
     """Whether a decorator is ``NAME.register`` with one of these names (``set()``: with any)."""
-    is_register = isinstance(decorator, ast.Attribute) and decorator.attr == "register"
-    return is_register and (not names or ast.unparse(decorator.value).rpartition(".")[2] in names)
+    if not isinstance(decorator, ast.Attribute) or decorator.attr != "register":
+        return False
+    return not names or ast.unparse(decorator.value).rpartition(".")[2] in names
 
 
 def _sha256(path: Path) -> str:

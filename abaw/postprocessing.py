@@ -74,15 +74,15 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width:
     if smoother == "none" or width <= 1 or not len(values):
         return values
     if smoother == "box":
-        return ndimage.uniform_filter1d(values, width, axis=0, mode="nearest")
+        return np.asarray(ndimage.uniform_filter1d(values, width, axis=0, mode="nearest"))
     if smoother == "median":  # column by column: scipy is ten times as fast along the only axis
         columns = [ndimage.median_filter(np.ascontiguousarray(column), width, mode="nearest") for column in values.T]
         return np.stack(columns, axis=1)
     if smoother == "gaussian":
-        return ndimage.gaussian_filter1d(values, width / 4, axis=0, mode="nearest", radius=width // 2)
+        return np.asarray(ndimage.gaussian_filter1d(values, width / 4, axis=0, mode="nearest", radius=width // 2))
     from scipy import signal  # later still: it takes most of a second
 
-    return signal.savgol_filter(values, width, min(2, width - 1), axis=0, mode="nearest")
+    return np.asarray(signal.savgol_filter(values, width, min(2, width - 1), axis=0, mode="nearest"))
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Track:
 
     @property
     def dim(self) -> int:
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
 
 def empty_track(dim: int) -> Track:

@@ -148,7 +148,7 @@ class FusionModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         windows = zip(batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True)
-        for clip_id, first_step, (raw, _) in windows:
+        for clip_id, first_step, (raw, _observed) in windows:
             self._windows[clip_id][first_step] = raw
 
     def on_validation_epoch_end(self) -> None:

@@ -1,5 +1,6 @@
 """One task of one edition of the challenge: what it asks of a submission, as facts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def frame_task(edition: int, meeting: str, task: str, **facts: Any) -> Edition:
 
 
 def single_tasks(
-    edition: int, meeting: str, samples: dict[str, str | None], kind: str = "Recognition", **facts: Any
+    edition: int, meeting: str, samples: Mapping[str, str | None], kind: str = "Recognition", **facts: Any
 ) -> tuple[Edition, ...]:
     """VA, EXPR and AU on the test set that is the same from the 5th edition on; ``samples``: task -> the sample file.
 

@@ -4,7 +4,7 @@
 be fitted on. Both take the task and the data set from the run that made the tables, unless they are given.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -191,7 +191,7 @@ def task_of(where: Path, name: str, run: Run | None = None) -> Task:
     return TASKS.build(name, **next((tasks[name] for tasks in known if name in tasks), {}))
 
 
-def _runs_of(where: Path) -> Iterable[Run]:
+def _runs_of(where: Path) -> Iterator[Run]:
     recorded = predictions.read_metadata(where).get("run") or ()
     return (Run(Path(folder)) for folder in recorded if (Path(folder) / "run.json").is_file())
 

@@ -129,7 +129,7 @@ def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
     if column.null_count:
         raise InputError(f"column {name!r} has {column.null_count} empty cells")
     try:
-        return column.cast(kind).to_numpy()
+        return np.asarray(column.cast(kind).to_numpy())
     except pa.ArrowException as error:
         raise InputError(f"column {name!r} is {column.type}, expected {kind}: {error}") from error
 

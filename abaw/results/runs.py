@@ -69,7 +69,8 @@ class Run:
         path = self.folder / "run.json"
         if not path.is_file():
             raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
-        return read_json(path)
+        document: dict[str, Any] = read_json(path)
+        return document
 
     def finished(self) -> dict[str, Any]:
         """run.json of a run that is complete. ValueError where it was stopped on the way."""

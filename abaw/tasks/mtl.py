@@ -159,7 +159,8 @@ class MultiTask(Task):
                 scorers[name] = there, part.resampled_scores([own[i] for i in there])
 
         def scores(counts: np.ndarray) -> dict[str, np.ndarray]:
-            total, named = np.zeros(len(counts)), {}
+            total = np.zeros(len(counts))
+            named: dict[str, np.ndarray] = {}
             for name, (there, of_part) in scorers.items():
                 if counts[:, there].any():
                     found = of_part(counts[:, there])
