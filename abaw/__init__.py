@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from abaw.challenge.submission import submit as submit
     from abaw.challenge.verification import Fault as Fault
     from abaw.challenge.verification import verify as verify
+    from abaw.competition.recipe import RecipePlan as RecipePlan
+    from abaw.competition.recipe import RecipeResult as RecipeResult
+    from abaw.competition.recipe import plan_recipe as plan_recipe
+    from abaw.competition.recipe import run_recipe as run_recipe
     from abaw.configs.sections import FeatureConfig as FeatureConfig
     from abaw.configs.sections import PostProcessingConfig as PostProcessingConfig
     from abaw.dataset.layout import Clip as Clip
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from abaw.pipelines.analysis import analyze as analyze
     from abaw.pipelines.checking import check as check
     from abaw.pipelines.checking import synthesize as synthesize
+    from abaw.pipelines.configuration import list_configs as list_configs
+    from abaw.pipelines.configuration import read_config_text as read_config_text
     from abaw.pipelines.extraction import estimate_extraction as estimate_extraction
     from abaw.pipelines.extraction import extract as extract
     from abaw.pipelines.features import align as align
@@ -70,6 +76,7 @@ _HOMES = {
     "abaw.calibration.fitting": ("FitReport", "fit"),
     "abaw.challenge.submission": ("Submission", "submit"),
     "abaw.challenge.verification": ("Fault", "verify"),
+    "abaw.competition.recipe": ("RecipePlan", "RecipeResult", "plan_recipe", "run_recipe"),
     "abaw.configs.sections": ("FeatureConfig", "PostProcessingConfig"),
     "abaw.dataset.layout": ("Clip", "Dataset", "open_dataset"),
     "abaw.ensembling.combining": ("CombineReport", "combine"),
@@ -77,6 +84,7 @@ _HOMES = {
     "abaw.evaluation.report": ("ScoreReport", "score"),
     "abaw.pipelines.analysis": ("Analysis", "FrameTable", "analyze"),
     "abaw.pipelines.checking": ("check", "synthesize"),
+    "abaw.pipelines.configuration": ("list_configs", "read_config_text"),
     "abaw.pipelines.extraction": ("estimate_extraction", "extract"),
     "abaw.pipelines.features": ("align", "load_batch", "load_track"),
     "abaw.pipelines.listing": (

@@ -19,24 +19,36 @@ def silent(item: str, done: int, total: int) -> None:
 
 
 class Progress:
-    """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q."""
+    """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q.
+
+    Where ``done`` is less than before or ``total`` another one, a new piece of work has begun.
+    """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._bar: tqdm | None = None
+        self._count = (0, 0)
         self._start_s = self._shown_s = time.monotonic()
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()
+            self._bar = None
 
     def __call__(self, item: str, done: int, total: int) -> None:
         if not LOG.isEnabledFor(logging.INFO):
             return
+        if done < self._count[0] or total != self._count[1]:
+            self._close()
+            self._start_s = self._shown_s = time.monotonic()
+        self._count = (done, total)
         if sys.stderr.isatty():
             from tqdm import tqdm  # here, so that help does not pay for it
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from abaw.calibration import fitting
 from abaw.commands.synth import synth
-from abaw.competition.actions import run_recipe
+from abaw.competition.actions import run_job
 from abaw.competition.job import Job, open_job
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.layout import open_dataset
@@ -75,7 +75,7 @@ def run_seed(seed: int, work: Path, *, clips: int, seconds: float, epochs: int) 
     ]  # fmt: skip
     extraction = {"device": "cpu", "faces": "haar", "download": False, "assume_fps": None}
     job = open_job(CONFIG, settings, data, work / "runs", work, [], extraction)
-    run_recipe(job)
+    run_job(job)
     return {name: judge(job, TASKS.build(name)) for name in job.tasks}
 
 

@@ -16,6 +16,6 @@ def config(
         print(read_config_text(name), end="")
         return
     found = list_configs()
-    width = max(len(each.name) for each in found)
+    width = max(len(each["name"]) for each in found)
     for each in found:
-        print(f"{each.name:<{width}}  {each.summary}")
+        print(f"{each['name']:<{width}}  {each['summary']}")

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 import typer
 
 from abaw.commands import command
+from abaw.progress import Progress
 
 
 @command("recipe", order=150)
@@ -15,10 +16,11 @@ def recipe(
     data: Annotated[Path | None, typer.Option(help="data set; default: the config's")] = None,
     runs: Annotated[Path, typer.Option(help="folder in which the runs' folders are created")] = Path("runs"),
     work: Annotated[
-        Path, typer.Option(help="folder in which a folder of the config's name is created for all else")
+        Path, typer.Option(help="folder in which a folder of the config's name is created for all other results")
     ] = Path("work"),
     template: Annotated[
-        list[Path] | None, typer.Option(help="sample prediction file; default: those in the data set, of its tasks")
+        list[Path] | None,
+        typer.Option(help="sample prediction file to fill; may be given several times; default: those in the data set"),
     ] = None,
     device: Annotated[
         str, typer.Option(help="for encoders and predictions: cpu, cuda, cuda:1 (trainer.* is for training)")
@@ -26,17 +28,24 @@ def recipe(
     faces: Annotated[str, typer.Option(help="face detector, as for extract")] = "haar",
     download: Annotated[bool, typer.Option(help="fetch encoders' weights that are not on this machine")] = False,
     assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
-    dry_run: Annotated[bool, typer.Option(help="only say which stages are done and which are to do")] = False,
+    dry_run: Annotated[bool, typer.Option(help="only list the stages, which are done and which are to do")] = False,
 ) -> None:
     """Run a whole competition, from videos to challenge files. Run the same command again to continue."""
-    from abaw.competition.actions import run_recipe
-    from abaw.competition.job import open_job
-    from abaw.competition.summary import plan_lines, result_lines
+    from abaw.competition.recipe import plan_recipe, run_recipe
 
-    extraction: dict[str, Any] = {"device": device, "faces": faces, "download": download, "assume_fps": assume_fps}
-    job = open_job(config, settings or [], data, runs, work, template or [], extraction)
+    chosen: dict[str, Any] = {
+        "data": data,
+        "runs": runs,
+        "work": work,
+        "templates": template or [],
+        "device": device,
+        "faces": faces,
+        "download": download,
+        "assume_fps": assume_fps,
+    }
     if dry_run:
-        print(*plan_lines(job), sep="\n")
+        print(plan_recipe(config, settings or [], **chosen))
         return
-    run_recipe(job)
-    print(*result_lines(job), sep="\n")
+    with Progress("recipe") as progress:
+        result = run_recipe(config, settings or [], **chosen, progress=progress)
+    print(result)

@@ -1,4 +1,4 @@
-"""What each stage after training is worth on the official validation split, one after the other."""
+"""The score on the official validation split after each step: members, their mean, ensemble, post-processing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,12 +11,12 @@ from abaw.files import read_json, write_json
 from abaw.postprocessing import PostProcessing
 from abaw.tasks.base import PredictionPair, Task
 
-AFFINE = {"values": "scale and shift", "classes": "biases of classes", "units": "thresholds of units"}
+AFFINE = {"values": "scale and bias", "classes": "biases of classes", "units": "thresholds of units"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """``after`` names the step that this one is compared with; None: with none. The first of ``scores`` ranks."""
+    """The scores after one step. The first of ``scores`` ranks; ``after`` names the step that it is compared with."""
 
     name: str
     scores: dict[str, float]
@@ -24,13 +24,15 @@ class Step:
 
     @property
     def rank(self) -> float:
+        """The score that ranks."""
         return next(iter(self.scores.values()))
 
 
 def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -> list[Step]:
-    """Each member as it is, then their mean, the ensemble, and that with more and more of its post-processing.
+    """Score each member without post-processing, their mean, the ensemble, and the ensemble with its post-processing.
 
-    ``members`` name folders of tables, ``ensemble`` is the folder made of them, in their order. ValueError for a leak.
+    ``members``: the folder of each member's tables by name; ``ensemble``: the folder that was combined from them, in
+    the same order. Raises InputError where something was fitted on the videos that are scored.
     """
     judge = partial(open_labelled_predictions, split="validation", task_name=task.name, data=data)
     opened = {name: judge(where, raw=True) for name, where in members.items()}
@@ -50,7 +52,7 @@ def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -
 
 
 def mean(task: Task, members: Sequence[LabelledPredictions]) -> dict[str, PredictionPair]:
-    """The plain mean of several folders' tables, raw."""
+    """The mean of several folders' tables with equal weights, without post-processing."""
     clips = [
         {
             clip_id: LabelledTable(table.values, table.observed, each.labels[clip_id])
@@ -62,27 +64,27 @@ def mean(task: Task, members: Sequence[LabelledPredictions]) -> dict[str, Predic
 
 
 def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
-    """A line a step: its name, its ranking score, and how much more that is than the one it is compared with."""
+    """One line for each step: its name, the score that ranks, and the difference to the step it is compared with."""
     rank, width = next(iter(found[0].scores)), max(len(step.name) for step in found)
     of = {step.name: step.rank for step in found}
-    yield f"{task_name}, {rank} on the official validation split; each run's best epoch was chosen on it, nothing else"
+    yield f"{task_name}, {rank} on the official validation split; only each run's best epoch was chosen on it"
     for step in found:
         gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} on {step.after}"
         yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}"
 
 
 def write(path: Path, found: Mapping[str, Sequence[Step]]) -> None:
-    """The steps of every task, as JSON."""
+    """Write the steps of every task as JSON."""
     write_json(path, {name: [asdict(step) for step in steps] for name, steps in found.items()})
 
 
 def read(path: Path) -> dict[str, list[Step]]:
-    """The inverse of ``write``."""
+    """Read what ``write`` wrote."""
     return {name: [Step(**each) for each in steps] for name, steps in read_json(path).items()}
 
 
 def _smoothing(post_processing: PostProcessing) -> str:
-    """What is done before scale and shift, in words; where nothing was found to help it says so."""
+    """What is done before scale and bias, in words."""
     parts = ["gaps filled"] if post_processing.fill_gaps else []
     if post_processing.smoother != "none":
         parts.append(f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}")
@@ -91,5 +93,5 @@ def _smoothing(post_processing: PostProcessing) -> str:
 
 def _affine(post_processing: PostProcessing, task: Task) -> str:
     kinds = dict.fromkeys(kind for kind, _ in task.blocks)
-    words = ", ".join(AFFINE[kind] for kind in kinds) or "scale and shift"
+    words = ", ".join(AFFINE[kind] for kind in kinds) or "scale and bias"
     return words if post_processing.scale or post_processing.bias else f"no {words} (none helped)"

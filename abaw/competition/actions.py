@@ -1,6 +1,7 @@
-"""The stages of a recipe carried out, each by the function its command calls; and all of them in order.
+"""What each stage of a recipe does, and running all stages in order.
 
-An action returns True where its stage is done, False where it is to be tried again.
+An action calls the function that the command of the same name calls. It returns whether its stage is done; a stage that
+is not done runs again with the next call.
 """
 
 import logging
@@ -24,25 +25,26 @@ from abaw.files.yaml import dump_yaml
 from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
-from abaw.progress import Progress
+from abaw.progress import ProgressCallback, silent
 
 LOG = logging.getLogger("abaw")
 
 
-def check(job: Job, stage: Stage) -> bool:
-    """Write what the data set holds and what is wrong in it."""
-    with Progress("check") as progress:
-        found = check_data(job.data, progress=progress)
+def check(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Write what the data set holds, and what in it would lose or shift rows."""
+    found = check_data(job.data, progress=progress)
     with atomic_write(stage.outputs[0]) as temporary:
         temporary.write_text(f"{found}\n", encoding="utf-8")
     LOG.info("%d findings: see %s", len(found.findings), stage.outputs[0])
     return True
 
 
-def extract(job: Job, stage: Stage) -> bool:
-    """Clips that fail do not stop the recipe: a stage that needs one names it. They are tried again next time."""
-    with Progress("extract") as progress:
-        found = extraction.extract(job.data, job.places.store, job.config.encoders, **job.extraction, progress=progress)
+def extract(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Extract frame timestamps and features.
+
+    Clips that fail do not stop the recipe; a stage that needs one of them names it. The next call tries them again.
+    """
+    found = extraction.extract(job.data, job.places.store, job.config.encoders, **job.extraction, progress=progress)
     for failure in found.failed:
         LOG.warning("%s", failure)
     LOG.info("%s: %s", job.places.store, found)
@@ -51,8 +53,8 @@ def extract(job: Job, stage: Stage) -> bool:
     return not found.failed
 
 
-def train(job: Job, stage: Stage) -> bool:
-    """Train one run. On several devices it is a command of its own: Lightning starts that again for each of them."""
+def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Train one run; on several devices in a process of its own, which Lightning starts again for each device."""
     settings, runs = job.of_fold(stage.member, stage.fold), job.places.runs
     if open_config(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
         training.train(job.path, settings, runs=runs)
@@ -60,18 +62,20 @@ def train(job: Job, stage: Stage) -> bool:
     words = [sys.executable, "-m", "abaw", "train", str(job.path), *settings, "--runs", str(runs)]
     done = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
     if done.returncode:
-        raise InputError(f"training {stage.member} fold {stage.fold} ended with exit code {done.returncode}: see above")
+        raise InputError(
+            f"training {stage.member} fold {stage.fold} ended with exit code {done.returncode}; its messages are above"
+        )
     return True
 
 
-def pool(job: Job, stage: Stage) -> bool:
-    """Pool what the runs of folds 1 and on predicted for the clips they held out."""
+def pool(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Pool what the runs of folds 1 and on predicted for the clips that they held out."""
     pool_runs([job.run(stage.member, fold) for fold in range(1, job.config.folds.num)], stage.outputs[0], {})
     return True
 
 
-def combine(job: Job, stage: Stage) -> bool:
-    """Combine the members on the training videos; here weights are fitted."""
+def combine(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Combine the members on the training videos, on which weights are fitted."""
     fits = job.config.ensemble == "weighted"
     data, exclude = (job.data, "validation") if fits else (None, None)
     found = combine_folders(
@@ -81,7 +85,7 @@ def combine(job: Job, stage: Stage) -> bool:
     return True
 
 
-def fit(job: Job, stage: Stage) -> bool:
+def fit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Fit the post-processing on the held-out training videos."""
     options = job.config.post_processing
     found = {name: fit_task(stage.inputs[0], name, job.data, options, "validation") for name in job.tasks}
@@ -91,15 +95,15 @@ def fit(job: Job, stage: Stage) -> bool:
     return True
 
 
-def combine_alike(job: Job, stage: Stage) -> bool:
-    """Combine the members on other clips, with the weights and the post-processing of the training videos."""
+def combine_alike(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Combine the members on other clips, with the weights and the post-processing fitted on the training videos."""
     *members, like, post_processing = stage.inputs
     LOG.info("%s", combine_folders(members, stage.outputs[0], like=like, post_processing=post_processing))
     return True
 
 
-def score(job: Job, stage: Stage) -> bool:
-    """Score without and with each step, then write all that ``abaw score`` says of the last."""
+def score(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Score the members, and the ensemble without and with each further step; write the whole report of the last."""
     *folders, ensemble = stage.inputs
     members = dict(zip(job.members, folders, strict=True))
     found = {name: ablation.steps(task, members, ensemble, job.data) for name, task in job.tasks.items()}
@@ -112,26 +116,25 @@ def score(job: Job, stage: Stage) -> bool:
     return True
 
 
-def predict(job: Job, stage: Stage) -> bool:
+def predict(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Predict the test clips with every fold of a member."""
     runs = [job.run(stage.member, fold) for fold in range(job.config.folds.num)]
     members = [prediction.open_member(run, job.places.store, job.extraction["device"]) for run in runs]
     tasks = {name: task for name, task in runs[0].tasks().items() if task.clips(job.dataset, "test")}
-    with Progress("predict") as progress:
-        prediction.write_predictions(members, job.dataset, tasks, "test", stage.outputs[0], progress=progress)
+    prediction.write_predictions(members, job.dataset, tasks, "test", stage.outputs[0], progress=progress)
     return True
 
 
-def submit(job: Job, stage: Stage) -> bool:
-    """Write the challenge file and verify it. Raises InputError where it is not what the template asks for."""
+def submit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
+    """Write the challenge file and verify it. Raises InputError where it does not have what the template asks for."""
     (folder, template), (out,), task = stage.inputs, stage.outputs, only(job.tasks)
     LOG.info("%s", submission.submit(folder, template, out, task=task))
     if faults := verification.verify(out, template, task=task):
-        raise InputError("\n".join([f"{out} is not what {template} asks for:", *map(str, faults)]))
+        raise InputError("\n".join([f"{out} does not have what {template} asks for:", *map(str, faults)]))
     return True
 
 
-ACTIONS: dict[str, Callable[[Job, Stage], bool]] = {
+ACTIONS: dict[str, Callable[[Job, Stage, ProgressCallback], bool]] = {
     "check": check,
     "extract": extract,
     "train": train,
@@ -146,11 +149,11 @@ ACTIONS: dict[str, Callable[[Job, Stage], bool]] = {
 }
 
 
-def run_recipe(job: Job) -> None:
-    """Carry out every stage that is not done, in order.
+def run_job(job: Job, progress: ProgressCallback = silent) -> None:
+    """Run every stage that is not done, in order.
 
-    Raises InputError where another recipe is running in the same folder, and whatever a stage raises; the same call
-    then continues with that stage.
+    ``progress`` is called for the items of each stage, such as clips; the stages are logged. Raises InputError where
+    another recipe is running in the same folder, and whatever a stage raises; the next call continues with that stage.
     """
     with folder_lock(job.places.work, "a recipe"):
         _keep_config(job)
@@ -162,15 +165,15 @@ def run_recipe(job: Job) -> None:
                 continue
             LOG.info("%s: %s", place, stage.why)
             made = made_from(stage)
-            state.invalidate(stage)  # until its action has ended well
-            if ACTIONS[stage.kind](job, stage):
+            state.invalidate(stage)  # a stop would leave some of its outputs old and some new
+            if ACTIONS[stage.kind](job, stage, progress):
                 state.record(stage, made)
             if stage.kind == "extract":
                 job.check_runs()  # against the features that there are now
 
 
 def is_done(job: Job, state: StageState, stage: Stage) -> bool:
-    """Whether a stage is done. A run says itself whether it is complete: it may have been trained elsewhere."""
+    """Whether a stage is done. For training, the run's own folder decides: it may have been trained by other means."""
     return job.is_trained(stage) if stage.kind == "train" else state.is_done(stage)
 
 

@@ -1,4 +1,4 @@
-"""A recipe that is open: its config, members, data set and stages, checked as far as possible before the first."""
+"""A recipe that is ready to run: its config, members, data set and stages, checked before the first stage."""
 
 import logging
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.challenge.rules import OF_AFFWILD2
 from abaw.challenge.template import find_templates
-from abaw.competition.stages import Places, Stage, members_of
-from abaw.competition.stages import stages as recipe_stages
+from abaw.competition.stages import Places, Stage, members_of, stages_of
 from abaw.competition.state import check_same, check_whole, facts
 from abaw.competition.templates import check_templates
 from abaw.configs.file import as_setting
@@ -32,12 +32,13 @@ LOG = logging.getLogger("abaw")
 
 @dataclass(frozen=True)
 class Job:
-    """A recipe that is open: ``members`` are their settings by name, ``extraction`` the options of that stage.
+    """A recipe that is ready to run.
 
-    ``labels``: of each member, the hash of the labels of every fold.
+    ``settings`` are applied over the config at ``path``, for all members; ``members`` has the further settings of each
+    by name. ``extraction``: the options of that stage. ``labels``: for each member, the hash of the labels by fold.
     """
 
-    path: Path
+    path: str | Path
     settings: list[str]
     config: "Config"
     tasks: "Mapping[str, Task]"
@@ -50,11 +51,12 @@ class Job:
 
     @property
     def data(self) -> Path:
+        """The data set."""
         return Path(self.config.data)
 
     @property
     def record(self) -> Path:
-        """The whole config as it was given, beside what came of it."""
+        """The file in which the whole config is kept, beside the results."""
         return self.places.work / "config.yaml"
 
     def of_fold(self, member: str, fold: int) -> list[str]:
@@ -62,19 +64,18 @@ class Job:
         return [*self.settings, *self.members[member], f"name={member}-fold{fold}", f"folds.fold={fold}"]
 
     def run(self, member: str, fold: int) -> Run:
-
+        """The run of a member and a fold, trained or not."""
         return Run(self.places.run(member, fold))
 
     def is_trained(self, stage: Stage) -> bool:
-        """Whether a run is complete.
+        """Whether the run of a training stage is complete.
 
-        ValueError where its folder holds another one, one of other labels or features, or one that is damaged.
+        Raises InputError where its folder holds a run of another config, of other labels or features, or a damaged one.
         """
-
         config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
         run = self.run(stage.member, stage.fold)
         state = run.state(config)
-        if state == "complete" or (run.folder / RESUME).exists():  # else nothing was trained yet
+        if state == "complete" or (run.folder / RESUME).exists():  # otherwise nothing was trained yet
             labels = self.labels[stage.member][stage.fold]
             check_same(run, labels, *_features(self.places.store, config, run.folder))
         if state == "complete":
@@ -82,14 +83,14 @@ class Job:
         return state == "complete"
 
     def check_runs(self) -> None:
-        """A run of another config, other labels or other features is told now, not after days."""
+        """Check every run that exists: an error of ``is_trained`` comes before days of extraction, not after them."""
         for stage in self.stages:
             if stage.kind == "train":
                 self.is_trained(stage)
 
 
 def open_job(
-    path: Path,
+    path: str | Path,
     settings: list[str],
     data: Path | None,
     runs: Path,
@@ -97,14 +98,20 @@ def open_job(
     templates: list[Path],
     extraction: Mapping[str, Any],
 ) -> Job:
-    """What can be told of a recipe without weights, media and features is an error here, before the first stage."""
+    """Open a recipe and check all of it that needs no weights, media or features.
+
+    Raises InputError or NotFoundError for what is wrong in the config, its members, the options of the extraction, the
+    data set's labels, the templates, and the runs that exist.
+    """
     settings = [*settings, *([as_setting("data", str(data))] if data else [])]
     file, config = open_config(path, settings)
     members = members_of(file, config)
     tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
     tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
     if config.ensemble == "centred" and {kind for task in tasks.values() for kind, _ in task.blocks} != {"values"}:
-        raise file.error(("ensemble",), f"centred is for values, as of va, not for {', '.join(tasks)}: take mean")
+        raise file.error(
+            ("ensemble",), f"centred is for numbers such as those of va, not for {', '.join(tasks)}: set it to mean"
+        )
     with file.at("encoders"):
         for encoder in config.encoders:
             check_encoder(encoder)
@@ -117,43 +124,50 @@ def open_job(
     found = _templates(templates, dataset, tasks)
     of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
     with file.at("folds", "num"):
-        stages = recipe_stages(config, list(members), places, facts(dataset), found, of_features)
+        stages = stages_of(config, list(members), places, facts(dataset), found, of_features)
     job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels)
     job.check_runs()
     return job
 
 
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
-    """Those given, else those found. ValueError where there are some that cannot be filled."""
-
+    """The templates that are given, or else those in the data set. Raises InputError where one cannot be filled."""
     found = given or find_templates(dataset, tasks.values())
     if not found:
-        LOG.info("no template for %s in %s: no challenge file is made; give --template", ", ".join(tasks), dataset.root)
+        names = ", ".join(tasks)
+        LOG.info("no template for %s in %s: no challenge file will be written; give --template", names, dataset.root)
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):
         wanted = " or ".join(task.wanted("test") for task in tasks.values())
         raise InputError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
     check_templates(found, dataset, tasks)
+    several = [name for name in tasks if name in OF_AFFWILD2]
+    if found and len(several) > 1:
+        LOG.warning(
+            "uni-task rule: the runs learn from labels of %s; on Aff-Wild2 no challenge accepts their predictions: "
+            "give the recipe one task, as the configs va and expr do",
+            " and ".join(several),
+        )
     return found
 
 
 def _features(store: Path, config: "Config", run: Path) -> tuple[Any, Any]:
-    """The recipes of those of a config's features that the store has, and a function: whether two are the same.
+    """The recipes of a config's features that the store has, and a function that compares two recipes.
 
-    Raises InputError where several recipes have such a name.
+    Raises InputError where several recipes have the name of one feature.
     """
     try:
         return find_recipes(store, config.features), same_features
     except InputError as error:
         raise InputError(
-            f"{run} was trained on features of which there are others now: {error}, with another name=..., or delete "
-            "from the store what is not meant"
+            f"{run} was trained on features that the store now has more than once: {error}, with another name=..., or "
+            "delete from the store what this recipe does not use"
         ) from error
 
 
 def _labels_of_members(
     dataset: "Dataset", tasks_of: "Mapping[str, Mapping[str, Task]]", folds: "FoldsConfig"
 ) -> dict[str, list[str]]:
-    """Of each member, of each fold; they are read once where members' tasks are the same."""
+    """The hash of the labels of each fold, by member. Labels are read once for all members with the same tasks."""
     found: dict[str, list[str]] = {}
     keys = {name: repr([task.settings() for task in tasks.values()]) for name, tasks in tasks_of.items()}
     for name, key in keys.items():
@@ -163,31 +177,30 @@ def _labels_of_members(
 
 
 def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
-    """The hash of each fold's labels. ValueError where a fold cannot be held out: not after days of extraction."""
-
+    """The hash of the labels of each fold. Raises InputError where a fold cannot be held out."""
     official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
     of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.num)]
     return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
 
 
 def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: Any) -> None:
-    """ValueError where an option of the extraction is wrong."""
+    """Raise InputError where an option of the extraction is wrong."""
     import torch
 
     check_detector(faces)
     if assume_fps is not None and not 0 < assume_fps < float("inf"):
-        raise InputError(f"--assume-fps is {assume_fps}, expected frames per second above 0")
+        raise InputError(f"--assume-fps is {assume_fps}, expected a number of frames per second above 0")
     try:
         asked = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"--device is {device!r}, expected cpu, cuda or cuda:1") from error
-    num_there = torch.cuda.device_count()  # which starts none of them
-    if asked.type == "cuda" and (asked.index or 0) >= num_there:
-        raise InputError(f"no device {device!r} here: there are {num_there} CUDA devices; give --device cpu")
+    num_devices = torch.cuda.device_count()  # initialises none of them
+    if asked.type == "cuda" and (asked.index or 0) >= num_devices:
+        raise InputError(f"no device {device!r}: this machine has {num_devices} CUDA devices; give --device cpu")
 
 
-def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
-    """A member's tasks. ValueError where its settings are wrong, or its tasks others than the recipe's."""
+def _tasks_of(path: str | Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
+    """A member's tasks. Raises InputError where its settings are wrong or its tasks are not those of the recipe."""
     try:
         config = open_config(path, settings)[1]
         check_model(config)
@@ -195,5 +208,7 @@ def _tasks_of(path: Path, settings: list[str], name: str, tasks: "Mapping[str, T
     except ValueError as error:
         raise InputError(f"member {name}: {error}") from error
     if found.keys() != tasks.keys():
-        raise InputError(f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: same")
+        raise InputError(
+            f"member {name} has the tasks {', '.join(found)}, the recipe {', '.join(tasks)}: give both the same tasks"
+        )
     return found

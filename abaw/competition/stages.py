@@ -1,7 +1,8 @@
-"""A recipe as stages: what each is for, what it reads, what it makes, and whether that is done already.
+"""The stages of a recipe: what each is for, what it reads and what it makes.
 
-Everything lies in one folder, WORK, but the runs: held-out predictions and the post-processing fitted on them, the official
-validation's, the test clips', the challenge files, and recipe.json, which says what each stage was made from.
+Runs are folders of RUNS. Everything else is in one folder, WORK/<name>: held-out predictions and the post-processing
+that was fitted on them, predictions for the official validation split and for the test clips, the challenge files, and
+recipe.json, which records what each stage was made from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +14,15 @@ from abaw.configs.file import ConfigFile, as_setting
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError
 
-OF_RECIPE = {"name", "data", "store", "folds", *UNTRAINED}  # no member's: what they are combined and judged by
+OF_RECIPE = {"name", "data", "store", "folds", *UNTRAINED}  # keys that no member may set
 
 
 @dataclass(frozen=True)
 class Stage:
-    """``settings`` and ``inputs`` are all that the outputs depend on; ``member`` and ``fold`` say whose they are."""
+    """One step of a recipe. Its outputs depend on ``settings`` and ``inputs`` only.
+
+    ``member`` and ``fold``: those that the stage works for, where it works for one; for "submit" the name of the file.
+    """
 
     kind: str
     why: str
@@ -30,51 +34,55 @@ class Stage:
 
     @property
     def name(self) -> str:
+        """The stage's name, which no other stage of the recipe has."""
         fold = f" fold {self.fold}" if self.kind == "train" else ""
         return f"{self.kind} {self.member}".rstrip() + fold
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a recipe's work lies."""
+    """The folders of a recipe: ``work`` for its results, ``runs`` for its runs, and the feature ``store``."""
 
     work: Path
     runs: Path
     store: Path
 
     def run(self, member: str, fold: int) -> Path:
+        """The folder of a run."""
         return self.runs / f"{member}-fold{fold}"
 
     def weights(self, member: str, fold: int) -> Path:
+        """The folder of a run's weights."""
         return self.run(member, fold) / "weights"
 
     def held_out(self, member: str, fold: int) -> Path:
-        """The tables of the clips that one run did not train on."""
+        """The folder of a run's tables of the clips that it held out."""
         return self.run(member, fold) / "predictions" / "validation"
 
     def check(self) -> None:
-        """ValueError where one of the folders cannot be: it, or one that it lies in, is a file."""
+        """Raise InputError where one of the folders cannot be created because it, or a parent of it, is a file."""
         for option, folder in (("--work", self.work), ("--runs", self.runs), ("store", self.store)):
-            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-            if not there.is_dir():
-                raise InputError(f"{option} is to be the folder {folder}, but {there} is a file: name another folder")
+            existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+            if not existing.is_dir():
+                raise InputError(f"{option} is {folder}, but {existing} is a file, not a folder: name another folder")
 
     @property
     def post_processing(self) -> Path:
+        """The file of the post-processing that was fitted."""
         return self.work / "post_processing.json"
 
 
 def members_of(file: ConfigFile, config: Config) -> dict[str, list[str]]:
-    """Each member's name, which its runs begin with, and its settings as ``abaw train`` takes them.
+    """The settings of each member, as ``abaw train`` takes them, by the name that its runs begin with.
 
-    Without members there is one, the config itself. ValueError where a member sets what is the recipe's to set.
+    A config without members is the only member. Raises InputError where a member sets a key that is the same for all.
     """
     if not config.members:
         return {config.name: []}
     for member, overrides in config.members.items():
         for key in overrides:
             if key.partition(".")[0] in OF_RECIPE:
-                message = f"{key} is the same for all members: set it for all of them, not in one"
+                message = f"{key} must be the same for all members: set it at the top of the config"
                 raise file.error(("members", member, key), message)
     return {
         f"{config.name}-{member}": [as_setting(key, value) for key, value in overrides.items()]
@@ -82,7 +90,7 @@ def members_of(file: ConfigFile, config: Config) -> dict[str, list[str]]:
     }
 
 
-def stages(
+def stages_of(
     config: Config,
     members: Sequence[str],
     places: Places,
@@ -90,23 +98,27 @@ def stages(
     templates: Sequence[Path],
     extraction: Mapping[str, Any],
 ) -> list[Stage]:
-    """Everything from the videos to the challenge files, in order.
+    """The stages from the videos to the challenge files, in their order.
 
-    ``about``: what the data set holds (``facts``); ``extraction``: options that change features. Without ``templates``
-    nothing is predicted for the test clips. ValueError where there is no fold to fit post-processing on.
+    ``about``: what stages depend on in the data set (``facts``); ``extraction``: options that change features. Without
+    ``templates`` nothing is predicted for the test clips. Raises InputError where no fold is held out to fit on.
     """
     num = config.folds.num
     if config.folds.refit:
-        raise InputError("a recipe fits on what its runs hold out, a refit holds nothing out: set folds.refit to false")
+        raise InputError(
+            "a recipe fits on what its runs hold out, but a refit holds nothing out: set folds.refit to false"
+        )
     if num < 2:
         raise InputError(
-            "a recipe needs folds.num of 2 or more (papers have 5 or 6): post-processing and weights are fitted on what folds "
-            "1 .. hold out, so that the official validation split, fold 0's, can judge them"
+            f"folds.num is {num}, a recipe needs 2 or more (papers have 5 or 6): post-processing and weights are "
+            "fitted on what folds 1 and on hold out, and scored on what fold 0 holds out, the official validation split"
         )
     work = places.work
-    found = [Stage("check", "what the data set holds and what will hurt", (), (work / "check.txt",), about)]
+    found = [
+        Stage("check", "what the data set holds, and what is wrong in it", (), (work / "check.txt",), about)
+    ]
     if config.encoders:
-        why = "clocks and features by " + ", ".join(config.encoders)
+        why = "frame timestamps and features by " + ", ".join(config.encoders)
         settings = {**about, **extraction, "encoders": config.encoders}
         found.append(Stage("extract", why, (), (places.store / "clock",), settings))
     found += [_train(places, member, fold, num) for fold in range(num) for member in members]
@@ -124,19 +136,22 @@ def _train(places: Places, member: str, fold: int, num: int) -> Stage:
 
 
 def _pool(places: Places, member: str, num: int) -> Stage:
-    """Fold 0 stays out: nothing may be fitted on what the official validation split has."""
+    """Fold 0 is left out: nothing may be fitted on the official validation split."""
     inputs = tuple(places.held_out(member, fold) for fold in range(1, num))
     outputs = (places.work / "held-out" / member,)
-    return Stage("pool", "every training video, predicted by a run that has not seen it", inputs, outputs, {}, member)
+    return Stage(
+        "pool", "every training video, predicted by a run that was not trained on it", inputs, outputs, {}, member
+    )
 
 
 def _fitted(config: Config, members: Sequence[str], places: Places, about: Mapping[str, Any]) -> Iterator[Stage]:
-    """Weights, post-processing, and what they are worth on the official validation split."""
+    """Weights and post-processing, and their scores on the official validation split."""
     work, ensemble = places.work, {**about, "ensemble": config.ensemble}
     pools = tuple(work / "held-out" / member for member in members)
     both = work / "held-out" / "ensemble"
-    how = {"mean": "alike", "weighted": "by weights fitted on these", "centred": "by how they agree"}[config.ensemble]
-    yield Stage("combine", f"{len(members)} members on the training videos, weighed {how}", pools, (both,), ensemble)
+    hows = {"mean": "equally", "weighted": "by weights fitted on these", "centred": "by their agreement"}
+    why = f"{len(members)} members on the training videos, weighted {hows[config.ensemble]}"
+    yield Stage("combine", why, pools, (both,), ensemble)
     post_processing = {**about, "post_processing": config.post_processing.model_dump(mode="json")}
     yield Stage(
         "fit",
@@ -149,7 +164,7 @@ def _fitted(config: Config, members: Sequence[str], places: Places, about: Mappi
     out, scores = work / "validation", work / "scores.txt"
     why = "the members of fold 0 on the official validation split, on which nothing was fitted"
     yield Stage("validate", why, (*official, both, places.post_processing), (out,), ensemble)
-    yield Stage("score", "every stage without and with it", (*official, out), (scores, work / "steps.json"), about)
+    yield Stage("score", "the score after every step", (*official, out), (scores, work / "steps.json"), about)
 
 
 def _of_test(
@@ -172,4 +187,4 @@ def _of_test(
     for template, stem in zip(templates, stems, strict=True):
         name = stem if stems.count(stem) == 1 else f"{template.parent.name}-{stem}"
         out = work / "submission" / f"{name}.txt"
-        yield Stage("submit", f"row for row {template.name}, verified", (both, template), (out,), {}, name)
+        yield Stage("submit", f"the rows of {template.name}, verified", (both, template), (out,), {}, name)

@@ -1,4 +1,4 @@
-"""Which stages of a recipe are done: each one's outputs are there, made from what is there now."""
+"""Which stages of a recipe are done: those whose outputs exist and were made from the inputs that exist now."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ STATE_FILE = "recipe.json"
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
-    """What stages depend on in a data set: clips, media, labels and lists by name, size and time of change, folders of
-    images by the time of theirs."""
+    """Hashes of what stages depend on in a data set: clips; media, label files and lists by name, size and modification
+    time; folders of images by their modification time."""
     folders = [clip.images for clip in dataset.clips.values() if clip.images is not None]
     files = {clip.media for clip in dataset.clips.values() if clip.media is not None}
     files |= {path for splits in dataset.challenges.values() for clips in splits.values() for path in clips.values()}
@@ -32,21 +32,21 @@ def facts(dataset: Dataset) -> dict[str, Any]:
 
 
 class StageState:
-    """recipe.json: of each stage that is done, what it was made from."""
+    """The record of finished stages, recipe.json: for each stage, the hash of what it was made from."""
 
     def __init__(self, work: Path) -> None:
         self._path = work / STATE_FILE
 
     def is_done(self, stage: Stage) -> bool:
-        """Whether its outputs are there and were made from what is there now."""
+        """Whether a stage's outputs exist and were made from its inputs and settings as they are now."""
         return all(path.exists() for path in stage.outputs) and self._done().get(stage.name) == made_from(stage)
 
     def record(self, stage: Stage, made: str) -> None:
-        """Record that a stage is done, and that it was made from ``made`` (``made_from`` before it began)."""
+        """Record that a stage is done. ``made`` is the hash (``made_from``) of its inputs before it began."""
         write_json(self._path, {**self._done(), stage.name: made})
 
     def invalidate(self, stage: Stage) -> None:
-        """Record that a stage is no longer done: it begins anew, and a stop may leave half of it."""
+        """Record that a stage is not done, before it runs again and may be stopped halfway."""
         done = self._done()
         if stage.name in done:
             write_json(self._path, {name: made for name, made in done.items() if name != stage.name})
@@ -56,12 +56,12 @@ class StageState:
 
 
 def made_from(stage: Stage) -> str:
-    """One hash of a stage's settings and inputs: of files their names, sizes and times of change."""
+    """The hash of a stage's settings and inputs; files count by name, size and modification time."""
     return _hash([stage.settings, *(_stamp(path) for path in stage.inputs)])
 
 
 def depends(stage: Stage, on: Stage) -> bool:
-    """Whether a stage reads what another makes."""
+    """Whether a stage reads what another one makes."""
     return any(
         given == made or given.is_relative_to(made) or made.is_relative_to(given)
         for given in stage.inputs
@@ -87,24 +87,24 @@ Recipes = Mapping[str, dict[str, Any]]
 
 
 def check_whole(run: Run) -> None:
-    """ValueError where the weights of a complete run are gone, or tables of what it held out."""
+    """Raise InputError where a complete run lacks its weights, or tables of the clips that it held out."""
     document = run.finished()
     sizes = document.get("splits", {}).get("validation", {})
-    gone = [] if visible(run.folder / "weights", "*.safetensors") else ["weights"]
+    missing = [] if visible(run.folder / "weights", "*.safetensors") else ["weights"]
     for name in document["tasks"]:
         tables = run.predictions("validation") / name
         num_clips = sizes.get(name, {}).get("clips", 1)
         if not (tables / predictions.METADATA).is_file() or len(predictions.clip_ids(tables)) < num_clips:
-            gone.append(f"held-out predictions of {name}")
-    if gone:
-        raise InputError(f"{run.folder} is damaged, it lacks its {' and '.join(gone)}: {AGAIN}")
+            missing.append(f"held-out predictions of {name}")
+    if missing:
+        raise InputError(f"{run.folder} is damaged: its {' and '.join(missing)} are missing: {AGAIN}")
 
 
 def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, Any], bool]) -> None:
-    """ValueError where a run was trained, or judged, on other labels or features than those that are there now.
+    """Raise InputError where a run was trained or scored on other labels or features than those that exist now.
 
-    ``labels`` as ``labels_hash`` has it; ``recipes``: of the features that the store has. What the run does not tell
-    is taken as it is.
+    ``labels``: their hash (``labels_hash``). ``recipes``: those of the features in the store, which ``is_same``
+    compares. What the run does not record is not compared.
     """
     document = run.document()
     changed = [] if document.get("labels", labels) == labels else ["labels"]
@@ -114,4 +114,4 @@ def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, 
             keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
             changed.append(f"features {name} ({', '.join(keys)})")
     if changed:
-        raise InputError(f"{run.folder} was trained on other {' and '.join(changed)} than are there now: {AGAIN}")
+        raise InputError(f"{run.folder} was trained on other {' and '.join(changed)} than exist now: {AGAIN}")

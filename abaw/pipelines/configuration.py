@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from abaw.configs.file import ConfigFile, as_setting, read_config
-from abaw.configs.packaged import PackagedConfig, packaged_config, packaged_configs
+from abaw.configs.packaged import packaged_config, packaged_configs
 from abaw.configs.sections import Config
 from abaw.plugins import load_plugin
 from abaw.tasks import TASKS
@@ -55,9 +55,11 @@ def model_settings(name: str) -> dict[str, str]:
     return FUSION_MODELS.part(name).settings
 
 
-def list_configs() -> list[PackagedConfig]:
-    """The configs that come with the package: name, path, and the first line of the comment as a summary."""
-    return list(packaged_configs().values())
+def list_configs() -> list[dict[str, Any]]:
+    """The configs that come with the package: name, summary (the first line of the file) and path."""
+    return [
+        {"name": each.name, "summary": each.summary, "path": str(each.path)} for each in packaged_configs().values()
+    ]
 
 
 def read_config_text(name: str) -> str:

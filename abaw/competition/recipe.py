@@ -1,0 +1,131 @@
+"""A whole competition by one call: plan it, or run it and get its results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abaw.competition import ablation
+from abaw.competition.ablation import Step
+from abaw.competition.actions import is_done, run_job
+from abaw.competition.job import Job, open_job
+from abaw.competition.stages import Stage
+from abaw.competition.state import StageState, depends
+from abaw.pipelines.configuration import Settings, as_texts
+from abaw.pipelines.training import RUNS
+from abaw.progress import ProgressCallback, silent
+
+WORK = Path("work")
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """The stages of a recipe in their order, and whether each is done. As text: one line for each stage."""
+
+    stages: Mapping[str, bool]
+    reasons: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'done ' if is_done else 'to do'}  {name}: {self.reasons[name]}" for name, is_done in self.stages.items()
+        ]
+        return "\n".join([*lines, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """What a recipe made. ``steps``: for each task, the score of every step on the official validation split.
+
+    ``submissions``: the challenge files, verified. ``folder`` holds everything else, with scores.txt. As text: a table
+    of the steps, the files, and last the folder with the final scores.
+    """
+
+    folder: Path
+    steps: Mapping[str, Sequence[Step]]
+    submissions: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for name, steps in self.steps.items():
+            yield from ablation.lines(name, steps)
+        yield from map(str, self.submissions)
+        ranks = [f"{name} {next(iter(steps[-1].scores))} {steps[-1].rank:.4f}" for name, steps in self.steps.items()]
+        yield f"{self.folder} {', '.join(ranks)}"
+
+
+def run_recipe(
+    config: str | Path,
+    settings: Settings = (),
+    *,
+    data: str | Path | None = None,
+    runs: str | Path = RUNS,
+    work: str | Path = WORK,
+    templates: Sequence[str | Path] = (),
+    device: str = "cpu",
+    faces: str = "haar",
+    download: bool = False,
+    assume_fps: float | None = None,
+    progress: ProgressCallback = silent,
+) -> RecipeResult:
+    """Run a whole competition: extract, train, combine, post-process, score, and write the challenge files.
+
+    ``config``: a YAML file, or the name of a config of the package, such as "va". ``settings``: as for ``train``, for
+    all members. ``data``: the data set; default: the config's. ``templates``: sample prediction files to fill;
+    default: those in the data set. ``device``: for encoders and predictions. ``faces``, ``download``, ``assume_fps``: as for
+    ``extract``. Runs are folders of ``runs``, everything else is in ``work/<name>``. Stages that are done are skipped,
+    so that the same call continues a recipe that was stopped.
+
+    Raises InputError or NotFoundError before the first stage for whatever can be known without weights, media and
+    features: a wrong config, member, option or template, a leak, runs of other labels or features.
+    """
+    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps)
+    run_job(job, progress)
+    submissions = tuple(stage.outputs[0] for stage in job.stages if stage.kind == "submit")
+    return RecipeResult(job.places.work, ablation.read(job.places.work / "steps.json"), submissions)
+
+
+def plan_recipe(
+    config: str | Path,
+    settings: Settings = (),
+    *,
+    data: str | Path | None = None,
+    runs: str | Path = RUNS,
+    work: str | Path = WORK,
+    templates: Sequence[str | Path] = (),
+    device: str = "cpu",
+    faces: str = "haar",
+    download: bool = False,
+    assume_fps: float | None = None,
+) -> RecipePlan:
+    """Check a recipe and say which of its stages are done. Nothing is written; arguments and errors as ``run_recipe``.
+
+    A stage that reads what an unfinished stage makes is not done either.
+    """
+    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps)
+    state = StageState(job.places.work)
+    to_do: list[Stage] = []
+    for stage in job.stages:
+        if any(depends(stage, on) for on in to_do) or not is_done(job, state, stage):
+            to_do.append(stage)
+    return RecipePlan(
+        {stage.name: stage not in to_do for stage in job.stages}, {stage.name: stage.why for stage in job.stages}
+    )
+
+
+def _open(
+    config: str | Path,
+    settings: Settings,
+    data: str | Path | None,
+    runs: str | Path,
+    work: str | Path,
+    templates: Sequence[str | Path],
+    device: str,
+    faces: str,
+    download: bool,
+    assume_fps: float | None,
+) -> Job:
+    extraction = {"device": device, "faces": faces, "download": download, "assume_fps": assume_fps}
+    given = None if data is None else Path(data)
+    paths = [Path(template) for template in templates]
+    return open_job(config, as_texts(settings), given, Path(runs), Path(work), paths, extraction)
