@@ -73,8 +73,8 @@ def run_recipe(
     ``config``: a YAML file, or the name of a config of the package, such as "va". ``settings``: as for ``train``, for
     all members. ``data``: the data set; default: the config's. ``templates``: sample prediction files to fill;
     default: those in the data set. ``device``: for encoders and predictions. ``faces``, ``download``, ``assume_fps``:
-    as for ``extract``. Runs are folders of ``runs``, everything else is in ``work/<name>``. Stages that are done are skipped,
-    so that the same call continues a recipe that was stopped.
+    as for ``extract``. Runs are folders of ``runs``, everything else is in ``work/<name>``. Stages that are done are
+    skipped, so that the same call continues a recipe that was stopped.
 
     Raises InputError or NotFoundError before the first stage for whatever can be known without weights, media and
     features: a wrong config, member, option or template, a leak, runs of other labels or features.
