@@ -114,9 +114,7 @@ def stages_of(
             "fitted on what folds 1 and on hold out, and scored on what fold 0 holds out, the official validation split"
         )
     work = places.work
-    found = [
-        Stage("check", "what the data set holds, and what is wrong in it", (), (work / "check.txt",), about)
-    ]
+    found = [Stage("check", "what the data set holds, and what is wrong in it", (), (work / "check.txt",), about)]
     if config.encoders:
         why = "frame timestamps and features by " + ", ".join(config.encoders)
         settings = {**about, **extraction, "encoders": config.encoders}
