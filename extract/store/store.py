@@ -42,7 +42,7 @@ class Failure:
 class FeatureStore:
     """One folder of clocks (frame timestamps) and tracks (features). The folder is made when something is written."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
 
     def folder(self, recipe: Recipe) -> Path:
