@@ -24,7 +24,7 @@ from extract.encoders.base import joined
 from extract.encoders.hf_audio import HfAudio
 from extract.media import Sound, sound
 from extract.networks.chunks import pieces
-from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
+from extract.synthetic.voice import VOICE_HZ, draw_voice, synthesize_voice
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = Path(os.environ.get("ABAW_MEDIA", ROOT.parent / "shared" / "media"))
@@ -42,13 +42,13 @@ COLUMNS = {
 def voice() -> tuple[np.ndarray, str]:
     """Speech one sentence after the other, and where it is from."""
     clips = sorted([*MEDIA.glob("clips/*.mpg"), *MEDIA.glob("clips/*.flv")])
-    num = round(SECONDS * SUNG_HZ)
+    num = round(SECONDS * VOICE_HZ)
     if clips:
-        said = np.concatenate([sound(path, SUNG_HZ).samples for path in clips])
+        said = np.concatenate([sound(path, VOICE_HZ).samples for path in clips])
         return np.resize(said, num), f"{len(clips)} clips of speech, end to end"
     rng = np.random.default_rng(0)
-    arousal = np.sin(np.arange(num) * (2 * np.pi / 20 / SUNG_HZ))
-    return sing(draw_voice(rng), arousal, np.zeros(num), SUNG_HZ, rng), "a made voice"
+    arousal = np.sin(np.arange(num) * (2 * np.pi / 20 / VOICE_HZ))
+    return synthesize_voice(draw_voice(rng), arousal, np.zeros(num), VOICE_HZ, rng), "a made voice"
 
 
 def save_models(folder: Path, num_layers: int) -> dict[str, Path]:
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     layers = parser.parse_args().layers
     made_by, (samples, origin) = commit(), voice()
-    said = Sound(samples, SUNG_HZ, 0.0)
+    said = Sound(samples, VOICE_HZ, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         results = {name: measure(name, path, said) for name, path in save_models(Path(folder), layers).items()}
     about = {"voice": origin, "seconds": SECONDS, "chunk_s": CHUNK_S, "layers": layers}

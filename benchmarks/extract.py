@@ -33,8 +33,8 @@ from extract.faces.detectors import Haar
 from extract.faces.geometry import Face, crop_of, cut
 from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
-from extract.synthetic.face import Head, Look, Pose, draw_person, make_wall, paste_head
-from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
+from extract.synthetic.face import FaceState, Head, Pose, draw_background, draw_person, paste_head
+from extract.synthetic.voice import VOICE_HZ, draw_voice, synthesize_voice
 from extract.synthetic.write_clip import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,20 +54,20 @@ def film(path: Path, seconds: int, size: tuple[int, int] = SIZE, fps: int = FPS,
     person, times_s = draw_person(rng), np.arange(seconds * fps) / fps
     voice = None
     if sound:
-        mood = np.sin(2 * np.pi * 0.1 * np.arange(min(seconds, 60) * SUNG_HZ) / SUNG_HZ)
-        sung = sing(draw_voice(rng), mood, -mood, SUNG_HZ, rng)
-        voice = media.Sound(np.resize(sung, seconds * SUNG_HZ), SUNG_HZ, 0.0)  # a minute, again and again
+        mood = np.sin(2 * np.pi * 0.1 * np.arange(min(seconds, 60) * VOICE_HZ) / VOICE_HZ)
+        sung = synthesize_voice(draw_voice(rng), mood, -mood, VOICE_HZ, rng)
+        voice = media.Sound(np.resize(sung, seconds * VOICE_HZ), VOICE_HZ, 0.0)  # a minute, again and again
     write_clip(path, pictures_of(person, times_s, size), times_s, voice, crf=23)
     return path
 
 
 def pictures_of(person: Any, times_s: np.ndarray, size: tuple[int, int]) -> Iterator[media.Rgb]:
     head, scale = Head(person), size[1] / 210
-    wall = make_wall(person, size, [(person, size[0] / 2)])
+    wall = draw_background(person, size, [(person, size[0] / 2)])
     grain = np.random.default_rng(3).normal(0, 2.5, (size[1], size[0], 3)).round().astype(np.int16)
     for t in times_s:
         picture = wall.copy()
-        look = Look(np.sin(t), np.cos(t / 2), np.sin(t / 3), 1.0, abs(np.sin(3 * t)), 0.2 * np.sin(t))
+        look = FaceState(np.sin(t), np.cos(t / 2), np.sin(t / 3), 1.0, abs(np.sin(3 * t)), 0.2 * np.sin(t))
         pose = Pose(size[0] / 2 + 0.1 * size[1] * np.sin(t / 2), 0.44 * size[1], scale, 0.05 * np.sin(t))
         paste_head(picture, head.draw(look), head.alpha, pose)
         yield cv2.add(picture, grain, dtype=cv2.CV_8U)

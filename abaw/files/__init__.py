@@ -1,7 +1,9 @@
 """Files that are complete or absent, whatever stops the process that writes them; reading JSON; locks and hashes."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +14,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from abaw.errors import InputError
+
+LOG = logging.getLogger("abaw")
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # how file systems without locks answer
 
 
 @contextmanager
@@ -95,14 +100,22 @@ def sha256(path: Path) -> str:
 def folder_lock(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for this process; the folder is made where it is missing. The lock ends with the process.
 
-    Raises InputError where another process holds it. ``what`` names the work for that message, as "a search".
+    Raises InputError where another process holds it. ``what`` names the work for that message, as "a search". On a file
+    system without locks there is a warning instead.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", blocking=False)
     try:
-        with lock:
-            yield
+        lock.acquire()
     except Timeout as error:
         raise InputError(
             f"{what} is running in {folder}: wait until it has finished, or give another name=..."
         ) from error
+    except (NotImplementedError, OSError) as error:
+        if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
+            raise
+        LOG.warning("%s is on a file system without locks: do not start two runs in it at once", folder)
+    try:
+        yield
+    finally:
+        lock.release()

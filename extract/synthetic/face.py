@@ -1,7 +1,7 @@
-"""Faces of the synthetic data set: a person's face drawn with OpenCV from a handful of parametric features.
+"""Faces of the synthetic data set: a person's face drawn with OpenCV from a few parameters.
 
-A head is drawn upright on a small canvas, then turned, scaled and moved into a picture; the organisers' crop is cut
-out of that picture by the same similarity. What does not move (skin, hair, nose, shading) is drawn once a person.
+A head is drawn upright on a small canvas, then rotated, scaled and moved into a frame; the organisers' crop is cut out
+of that frame by the same similarity. What does not move (skin, hair, nose, shading) is drawn once for each person.
 """
 
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-CANVAS = (160, 220)  # width and height of the drawing in canvas pixels; a face is about 124 of them tall, hair to chin
+CANVAS = (160, 220)  # width and height of the drawing in canvas pixels; a face is about 124 high, from hair to chin
 EYES = (80.0, 92.0)  # the point between the eyes on the canvas
 CROP_PX = 112
-CROP_SCALE = 0.81  # eyes 35 px apart and mouth 41 px below them: where a RetinaFace alignment puts them
+CROP_SCALE = 0.81  # eyes 35 px apart and the mouth 41 px below them, as after alignment with RetinaFace
 CROP_EYES = (56.0, 51.6)
 
 ACROSS_EYE = np.linspace(-1, 1, 13)
@@ -27,7 +27,7 @@ TEETH = (232, 226, 214)
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same about a face: sizes are factors around 1, places are canvas pixels, colours are RGB."""
+    """What does not change in a face: sizes are factors around 1, positions canvas pixels, colours RGB."""
 
     aspect: float  # width of the head
     eye_gap: float
@@ -43,14 +43,14 @@ class Person:
     iris: tuple[int, int, int]
     fringe: float  # how far the hair comes down, canvas pixels
     clothes: tuple[int, int, int]
-    wall: int  # seed of the background
-    rest_smile: float  # the face at rest is not everyone's neutral
+    background_seed: int
+    rest_smile: float  # added to smile and brow: faces at rest differ
     rest_brow: float
 
 
 @dataclass(frozen=True)
-class Look:
-    """One moment of a face: ``smile``, ``brow``, ``cheek`` in -1 .. 1, ``lids`` 0 (shut) .. 1.3, ``jaw`` 0 .. 1."""
+class FaceState:
+    """A face in one frame: ``smile``, ``brow``, ``cheek`` in [-1, 1], ``lids`` 0 (shut) to 1.3, ``jaw`` in [0, 1]."""
 
     smile: float
     brow: float
@@ -63,7 +63,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the point between the eyes is in the picture (pixels), the size of a canvas pixel, the roll in radians."""
+    """The point between the eyes in the frame (pixels), the size of a canvas pixel, the roll in radians."""
 
     x: float
     y: float
@@ -71,14 +71,14 @@ class Pose:
     roll: float
 
     def matrix(self) -> np.ndarray:
-        """The 2x3 similarity from the canvas to the picture."""
+        """The similarity (2, 3) from the canvas to the frame."""
         cos, sin = self.scale * np.cos(self.roll), self.scale * np.sin(self.roll)
         turn = np.array([[cos, -sin], [sin, cos]])
         return np.hstack([turn, (np.array([self.x, self.y]) - turn @ np.array(EYES))[:, None]])
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """A new person by chance."""
+    """A random person."""
     tone = rng.uniform(0.0, 1.0)
     skin = (1 - tone) * np.array([238, 200, 176]) + tone * np.array([168, 118, 88])
     hairs = [(44, 32, 28), (78, 52, 36), (120, 84, 48), (30, 30, 34), (104, 58, 38)]
@@ -98,14 +98,14 @@ def draw_person(rng: np.random.Generator) -> Person:
         iris=irises[rng.integers(len(irises))],
         fringe=rng.uniform(-3.0, 7.0),
         clothes=_rgb(rng.uniform(50, 170, 3)),
-        wall=int(rng.integers(2**31)),
+        background_seed=int(rng.integers(2**31)),
         rest_smile=float(rng.normal(0.0, 0.05)),
         rest_brow=float(rng.normal(0.0, 0.07)),
     )
 
 
 class Head:
-    """One person's head, ready to be drawn with any look; holds the parts that do not move."""
+    """Draws one person's head in any state; keeps the parts that do not move."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -114,38 +114,38 @@ class Head:
         self.alpha = _outline(person)
         self.cheeks = _cheeks(person)
 
-    def draw(self, look: Look) -> np.ndarray:
+    def draw(self, state: FaceState) -> np.ndarray:
         """The head upright on its canvas, uint8 RGB."""
-        if look.hidden:
+        if state.hidden:
             return self.back
         canvas = self.front.copy()
-        self._lift_cheeks(canvas, look.cheek)
+        self._lift_cheeks(canvas, state.cheek)
         for side in (-1, 1):
-            self._draw_eye(canvas, side, look)
-            self._draw_brow(canvas, side, look.brow + self.person.rest_brow)
-        self._draw_mouth(canvas, look.smile + self.person.rest_smile, look.jaw)
+            self._draw_eye(canvas, side, state)
+            self._draw_brow(canvas, side, state.brow + self.person.rest_brow)
+        self._draw_mouth(canvas, state.smile + self.person.rest_smile, state.jaw)
         return cv2.GaussianBlur(canvas, (0, 0), 0.8)
 
     def _lift_cheeks(self, canvas: np.ndarray, cheek: float) -> None:
         y, patch = self.cheeks
-        shift = round(-4 * cheek)  # cheeks rise with a smile and catch the light
+        shift = round(-4 * cheek)  # cheeks rise and get brighter with a smile
         rows = canvas[y + shift : y + shift + len(patch)]
         cv2.add(rows, patch * np.float32(1.0 + 0.7 * cheek), dst=rows, dtype=cv2.CV_8U)
 
-    def _draw_eye(self, canvas: np.ndarray, side: int, look: Look) -> None:
+    def _draw_eye(self, canvas: np.ndarray, side: int, state: FaceState) -> None:
         person = self.person
         centre_x, centre_y = EYES[0] + side * person.eye_gap, EYES[1]
         half_w = 10.0 * person.eye_size
-        squint = 1.6 * look.cheek
-        upper = max(0.4, 5.4 * person.eye_size * look.lids)
-        lower = max(0.3, (3.8 * person.eye_size - squint) * min(1.0, look.lids + 0.15))
+        squint = 1.6 * state.cheek
+        upper = max(0.4, 5.4 * person.eye_size * state.lids)
+        lower = max(0.3, (3.8 * person.eye_size - squint) * min(1.0, state.lids + 0.15))
         lid = 1 - ACROSS_EYE**2
         top = _line(centre_x + half_w * ACROSS_EYE, centre_y - upper * lid)
         bottom = _line(centre_x + half_w * ACROSS_EYE, centre_y + lower * lid)
-        # The eyeball is painted on a patch of its own and shows only between the lids.
+        # the eyeball is drawn on a separate patch and shows only between the lids
         x0, y0, size = int(centre_x) - 15, int(centre_y) - 12, (24, 30)
         patch = np.full((*size, 3), SCLERA, np.uint8)
-        iris = (centre_x - x0 + 2.5 * look.gaze, centre_y - y0 - 0.3)
+        iris = (centre_x - x0 + 2.5 * state.gaze, centre_y - y0 - 0.3)
         _disc(patch, iris, 4.9 * person.eye_size, person.iris)
         _disc(patch, iris, 2.3 * person.eye_size, (16, 12, 12))
         mask = np.zeros(size, np.uint8)
@@ -159,7 +159,7 @@ class Head:
     def _draw_brow(self, canvas: np.ndarray, side: int, brow: float) -> None:
         person = self.person
         x = ALONG_BROW
-        inner, outer = -4.8 * brow, 1.6 * brow  # a bad mood draws the inner ends down and together
+        inner, outer = -4.8 * brow, 1.6 * brow  # low values lower the inner ends and bring them together
         y = EYES[1] - person.brow_height + inner * (1 - x) + outer * x - 3.0 * np.sin(np.pi * x**1.3)
         start, stop = 8.0 + 1.8 * brow, 8.0 + 25.0
         line = _line(EYES[0] + side * (start + (stop - start) * x), y)
@@ -182,7 +182,7 @@ class Head:
         if opening > 2.5:
             teeth = np.minimum(inner_top + 2.6 * lens, inner_bottom)
             _polygon(canvas, _closed(0.85 * (across - EYES[0]) + EYES[0], inner_top, teeth), TEETH)
-        for side in (-1, 1):  # the fold from the nose to the corner of the mouth deepens with a smile
+        for side in (-1, 1):  # the nasolabial fold gets deeper with a smile
             nose = np.array([EYES[0] + side * 11.0, EYES[1] + 31.0])
             corner = np.array([EYES[0] + side * (width + 4.5), person.mouth_y - 4.0 * smile - 3])
             bend = np.array([corner[0] - side * 1.0, 0.5 * (nose[1] + corner[1]) - 3])
@@ -191,23 +191,23 @@ class Head:
             _band(canvas, fold, 1.2, _shade(person.skin, float(np.clip(0.9 - 0.08 * smile, 0.8, 0.97))))
 
 
-def make_wall(person: Person, size: tuple[int, int], shoulders: list[tuple[Person, float]]) -> np.ndarray:
-    """A room's soft background, width x height in ``size``, with the shoulders of those who sit in front of it."""
-    rng = np.random.default_rng(person.wall)
+def draw_background(person: Person, size: tuple[int, int], shoulders: list[tuple[Person, float]]) -> np.ndarray:
+    """A blurred background of ``size`` (width, height) with the shoulders of persons at the given columns."""
+    rng = np.random.default_rng(person.background_seed)
     height = size[1]
     coarse = rng.uniform(70, 190, 3) + rng.uniform(-24, 24, (3, 4, 3))
-    wall = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    wall = np.clip(wall, 0, 255).astype(np.uint8)
-    for someone, x in shoulders:
+    background = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    background = np.clip(background, 0, 255).astype(np.uint8)
+    for sitter, x in shoulders:
         body = [(x - 74, height), (x - 66, height - 18), (x - 26, height - 34), (x + 26, height - 34)]
-        _polygon(wall, np.array([*body, (x + 66, height - 18), (x + 74, height)]), someone.clothes)
-    return cv2.GaussianBlur(wall, (0, 0), 2.0)
+        _polygon(background, np.array([*body, (x + 66, height - 18), (x + 74, height)]), sitter.clothes)
+    return cv2.GaussianBlur(background, (0, 0), 2.0)
 
 
-def paste_head(picture: np.ndarray, canvas: np.ndarray, alpha: np.ndarray, pose: Pose) -> None:
-    """Put a drawn head into ``picture`` (changed in place)."""
+def paste_head(frame: np.ndarray, canvas: np.ndarray, alpha: np.ndarray, pose: Pose) -> None:
+    """Draw a head into ``frame``, which is changed in place."""
     matrix = pose.matrix()
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     corners = matrix @ np.array([[0, CANVAS[0], 0, CANVAS[0]], [0, 0, CANVAS[1], CANVAS[1]], [1, 1, 1, 1]])
     x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(corners.max(1)).astype(int), (width, height))
@@ -217,20 +217,20 @@ def paste_head(picture: np.ndarray, canvas: np.ndarray, alpha: np.ndarray, pose:
     size = (int(x1 - x0), int(y1 - y0))
     head = cv2.warpAffine(canvas, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR)
-    region = picture[y0:y1, x0:x1]
+    region = frame[y0:y1, x0:x1]
     region[:] = cv2.blendLinear(head, np.ascontiguousarray(region), weight, 1 - weight)
 
 
-def cut_crop(picture: np.ndarray, pose: Pose) -> np.ndarray:
-    """The organisers' crop: 112x112, upright, eyes and mouth at the same place for everyone."""
+def cut_crop(frame: np.ndarray, pose: Pose) -> np.ndarray:
+    """The organisers' crop (112, 112, 3): upright, with eyes and mouth at the same position for everyone."""
     to_canvas = cv2.invertAffineTransform(pose.matrix())
     shift = np.array(CROP_EYES) - CROP_SCALE * np.array(EYES)
     matrix = CROP_SCALE * to_canvas + np.array([[0, 0, shift[0]], [0, 0, shift[1]]])
-    return cv2.warpAffine(picture, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(frame, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR)
 
 
 def _front(person: Person) -> np.ndarray:
-    """Everything of a face that does not move, seen from the front."""
+    """The parts of a face that do not move, seen from the front."""
     canvas = np.full((CANVAS[1], CANVAS[0], 3), person.hair, np.uint8)
     wide = person.aspect
     _polygon(canvas, np.array([(60, 150), (100, 150), (104, 220), (56, 220)]), _shade(person.skin, 0.72))
@@ -267,7 +267,7 @@ def _front(person: Person) -> np.ndarray:
 
 
 def _back(person: Person) -> np.ndarray:
-    """The back of the head: hair all over."""
+    """The back of the head, covered with hair."""
     canvas = np.full((CANVAS[1], CANVAS[0], 3), person.hair, np.uint8)
     _polygon(canvas, np.array([(60, 158), (100, 158), (104, 220), (56, 220)]), _shade(person.skin, 0.7))
     for strand in range(-4, 5):
@@ -277,7 +277,7 @@ def _back(person: Person) -> np.ndarray:
 
 
 def _outline(person: Person) -> np.ndarray:
-    """What of the canvas is head (1) and what is background (0)."""
+    """The head's mask on the canvas: 1 is head, 0 is background."""
     alpha = np.zeros((CANVAS[1], CANVAS[0]), np.uint8)
     wide = person.aspect
     _polygon(alpha, _face_shape(person), 255)
@@ -289,7 +289,7 @@ def _outline(person: Person) -> np.ndarray:
 
 
 def _cheeks(person: Person) -> tuple[int, np.ndarray]:
-    """The first canvas row of the band of the cheeks, and the light on it (float32, to be added)."""
+    """The first canvas row of the cheeks, and the light to add there (float32)."""
     yy, xx = np.mgrid[0:44, 0 : CANVAS[0]].astype(np.float32)
     light = sum(np.exp(-(((xx - 80 - side * 26) / 10) ** 2) - ((yy - 22) / 7) ** 2) for side in (-1, 1))
     return 98, (light[..., None] * np.array([22, 12, 10], np.float32)).astype(np.float32)
@@ -313,7 +313,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _band(canvas: np.ndarray, line: np.ndarray, thickness: float | np.ndarray, colour: tuple[int, int, int]) -> None:
-    """A stroke along a line, as a polygon: cv2's own lines have whole-pixel widths."""
+    """Draw a line of any thickness as a polygon: OpenCV's own lines have integer thickness."""
     along = np.empty_like(line)
     along[1:-1] = line[2:] - line[:-2]
     along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]

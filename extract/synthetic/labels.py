@@ -1,11 +1,11 @@
-"""Labels of the synthetic data set: the truth, what annotators make of it, and what is missing on purpose."""
+"""Labels of the synthetic data set: the truth, annotations with noise, and labels that are missing on purpose."""
 
 from pathlib import Path
 
 import numpy as np
 
 from abaw.dataset.names import ACTION_UNITS, EXPRESSIONS
-from extract.synthetic.scenes import Mood, Scene, Waves, mislabel
+from extract.synthetic.scenes import Affect, Scene, Waves, mislabel
 from extract.synthetic.units import TIMING_SD_S, annotate
 
 VA_NOISE_SD = 0.05
@@ -22,16 +22,18 @@ FOLDERS = {"va": "VA_Estimation_Challenge", "expr": "EXPR_Recognition_Challenge"
 HEADERS = {"va": "valence,arousal", "expr": ",".join(EXPRESSIONS), "au": ",".join(ACTION_UNITS)}
 SENTINELS = {"va": "-5,-5", "expr": "-1", "au": ",".join(["-1"] * len(ACTION_UNITS))}
 SPLIT_FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}
-EVERY = 5  # frames between two images of MTL's
-UNLABELLED = {"train": {"va": 0.2, "expr": 0.3, "au": 0.2}, "validation": {"va": 0.0, "expr": 0.4, "au": 0.0}}
+IMAGE_STEP = 5  # frames from one image of MTL to the next
+UNLABELLED_SHARES = {"train": {"va": 0.2, "expr": 0.3, "au": 0.2}, "validation": {"va": 0.0, "expr": 0.4, "au": 0.0}}
 
-Images = dict[str, list[str]]  # clip -> its rows in MTL's files; of a test clip its images alone
-Rows = dict[str, list[str]]  # task -> a row a frame
+Images = dict[str, list[str]]  # clip -> its rows in MTL's files; for a test clip only its image locations
+Rows = dict[str, list[str]]  # task -> one row per frame
 
 
-def write_truth(root: Path, clip: str, mood: Mood, units: np.ndarray, hidden: np.ndarray, times_s: np.ndarray) -> None:
-    """What was drawn and sung, for analysis."""
-    columns = (mood.valence(times_s), mood.arousal(times_s), mood.expression(times_s))
+def write_truth(
+    root: Path, clip: str, affect: Affect, units: np.ndarray, hidden: np.ndarray, times_s: np.ndarray
+) -> None:
+    """Write what was drawn and synthesised, for analysis."""
+    columns = (affect.valence(times_s), affect.arousal(times_s), affect.expression(times_s))
     active = (units > 0).astype(int)
     rows = ["frame,time_s,valence,arousal,expression,face_visible," + ",".join(ACTION_UNITS)]
     for i, (time_s, valence, arousal, expression) in enumerate(zip(times_s, *columns, strict=True)):
@@ -44,42 +46,42 @@ def write_labels(
     root: Path,
     scene: Scene,
     clip: str,
-    mood: Mood,
+    affect: Affect,
     units: np.ndarray,
     has_crop: np.ndarray,
     times_s: np.ndarray,
     rngs: tuple[np.random.Generator, np.random.Generator],
 ) -> list[str]:
-    """Annotation files: the truth with the stated noise, the planted sentinels and the planted number of lines.
+    """Write a clip's annotation files: the truth with noise, planted sentinels and the planted number of lines.
 
-    ``units`` are NaN where no face is seen. ``rngs``: one for valence, arousal and expression, one for all else, so
-    that what is new changes nothing that was there. Returns the clip's rows for MTL's file.
+    ``units`` (time, 12) are NaN where no face is visible. ``rngs``: one for valence, arousal and expression, and one
+    for the rest, which does not change the former. Returns the clip's rows for MTL's file.
     """
     images = _images(scene, clip, has_crop, rngs[1])
     if scene.split == "test":
-        return [place for place, _ in images]
-    rows = _emotions(scene, mood, times_s, rngs[0]) | {"au": _units(scene, units, times_s, rngs[1])}
+        return [location for location, _ in images]
+    rows = _emotions(scene, affect, times_s, rngs[0]) | {"au": _units(scene, units, times_s, rngs[1])}
     for task in scene.tasks:
         lines = rows[task][: len(times_s) + scene.extra_lines] + [rows[task][-1]] * max(0, scene.extra_lines)
         path = root / "annotations" / FOLDERS[task] / SPLIT_FOLDERS[scene.split] / f"{clip}.txt"
         write_lines(path, [HEADERS[task], *lines], "\r\n" if scene.crlf else "\n")
-    told = {task: dict(enumerate(rows[task][: len(times_s) + scene.extra_lines])) for task in scene.tasks}
-    return [_multitask(scene, place, i, told, rngs[1]) for place, i in images]
+    labels = {task: dict(enumerate(rows[task][: len(times_s) + scene.extra_lines])) for task in scene.tasks}
+    return [_multitask(scene, location, i, labels, rngs[1]) for location, i in images]
 
 
 def write_lines(path: Path, lines: list[str], end: str = "\n") -> None:
-    """A text file whose every line ends so."""
+    """Write a text file, each line followed by ``end``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(line + end for line in lines).encode())
 
 
-def _emotions(scene: Scene, mood: Mood, times_s: np.ndarray, rng: np.random.Generator) -> Rows:
+def _emotions(scene: Scene, affect: Affect, times_s: np.ndarray, rng: np.random.Generator) -> Rows:
     num = len(times_s)
     values = []
-    for truth in (mood.valence(times_s), mood.arousal(times_s)):
+    for truth in (affect.valence(times_s), affect.arousal(times_s)):
         noisy = truth + VA_NOISE_SD * Waves(rng, (0.7, 4.0))(times_s)
         values.append([f"{value + 0.0:g}" for value in np.clip(noisy, -1, 1).round(3)])
-    classes = mislabel(mood.expression(times_s), EXPR_NOISE_SHARE, rng).astype(str).tolist()
+    classes = mislabel(affect.expression(times_s), EXPR_NOISE_SHARE, rng).astype(str).tolist()
     rows = {"va": [f"{v},{a}" for v, a in zip(*values, strict=True)], "expr": classes}
     if scene.sentinels:
         for task in ("va", "expr"):
@@ -95,21 +97,21 @@ def _units(scene: Scene, units: np.ndarray, times_s: np.ndarray, rng: np.random.
     if scene.sentinels:
         start, length = int(rng.uniform(0.1, 0.8) * len(rows)), max(2, len(rows) // 12)
         rows[start : start + length] = [SENTINELS["au"]] * length
-        rows[start - 1] = ",".join(["-1", *rows[start - 1].split(",")[1:]])  # one unit alone
+        rows[start - 1] = ",".join(["-1", *rows[start - 1].split(",")[1:]])  # a row in which only one unit has no label
     return rows
 
 
 def _images(scene: Scene, clip: str, has_crop: np.ndarray, rng: np.random.Generator) -> list[tuple[str, int]]:
-    """MTL's images of a clip, with their places in its rows."""
+    """The locations of a clip's images for MTL, each with the index of its frame."""
     if not scene.crops:
         return []
-    chosen = range(int(rng.integers(EVERY)), len(has_crop), EVERY)
+    chosen = range(int(rng.integers(IMAGE_STEP)), len(has_crop), IMAGE_STEP)
     return [(f"{clip}/{i + 1:05d}.jpg", i) for i in chosen if has_crop[i]]
 
 
-def _multitask(scene: Scene, place: str, i: int, told: dict[str, dict[int, str]], rng: np.random.Generator) -> str:
-    """One row: every part's label, or its sentinel where the clip's own file has none or, by chance, the image."""
-    missing = UNLABELLED[scene.split]
+def _multitask(scene: Scene, location: str, i: int, labels: dict[str, dict[int, str]], rng: np.random.Generator) -> str:
+    """One row of MTL's file. A task's label is its sentinel where the clip has none, and at random in some images."""
+    missing = UNLABELLED_SHARES[scene.split]
     drawn = {task: rng.uniform() for task in FOLDERS}
-    cells = {task: told.get(task, {}).get(i, SENTINELS[task]) for task in FOLDERS}
-    return ",".join([place, *(SENTINELS[task] if drawn[task] < missing[task] else cells[task] for task in FOLDERS)])
+    cells = {task: labels.get(task, {}).get(i, SENTINELS[task]) for task in FOLDERS}
+    return ",".join([location, *(SENTINELS[task] if drawn[task] < missing[task] else cells[task] for task in FOLDERS)])

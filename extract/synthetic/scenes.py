@@ -1,4 +1,4 @@
-"""Who plays in the synthetic data set, what is wrong with each clip on purpose, and the moods they go through."""
+"""The scenes of the synthetic data set: which persons and planted cases each video has, and affect over time."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,22 +11,22 @@ from abaw.dataset.names import EXPRESSIONS
 Split = Literal["train", "validation", "test"]
 MIN_CLIPS = 14  # fewer cannot hold every planted case
 
-# Round the circumplex from valence 1, arousal 0, counter-clockwise: one sector each, the first centred on angle 0.
+# one sector each of the valence-arousal plane, counter-clockwise; the first is centred on valence 1, arousal 0
 RING = ("Happiness", "Surprise", "Fear", "Anger", "Disgust", "Sadness", "Other")
 RING_CLASSES = np.array([EXPRESSIONS.index(name) for name in RING])
-SECTOR = 2 * np.pi / len(RING)
+SECTOR_ANGLE = 2 * np.pi / len(RING)
 NEUTRAL_RADIUS = 0.35
-NEUTRAL_SHARE = 0.14  # of all moments
+NEUTRAL_SHARE = 0.14  # of the time
 
 NTSC = Fraction(30000, 1001)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One video of the data set: whom it shows and what is planted in it.
+    """One video: the clips in it and what is planted.
 
-    A Fraction ``fps`` is the real rate; with ``bursts_missing`` frames are dropped from that grid. ``extra_lines`` are
-    label lines beyond (or short of) the frames; ``extra_rows`` are rows of the VA template beyond them.
+    ``fps`` is the real rate; with ``bursts_missing`` some of these frames are left out. ``extra_lines``: label lines
+    more (or fewer, below 0) than frames; ``extra_rows``: rows of the VA template more than frames.
     """
 
     video: str
@@ -34,7 +34,7 @@ class Scene:
     suffix: str = ".mp4"
     batch: str = "batch1"
     fps: Fraction = Fraction(25)
-    subjects: tuple[str, ...] = ("",)  # what the clip ids add to the video's name
+    subjects: tuple[str, ...] = ("",)  # appended to the video's name in the clips' names
     bursts_missing: bool = False
     sound: bool = True
     sound_start_s: float = 0.0
@@ -70,7 +70,7 @@ PLANTED = (
     Scene("136-30-1920x1080", "test", extra_rows=1),
 )
 
-# What synth.json says under "contains": the case and a clip that shows it.
+# "contains" in synth.json: planted case -> a clip that has it
 CASES = {
     "two_subjects_left": "130-25-1280x720_left",
     "two_subjects_right": "130-25-1280x720_right",
@@ -101,8 +101,8 @@ CASES = {
 }
 
 
-def cast_scenes(num_clips: int) -> list[Scene]:
-    """The planted scenes, then plain ones until each split is full; a longer data set begins like a shorter one."""
+def make_scenes(num_clips: int) -> list[Scene]:
+    """The planted scenes, then plain ones to fill the splits; a larger data set has all scenes of a smaller one."""
     num_test = max(4, round(num_clips / 6))
     num_validation = max(3, round(num_clips * 2 / 9))
     quota: dict[Split, int] = {
@@ -119,7 +119,7 @@ def cast_scenes(num_clips: int) -> list[Scene]:
 
 
 def _plain(split: Split, k: int, number: int) -> Scene:
-    """The k-th scene of a split in which little is planted, named in turn after Aff-Wild2's three families."""
+    """The k-th plain scene of a split; its name follows one of the patterns of names in Aff-Wild2."""
     name = (f"{number}", f"video{number}", f"{number}-30-1920x1080", f"{number}-60-1280x720-1")[k % 4]
     new = k % 5 == 3
     return Scene(
@@ -134,27 +134,27 @@ def _plain(split: Split, k: int, number: int) -> Scene:
 
 
 class Waves:
-    """A smooth irregular motion of mean 0 and variance 1: a few sinusoids, readable at any time."""
+    """A smooth irregular motion of mean 0 and variance 1, defined at any time: a sum of a few sinusoids."""
 
     def __init__(self, rng: np.random.Generator, periods_s: tuple[float, float], num: int = 4) -> None:
         low, high = np.log(periods_s)
-        self.turns_hz = 1.0 / np.exp(rng.uniform(low, high, num))
+        self.frequencies_hz = 1.0 / np.exp(rng.uniform(low, high, num))
         self.phases = rng.uniform(0, 2 * np.pi, num)
 
     def __call__(self, times_s: np.ndarray) -> np.ndarray:
-        angles = 2 * np.pi * np.multiply.outer(times_s, self.turns_hz) + self.phases
+        angles = 2 * np.pi * np.multiply.outer(times_s, self.frequencies_hz) + self.phases
         return np.sin(angles).sum(-1) * np.sqrt(2 / len(self.phases))
 
 
-class Mood:
-    """Valence and arousal of one subject over time, both smooth in -1 .. 1, and the expression they mean.
+class Affect:
+    """Valence and arousal of one person over time, smooth and in [-1, 1], and the expression at that point.
 
-    The plane is visited evenly by angle; the angle dwells near the middle of a sector, so that few moments are
-    ambiguous. With ``shared`` the arousal is another's: two subjects of one video are heard as one voice.
+    All sectors of the plane are equally likely; the angle stays near the middle of a sector, so that few frames are
+    ambiguous. With ``shared`` the arousal is that of another person, because a video has only one voice.
     """
 
-    def __init__(self, rng: np.random.Generator, shared: "Mood | None" = None) -> None:
-        self.east, self.north = Waves(rng, (4.5, 11.0)), Waves(rng, (4.5, 11.0))
+    def __init__(self, rng: np.random.Generator, shared: "Affect | None" = None) -> None:
+        self.x, self.y = Waves(rng, (4.5, 11.0)), Waves(rng, (4.5, 11.0))
         self.shared = shared
 
     def valence(self, times_s: np.ndarray) -> np.ndarray:
@@ -164,30 +164,32 @@ class Mood:
         return self.shared.arousal(times_s) if self.shared else self._plane(times_s)[1]
 
     def expression(self, times_s: np.ndarray) -> np.ndarray:
-        """The class numbers: Neutral inside a small radius, else the sector of the angle."""
-        return express(self.valence(times_s), self.arousal(times_s))
+        """The class numbers: Neutral within a small radius, otherwise the class of the sector."""
+        return expression_classes(self.valence(times_s), self.arousal(times_s))
 
     def _plane(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x, y = self.east(times_s), self.north(times_s)
-        rank = 1 - np.exp(-(x**2 + y**2) / 2)  # even over 0 .. 1, as the radius of two normals is
+        x, y = self.x(times_s), self.y(times_s)
+        rank = 1 - np.exp(
+            -(x**2 + y**2) / 2
+        )  # uniform in [0, 1], because the radius of two normal variables is Rayleigh distributed
         outer = np.clip((rank - NEUTRAL_SHARE) / (1 - NEUTRAL_SHARE), 0, 1)
         inner = np.minimum(rank / NEUTRAL_SHARE, 1)
         radius = NEUTRAL_RADIUS * inner**1.5 + (1 - NEUTRAL_RADIUS) * (1 - (1 - outer) ** 2.5)
-        turn = np.arctan2(y, x) / SECTOR
+        turn = np.arctan2(y, x) / SECTOR_ANGLE
         middle = np.round(turn)
-        off = 2 * (turn - middle)  # -1 .. 1 across a sector
-        angle = (middle + 0.5 * (0.5 * off + 0.5 * off * np.abs(off) ** 1.5)) * SECTOR
+        off = 2 * (turn - middle)  # from -1 to 1 across a sector
+        angle = (middle + 0.5 * (0.5 * off + 0.5 * off * np.abs(off) ** 1.5)) * SECTOR_ANGLE
         return radius * np.cos(angle), radius * np.sin(angle)
 
 
-def express(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:
-    """The class number of each point of the plane."""
-    sector = np.round(np.arctan2(arousal, valence) / SECTOR).astype(int) % len(RING)
+def expression_classes(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:
+    """The class numbers of points of the plane."""
+    sector = np.round(np.arctan2(arousal, valence) / SECTOR_ANGLE).astype(int) % len(RING)
     return np.where(np.hypot(valence, arousal) < NEUTRAL_RADIUS, 0, RING_CLASSES[sector])
 
 
 def mislabel(classes: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Classes with a ``share`` of their unbroken runs given a neighbouring class, as an annotator confuses them."""
+    """The classes with a ``share`` of the runs of equal labels changed to a neighbouring class, as annotators do."""
     noisy = classes.copy()
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(classes)], strict=True):

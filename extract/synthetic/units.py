@@ -1,7 +1,7 @@
-"""Action units of the drawn faces: what of them can be seen in a Look, judged against the same person at rest.
+"""Action units of the drawn faces, computed from the parameters of a FaceState.
 
-Each unit has a measure, in the Look's own numbers, and is active where it is above 0. Where a drawing cannot show a
-unit as a face does, the measure says what is drawn instead.
+Each unit has a measure and is active where it is above 0. Where the drawing cannot show a unit as a real face does, a
+comment says what is drawn instead.
 """
 
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from abaw.dataset.names import ACTION_UNITS
-from extract.synthetic.face import Look
+from extract.synthetic.face import FaceState
 from extract.synthetic.scenes import Waves
 
-TIMING_SD_S = 0.1  # of labels: an annotator is early and late
-BLINK = 0.4  # lids below are shut by a blink, which is no tightening
+TIMING_SD_S = 0.1  # of the annotated onsets and offsets
+BLINK = 0.4  # lids below this are shut in a blink, which does not count as tightening
 
 
-def measures(looks: Sequence[Look]) -> np.ndarray:
+def measure_units(faces: Sequence[FaceState]) -> np.ndarray:
     """How far each unit is above its threshold, (time, 12) in the order of ``ACTION_UNITS``."""
-    smile, brow, cheek, lids, jaw = np.array([[m.smile, m.brow, m.cheek, m.lids, m.jaw] for m in looks]).T
+    smile, brow, cheek, lids, jaw = np.array([[m.smile, m.brow, m.cheek, m.lids, m.jaw] for m in faces]).T
     both = np.minimum
-    of = {
+    measures = {
         "AU1": brow - 0.45,  # inner ends of the brows up
-        "AU2": -0.8 - brow,  # outer ends up: drawn where the inner ones are far down
+        "AU2": -0.8 - brow,  # outer ends up: drawn as inner ends far down
         "AU4": -0.4 - brow,  # brows down and together
         "AU6": cheek - 0.35,
         "AU7": both(0.85 - lids, lids - BLINK),  # eyes narrow, but not shut
-        "AU10": both(smile - 0.2, jaw - 0.12),  # the upper lip is drawn up by an open mouth that smiles
+        "AU10": both(smile - 0.2, jaw - 0.12),  # upper lip raised: drawn as a smiling open mouth
         "AU12": smile - 0.3,  # corners of the mouth up
         "AU15": -0.92 - smile,  # corners far down
         "AU23": both(both(-0.74 - smile, smile + 0.92), 0.01 - jaw),  # a narrow, closed mouth
@@ -34,11 +34,11 @@ def measures(looks: Sequence[Look]) -> np.ndarray:
         "AU25": jaw - 0.01,  # lips apart
         "AU26": jaw - 0.4,  # the jaw well down
     }
-    return np.stack([of[name] for name in ACTION_UNITS], axis=1)
+    return np.stack([measures[name] for name in ACTION_UNITS], axis=1)
 
 
 def annotate(measured: np.ndarray, times_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Which units an annotator marks, (time, 12) bool: onsets and offsets are off by a smooth ``TIMING_SD_S``."""
+    """Which units an annotator marks, (time, 12) bool: onsets and offsets vary smoothly with sd ``TIMING_SD_S``."""
     marked = [
         np.interp(times_s + TIMING_SD_S * Waves(rng, (0.7, 4.0))(times_s), times_s, unit) > 0 for unit in measured.T
     ]

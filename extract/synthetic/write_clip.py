@@ -1,4 +1,4 @@
-"""Test and synthetic clips written to media files whose every time is known."""
+"""Write media files of which every time is known, for tests and the synthetic data set."""
 
 import heapq
 import os
@@ -14,7 +14,7 @@ from abaw.errors import InputError
 from abaw.files import atomic_write
 from extract.media import Rgb, Sound
 
-TICKS_HZ = 90_000  # of written stamps: 7.5, 25, 30000/1001 and 60 fps are exact
+TICKS_HZ = 90_000  # of written timestamps: 7.5, 25, 30000/1001 and 60 fps are exact
 
 _MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
 _AAC_FRAME = 1024
@@ -28,15 +28,15 @@ def write_clip(
     *,
     crf: int = 20,
 ) -> None:
-    """Write a test clip whose pictures are shown at ``times_s`` and whose sound starts at ``sound.start_s``.
+    """Write a clip with pictures, uint8 RGB (height, width, 3), at ``times_s`` and sound from ``sound.start_s``.
 
-    The suffix decides: .mp4, .mov and .mkv hold H.264 of quality ``crf`` and AAC at any increasing times, kept to
-    0.01 ms (.mkv 0.5 ms); .avi holds MJPEG and PCM at a constant rate from 0.0 s. No pictures and no times: sound
-    alone. The last picture lasts the mean interval. The same input gives the same bytes on one machine; the file
-    appears whole or not at all. Raises ValueError for what the container cannot hold.
+    The suffix decides the format: .mp4, .mov and .mkv hold H.264 of quality ``crf`` and AAC at any increasing times,
+    exact to 0.01 ms (.mkv 0.5 ms); .avi holds MJPEG and PCM at a constant rate from 0.0 s. Without pictures and times
+    the file has only sound. The last picture is shown for the mean interval. The same input gives the same bytes on one
+    machine; the file is complete or absent. Raises InputError for what the container cannot hold.
 
-    AAC comes in frames of 1024 samples: sound reads back with up to a frame of silence after its end and, when it
-    starts late in .mp4 or .mov, one before its start. Each sample is at its time, but there are more of them.
+    AAC has frames of 1024 samples: sound is read back with up to one frame of silence after its end and, where it
+    starts late in .mp4 or .mov, before its start. Each sample keeps its time.
     """
     path, starts_s = Path(path), np.asarray(times_s, dtype=float)
     if sound is not None and len(sound.samples) == 0:
@@ -57,45 +57,45 @@ def write_clip(
 
 
 def _check_clip(path: Path, times_s: np.ndarray, sound: Sound | None) -> None:
-    """Raise ValueError for what the container cannot hold."""
+    """Raises InputError for what the container cannot hold."""
     if path.suffix.lower() not in _MUXERS:
-        raise InputError(f"cannot write {path.name}: the suffix must be one of {', '.join(_MUXERS)}")
+        raise InputError(f"{path.name} has the suffix {path.suffix!r}, expected one of {', '.join(_MUXERS)}")
     if len(times_s) == 0 and sound is None:
-        raise InputError(f"nothing to write to {path.name}: give pictures with times, or a sound with samples")
+        raise InputError(f"{path.name} would be empty: give pictures with times, or sound")
     is_increasing = (np.diff(np.rint(times_s * TICKS_HZ)) > 0).all()
     if not is_increasing or not (times_s >= 0).all() or (sound is not None and sound.start_s < 0):
-        raise InputError(f"times of {path.name} must be 0 s or later, and increase by at least 1/{TICKS_HZ} s")
+        raise InputError(f"{path.name}: times must be 0 s or later and increase by at least 1/{TICKS_HZ} s")
     if path.suffix.lower() == ".avi":
         even_s = np.arange(len(times_s)) / float(_mean_rate(times_s))
         if np.abs(times_s - even_s).max(initial=0) > 0.001 or (sound is not None and sound.start_s > 0):
-            raise InputError(f"{path.name}: .avi holds evenly spaced pictures and sound, both from 0 s: write .mp4")
+            raise InputError(f"{path.name}: .avi needs evenly spaced pictures, and sound from 0 s: write .mp4")
     elif sound is not None and sound.rate_hz not in (rates := av.Codec("aac", "w").audio_rates or []):
-        raise InputError(f"{path.name}: AAC cannot hold sound of {sound.rate_hz} Hz: resample to one of {rates}")
+        raise InputError(f"{path.name}: AAC cannot store sound at {sound.rate_hz} Hz: resample to one of {rates}")
 
 
 def _mean_rate(times_s: np.ndarray) -> Fraction:
-    """Pictures per second as a container writes it; 25 for a single picture."""
+    """The mean number of pictures per second; 25 for a single picture."""
     if len(times_s) < 2:
         return Fraction(25)
     return Fraction((len(times_s) - 1) / (times_s[-1] - times_s[0])).limit_denominator(1001)
 
 
 def _encode_pictures(out: Any, pictures: Iterable[Rgb], times_s: np.ndarray, suffix: str, crf: int) -> Iterator[Any]:
-    """The packets of all pictures; the first one sets the size. Raises ValueError where one does not fit."""
+    """The packets of all pictures; all must have the size of the first."""
     stream, shape, num = None, None, 0
     for num, picture in enumerate(pictures, 1):
         if num > len(times_s):
-            raise InputError(f"there are more pictures than times ({len(times_s)}): give each picture a time")
+            raise InputError(f"more pictures than times ({len(times_s)}): give one time for each picture")
         shape = shape or (*picture.shape[:2], 3)
         if picture.shape != shape or picture.dtype != np.uint8:
-            raise InputError(f"picture {num} is {picture.dtype} {picture.shape}: expected uint8 {shape} like the first")
+            raise InputError(f"picture {num} is {picture.dtype} {picture.shape}, expected uint8 {shape} like the first")
         stream = stream or _add_picture_stream(out, shape, _mean_rate(times_s), suffix, crf)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.time_base = stream.codec_context.time_base
         frame.pts = round(times_s[num - 1] / frame.time_base)
         yield from stream.encode(frame)
     if num < len(times_s):
-        raise InputError(f"there are {num} pictures for {len(times_s)} times: give each picture a time")
+        raise InputError(f"{num} pictures for {len(times_s)} times: give one time for each picture")
     if stream is not None:
         yield from stream.encode(None)
 
@@ -107,7 +107,7 @@ def _add_picture_stream(out: Any, shape: tuple[int, ...], rate: Fraction, suffix
         stream = out.add_stream("mjpeg", rate=rate, pix_fmt="yuvj420p", options=options)
     elif height % 2 or width % 2:
         raise InputError(f"{suffix} needs an even width and height, not {width}x{height}: crop or pad, or write .avi")
-    else:  # one thread: the same bytes on any number of cores; x264's AVX-512 code gives others from run to run
+    else:  # one thread and no AVX-512, so that the same input gives the same bytes
         options = {"flags": "+bitexact", "crf": str(crf), "preset": "veryfast", "threads": "1"}
         options["x264-params"] = "cpu-independent=1"
         stream = out.add_stream("libx264", rate=rate, pix_fmt="yuv420p", options=options)

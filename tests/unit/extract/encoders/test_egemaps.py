@@ -9,7 +9,7 @@ from extract.encoders import ENCODERS, egemaps
 from extract.encoders.base import joined
 from extract.media import Sound
 from extract.networks.chunks import Chunks
-from extract.synthetic.voice import draw_voice, sing
+from extract.synthetic.voice import draw_voice, synthesize_voice
 
 RATE_HZ = 16000
 
@@ -18,7 +18,9 @@ pytest.importorskip("opensmile", reason="the extra smile is not installed")
 
 def voice(seconds, seed=0, start_s=0.0):
     rng, num = np.random.default_rng(seed), round(seconds * RATE_HZ)
-    return Sound(sing(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s)
+    return Sound(
+        synthesize_voice(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s
+    )
 
 
 def track(encoder, sound):

@@ -12,7 +12,7 @@ from extract.encoders.base import joined
 from extract.media import Sound
 from extract.networks.chunks import Chunks, Grid, chunks, moments, pieces
 from extract.networks.whole_norm import whole_norm
-from extract.synthetic.voice import draw_voice, sing
+from extract.synthetic.voice import draw_voice, synthesize_voice
 from tests.support.models_sound import SIZES, WHISPER_S, make, whisper_config
 
 RATE_HZ = 16000
@@ -31,7 +31,7 @@ def voice(seconds=1.0, start_s=0.0, seed=0):
     """A voice that gets loud and soft again, and faint noise."""
     rng, num = np.random.default_rng(seed), round(seconds * RATE_HZ)
     arousal = np.sin(np.arange(num) * (2 * np.pi / 5 / RATE_HZ))
-    return Sound(sing(draw_voice(rng), arousal, np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s)
+    return Sound(synthesize_voice(draw_voice(rng), arousal, np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s)
 
 
 def noise(num, start_s=0.0):

@@ -8,7 +8,7 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.base import joined
 from extract.media import Sound
-from extract.synthetic.voice import draw_voice, sing
+from extract.synthetic.voice import draw_voice, synthesize_voice
 from tests.support.models_sound import bundle_sizes, make_bundles
 
 RATE_HZ = 16000
@@ -21,7 +21,9 @@ def weights(tmp_path_factory):
 
 def voice(seconds=1.0, start_s=0.0):
     rng, num = np.random.default_rng(0), round(seconds * RATE_HZ)
-    return Sound(sing(draw_voice(rng), np.sin(np.arange(num) / 8000), np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s)
+    return Sound(
+        synthesize_voice(draw_voice(rng), np.sin(np.arange(num) / 8000), np.zeros(num), RATE_HZ, rng), RATE_HZ, start_s
+    )
 
 
 def build(weights, kind="wav2vec2", **settings):

@@ -13,7 +13,7 @@ from extract.encoders import ENCODERS, voice_mel
 from extract.encoders.base import joined
 from extract.encoders.voice_mel import _bands, _frames, _pitch, _spectra
 from extract.media import Sound
-from extract.synthetic.voice import _pulses, draw_voice, sing
+from extract.synthetic.voice import _pulses, draw_voice, synthesize_voice
 
 RATE_HZ = 16000
 LOUDNESS, PITCH, CROSSINGS, TILT, ONSETS, VOICED, SLOW_LOUDNESS, SLOW_PITCH, SLOW_TILT = range(40, 49)
@@ -21,7 +21,7 @@ LOUDNESS, PITCH, CROSSINGS, TILT, ONSETS, VOICED, SLOW_LOUDNESS, SLOW_PITCH, SLO
 
 def voice(seconds, seed=0):
     rng, num = np.random.default_rng(seed), round(seconds * RATE_HZ)
-    return sing(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng)
+    return synthesize_voice(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng)
 
 
 def rows(samples, start_s=0.0):

@@ -8,7 +8,7 @@ from extract.faces.active_speaker import RATE_HZ, compute_spectral_flux, detect_
 from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.media import Sound, sound
-from extract.synthetic.face import EYES, Head, Look, Pose, draw_person, make_wall, paste_head
+from extract.synthetic.face import EYES, FaceState, Head, Pose, draw_background, draw_person, paste_head
 from extract.synthetic.write_clip import write_clip
 from tests.support.drawn_faces import FPS, RED, Colours, picture, select_from
 
@@ -44,13 +44,13 @@ def talk(times_s, jaws):
     """Two drawn faces side by side whose jaws move."""
     rng = np.random.default_rng(3)
     people = [draw_person(rng) for _ in jaws]
-    wall = make_wall(people[0], (400, 240), [(person, x) for person, x in zip(people, (105, 295), strict=True)])
+    wall = draw_background(people[0], (400, 240), [(person, x) for person, x in zip(people, (105, 295), strict=True)])
     heads = [Head(person) for person in people]
     for i, time_s in enumerate(times_s):
         image = wall.copy()
         for head, x, jaw in zip(heads, (105, 295), jaws, strict=True):
             pose = Pose(x + np.sin(time_s + x), 100 + EYES[1] * 0, 1.0, 0.02 * np.sin(2 * time_s + x))
-            paste_head(image, head.draw(Look(0, 0, 0, 1, float(jaw[i]))), head.alpha, pose)
+            paste_head(image, head.draw(FaceState(0, 0, 0, 1, float(jaw[i]))), head.alpha, pose)
         yield image
 
 

@@ -12,9 +12,9 @@ import pytest
 from abaw.dataset.names import ACTION_UNITS, EXPRESSIONS
 from extract import media
 from extract.synthetic import dataset, labels, lists, units
-from extract.synthetic.face import Head, Look, Pose, cut_crop, draw_person, make_wall, paste_head
-from extract.synthetic.scenes import MIN_CLIPS, Mood, Scene, cast_scenes, express, mislabel
-from extract.synthetic.voice import SUNG_HZ, draw_voice, sing
+from extract.synthetic.face import FaceState, Head, Pose, cut_crop, draw_background, draw_person, paste_head
+from extract.synthetic.scenes import MIN_CLIPS, Affect, Scene, expression_classes, make_scenes, mislabel
+from extract.synthetic.voice import VOICE_HZ, draw_voice, synthesize_voice
 
 SECONDS = 3.0
 
@@ -30,7 +30,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def contains(data):
-    return json.loads((data / "dataset.json").read_text())["contains"]
+    return json.loads((data / "synth.json").read_text())["contains"]
 
 
 def video_of(data, name) -> Path:
@@ -62,15 +62,19 @@ def hash_tree(root):
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def film(root, seed, video="28-30-1280x720-1"):
-    (scene,) = (scene for scene in cast_scenes(MIN_CLIPS) if scene.video == video)
-    dataset._film(root, scene, 2.0, seed)
+def write_scene(root, seed, video="28-30-1280x720-1"):
+    (scene,) = (scene for scene in make_scenes(MIN_CLIPS) if scene.video == video)
+    dataset._write_scene(root, scene, 2.0, seed)
     return hash_tree(root)
 
 
 @pytest.mark.parametrize("video", ["28-30-1280x720-1", "130-25-1280x720", "107"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path, video):
-    first, again, other = film(tmp_path / "a", 0, video), film(tmp_path / "b", 0, video), film(tmp_path / "c", 1, video)
+    first, again, other = (
+        write_scene(tmp_path / "a", 0, video),
+        write_scene(tmp_path / "b", 0, video),
+        write_scene(tmp_path / "c", 1, video),
+    )
     assert first == again
     assert {name for name in first if first[name] == other.get(name)} == set()
 
@@ -79,12 +83,12 @@ def test_a_second_call_does_nothing(data):
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
     summary = dataset.make_dataset(data, num_clips=MIN_CLIPS, seconds=SECONDS)
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
-    assert summary == json.loads((data / "dataset.json").read_text())
+    assert summary == json.loads((data / "synth.json").read_text())
 
 
 def test_other_arguments_on_a_finished_folder_are_refused(data):
     with pytest.raises(
-        ValueError, match=r"was made with .*'seed': 0.* asked for .*'seed': 1.*: remove it or name another"
+        ValueError, match=r"was made with .*'seed': 0.* not with .*'seed': 1.*: remove it or give another"
     ):
         dataset.make_dataset(data, num_clips=MIN_CLIPS, seconds=SECONDS, seed=1)
 
@@ -92,7 +96,7 @@ def test_other_arguments_on_a_finished_folder_are_refused(data):
 def test_a_foreign_folder_or_file_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     for out in (tmp_path, tmp_path / "thesis.txt"):
-        with pytest.raises(ValueError, match="not a synthetic data set: name a folder that is empty or absent"):
+        with pytest.raises(ValueError, match="not a synthetic data set: give a folder that is empty or does not exist"):
             dataset.make_dataset(out)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -100,9 +104,9 @@ def test_a_foreign_folder_or_file_is_refused_and_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_clips": 13}, "13 clips .* at least 14"),
-        ({"seconds": 1.0}, "1.0 s: ask for"),
-        ({"seconds": float("nan")}, "nan s: ask for"),
+        ({"num_clips": 13}, "number of clips is 13, expected 14 or more"),
+        ({"seconds": 1.0}, "length is 1.0 s, expected 2.0 to"),
+        ({"seconds": float("nan")}, "length is nan s, expected"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
@@ -116,7 +120,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(dataset, "_film", fail)
+    monkeypatch.setattr(dataset, "_write_scene", fail)
     with pytest.raises(OSError, match="the disk is full"):
         dataset.make_dataset(tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
@@ -124,19 +128,19 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_splits_have_the_sizes_asked_and_a_longer_data_set_begins_like_a_shorter_one():
     for num_clips in (14, 15, 23, 36, 100):
-        scenes = cast_scenes(num_clips)
+        scenes = make_scenes(num_clips)
         clips = [clip for scene in scenes for clip in scene.clips]
         assert len(clips) == len(set(clips)) == num_clips
     sizes = {
-        s: sum(len(scene.clips) for scene in cast_scenes(36) if scene.split == s)
+        s: sum(len(scene.clips) for scene in make_scenes(36) if scene.split == s)
         for s in ("train", "validation", "test")
     }
     assert sizes == {"train": 22, "validation": 8, "test": 6}
-    assert set(cast_scenes(14)) <= set(cast_scenes(36)) <= set(cast_scenes(100))
+    assert set(make_scenes(14)) <= set(make_scenes(36)) <= set(make_scenes(100))
 
 
 def test_every_video_decodes_to_the_times_of_the_truth(data):
-    for split in json.loads((data / "dataset.json").read_text())["splits"].values():
+    for split in json.loads((data / "synth.json").read_text())["splits"].values():
         for clip in split:
             video = clip.removesuffix("_left").removesuffix("_right")
             np.testing.assert_allclose(times_of(data, video), truth_of(data, clip)["time_s"], atol=1e-4)
@@ -224,7 +228,7 @@ def test_annotation_files_have_the_planted_lines_sentinels_and_line_ends(data, c
 
 
 def test_annotation_files_are_the_organisers_format_and_hold_no_test_clip(data):
-    test_clips = json.loads((data / "dataset.json").read_text())["splits"]["test"]
+    test_clips = json.loads((data / "synth.json").read_text())["splits"]["test"]
     for path in data.glob("annotations/*/*/*.txt"):
         assert path.stem not in test_clips
         header, *rows = path.read_text().splitlines()
@@ -289,28 +293,28 @@ def test_action_units_are_the_truth_but_for_the_timing_of_onsets(data):
 
 
 def test_every_unit_is_marked_where_the_face_shows_it_and_the_rare_ones_are_rare():
-    rest = Look(0.2, 0.0, 0.0, 1.0, 0.05)
+    rest = FaceState(0.2, 0.0, 0.0, 1.0, 0.05)
     shown = {
-        "AU1": Look(0.2, 0.9, 0.0, 1.0, 0.05),
-        "AU2": Look(0.2, -0.9, 0.0, 1.0, 0.05),
-        "AU4": Look(0.2, -0.6, 0.0, 1.0, 0.05),
-        "AU6": Look(0.2, 0.0, 0.7, 1.0, 0.05),
-        "AU7": Look(0.2, 0.0, 0.0, 0.7, 0.05),
-        "AU10": Look(0.6, 0.0, 0.0, 1.0, 0.3),
-        "AU12": Look(0.6, 0.0, 0.0, 1.0, 0.05),
-        "AU15": Look(-0.97, 0.0, 0.0, 1.0, 0.05),
-        "AU23": Look(-0.8, 0.0, 0.0, 1.0, 0.0),
-        "AU24": Look(0.0, 0.0, 0.0, 1.0, 0.0),
-        "AU25": Look(0.2, 0.0, 0.0, 1.0, 0.2),
-        "AU26": Look(0.2, 0.0, 0.0, 1.0, 0.7),
+        "AU1": FaceState(0.2, 0.9, 0.0, 1.0, 0.05),
+        "AU2": FaceState(0.2, -0.9, 0.0, 1.0, 0.05),
+        "AU4": FaceState(0.2, -0.6, 0.0, 1.0, 0.05),
+        "AU6": FaceState(0.2, 0.0, 0.7, 1.0, 0.05),
+        "AU7": FaceState(0.2, 0.0, 0.0, 0.7, 0.05),
+        "AU10": FaceState(0.6, 0.0, 0.0, 1.0, 0.3),
+        "AU12": FaceState(0.6, 0.0, 0.0, 1.0, 0.05),
+        "AU15": FaceState(-0.97, 0.0, 0.0, 1.0, 0.05),
+        "AU23": FaceState(-0.8, 0.0, 0.0, 1.0, 0.0),
+        "AU24": FaceState(0.0, 0.0, 0.0, 1.0, 0.0),
+        "AU25": FaceState(0.2, 0.0, 0.0, 1.0, 0.2),
+        "AU26": FaceState(0.2, 0.0, 0.0, 1.0, 0.7),
     }
-    active = units.measures([rest, *shown.values()]) > 0
+    active = units.measure_units([rest, *shown.values()]) > 0
     marked = [{name for name, is_active in zip(ACTION_UNITS, row, strict=True) if is_active} for row in active]
     assert marked[0] == {"AU25"}
     for name, active_units in zip(shown, marked[1:], strict=True):
         assert name in active_units
         assert active_units - {name} <= {"AU25", "AU12" if name == "AU10" else "AU4"}
-    blink = units.measures([Look(0.2, 0.0, 0.0, 0.08, 0.05)])
+    blink = units.measure_units([FaceState(0.2, 0.0, 0.0, 0.08, 0.05)])
     assert blink[0, ACTION_UNITS.index("AU7")] < 0
 
 
@@ -351,7 +355,7 @@ def test_multitask_training_repeats_rows_and_holds_a_validation_video(data, cont
     assert len(repeated) == lists.NUM_REPEATED
     assert {place.split("/")[0] for place in repeated} == {contains["mtl_repeated_rows"]}
     leak = contains["mtl_trains_on_validation_video"]
-    document = json.loads((data / "dataset.json").read_text())
+    document = json.loads((data / "synth.json").read_text())
     assert leak in document["splits"]["validation"]
     for split, name in (("train", "training"), ("validation", "validation")):
         clips = list(dict.fromkeys(row[0].split("/")[0] for row in multitask_rows(data, name)))
@@ -366,7 +370,7 @@ def test_the_multitask_test_list_and_template_name_the_same_images(data):
     assert sample == ["image,valence,arousal,expression,aus", *(f"{place}," for place in listed)]
     steps = np.diff([int(place[-9:-4]) for place in listed if place.startswith("10-60-1280x720/")])
     assert steps.min() >= 5
-    test_clips = json.loads((data / "dataset.json").read_text())["splits"]["test"]
+    test_clips = json.loads((data / "synth.json").read_text())["splits"]["test"]
     assert {place.split("/")[0] for place in listed} == set(test_clips) - {"451"}
 
 
@@ -376,8 +380,8 @@ def test_labels_of_units_take_nothing_from_the_chances_of_the_others(tmp_path):
     for name, tasks in (("with", ("va", "expr", "au")), ("without", ("va", "expr"))):
         rngs = tuple(np.random.default_rng(seed) for seed in ((0, 1) if name == "with" else (0, 2)))
         one = Scene(scene.video, scene.split, sentinels=True, tasks=tasks)
-        mood, units = Mood(np.random.default_rng(3)), np.zeros((60, 12))
-        labels.write_labels(tmp_path / name, one, "1", mood, units, np.ones(60, bool), times_s, rngs)
+        affect, units = Affect(np.random.default_rng(3)), np.zeros((60, 12))
+        labels.write_labels(tmp_path / name, one, "1", affect, units, np.ones(60, bool), times_s, rngs)
     before, after = hash_tree(tmp_path / "without"), hash_tree(tmp_path / "with")
     assert before.items() <= after.items()
     assert len(after) == len(before) + 1 == 3
@@ -400,11 +404,11 @@ def test_haar_finds_the_face_of_video_only_clips_and_no_face_in_a_turned_head(da
 
 def test_moods_are_smooth_independent_and_visit_every_class_evenly():
     times_s = np.arange(0, 12, 0.04)
-    moods = [Mood(np.random.default_rng(seed)) for seed in range(100)]
+    affects = [Affect(np.random.default_rng(seed)) for seed in range(100)]
     valence, arousal = (
-        np.stack([of(times_s) for of in each]) for each in zip(*((m.valence, m.arousal) for m in moods), strict=True)
+        np.stack([of(times_s) for of in each]) for each in zip(*((m.valence, m.arousal) for m in affects), strict=True)
     )
-    classes = np.stack([mood.expression(times_s) for mood in moods])
+    classes = np.stack([affect.expression(times_s) for affect in affects])
     assert np.abs(valence).max() <= 1
     assert np.abs(arousal).max() <= 1
     assert max(np.abs(np.diff(valence)).max(), np.abs(np.diff(arousal)).max()) < 0.25
@@ -414,9 +418,9 @@ def test_moods_are_smooth_independent_and_visit_every_class_evenly():
 
 def test_expressions_are_places_on_the_plane():
     angles = np.arange(7) * 2 * np.pi / 7
-    names = [EXPRESSIONS[label] for label in express(0.8 * np.cos(angles), 0.8 * np.sin(angles))]
+    names = [EXPRESSIONS[label] for label in expression_classes(0.8 * np.cos(angles), 0.8 * np.sin(angles))]
     assert names == ["Happiness", "Surprise", "Fear", "Anger", "Disgust", "Sadness", "Other"]
-    assert express(np.array([0.1]), np.array([0.1])).tolist() == [0]
+    assert expression_classes(np.array([0.1]), np.array([0.1])).tolist() == [0]
 
 
 def test_about_the_stated_share_of_runs_is_mislabelled_and_each_as_a_whole():
@@ -431,15 +435,15 @@ def test_persons_differ_and_an_upright_crop_does_not_follow_the_pose():
     assert len(set(persons)) == 20
     head, crops = Head(persons[0]), []
     for pose in (Pose(128, 84, 0.88, 0.0), Pose(118, 90, 0.85, 0.08)):
-        picture = make_wall(persons[0], (256, 192), [(persons[0], 128)])
-        paste_head(picture, head.draw(Look(0.5, 0.5, 0.5, 1.0, 0.0)), head.alpha, pose)
+        picture = draw_background(persons[0], (256, 192), [(persons[0], 128)])
+        paste_head(picture, head.draw(FaceState(0.5, 0.5, 0.5, 1.0, 0.0)), head.alpha, pose)
         crops.append(cut_crop(picture, pose)[30:95, 25:87].astype(float))
     assert np.abs(crops[0] - crops[1]).mean() < 4
 
 
 def test_a_head_outside_the_picture_leaves_it_as_it_was():
     person = draw_person(np.random.default_rng(0))
-    picture = make_wall(person, (256, 192), [])
+    picture = draw_background(person, (256, 192), [])
     before = picture.copy()
     paste_head(picture, Head(person).back, Head(person).alpha, Pose(900, 84, 0.9, 0.0))
     np.testing.assert_array_equal(picture, before)
@@ -447,11 +451,11 @@ def test_a_head_outside_the_picture_leaves_it_as_it_was():
 
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
 def test_an_excited_voice_is_louder_and_brighter(rate_hz):
-    num, rng = 4 * SUNG_HZ, np.random.default_rng(0)
+    num, rng = 4 * VOICE_HZ, np.random.default_rng(0)
     voice = draw_voice(rng)
     loud, high = [], []
     for arousal in (-0.9, 0.9):
-        sound = sing(voice, np.full(num, arousal), np.zeros(num), rate_hz, np.random.default_rng(1))
+        sound = synthesize_voice(voice, np.full(num, arousal), np.zeros(num), rate_hz, np.random.default_rng(1))
         assert sound.dtype == np.float32
         assert len(sound) == 4 * rate_hz
         assert np.abs(sound).max() <= 1
@@ -464,5 +468,7 @@ def test_an_excited_voice_is_louder_and_brighter(rate_hz):
 
 
 def test_a_voice_at_another_rate_is_refused():
-    with pytest.raises(ValueError, match="16000 or 44100 Hz, not at 8000"):
-        sing(draw_voice(np.random.default_rng(0)), np.zeros(800), np.zeros(800), 8000, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="rate_hz is 8000, expected 16000 or 44100"):
+        synthesize_voice(
+            draw_voice(np.random.default_rng(0)), np.zeros(800), np.zeros(800), 8000, np.random.default_rng(0)
+        )

@@ -1,0 +1,198 @@
+"""Files are complete or absent, stale temporary files are removed, and one process holds a folder."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from abaw.errors import InputError
+from abaw.files import (
+    atomic_write,
+    folder_lock,
+    is_running,
+    read_json,
+    remove_stale_files,
+    sha256,
+    visible,
+    write_json,
+    writer_pid,
+)
+
+
+@pytest.fixture
+def ended_pid():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def make_temporary(folder, pid, host=None):
+    path = folder / f".{host or socket.gethostname()}-{pid}-12-24-1920x1080.safetensors"
+    path.write_bytes(b"half")
+    return path
+
+
+def test_a_file_appears_when_it_is_complete_and_no_temporary_file_stays(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text("content")
+        assert temporary.suffix == ".json"
+        assert not path.exists()
+    assert path.read_text() == "content"
+    assert [each.name for each in path.parent.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_no_temporary_file(tmp_path, error):
+    def write_half():
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise error("stopped")
+
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(error, match="stopped"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_error_before_anything_was_written_is_the_one_that_is_raised(tmp_path):
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_temporary_file_of_a_killed_process_is_removed_later(tmp_path):
+    code = f"""
+import os, signal
+from pathlib import Path
+from abaw.files import atomic_write
+with atomic_write(Path({str(tmp_path)!r}) / "a") as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith("-a")
+    remove_stale_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_cannot_be_written_as_a_file(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"), atomic_write(tmp_path):
+        pass
+
+
+def test_the_content_is_on_the_disk_before_the_file_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("replace"), replace(*paths)))
+    write_json(tmp_path / "a.json", {})
+    assert calls == ["fsync", "replace"]
+
+
+def test_only_temporary_files_of_ended_processes_of_this_host_are_removed(tmp_path, ended_pid):
+    stale = make_temporary(tmp_path, ended_pid)
+    kept = {make_temporary(tmp_path, os.getpid()), make_temporary(tmp_path, ended_pid, host="elsewhere")}
+    for name in ("a.json", f".{socket.gethostname()}-notes", f".{socket.gethostname()}-{ended_pid}-"):
+        (tmp_path / name).touch()
+        kept.add(tmp_path / name)
+    remove_stale_files(tmp_path)
+    assert not stale.exists()
+    assert set(tmp_path.iterdir()) == kept
+
+
+def test_the_process_of_a_temporary_file_is_in_its_name(tmp_path):
+    with atomic_write(tmp_path / "12-24-1920x1080.npy") as path:
+        path.touch()
+        assert writer_pid(path) == os.getpid()
+    assert writer_pid(tmp_path / "12-24-1920x1080.npy") is None
+    assert writer_pid(tmp_path / ".elsewhere-12-a") is None
+
+
+def test_a_process_is_running_until_it_has_ended(ended_pid, monkeypatch):
+    assert is_running(os.getpid())
+    assert not is_running(ended_pid)
+
+    def forbidden(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    assert is_running(1)  # another user's process
+
+
+def test_json_is_read_as_it_was_written(tmp_path):
+    write_json(tmp_path / "a.json", {"clip": "é", "rows": [1, 2.5, None]})
+    assert read_json(tmp_path / "a.json") == {"clip": "é", "rows": [1, 2.5, None]}
+    assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe"])
+def test_the_error_of_a_file_that_is_not_json_names_it(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.json: not readable as JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_hidden_files_are_not_visible(tmp_path):
+    for name in ("b.npy", "a.npy", ".c.npy", "d.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in visible(tmp_path, "*.npy")] == ["a.npy", "b.npy"]
+
+
+def test_sha256_is_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_one_process_holds_a_folder_and_the_lock_ends_with_it(tmp_path):
+    code = f"""
+import time
+from pathlib import Path
+from abaw.files import folder_lock
+with folder_lock(Path({str(tmp_path)!r}) / "work", "a search"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        refused = pytest.raises(InputError, match=r"a search is running in .*work: wait until it has finished")
+        with refused, folder_lock(tmp_path / "work", "a search"):
+            pass
+        holder.kill()
+    with folder_lock(tmp_path / "work", "a search"):
+        assert (tmp_path / "work").is_dir()
+
+
+def test_an_error_in_the_work_ends_the_lock(tmp_path):
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path, "a search"):
+        raise ZeroDivisionError
+    with folder_lock(tmp_path, "a search"):
+        pass
+
+
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with folder_lock(tmp_path / "work", "a search"):
+        assert "work is on a file system without locks" in caplog.text
+
+
+def test_any_other_error_of_the_lock_is_raised(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match="Input/output error"), folder_lock(tmp_path / "work", "a search"):
+        pass
