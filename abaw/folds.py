@@ -18,7 +18,7 @@ LOG = logging.getLogger("abaw")
 
 
 def check_apart(seen: Iterable[str], scored: Iterable[str], what: str) -> None:
-    """Raises InputError where a clip of ``scored`` is of one of the videos ``seen``; ``what`` says what has seen them."""
+    """Raises InputError where a clip of ``scored`` is of a video in ``seen``; ``what`` says what has seen them."""
     seen = set(seen)
     leaks = sorted({video_of(clip_id) for clip_id in scored} & seen)
     if leaks:
@@ -114,7 +114,7 @@ def _check_parts(parts: list[set[str]], labels: ByTask, folds: FoldsConfig) -> N
 
 
 def _apart(train: ByTask, validation: ByTask, drop_leaks: bool, *, among: list[str]) -> ByTask:
-    """``train`` without the clips, of tasks ``among``, of a validation video. InputError names one unless ``drop_leaks``."""
+    """``train`` without the clips, of tasks ``among``, of validation videos. InputError unless ``drop_leaks``."""
     held_out_by = {video_of(clip_id): (name, clip_id) for name, clips in validation.items() for clip_id in clips}
     leaks = {(name, clip_id) for name in among for clip_id in train[name] if video_of(clip_id) in held_out_by}
     if not leaks:

@@ -1,4 +1,4 @@
-"""From raw windows to final predictions: stitched, gaps filled, smoothed, shifted. Pure functions on arrays."""
+"""From the outputs of windows to final predictions: stitching, gap filling, smoothing, scale and bias."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,25 +8,24 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
+from abaw.configs.sections import Overlap, Smoother, Space
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
-Overlap = Literal["mean", "centre"]
-Smoother = Literal["none", "box", "median", "gaussian", "savgol"]
-Space = Literal["probabilities", "logits"]
+AnySmoother = Literal["none", Smoother]
 
 
 def stitch(
     pieces: Iterable[tuple[int, Float[np.ndarray, "_ out"]]], num_steps: int, overlap: Overlap = "mean"
 ) -> Float[np.ndarray, "{num_steps} out"]:
-    """One raw output a step from windows that may overlap: the mean of all that cover the step.
+    """One raw output per step from windows that may overlap: the mean over all windows that cover the step.
 
-    A piece is its first step, counted from 0, and its rows. With ``overlap`` "centre" a row counts by how near it is to
-    its window's middle (a triangle, at least one step high at the ends), with "mean" all alike. The mean is taken
-    before probabilities or values are made of it, in float64, so that the order of the windows cannot show. Raises
-    ValueError where there is no piece, one reaches beyond ``num_steps``, or a step is covered by none.
+    A piece is the first step of a window, counted from 0, and its rows. With ``overlap`` "centre" a row's weight falls
+    linearly from the middle of its window to the ends, with "mean" all weights are equal. Raw outputs are averaged, not
+    probabilities, and in float64, so that the order of the windows does not matter. Raises InputError where there is no
+    piece, one reaches beyond ``num_steps``, or a step is covered by none.
     """
     total: np.ndarray | None = None
     weight = np.zeros(num_steps)
@@ -52,9 +51,9 @@ def stitch(
 
 
 def fill(values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]) -> np.ndarray:
-    """Rows at unobserved steps from the line between the observed ones around them; at the ends the nearest one's.
+    """Unobserved steps by linear interpolation between observed ones; at the ends the nearest observed row.
 
-    Nothing observed: as they are.
+    Where nothing is observed, the values as they are.
     """
     if not observed.any():
         return values
@@ -62,14 +61,14 @@ def fill(values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, "
     return np.stack([np.interp(steps, steps[observed], column[observed]) for column in values.T], axis=1)
 
 
-def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width: int) -> np.ndarray:
-    """Every column over ``width`` frames (odd, centred); beyond the ends the first and the last value go on.
+def smooth(values: Float[np.ndarray, "time columns"], smoother: AnySmoother, width: int) -> np.ndarray:
+    """Every column smoothed over ``width`` frames (odd, centred); the first and last value are repeated at the ends.
 
-    "gaussian" has a standard deviation of a quarter of the width and ends with it; "savgol" reads the middle of a
-    parabola fitted to the window (Savitzky and Golay 1964), which goes on at the ends like the others: scipy's default,
-    a parabola through the first and the last window, would swing there, and needs clips longer than the window.
+    "gaussian" has a standard deviation of a quarter of the width and is cut off at the width. "savgol" takes the middle
+    of a parabola fitted to the window (Savitzky and Golay 1964). Its ends are treated like the others': scipy's
+    default, a parabola through the first and the last window, overshoots there and needs clips longer than the window.
     """
-    from scipy import ndimage  # late: a command that smooths nothing starts without it
+    from scipy import ndimage  # late: commands that do not smooth start faster
 
     if smoother == "none" or width <= 1 or not len(values):
         return values
@@ -80,7 +79,7 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width:
         return np.stack(columns, axis=1)
     if smoother == "gaussian":
         return np.asarray(ndimage.gaussian_filter1d(values, width / 4, axis=0, mode="nearest", radius=width // 2))
-    from scipy import signal  # later still: it takes most of a second
+    from scipy import signal  # takes most of a second to import
 
     return np.asarray(signal.savgol_filter(values, width, min(2, width - 1), axis=0, mode="nearest"))
 
@@ -89,14 +88,14 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: Smoother, width:
 class PostProcessing:
     """What is done to a task's raw tables before they are scored or submitted, the same for validation and test.
 
-    Gaps are filled (``fill_gaps``), then columns smoothed over ``width`` frames in ``space``, then each is ``scale`` times
-    itself plus ``bias`` as a logit (for valence and arousal: as a value): class biases and thresholds of units are
-    shifts. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted on: to
-    score any of them with it is an error. Raises ValueError for settings that make no sense.
+    Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` frames in ``space``, then every logit (for
+    valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds of
+    units are biases. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted
+    on; scoring one of them with it is an error. Raises InputError for an even ``width`` or a number that is not finite.
     """
 
     fill_gaps: bool = False
-    smoother: Smoother = "none"
+    smoother: AnySmoother = "none"
     width: int = 1
     space: Space = "probabilities"
     scale: tuple[float, ...] = ()
@@ -113,7 +112,7 @@ class PostProcessing:
     def apply(
         self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
     ) -> Float[np.ndarray, "time columns"]:
-        """One clip's table, post-processed so; float32. Raises what ``check`` raises."""
+        """One clip's table after post-processing; float32. Raises what ``check`` raises."""
         self.check(task)
         if not self.scale and not self.bias:
             return self.smoothed(task, values, observed)
@@ -121,7 +120,7 @@ class PostProcessing:
         return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.bias or [0.0]))
 
     def check(self, task: Task) -> None:
-        """ValueError where scale or shift are not one a logit of the task."""
+        """Raises InputError where scale or bias do not have one number for each logit of the task."""
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             if numbers and len(numbers) != task.out_dim:
                 raise InputError(
@@ -131,7 +130,7 @@ class PostProcessing:
     def smoothed(
         self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
     ) -> Float[np.ndarray, "time columns"]:
-        """The table with its gaps filled and its columns smoothed, before scale and shift; float32."""
+        """The table with its gaps filled and its columns smoothed, before scale and bias; float32."""
         filled = (fill(values, observed) if self.fill_gaps else values).astype(np.float64)
         if self.space == "logits" and self.smoother != "none":
             return task.probabilities(smooth(task.logits(filled), self.smoother, self.width))
@@ -145,12 +144,12 @@ class PostProcessing:
         return ", ".join(part for part in parts if part)
 
     def document(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
+        """The settings as they are written to JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def parse_post_processing(document: Any, place: str, task: Task | None = None) -> PostProcessing:
-    """The inverse of ``document``. ValueError names ``place`` and what is wrong in it, or for the task given."""
+    """The inverse of ``document``. Raises InputError, naming ``place``, for wrong settings or those of another task."""
     known = {key: field.default for key, field in PostProcessing.__dataclass_fields__.items()}
     if not isinstance(document, dict):
         raise InputError(
@@ -173,12 +172,12 @@ def parse_post_processing(document: Any, place: str, task: Task | None = None) -
 
 
 def _typed(place: str, key: str, value: Any, default: Any) -> Any:
-    """A value of a JSON document where it is what the key takes: like its default, or a list of numbers or of names."""
-    words = {"smoother": get_args(Smoother), "space": get_args(Space)}.get(key)
+    """A value of a JSON document, checked against the type of the key's default; lists hold numbers or names."""
+    words = {"smoother": get_args(AnySmoother), "space": get_args(Space)}.get(key)
     if words and value not in words:
         raise InputError(f"{place}: post-processing: {key} is {value!r}, expected one of {', '.join(words)}")
     if not isinstance(default, tuple):
-        if type(value) is not type(default):  # True is no width
+        if type(value) is not type(default):  # True is not a width
             raise InputError(f"{place}: post-processing: {key} is {value!r}, expected {type(default).__name__}")
         return value
     kinds = (str,) if key == "fitted_on" else (int, float)
@@ -190,7 +189,10 @@ def _typed(place: str, key: str, value: Any, default: Any) -> Any:
 
 
 def read_post_processing(path: Path, tasks: Mapping[str, Task]) -> dict[str, PostProcessing]:
-    """The post-processing that abaw fit wrote for these tasks; a task may have none, but one must. Errors name the file."""
+    """The post-processing that `abaw fit` wrote for these tasks, of which at least one must have some.
+
+    Raises NotFoundError where there is no file, InputError, naming it, where it is not what `abaw fit` writes.
+    """
     if not path.is_file():
         raise NotFoundError(f"no post-processing at {path}: fit one with abaw fit")
     documents = read_json(path)

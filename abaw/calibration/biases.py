@@ -1,17 +1,17 @@
-"""The affine map of a task's logits that its metric likes best: values matched, classes and units shifted."""
+"""Scale and bias of a task's logits that maximise its score: variance matching, class biases, unit thresholds."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-GRID = np.round(np.arange(-3, 3.05, 0.1), 1)  # biases of classes: e^3 is a prior of one to twenty, as Fear's to Other's
+GRID = np.round(np.arange(-3, 3.05, 0.1), 1)  # biases of classes: e^3 = 20 is about the ratio of the commonest class to the rarest
 MAX_ROUNDS = 20
 TINY = 1e-12  # of a score: less is rounding
 
 
 def match_variance(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Scale and shift that give predictions the truth's mean and variance: no other line has a higher CCC.
+    """Scale and bias that give predictions the truth's mean and variance, which no other linear map exceeds in CCC.
 
-    Then CCC is the correlation. Without variance, or with a correlation that is not positive: 1 and 0.
+    The CCC then equals the correlation. Returns 1 and 0 without variance, or where the correlation is not positive.
     """
     prediction, truth = prediction.astype(np.float64), truth.astype(np.float64)
     if not len(truth) or np.ptp(prediction) == 0 or np.ptp(truth) == 0:
@@ -23,9 +23,9 @@ def match_variance(prediction: Float[np.ndarray, " n"], truth: Float[np.ndarray,
 
 
 def class_biases(logits: Float[np.ndarray, "n classes"], truth: Int[np.ndarray, " n"]) -> Float[np.ndarray, " classes"]:
-    """What is added to each class's logit so that macro-F1 of the largest is high: class by class, until none helps.
+    """The bias of each class's logit that raises macro-F1 of the arg max: coordinate ascent over ``GRID``.
 
-    Every bias is on ``GRID``; of equal ones the nearest to 0 is taken, and 0 where none is better than 0.
+    Of equally good biases the nearest to 0 is taken.
     """
     biases = np.zeros(logits.shape[1])
     best = -np.inf
@@ -44,9 +44,9 @@ def class_biases(logits: Float[np.ndarray, "n classes"], truth: Int[np.ndarray, 
 
 
 def _macro_f1_by_bias(logits: np.ndarray, truth: np.ndarray, which: int, added: np.ndarray) -> np.ndarray:
-    """Macro-F1 for each number that may be ``added`` (ascending) to one class's logit, all from one count.
+    """Macro-F1 for each number in ``added`` (ascending) that may be added to one class's logit, in one pass.
 
-    A frame falls to the class from the first number on that lifts it over the largest of the others.
+    A frame changes to the class at the first number that lifts its logit above the largest of the others.
     """
     num = logits.shape[1]
     others = logits.copy()
@@ -56,7 +56,7 @@ def _macro_f1_by_bias(logits: np.ndarray, truth: np.ndarray, which: int, added: 
     first = np.searchsorted(added, needed, side="right")
 
     def lost(of: np.ndarray) -> np.ndarray:
-        """For each number, the frames of each class that have fallen to ``which``."""
+        """For each number, how many frames of each class have changed to ``which``."""
         counts = np.bincount(first[of] * num + other[of], minlength=(len(added) + 1) * num)
         return counts.reshape(-1, num).cumsum(axis=0)[:-1]
 
@@ -69,9 +69,9 @@ def _macro_f1_by_bias(logits: np.ndarray, truth: np.ndarray, which: int, added: 
 
 
 def unit_bias(logits: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"]) -> float:
-    """The shift that puts 0 where F1 of "above 0" is highest: in the middle between two logits that occur.
+    """The bias for which F1 of "logit above 0" is highest; every threshold midway between two logits is tried.
 
-    Every such place is tried. Of equal ones the nearest to 0 is taken, and 0 where none is better.
+    Of equally good ones the nearest to 0 is taken, and 0 where none is better than 0.
     """
     order = np.argsort(-logits, kind="stable")
     ranked, hits = logits[order], truth[order].cumsum()

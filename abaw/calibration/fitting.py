@@ -1,6 +1,6 @@
-"""Post-processing fitted to held-out predictions by the official score, and its worth on clips it was not fitted on.
+"""Post-processing fitted on held-out predictions to maximise the official score, and scored by cross-fitting.
 
-The worth is measured by cross-fitting: each group of clips is post-processed with what was fitted on the others.
+Cross-fitting: each group of clips is post-processed with what was fitted on the other groups.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,10 +37,11 @@ Clips = Mapping[str, LabelledTable]
 
 
 def fit_post_processing(task: Task, clips: Clips, options: PostProcessingConfig) -> PostProcessing:
-    """The post-processing of ``options`` with the highest official score over all these clips; of equal ones the gentlest.
+    """The post-processing within ``options`` that has the highest official score over all these clips.
 
-    First gaps, smoother, width and space, tried together; then, if ``bias``, the shifts (see ``Task.blocks``), each
-    kept only where the score rises. Raises ValueError where nothing is scored.
+    First gap filling, smoother, width and space are searched jointly; then, if ``bias``, scale and bias are fitted block
+    by block (``Task.blocks``), each kept only where the score rises. Of equally good settings the mildest is taken.
+    Raises InputError where nothing is scored.
     """
     return _fit_each(task, clips, options, [list(clips)])[0]
 
@@ -48,9 +49,9 @@ def fit_post_processing(task: Task, clips: Clips, options: PostProcessingConfig)
 def cross_fit(
     task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
 ) -> dict[str, PredictionPair]:
-    """Every clip post-processed by what was fitted on the other groups' clips: to be scored as one.
+    """Every clip, post-processed with what was fitted on the other groups' clips, beside its labels.
 
-    ValueError for fewer than two groups, or where one video is in two of them.
+    Raises InputError for fewer than two groups, or where a video is in two of them.
     """
     names = group_names(clips, groups)
     others = [[clip_id for clip_id in clips if groups[clip_id] != name] for name in names]
@@ -65,11 +66,12 @@ def cross_fit(
 def choose(
     task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
 ) -> tuple[PostProcessing, dict[str, dict[str, PredictionPair]]]:
-    """The post-processing fitted on all clips with as much of ``options`` as gains by cross-fitting; and what each gave.
+    """The post-processing fitted on all clips with the stages that gain by cross-fitting, and each stage's predictions.
 
-    In turn: "raw" (nothing is done), "smoothed" (``options`` without its bias), "biased" (all of it); of equal ones the
-    gentlest. What was tried is by its name, every clip post-processed by what was fitted on other groups. A post-processing that does nothing is fitted too: these
-    labels chose it. With fewer than two groups nothing can be judged, and all of ``options`` is fitted.
+    The stages are "raw" (nothing is done), "smoothed" (``options`` without the bias) and "biased" (all of ``options``);
+    of equally good ones the first is taken. The predictions of a stage are cross-fitted. Post-processing that does
+    nothing also names the videos it was fitted on, because their labels chose it. With fewer than two groups nothing
+    can be cross-fitted: all of ``options`` is fitted.
     """
     if len(set(groups.values())) < 2:
         return fit_post_processing(task, clips, options), {}
@@ -79,14 +81,14 @@ def choose(
         del ways["biased"]
     tried = {name: cross_fit(task, clips, each, groups) for name, each in ways.items()}
     best = "raw"
-    for name, judged in tried.items():
-        if rank(task, judged) > rank(task, tried[best]) + TINY:
+    for name, pairs in tried.items():
+        if rank(task, pairs) > rank(task, tried[best]) + TINY:
             best = name
     return fit_post_processing(task, clips, ways[best]), tried
 
 
 def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) -> dict[str, PredictionPair]:
-    """The clips' final predictions beside their labels; frames of a table beyond the last label are left out."""
+    """The clips' post-processed predictions beside their labels, without frames beyond the last label."""
     return {
         clip_id: PredictionPair(
             task.to_labels(post_processing.apply(task, clip.values, clip.observed))[: len(clip.labels)], clip.labels
@@ -96,9 +98,9 @@ def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) ->
 
 
 def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, int | str]:
-    """The group of each clip: the run that held it out where all are told, else one of five groups of whole videos.
+    """The group of each clip: the run that held it out where ``made_by`` has all, else one of five groups of videos.
 
-    The videos with the most scored frames come first, each goes to the group with the fewest so far.
+    Those are balanced in scored frames: videos in descending order each go to the group with the fewest so far.
     """
     if all(clip_id in made_by for clip_id in clips) and len({made_by[clip_id] for clip_id in clips}) > 1:
         return {clip_id: made_by[clip_id] for clip_id in clips}
@@ -114,22 +116,22 @@ def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, int | str]:
 
 
 def group_names(clips: Clips, groups: Mapping[str, int | str]) -> list[int | str]:
-    """The groups that these clips are in. ValueError where they are fewer than two."""
+    """The groups that these clips are in. Raises InputError where there are fewer than two."""
     names = sorted({groups[clip_id] for clip_id in clips}, key=str)
     if len(names) < 2:
-        raise InputError("cross-fitting needs two groups of clips: one to fit on, one to judge")
+        raise InputError("cross-fitting needs two groups of clips: one to fit on, one to score")
     return names
 
 
 def rank(task: Task, by_clip: Mapping[str, PredictionPair]) -> float:
-    """The score that ranks."""
+    """The ranking score."""
     return next(iter(task.score(by_clip).values()))
 
 
 def _fit_each(
     task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
 ) -> list[PostProcessing]:
-    """``fit`` on each subset of the clips; what they share, every candidate's tables, is made once."""
+    """``fit_post_processing`` on each subset of the clips; every candidate is applied only once."""
     found = _choose(task, clips, options, subsets)
     if options.bias:
         found = [
@@ -148,16 +150,16 @@ def _choose(
     best: list[tuple[float, PostProcessing]] = [(-np.inf, PostProcessing())] * len(subsets)
     has_gaps = any(not clip.observed.all() for clip in clips.values())
     for candidate in _candidates(options, has_gaps):
-        judged = post_processed(task, clips, candidate)
+        pairs = post_processed(task, clips, candidate)
         for i, subset in enumerate(subsets):
-            score = rank(task, {clip_id: judged[clip_id] for clip_id in subset})
+            score = rank(task, {clip_id: pairs[clip_id] for clip_id in subset})
             if score > best[i][0] + TINY:
                 best[i] = score, candidate
     return [post_processing for _, post_processing in best]
 
 
 def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostProcessing]:
-    """The gentlest first: narrow before wide, gaps left before filled."""
+    """The mildest first: narrow before wide, without gap filling before with it."""
     for width in sorted({1, *options.widths}):
         for fill_gaps in (False, True) if options.fill_gaps and has_gaps else (False,):
             if width == 1:
@@ -169,7 +171,7 @@ def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostP
 
 
 def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> PostProcessing:
-    """The post-processing with a scale and a shift, block by block, where the score rises by them."""
+    """The post-processing with scale and bias for those blocks in which they raise the score."""
     smoothed = {
         clip_id: LabelledTable(post_processing.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
         for clip_id, clip in clips.items()
@@ -191,7 +193,7 @@ def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> P
 
 
 def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
-    """Columns of logits with the scale and the shift that their scored frames ask for, block by block."""
+    """Block by block, columns of logits with the scale and bias fitted on their scored frames."""
     logits, truths = [], []
     for clip in clips.values():
         rows = np.flatnonzero(clip.labels.scored)
@@ -201,14 +203,14 @@ def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
     column = goal = 0
     for kind, width in task.blocks:
         num_goals = 1 if kind == "classes" else width
-        known = ~np.isnan(truth[:, goal])  # a part of a multi-task without a label here
+        known = ~np.isnan(truth[:, goal])  # NaN: a part of a multi-task label that is missing
         own = slice(column, column + width)
         yield from _block_maps(kind, own, logit[known, own], truth[known, goal : goal + num_goals])
         column, goal = column + width, goal + num_goals
 
 
 def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -> Iterator[tuple[slice, Any, Any]]:
-    """Classes get their biases together, units their thresholds together, values each its own scale and shift."""
+    """Classes get their biases together, units their thresholds together, each value its own scale and bias."""
     if not len(truth):
         return
     if kind == "classes":
@@ -222,7 +224,7 @@ def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -
 
 @dataclass(frozen=True)
 class FitResult:
-    """What was fitted for one task, and what it is worth on clips it was not fitted on.
+    """What was fitted for one task, and its scores on clips that it was not fitted on.
 
     ``scores`` are the official scores by stage: "raw" tables, "smoothed" (gaps filled and smoothed) and "biased" (bias
     or scale added); the last two are cross-fitted over ``num_groups`` groups of clips. Empty where a single video

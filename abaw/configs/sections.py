@@ -17,6 +17,10 @@ from abaw.errors import InputError
 # keys that do not change what a single training computes
 UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble"})
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
+Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
+Smoother = Literal["box", "median", "gaussian", "savgol"]
+Space = Literal["probabilities", "logits"]  # in which columns are smoothed
+EnsembleMethod = Literal["mean", "weighted", "centred"]
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
 
@@ -88,7 +92,7 @@ class WindowConfig(_Strict):
 
     length: Annotated[int, Field(ge=1)] = 150
     stride: Annotated[int, Field(ge=1)] = 75
-    overlap: Literal["mean", "centre"] = "mean"
+    overlap: Overlap = "mean"
 
 
 class FoldsConfig(_Strict):
@@ -126,9 +130,9 @@ class PostProcessingConfig(_Strict):
     probabilities or logits (``spaces``), and then a ``bias`` (for valence and arousal, a scale and a bias)."""
 
     fill_gaps: bool = True
-    smoothers: Annotated[list[Literal["box", "median", "gaussian", "savgol"]], Field(min_length=1)] = ["box"]
+    smoothers: Annotated[list[Smoother], Field(min_length=1)] = ["box"]
     widths: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1, 5, 11, 25, 51, 101]
-    spaces: Annotated[list[Literal["probabilities", "logits"]], Field(min_length=1)] = ["probabilities"]
+    spaces: Annotated[list[Space], Field(min_length=1)] = ["probabilities"]
     bias: bool = True
 
     @field_validator("widths")
@@ -192,7 +196,7 @@ class Config(_Strict):
     post_processing: PostProcessingConfig = PostProcessingConfig()
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}
-    ensemble: Literal["mean", "weighted", "centred"] = "mean"
+    ensemble: EnsembleMethod = "mean"
 
     @field_validator("tasks")
     @classmethod

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from abaw.calibration import fitting
+from abaw.configs.sections import EnsembleMethod
 from abaw.dataset.layout import video_of
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
@@ -18,7 +20,7 @@ from abaw.tasks.base import Task
 
 
 def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | None = None) -> None:
-    """ValueError names the first difference between members in clips, frames or times, or what is read and ``out``."""
+    """Raises InputError for the first difference between members in clips, frames or times, or if ``out`` is one."""
     names = [str(where) for where in wheres]
     if len({where.resolve() for where in wheres}) < len(wheres):
         raise InputError(f"a folder is given twice: {', '.join(names)}; give each member once")
@@ -44,9 +46,9 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
 def write(
     wheres: Sequence[Path], out: Path, task: Task, ensemble: EnsembleWeights, post_processing: PostProcessing | None
 ) -> int:
-    """The ensemble's tables and predictions.json; how many tables.
+    """Write the ensemble's tables and predictions.json; returns the number of tables.
 
-    The videos that its weights, or those of a member that is an ensemble itself, were fitted on stay named.
+    ``fitted_on`` also names the videos that the weights of a member, itself an ensemble, were fitted on.
     """
     abouts = [predictions.read_metadata(where) for where in wheres]
     clip_ids = predictions.clip_ids(wheres[0])
@@ -70,12 +72,9 @@ def write(
     return len(clip_ids)
 
 
-METHODS = ("mean", "weighted", "centred")
-
-
 @dataclass(frozen=True)
 class CombineResult:
-    """The ensemble of one task: its weights, the members' folders in their order, and what is to be said of it.
+    """The ensemble of one task: its weights, the members' folders in their order, and remarks.
 
     ``scores`` (only where weights were fitted): the official ranking score of each member by its folder, of their
     "mean", and of "weighted", which is cross-fitted.
@@ -166,8 +165,8 @@ class _Method:
     trust: bool
 
     def check(self) -> None:
-        if self.how is not None and self.how not in METHODS:
-            raise InputError(f"no ensemble {self.how!r}: --how is one of {', '.join(METHODS)}")
+        if self.how is not None and self.how not in get_args(EnsembleMethod):
+            raise InputError(f"no ensemble {self.how!r}: --how is one of {', '.join(get_args(EnsembleMethod))}")
         if self.like is not None and (self.how or self.fit):
             raise InputError("--like takes everything from the other ensemble: leave out --how and --fit")
         if self.fit and self.how not in (None, "weighted"):

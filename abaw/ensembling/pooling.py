@@ -1,4 +1,4 @@
-"""What several runs predicted for the clips that each held out, as one prediction folder a task."""
+"""Pooling: what several runs predicted for the clips that each held out, in one prediction folder per task."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from abaw.results.runs import Run
 
 
 def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProcessing]) -> int:
-    """Write the runs' own validation tables, raw, to ``out``, a folder for each task; how many.
+    """Write the runs' own validation tables, raw, to a folder in ``out`` for each task; returns how many.
 
-    Raises ValueError where two runs held out the same clip, where a run was trained on what it held out, or where it
+    Raises InputError where two runs held out the same clip, where a run was trained on what it held out, or where it
     held out nothing; then nothing is written.
     """
     tasks = {name: task for run in runs for name, task in run.tasks().items()}
@@ -21,8 +21,8 @@ def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProc
     for name, sources in found.items():
         for where, _ in sources.values():
             if (out / name).resolve() == where.resolve():
-                raise InputError(f"{out} is where these tables lie already: give another --out")
-        for clip_id, (where, _) in sources.items():  # all are read before old tables go
+                raise InputError(f"{out} already holds these tables: give another --out")
+        for clip_id, (where, _) in sources.items():  # all are read before old tables are deleted
             predictions.read_table(where, clip_id, tasks[name])
     for name, sources in found.items():
         predictions.begin(out / name)
@@ -64,9 +64,9 @@ def _about(
         clips_of.setdefault(where, []).append(clip_id)
     abouts, splits = [], set()
     for where, clip_ids in clips_of.items():
-        run, told = sources[clip_ids[0]][1], predictions.read_metadata(where)
-        abouts.append({**provenance.of_run(run, clip_ids), "commit": told.get("commit")})
-        splits.add(told.get("split"))
+        run, recorded = sources[clip_ids[0]][1], predictions.read_metadata(where)
+        abouts.append({**provenance.of_run(run, clip_ids), "commit": recorded.get("commit")})
+        splits.add(recorded.get("split"))
     made_by = {clip_id: str(run.folder) for clip_id, (_, run) in sources.items()}
     return {
         "task": name,

@@ -1,4 +1,4 @@
-"""Weights of an ensemble fitted on held-out tables, and what they are worth on clips they were not fitted on."""
+"""Weights of an ensemble, fitted on held-out tables and scored on clips they were not fitted on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,8 @@ from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
 from abaw.tasks.base import PredictionPair, Task
 
-MAX_MEMBERS = 20  # that a selection counts, with repeats: weights are in twentieths at the finest
-PATIENCE = 5  # members more that are tried without a gain
+MAX_MEMBERS = 20  # of a selection, with repeats: weights are multiples of 1 / 20 or coarser
+PATIENCE = 5  # additions without a gain
 
 Members = Sequence[Mapping[str, LabelledTable]]
 
@@ -22,9 +22,9 @@ Members = Sequence[Mapping[str, LabelledTable]]
 def fit_weights(task: Task, members: Members) -> EnsembleWeights:
     """Weights with a high official score on held-out tables: ensemble selection with replacement.
 
-    Again and again the member is added whose addition scores highest (the first of equals), up to ``MAX_MEMBERS``; the
-    best set on the way counts (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432; without their bagging).
-    The plain mean is kept where it is as good. ``members`` hold the same clips; smoothing comes after.
+    In each step the member whose addition scores highest (the first of equals) is added, up to ``MAX_MEMBERS``; the best
+    set of all steps is returned (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432; without their bagging).
+    The plain mean is kept where it is as good. ``members`` hold the same clips, before smoothing.
     """
     slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
 
@@ -48,9 +48,9 @@ def fit_weights(task: Task, members: Members) -> EnsembleWeights:
 
 
 def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, PredictionPair]:
-    """Every clip by weights fitted on the other groups' clips, post-processed and beside its labels: to be scored as one.
+    """Every clip's predictions with weights fitted on the other groups' clips, beside its labels.
 
-    ValueError for fewer than two groups, or where one video is in two of them.
+    Raises InputError for fewer than two groups, or where a video is in two of them.
     """
     found: dict[str, PredictionPair] = {}
     for name in group_names(members[0], groups):
@@ -72,7 +72,7 @@ def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[st
 
 
 def _scored_rows(task: Task, clip: LabelledTable) -> LabelledTable:
-    """The scored frames alone, which are all that counts; of a task with one label a clip all frames."""
+    """Only the scored frames; for a clip-level task all frames."""
     if task.resolution == "clip":
         return clip
     rows = np.flatnonzero(clip.labels.scored)

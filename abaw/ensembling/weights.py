@@ -1,4 +1,4 @@
-"""Several tables of one clip made one: their mean, weighted by what held-out labels say, or centred on each other."""
+"""Combining several tables of a clip: the mean, weights fitted on held-out labels, or the CCC-centred mean."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ AFFINE = (("scale", 1.0), ("bias", 0.0))
 
 @dataclass(frozen=True)
 class EnsembleWeights:
-    """A member's value counts ``scale`` times itself plus ``bias``, with its ``weight``: all (members columns or 1).
+    """The sum over members of weight * (scale * value + bias); every array is (members columns), or (members 1).
 
-    ``fitted_on``: the videos whose labels the weights are fitted on. ValueError where weights are not 0 or more with
-    the sum 1, or a number is not finite.
+    ``fitted_on``: the videos whose labels the weights are fitted on. Raises InputError where weights are negative or do
+    not sum to 1, or a number is not finite.
+
+    >>> mean(2).values([np.array([[0.0]]), np.array([[1.0]])])
+    array([[0.5]])
     """
 
     how: str
@@ -36,7 +39,7 @@ class EnsembleWeights:
             raise InputError(f"weights of an ensemble must be 0 or more with the sum 1, not {self.weights.tolist()}")
 
     def values(self, members: Sequence[np.ndarray]) -> np.ndarray:
-        """One clip's values of every member (time columns) made one, in float64."""
+        """One clip's values of every member, each (time columns), combined; float64."""
         factors, total = self.weights * self.scale, np.zeros_like(members[0], np.float64)
         for factor, each in zip(factors, members, strict=True):
             if factor.any():
@@ -44,14 +47,14 @@ class EnsembleWeights:
         return total + (self.weights * self.bias).sum(axis=0)
 
     def table(self, tables: Sequence[Table]) -> Table:
-        """One clip's tables made one; observed where any member observed. ValueError where they do not agree."""
+        """One clip's tables combined; observed where any member is. Raises InputError where frames or times differ."""
         check_agreement(tables, [f"member {i + 1}" for i in range(len(tables))])
         first, observed = tables[0], np.any([table.observed for table in tables], axis=0)
         values = self.values([table.values for table in tables]).astype(np.float32)
         return Table(first.frames, first.times_s, observed, values, first.columns)
 
     def document(self, members: Sequence[str]) -> dict[str, Any]:
-        """As predictions.json has it; ``read_weights`` is the inverse."""
+        """As predictions.json records it; ``read_weights`` is the inverse."""
         about: dict[str, Any] = {"how": self.how, "members": list(members), "weights": _plain(self.weights)}
         if (self.scale != 1).any() or (self.bias != 0).any():
             about |= {"scale": self.scale.tolist(), "bias": self.bias.tolist()}
@@ -59,7 +62,7 @@ class EnsembleWeights:
 
 
 def mean(num: int) -> EnsembleWeights:
-    """All members alike. ValueError where there is none."""
+    """Equal weights. Raises InputError for no member."""
     if not num:
         raise InputError("an ensemble needs at least one table")
     return weighted([1 / num] * num, how="mean")
@@ -72,26 +75,26 @@ def weighted(weights: Sequence[float], fitted_on: Collection[str] = (), how: str
 
 
 def read_weights(document: Mapping[str, Any], place: str) -> EnsembleWeights:
-    """The inverse of ``EnsembleWeights.document``. ValueError names ``place``."""
+    """The inverse of ``EnsembleWeights.document``. Raises InputError, naming ``place``, for anything else."""
     try:
         weights = np.array(document["weights"], np.float64)
         weights = weights[:, None] if weights.ndim == 1 else weights
         scale, bias = (np.array(document.get(key, np.full_like(weights, one)), np.float64) for key, one in AFFINE)
         if not weights.ndim == 2 or not weights.shape == scale.shape == bias.shape:
-            raise InputError("weights, scale and shift must have a row a member")
+            raise InputError("weights, scale and bias must have one row per member")
         return EnsembleWeights(
             str(document["how"]), weights, scale, bias, tuple(map(str, document.get("fitted_on", ())))
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{place}: no ensemble as abaw combine writes it: {error!s}") from error
+        raise InputError(f"{place}: not an ensemble as abaw combine writes it: {error!s}") from error
 
 
 def centre(members: Sequence[np.ndarray]) -> EnsembleWeights:
-    """The CCC-centred mean of values (each member: frames of all clips, columns), which asks for no labels.
+    """The CCC-centred mean of values (each member: frames of all clips, columns), which needs no labels.
 
-    In every column a member weighs what its mean CCC with the others is (none below 0; all 0: alike), and is brought by
-    a scale and a shift to the weighted mean of the members' means and standard deviations, so that none counts more by
-    its range alone. So gold standards are made of annotators' traces, which are weighed and shifted; the scale is ours.
+    In every column a member's weight is its mean CCC with the others (at least 0; equal weights where all are 0). Scale
+    and bias give every member the weighted mean of the members' means and standard deviations, so that none counts more
+    because of its range. Gold standards are made of annotators' traces in this way, but without the scale.
     """
     means = np.stack([each.mean(axis=0, dtype=np.float64) for each in members])
     spreads = np.stack([each.std(axis=0, dtype=np.float64) for each in members])
@@ -102,7 +105,7 @@ def centre(members: Sequence[np.ndarray]) -> EnsembleWeights:
 
 
 def check_agreement(tables: Sequence[Table], names: Sequence[str]) -> None:
-    """ValueError names the first difference between one clip's tables: frames, columns or times."""
+    """Raises InputError for the first difference between one clip's tables in frames, columns or times."""
     first = tables[0]
     for table, name in zip(tables[1:], names[1:], strict=True):
         if table.values.shape != first.values.shape:
@@ -120,7 +123,7 @@ def check_agreement(tables: Sequence[Table], names: Sequence[str]) -> None:
 
 
 def _agreement(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Each one's mean CCC with the others, none below 0, as weights with the sum 1."""
+    """The mean CCC of each with the others, at least 0, normalised to sum to 1."""
     others = [[concordance(one, other) for other in members if other is not one] for one in members]
     weights = np.array([max(0.0, float(np.mean(each))) if each else 1.0 for each in others])
     return weights / weights.sum() if weights.sum() else np.full(len(members), 1 / len(members))

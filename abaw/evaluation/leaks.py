@@ -9,9 +9,8 @@ from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
+from abaw.results.provenance import REPORTED
 from abaw.results.runs import Run
-
-REPORTED = ("run", "commit", "seeds", "label_tasks_seen", "subject_adapted", "held_out")  # of where tables come from
 
 
 def check_unseen(

@@ -16,8 +16,8 @@ from abaw.evaluation.bootstrap import (
     intervals,
 )
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
-from abaw.evaluation.leaks import REPORTED
 from abaw.results import predictions
+from abaw.results.provenance import REPORTED
 from abaw.tasks.base import PredictionPair, Task, is_count
 
 if TYPE_CHECKING:

@@ -1,18 +1,18 @@
-"""Prediction tables on disk: one folder for one task, in it one Parquet file a clip and predictions.json.
+"""Prediction tables on disk: a folder for each task with one Parquet file per clip and predictions.json.
 
-A table has one row a frame of the clip's clock: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's
-raw columns in float32 and, where the post-processed label has a name, its number (int8). Tables made elsewhere serve
-as well, and need no predictions.json.
+A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's raw columns in float32
+and, for a task of classes, the number of the class (int8). Tables made by other programs can be used too, and need no
+predictions.json.
 
-predictions.json says where tables come from; null, or no such key, is unknown:
+predictions.json records the provenance of the tables; null, or a missing key, means unknown:
 task, split             split: null where clips were named
 run, commit, seeds      of every member
-label_tasks_seen        every kind of label that a member was trained on
+label_tasks_seen        the tasks whose labels a member was trained on
 videos_seen             every video that a member was trained on
-subject_adapted            whether the tables were fitted to persons
-held_out                whether every table is by runs that were not trained on its video
-made_by                 clip -> the run that held it out, where several did
-post-processing                what is done to the tables before they are scored or submitted; {}: nothing
+subject_adapted         whether the tables were fitted to persons
+held_out                whether every table is from runs that were not trained on its video
+made_by                 clip -> the run that held it out, where several runs made the tables
+post_processing         what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
 """
 
@@ -105,7 +105,7 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
 
 
 def read_table(folder: Path, clip_id: str, task: Task) -> Table:
-    """The clip's table. FileNotFoundError names the clip, ValueError the file and what is wrong in it."""
+    """The clip's table. Raises NotFoundError where there is none, InputError, naming the file, where it is broken."""
     path = folder / f"{clip_id}.parquet"
     if not path.is_file():
         raise NotFoundError(f"no {task.name} predictions for clip {clip_id!r} in {folder}: run abaw predict")
@@ -113,15 +113,15 @@ def read_table(folder: Path, clip_id: str, task: Task) -> Table:
         found = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as Parquet ({error}): run abaw predict again") from error
-    kinds = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
+    types = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
     try:
-        frames, times_s, observed, *values = (_column(found, name, kind) for name, kind in kinds.items())
+        frames, times_s, observed, *values = (_column(found, name, type_) for name, type_ in types.items())
         return Table(frames, times_s, observed, np.stack(values, axis=1), task.columns)
     except ValueError as error:
         raise InputError(f"{path}: {error}; mend the table or run abaw predict again") from error
 
 
-def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
+def _column(found: pa.Table, name: str, type_: pa.DataType) -> np.ndarray:
     if name not in found.column_names:
         known = found.column_names
         raise InputError(f"no column {name!r}{nearest(name, known)} it has {', '.join(known)}")
@@ -129,21 +129,21 @@ def _column(found: pa.Table, name: str, kind: pa.DataType) -> np.ndarray:
     if column.null_count:
         raise InputError(f"column {name!r} has {column.null_count} empty cells")
     try:
-        return np.asarray(column.cast(kind).to_numpy())
+        return np.asarray(column.cast(type_).to_numpy())
     except pa.ArrowException as error:
-        raise InputError(f"column {name!r} is {column.type}, expected {kind}: {error}") from error
+        raise InputError(f"column {name!r} is {column.type}, expected {type_}: {error}") from error
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
-    """predictions.json, with which a folder is complete."""
+    """Write predictions.json, which completes the folder."""
     write_json(folder / METADATA, dict(about))
 
 
 def begin(folder: Path) -> None:
     """Empty a prediction folder for new tables and mark it as incomplete until ``write_metadata``.
 
-    ValueError where it holds tables that abaw predict did not write: they are nobody's to delete; and where another
-    process of this host is writing it, whose tables would mix with these (one of another host is not seen).
+    Raises InputError where it holds tables without predictions.json, which this project did not write and must not
+    delete, and where another process of this host is writing to it (a process of another host is not noticed).
     """
     about = read_metadata(folder)
     if clip_ids(folder) and not about:
@@ -152,7 +152,7 @@ def begin(folder: Path) -> None:
     pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == me["host"] else None
     if isinstance(pid, int) and pid != me["pid"] and is_running(pid):
         raise InputError(
-            f"process {pid} is writing to {folder}: wait for it, or give another --out (if that is no abaw, "
+            f"process {pid} is writing to {folder}: wait for it, or give another --out (if that process is not abaw, "
             "delete the folder)"
         )
     write_metadata(folder, {"complete": False, "writer": me})
@@ -161,13 +161,13 @@ def begin(folder: Path) -> None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """What predictions.json says; {} where there is none. ValueError where it is no JSON object."""
+    """The content of predictions.json; {} where there is none. Raises InputError where it is no JSON object."""
     path = folder / METADATA
     if not path.is_file():
         return {}
     about = read_json(path)
     if not isinstance(about, dict):
-        raise InputError(f"{path}: expected a JSON object, with the key 'task' for one")
+        raise InputError(f"{path}: expected a JSON object with at least the key 'task'")
     return about
 
 
@@ -177,7 +177,7 @@ def clip_ids(folder: Path) -> list[str]:
 
 
 def tasks_in(folder: Path) -> list[str]:
-    """The tasks of a folder of prediction folders, or of a prediction folder. Errors say what to do where none is."""
+    """The tasks of a folder of prediction folders, or of a single one. Raises NotFoundError where there is none."""
     if not folder.is_dir():
         raise NotFoundError(f"no predictions at {folder}: run abaw predict")
     below = sorted(path.name for path in folder.iterdir() if path.is_dir() and _holds_tables(path))
@@ -187,12 +187,15 @@ def tasks_in(folder: Path) -> list[str]:
         raise NotFoundError(f"no predictions in {folder}: run abaw predict, or name the folder of its --out")
     task = read_metadata(folder).get("task")
     if task is None:
-        raise InputError(f"{folder} has no {METADATA} that tells its task: name the task (--task)")
+        raise InputError(f"{folder} has no {METADATA} that names its task: name the task (--task)")
     return [task]
 
 
 def resolve(folder: Path, task_name: str) -> Path:
-    """The prediction folder of a task: ``<folder>/<task>``, or ``folder`` itself. Errors say which tasks are there."""
+    """The prediction folder of a task: ``<folder>/<task>``, or ``folder`` itself.
+
+    Raises NotFoundError, naming the tasks that are there, and InputError for an incomplete folder.
+    """
     where = next((path for path in (folder / task_name, folder) if _holds_tables(path)), None)
     if where is None:
         raise NotFoundError(
@@ -201,14 +204,14 @@ def resolve(folder: Path, task_name: str) -> Path:
         )
     about = read_metadata(where)
     if about.get("complete") is False:
-        raise InputError(f"{where} is not complete, what wrote it was stopped: run that abaw predict or combine again")
+        raise InputError(f"{where} is not complete because its abaw predict or combine was stopped: run that again")
     if about.get("task", task_name) != task_name:
         raise InputError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
     return where
 
 
 def post_processing_of(where: Path) -> PostProcessing | None:
-    """What a prediction folder's tables are post-processed with; None where that is nothing. ValueError names the file."""
+    """The post-processing that is kept with a folder's tables; None where there is none."""
     document = read_metadata(where).get("post_processing")
     return parse_post_processing(document, str(where / METADATA)) if document else None
 

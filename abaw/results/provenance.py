@@ -1,4 +1,4 @@
-"""Where tables come from: what a run says of them, what is pooled of the runs that held clips out."""
+"""Provenance of prediction tables: which runs made them, and what those runs were trained on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 from abaw.dataset.layout import video_of
 from abaw.results.runs import Run, commit
 
-TOLD = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
+KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
+REPORTED = tuple(key for key in KEYS if key != "videos_seen")  # beside scores; the list of videos is long
 
 
 def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
-    """What a run's run.json says of tables that it makes of these clips.
+    """The provenance of tables that a run makes of these clips, from its run.json.
 
-    A run from before videos were recorded does not say which it has seen: ``videos_seen`` and ``held_out`` are None.
+    ``videos_seen`` and ``held_out`` are None for a run that does not record its training videos.
     """
     document = run.document()
     seen = document.get("videos", {}).get("train")
@@ -29,14 +30,14 @@ def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
 
 
 def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What predictions.json says of all members together.
+    """The provenance of an ensemble, from that of its members.
 
-    Lists hold what any member tells; None where none does. ``incomplete`` names the keys that some member does not
-    progress: what is known of the others still counts. ``made_by`` tells a clip's runs where it is told of every member.
+    Lists hold the entries of every member; None where no member has any. ``incomplete`` names the keys that some member
+    does not record. ``made_by`` has the clips for which every member records its run.
     """
     made_by = [about.get("made_by") or {} for about in abouts]
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
-    untold = {key for about in abouts for key in TOLD if about.get(key) is None}
+    unknown = {key for about in abouts for key in KEYS if about.get(key) is None}
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
@@ -50,12 +51,12 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             for clip_id in made_by[0]
             if all(clip_id in each for each in made_by)
         },
-        "incomplete": sorted(untold.union(*(about.get("incomplete") or () for about in abouts))),
+        "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
     }
 
 
 def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:
-    """Every entry of every member's list, once, in their order; None where no member has one."""
+    """The entries of all members' lists, each once, in order; None where no member has a list."""
     lists = [about[key] for about in abouts if about.get(key) is not None]
     return list(dict.fromkeys(entry for each in lists for entry in each)) if lists else None
 

@@ -1,23 +1,24 @@
-"""A run's folder: what was trained, from what, and how well it did.
+"""The folder of a run: what was trained, on what, and its scores.
 
-RUN/config.yaml        the whole config as it was used
-RUN/run.json           commit, seed, fold, versions, recipes, label kinds and videos seen, the labels' hash, split
-                       sizes; scores when it is complete (a refit holds nothing out: they are empty)
+RUN/config.yaml        the complete config as it was used
+RUN/run.json           commit, seed, fold, versions, recipes, label tasks and videos seen, the labels' hash, split
+                       sizes; scores once it is complete (empty for a refit, which holds nothing out)
 RUN/weights/           safetensors
-RUN/post_processing.json      what is fitted after training; empty at first
+RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
-RUN/resume.ckpt        Lightning's state at the last epoch's end, until the run is complete
+RUN/resume.ckpt        Lightning's state at the end of the last epoch, until the run is complete
 """
 
 import hashlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -50,34 +51,34 @@ POST_PROCESSING = "post_processing.json"
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of a training: its config, what it was made from, its weights and scores. Files are read when asked for.
+    """The folder of a training: its config, what it was trained on, its weights and scores.
 
-    ``folder`` may be missing; a method that needs a file raises NotFoundError where it is.
+    ``folder`` may be missing: a method that needs a file raises NotFoundError then. Files are read when
+    needed, and again only after they have changed.
     """
 
     folder: Path
 
     def config(self) -> Config:
-        """The config it was trained with. FileNotFoundError where this is no run."""
+        """The config it was trained with. Raises NotFoundError where the folder is no run."""
         path = self.folder / "config.yaml"
         if not path.is_file():
             raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
-        return Config.model_validate(read_yaml(path).values)
+        return _unchanged(_config, path)
 
     def document(self) -> dict[str, Any]:
-        """run.json. FileNotFoundError where training has not begun."""
+        """run.json. Raises NotFoundError where training has not begun."""
         path = self.folder / "run.json"
         if not path.is_file():
             raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
-        document: dict[str, Any] = read_json(path)
-        return document
+        return dict(_unchanged(_document, path))
 
     def finished(self) -> dict[str, Any]:
-        """run.json of a run that is complete. ValueError where it was stopped on the way."""
+        """run.json of a complete run. Raises InputError where training was stopped before its end."""
         document = self.document()
         if not {"scores", "recipes", "tasks"} <= document.keys():
             raise InputError(
-                f"the run {self.folder} is not complete: go on with abaw train {self.folder / 'config.yaml'}"
+                f"the run {self.folder} is not complete: continue it with abaw train {self.folder / 'config.yaml'}"
             )
         return document
 
@@ -90,12 +91,12 @@ class Run:
         require(self.document().get("plugins", ()), str(self.folder))
 
     def tasks(self) -> dict[str, Task]:
-        """Its tasks with what was fitted on the training split."""
+        """Its tasks, with what they took from the training split (class weights, say)."""
         self.require_plugins()
         return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
 
     def post_processing(self) -> dict[str, dict[str, Any]]:
-        """Of each task that ``abaw fit`` has seen: a document that ``parse_post_processing`` reads. ValueError if no such."""
+        """Task -> what `abaw fit` wrote, which ``parse_post_processing`` reads. Raises InputError for other content."""
         path = self.folder / POST_PROCESSING
         document = read_json(path) if path.is_file() else {}
         if not isinstance(document, dict) or not all(isinstance(each, dict) for each in document.values()):
@@ -105,6 +106,7 @@ class Run:
         return document
 
     def predictions(self, split: str) -> Path:
+        """The folder of a split's prediction tables; "validation" are the clips that this run held out."""
         return self.folder / "predictions" / split
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
@@ -116,18 +118,15 @@ class Run:
         write_json(self.folder / "run.json", {**about, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the scores of what was held out ({} where nothing was): with them the run is complete.
-
-        resume.ckpt goes.
-        """
+        """Add the scores on what was held out ({} where nothing was), which completes the run; remove resume.ckpt."""
         write_json(self.folder / "run.json", {**self.document(), "scores": scores})
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
-        """One of "new", "begun" and "complete". ValueError where the folder holds another run or other files.
+        """One of "new", "begun" and "complete". Raises InputError where the folder holds another run or other files.
 
-        A run that was stopped may go on with another ``trainer``: for longer, or on another device. What a training
-        does not read of a config (``UNTRAINED``) may be another one always.
+        A stopped run may be continued with another ``trainer``: for longer, or on another device. Sections that a
+        training does not read (``UNTRAINED``) may always differ.
         """
         if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
             self._check_free()
@@ -143,7 +142,7 @@ class Run:
         return state
 
     def _check_free(self) -> None:
-        """A new run takes an absent folder, or what a stop left of its beginning; ValueError names other files."""
+        """Raises InputError where the folder holds other files than a run that was stopped while it began."""
         others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", POST_PROCESSING, "run.json"}
         if others:
             raise InputError(
@@ -152,14 +151,33 @@ class Run:
             )
 
     def discard_unless_trained(self) -> None:
-        """Remove the folder of a run that was refused before its first epoch ended, so that it blocks no other."""
+        """Remove the folder of a run that failed before its first epoch ended, so that its name is free again."""
         if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+Parsed = TypeVar("Parsed")
+
+
+def _unchanged(read: Callable[[Path, tuple[int, int, int]], Parsed], path: Path) -> Parsed:
+    """A file's content, parsed again only where the file has changed."""
+    stat = path.stat()
+    return read(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _document(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
+    document: dict[str, Any] = read_json(path)
+    return document
+
+
+@lru_cache(maxsize=64)
+def _config(path: Path, _version: tuple[int, int, int]) -> Config:
+    return Config.model_validate(read_yaml(path).values)
+
+
 def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> str:
-    """Of the labels a run is trained on and judged by: split -> task -> clip. The order in which they come is all the
-    same."""
+    """Hash of the labels that a run is trained and scored on: split -> task -> clip, in any order."""
     found = hashlib.sha256()
     places = [(split, name, clip_id) for split in labels for name in labels[split] for clip_id in labels[split][name]]
     for split, name, clip_id in sorted(places):
@@ -171,14 +189,14 @@ def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> s
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that can change a number."""
+    """Versions of Python and of the packages that can change a number."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def commit() -> str | None:
     """The project's commit, with ``+`` where files differ from it; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():  # installed: a repository further up is somebody else's
+    if not (root / ".git").exists():  # installed: a repository further up is another project's
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:

@@ -164,7 +164,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
     killed.kill()
     killed.wait()
     done = abaw("predict", "runs/broken", "--split", "test", "--out", "work/x", cwd=job, code=2)
-    assert "is not complete: go on with abaw train" in done.stderr
+    assert "is not complete: continue it with abaw train" in done.stderr
     abaw(*words, "name=broken", cwd=job)
     whole, broken = ((job / f"runs/{name}/weights/model.safetensors").read_bytes() for name in ("whole", "broken"))
     assert whole == broken

@@ -312,7 +312,7 @@ def test_post_processing_goes_with_the_tables_which_stay_raw(job):
 def test_tables_made_elsewhere_need_their_task_named_and_leave_the_provenance_unknown(job):
     for name in "ab":
         (job / name / "va/predictions.json").unlink()
-    with pytest.raises(ValueError, match="has no predictions.json that tells its task: name the task"):
+    with pytest.raises(ValueError, match="has no predictions.json that names its task: name the task"):
         run_combine(job, "a/va", "b/va")
     run_combine(job, "a/va", "b/va", task="va")
     about = about_of(job / "both")
@@ -404,9 +404,7 @@ def test_a_combine_that_is_killed_leaves_a_folder_that_is_refused_and_the_next_o
     done = subprocess.run([sys.executable, "-c", code, *words])
     assert done.returncode == -signal.SIGKILL
     assert predictions.clip_ids(job / "both/va") == ["t1", "t2_left", "t2_right", "t3"]
-    with pytest.raises(
-        ValueError, match="both/va is not complete, what wrote it was stopped: run that abaw predict or"
-    ):
+    with pytest.raises(ValueError, match="both/va is not complete because its abaw predict or combine was stopped"):
         predictions.resolve(job / "both", "va")
     run_combine(job)
     assert predictions.clip_ids(predictions.resolve(job / "both", "va")) == sorted(CLIPS)

@@ -190,7 +190,7 @@ def test_a_task_that_is_not_there_is_told_with_those_that_are(tmp_path):
 def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path):
     predictions.write_table(tmp_path, "1", table(), VA)
     assert predictions.resolve(tmp_path, "va") == tmp_path
-    with pytest.raises(ValueError, match="has no predictions.json that tells its task: name the task"):
+    with pytest.raises(ValueError, match="has no predictions.json that names its task: name the task"):
         predictions.tasks_in(tmp_path)
 
 
@@ -251,9 +251,7 @@ def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_f
     predictions.write_metadata(tmp_path, {"task": "va"})
     predictions.begin(tmp_path)
     assert predictions.clip_ids(tmp_path) == []
-    with pytest.raises(
-        ValueError, match="is not complete, what wrote it was stopped: run that abaw predict or combine"
-    ):
+    with pytest.raises(ValueError, match="is not complete because its abaw predict or combine was stopped"):
         predictions.resolve(tmp_path, "va")
     predictions.write_metadata(tmp_path, {"task": "va"})
     assert predictions.resolve(tmp_path, "va") == tmp_path

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from abaw.configs.sections import UNTRAINED, Config
+from abaw.files import read_json
 from abaw.files.yaml import dump_yaml, read_yaml
+from abaw.results import runs
 from abaw.results.runs import Run
 
 NEW_KEYS = ["plugins", "folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
@@ -33,11 +35,27 @@ def test_a_run_is_new_then_begun_then_complete(tmp_path, config):
     assert run.state(config) == "new"
     run.begin(config, {"tasks": {}, "recipes": {}})
     assert run.state(config) == "begun"
-    with pytest.raises(ValueError, match="is not complete: go on with abaw train"):
+    with pytest.raises(ValueError, match="is not complete: continue it with abaw train"):
         run.finished()
     run.finish({"va": {"CCC": 0.5}})
     assert run.state(config) == "complete"
     assert run.finished()["scores"] == {"va": {"CCC": 0.5}}
+
+
+def test_a_file_is_parsed_once_and_again_after_it_has_changed(run, config, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(runs, "read_json", lambda path: parsed.append(path) or read_json(path))
+    assert [run.document()["name"] for _ in range(3)] == ["x"] * 3
+    run.document()["name"] = "changed by a caller"
+    assert Run(run.folder).document()["name"] == "x"
+    assert len(parsed) == 1
+    run.finish({"va": {"CCC": 0.5}})
+    assert run.document()["scores"] == {"va": {"CCC": 0.5}}
+    assert len(parsed) == 2
+    before = run.config()
+    assert run.config() is before
+    run.begin(changed(config, data="other"), {"tasks": {}, "recipes": {}})
+    assert (before.data, run.config().data) == ("d", "other")
 
 
 def test_a_run_without_scores_is_complete_where_nothing_was_held_out(run, config):
