@@ -227,8 +227,8 @@ class FitResult:
     """What was fitted for one task, and its scores on clips that it was not fitted on.
 
     ``scores`` are the official scores by stage: "raw" tables, "smoothed" (gaps filled and smoothed) and "biased" (bias
-    or scale added); the last two are cross-fitted over ``num_groups`` groups of clips. Empty where a single video
-    leaves nothing to judge by. ``remarks`` are for the reader.
+    or scale added); the last two are cross-fitted over ``num_groups`` groups of clips. Empty for a single video, which
+    cannot be both fitted on and scored.
     """
 
     task: str

@@ -74,7 +74,7 @@ def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_an_error():
         for key in ("weights", "scale", "bias"):
             np.testing.assert_array_equal(getattr(read, key), getattr(ensemble, key))
     for broken in ({"how": "mean"}, {"how": "x", "weights": [0.5]}, {"how": "x", "weights": "a"}, [1]):
-        with pytest.raises(ValueError, match="p.json: no ensemble as abaw combine writes it"):
+        with pytest.raises(ValueError, match="p.json: not an ensemble as abaw combine writes it"):
             read_weights(broken, "p.json")
 
 
@@ -491,7 +491,7 @@ def test_runs_whose_held_out_clips_overlap_or_were_trained_on_or_are_none_are_re
     (tmp_path / "r3/run.json").write_text((one / "run.json").read_text())
     with pytest.raises(ValueError, match="r3 has no tables of clips that it held out: name the runs of the folds"):
         run_predict([one, tmp_path / "r3"], tmp_path / "held")
-    with pytest.raises(ValueError, match="is where these tables lie already: give another --out"):
+    with pytest.raises(ValueError, match="already holds these tables: give another --out"):
         run_predict([one], one / "predictions/validation")
     with pytest.raises(ValueError, match="give either --split NAME or --clips ID .*, or --held-out: one"):
         run_predict([one], tmp_path / "held", split="test")
