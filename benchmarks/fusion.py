@@ -1,7 +1,7 @@
 """What a training step of every fusion model costs: beside the public models, and as windows grow longer.
 
 Two parts. "peers": one training step (forward and backward; the loss is the mean square of the answer plus the model's
-own losses) of ours and of MMSA's model of the same sizes, turn by turn in one process, medians told. "growth": the step
+own losses) of ours and of MMSA's model of the same sizes, turn by turn in one process, medians reported. "growth": the step
 at several lengths, each in a fresh process, with its peak memory and the number of parameters. Writes fusion.json and
 fusion.md in results/; what is done already is not done again, unless the model or the sizes have changed. Do not
 let anything else run beside it. About 15 minutes on 2 CPU cores.
@@ -216,7 +216,7 @@ def growth(name: str, turns: int, device: str) -> Row:
 
 
 def too_much(name: str, lengths: Mapping[str, Row], num_steps: int, free_mb: float) -> str | None:
-    """Why a length is not tried, judged by those before it; None where it may be."""
+    """Why a length is not tried, from those before it; None where it may be."""
     if not lengths:
         return None
     last, found = list(lengths.items())[-1]
@@ -304,11 +304,11 @@ def growth_table(rows: Mapping[str, Row]) -> str:
         orders = ORDERS.get(name, (1, 1))
         cells = [growth_cell(row["lengths"].get(str(num), {})) for num in GROWTH["steps"]]
         grown = [exponent(row["lengths"], figure) for figure in ("step_s", "peak_mb")]
-        told = [
+        exponents = [
             f"{'–' if value is None else f'{value:.2f}'} ({order})" for value, order in zip(grown, orders, strict=True)
         ]
         parameters = "–" if row["parameters"] is None else f"{row['parameters']:,}"
-        lines.append(f"| {name} | {parameters} | {' | '.join([*cells, *told])} |")
+        lines.append(f"| {name} | {parameters} | {' | '.join([*cells, *exponents])} |")
         notes += [
             f"- {name}, {num} steps: {each['skipped']}" for num, each in row["lengths"].items() if "skipped" in each
         ]
@@ -328,15 +328,15 @@ def sizes_in_words(setup: Mapping[str, Any]) -> str:
 
 def tables(record: Mapping[str, Any], device: str = "cpu") -> list[str]:
     """The paragraphs and tables of both parts on one kind of device; what is not there is "not measured"."""
-    told = []
+    parts = []
     for part, title in (("peers", "Beside the public models"), ("growth", "Longer windows")):
         rows = record.get("rows", {}).get(f"{part} {device}", {})
-        told.append(f"### {title}{'' if device == 'cpu' else ' (CUDA)'}")
+        parts.append(f"### {title}{'' if device == 'cpu' else ' (CUDA)'}")
         if not rows:
-            told.append("Not measured.")
+            parts.append("Not measured.")
             continue
-        told += [about(part, rows), peers_table(rows) if part == "peers" else growth_table(rows)]
-    return told
+        parts += [about(part, rows), peers_table(rows) if part == "peers" else growth_table(rows)]
+    return parts
 
 
 def about(part: str, rows: Mapping[str, Row]) -> str:

@@ -83,17 +83,17 @@ def cost(grown: Mapping[str, Any]) -> str:
 
 def scores(name: str, rows: Sequence[useful.Row]) -> str:
     """With both modalities, and the better single one beside it."""
-    told = []
+    measured = []
     for measure in useful.MEASURES:
         found = useful.gain(rows, name, measure)
         if found is None:
             return f"{MISSING}."
-        told.append(
+        measured.append(
             f"{measure} {statistics.mean(found['both']):.3f} from face and voice, "
             f"{statistics.mean(found['alone']):.3f} from the {found['best']} alone"
         )
     num = len(useful.pairs(rows, name, "face and voice"))
-    return f"{'; '.join(told)} (validation, mean of {num} seed{'s' if num > 1 else ''})."
+    return f"{'; '.join(measured)} (validation, mean of {num} seed{'s' if num > 1 else ''})."
 
 
 def current() -> str:

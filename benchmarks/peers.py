@@ -241,8 +241,8 @@ def _floor_mctn(dims: Mapping[str, int]) -> Floor:
     h = size("mctn", "hidden_dim")
     source, *targets = dims.values()
     both_ways = max(source, targets[0])
-    told = [targets[0], source, *targets[1:]]  # the cycle tells the source
-    linears = [each for dim in told for each in ((dim, 4 * h), (h, h), (2 * h, dim))]
+    decoded_dims = [targets[0], source, *targets[1:]]  # the cycle restores the source
+    linears = [each for dim in decoded_dims for each in ((dim, 4 * h), (h, h), (2 * h, dim))]
     again = [(both_ways, h, True)] + [(h, h, True)] * (len(targets) - 1)
     return Floor([(both_ways, h, True)], [*again, (h, h, True)], linears)
 

@@ -1,9 +1,9 @@
 """What the protocol gives on the synthetic set: folds, a fitted post-processing and an ensemble of three against one run.
 
 For each seed, a data set and a training seed of its own: `abaw recipe` trains three models on four folds. Weights of
-the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is judged on the
+the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is scored on the
 official validation split, fold 0's, by which nothing was chosen but each run's best epoch and, in the other side's
-favour, which of the three single runs is the best. Every stage is judged without and with. Writes protocol.json and
+favour, which of the three single runs is the best. Every stage is scored without and with. Writes protocol.json and
 protocol.md in results/. About 4 minutes a seed on 2 CPU cores; what is done already is not done again.
 
     python -m benchmarks.protocol [--seeds 301 302 303] [--work work/protocol]
@@ -87,11 +87,13 @@ def judge(job: Job, task: Task) -> Grid:
     pools = [
         labelled_tables.read_held_out(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members
     ]
-    judged = [labelled_tables.read_held_out(job.places.held_out(m, 0) / task.name, task, official) for m in job.members]
+    validation = [
+        labelled_tables.read_held_out(job.places.held_out(m, 0) / task.name, task, official) for m in job.members
+    ]
     alike, fitted = weights.mean(len(pools)), selection.fit_weights(task, pools)
-    systems = dict(zip(job.members, zip(pools, judged, strict=True), strict=True))
-    systems |= {MEAN: (combined(pools, alike), combined(judged, alike))}
-    systems |= {WEIGHTED: (combined(pools, fitted), combined(judged, fitted))}
+    systems = dict(zip(job.members, zip(pools, validation, strict=True), strict=True))
+    systems |= {MEAN: (combined(pools, alike), combined(validation, alike))}
+    systems |= {WEIGHTED: (combined(pools, fitted), combined(validation, fitted))}
     first = job.places.work / "held-out" / next(iter(job.members)) / task.name
     folds = predictions.read_metadata(first)["made_by"]
     found = {name: at_every_stage(task, *clips, job.config.post_processing, folds) for name, clips in systems.items()}
@@ -99,22 +101,22 @@ def judge(job: Job, task: Task) -> Grid:
 
 
 def singles(found: Grid, members: Sequence[str]) -> Grid:
-    """The mean of the members' scores, and the best member by its raw score on the very split that is judged."""
+    """The mean of the members' scores, and the best member by its raw score on the very split that is scored."""
     best = max(members, key=lambda member: found[member]["as it is"])
     mean = {stage: statistics.mean(found[member][stage] for member in members) for stage in (*STAGES, KEPT)}
     return {SINGLE: mean, BEST: found[best]}
 
 
 def at_every_stage(
-    task: Task, pool: Clips, judged: Clips, options: PostProcessingConfig, folds: Mapping[str, str]
+    task: Task, pool: Clips, official: Clips, options: PostProcessingConfig, folds: Mapping[str, str]
 ) -> dict[str, float]:
-    """Scores of ``judged``, post-processed by what was fitted on ``pool``, of whose clips ``folds`` names the run."""
+    """Scores of ``official``, post-processed by what was fitted on ``pool``; ``folds``: the run of each of its clips."""
     scores = {}
     for stage, left_out in STAGES.items():
         post_processing = fitting.fit(task, pool, options.model_copy(update=left_out))
-        scores[stage] = fitting.rank(task, fitting.post_processed(task, judged, post_processing))
+        scores[stage] = fitting.rank(task, fitting.post_processed(task, official, post_processing))
     kept, _ = fitting.choose(task, pool, options, folds)
-    return scores | {KEPT: fitting.rank(task, fitting.post_processed(task, judged, kept))}
+    return scores | {KEPT: fitting.rank(task, fitting.post_processed(task, official, kept))}
 
 
 def combined(members: Sequence[Clips], ensemble: EnsembleWeights) -> dict[str, LabelledTable]:

@@ -1,7 +1,7 @@
 """How long abaw submit and abaw verify take on a template of the size of the challenge's largest, and in what memory.
 
 A template of 228 clips and 1,022,655 rows and prediction tables of as many frames, random but the same each time, in a
-folder that goes afterwards (or stays, where it is named); both verbs as processes of their own. Writes submission.json
+folder that goes afterwards (or stays, where it is named); both commands as processes of their own. Writes submission.json
 and submission.md in results/. About a minute on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.submission [FOLDER]
@@ -26,7 +26,7 @@ from abaw.tasks import TASKS
 ROWS, CLIPS, FPS = 1_022_655, 228, 30.0  # of EXPR's, the longest
 TASK_NAMES, SEED = ("va", "expr"), 0
 MOST_S, MOST_MB = 8, 500  # what is promised
-# The process itself tells its greatest resident size: in what its parent is told, the parent's own counts.
+# The process itself reports its peak resident size: what its parent reads of it includes the parent's own.
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -66,25 +66,27 @@ def make(folder: Path) -> None:
 
 
 def measure(*words: Any) -> tuple[float, float, float]:
-    """Seconds by the clock and of the processor, and peak resident megabytes, of one verb."""
+    """Seconds by the clock and of the processor, and peak resident megabytes, of one command."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", CHILD, *map(str, words)], capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"abaw {words[0]} failed: {done.stdout[-1000:]}{done.stderr[-1000:]}")
-    told = done.stderr.split("VmHWM:")[1].split()
-    return seconds, float(told[-1]), int(told[0]) / 1000
+    report = done.stderr.split("VmHWM:")[1].split()
+    return seconds, float(report[-1]), int(report[0]) / 1000
 
 
 def measured(folder: Path, repeats: int) -> list[dict[str, Any]]:
-    """A row for each verb and task: the median time and the greatest memory of several."""
+    """A row for each command and task: the median time and the greatest memory of several."""
     rows = []
     for name in TASK_NAMES:
         template, out = folder / f"{name}.txt", folder / f"{name}_out.txt"
-        verbs = {"submit": (folder, "--template", template, "--out", out), "verify": (out, "--template", template)}
-        for verb, words in verbs.items():
-            seconds, cpu_s, megabytes = zip(*(measure(verb, *words) for _ in range(repeats)), strict=True)
-            rows.append({"verb": verb, "task": name, "seconds": seconds, "cpu_s": cpu_s, "peak_mb": max(megabytes)})
+        commands = {"submit": (folder, "--template", template, "--out", out), "verify": (out, "--template", template)}
+        for command, words in commands.items():
+            seconds, cpu_s, megabytes = zip(*(measure(command, *words) for _ in range(repeats)), strict=True)
+            rows.append(
+                {"command": command, "task": name, "seconds": seconds, "cpu_s": cpu_s, "peak_mb": max(megabytes)}
+            )
             print(rows[-1], flush=True)
     return rows
 
@@ -93,13 +95,13 @@ def page(rows: list[dict[str, Any]], made_by: str) -> str:
     lines = [
         f"A template of {ROWS:,} rows and {CLIPS} clips, one process, commit {made_by}; promised are under {MOST_S} s "
         f"and under {MOST_MB} MB.\n",
-        "| verb | task | seconds, median (least to greatest) | of the processor | peak resident memory (MB) |",
+        "| command | task | seconds, median (least to greatest) | of the processor | peak resident memory (MB) |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
         times = sorted(row["seconds"])
-        told = f"{np.median(times):.1f} ({times[0]:.1f} to {times[-1]:.1f}) | {np.median(row['cpu_s']):.1f}"
-        lines.append(f"| {row['verb']} | {row['task']} | {told} | {row['peak_mb']:.0f} |")
+        report = f"{np.median(times):.1f} ({times[0]:.1f} to {times[-1]:.1f}) | {np.median(row['cpu_s']):.1f}"
+        lines.append(f"| {row['command']} | {row['task']} | {report} | {row['peak_mb']:.0f} |")
     return "\n".join(lines) + "\n"
 
 

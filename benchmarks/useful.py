@@ -5,7 +5,7 @@ together: face and voice, the face alone, the voice alone; the same epochs for e
 whole modalities and single steps at random, and is scored again with a fifth of one modality missing: single steps, and
 spans of about a second; then once more with the predictions at those steps drawn from their neighbours. Writes
 useful.json and useful.md in results/; what is done already is not done again, unless the model or the set-up has
-changed. Most models take 5 to 20 s a training on one CPU core, the slowest are stopped after a minute, which is told.
+changed. Most models take 5 to 20 s a training on one CPU core, the slowest are stopped after a minute, which is reported.
 
     python -m benchmarks.useful [--models mfn mult] [--seeds 101 102 103] [--jobs 2] [--work work/useful]
 """
@@ -251,10 +251,10 @@ def gain_table(rows: Sequence[Row], models: Sequence[str]) -> str:
             cells += [mean_and_spread(found["both"]), f"{found['best']}: {mean_and_spread(found['alone'])}", says]
         seconds = [row["seconds"] for row in rows if row["model"] == model]
         struck = [row for row in rows if row["model"] == model and row["epochs"] < EPOCHS]
-        told = f"{max(seconds):.0f}" if seconds else ""
+        report = f"{max(seconds):.0f}" if seconds else ""
         if struck:
-            told += f" (stopped after {min(row['epochs'] for row in struck)} epochs at the earliest)"
-        lines.append(f"| {model} | {' | '.join(cells)} | {told} |")
+            report += f" (stopped after {min(row['epochs'] for row in struck)} epochs at the earliest)"
+        lines.append(f"| {model} | {' | '.join(cells)} | {report} |")
     return "\n".join(lines)
 
 
@@ -366,8 +366,8 @@ def main(words: Sequence[str] | None = None) -> None:
             rows.sort(key=lambda each: tuple(each[key] for key in same))
             write_json(OUT, {"versions": versions(), "setup": SETUP, "rows": rows})
             PAGE.write_text(page(rows, contexts_of_models()), encoding="utf-8")
-            told = f"{row['scores']}, {row['seconds']:.0f} s, {row['epochs']} epochs"
-            print(f"{number}/{len(todo)} {job['model']} {job['seed']} {job['given']}: {told}", flush=True)
+            report = f"{row['scores']}, {row['seconds']:.0f} s, {row['epochs']} epochs"
+            print(f"{number}/{len(todo)} {job['model']} {job['seed']} {job['given']}: {report}", flush=True)
     if failed:
         raise SystemExit(f"{len(failed)} of {len(todo)} trainings failed: see what is printed above")
 

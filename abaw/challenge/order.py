@@ -1,4 +1,4 @@
-"""Which rows of a template a file lacks, repeats, moves or adds, told by the file's lines."""
+"""Which rows of a template a file lacks, repeats, moves or adds, with the file's lines."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ def order_faults(
         return
     end, named = len(clips) + first_line, np.flatnonzero(clips >= 0)
     lines, clips, frames = named + first_line, clips[named], frames[named]
-    told = _Told(asked, stems, lines, clips, frames)
+    faults = _OrderFaults(asked, stems, lines, clips, frames)
     rows, is_known = _match(_keys(clips, frames), _keys(asked.clip_of, asked.frames))
     kept = np.flatnonzero(rows >= 0)
     yield from heapq.merge(
-        told.missing(kept, rows[kept], end),
-        told.moved(kept, rows[kept]),
-        told.repeated(kept, np.flatnonzero(is_known & (rows < 0))),
-        told.unknown(np.flatnonzero(~is_known)),
+        faults.missing(kept, rows[kept], end),
+        faults.moved(kept, rows[kept]),
+        faults.repeated(kept, np.flatnonzero(is_known & (rows < 0))),
+        faults.unknown(np.flatnonzero(~is_known)),
         key=lambda fault: fault[0],
     )
 
@@ -72,8 +72,8 @@ def _stretches(*counters: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), np.diff(starts, append=num).tolist(), strict=True))
 
 
-class _Told:
-    """The kinds of fault, each an iterator by line. Indices are into the lines that name a row."""
+class _OrderFaults:
+    """The faults of each kind, in the order of lines. Indices are into the lines that name a row."""
 
     def __init__(
         self, asked: Template, stems: Sequence[str], lines: np.ndarray, clips: np.ndarray, frames: np.ndarray

@@ -19,14 +19,14 @@ from abaw.tasks.base import Task
 NUM_NAMED = 5
 
 # clip -> post-processed values (time goal; one row where the task has one a clip), observed (time)
-DecodedOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
+PredictionOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Submission:
     """Where the rows of a submission come from; ``notes`` are lines on who made its predictions, and how.
 
-    ``num_observed`` frames on which something was seen or heard, ``num_between`` others of the clip's clock (before,
+    ``num_observed`` frames on which there was something to see or hear, ``num_between`` others of the clip's clock (before,
     between and after those), ``num_beyond`` rows past the clock's end, which repeat the clip's last value. Where a clip
     has one row, its frames count together.
     """
@@ -106,7 +106,7 @@ def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: s
     return replace(summary, notes=source.notes(asked.task))
 
 
-def write(template: Template, task: Task, prediction_of: DecodedOf, out: Path) -> Submission:
+def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path) -> Submission:
     """The template's header and its rows in its order, with ``task``'s values; whole or absent.
 
     The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is called

@@ -151,7 +151,7 @@ def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]
 def _headless(first_line: str, *, is_named: bool) -> Layout | None:
     """The layout of a file without header by its first row; None where it is of no known shape.
 
-    A video's bare name is told from a broken header only where the task is named.
+    A video's bare name is distinguished from a broken header only where the task is named.
     """
     location = first_line.partition(",")[0]
     if VIDEO_FRAME.pattern.fullmatch(location):

@@ -1,4 +1,4 @@
-"""A challenge file read back against its template: every line that is not as asked, told by its number."""
+"""A challenge file read back against its template: every line that is not as the template asks, by its number."""
 
 import heapq
 import re
@@ -126,7 +126,7 @@ class _Reading:
             self.ends.add(other, f"ends in {ends[0]}{more}, but line 1 in {ends[1]}: end all lines alike")
 
     def _is_header(self, text: str) -> bool:
-        """Whether line 1 stands where the header belongs; tells what is wrong with it."""
+        """Whether line 1 stands where the header belongs; reports what is wrong with it."""
         if text.startswith(MARK):
             self.faults.add(1, "begins with a byte-order mark, three bytes that are not in the template: save without")
             text = text.removeprefix(MARK)
@@ -141,9 +141,9 @@ class _Reading:
         return True
 
     def _odd_location(self, number: int, text: str) -> tuple[int, int]:
-        """Code and frame of a line that is not at once known to have one, -1 where it has none; tells what is wrong.
+        """Code and frame of a line that is not at once known to have one, -1 where it has none; reports what is wrong.
 
-        A well-formed location of a clip that is not in the template is told by the order of the rows.
+        A well-formed location of a clip that is not in the template is reported with the order of the rows.
         """
         location, comma, _ = text.partition(",")
         layout, why = self._asked.layout, ""
@@ -171,7 +171,7 @@ class _Reading:
         elif "," in text:
             fault = "no value after the comma"
         else:
-            fault = _no_comma(text, is_row=is_row) if text.strip() else None  # a blank line was told
+            fault = _no_comma(text, is_row=is_row) if text.strip() else None  # a blank line was reported
         if fault:
             self.faults.add(number, fault)
         elif value and len(self._good) < NUM_REMEMBERED:

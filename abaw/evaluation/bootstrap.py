@@ -124,7 +124,7 @@ def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, Predict
     for clip_id in sorted(first):
         one, other = first[clip_id].labels, second[clip_id].labels
         if not (np.array_equal(one.scored, other.scored) and np.array_equal(one.values, other.values, equal_nan=True)):
-            raise InputError(f"the two are judged by different labels of clip {clip_id!r}: give one data set (--data)")
+            raise InputError(f"the two are scored by different labels of clip {clip_id!r}: give one data set (--data)")
 
 
 def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:

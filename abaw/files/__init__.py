@@ -56,7 +56,7 @@ def writer_pid(path: Path) -> int | None:
 
 
 def _prefix() -> str:
-    """How the names of this host's temporary files begin: hidden, and told apart from those of other hosts."""
+    """How the names of this host's temporary files begin: hidden, and different on every host."""
     return f".{socket.gethostname()}-"
 
 

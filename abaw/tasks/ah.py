@@ -38,7 +38,7 @@ class Ambivalence(Task):
     training split, mean 1 (0: all equal; a class that does not occur weighs 0). The score is the mean F1 of both
     classes, the data set's authors' own "macro F1"; the 8th edition's "average F1" is taken to be the same. A row of a
     video's submission is both probabilities, which add up to exactly 1, and the class (``level`` "clip"), or the class
-    alone ("frame"). Labels: ``train.txt``, ``val.txt`` and ``test.txt``; the first line of each tells its level.
+    alone ("frame"). Labels: ``train.txt``, ``val.txt`` and ``test.txt``; the first line of each names its level.
     """
 
     level: Level

@@ -108,27 +108,27 @@ def test_scaling_and_shifting_one_side_changes_no_correlation(pairs, factor, shi
     assert pearson(truth, prediction) == pytest.approx(before, abs=1e-12)
 
 
-UNITS = st.lists(st.tuples(*[st.booleans()] * 6), min_size=1, max_size=40)  # three told, three true
+UNITS = st.lists(st.tuples(*[st.booleans()] * 6), min_size=1, max_size=40)  # three predicted, three true
 
 
 @given(UNITS, st.randoms(use_true_random=False), st.permutations(range(3)))
 def test_f1_of_units_knows_no_order_of_frames_or_units_and_no_sides(frames, random, order):
-    told, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
-    f1 = unit_f1(told, true)
+    predicted, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
+    f1 = unit_f1(predicted, true)
     shuffled = np.array(random.sample(frames, len(frames)))
     assert np.allclose(unit_f1(shuffled[:, :3], shuffled[:, 3:]), f1, atol=1e-15)
-    assert np.allclose(unit_f1(told[:, order], true[:, order]), f1[list(order)], atol=1e-15)
-    assert np.allclose(unit_f1(true, told), f1, atol=1e-15)
+    assert np.allclose(unit_f1(predicted[:, order], true[:, order]), f1[list(order)], atol=1e-15)
+    assert np.allclose(unit_f1(true, predicted), f1, atol=1e-15)
 
 
 @given(UNITS)
 def test_a_unit_is_the_second_of_two_classes(frames):
     """So that what is absent from both sides counts the same for a unit and for a class: there is one definition."""
-    told, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
-    expected = [class_f1(told[:, i].astype(int), true[:, i].astype(int), 2)[1] for i in range(3)]
-    assert unit_f1(told, true).tolist() == expected
-    absent = ~(told | true).any(axis=0)
-    assert not unit_f1(told, true)[absent].any()
+    predicted, true = np.array(frames)[:, :3], np.array(frames)[:, 3:]
+    expected = [class_f1(predicted[:, i].astype(int), true[:, i].astype(int), 2)[1] for i in range(3)]
+    assert unit_f1(predicted, true).tolist() == expected
+    absent = ~(predicted | true).any(axis=0)
+    assert not unit_f1(predicted, true)[absent].any()
 
 
 def frames_of(task, num, seed):

@@ -72,7 +72,7 @@ CHANGE = st.sampled_from(["taken out", "doubled", "moved", "spoilt", "of another
 
 @settings(max_examples=60)
 @given(rows=ROWS, at=st.integers(0, 39), to=st.integers(0, 39), change=CHANGE)
-def test_a_change_is_told_at_its_true_line_and_a_single_one_at_no_other(rows, at, to, change):
+def test_a_change_is_reported_at_its_true_line_and_a_single_one_at_no_other(rows, at, to, change):
     task = TASKS.build("va")
     at, to = at % len(rows), to % len(rows)
     with tempfile.TemporaryDirectory() as folder:

@@ -82,9 +82,9 @@ def test_what_is_done_is_not_done_again(inside, capsys, caplog):
     before = {path: path.stat().st_mtime_ns for path in Path("work").rglob("*")}
     with caplog.at_level("INFO", "abaw"):
         recipe(CONFIG, SETTINGS)
-    told = [text for text in caplog.messages if text.startswith("[")]
-    assert len(told) == 19
-    assert all(text.endswith("done before") for text in told)
+    stages = [text for text in caplog.messages if text.startswith("[")]
+    assert len(stages) == 19
+    assert all(text.endswith("done before") for text in stages)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert plan(capsys) == []
 
@@ -131,7 +131,7 @@ def test_other_labels_of_the_validation_split_leave_weights_and_post_processing_
         with pytest.raises(ValueError, match="runs/synthetic-gru-fold0 was trained on other labels than are there now"):
             recipe(CONFIG, SETTINGS, work=tmp_path)
         runs = shutil.copytree("runs", tmp_path / "runs")
-        for path in runs.glob("*/run.json"):  # as if the runs did not tell what they were trained on
+        for path in runs.glob("*/run.json"):  # as if the runs did not record what they were trained on
             write_json(path, {key: value for key, value in read_json(path).items() if key != "labels"})
         recipe(CONFIG, SETTINGS, work=tmp_path, runs=runs)
         assert (tmp_path / "synthetic/post_processing.json").read_text() == before
@@ -146,11 +146,11 @@ def test_a_recipe_that_is_killed_ends_where_the_unbroken_one_ends(job, tmp_path)
     for name in ("data", "store"):
         (tmp_path / name).symlink_to(job / name)
     words = [sys.executable, "-m", "abaw", "recipe", str(CONFIG), *SETTINGS]
-    told = []
+    lines = []
     for stop in ("[6/19]", "[15/19]"):  # in the middle of training, and of what comes after
         process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         for line in process.stderr:
-            told.append(line)
+            lines.append(line)
             if line.startswith(stop):
                 process.send_signal(signal.SIGKILL)
         process.wait()
@@ -158,7 +158,7 @@ def test_a_recipe_that_is_killed_ends_where_the_unbroken_one_ends(job, tmp_path)
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "[5/19] train synthetic-gru fold 1: done before" in done.stderr
-    assert "[19/19]" not in "".join(told)
+    assert "[19/19]" not in "".join(lines)
     assert submissions(tmp_path) == submissions(job)
 
 
@@ -180,10 +180,10 @@ def test_without_members_the_config_itself_is_the_one(inside, tmp_path, capsys):
 def test_the_benchmark_judges_as_the_recipe_does(inside):
     extraction = {"device": "cpu", "faces": "haar", "download": False, "assume_fps": None}
     opened = open_job(CONFIG, SETTINGS, None, Path("runs"), Path("work"), [], extraction)
-    told = json.loads(Path("work/synthetic/steps.json").read_text())
+    steps = json.loads(Path("work/synthetic/steps.json").read_text())
     for name, metric in {"va": "CCC", "expr": "F1"}.items():
         grid = protocol.judge(opened, TASKS.build(name))
-        of = {step["name"]: step["scores"][metric] for step in told[name]}
+        of = {step["name"]: step["scores"][metric] for step in steps[name]}
         assert grid["synthetic-gru"]["as it is"] == pytest.approx(of["synthetic-gru"], abs=1e-6)
         assert grid[protocol.MEAN]["as it is"] == pytest.approx(of["mean of 2"], abs=1e-6)
         weights = json.loads(Path(f"work/synthetic/validation/{name}/predictions.json").read_text())["ensemble"][

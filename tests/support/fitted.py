@@ -42,7 +42,7 @@ def table_of(clip_id, num=200, noise=0.5, seed=0):
 
 
 def write_folder(out, clips, *, num=200, noise=0.5, seed=0, **about):
-    """``out``/va: a table of each clip, and predictions.json with what is told ``about`` them."""
+    """``out``/va: a table of each clip, and predictions.json with ``about`` as their metadata."""
     for clip_id in clips:
         predictions.write_table(out / "va", clip_id, table_of(clip_id, num, noise, seed), TASKS.build("va"))
     predictions.write_metadata(out / "va", {"task": "va", **about})

@@ -163,11 +163,11 @@ def vad_network(path):
         helper.make_tensor_value_info("state", TensorProto.FLOAT, [2, "batch", 128]),
         helper.make_tensor_value_info("sr", TensorProto.INT64, []),
     ]
-    told = [
+    outputs = [
         helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 1]),
         helper.make_tensor_value_info("stateN", TensorProto.FLOAT, [2, "batch", 128]),
     ]
-    graph = helper.make_graph(parts, "tiny", given, told, [axis, axes, half])
+    graph = helper.make_graph(parts, "tiny", given, outputs, [axis, axes, half])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     checker.check_model(model)
     save(model, path)

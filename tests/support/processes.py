@@ -1,6 +1,6 @@
 """A small training as a process of its own, which a test may double or kill: ``python -m tests.processes ...``.
 
-Writes FOLDER/scores-RANK.json: the last validation's scores as each process reckoned them; and FOLDER/wrote-RANK where
+Writes FOLDER/scores-RANK.json: the last validation's scores as each process computed them; and FOLDER/wrote-RANK where
 a process wrote weights.
 """
 

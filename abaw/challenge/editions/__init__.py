@@ -1,6 +1,6 @@
 """What each edition of the challenge asks of a submission, task by task: facts, and no code depends on them.
 
-An edition is one file ``edition_<number>.py`` in this folder with a tuple ``ASKED``. `abaw submit` follows the template
+An edition is one file ``edition_<number>.py`` in this folder with a tuple ``EDITIONS``. `abaw submit` follows the template
 alone; this table says which templates to expect. A remark marks what is not verified.
 """
 
@@ -15,7 +15,7 @@ from abaw.files import visible
 EDITIONS: tuple[Edition, ...] = tuple(
     each
     for path in visible(Path(__file__).parent, "edition_*.py")
-    for each in import_module(f"{__name__}.{path.stem}").ASKED
+    for each in import_module(f"{__name__}.{path.stem}").EDITIONS
 )
 
 

@@ -2,7 +2,7 @@
 
 from abaw.challenge.edition import frame_task, multitask
 
-ASKED = (
+EDITIONS = (
     multitask(7, "ECCV 2024"),
     frame_task(7, "ECCV 2024", "ce", rows=26_145, clips=56),
 )

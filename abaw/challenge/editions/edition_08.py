@@ -5,7 +5,7 @@ from abaw.challenge.edition import Edition, frame_task, mimicry, single_tasks
 MEETING = "CVPR 2025"
 SAMPLE = "CVPR_6th_ABAW_{}_test_set_example.txt"  # the 6th edition's files were given out again
 SAMPLES = {"va": SAMPLE.format("VA"), "expr": SAMPLE.format("Expr"), "au": SAMPLE.format("AU")}
-ASKED = (
+EDITIONS = (
     *single_tasks(8, MEETING, SAMPLES),
     frame_task(8, MEETING, "ce", remarks=("the whole format, taken from the 6th and 7th editions",)),
     mimicry(8, MEETING),

@@ -2,7 +2,7 @@
 
 from abaw.challenge.edition import ambivalence, multitask
 
-ASKED = (
+EDITIONS = (
     multitask(11, "ECCV 2026", remarks=("rows as in the 7th edition",)),
     ambivalence(11, "ECCV 2026"),
 )

@@ -278,7 +278,7 @@ def test_a_task_without_anything_left_to_train_on_is_an_error():
         split(labels, drop_leaks=True)
 
 
-def test_what_saw_a_judged_video_is_named():
+def test_what_saw_a_scored_video_is_named():
     check_apart(["a", "b"], ["c_left", "d"], "the run x")
     with pytest.raises(ValueError, match="a leak: the run x has seen video 'c', which is scored here"):
         check_apart(["a", "c"], ["c_left", "d"], "the run x")

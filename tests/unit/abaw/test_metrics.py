@@ -45,8 +45,8 @@ def loop_f1(prediction, truth, num_classes):
     scores = []
     for label in range(num_classes):
         hits = sum(p == t == label for p, t in zip(prediction, truth, strict=True))
-        told, true = sum(p == label for p in prediction), sum(t == label for t in truth)
-        precision, recall = hits / told if told else 0.0, hits / true if true else 0.0
+        predicted, true = sum(p == label for p in prediction), sum(t == label for t in truth)
+        precision, recall = hits / predicted if predicted else 0.0, hits / true if true else 0.0
         scores.append(2 * precision * recall / (precision + recall) if hits else 0.0)
     return scores
 
@@ -126,7 +126,7 @@ def test_correlation_has_the_value_worked_out_by_hand(case):
 # prediction, truth, F1 of each of 8 classes
 F1_GOLDEN = {
     "perfect but for absent classes": ([0, 1, 1], [0, 1, 1], [1, 1, 0, 0, 0, 0, 0, 0]),
-    # class 0: 1 hit, told 2, true 1: 2*1/(2+1); class 1: 1 hit, told 1, true 2: 2/3; class 2: told 1, no hit: 0
+    # class 0: 1 hit, predicted 2, true 1: 2*1/(2+1); class 1: 1 hit, predicted 1, true 2: 2/3; class 2: predicted 1, no hit: 0
     "mixed": ([0, 0, 1, 2], [0, 1, 1, 1], [2 / 3, 2 / 4, 0, 0, 0, 0, 0, 0]),
     "all wrong": ([7, 7], [0, 0], [0] * 8),
     "nothing": ([], [], [0] * 8),
@@ -154,30 +154,30 @@ def test_f1_is_that_of_a_plain_loop(seed):
 
 
 def test_f1_of_units_has_the_values_worked_out_by_hand():
-    #          hits 1 of told 2, true 1 | never there, never told | never there, told | there, never told | all right
-    told = np.array([[1, 0, 1, 0, 1], [1, 0, 0, 0, 0]], bool)
+    #          hits 1 of predicted 2, true 1 | never there, never predicted | never there, predicted | there, never predicted | all right
+    predicted = np.array([[1, 0, 1, 0, 1], [1, 0, 0, 0, 0]], bool)
     true = np.array([[1, 0, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
-    assert unit_f1(told, true).tolist() == pytest.approx([2 / 3, 0, 0, 0, 1], abs=1e-15)
-    assert unit_f1(told[:0], true[:0]).tolist() == [0] * 5
+    assert unit_f1(predicted, true).tolist() == pytest.approx([2 / 3, 0, 0, 0, 1], abs=1e-15)
+    assert unit_f1(predicted[:0], true[:0]).tolist() == [0] * 5
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_f1_of_units_is_that_of_a_plain_loop_and_of_another_library(seed):
-    told, true = units(seed, 400)
-    expected = [loop_f1(told[:, i].astype(int).tolist(), true[:, i].astype(int).tolist(), 2)[1] for i in range(12)]
-    assert unit_f1(told, true).tolist() == pytest.approx(expected, abs=1e-12)
-    assert unit_f1(told, true).mean() == pytest.approx(
-        f1_score(true, told, average="macro", zero_division=0), abs=1e-12
+    predicted, true = units(seed, 400)
+    expected = [loop_f1(predicted[:, i].astype(int).tolist(), true[:, i].astype(int).tolist(), 2)[1] for i in range(12)]
+    assert unit_f1(predicted, true).tolist() == pytest.approx(expected, abs=1e-12)
+    assert unit_f1(predicted, true).mean() == pytest.approx(
+        f1_score(true, predicted, average="macro", zero_division=0), abs=1e-12
     )
 
 
 def units(seed, num):
-    """Twelve units told and true; the second never occurs, the third is neither told nor there."""
+    """Twelve units predicted and true; the second never occurs, the third is neither predicted nor there."""
     rng = np.random.default_rng(seed)
     true = rng.random((num, 12)) < rng.uniform(0.02, 0.7, 12)
-    told = true ^ (rng.random((num, 12)) < 0.1)
-    true[:, 1:3] = told[:, 2] = False
-    return told, true
+    predicted = true ^ (rng.random((num, 12)) < 0.1)
+    true[:, 1:3] = predicted[:, 2] = False
+    return predicted, true
 
 
 def test_the_score_of_all_three_is_that_of_independent_references():
@@ -189,18 +189,18 @@ def test_the_score_of_all_three_is_that_of_independent_references():
         "au": units(5, 300),
     }
     total, references = 0.0, {}
-    for name, (told, true) in values.items():
-        told, true, scored = told.astype(np.float32), true.astype(np.float32), rng.random(300) < 0.7
+    for name, (predicted, true) in values.items():
+        predicted, true, scored = predicted.astype(np.float32), true.astype(np.float32), rng.random(300) < 0.7
         labels = Labels(np.where(scored[:, None], true, 0), scored)
-        clips = {str(i): PredictionPair(told[i::3], Labels(labels.values[i::3], scored[i::3])) for i in range(3)}
+        clips = {str(i): PredictionPair(predicted[i::3], Labels(labels.values[i::3], scored[i::3])) for i in range(3)}
         total += next(iter(TASKS.build(name).score(clips).values()))
-        references[name] = told[scored], true[scored]
-    told, true = references["va"]
-    expected = sum(exact_concordance(told[:, i], true[:, i]) for i in (0, 1)) / 2
-    told, true = references["expr"]
-    expected += f1_score(true[:, 0], told[:, 0], labels=range(8), average="macro", zero_division=0)
-    told, true = references["au"]
-    expected += f1_score(true, told, average="macro", zero_division=0)
+        references[name] = predicted[scored], true[scored]
+    predicted, true = references["va"]
+    expected = sum(exact_concordance(predicted[:, i], true[:, i]) for i in (0, 1)) / 2
+    predicted, true = references["expr"]
+    expected += f1_score(true[:, 0], predicted[:, 0], labels=range(8), average="macro", zero_division=0)
+    predicted, true = references["au"]
+    expected += f1_score(true, predicted, average="macro", zero_division=0)
     assert total == pytest.approx(expected, abs=1e-12)
 
 

@@ -86,7 +86,7 @@ def test_a_file_may_hold_several_parts_and_the_contracts_file_none(parts):
     assert parts(two=two, base=SOUND).names() == ["a", "b"]
 
 
-def test_an_unknown_part_is_told_the_nearest_and_all_known(parts):
+def test_an_unknown_part_names_the_nearest_and_all_known(parts):
     registry = parts(mel=SOUND, prosody=SOUND.replace("def mel", "def prosody"))
     with pytest.raises(ValueError, match="no part named 'prosodi'; did you mean 'prosody'. known: mel, prosody"):
         registry.build("prosodi")
@@ -94,7 +94,7 @@ def test_an_unknown_part_is_told_the_nearest_and_all_known(parts):
         registry.part("xyz")
 
 
-def test_an_unknown_setting_is_told_the_nearest_and_all_known(parts):
+def test_an_unknown_setting_names_the_nearest_and_all_known(parts):
     registry = parts(given=("dims",), mel=SOUND)
     with pytest.raises(ValueError, match="part 'mel' has no setting 'bin'; did you mean 'bins'. known: bins, rate_hz"):
         registry.build("mel", bin=3)

@@ -1,4 +1,4 @@
-"""What the benchmarks of the fusion models reckon with, and that docs/models.md is what they would write."""
+"""What the benchmarks of the fusion models count, and that docs/models.md is what they would write."""
 
 import importlib
 import pickle
@@ -126,14 +126,14 @@ def test_another_set_up_is_another_key():
 
 
 def test_the_loss_of_a_step_is_the_mean_square_and_the_models_own_losses_with_their_weights():
-    class Told(FusionModel):
+    class WithLoss(FusionModel):
         loss_weights = {"own": 0.5}  # noqa: RUF012
 
         def forward(self, steps):
             return FusionOutput(torch.full((2, 3, 4), 2.0), {"own": torch.tensor(6.0)})
 
     steps = costs.make_inputs({"face": 2}, 2, 3, "cpu")
-    assert costs.loss_of(Told(), steps).item() == pytest.approx(4.0 + 3.0)
+    assert costs.loss_of(WithLoss(), steps).item() == pytest.approx(4.0 + 3.0)
 
 
 def test_exponents_are_those_of_the_growth():

@@ -242,7 +242,7 @@ def test_a_batch_of_clips_without_a_row_is_unobserved_and_no_error(kernel):
     assert not inputs.observed["voice"].any()
 
 
-def test_the_front_fills_gaps_as_far_as_told_and_padding_never():
+def test_the_front_fills_gaps_as_far_as_set_and_padding_never():
     features = {"face": FeatureConfig(fill_gap_s=0.2), "voice": FeatureConfig()}
     batch = on_clock_batch({"face": 3, "voice": 2}, num_steps=30, seed=3)
     inputs = InputStage({"face": 3, "voice": 2}, features)(batch)

@@ -327,7 +327,7 @@ def test_a_list_of_media_files_is_known_by_their_suffix(tmp_path):
     assert lines_of(tmp_path, sample)[0] == "82694/v1.mp4,0.900000,0.100000,0"
 
 
-def test_two_videos_of_one_name_cannot_be_told_apart(tmp_path):
+def test_two_videos_of_one_name_cannot_be_distinguished(tmp_path):
     sample = tmp_path / "trial-0.txt"
     sample.write_text("a/v1.mp4,0\nb/v1.mp4,0\n")
     with pytest.raises(ValueError, match="trial-0.txt: two videos are named 'v1': a/v1.mp4 and b/v1.mp4"):
@@ -337,7 +337,7 @@ def test_two_videos_of_one_name_cannot_be_told_apart(tmp_path):
 # ---- post-processing and provenance
 
 
-def test_a_folders_post_processing_is_applied_and_told(tmp_path):
+def test_a_folders_post_processing_is_applied_and_reported(tmp_path):
     sample = template(tmp_path, ["b/00001.jpg", "b/00002.jpg", "b/00003.jpg"])
     document = {"fill_gaps": True, "scale": [1.0, 2.0], "bias": [0.0, 0.1], "fitted_on": ["x", "y"]}
     predicted(tmp_path / "p", about={**ABOUT, "post_processing": document}, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])

@@ -1,4 +1,4 @@
-"""A challenge file is what its template asks for, or every reason why not is told by its true line number."""
+"""A challenge file is what its template asks for, or every reason why not is reported with its true line number."""
 
 import re
 
@@ -66,7 +66,7 @@ def moved_to_the_end(lines):
 
 
 GOOD = "0.25,-0.5"
-# what was done to a good file of which task -> what is told, each with its line first
+# what was done to a good file of which task -> what is reported, each with its line first
 PLANTED = {
     "a row missing at the start": (VA, without(2), ["2: '10-30/00001.jpg' is missing before this line"]),
     "a row missing in the middle": (VA, without(4), ["4: '10-30/00003.jpg' is missing before this line"]),
@@ -219,7 +219,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_every_planted_fault_is_told_with_its_line_and_nothing_else(tmp_path, fault):
+def test_every_planted_fault_is_reported_with_its_line_and_nothing_else(tmp_path, fault):
     task, change, words = PLANTED[fault]
     out, sample = files(tmp_path, task)
     lines = out.read_text().splitlines()
@@ -274,7 +274,7 @@ BYTES = {
 
 
 @pytest.mark.parametrize("fault", BYTES)
-def test_every_planted_byte_is_told_with_its_line_and_nothing_else(tmp_path, fault):
+def test_every_planted_byte_is_reported_with_its_line_and_nothing_else(tmp_path, fault):
     change, words = BYTES[fault]
     out, sample = files(tmp_path)
     out.write_bytes(change(out.read_bytes()))
@@ -284,7 +284,7 @@ def test_every_planted_byte_is_told_with_its_line_and_nothing_else(tmp_path, fau
         assert re.search(rf"out\.txt:({expected})", said), said
 
 
-def test_several_faults_of_one_file_are_told_in_the_order_of_the_lines(tmp_path):
+def test_several_faults_of_one_file_are_reported_in_the_order_of_the_lines(tmp_path):
     out, sample = files(tmp_path)
     lines = out.read_text().splitlines()
     lines[8] = "9/00002.jpg,2,2"
@@ -335,7 +335,7 @@ def test_the_listing_is_capped_and_the_rest_counted(tmp_path):
     assert found[-1].endswith("and 200 more faults")
 
 
-def test_a_row_that_is_out_of_place_is_told_though_a_hundred_values_are_wrong_behind_it(tmp_path):
+def test_a_row_that_is_out_of_place_is_reported_though_a_hundred_values_are_wrong_behind_it(tmp_path):
     rows = [f"a/{frame:05d}.jpg" for frame in range(1, 301)]
     out, sample = files(tmp_path, VA, rows)
     lines = out.read_text().replace(GOOD, "9,9").splitlines()
@@ -385,7 +385,7 @@ VIDEOS = {
 
 
 @pytest.mark.parametrize("fault", VIDEOS)
-def test_faults_of_a_file_without_header_are_told_with_its_lines(tmp_path, fault):
+def test_faults_of_a_file_without_header_are_reported_with_its_lines(tmp_path, fault):
     row, words = VIDEOS[fault]
     out, sample = files(tmp_path, TASKS.build("ah"), ["v1", "v2", "v3"])
     assert reasons(out, sample) == []
@@ -394,7 +394,7 @@ def test_faults_of_a_file_without_header_are_told_with_its_lines(tmp_path, fault
     assert re.search(rf"out\.txt:{words}", found), found
 
 
-def test_videos_that_are_missing_or_unknown_are_told(tmp_path):
+def test_videos_that_are_missing_or_unknown_are_reported(tmp_path):
     out, sample = files(tmp_path, TASKS.build("ah"), ["v1", "v2", "v3"])
     out.write_text(out.read_text().replace("v2,", "v9,"))
     unknown, missing = reasons(out, sample)

@@ -155,7 +155,7 @@ def test_another_clip_or_another_label_is_named():
     with pytest.raises(ValueError, match="only the second has clip '2'"):
         compare(EXPR, {clip: each for clip, each in clips.items() if clip != "2"}, clips)
     other = PredictionPair(clips["2"].prediction, Labels(np.ones((10, 1)), np.ones(10, bool)))
-    with pytest.raises(ValueError, match="judged by different labels of clip '2': give one data set"):
+    with pytest.raises(ValueError, match="scored by different labels of clip '2': give one data set"):
         compare(EXPR, clips, {**clips, "2": other})
 
 

@@ -418,7 +418,7 @@ def test_the_score_of_ambivalence_is_the_mean_f1_of_yes_and_no():
     scores = TASKS.build("ah", level="frame").score(
         {"a": PredictionPair(np.array([[0.0], [0.0], [1.0], [1.0]]), truth)}
     )
-    # no: 2 hits of 2 told and 3 true: 4/5; yes: 1 hit of 2 told and 1 true: 2/3
+    # no: 2 hits of 2 predicted and 3 true: 4/5; yes: 1 hit of 2 predicted and 1 true: 2/3
     assert (scores["F1_no"], scores["F1_yes"]) == pytest.approx((4 / 5, 2 / 3))
     assert scores["F1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert scores["accuracy"] == 0.75

@@ -11,8 +11,8 @@ from tests.support.drawn_faces import FPS
 
 @pytest.fixture
 def film(tmp_path):
-    def write(shown, heard=None, name="a.mp4"):
-        write_clip(tmp_path / name, shown, np.arange(len(shown)) / FPS, heard, crf=10)
+    def write(shown, sound=None, name="a.mp4"):
+        write_clip(tmp_path / name, shown, np.arange(len(shown)) / FPS, sound, crf=10)
         return tmp_path / name
 
     return write

@@ -54,9 +54,9 @@ def talk(times_s, jaws):
         yield image
 
 
-def loudness(heard, times_s):
+def loudness(recording, times_s):
     """About 0 .. 1, in the 80 ms around each time."""
-    samples = np.pad(np.abs(heard.samples), (640, 80000))
+    samples = np.pad(np.abs(recording.samples), (640, 80000))
     return np.array([samples[round(time_s * 16000) :][:1280].mean() for time_s in times_s]) * 10
 
 
@@ -65,11 +65,11 @@ def turns(tmp_path_factory):
     """The left one speaks for 2.5 s, then the right one; and the same mirrored."""
     times_s = np.arange(125) / FPS
     first, second = voice([(0.1, 2.4)]), voice([(2.6, 4.9)], 1)
-    heard = Sound(second.samples + np.pad(first.samples, (0, len(second.samples) - len(first.samples))), 16000, 0.0)
+    recording = Sound(second.samples + np.pad(first.samples, (0, len(second.samples) - len(first.samples))), 16000, 0.0)
     shown = list(talk(times_s, (loudness(first, times_s), loudness(second, times_s))))
     folder = tmp_path_factory.mktemp("turns")
-    write_clip(folder / "plain.mp4", shown, times_s, heard)
-    write_clip(folder / "mirrored.mp4", [np.ascontiguousarray(image[:, ::-1]) for image in shown], times_s, heard)
+    write_clip(folder / "plain.mp4", shown, times_s, recording)
+    write_clip(folder / "mirrored.mp4", [np.ascontiguousarray(image[:, ::-1]) for image in shown], times_s, recording)
     write_clip(folder / "silent.mp4", shown, times_s, Sound(np.zeros(80000, np.float32), 16000, 0.0))
     write_clip(folder / "mute.mp4", shown, times_s)
     return folder
@@ -117,12 +117,12 @@ def test_a_steady_tone_has_no_spectral_flux_and_an_onset_has():
 
 def test_a_speaker_who_is_hidden_for_a_moment_remains_the_speaker():
     times_s = np.arange(100) / FPS
-    heard = voice([(0.0, 4.0)])
-    moved = loudness(heard, times_s)
+    recording = voice([(0.0, 4.0)])
+    moved = loudness(recording, times_s)
     frames = np.concatenate([np.stack([np.arange(100)] * 2, 1).ravel()])
     persons, motions = np.tile([0, 1], 100), np.stack([moved, np.full(100, 0.1)], 1).ravel()
     keep = ~((persons == 0) & (frames > 40) & (frames < 60))
-    eight = Sound(heard.samples[::2], RATE_HZ, 0.0)
+    eight = Sound(recording.samples[::2], RATE_HZ, 0.0)
     assert (detect_speakers(times_s, frames[keep], persons[keep], motions[keep], eight) == 0).all()
     assert (detect_speakers(times_s, frames, 1 - persons, motions, eight) == 1).all()
     assert (detect_speakers(times_s, frames[:0], persons[:0], motions[:0], eight) == -1).all()
@@ -132,7 +132,7 @@ def test_a_speaker_who_is_hidden_for_a_moment_remains_the_speaker():
 
 
 @pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_the_person_whose_voice_is_heard_is_the_speaker_also_in_the_mirrored_clip(media, clip, tmp_path, yunet, name):
+def test_the_person_whose_voice_it_is_is_the_speaker_also_in_the_mirrored_clip(media, clip, tmp_path, yunet, name):
     detector, path = DETECTORS.build("haar") if name == "haar" else yunet, media / "nasty/two_faces_audio_of_left.mp4"
     shown, seen = select_from(path, "speaking", detector)
     middle = shown[0].shape[1] / 2

@@ -144,7 +144,7 @@ def test_of_several_files_at_the_hub_those_that_serve_are_fetched():
     assert _needed([*others, "strange.safetensors"]) == [*others, "strange.safetensors"]
 
 
-def test_a_download_cut_short_is_told_and_made_good(hub):
+def test_a_download_cut_short_is_reported_and_mended(hub):
     hub.folder.mkdir(parents=True)
     (hub.folder / "config.json").write_bytes(hub.files["config.json"])
     with pytest.raises(MissingWeights, match=r"'owner/model' is in the hub's cache only in part .*--download"):
@@ -168,7 +168,7 @@ def test_a_model_that_cannot_be_fetched_says_why(hub, monkeypatch):
         snapshot("owner/model", download=True)
 
 
-def test_what_cannot_be_a_hub_name_is_told(tmp_path, monkeypatch):
+def test_what_cannot_be_a_hub_name_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(MissingWeights, match="it is no folder, nor can it be a hub name"):
         snapshot("./nowhere/at/all")
     file = tmp_path / "model.safetensors"

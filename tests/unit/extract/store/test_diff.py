@@ -19,7 +19,7 @@ def test_a_store_equals_its_copy(tmp_path):
     assert str(found).endswith("are equal")
 
 
-def test_the_largest_difference_is_told_with_its_place(tmp_path):
+def test_the_largest_difference_is_reported_with_its_place(tmp_path):
     one, two = make_store(tmp_path / "one"), make_store(tmp_path / "two")
     other = make_track()
     other.values[6, 2] = np.nextafter(np.float16(other.values[6, 2]), np.float16(99))
@@ -60,7 +60,7 @@ def test_tracks_of_other_lengths_are_matched_by_time(tmp_path):
     assert (clip.num_rows, clip.num_compared, clip.max_difference) == ((10, 9), 7, 0.0)
 
 
-def test_times_that_differ_are_told(tmp_path):
+def test_times_that_differ_are_reported(tmp_path):
     one, two = make_store(tmp_path / "one", ["a"]), make_store(tmp_path / "two", ["a"])
     two.put(FACE, "a", make_track(start_s=0.04), {"source": "of a"})
     found = diff(one, two)
@@ -148,7 +148,7 @@ def test_a_recipe_under_another_name_is_found(tmp_path):
     assert found.only_a == [one.folder(VOICE).name]
 
 
-def test_clips_and_clocks_of_one_store_alone_are_told(tmp_path):
+def test_clips_and_clocks_of_one_store_alone_are_reported(tmp_path):
     one, two = make_store(tmp_path / "one", ["a", "b"]), make_store(tmp_path / "two", ["b", "c"])
     two.put_clock("b", make_clock(11), {"source": "of b"})
     found = diff(one, two)

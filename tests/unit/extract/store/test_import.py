@@ -347,7 +347,7 @@ def test_imported_tracks_pass_verification(store, folder, tmp_path):
 
     import_folder(store, folder, "clocked", RowTimes(clock=True))
     import_folder(store, folder, "rated", RowTimes(fps=10.5))
-    import_folder(store, folder, "heard", RowTimes(hop_s=0.1, first_s=0.01), modality="audio")
+    import_folder(store, folder, "audio", RowTimes(hop_s=0.1, first_s=0.01), modality="audio")
     assert verify(store).faults == []
     late = {**store.find("rated"), "name": "late"}
     store.put(late, "a", Track(np.ones((2, 2), np.float32), np.array([0.0, 5.0]), np.ones(2, bool)), {"source": "of a"})

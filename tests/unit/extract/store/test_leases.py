@@ -113,7 +113,7 @@ for _ in range(200):
     assert not (tmp_path / "lock").exists()
 
 
-def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch):
     import errno
 
     def unknown(*_):

@@ -200,12 +200,12 @@ def test_rows_of_a_video_model_are_at_the_middles_of_their_spans(store, span, st
 
 
 def test_spans_of_a_known_length_give_as_many_rows_as_the_frames_allow(store):
-    told = {**TUBE, "settings": {"span": 4, "stride": 3}}
+    strided = {**TUBE, "settings": {"span": 4, "stride": 3}}
     frames_s = make_clock().times_s
     middles_s = np.array([(frames_s[i] + frames_s[i + 3]) / 2 for i in (0, 3, 6)])
     for num, sound in ((3, True), (2, False), (0, False)):
         store.put(
-            told, "a", Track(np.ones((num, 2), np.float32), middles_s[:num], np.ones(num, bool)), {"source": "of a"}
+            strided, "a", Track(np.ones((num, 2), np.float32), middles_s[:num], np.ones(num, bool)), {"source": "of a"}
         )
         assert (faults(store) == set()) is sound
     store.put_clock("a", make_clock(3), {"source": "of a"})  # shorter than a span

@@ -389,14 +389,14 @@ def test_labels_of_units_take_nothing_from_the_chances_of_the_others(tmp_path):
 
 @pytest.mark.parametrize("cascade", ["alt2", "default"])
 def test_haar_finds_the_face_of_video_only_clips_and_no_face_in_a_turned_head(data, contains, cascade):
-    finder = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml")
+    classifier = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml")
     found, false = [], []
     for case in ("video_only", "video_only_test", "turned_away"):
         clip = contains[case]
         visible = truth_of(data, clip)["face_visible"]
         for picture, is_visible in zip(media.pictures(video_of(data, clip)), visible, strict=True):
             grey = cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2GRAY)
-            num = len(finder.detectMultiScale(grey, 1.1, 4, minSize=(40, 40)))
+            num = len(classifier.detectMultiScale(grey, 1.1, 4, minSize=(40, 40)))
             (found if is_visible else false).append(num > 0)
     assert np.mean(found) >= 0.95
     assert np.mean(false) <= 0.05
