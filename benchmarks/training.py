@@ -1,11 +1,10 @@
 """What training costs: memory as the store grows, and time with one process and with two.
 
-Stores of sparse files, 1 and 20 GB of features as long as they are said to be (20 GB of four are about the 2.7 million
-frames of Aff-Wild2), are trained on for a few batches while two workers read; the parent adds up the anonymous memory
-of the whole tree of processes from /proc, five times a second. Features are normalised by a learned layer: to measure
-their spread would read every byte, a clip at a time. Then the same windows are trained by one process and by two that
-share every batch (gloo). Writes training.json and training.md in results/. A few minutes on 2 CPU cores, no disk
-to speak of.
+A model is trained for a few batches on stores of 1 and 20 GB while two workers read (20 GB of four features are about
+the 2.7 million frames of Aff-Wild2). The files are sparse and take almost no disk space. The parent sums the anonymous
+memory of the whole process tree from /proc, five times a second. Features are normalised by a learned layer, because
+measuring their statistics would read every byte. Then the same windows are trained by one process and by two that share
+every batch (gloo). Writes training.json and training.md to results/; takes a few minutes on 2 CPU cores.
 
     python -m benchmarks.training [--work work/benchmark-training]
 """
@@ -31,6 +30,7 @@ from abaw.tasks import TASKS
 from abaw.tracks import Clock
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
+from extract.store.track_file import pack_header
 
 NAMES, DIM, NUM_FRAMES, FPS = ("face", "scene", "voice", "words"), 1024, 4096, 25.0
 GB, SIZES_GB = 1_000_000_000, (1, 20)
@@ -39,7 +39,7 @@ NUM_HELD_OUT, NUM_BATCHES, NUM_REPEATS = 4, 60, 3
 
 
 def make_store(root: Path, num_bytes: int) -> None:
-    """Clips whose features take ``num_bytes`` together, none of them on the disk: files with a hole of zeros."""
+    """Write clips whose features have ``num_bytes`` in total, as sparse files that take almost no disk space."""
     store, times_s = FeatureStore(root), np.arange(NUM_FRAMES) / FPS
     for name in NAMES:
         folder = store.folder(recipe(name))
@@ -49,7 +49,7 @@ def make_store(root: Path, num_bytes: int) -> None:
         clip_id = f"clip-{number:05}"
         store.put_clock(clip_id, Clock(np.arange(1, NUM_FRAMES + 1), times_s, np.ones(NUM_FRAMES, bool)), {})
         for name in NAMES:
-            write_sparse(store.folder(recipe(name)) / f"{clip_id}.safetensors", times_s)
+            write_sparse(store.track_path(recipe(name), clip_id), times_s)
 
 
 def recipe(name: str) -> dict:
@@ -57,7 +57,7 @@ def recipe(name: str) -> dict:
 
 
 def write_sparse(path: Path, times_s: np.ndarray) -> None:
-    """A track in the store's format, of which only the times and flags are written."""
+    """Write a track in the store's format as a sparse file: only the times and flags take disk space."""
     num = len(times_s)
     stops = np.cumsum([8 * num, 2 * DIM * num, num]).tolist()
     header = {
@@ -65,16 +65,15 @@ def write_sparse(path: Path, times_s: np.ndarray) -> None:
         "values": {"dtype": "F16", "shape": [num, DIM], "data_offsets": [stops[0], stops[1]]},
         "observed": {"dtype": "BOOL", "shape": [num], "data_offsets": [stops[1], stops[2]]},
     }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    packed = pack_header(header)
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text + times_s.astype("<f8").tobytes())
-        file.seek(8 + len(text) + stops[1])
+        file.write(packed + times_s.astype("<f8").tobytes())
+        file.seek(len(packed) + stops[1])
         file.write(b"\x01" * num)
 
 
 def train_child(root: Path, folder: Path, settings: dict) -> None:
-    """Train on a store in this process, into ``folder``; prints the seconds of each epoch's training steps."""
+    """Train on a store in this process and print the duration of each epoch's training steps in seconds."""
     from fusion.module import FusionModule
     from fusion.train import is_first_process, train
 
@@ -117,7 +116,7 @@ def make_config(settings: dict) -> Config:
 
 
 def run_child(root: Path, settings: dict) -> dict:
-    """What the child printed, and the most memory its tree of processes had at one time, in MB."""
+    """What the child process printed, and the peak memory of its process tree in MB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.training", "--child", str(root), folder, json.dumps(settings)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -134,12 +133,12 @@ def run_child(root: Path, settings: dict) -> dict:
 
 
 def memory_mb(pid: int) -> dict[str, float]:
-    """Anonymous memory of a process and all below it: each page wherever it is mapped, and each page once."""
+    """Anonymous memory of a process tree in MB: shared pages counted in every process, and counted once."""
     sums = {"Anonymous": 0, "Pss_Anon": 0}
     for each in tree(pid):
         try:
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # the process has ended
             continue
         found = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
         sums = {kind: value + found.get(kind, 0) for kind, value in sums.items()}
@@ -147,7 +146,7 @@ def memory_mb(pid: int) -> dict[str, float]:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """The process and its descendants."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -161,7 +160,7 @@ def tree(pid: int) -> list[int]:
 
 
 def measure_memory(work: Path) -> dict[str, dict[str, float]]:
-    """Peak memory in MB by size of the store."""
+    """Peak memory in MB for each size of the store."""
     settings = {
         "training": {"num_workers": 2},
         "trainer": {"max_epochs": 1, "limit_train_batches": NUM_BATCHES, "accelerator": "cpu"},
@@ -178,7 +177,7 @@ def measure_memory(work: Path) -> dict[str, dict[str, float]]:
 
 
 def measure_processes(root: Path) -> dict[str, list[float]]:
-    """Seconds for the same number of windows by number of processes; the first epoch of each run warms up."""
+    """Seconds for the same windows with one and two processes; the first epoch of each run is a warm-up."""
     seconds: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(NUM_REPEATS):
         for num in (1, 2):

@@ -1,4 +1,4 @@
-"""What the benchmark of training reckons with: stores that take no disk, memory of a whole tree of processes."""
+"""The benchmark of training: sparse stores that take no disk space, and the memory of a process tree."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
 
 
-def test_a_sparse_store_reads_as_a_real_one_and_takes_no_disk(tmp_path):
+def test_a_sparse_store_is_read_like_a_real_one_and_takes_no_disk_space(tmp_path):
     num_bytes = 10 * training.FRAME_BYTES * training.NUM_FRAMES
     training.make_store(tmp_path, num_bytes)
     source = AlignedSource(FeatureStore(tmp_path), {name: FeatureConfig() for name in training.NAMES})
@@ -26,7 +26,7 @@ def test_a_sparse_store_reads_as_a_real_one_and_takes_no_disk(tmp_path):
     assert sum(file.st_blocks * 512 for file in files) < 0.05 * num_bytes
 
 
-def test_memory_is_that_of_a_process_and_all_below_it():
+def test_memory_is_that_of_a_process_and_its_descendants():
     hold = "import sys; held = bytearray(80_000_000); print('x', flush=True); sys.stdin.read()"
     before = training.memory_mb(os.getpid())
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
@@ -37,7 +37,7 @@ def test_memory_is_that_of_a_process_and_all_below_it():
     assert all(60 < now[kind] - before[kind] < 200 for kind in now)
 
 
-def test_the_report_says_how_much_memory_grows_and_how_much_time_a_second_process_saves():
+def test_the_report_has_the_growth_of_memory_and_the_speedup_of_two_processes():
     peaks = {"1": {"Anonymous": 1000.0, "Pss_Anon": 400.0}, "20": {"Anonymous": 1100.0, "Pss_Anon": 390.0}}
     text = training.report({"memory_mb": peaks, "seconds": {"1": [10.0, 12.0, 9.0], "2": [6.0, 5.0, 7.0]}})
     assert "| 1000 MB | 1100 MB | +100 MB |" in text

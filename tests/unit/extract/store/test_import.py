@@ -245,55 +245,6 @@ def test_the_error_of_a_clip_without_a_clock_names_the_command(store, folder):
 
 
 @pytest.mark.parametrize(
-    ("array", "why"),
-    [
-        (np.zeros(8), r"a.npy has the shape \(8,\), expected \(time, dim\): one vector for the whole clip has no time"),
-        (np.zeros((2, 3, 4)), r"a.npy has the shape \(2, 3, 4\), expected \(time, dim\)"),
-        (np.zeros((10, 3)), r"several widths \(2 in b.left, 3 in a\): import each kind from its own folder"),
-        (np.array([["x"]]), r"a.npy is not an array of numbers: write it again with numpy.save"),
-        (np.array([[{}]], object), r"a.npy cannot be read as an array of numbers .*: write it again with numpy.save"),
-    ],
-)
-def test_a_file_that_is_no_track_is_named(store, folder, array, why):
-    np.save(folder / "a.npy", array, allow_pickle=True)
-    with pytest.raises(ValueError, match=why):
-        import_folder(store, folder, "theirs", RowTimes(clock=True))
-
-
-def test_a_file_cut_short_is_named(store, folder):
-    path = folder / "a.npy"
-    path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ValueError, match=r"a.npy cannot be read as an array of numbers"):
-        import_folder(store, folder, "theirs", RowTimes(clock=True))
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a.npy cannot be read as an array of numbers"):
-        import_folder(store, folder, "theirs", RowTimes(clock=True))
-
-
-def test_a_folder_that_is_not_there_or_holds_nothing_is_named(store, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*none: give the folder of <clip>.npy"):
-        import_folder(store, tmp_path / "none", "theirs", RowTimes(clock=True))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"empty holds neither <clip>.npy nor <clip>/<frame number>.npy"):
-        import_folder(store, tmp_path / "empty", "theirs", RowTimes(clock=True))
-
-
-def test_a_clip_that_is_there_as_file_and_folder_is_refused(store, folder):
-    (folder / "a").mkdir()
-    np.save(folder / "a" / "1.npy", np.zeros(2))
-    with pytest.raises(ValueError, match=r"has both a.npy and a/: remove one of them"):
-        import_folder(store, folder, "theirs", RowTimes(clock=True))
-
-
-def test_a_frame_of_another_width_is_named(store, tmp_path):
-    (tmp_path / "frames/a").mkdir(parents=True)
-    for number in range(1, 11):
-        np.save(tmp_path / f"frames/a/{number}.npy", np.zeros(3 if number == 7 else 2))
-    with pytest.raises(ValueError, match=r"7.npy has 3 values, but 1.npy has 2"):
-        import_folder(store, tmp_path / "frames", "theirs", RowTimes(clock=True))
-
-
-@pytest.mark.parametrize(
     ("settings", "why"),
     [
         ({"name": "a/b"}, r"--name 'a/b' cannot name a folder: use letters, digits"),
