@@ -2,8 +2,8 @@
 
 A file is loaded by ``load_plugin``, by ``--plugin FILE`` on the command line or by ``plugins: [FILE]`` in a config; it
 is run as Python code. A package declares its parts as entry points in the groups ``abaw.encoders``, ``abaw.models`` and
-``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part is a function decorated with
-its registry's ``register``, as in this project's own files.
+``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part is a function decorated
+with its registry's ``register``, as in this project's own files.
 
 What a run or a store was made with is recorded by the content's hash, and checked before it is used again.
 """

@@ -404,7 +404,8 @@ def table(record: Figures) -> str:
             notes.append(
                 "The script was measured in fp32, as such scripts are usually written. On this processor fp32 is the "
                 f"fastest precision ({most:.1f} rows per second; bf16: {least:.1f}), because it has no bf16 "
-                "instructions, on which the target of 1.8 relies. Command and script spend most of their time in the same matrix "
+                "instructions, on which the target of 1.8 relies. Command and script spend most of their time in "
+                "the same matrix "
                 "products; the ratio shows what decoding, cropping and preprocessing cost in the script."
             )
     if "built_in" in parts:

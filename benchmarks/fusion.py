@@ -1,9 +1,9 @@
 """What a training step of every fusion model costs: beside the public models, and as windows grow longer.
 
 Two parts. "peers": one training step (forward and backward; the loss is the mean square of the answer plus the model's
-own losses) of ours and of MMSA's model of the same sizes, turn by turn in one process, medians reported. "growth": the step
-at several lengths, each in a fresh process, with its peak memory and the number of parameters. Writes fusion.json and
-fusion.md in results/; what is done already is not done again, unless the model or the sizes have changed. Do not
+own losses) of ours and of MMSA's model of the same sizes, turn by turn in one process, medians reported. "growth": the
+step at several lengths, each in a fresh process, with its peak memory and the number of parameters. Writes fusion.json
+and fusion.md in results/; what is done already is not done again, unless the model or the sizes have changed. Do not
 let anything else run beside it. About 15 minutes on 2 CPU cores.
 
     python -m benchmarks.fusion [--models mfn mult] [--parts peers growth] [--turns 5] [--device cpu]

@@ -1,8 +1,8 @@
-"""What the protocol gives on the synthetic set: folds, a fitted post-processing and an ensemble of three against one run.
+"""What the protocol gives on the synthetic set: folds, fitted post-processing and an ensemble against one run.
 
 For each seed, a data set and a training seed of its own: `abaw recipe` trains three models on four folds. Weights of
-the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is scored on the
-official validation split, fold 0's, by which nothing was chosen but each run's best epoch and, in the other side's
+the ensemble and post-processing are fitted on what folds 1 to 3 hold out, the training videos; everything is scored on
+the official validation split, fold 0's, by which nothing was chosen but each run's best epoch and, in the other side's
 favour, which of the three single runs is the best. Every stage is scored without and with. Writes protocol.json and
 protocol.md in results/. About 4 minutes a seed on 2 CPU cores; what is done already is not done again.
 
@@ -110,7 +110,7 @@ def singles(found: Grid, members: Sequence[str]) -> Grid:
 def at_every_stage(
     task: Task, pool: Clips, official: Clips, options: PostProcessingConfig, folds: Mapping[str, str]
 ) -> dict[str, float]:
-    """Scores of ``official``, post-processed by what was fitted on ``pool``; ``folds``: the run of each of its clips."""
+    """Scores of ``official``, post-processed by what was fitted on ``pool``; ``folds``: clip -> its run."""
     scores = {}
     for stage, left_out in STAGES.items():
         post_processing = fitting.fit(task, pool, options.model_copy(update=left_out))
@@ -182,7 +182,8 @@ def main() -> None:
     text = (
         f"Official validation split of the synthetic data set ({arguments.clips} clips of {arguments.seconds:g} s), "
         f"{', '.join(MODELS)} of {arguments.epochs} epochs on 4 folds, commit {made_by}: mean (least to greatest) over "
-        f"the data and training seeds {', '.join(map(str, found))}. Weights and post-processing are fitted on what folds 1 "
+        f"the data and training seeds {', '.join(map(str, found))}. Weights and post-processing are fitted on what "
+        "folds 1 "
         "to 3 hold out, the training videos. On the split that is shown nothing was chosen but each run's best epoch "
         "and which of the three single runs is the best, which favours that one. Shifted: scale and shift of valence "
         "and arousal, biases of expressions. Kept: as much of these as gains by cross-fitting, as abaw fit decides. A "

@@ -1,8 +1,8 @@
 """How long abaw submit and abaw verify take on a template of the size of the challenge's largest, and in what memory.
 
 A template of 228 clips and 1,022,655 rows and prediction tables of as many frames, random but the same each time, in a
-folder that goes afterwards (or stays, where it is named); both commands as processes of their own. Writes submission.json
-and submission.md in results/. About a minute on one CPU core.
+folder that goes afterwards (or stays, where it is named); both commands as processes of their own. Writes
+submission.json and submission.md in results/. About a minute on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.submission [FOLDER]
 """

@@ -5,7 +5,8 @@ together: face and voice, the face alone, the voice alone; the same epochs for e
 whole modalities and single steps at random, and is scored again with a fifth of one modality missing: single steps, and
 spans of about a second; then once more with the predictions at those steps drawn from their neighbours. Writes
 useful.json and useful.md in results/; what is done already is not done again, unless the model or the set-up has
-changed. Most models take 5 to 20 s a training on one CPU core, the slowest are stopped after a minute, which is reported.
+changed. Most models take 5 to 20 s a training on one CPU core, the slowest are stopped after a minute, which is
+reported.
 
     python -m benchmarks.useful [--models mfn mult] [--seeds 101 102 103] [--jobs 2] [--work work/useful]
 """
@@ -293,7 +294,8 @@ def about(rows: Sequence[Row]) -> str:
     return (
         f"Validation split of the synthetic data set ({CLIPS} clips of {SECONDS:g} s), data and training seeds "
         f"{', '.join(map(str, seeds))}: mean (least to greatest). Every model at its default settings, {EPOCHS} epochs "
-        f"with {' and '.join(SETTINGS[:2])}, else as in abaw/configs/synthetic.yaml, at most {LIMIT_S} s a training on one "
+        f"with {' and '.join(SETTINGS[:2])}, else as in abaw/configs/synthetic.yaml, at most {LIMIT_S} s a training on "
+        "one "
         f"core. The training with both modalities hides some of them ({HIDDEN}). Commits {', '.join(made_by)}."
     )
 

@@ -1,7 +1,7 @@
 """Compare two encoders: train the same model on the features of each, then test which one is better.
 
     python examples/compare_encoders.py
-    python examples/compare_encoders.py --data /path/to/AffWild2 --encoders clip_vit_l14 dinov2_l --device cuda --epochs 20
+    python examples/compare_encoders.py --data DATA --encoders clip_vit_l14 dinov2_l --device cuda --epochs 20
 
 Without --data it makes the synthetic data set. Only the encoder differs between the two runs: task, model, settings and
 seed are the same. With --seeds 0 1 2 each encoder is trained several times and the members are averaged, because a

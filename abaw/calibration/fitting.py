@@ -39,9 +39,9 @@ Clips = Mapping[str, LabelledTable]
 def fit_post_processing(task: Task, clips: Clips, options: PostProcessingConfig) -> PostProcessing:
     """The post-processing within ``options`` that has the highest official score over all these clips.
 
-    First gap filling, smoother, width and space are searched jointly; then, if ``bias``, scale and bias are fitted block
-    by block (``Task.blocks``), each kept only where the score rises. Of equally good settings the mildest is taken.
-    Raises InputError where nothing is scored.
+    First gap filling, smoother, width and space are searched jointly; then, if ``bias``, scale and bias are fitted
+    block by block (``Task.blocks``), each kept only where the score rises. Of equally good settings the mildest is
+    taken. Raises InputError where nothing is scored.
     """
     return _fit_each(task, clips, options, [list(clips)])[0]
 

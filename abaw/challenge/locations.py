@@ -14,8 +14,8 @@ class Layout:
     """How the text before a row's first comma, its location, names a clip and a frame.
 
     ``pattern`` has them as two groups (``stem`` and number) and holds for good locations, ``loose`` for what may be
-    meant; ``words`` describe it to a reader; ``join`` is the inverse of the pattern, ``clip`` names a stem's clip; a clip's
-    frames count from ``first``.
+    meant; ``words`` describe it to a reader; ``join`` is the inverse of the pattern, ``clip`` names a stem's clip; a
+    clip's frames count from ``first``.
     """
 
     words: str

@@ -26,9 +26,9 @@ PredictionOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 class Submission:
     """Where the rows of a submission come from; ``notes`` are lines on who made its predictions, and how.
 
-    ``num_observed`` frames on which there was something to see or hear, ``num_between`` others of the clip's clock (before,
-    between and after those), ``num_beyond`` rows past the clock's end, which repeat the clip's last value. Where a clip
-    has one row, its frames count together.
+    ``num_observed`` frames on which there was something to see or hear, ``num_between`` others of the clip's clock
+    (before, between and after those), ``num_beyond`` rows past the clock's end, which repeat the clip's last value.
+    Where a clip has one row, its frames count together.
     """
 
     task: str
@@ -49,7 +49,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Source:
-    """The predictions that a task's submission is made of: the folder, the task its tables hold, their post-processing."""
+    """The predictions that a task's submission is made of: folder, the task its tables hold, post-processing."""
 
     where: Path
     task: Task
@@ -109,9 +109,9 @@ def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: s
 def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path) -> Submission:
     """The template's header and its rows in its order, with ``task``'s values; whole or absent.
 
-    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is called
-    once a clip, and a clip's rows are let go of as soon as they are written. Raises what it raises, and ValueError for
-    a clip without a frame or where ``out`` is the template.
+    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is
+    called once a clip, and a clip's rows are let go of as soon as they are written. Raises what it raises, and
+    ValueError for a clip without a frame or where ``out`` is the template.
     """
     if out.exists() and out.samefile(template.path):
         raise InputError(f"{out} is the template itself: give the submission another name")

@@ -27,7 +27,7 @@ def search(
     found = run_search(config, settings or [], vary=vary or [], space=space, trials=trials, seed=seed, runs=runs)
     print("\n".join(found.table()))
     print(
-        f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, because "
-        "that split chose it: confirm it with other seeds or folds"
+        f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, "
+        "because that split chose it: confirm it with other seeds or folds"
     )
     print(f"{found.best_config} {found.ranked()[0].score:.4f}")

@@ -302,7 +302,7 @@ def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
 
 
 def video_of(clip_id: str) -> str:
-    """The video a clip is of: ``_left`` and ``_right`` are two persons of one, never in both training and validation."""
+    """The video a clip is of: ``_left`` and ``_right`` are two persons of one video and stay in one split."""
     return split_side(clip_id)[0]
 
 

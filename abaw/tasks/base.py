@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionPair:
-    """One clip's post-processed predictions beside its labels: a row a frame, or one row where the task is clip-level."""
+    """One clip's post-processed predictions beside its labels: one row per frame, or one row at clip level."""
 
     prediction: Float[np.ndarray, "time goal"]
     labels: Labels
@@ -68,7 +68,7 @@ class Task(ABC):
 
     @property
     def goals(self) -> tuple[str, ...]:
-        """What the columns of labels are called, and the first columns of post-processed rows: ``names`` goes by these."""
+        """Names of the labels' columns, which are the first columns of post-processed rows; the keys of ``names``."""
         words = self.names(np.zeros((1, len(self.columns)), np.float32))
         return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
 
@@ -80,7 +80,7 @@ class Task(ABC):
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
-        """What the raw outputs are, in their order, with how many: it says how post-processing's scale and shift are fitted.
+        """The kinds of raw outputs in order, with their number: they decide how scale and bias are fitted.
 
         "values" are scaled and shifted each by itself, "classes" shifted together, "units" each to its threshold. Every
         value and unit has a goal, all the classes of a block together have one. (): nothing is fitted.
@@ -142,7 +142,7 @@ class Task(ABC):
 
     @abstractmethod
     def names(self, table: Float[np.ndarray, "time columns"]) -> dict[str, list[str]]:
-        """Words for a reader, a row each, by goal, where the post-processed label has a name; {} where it is a number."""
+        """Names of the post-processed labels by goal, one per row; {} where labels are numbers."""
 
     @abstractmethod
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:

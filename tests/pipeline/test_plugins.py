@@ -51,7 +51,7 @@ def made(tmp_path_factory):
 def test_own_parts_are_trained_predicted_and_scored_by_name(made):
     run(made, "predict", "runs/own", "--split", "validation", "--out", "predictions")  # the run names its plug-in
     found = json.loads(run(made, "score", "predictions", "--json").stdout)["results"]
-    assert [(each["task"], list(each["scores"])[0]) for each in found] == [("own_va", "CCC")]
+    assert [(each["task"], next(iter(each["scores"]))) for each in found] == [("own_va", "CCC")]
     assert found[0]["scores"]["n"] > 100
     video = next(path for path in (made / "data/videos").rglob("*.mp4"))
     assert "1 tables, 0 failed" in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis").stdout

@@ -1,7 +1,7 @@
 """What each edition of the challenge asks of a submission, task by task: facts, and no code depends on them.
 
-An edition is one file ``edition_<number>.py`` in this folder with a tuple ``EDITIONS``. `abaw submit` follows the template
-alone; this table says which templates to expect. A remark marks what is not verified.
+An edition is one file ``edition_<number>.py`` in this folder with a tuple ``EDITIONS``. `abaw submit` follows the
+template alone; this table says which templates to expect. A remark marks what is not verified.
 """
 
 from dataclasses import asdict

@@ -126,7 +126,8 @@ def test_correlation_has_the_value_worked_out_by_hand(case):
 # prediction, truth, F1 of each of 8 classes
 F1_GOLDEN = {
     "perfect but for absent classes": ([0, 1, 1], [0, 1, 1], [1, 1, 0, 0, 0, 0, 0, 0]),
-    # class 0: 1 hit, predicted 2, true 1: 2*1/(2+1); class 1: 1 hit, predicted 1, true 2: 2/3; class 2: predicted 1, no hit: 0
+    # class 0: 1 hit, predicted 2, true 1: 2*1/(2+1); class 1: 1 hit, predicted 1, true 2: 2/3;
+    # class 2: predicted 1, no hit: 0
     "mixed": ([0, 0, 1, 2], [0, 1, 1, 1], [2 / 3, 2 / 4, 0, 0, 0, 0, 0, 0]),
     "all wrong": ([7, 7], [0, 0], [0] * 8),
     "nothing": ([], [], [0] * 8),
@@ -154,7 +155,8 @@ def test_f1_is_that_of_a_plain_loop(seed):
 
 
 def test_f1_of_units_has_the_values_worked_out_by_hand():
-    #          hits 1 of predicted 2, true 1 | never there, never predicted | never there, predicted | there, never predicted | all right
+    # one column a unit: predicted 2, true 1, 1 hit | never true or predicted | predicted, never true |
+    # true, never predicted | all right
     predicted = np.array([[1, 0, 1, 0, 1], [1, 0, 0, 0, 0]], bool)
     true = np.array([[1, 0, 0, 1, 1], [0, 0, 0, 0, 0]], bool)
     assert unit_f1(predicted, true).tolist() == pytest.approx([2 / 3, 0, 0, 0, 1], abs=1e-15)

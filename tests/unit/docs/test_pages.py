@@ -84,7 +84,7 @@ def test_the_table_of_speed_is_what_the_benchmark_writes():
 
 def test_the_readmes_figures_are_those_of_the_benchmark():
     rows = (ROOT / "benchmarks/results/synthetic.md").read_text().splitlines()
-    figures = [row for row in rows if row.startswith("| face") or row.startswith("| voice")]
+    figures = [row for row in rows if row.startswith(("| face", "| voice"))]
     assert len(figures) == 5
     assert all(row in (ROOT / "README.md").read_text() for row in figures)
 

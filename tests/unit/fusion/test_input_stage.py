@@ -1,4 +1,4 @@
-"""The InputStage: normalised, projected, aligned by convolution, hidden at times in training; 0 where nothing was seen."""
+"""The input stage: normalisation, projection, alignment by convolution, hidden inputs; 0 where nothing was observed."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Fitting post-processing: what is chosen, what it is worth on clips it was not fitted on, what must not be fitted on."""
+"""Fitting post-processing: what is chosen, what it gains on other clips, what must not be fitted on."""
 
 import json
 from dataclasses import replace
