@@ -1,8 +1,8 @@
-"""How near a track made in chunks is to one pass over the whole sound, by overlap, and whether its seams can be seen.
+"""How close a track encoded in chunks is to a single pass over the whole sound, by overlap, and how visible its seams.
 
-Networks of the sizes of wav2vec2-base, WavLM-base and Whisper-base, though of fewer layers and with random weights; a
-real voice where ABAW_MEDIA (or ../shared/media) has clips of one, a made one otherwise. Writes chunks.json beside this
-file and the tables of docs/chunks.md. About 3 minutes on one CPU core.
+The networks have the sizes of wav2vec2-base, WavLM-base and Whisper-base, but fewer layers and random weights. The sound
+is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json and the
+tables of docs/chunks.md. About 3 minutes on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.chunks      (as a file, benchmarks/extract.py would hide the package)
 """
@@ -40,7 +40,7 @@ COLUMNS = {
 
 
 def voice() -> tuple[np.ndarray, str]:
-    """Speech one sentence after the other, and where it is from."""
+    """Speech, one sentence after the other, and where it comes from."""
     clips = sorted([*MEDIA.glob("clips/*.mpg"), *MEDIA.glob("clips/*.flv")])
     num = round(SECONDS * VOICE_HZ)
     if clips:
@@ -48,11 +48,11 @@ def voice() -> tuple[np.ndarray, str]:
         return np.resize(said, num), f"{len(clips)} clips of speech, end to end"
     rng = np.random.default_rng(0)
     arousal = np.sin(np.arange(num) * (2 * np.pi / 20 / VOICE_HZ))
-    return synthesize_voice(draw_voice(rng), arousal, np.zeros(num), VOICE_HZ, rng), "a made voice"
+    return synthesize_voice(draw_voice(rng), arousal, np.zeros(num), VOICE_HZ, rng), "a synthetic voice"
 
 
 def save_models(folder: Path, num_layers: int) -> dict[str, Path]:
-    """Three networks as large as the base ones, but for their number of layers."""
+    """Save three networks of the base sizes with ``num_layers`` layers."""
     import torch
     import transformers as tf
 
@@ -77,11 +77,11 @@ def save_models(folder: Path, num_layers: int) -> dict[str, Path]:
 
 
 def compare(encoder: HfAudio, whole: np.ndarray | None, said: Sound) -> dict[str, float]:
-    """One row of a table: the track in chunks beside that of one pass, where the network takes one."""
+    """One row of a table: the track in chunks compared with that of a single pass, if the network allows one."""
     chunks, run, made = encoder._chunks, encoder._rows, {}
 
     def rows(inputs: Mapping[str, Any]) -> np.ndarray:
-        key = b"".join(value.numpy().tobytes() for value in inputs.values())  # both ways to join take the same passes
+        key = b"".join(value.numpy().tobytes() for value in inputs.values())  # both ways of joining use the same passes
         made[key] = made[key] if key in made else run(inputs)
         return made[key]
 
@@ -100,7 +100,7 @@ def compare(encoder: HfAudio, whole: np.ndarray | None, said: Sound) -> dict[str
 
 
 def step(values: np.ndarray, seams: list[int]) -> float:
-    """Mean over the seams: the step across, over the mean of the ten steps to either side."""
+    """Mean over the seams: the change across, divided by the mean of the ten changes on either side."""
     steps = np.linalg.norm(np.diff(values, axis=0), axis=1)
     beside = [np.concatenate([steps[at - 11 : at - 1], steps[at : at + 10]]).mean() for at in seams]
     return float((steps[np.array(seams) - 1] / beside).mean())
@@ -110,15 +110,15 @@ def table(rows: list[dict[str, float]]) -> str:
     columns = {key: text for key, text in COLUMNS.items() if key in rows[0]}
     lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
     for row in rows:
-        told = [f"{row[key]:.{5 if 'cosine' in key else 3}f}" for key in columns if key != "overlap_s"]
-        lines.append(f"| {row['overlap_s']:g} | {' | '.join(told)} |")
+        cells = [f"{row[key]:.{5 if 'cosine' in key else 3}f}" for key in columns if key != "overlap_s"]
+        lines.append(f"| {row['overlap_s']:g} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def measure(name: str, path: Path, said: Sound) -> list[dict[str, float]]:
-    """A row for each overlap."""
+    """One table: a row for each overlap."""
     reference = None
-    if name != "whisper":  # which takes 30 s at most
+    if name != "whisper":  # it accepts 30 s at most
         whole = ENCODERS.build("hf_audio", model=str(path), chunk_s=SECONDS)
         reference = joined(whole.encode(said), whole.dim).values
     rows = []
@@ -144,16 +144,16 @@ def main() -> None:
 
 
 def write_page(results: dict[str, list[dict[str, float]]], about: dict[str, Any], made_by: str) -> None:
-    """The tables of docs/chunks.md; its words, above them, stay."""
+    """Write the tables of docs/chunks.md; the text above them is kept."""
     page, marker = ROOT / "docs" / "chunks.md", "<!-- benchmarks/chunks.py writes what follows -->"
     words = page.read_text().split(marker)[0] if page.exists() else ""
     tables = "\n\n".join(f"{name}:\n\n{table(rows)}" for name, rows in results.items())
-    told = (
+    about_text = (
         f"Commit {made_by}: {about['voice']}, {about['seconds']:g} s, in chunks of {about['chunk_s']:g} s; networks of "
         f"base size with {about['layers']} layers and random weights."
     )
     page.parent.mkdir(exist_ok=True)
-    page.write_text(f"{words}{marker}\n\n{told}\n\n{tables}\n")
+    page.write_text(f"{words}{marker}\n\n{about_text}\n\n{tables}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a reading thread is asked for and what it returns, and how a failure of one clip is kept from the others."""
+"""Requests to the reading threads, their results, and errors that concern a single clip."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Extraction from real files on disk: what is made, what is skipped, what fails and how it is told."""
+"""Extraction from files on disk: what is made, what is skipped, what fails and how that is reported."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def get(store, name, clip_id):
     return store.get(recipes[0], clip_id)
 
 
-def test_a_face_found_in_the_video_gives_a_row_a_frame_and_its_box(tmp_path):
+def test_a_face_detected_in_the_video_gives_a_row_per_frame_and_its_box(tmp_path):
     shown = [picture((40, 30, 40))] * 10 + [picture()] * 5 + [picture((60, 30, 40))] * 5
     write_video(tmp_path / "a.mp4", shown, tone(0.8))
     report = run(tmp_path / "a.mp4", tmp_path / "store")
@@ -89,7 +89,7 @@ def test_a_face_found_in_the_video_gives_a_row_a_frame_and_its_box(tmp_path):
     assert len(FeatureStore(tmp_path / "store").clock("a")) == 20
 
 
-def test_left_and_right_take_their_own_person_and_hear_the_same_sound(tmp_path):
+def test_left_and_right_have_their_own_face_and_the_same_sound(tmp_path):
     write_video(tmp_path / "videos/v.mp4", [picture((10, 30, 30), (110, 40, 40))] * 6, tone(0.24))
     for side in ("left", "right"):
         folder = tmp_path / "notes/VA_Estimation_Challenge/Train_Set"
@@ -103,7 +103,7 @@ def test_left_and_right_take_their_own_person_and_hear_the_same_sound(tmp_path):
     assert np.array_equal(left.values, right.values)
 
 
-def test_organisers_images_give_a_row_for_each_that_exists_at_its_frames_time(tmp_path):
+def test_each_face_image_is_a_row_at_the_time_of_its_frame(tmp_path):
     times_s = np.cumsum([0.0, 0.04, 0.04, 0.2, 0.04, 0.04])
     write_video(tmp_path / "videos/v.mp4", [picture()] * 6, tone(0.4), times_s)
     write_images(tmp_path / "cropped/v", [1, 2, 4, 6])
@@ -114,7 +114,7 @@ def test_organisers_images_give_a_row_for_each_that_exists_at_its_frames_time(tm
     assert not list((tmp_path / "store").glob("faces-*"))
 
 
-def test_labels_and_images_beyond_the_last_frame_lengthen_the_clock_at_the_median_interval(tmp_path):
+def test_labels_and_images_beyond_the_last_frame_extend_the_clock_at_the_median_interval(tmp_path):
     write_video(tmp_path / "videos/v.mp4", [picture()] * 5)
     write_images(tmp_path / "cropped/v", [1, 6])
     labels = tmp_path / "notes/EXPR_Recognition_Challenge/Train_Set/v.txt"
@@ -127,7 +127,7 @@ def test_labels_and_images_beyond_the_last_frame_lengthen_the_clock_at_the_media
     assert get(tmp_path / "store", "face_hog", "v").times_s == pytest.approx([0, 5 / FPS], abs=1e-4)
 
 
-def test_images_without_a_video_need_an_assumed_frame_rate_which_the_clock_records(tmp_path):
+def test_images_without_a_video_need_an_assumed_frame_rate_and_the_clock_records_it(tmp_path):
     write_images(tmp_path / "cropped/v", [1, 3])
     report = run(tmp_path, tmp_path / "store")
     assert [(failure.clip, failure.stage) for failure in report.failed] == [("v", "clock")]
@@ -158,7 +158,7 @@ def test_sound_alone_has_a_clock_at_the_assumed_rate(tmp_path):
     assert not clock.decoded.any()
 
 
-def test_one_bad_clip_among_many_is_listed_and_the_rest_is_done(tmp_path):
+def test_a_bad_clip_is_reported_and_the_others_are_extracted(tmp_path):
     write_video(tmp_path / "good.mp4", [picture()] * 3)
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a film")
@@ -177,7 +177,7 @@ def test_one_bad_clip_among_many_is_listed_and_the_rest_is_done(tmp_path):
     assert not (store.folder(store.find("face_hog")) / "failed.jsonl").exists()
 
 
-def test_an_encoder_that_fails_on_a_clip_is_that_clips_failure(tmp_path, monkeypatch):
+def test_an_encoder_that_fails_on_a_clip_fails_only_that_clip(tmp_path, monkeypatch):
     from extract.encoders.voice_mel import VoiceMel
 
     write_video(tmp_path / "a.mp4", [picture()] * 3, tone(0.2))
@@ -202,7 +202,7 @@ def test_a_damaged_image_is_an_unobserved_row_and_counted(tmp_path):
         assert file.metadata()["num_unreadable_images"] == "1"
 
 
-def test_an_image_numbered_zero_is_refused(tmp_path):
+def test_an_image_numbered_zero_is_an_error(tmp_path):
     write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
     write_images(tmp_path / "cropped/v", [0, 1])
     (failure,) = run(tmp_path, tmp_path / "store").failed
@@ -217,7 +217,7 @@ def test_changed_media_are_extracted_again(tmp_path):
     assert len(FeatureStore(tmp_path / "store").clock("a")) == 4
 
 
-def test_a_new_encoder_is_added_without_making_the_others_again(tmp_path):
+def test_a_new_encoder_is_added_without_extracting_the_others_again(tmp_path):
     write_video(tmp_path / "a.mp4", [picture()] * 3)
     store = FeatureStore(tmp_path / "store")
     extract(open_dataset(tmp_path / "a.mp4"), store, specs()[1:], bright())
@@ -234,7 +234,7 @@ def test_the_same_encoder_twice_is_an_error(tmp_path):
         extract(open_dataset(tmp_path / "a.mp4"), FeatureStore(tmp_path / "s"), specs()[1:] * 2, bright())
 
 
-def test_an_extraction_that_is_killed_goes_on_and_two_at_once_do_no_harm(tmp_path):
+def test_a_killed_extraction_continues_and_two_processes_can_share_it(tmp_path):
     for name in "abcdefgh":
         write_video(tmp_path / f"data/{name}.mp4", [picture((40, 30, 40))] * 100, tone(4.0))
     words = [sys.executable, "-m", "abaw", "-q", "extract", str(tmp_path / "data")]
@@ -272,7 +272,7 @@ def test_real_clips_give_tracks_with_true_times(media, tmp_path):
     assert np.diff(flash.times_s) == pytest.approx(33 / 989, abs=2e-3)
 
 
-def test_nasty_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(media, tmp_path):
+def test_damaged_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(media, tmp_path):
     report = run(media / "nasty", tmp_path / "store")
     assert {failure.clip for failure in report.failed} == {"zero_length", "text_named", "truncated_moov_missing"}
     assert all(failure.stage == "decode" and failure.reason for failure in report.failed)
@@ -328,7 +328,7 @@ def test_a_clip_that_only_a_label_file_names_fails_even_with_an_assumed_frame_ra
         FeatureStore(tmp_path / "store").clock("ghost")
 
 
-def test_what_cannot_be_read_is_its_own_clips_failure(tmp_path):
+def test_a_file_that_cannot_be_read_fails_only_its_clip(tmp_path):
     for name in ("good", "images", "labels"):
         write_video(tmp_path / f"videos/{name}.mp4", [picture()] * 3)
     (tmp_path / "videos/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
@@ -342,7 +342,7 @@ def test_what_cannot_be_read_is_its_own_clips_failure(tmp_path):
     assert {failure.clip for failure in report.failed} == {"gone", "images", "labels"}
 
 
-def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stops_all(tmp_path, monkeypatch):
+def test_a_value_out_of_range_fails_only_its_clip_and_a_full_disk_stops_the_run(tmp_path, monkeypatch):
     import errno
 
     from extract.encoders.face_hog import FaceHog
@@ -363,7 +363,7 @@ def test_a_value_that_does_not_fit_is_its_own_clips_failure_and_a_full_disk_stop
         run(tmp_path, tmp_path / "other")
 
 
-def test_what_a_stopped_process_left_aside_is_not_taken_for_a_track(tmp_path):
+def test_a_stale_temporary_file_is_not_read_as_a_track(tmp_path):
     from abaw.configs.sections import FeatureConfig
     from extract.store.source import AlignedSource
 
@@ -374,7 +374,7 @@ def test_what_a_stopped_process_left_aside_is_not_taken_for_a_track(tmp_path):
     assert AlignedSource(store, {"face_hog": FeatureConfig()}).dim("face_hog") == 763
 
 
-def test_the_boxes_of_faces_are_no_feature(tmp_path):
+def test_the_boxes_of_faces_are_not_listed_as_features(tmp_path):
     write_video(tmp_path / "a.mp4", [picture((40, 30, 40))] * 3)
     run(tmp_path / "a.mp4", tmp_path / "store")
     with pytest.raises(ValueError, match="no features named 'faces'"):
@@ -398,7 +398,7 @@ def test_rows_in_a_gap_of_the_sound_are_not_observed(tmp_path):
     assert np.array_equal(track.observed, ~in_gap)
 
 
-def test_a_face_that_comes_late_has_its_values_in_its_own_rows(tmp_path):
+def test_values_of_a_face_that_appears_late_are_in_its_own_rows(tmp_path):
     shown = [picture()] * 4 + [picture((40, 30, 40))] * 4
     write_video(tmp_path / "a.mp4", shown)
     run(tmp_path / "a.mp4", tmp_path / "store")
@@ -406,13 +406,6 @@ def test_a_face_that_comes_late_has_its_values_in_its_own_rows(tmp_path):
     assert track.observed.tolist() == [False] * 4 + [True] * 4
     assert not track.values[:4].any()
     assert (np.abs(track.values[4:]).sum(axis=1) > 0).all()
-
-
-def test_an_organisers_image_is_read_as_rgb(tmp_path):
-    from extract.engine.streams import read_image
-
-    cv2.imwrite(str(tmp_path / "red.png"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
-    assert read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]
 
 
 def test_sound_alone_is_not_extracted_twice(tmp_path):

@@ -1,4 +1,4 @@
-"""Extraction of many clips at once: batches, threads, processes, machines, and what is left after a kill."""
+"""Extraction of many clips: batches, threads, processes, machines, and continuing after a kill."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ class Corner(FaceDetector):
 
 
 class Brightness(PictureEncoder):
-    """A test encoder: the mean light of the pictures of a row; it remembers its batches."""
+    """A test encoder: the mean brightness of the pictures of a row; it records its batches."""
 
     def __init__(self, crop=None, batch_size=8, span=1, stride=1):
         self.crop, self.batch_size, self.span, self.stride, self.dim = crop, batch_size, span, stride, 2
@@ -74,7 +74,7 @@ def write(path, lights, seconds_of_sound=0.0):
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory):
-    """Six clips of 10, 11 ... 15 pictures, each of its own light."""
+    """Six clips of 10, 11 ... 15 pictures, each with its own brightness."""
     folder = tmp_path_factory.mktemp("six")
     for i in range(6):
         write(folder / f"c{i}.mp4", [80 + 20 * i] * (10 + i), 0.6)
@@ -118,7 +118,7 @@ def test_batch_size_readers_and_order_change_nothing(six, tmp_path):
         assert files_of(tmp_path / name) == files_of(whole.root)
 
 
-def test_one_decode_of_pictures_and_one_of_sound_serve_all_encoders(six, tmp_path, monkeypatch):
+def test_pictures_and_sound_are_decoded_once_for_all_encoders(six, tmp_path, monkeypatch):
     opened = []
     real = media._decode
 
@@ -137,7 +137,7 @@ def test_one_decode_of_pictures_and_one_of_sound_serve_all_encoders(six, tmp_pat
     assert sorted(opened) == [("c0.mp4", "audio"), ("c0.mp4", "video")]
 
 
-def test_a_clock_that_is_there_is_not_decoded_again_for_a_sound_encoder(six, tmp_path, monkeypatch):
+def test_a_stored_clock_is_not_decoded_again_for_a_sound_encoder(six, tmp_path, monkeypatch):
     store, _ = store_of(Brightness(), six, tmp_path)
     monkeypatch.setattr(media, "pictures", lambda *_: pytest.fail("pictures were decoded"))
     before = files_of(tmp_path / "clock")
@@ -147,7 +147,7 @@ def test_a_clock_that_is_there_is_not_decoded_again_for_a_sound_encoder(six, tmp
     assert len(store.get(store.find("voice"), "c0")) > 50
 
 
-def test_a_clip_that_an_encoder_refuses_spoils_no_other_in_its_batch(six, tmp_path):
+def test_a_clip_that_an_encoder_refuses_affects_no_other_in_its_batch(six, tmp_path):
     class Picky(Brightness):
         def forward(self, batch):
             if (np.abs(batch[:, 0] - 120) < 5).any():
@@ -162,7 +162,7 @@ def test_a_clip_that_an_encoder_refuses_spoils_no_other_in_its_batch(six, tmp_pa
     assert np.abs(light(store, "c3").values - 140).max() < 4
 
 
-def test_a_value_that_is_no_number_is_refused_and_named(six, tmp_path):
+def test_a_value_of_nan_is_an_error_with_its_row_and_column(six, tmp_path):
     class Broken(Brightness):
         def forward(self, batch):
             rows = batch.copy()
@@ -176,7 +176,7 @@ def test_a_value_that_is_no_number_is_refused_and_named(six, tmp_path):
     assert not list(store.root.glob("light-*/c2*"))
 
 
-def test_an_encoder_that_may_miss_says_so_with_a_row_of_nan(six, tmp_path):
+def test_a_row_of_nan_of_an_encoder_that_may_miss_is_unobserved(six, tmp_path):
     class Shy(Brightness):
         may_miss = True
         num = 0
@@ -193,7 +193,7 @@ def test_an_encoder_that_may_miss_says_so_with_a_row_of_nan(six, tmp_path):
     assert not track.values[~track.observed].any()
 
 
-def test_a_row_of_several_pictures_is_of_the_moment_midway_and_seen_where_all_of_them_are(tmp_path):
+def test_a_row_of_several_pictures_is_at_their_middle_and_observed_if_all_of_them_are(tmp_path):
     lights = [80, 90, 100, 110, 20, 120, 130, 140, 150, 160]  # the fifth has no face
     write(tmp_path / "a.mp4", lights)
     store, _ = store_of(Brightness(Crop(16), span=3, stride=2), tmp_path / "a.mp4", tmp_path / "store")
@@ -211,7 +211,7 @@ def test_a_clip_shorter_than_a_row_has_a_track_without_rows(tmp_path):
     assert light(store, "a").values.shape == (0, 2)
 
 
-def test_rows_of_several_images_do_not_reach_over_a_missing_image(tmp_path):
+def test_rows_of_several_images_do_not_span_a_missing_image(tmp_path):
     import cv2
 
     write(tmp_path / "videos/v.mp4", [200] * 9)
@@ -224,7 +224,7 @@ def test_rows_of_several_images_do_not_reach_over_a_missing_image(tmp_path):
     assert track.values[:, 0] == pytest.approx([20, 60, 70], abs=4)
 
 
-def test_frames_without_an_organisers_face_can_be_filled_from_the_video_and_are_marked(tmp_path):
+def test_frames_without_a_face_image_can_be_filled_from_the_video_and_are_marked(tmp_path):
     import cv2
 
     write(tmp_path / "videos/v.mp4", [200, 200, 200, 20, 200])
@@ -251,7 +251,7 @@ def test_two_encoders_of_one_name_are_an_error_on_the_command_line():
         build(["face_hog", "face_hog:margin=0.3"], "haar", "largest", 5, "cpu", False)
 
 
-def test_a_clip_that_is_not_there_and_no_readers_are_errors(six, tmp_path):
+def test_an_unknown_clip_and_zero_readers_are_errors(six, tmp_path):
     with pytest.raises(ValueError, match="has no clip 'x': `abaw check` lists its clips"):
         store_of(Brightness(), six, tmp_path, clip_ids=["x"])
     with pytest.raises(ValueError, match="--readers is 0, expected 1 or more"):
@@ -259,7 +259,7 @@ def test_a_clip_that_is_not_there_and_no_readers_are_errors(six, tmp_path):
 
 
 @pytest.mark.parametrize("num_before", [0, 1, 3])
-def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypatch, num_before):
+def test_a_crash_of_a_reader_is_raised_and_leaves_no_lease(six, tmp_path, monkeypatch, num_before):
     prepare, calls = Brightness.prepare, []
 
     def crash(self, pictures):
@@ -275,21 +275,21 @@ def test_a_crash_of_a_reader_is_told_and_leaves_no_claim(six, tmp_path, monkeypa
     assert not (tmp_path / ".leases").exists()
 
 
-def test_a_decode_that_gives_other_frames_than_the_stored_clock_is_refused(six, tmp_path, monkeypatch):
+def test_decoded_frames_that_differ_from_the_stored_clock_are_an_error(six, tmp_path, monkeypatch):
     store, _ = store_of(Brightness(), six / "c0.mp4", tmp_path)
     real = media.pictures
     monkeypatch.setattr(media, "pictures", lambda *words: list(real(*words))[1:])
-    asked = [EncoderSpec("other", Brightness(span=2), "float32")]
-    (failure,) = extract(open_dataset(six / "c0.mp4"), store, asked, target()).failed
+    specs = [EncoderSpec("other", Brightness(span=2), "float32")]
+    (failure,) = extract(open_dataset(six / "c0.mp4"), store, specs, target()).failed
     assert failure.stage == "clock"
     assert "9 frames were decoded, but the stored clock has 10 or other times" in failure.reason
     (tmp_path / "clock/c0.safetensors").unlink()  # as it advises: then all of the clip is made anew
-    asked += [EncoderSpec("light", Brightness(), "float32")]
-    assert extract(open_dataset(six / "c0.mp4"), store, asked, target()).made == ["c0"]
+    specs += [EncoderSpec("light", Brightness(), "float32")]
+    assert extract(open_dataset(six / "c0.mp4"), store, specs, target()).made == ["c0"]
     assert len(light(store, "c0")) == len(store.clock("c0")) == 9
 
 
-def test_images_beside_a_sound_serve_encoders_of_whole_pictures_too(tmp_path):
+def test_without_a_video_encoders_of_whole_pictures_take_the_face_images(tmp_path):
     import cv2
 
     (tmp_path / "videos").mkdir()
@@ -304,7 +304,7 @@ def test_images_beside_a_sound_serve_encoders_of_whole_pictures_too(tmp_path):
     assert again.present == ["v"]
 
 
-def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_path):
+def test_the_source_of_the_faces_does_not_depend_on_which_other_tracks_were_missing(tmp_path):
     import cv2
 
     write(tmp_path / "videos/v.mp4", [200] * 4, 0.2)
@@ -321,14 +321,14 @@ def test_whose_faces_a_track_shows_does_not_depend_on_what_else_was_missing(tmp_
     for each in encoders:
         extract(open_dataset(tmp_path), parts, [each], target())
     assert files_of(parts.root) == files_of(whole.root)
-    told = {}
+    crops = {}
     for name in ("face", "scene"):
         with safe_open(whole.folder(whole.find(name)) / "v.safetensors", framework="numpy") as file:
-            told[name] = file.metadata().get("crops")
-    assert told == {"face": "organisers", "scene": None}
+            crops[name] = file.metadata().get("crops")
+    assert crops == {"face": "organisers", "scene": None}
 
 
-def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
+def test_a_read_error_of_one_clip_does_not_stop_the_others(six, tmp_path, monkeypatch):
     import errno
 
     from extract.engine import plan
@@ -346,7 +346,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(six, tmp_path, monkeypatch):
     assert len(report.made) == 5
 
 
-def test_a_clip_whose_name_is_no_utf8_is_listed_like_any_other(tmp_path):
+def test_a_failed_clip_with_a_name_that_is_not_utf8_is_recorded(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9\xc2\x85.mp4")).write_text("no film")
     write(tmp_path / "a.mp4", [80])
     store, report = store_of(Brightness(), tmp_path, tmp_path / "store")
@@ -356,7 +356,7 @@ def test_a_clip_whose_name_is_no_utf8_is_listed_like_any_other(tmp_path):
     assert len(store_of(Brightness(), tmp_path, tmp_path / "store")[1].failed) == 1
 
 
-def test_the_place_of_weights_makes_no_other_folder_and_their_content_does(tmp_path):
+def test_the_folder_depends_on_the_content_of_weights_and_not_on_their_place(tmp_path):
     store = FeatureStore(tmp_path)
     recipe = {"name": "x", "encoder": "e", "settings": {"file": "a", "k": 1}, "weights": "1", "found_at": ["file"]}
     faces = {"finder": "f", "settings": {"file": "a"}, "weights": "1", "found_at": ["file"]}
@@ -367,7 +367,7 @@ def test_the_place_of_weights_makes_no_other_folder_and_their_content_does(tmp_p
         assert store.folder({**recipe, **other}) != store.folder(recipe)
 
 
-def test_a_disk_that_is_full_stops_the_run_wherever_it_is_met(six, tmp_path, monkeypatch):
+def test_a_full_disk_stops_the_run_at_every_stage(six, tmp_path, monkeypatch):
     import errno
 
     def full(*_, **__):
@@ -451,7 +451,7 @@ def abaw(*words, **options):
     )
 
 
-def test_four_processes_on_one_store_do_each_clip_once(six, tmp_path):
+def test_four_processes_on_one_store_extract_each_clip_once(six, tmp_path):
     words = ("extract", six, "--store", tmp_path / "store", "--encoder", "face_hog", "--encoder", "voice_mel")
     four = [abaw(*words) for _ in range(4)]
     said = [each.communicate()[0] for each in four]
@@ -509,7 +509,7 @@ print(num_kills, again, len(report.failed))
 """
 
 
-def test_after_twenty_kills_the_store_is_the_same_to_the_byte_and_nothing_was_done_twice(tmp_path):
+def test_after_twenty_kills_the_store_is_identical_and_nothing_was_extracted_twice(tmp_path):
     for i in range(8):
         write(tmp_path / f"data/c{i}.mp4", [80 + 10 * i] * 60, 2.4)
     done = subprocess.run(
@@ -524,7 +524,7 @@ def test_after_twenty_kills_the_store_is_the_same_to_the_byte_and_nothing_was_do
     assert files_of(tmp_path / "store") == files_of(tmp_path / "whole")
 
 
-def test_shards_are_disjoint_whole_and_keep_the_persons_of_a_video_together(tmp_path):
+def test_shards_are_disjoint_and_complete_and_keep_both_subjects_of_a_video_together(tmp_path):
     from abaw.pipelines.extraction import shard_of
 
     (tmp_path / "videos").mkdir()
@@ -546,7 +546,7 @@ def test_shards_are_disjoint_whole_and_keep_the_persons_of_a_video_together(tmp_
             shard_of(dataset, wrong)
 
 
-def test_a_dry_run_says_what_is_to_do_and_writes_nothing(six, tmp_path):
+def test_a_dry_run_reports_the_remaining_work_and_writes_nothing(six, tmp_path):
     words = ("extract", six, "--store", tmp_path / "store", "--encoder", "face_hog", "--encoder", "voice_mel")
     process = abaw(*words, "--dry-run")
     said, _ = process.communicate()
@@ -558,7 +558,7 @@ def test_a_dry_run_says_what_is_to_do_and_writes_nothing(six, tmp_path):
     )
 
 
-def test_a_dry_run_counts_what_is_done_and_what_cannot_be_read(six, tmp_path):
+def test_a_dry_run_counts_finished_and_unreadable_clips(six, tmp_path):
     from extract.engine.estimate import estimate
     from extract.engine.plan import ExtractionPlan
 
@@ -586,9 +586,9 @@ def test_a_track_carries_the_checksum_of_its_content(six, tmp_path):
     store, _ = store_of(Brightness(), six, tmp_path)
     path = store.folder(store.find("light")) / "c3.safetensors"
     with safe_open(path, framework="numpy") as file:
-        told = file.metadata()["sha256"]
+        checksum = file.metadata()["sha256"]
     content = path.read_bytes()
-    assert hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest() == told
+    assert hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest() == checksum
 
 
 RAY = """
@@ -622,7 +622,7 @@ print(killed.is_set(), done == sorted(open_dataset(Path(sys.argv[1])).clips), le
 
 
 @pytest.mark.timeout(600)
-def test_a_ray_worker_node_killed_in_the_middle_loses_nothing(six, tmp_path):
+def test_no_clip_is_lost_when_a_ray_node_is_killed(six, tmp_path):
     pytest.importorskip("ray", reason="the extra ray is not installed")
     data = tmp_path / "data"
     data.mkdir()

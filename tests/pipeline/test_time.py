@@ -1,4 +1,4 @@
-"""What happens at one moment is found at that moment, through media, encoders, store and alignment."""
+"""An event keeps its time through media, encoders, store and alignment."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ CASES = [(7.5, 0.0), (25, 0.0), (30000 / 1001, 0.0), (60, 0.0), ("variable", 0.0
 
 @pytest.fixture(params=CASES, ids=[f"{str(rate)[:8]}-fps-sound-from-{late_s}" for rate, late_s in CASES])
 def made(request, tmp_path):
-    """Makes a clip whose picture and sound do the same thing at one frame, extracts it and gives the store."""
+    """Makes a clip with an event at one frame in picture and sound, extracts it and returns the store."""
     rate, late_s = request.param
     times_s = clock_times(rate)
     event = len(times_s) // 2
@@ -62,8 +62,8 @@ def made(request, tmp_path):
         sound = Sound((0.8 * on * np.sin(2 * np.pi * 1000 * since_s + 1)).astype(np.float32), RATE_HZ, late_s)
         write_clip(tmp_path / "clip.mp4", pictures, times_s, sound)
         store = FeatureStore(tmp_path / "store")
-        asked = [EncoderSpec("brightness", Brightness()), EncoderSpec("voice_mel", ENCODERS.build("voice_mel"))]
-        report = extract(open_dataset(tmp_path / "clip.mp4"), store, asked, TargetConfig(Haar(4, 0.1)))
+        specs = [EncoderSpec("brightness", Brightness()), EncoderSpec("voice_mel", ENCODERS.build("voice_mel"))]
+        report = extract(open_dataset(tmp_path / "clip.mp4"), store, specs, TargetConfig(Haar(4, 0.1)))
         assert report.made == ["clip"], report.failed
         return store
 
@@ -75,7 +75,7 @@ def level(values, modality):
     return values[:, 0] if modality == "brightness" else 10.0 ** (2 * values[:, LOUDNESS])
 
 
-def test_an_impulse_is_found_in_the_tracks_when_it_was(made):
+def test_an_impulse_is_in_the_tracks_at_its_time(made):
     make, times_s, event = made
     store = make("impulse")
     assert np.abs(store.clock("clip").times_s - times_s).max() < 1e-4
@@ -97,7 +97,7 @@ def test_after_window_mean_the_impulse_peaks_on_its_frame_in_both_modalities(mad
 
 
 @pytest.mark.parametrize(("align", "may_be_late"), [("nearest", 0), ("linear", 0), ("hold_last", 1)])
-def test_a_step_begins_on_its_frame_in_both_modalities(made, align, may_be_late):
+def test_a_step_appears_on_its_frame_in_both_modalities(made, align, may_be_late):
     make, times_s, event = made
     store = make("step")
     for modality in ("brightness", "voice_mel"):
@@ -111,7 +111,7 @@ def test_a_step_begins_on_its_frame_in_both_modalities(made, align, may_be_late)
 
 
 def test_an_aligner_that_works_by_index_is_caught(made):
-    """The mutant: row i * n / m for step i, as if both clocks began and ended together."""
+    """The mutant: row i * n / m for step i, as if track and clock began and ended together."""
     make, times_s, event = made
     store = make("impulse")
     track = store.get(store.find("voice_mel"), "clip")

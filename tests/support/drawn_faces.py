@@ -56,9 +56,9 @@ class Listed(FaceDetector):
 
 def texture(colour, side=SIDE):
     """A face: soft blobs of one colour, always the same ones."""
-    spots = np.random.default_rng(colour).uniform(125, 255, (10, 10)).astype(np.float32)
+    blobs = np.random.default_rng(colour).uniform(125, 255, (10, 10)).astype(np.float32)
     face = np.full((side, side, 3), 30, np.uint8)
-    face[..., colour] = cv2.resize(spots, (side, side), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    face[..., colour] = cv2.resize(blobs, (side, side), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     return face
 
 

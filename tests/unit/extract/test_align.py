@@ -21,7 +21,7 @@ def align(name, times_s, values, goal_s, observed=None, max_gap_s=0.5):
     return apply(plan, values)[:, 0], plan.observed
 
 
-def test_nearest_takes_the_row_nearest_in_time_and_of_two_the_earlier():
+def test_nearest_takes_the_nearest_row_and_the_earlier_of_two_equally_near_ones():
     values, observed = align("nearest", [0.0, 0.1, 0.2], [1, 2, 3], [0.04, 0.05, 0.06, 0.2])
     assert values.tolist() == [1, 1, 2, 3]
     assert observed.all()
@@ -33,7 +33,7 @@ def test_linear_lies_on_the_line_and_hits_rows_exactly():
     assert observed.all()
 
 
-def test_linear_on_a_row_needs_that_row_alone():
+def test_linear_at_the_time_of_a_row_needs_only_that_row():
     values, observed = align("linear", [0.0, 0.1, 0.2], [1, 2, 3], [0.1], observed=[False, True, False])
     assert values.tolist() == [2]
     assert observed.tolist() == [True]
@@ -53,7 +53,7 @@ def test_window_mean_takes_the_rows_from_halfway_to_halfway():
     assert observed.all()
 
 
-def test_window_mean_leaves_unobserved_rows_out_and_says_when_none_is_left():
+def test_window_mean_ignores_unobserved_rows_and_is_unobserved_without_observed_ones():
     values, observed = align("window_mean", [0.0, 0.01, 0.1], [1, 9, 5], [0.0, 0.1, 0.2], observed=[True, False, False])
     assert values.tolist() == [1, 0, 0]
     assert observed.tolist() == [True, False, False]
@@ -66,7 +66,7 @@ def test_window_mean_does_not_reach_across_a_gap_of_the_clock():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_extrapolates_beyond_max_gap(name):
+def test_no_aligner_reaches_beyond_max_gap(name):
     _, observed = align(name, [1.0, 1.1], [1, 2], [0.2, 1.05, 2.0], max_gap_s=0.3)
     assert observed.tolist() == [False, True, False]
 
@@ -79,7 +79,7 @@ def test_a_track_without_rows_is_unobserved_everywhere(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_not_observed_never_reaches_a_value(name):
+def test_values_of_unobserved_rows_are_never_used(name):
     times_s = np.arange(20) * 0.05
     observed = np.arange(20) % 4 != 1
     clean = np.where(observed, np.arange(20.0), 0)
@@ -95,14 +95,14 @@ def test_what_was_not_observed_never_reaches_a_value(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_track_on_the_clock_already_stays_as_it_is(name):
+def test_a_track_with_the_clocks_own_times_is_unchanged(name):
     times_s = np.cumsum([0.0, 0.04, 0.033, 0.2, 0.04])
     values, observed = align(name, times_s, [5, 4, 3, 2, 1], times_s)
     assert values.tolist() == [5, 4, 3, 2, 1]
     assert observed.all()
 
 
-def test_across_a_gap_of_the_clock_the_mean_ends_at_max_gap():
+def test_window_mean_reaches_no_further_than_max_gap_across_a_gap_of_the_clock():
     values, observed = align("window_mean", [0.0, 2.0, 9.8], [1, 2, 3], [0.0, 10.0], max_gap_s=0.5)
     assert values.tolist() == [1, 3]
     assert observed.all()

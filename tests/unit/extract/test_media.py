@@ -1,4 +1,4 @@
-"""Pictures and sound come back at their own times, from sound clips and from damaged ones."""
+"""Pictures and sound are read at their true times, from intact and from damaged files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -87,9 +87,9 @@ def test_even_times_read_back_to_a_tenth_of_a_millisecond(tmp_path, suffix, fps)
     times_s = np.arange(20) / fps
     write_clip(tmp_path / f"clip{suffix}", _pictures(20), times_s)
     np.testing.assert_allclose(_times(tmp_path / f"clip{suffix}"), times_s, atol=1e-4)
-    told = probe(tmp_path / f"clip{suffix}")
-    assert told.fps == pytest.approx(fps, rel=1e-6)
-    assert not told.is_variable
+    info = probe(tmp_path / f"clip{suffix}")
+    assert info.fps == pytest.approx(fps, rel=1e-6)
+    assert not info.is_variable
 
 
 @pytest.mark.parametrize(("suffix", "tolerance_s"), [(".mp4", 1e-4), (".mkv", 6e-4)])
@@ -97,18 +97,18 @@ def test_variable_times_that_start_late_read_back(tmp_path, suffix, tolerance_s)
     times_s = 0.5 + np.cumsum(np.random.default_rng(0).uniform(0.01, 0.4, 40))
     write_clip(tmp_path / f"clip{suffix}", _pictures(40), times_s)
     np.testing.assert_allclose(_times(tmp_path / f"clip{suffix}"), times_s, atol=tolerance_s)
-    told = probe(tmp_path / f"clip{suffix}")
-    assert told.is_variable
-    assert told.fps == pytest.approx(1 / np.median(np.diff(times_s)), rel=0.01)
+    info = probe(tmp_path / f"clip{suffix}")
+    assert info.is_variable
+    assert info.fps == pytest.approx(1 / np.median(np.diff(times_s)), rel=0.01)
 
 
 @pytest.mark.parametrize("num_lost", [0, 1])
 def test_one_lost_frame_makes_a_clip_variable(tmp_path, num_lost):
     times_s = np.delete(np.arange(101) / 25, slice(50, 50 + num_lost))
     write_clip(tmp_path / "clip.mp4", _pictures(len(times_s)), times_s)
-    told = probe(tmp_path / "clip.mp4")
-    assert told.is_variable == (num_lost > 0)
-    assert told.fps == pytest.approx(25)
+    info = probe(tmp_path / "clip.mp4")
+    assert info.is_variable == (num_lost > 0)
+    assert info.fps == pytest.approx(25)
 
 
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
@@ -125,11 +125,11 @@ def test_click_and_flash_of_one_moment_read_back_at_that_moment(tmp_path, suffix
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_late_sound_keeps_its_place_beside_pictures_from_zero(tmp_path, suffix):
     write_clip(tmp_path / f"clip{suffix}", _pictures(30), np.arange(30) / 25, _click(1.2, start_s=0.8, length_s=1.0))
-    heard, told = sound(tmp_path / f"clip{suffix}"), probe(tmp_path / f"clip{suffix}")
+    heard, info = sound(tmp_path / f"clip{suffix}"), probe(tmp_path / f"clip{suffix}")
     assert _click_s(heard) == pytest.approx(1.2, abs=5e-4)
     assert 0.8 - 1024 / 16000 <= heard.start_s <= 0.8
-    assert told.sound_start_s == pytest.approx(heard.start_s, abs=1e-3)
-    assert told.sound_stop_s == pytest.approx(1.8, abs=1024 / 16000)
+    assert info.sound_start_s == pytest.approx(heard.start_s, abs=1e-3)
+    assert info.sound_stop_s == pytest.approx(1.8, abs=1024 / 16000)
     assert _times(tmp_path / f"clip{suffix}")[0] == 0.0
     assert heard.gaps_s == ()
 
@@ -142,7 +142,7 @@ def test_colours_survive_writing_and_reading(tmp_path, suffix):
         assert np.abs(picture.rgb().astype(int) - given).mean() < 4
 
 
-def test_odd_sizes_fit_avi_and_are_refused_with_advice_by_mp4(tmp_path):
+def test_odd_sizes_can_be_written_as_avi_and_are_an_error_for_mp4(tmp_path):
     write_clip(tmp_path / "clip.avi", _pictures(2, 47, 63), [0.0, 0.04])
     assert next(pictures(tmp_path / "clip.avi")).rgb().shape == (47, 63, 3)
     with pytest.raises(ValueError, match=r"needs an even width and height, not 63x47: crop or pad, or write \.avi"):
@@ -153,9 +153,9 @@ def test_sound_can_be_written_and_read_alone(tmp_path):
     write_clip(tmp_path / "clip.mp4", [], [], _click(1.2))
     assert list(pictures(tmp_path / "clip.mp4")) == []
     assert _click_s(sound(tmp_path / "clip.mp4")) == pytest.approx(1.2, abs=5e-4)
-    told = probe(tmp_path / "clip.mp4")
-    assert (told.has_video, told.has_sound, told.num_packets, told.sound_rate_hz) == (False, True, 0, 16000)
-    assert np.isnan([told.fps, told.first_picture_s, told.last_picture_s]).all()
+    info = probe(tmp_path / "clip.mp4")
+    assert (info.has_video, info.has_sound, info.num_packets, info.sound_rate_hz) == (False, True, 0, 16000)
+    assert np.isnan([info.fps, info.first_picture_s, info.last_picture_s]).all()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi"])
@@ -165,7 +165,7 @@ def test_the_same_clip_is_written_as_the_same_bytes(tmp_path, suffix):
     assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
-def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
     def failing():
         yield from _pictures(30)
         raise RuntimeError("no more pictures")
@@ -194,13 +194,13 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
         ("clip.avi", 2, [0, 0.04], _click(1.2, start_s=0.8), "from 0 s: write .mp4"),
     ],
 )
-def test_what_a_container_cannot_hold_is_refused(tmp_path, name, num, times_s, heard, message):
+def test_input_that_a_container_cannot_hold_is_an_error(tmp_path, name, num, times_s, heard, message):
     with pytest.raises(ValueError, match=message):
         write_clip(tmp_path / name, _pictures(num), times_s, heard)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_of_another_size_is_refused(tmp_path):
+def test_a_picture_of_another_size_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"picture 3 is uint8 \(24, 64, 3\): expected uint8 \(48, 64, 3\)"):
         write_clip(tmp_path / "clip.mp4", [*_pictures(2), *_pictures(1, 24, 64)], [0, 0.04, 0.08])
 
@@ -231,7 +231,7 @@ def test_channels_are_averaged(tmp_path):
     assert sound(tmp_path / "clip.wav").samples == pytest.approx(np.full(16000, 0.25), abs=1e-6)
 
 
-def test_a_gap_is_filled_with_zeros_and_told(tmp_path):
+def test_a_gap_is_filled_with_zeros_and_listed(tmp_path):
     samples = np.concatenate([np.full(8000, 0.5), _click(1.2, start_s=0.8, length_s=0.7).samples])
     starts_s = [i / 50 for i in range(25)] + [0.8 + i / 50 for i in range(35)]
     _write_frames(tmp_path / "clip.mkv", samples, starts_s, 320)
@@ -243,7 +243,7 @@ def test_a_gap_is_filled_with_zeros_and_told(tmp_path):
     assert heard.stop_s == pytest.approx(1.5, abs=1e-3)
 
 
-def test_a_single_missing_frame_is_seen(tmp_path):
+def test_a_single_missing_frame_is_a_gap(tmp_path):
     starts_s = [i / 50 for i in range(51) if i != 20]
     _write_frames(tmp_path / "clip.mkv", np.zeros(50 * 320), starts_s, 320)
     assert sound(tmp_path / "clip.mkv").gaps_s == (pytest.approx((0.4, 0.42), abs=1e-3),)
@@ -261,20 +261,20 @@ def test_overlapping_sound_is_cut(tmp_path):
 
 
 @pytest.mark.parametrize("step_s", [0.019, 0.021])
-def test_small_errors_of_stamps_do_not_add_up(tmp_path, step_s):
+def test_small_errors_of_time_stamps_do_not_accumulate(tmp_path, step_s):
     samples, starts_s = np.zeros(200 * 320), [i * step_s for i in range(200)]
     samples[-320:-160] = _burst(16000)
     _write_frames(tmp_path / "clip.mkv", samples, starts_s, 320)
     assert _click_s(sound(tmp_path / "clip.mkv")) == pytest.approx(starts_s[-1], abs=0.011)
 
 
-def test_a_leap_of_the_stamps_is_refused_instead_of_filled(tmp_path):
+def test_a_jump_of_the_time_stamps_is_an_error(tmp_path):
     _write_frames(tmp_path / "clip.mkv", np.zeros(640), [0.0, 90000.0], 320)
     with pytest.raises(MediaError, match=r"jumps from 0\.0 s to 90000\.0 s"):
         sound(tmp_path / "clip.mkv")
 
 
-def test_a_change_of_rate_and_channels_midway_is_survived(tmp_path):
+def test_a_change_of_rate_and_channels_in_the_middle_is_handled(tmp_path):
     data = b""
     for rate_hz, layout, tone_hz in ((48000, "stereo", 440), (16000, "mono", 1000)):
         with av.open(str(tmp_path / "part.aac"), "w") as out:
@@ -316,14 +316,14 @@ def test_real_pictures_come_with_their_own_times_and_probe_agrees(media, name, n
     assert counts == DecodeCounts(num_frames=num)
     assert (times_s[0], times_s[-1]) == pytest.approx((first_s, last_s), abs=1e-6)
     assert (np.diff(times_s) > 0).all()
-    told = probe(media / name)
-    assert (told.num_packets, told.first_picture_s, told.last_picture_s) == (num, times_s[0], times_s[-1])
+    info = probe(media / name)
+    assert (info.num_packets, info.first_picture_s, info.last_picture_s) == (num, times_s[0], times_s[-1])
 
 
-def test_stamps_rounded_to_a_millisecond_do_not_shift_the_rate(media):
-    told = probe(media / "clips/1001_DFA_ANG_XX.flv")
-    assert told.fps == pytest.approx(989 / 33, rel=1e-3)
-    assert not told.is_variable
+def test_time_stamps_rounded_to_a_millisecond_do_not_change_the_frame_rate(media):
+    info = probe(media / "clips/1001_DFA_ANG_XX.flv")
+    assert info.fps == pytest.approx(989 / 33, rel=1e-3)
+    assert not info.is_variable
 
 
 def test_a_corrupt_packet_costs_one_picture_and_is_counted(media):
@@ -337,13 +337,13 @@ def test_a_corrupt_packet_costs_one_picture_and_is_counted(media):
     ("name", "shape", "rotation_deg"),
     [("nasty/rotate_flag.mp4", (288, 360, 3), 90), ("nasty/video_90.mov", (568, 320, 3), -90)],
 )
-def test_pictures_are_turned_upright(media, name, shape, rotation_deg):
+def test_pictures_are_rotated_upright(media, name, shape, rotation_deg):
     assert next(pictures(media / name)).rgb().shape == shape
-    told = probe(media / name)
-    assert (told.height, told.width, told.rotation_deg) == (*shape[:2], rotation_deg)
+    info = probe(media / name)
+    assert (info.height, info.width, info.rotation_deg) == (*shape[:2], rotation_deg)
 
 
-def test_a_turned_face_is_that_of_the_original(media):
+def test_a_rotated_video_shows_the_same_picture_as_its_original(media):
     turned, upright = (
         next(pictures(media / name)).rgb().mean(axis=2).ravel()
         for name in ("nasty/rotate_flag.mp4", "clips/lbax4n.mpg")
@@ -353,7 +353,7 @@ def test_a_turned_face_is_that_of_the_original(media):
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("is_mirrored", [False, True])
-def test_every_way_to_turn_and_mirror_is_honoured(tmp_path, degrees, is_mirrored):
+def test_every_rotation_and_mirroring_is_applied(tmp_path, degrees, is_mirrored):
     with av.open(str(tmp_path / "clip.mp4"), "w") as out:
         stream = out.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
         stream.set_display_rotation(degrees, hflip=is_mirrored)
@@ -375,9 +375,9 @@ def test_every_way_to_turn_and_mirror_is_honoured(tmp_path, degrees, is_mirrored
     ],
 )
 def test_real_sound_starts_and_ends_at_its_own_times_without_gaps(media, name, start_s, stop_s):
-    heard, told = sound(media / name), probe(media / name)
+    heard, info = sound(media / name), probe(media / name)
     assert (heard.start_s, heard.stop_s) == pytest.approx((start_s, stop_s), abs=0.03)
-    assert (told.sound_start_s, told.sound_stop_s) == pytest.approx((heard.start_s, heard.stop_s), abs=0.03)
+    assert (info.sound_start_s, info.sound_stop_s) == pytest.approx((heard.start_s, heard.stop_s), abs=0.03)
     assert heard.gaps_s == ()
 
 
@@ -401,7 +401,7 @@ def test_silence_is_sound(media):
     assert np.abs(heard.samples).max() == 0
 
 
-def test_bytes_lost_in_the_middle_cost_pictures_and_sound_of_that_moment_only(media, tmp_path):
+def test_lost_bytes_only_affect_pictures_and_sound_of_that_moment(media, tmp_path):
     clip = _damaged(media / "clips/bbaf2n.mpg", tmp_path / "clip.mpg", 150_000, 155_000)
     whole, heard = sound(media / "clips/bbaf2n.mpg"), sound(clip)
     assert 70 <= len(_times(clip)) <= 75
@@ -409,7 +409,7 @@ def test_bytes_lost_in_the_middle_cost_pictures_and_sound_of_that_moment_only(me
     assert heard.samples[-8000:] == pytest.approx(whole.samples[-8000:], abs=1e-3)
 
 
-def test_a_clip_cut_off_gives_what_is_left(media, tmp_path):
+def test_a_truncated_clip_gives_what_is_left(media, tmp_path):
     clip = _damaged(media / "clips/bbaf2n.mpg", tmp_path / "clip.mpg", 250_000, None)
     times_s = _times(clip)
     assert 20 < len(times_s) < 75
@@ -430,7 +430,7 @@ def test_a_clip_cut_off_gives_what_is_left(media, tmp_path):
         ("truncated_moov_missing.mp4", r"truncated_moov_missing.mp4: its index \(moov\) is missing because the file"),
     ],
 )
-def test_unreadable_files_say_what_is_wrong(media, read, name, message):
+def test_the_error_of_an_unreadable_file_says_what_is_wrong(media, read, name, message):
     with pytest.raises(MediaError, match=message):
         read(media / "nasty" / name)
 
@@ -441,13 +441,13 @@ def test_a_missing_file_is_not_a_media_error(tmp_path, read):
         read(tmp_path / "clip.mp4")
 
 
-def test_a_file_without_picture_and_sound_is_refused(tmp_path):
+def test_a_file_without_video_and_audio_is_an_error(tmp_path):
     (tmp_path / "clip.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n\n")
     with pytest.raises(MediaError, match="neither a video nor an audio stream"):
         sound(tmp_path / "clip.srt")
 
 
-def test_a_video_stream_without_a_decodable_picture_is_refused(tmp_path):
+def test_a_video_stream_without_a_decodable_picture_is_an_error(tmp_path):
     write_clip(tmp_path / "whole.mp4", _pictures(5), np.arange(5) / 25)
     clip = _without_media_data(tmp_path / "whole.mp4", tmp_path / "clip.mp4")
     with pytest.raises(MediaError, match=r"no picture of .*clip\.mp4 can be decoded \(5 corrupt packets"):
@@ -456,7 +456,7 @@ def test_a_video_stream_without_a_decodable_picture_is_refused(tmp_path):
         probe(clip)
 
 
-def test_a_sound_stream_without_decodable_sound_is_refused(tmp_path):
+def test_an_audio_stream_without_decodable_sound_is_an_error(tmp_path):
     write_clip(tmp_path / "whole.mp4", [], [], _click(0.5))
     with pytest.raises(MediaError, match=r"no sound of .*clip\.mp4 can be decoded \(\d+ corrupt packets"):
         sound(_without_media_data(tmp_path / "whole.mp4", tmp_path / "clip.mp4"))
@@ -497,7 +497,7 @@ def test_a_packet_without_pts_takes_dts(tmp_path, pts, dts, time_s):
         assert _time_s(packet, container.streams.video[0]) == time_s
 
 
-def test_pictures_without_any_time_are_counted_and_told(tmp_path):
+def test_pictures_without_a_time_are_counted_in_the_error(tmp_path):
     with av.open(str(tmp_path / "clip.h264"), "w", format="h264") as out:
         stream = out.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
         for num, picture in enumerate(_pictures(5)):
@@ -509,7 +509,7 @@ def test_pictures_without_any_time_are_counted_and_told(tmp_path):
         list(pictures(tmp_path / "clip.h264"))
 
 
-def test_cover_art_is_no_picture(tmp_path):
+def test_cover_art_is_not_decoded(tmp_path):
     with av.open(str(tmp_path / "clip.m4a"), "w", format="mp4") as out:
         audio = out.add_stream("aac", rate=16000, layout="mono")
         cover = out.add_stream("mjpeg", rate=1, width=64, height=48, pix_fmt="yuvj420p")
@@ -524,7 +524,7 @@ def test_cover_art_is_no_picture(tmp_path):
     assert _click_s(sound(tmp_path / "clip.m4a")) == pytest.approx(0.5, abs=5e-4)
 
 
-def test_the_largest_video_stream_is_taken(tmp_path):
+def test_the_largest_video_stream_is_decoded(tmp_path):
     with av.open(str(tmp_path / "clip.mkv"), "w") as out:
         streams = [
             out.add_stream("mjpeg", rate=25, width=w, height=h, pix_fmt="yuvj420p")

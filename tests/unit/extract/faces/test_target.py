@@ -24,7 +24,7 @@ from tests.support.drawn_faces import (
     texture,
 )
 
-# whose clip it is
+# drawn pictures
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_longest_is_the_person_visible_in_most_pictures(film):
     both = picture((RED, 20, 30, 50), (GREEN, 150, 40))
     path = film([picture((RED, 20, 30, 50))] * 5 + [both] * 15 + [picture((GREEN, 150, 40))] * 20)
     shown, seen = select_from(path, "longest", Colours())
-    assert seen[:5] == [None] * 5  # the shorter one cannot stand in, he overlaps
+    assert seen[:5] == [None] * 5  # the other person overlaps in time and so does not replace the longest
     assert {colour_of(image, face) for image, face in zip(shown, seen, strict=True) if face} == {GREEN}
     assert all(seen[8:])
     assert seen[8].points.shape == (5, 2)
@@ -211,10 +211,10 @@ def test_left_and_right_of_a_real_video_of_two(clip, yunet):
 
 def test_the_same_clip_in_several_threads_gives_the_same_faces(clip, yunet):
     shown = clip("clips/single_face.mp4")[:20]
-    watch, results = TargetConfig(yunet), {}
+    config, results = TargetConfig(yunet), {}
 
     def work(which):
-        selector = watch.make_selector(None, None)
+        selector = config.make_selector(None, None)
         results[which] = [(face.box, face.points.tobytes()) for face in (selector.select(*each) for each in shown)]
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]

@@ -193,9 +193,9 @@ def test_a_face_hidden_from_1_to_2_s_is_missing_there_and_the_same_person_afterw
     for detector in (yunet, DETECTORS.build("haar")):
         seen = select_in(shown, detector)
         hidden = np.array([1.0 <= time_s <= 2.0 for time_s, _ in shown])
-        nobody = np.array([face is None for face in seen])
-        assert nobody[hidden].all()
-        assert nobody[~hidden].sum() <= 5
+        is_missing = np.array([face is None for face in seen])
+        assert is_missing[hidden].all()
+        assert is_missing[~hidden].sum() <= 5
         assert {face.person for face in seen if face} == {0}
 
 
