@@ -1,8 +1,8 @@
 """How close a track encoded in chunks is to a single pass over the whole sound, by overlap, and how visible its seams.
 
-The networks have the sizes of wav2vec2-base, WavLM-base and Whisper-base, but fewer layers and random weights. The sound
-is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json and the
-tables of docs/chunks.md. About 3 minutes on one CPU core.
+The networks have the sizes of wav2vec2-base, WavLM-base and Whisper-base, but fewer layers and random weights. The
+sound is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json and
+the tables of docs/chunks.md. About 3 minutes on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.chunks      (as a file, benchmarks/extract.py would hide the package)
 """

@@ -169,7 +169,7 @@ def networks(work: Path, repeats: int) -> Figures:
 
 def time_start_up_s(work: Path, encoders: list[str]) -> float:
     """Seconds of the command on a clip of one picture: imports and loading the encoders."""
-    tiny = make_video(work / "one.mp4", 1, (64, 48), 1, sound=False)
+    tiny = make_video(work / "one.mp4", 1, (64, 48), 1, has_sound=False)
     words = [word for text in encoders for word in ("--encoder", text)]
     shutil.rmtree(work / "start", ignore_errors=True)
     command = [sys.executable, "-m", "abaw", "-q", "extract", str(tiny), "--store", str(work / "start"), *words]
