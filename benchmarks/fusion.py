@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from abaw.files import read_json, write_json
 from abaw.results.runs import commit, versions
-from benchmarks.extract import machine
+from benchmarks.extract import describe_machine
 from fusion.base import FusionInput, FusionModel
 from fusion.models import FUSION_MODELS
 
@@ -371,7 +371,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def device_machine(device: str) -> str:
-    return machine() if device == "cpu" else torch.cuda.get_device_name()
+    return describe_machine() if device == "cpu" else torch.cuda.get_device_name()
 
 
 def main(words: Sequence[str] | None = None) -> None:
