@@ -89,9 +89,7 @@ def test_the_error_for_missing_weights_of_a_plain_encoder_is_unchanged():
 
 
 def test_a_preset_without_weights_at_a_hub_says_where_to_get_them():
-    with pytest.raises(
-        MissingWeights, match="mae_face needs a file of your own: .*:weights=PATH .*MAE-Face"
-    ):
+    with pytest.raises(MissingWeights, match="mae_face needs a file of your own: .*:weights=PATH .*MAE-Face"):
         build("mae_face")
     with pytest.raises(MissingWeights, match="emotieffnet_b0 .*: no ONNX file at nowhere.onnx.*EmotiEffLib"):
         build("emotieffnet_b0", file="nowhere.onnx")
