@@ -1,7 +1,7 @@
 """What a training step sees: windows over clips, signals on a clock, and the batch that carries them.
 
-``observed``, ``scored`` and ``lengths`` are three different facts and are never merged: what could be seen or
-heard, what has a label, and where a window ends and its padding begins.
+``observed``, ``scored`` and ``lengths`` are three different facts and are never merged: what was
+observed, what has a label, and where a window ends and its padding begins.
 """
 
 from collections.abc import Mapping

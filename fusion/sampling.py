@@ -10,7 +10,7 @@ from abaw.tasks.base import Task
 from fusion.targets import LabelsByTask
 
 Span = tuple[str, int, int]  # clip, first step, one past the last
-Order = Callable[[int], np.ndarray]  # epoch -> indices of its windows, in order
+EpochOrder = Callable[[int], np.ndarray]  # epoch -> indices of its windows, in order
 
 
 def derive_epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -19,17 +19,17 @@ def derive_epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
-def make_sequential_order(num_items: int) -> Order:
+def make_sequential_order(num_items: int) -> EpochOrder:
     """Every window once, in order, in every epoch."""
     return partial(_sequential, num_items)
 
 
-def make_shuffled_order(num_items: int, seed: int) -> Order:
+def make_shuffled_order(num_items: int, seed: int) -> EpochOrder:
     """Every window once, in a new random order in each epoch."""
     return partial(_shuffle, num_items, seed)
 
 
-def make_balanced_order(weights: np.ndarray, seed: int) -> Order:
+def make_balanced_order(weights: np.ndarray, seed: int) -> EpochOrder:
     """As many windows as there are, drawn with replacement with probabilities proportional to ``weights``."""
     return partial(_draw_balanced, weights / weights.sum(), seed)
 
@@ -42,7 +42,7 @@ class RankSampler(Sampler[int]):
     (``fusion.validation.gather_windows``).
     """
 
-    def __init__(self, order: Order, num_items: int, rank: int = 0, num_ranks: int = 1) -> None:
+    def __init__(self, order: EpochOrder, num_items: int, rank: int = 0, num_ranks: int = 1) -> None:
         self._order, self._num_items = order, num_items
         self._rank, self._num_ranks, self._epoch = rank, num_ranks, 0
 
@@ -67,7 +67,7 @@ def compute_balancing_weights(spans: Sequence[Span], labels: LabelsByTask, tasks
     """
     total, num_tasks = np.zeros(len(spans)), np.zeros(len(spans))
     for name, by_clip in labels.items():
-        sums = _sums({clip_id: tasks[name].strata(each) for clip_id, each in by_clip.items()})
+        sums = _cumulative_sums({clip_id: tasks[name].strata(each) for clip_id, each in by_clip.items()})
         for index, (clip_id, start, stop) in enumerate(spans):
             weight, num = sums[clip_id][stop] - sums[clip_id][start] if clip_id in sums else (0.0, 0.0)
             if num:
@@ -76,7 +76,7 @@ def compute_balancing_weights(spans: Sequence[Span], labels: LabelsByTask, tasks
     return total / np.maximum(num_tasks, 1)
 
 
-def _sums(strata: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _cumulative_sums(strata: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """For each clip, cumulative sums (time + 1, 2) of the frames' weights and of the number of scored frames."""
     counts = np.bincount(np.concatenate([each[each >= 0] for each in strata.values()]))
     weights = counts.sum() / np.maximum(counts, 1) / max(1, np.count_nonzero(counts))

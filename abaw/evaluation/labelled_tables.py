@@ -1,4 +1,4 @@
-"""Prediction tables beside their labels, for scoring and for fitting; what must not be judged or fitted is refused.
+"""Prediction tables beside their labels, for scoring and for fitting; what must not be scored or fitted on is refused.
 
 ``open_labelled_predictions`` reads what a score needs, ``read_held_out`` what post-processing and ensemble weights may
 be fitted on. Both take the task and the data set from the run that made the tables, unless they are given.

@@ -1,4 +1,4 @@
-"""The seed's attention_seq against loops over clips and steps written from the paper's description."""
+"""The model attention_seq of Wen et al. 2024 against loops over clips and steps written from the paper's description."""
 
 import numpy as np
 import torch

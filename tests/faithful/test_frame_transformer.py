@@ -1,4 +1,4 @@
-"""The seed's model for expressions against loops over clips and steps written from the paper's description."""
+"""The model for expressions of Wen et al. 2024 against loops over clips and steps written from the paper's description."""
 
 from dataclasses import replace
 from math import erf, sqrt

@@ -1,4 +1,4 @@
-"""The verbs one after the other on a very small data set, as a user gives them."""
+"""The commands one after the other on a very small data set, as a user gives them."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def abaw(*words, cwd, code=0):
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    """A folder with a data set, a store, a trained run and predictions, each made by its verb."""
+    """A folder with a data set, a store, a trained run and predictions, each made by its command."""
     cwd = tmp_path_factory.mktemp("job")
     abaw("synth", "work/synthetic", "--clips", 14, "--seconds", 3, cwd=cwd)
     abaw(
@@ -42,11 +42,11 @@ def template(job, name):
 @pytest.mark.parametrize("name", ["VA", "EXPR"])
 def test_the_submission_has_the_templates_rows_and_is_verified(job, name):
     out = job / f"work/{name}.txt"
-    told = abaw("submit", "work/predictions", "--template", template(job, name), "--out", out, cwd=job).stdout
+    output = abaw("submit", "work/predictions", "--template", template(job, name), "--out", out, cwd=job).stdout
     given, asked = out.read_text().splitlines(), template(job, name).read_text().splitlines()
     assert given[0] == asked[0]
     assert [row.split(",")[0] for row in given] == [row.split(",")[0] for row in asked]
-    assert f"{len(asked) - 1} rows" in told
+    assert f"{len(asked) - 1} rows" in output
     done = abaw("verify", out, "--template", template(job, name), "--task", name.lower(), cwd=job)
     assert done.stdout == f"{out} verified\n"
     out.write_text("\n".join(given[:-1]) + "\n")
@@ -55,8 +55,8 @@ def test_the_submission_has_the_templates_rows_and_is_verified(job, name):
 
 
 def test_the_row_beyond_the_clips_end_holds_the_last_value_and_is_counted(job):
-    told = abaw("submit", "work/predictions", "--template", template(job, "VA"), "--out", "work/b.txt", cwd=job).stdout
-    assert "1 beyond the clip's end" in told
+    done = abaw("submit", "work/predictions", "--template", template(job, "VA"), "--out", "work/b.txt", cwd=job)
+    assert "1 beyond the clip's end" in done.stdout
 
 
 def test_what_is_done_is_not_done_again(job):
@@ -134,9 +134,9 @@ def test_analyze_takes_the_good_of_a_folder_and_lists_the_bad(job, media):
     assert not (job / "work/mixed/zero_length.parquet").exists()
 
 
-def test_check_tells_what_will_hurt_and_strict_makes_it_an_error(job):
-    told = abaw("check", "work/synthetic", cwd=job).stdout
-    assert "14 clips" in told
+def test_check_shows_its_findings_and_strict_makes_it_an_error(job):
+    output = abaw("check", "work/synthetic", cwd=job).stdout
+    assert "14 clips" in output
     abaw("check", "work/synthetic", "--strict", cwd=job, code=1)
     assert json.loads(abaw("check", "work/synthetic", "--json", cwd=job).stdout)
 

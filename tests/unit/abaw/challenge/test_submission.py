@@ -427,7 +427,7 @@ def test_reading_and_writing_hold_few_bytes_a_row(tmp_path):
         assert peak < 70 * num * len(clips)  # one location as a string has as much
 
 
-def test_neither_verb_loads_what_it_does_not_need(tmp_path):
+def test_neither_command_loads_what_it_does_not_need(tmp_path):
     sample = template(tmp_path, ["b/00001.jpg"])
     predicted(tmp_path / "p", b=[[0, 0]])
     code = (

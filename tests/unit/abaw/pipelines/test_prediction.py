@@ -70,7 +70,7 @@ def test_outputs_for_a_step_belong_to_the_frame_so_much_later(source):
 # ---- windows of several processes
 
 
-def test_a_window_that_two_processes_reckoned_is_taken_once(monkeypatch):
+def test_a_window_that_two_processes_computed_is_taken_once(monkeypatch):
     mine, theirs = {"a": {0: {"va": np.zeros((2, 2))}}}, {"a": {0: {"va": np.ones((2, 2))}, 2: {"va": np.ones((1, 2))}}}
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)

@@ -181,7 +181,7 @@ def test_a_task_is_found_below_a_folder_or_in_it(tmp_path):
         predictions.resolve(tmp_path / "va", "expr")
 
 
-def test_a_task_that_is_not_there_is_told_with_those_that_are(tmp_path):
+def test_a_task_that_is_not_there_is_named_with_those_that_are(tmp_path):
     predictions.write_metadata(tmp_path / "va", {"task": "va"})
     with pytest.raises(FileNotFoundError, match=r"no expr predictions in .*: it has va; predict with a run of expr"):
         predictions.resolve(tmp_path, "expr")
@@ -194,7 +194,7 @@ def test_tables_made_elsewhere_need_no_metadata_when_the_task_is_known(tmp_path)
         predictions.tasks_in(tmp_path)
 
 
-def test_a_folders_post_processing_is_read_and_a_broken_one_is_told_with_the_file(tmp_path):
+def test_a_folders_post_processing_is_read_and_a_broken_one_is_named_with_the_file(tmp_path):
     predictions.write_metadata(tmp_path, {"task": "va", "post_processing": {}})
     assert predictions.post_processing_of(predictions.resolve(tmp_path, "va")) is None
     post_processing = PostProcessing(smoother="box", width=25)

@@ -114,7 +114,7 @@ def test_a_post_processing_that_is_none_is_named(run, text):
         run.post_processing()
 
 
-def test_run_json_tells_the_seed(tmp_path, config):
+def test_run_json_has_the_seed(tmp_path, config):
     run = Run(tmp_path / "x")
     run.begin(changed(config, training={"seed": 7}), {})
     assert run.document()["seed"] == 7
