@@ -12,7 +12,7 @@ import numpy as np
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
 from abaw.configs.sections import PostProcessingConfig
-from abaw.dataset.layout import video_of
+from abaw.dataset.layout import open_once, video_of
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import (
     LabelledTable,
@@ -264,6 +264,7 @@ class FitReport:
         return "\n".join([*lines, str(self.out)] if self.out else lines)
 
 
+@open_once()
 def fit(
     folder: str | Path,
     out: str | Path | None = None,

@@ -10,6 +10,7 @@ from abaw.competition.actions import is_done, run_job
 from abaw.competition.job import Job, open_job
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, depends
+from abaw.dataset.layout import open_once
 from abaw.pipelines.configuration import Settings, as_texts
 from abaw.pipelines.training import RUNS
 from abaw.progress import ProgressCallback, silent
@@ -54,6 +55,7 @@ class RecipeResult:
         yield f"{self.folder} {', '.join(ranks)}"
 
 
+@open_once()
 def run_recipe(
     config: str | Path,
     settings: Settings = (),

@@ -1,21 +1,22 @@
-"""Clips and splits of a data set in Aff-Wild2's layout, found on disk.
+"""The clips and splits of a data set in Aff-Wild2's layout, found on disk.
 
-A clip is one subject's whole recording: ``<video>``, ``<video>_left`` or ``<video>_right``. It may have a video,
-a folder of face images, label files, or a place in a test list; what any of them names is a clip.
+A clip is the whole recording of one subject: ``<video>``, ``<video>_left`` or ``<video>_right``. It may have a video, a
+folder of face images, label files, and an entry in a test list; every name that occurs in one of these is a clip.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
+from abaw.dataset.dataset_file import KEYS, read_dataset_file
 from abaw.dataset.split_files import IMAGE_NAME, Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
-from abaw.files.yaml import read_yaml
-from abaw.registry import nearest
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
@@ -28,7 +29,11 @@ MEDIA_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Clip:
-    """One subject's recording. ``_left`` and ``_right`` share ``media``; ``images`` holds ``<%05d>.jpg`` faces."""
+    """The recording of one subject.
+
+    ``media``: its video or sound file, which the clips ``_left`` and ``_right`` of one video share. ``images``: the
+    folder of its face images, named after their frames: 00001.jpg and so on.
+    """
 
     clip_id: str
     media: Path | None = None
@@ -36,25 +41,29 @@ class Clip:
 
     @property
     def side(self) -> str | None:
-        """ "left", "right", or None: which person of the video this is."""
+        """Which person of the video this is: "left", "right", or None where there is one person."""
         return split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
 
     def image_numbers(self) -> list[int]:
-        """Frame numbers of the images, ascending; a gap is a frame without a face."""
+        """The frame numbers of the images, ascending. A missing number is a frame without a face."""
         if self.images is None:
             return []
-        return sorted(int(path.stem) for path in self.images.iterdir() if IMAGE_NAME.fullmatch(path.name))
+        return sorted(int(name[:-4]) for name in os.listdir(self.images) if IMAGE_NAME.fullmatch(name))
 
     def image(self, number: int) -> Path:
+        """The path of a frame's image, whether it exists or not."""
         assert self.images is not None
         return self.images / f"{number:05d}.jpg"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was found under ``root``. ``challenges``: folder name -> split -> clip -> label file.
+    """What was found in a data set.
 
-    ``listings``: the files that hold a whole split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split.
+    ``clips`` by name. ``image_roots``: the folders that hold the clips' folders of images. ``challenges``: label files
+    by challenge folder, split and clip. ``test_lists``: by the part of their name before "_test_set_release.txt".
+    ``num_ignored``: files that are neither media nor anything else known. ``listings``: the files that hold a whole
+    split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split.
     """
 
     root: Path
@@ -66,7 +75,10 @@ class Dataset:
     listings: Mapping[str, Mapping[str, Sequence[Listing]]] = field(default_factory=dict)
 
     def annotation_files(self, folders: Sequence[str], split: str) -> Mapping[str, Path]:
-        """Label files of a split by clip, from the one folder of these names that exists. ValueError where two do."""
+        """A split's label files by clip, from the challenge folder of one of these names; none where there is none.
+
+        Raises InputError where several exist.
+        """
         present = [folder for folder in folders if folder in self.challenges]
         if len(present) > 1:
             raise InputError(
@@ -76,7 +88,10 @@ class Dataset:
         return self.challenges[present[0]].get(split, {}) if present else {}
 
     def test_clips(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Clips of the test list whose name starts with one of these, in its order; none where there is no list."""
+        """The clips of the test list whose name begins with one of these, in its order; none where there is no list.
+
+        Raises InputError where there are several such lists.
+        """
         found = [path for name, path in self.test_lists.items() if name.startswith(tuple(names))]
         if len(found) > 1:
             raise InputError(
@@ -86,7 +101,7 @@ class Dataset:
         return tuple(text for path in found for _, text in lines(path) if text)
 
     def listing(self, kind: str, split: str) -> Listing | None:
-        """The one file that holds this split; None where there is none. ValueError where there are two."""
+        """The file that holds this split; None where there is none. Raises InputError where there are several."""
         found = self.listings.get(kind, {}).get(split, ())
         if len(found) > 1:
             key = "test_lists" if split == "test" else "annotations"
@@ -97,72 +112,69 @@ class Dataset:
         return found[0] if found else None
 
     def listed_clips(self, kind: str, split: str) -> tuple[str, ...]:
-        """The clips that this split's file names, in its order; none where there is no file."""
+        """The clips in the file that holds this split, in its order; none where there is no file."""
         found = self.listing(kind, split)
         return tuple(found.last_frames) if found else ()
 
     def label_files(self, clip_id: str) -> Iterator[Path]:
-        """Every label file of a clip alone, of any task and split."""
+        """The label files of a single clip, of every task and split."""
         for splits in self.challenges.values():
             for files in splits.values():
                 if clip_id in files:
                     yield files[clip_id]
 
     def num_label_rows(self, clip_id: str) -> int:
-        """The last frame that any annotation file of the clip speaks of, so that its clock may cover them all."""
+        """The number of the last frame with a row in any annotation file of the clip; frame timestamps reach to it."""
         rows = [count_rows(path) for path in self.label_files(clip_id)]
         return max([*rows, *(each.last_frames.get(clip_id, 0) for each in _all(self.listings))], default=0)
 
 
-def open_dataset(path: Path) -> Dataset:
-    """The data set at ``path``: a folder, one media file, or a YAML file that names the parts.
+_OPENED: ContextVar[dict[Path, Dataset] | None] = ContextVar("opened", default=None)
 
-    A YAML file has ``root`` and, where folders are not found by themselves or are ambiguous, ``videos``, ``images``,
-    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises
-    FileNotFoundError where there is nothing, ValueError where what is found is ambiguous (the message names the key).
+
+@contextmanager
+def open_once() -> Iterator[None]:
+    """Inside, ``open_dataset`` looks at each data set once and returns the same object again; also as a decorator.
+
+    For functions that open a data set for each of several tasks, folders or runs: hundreds of thousands of images take
+    seconds each time.
+    """
+    token = _OPENED.set({}) if _OPENED.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _OPENED.reset(token)
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Find the clips, labels and lists of a data set: a folder, one media file, or a data set file (YAML).
+
+    A data set file has the key ``root`` and, where folders are not below it or are ambiguous, ``videos``, ``images``,
+    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises NotFoundError
+    where there is no data set, and InputError where what is found is ambiguous; the message names the key that decides.
     """
     path = Path(path)
+    opened = _OPENED.get()
+    if opened is None:
+        return _open(path)
+    key = path.absolute()
+    if key not in opened:
+        opened[key] = _open(path)
+    return opened[key]
+
+
+def _open(path: Path) -> Dataset:
     if not path.exists():
         raise NotFoundError(f"no data set at {path}: give a folder, a media file, or a YAML file with the key 'root'")
     if path.is_dir():
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):
-        return _find(*_read_layout(path))
+        return _find(*read_dataset_file(path))
     if path.suffix.lower() not in MEDIA_SUFFIXES:
-        raise InputError(f"{path} is no media file by its suffix: known are {', '.join(sorted(MEDIA_SUFFIXES))}")
+        known = ", ".join(sorted(MEDIA_SUFFIXES))
+        raise InputError(f"{path} is not known as a media file by its suffix, expected one of {known}")
     return Dataset(path.parent, {path.stem: Clip(path.stem, path)})
-
-
-LAYOUT_KEYS = ("videos", "images", "annotations", "test_lists")
-
-
-def _read_layout(path: Path) -> tuple[Path, dict[str, list[Path]]]:
-    document = read_yaml(path)
-    layout, known = document.values, ("root", *LAYOUT_KEYS)
-    if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
-        raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
-    root = _plain(path.parent / layout.pop("root"))
-    folders: dict[str, list[Path]] = {}
-    for key, value in layout.items():
-        line = document.lines.get((str(key),), 1)
-        if key not in known:
-            listing = f"{nearest(str(key), known)} known: {', '.join(known)}"
-            raise InputError(f"{path}:{line}: unknown key {key!r}{listing}")
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(f"{path}:{line}: {key} is {value!r}, expected a folder or a list of folders")
-        folders[key] = [_plain(root / name) for name in names]
-    for key, named in {"root": [root], **folders}.items():
-        missing = next((folder for folder in named if not folder.exists()), None)
-        if missing:
-            line = document.lines.get((key,), 1)
-            raise NotFoundError(f"{path}:{line}: no folder {missing}: folders are relative to root, root to this file")
-    return root, folders
-
-
-def _plain(folder: Path) -> Path:
-    """Without ``..``: whether one folder lies in another is asked of the names."""
-    return Path(os.path.normpath(folder))
 
 
 def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
@@ -170,7 +182,7 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     named_folders = dict.fromkeys(folder for group in folders.values() for folder in group)
     for base in [root, *(folder for folder in named_folders if not folder.is_relative_to(root))]:
         seen.walk(base)
-    within = {key: folders.get(key) for key in LAYOUT_KEYS}
+    within = {key: folders.get(key) for key in KEYS}
     if within["videos"] is None and (root / "videos").is_dir():
         within["videos"] = [root / "videos"]
     images = _images(_below(seen.image_folders, within["images"]))
@@ -191,7 +203,7 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     named.update(text for path in test_lists.values() for _, text in lines(path) if text)
     named.update(clip for each in _all(listings) for clip in each.last_frames)
     video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
-    alone = set(media) - set(video_of.values())  # a video nobody names is a clip of its own
+    alone = set(media) - set(video_of.values())  # a video that no other file names is a clip of its own
     clips = {clip: Clip(clip, media.get(video_of.get(clip, clip)), images.get(clip)) for clip in sorted(named | alone)}
     image_roots = tuple(sorted({path.parent for path in images.values()}))
     return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings)
@@ -204,7 +216,7 @@ def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Li
 
 
 class _Seen:
-    """One walk over the folders: media and lists, folders of images and of labels. No image is listed singly."""
+    """What one walk over the folders finds: media and lists, folders of images, and folders of labels."""
 
     def __init__(self) -> None:
         self.files: list[Path] = []
@@ -217,23 +229,22 @@ class _Seen:
             self.files.append(folder)
             return
         real = folder.resolve()
-        if real in self._walked:  # a link that leads back
+        if real in self._walked:  # a link that leads back to a folder above
             return
         self._walked.add(real)
-        entries = sorted(folder.iterdir())
-        others = [entry for entry in entries if not IMAGE_NAME.fullmatch(entry.name)]
-        if len(others) < len(entries):
+        names = os.listdir(folder)
+        others = [
+            name for name in names if not IMAGE_NAME.fullmatch(name)
+        ]  # no path is made of an image: they are many
+        if len(others) < len(names):
             self.image_folders.append(folder)
-        for entry in others:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                if entry.name in SPLIT_FOLDERS:
-                    self.label_folders.append(entry)
-                else:
-                    self.walk(entry)
+        for path in (folder / name for name in sorted(others) if not name.startswith(".")):
+            if not path.is_dir():
+                self.files.append(path)
+            elif path.name in SPLIT_FOLDERS:
+                self.label_folders.append(path)
             else:
-                self.files.append(entry)
+                self.walk(path)
 
 
 def _below(paths: Iterable[Path], folders: list[Path] | None) -> list[Path]:
@@ -289,7 +300,7 @@ def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]
 def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files:
-        # MTL's lists name images: they are of another kind
+        # lists of images are MTL's, which split_files finds
         if path.name.endswith(TEST_LIST_END) and not any("/" in text or "," in text for _, text in lines(path)):
             name = path.name.removesuffix(TEST_LIST_END)
             if name in found:
@@ -302,12 +313,20 @@ def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
 
 
 def video_of(clip_id: str) -> str:
-    """The video a clip is of: ``_left`` and ``_right`` are two persons of one video and stay in one split."""
+    """The video that a clip is from. ``_left`` and ``_right`` are two persons of one video, which stay in one split.
+
+    >>> video_of("130-25_left")
+    '130-25'
+    """
     return split_side(clip_id)[0]
 
 
 def split_side(clip_id: str) -> tuple[str, str | None]:
-    """The video a clip is of, and its side. Only a trailing ``_left`` or ``_right`` counts."""
+    """The video that a clip is from, and its side ("left", "right" or None): what the end of its name says.
+
+    >>> split_side("left_video_right")
+    ('left_video', 'right')
+    """
     for side in ("left", "right"):
         if clip_id.endswith(f"_{side}"):
             return clip_id.removesuffix(f"_{side}"), side

@@ -9,7 +9,7 @@ import numpy as np
 
 from abaw.calibration import fitting
 from abaw.configs.sections import EnsembleMethod
-from abaw.dataset.layout import video_of
+from abaw.dataset.layout import open_once, video_of
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
@@ -110,6 +110,7 @@ class CombineReport:
         return "\n".join([*map(str, self.results.values()), f"{self.out}: {self.num_tables} tables"])
 
 
+@open_once()
 def combine(
     folders: Sequence[str | Path],
     out: str | Path,

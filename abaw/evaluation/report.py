@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abaw.dataset.layout import open_once
 from abaw.errors import InputError
 from abaw.evaluation.bootstrap import (
     FEW,
@@ -131,6 +132,7 @@ class ScoreReport:
         return "\n".join(_lines(self))
 
 
+@open_once()
 def score(
     folders: str | Path | Sequence[str | Path],
     *,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abaw.dataset.layout import open_dataset
+from abaw.dataset.layout import open_dataset, open_once
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
@@ -66,6 +66,7 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     return run
 
 
+@open_once()
 def train_folds(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS) -> list[Run]:
     """Train a run for every fold of the config, one after the other; complete ones are returned as they are.
 

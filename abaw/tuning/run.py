@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.configs.file import as_setting, read_config
+from abaw.dataset.layout import open_once
 from abaw.errors import InputError
 from abaw.files import atomic_write
 from abaw.files.yaml import dump_yaml
@@ -46,6 +47,7 @@ class SearchResult:
         return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
+@open_once()
 def search(
     config: str | Path,
     settings: Settings = (),

@@ -65,15 +65,15 @@ def only(found, kind):
     return replace(found, stages=of_kind(found.stages, kind))
 
 
-def tables(folder, values_of, about):
-    """A prediction folder of clips d and e, two frames each."""
-    task = TASKS.build("va")
-    predictions.begin(folder / "va")
+def tables(folder, values_of, about, name="va"):
+    """A prediction folder of one task: clips d and e, two frames each."""
+    task = TASKS.build(name)
+    predictions.begin(folder / name)
     for clip_id in "de":
         times = np.arange(2) / 25
         table = Table(np.array([1, 2]), times, np.ones(2, bool), np.array(values_of(clip_id), np.float32), task.columns)
-        predictions.write_table(folder / "va", clip_id, table, task)
-    predictions.write_metadata(folder / "va", {"task": "va", "videos_seen": ["a"], **about})
+        predictions.write_table(folder / name, clip_id, table, task)
+    predictions.write_metadata(folder / name, {"task": name, "videos_seen": ["a"], **about})
 
 
 def trained_run(data, tmp_path, without=(), state="complete", **facts):

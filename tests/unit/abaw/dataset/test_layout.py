@@ -191,7 +191,9 @@ def test_where_there_is_no_data_set_the_error_says_what_one_is(tmp_path):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="holds no videos, no face images and no labels"):
         open_dataset(touch(tmp_path, "notes.md"))
-    with pytest.raises(ValueError, match=r"notes.md is no media file by its suffix: known are .*\.mp4"):
+    with pytest.raises(
+        ValueError, match=r"notes.md is not known as a media file .* expected one of .*\.mp4"
+    ):
         open_dataset(tmp_path / "notes.md")
 
 
@@ -264,7 +266,7 @@ def test_the_third_editions_names_are_known_in_their_folder_alone(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "id,label\nx,1\n", "images/one.jpg 0\n", "a line of words\n"])
-def test_files_of_a_common_name_and_other_content_are_nobodys_labels(tmp_path, text):
+def test_files_of_a_common_name_and_other_content_are_no_labels(tmp_path, text):
     touch(tmp_path, "other.mp4")
     for name in ("train.txt", "val.txt", "test.txt", "train_split.csv"):
         (tmp_path / name).write_text(text)
