@@ -191,9 +191,7 @@ def test_where_there_is_no_data_set_the_error_says_what_one_is(tmp_path):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="holds no videos, no face images and no labels"):
         open_dataset(touch(tmp_path, "notes.md"))
-    with pytest.raises(
-        ValueError, match=r"notes.md is not known as a media file .* expected one of .*\.mp4"
-    ):
+    with pytest.raises(ValueError, match=r"notes.md is not known as a media file .* expected one of .*\.mp4"):
         open_dataset(tmp_path / "notes.md")
 
 
