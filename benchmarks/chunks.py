@@ -1,8 +1,8 @@
 """How close a track encoded in chunks is to a single pass over the whole sound, by overlap, and how visible its seams.
 
 The networks have the sizes of wav2vec2-base, WavLM-base and Whisper-base, but fewer layers and random weights. The
-sound is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json and
-the tables of docs/chunks.md. About 3 minutes on one CPU core.
+sound is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json
+and the tables of docs/chunks.md. About 3 minutes on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.chunks      (as a file, benchmarks/extract.py would hide the package)
 """
@@ -39,7 +39,7 @@ COLUMNS = {
 }
 
 
-def voice() -> tuple[np.ndarray, str]:
+def load_voice() -> tuple[np.ndarray, str]:
     """Speech, one sentence after the other, and where it comes from."""
     clips = sorted([*MEDIA.glob("clips/*.mpg"), *MEDIA.glob("clips/*.flv")])
     num = round(SECONDS * VOICE_HZ)
@@ -106,7 +106,7 @@ def step(values: np.ndarray, seams: list[int]) -> float:
     return float((steps[np.array(seams) - 1] / beside).mean())
 
 
-def table(rows: list[dict[str, float]]) -> str:
+def make_table(rows: list[dict[str, float]]) -> str:
     columns = {key: text for key, text in COLUMNS.items() if key in rows[0]}
     lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
     for row in rows:
@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--layers", type=int, default=4)
     layers = parser.parse_args().layers
-    made_by, (samples, origin) = commit(), voice()
+    made_by, (samples, origin) = commit(), load_voice()
     said = Sound(samples, VOICE_HZ, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         results = {name: measure(name, path, said) for name, path in save_models(Path(folder), layers).items()}
@@ -147,7 +147,7 @@ def write_page(results: dict[str, list[dict[str, float]]], about: dict[str, Any]
     """Write the tables of docs/chunks.md; the text above them is kept."""
     page, marker = ROOT / "docs" / "chunks.md", "<!-- benchmarks/chunks.py writes what follows -->"
     words = page.read_text().split(marker)[0] if page.exists() else ""
-    tables = "\n\n".join(f"{name}:\n\n{table(rows)}" for name, rows in results.items())
+    tables = "\n\n".join(f"{name}:\n\n{make_table(rows)}" for name, rows in results.items())
     about_text = (
         f"Commit {made_by}: {about['voice']}, {about['seconds']:g} s, in chunks of {about['chunk_s']:g} s; networks of "
         f"base size with {about['layers']} layers and random weights."

@@ -34,6 +34,7 @@ def make_video(path: Path, seconds: int, size: tuple[int, int] = SIZE, fps: int 
 
 
 def draw_pictures(person: Any, times_s: np.ndarray, size: tuple[int, int]) -> Iterator[media.Rgb]:
+    """The pictures of that video, with camera noise."""
     head, scale = Head(person), size[1] / 210
     background = draw_background(person, size, [(person, size[0] / 2)])
     grain = np.random.default_rng(3).normal(0, 2.5, (size[1], size[0], 3)).round().astype(np.int16)

@@ -30,10 +30,12 @@ class OpenClip:
         self._num_pending = 0
 
     def add_writer(self, name: str, writer: TrackWriter) -> None:
+        """Add a track to write."""
         self.writers[name], self._missed[name] = writer, []
 
     @property
     def is_done(self) -> bool:
+        """Whether nothing more will be added."""
         return self.is_read and (self.error is not None or not self._num_pending)
 
     def expect_rows(self, num_rows: int) -> None:
@@ -75,6 +77,7 @@ class OpenClip:
         self.close()
 
     def close(self) -> None:
+        """Close the writers; tracks that are not finished are discarded."""
         for writer in self.writers.values():
             writer.close()
 

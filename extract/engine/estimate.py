@@ -66,7 +66,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
     for clip_id in clip_ids:
         clip = plan.dataset.clips[clip_id]
         try:
-            needed = plan.request(clip)
+            needed = plan.make_request(clip)
             if needed is None:
                 total.num_present += 1
                 continue

@@ -55,7 +55,8 @@ def faces_recipe(target: TargetConfig) -> Recipe:
 class ExtractionPlan:
     """One extraction: its data set, store and encoders. ``encoders`` and ``recipes``: by the folder of their tracks.
 
-    Raises InputError where ``assume_fps`` is not a positive number.
+    ``assume_fps``: the frame rate of clips without a video. ``fill``: frames without a face image take the face
+    detected in the video. Raises InputError where ``assume_fps`` is not a positive number.
     """
 
     dataset: Dataset
@@ -80,7 +81,7 @@ class ExtractionPlan:
                 raise InputError(f"the encoder {spec.name!r} is given twice with the same settings: remove one")
             self.encoders[folder], self.recipes[folder] = spec.encoder, recipe
 
-    def request(self, clip: Clip) -> tuple[ReadRequest, str] | None:
+    def make_request(self, clip: Clip) -> tuple[ReadRequest, str] | None:
         """What to read of a clip for its missing tracks, and the source they are made from; None if none is missing.
 
         Where the stored clock is reused, the source is the clock's, which includes an assumed frame rate.

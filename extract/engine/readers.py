@@ -121,7 +121,7 @@ class Readers:
     def _read(self, clip_id: str) -> None:
         clip: OpenClip | None = None
         try:
-            needed = self._plan.request(self._plan.dataset.clips[clip_id])
+            needed = self._plan.make_request(self._plan.dataset.clips[clip_id])
             if needed is None:
                 self._send(Message(clip_id))
                 return

@@ -62,14 +62,17 @@ class Box:
 
     @property
     def area(self) -> float:
+        """Width times height, in square pixels."""
         return self.width * self.height
 
     @property
     def centre_x(self) -> float:
+        """The horizontal position of the centre."""
         return self.x + self.width / 2
 
     @property
     def centre_y(self) -> float:
+        """The vertical position of the centre."""
         return self.y + self.height / 2
 
     def overlap(self, other: "Box") -> float:

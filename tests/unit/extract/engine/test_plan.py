@@ -46,7 +46,7 @@ def plan(tmp_path):
 
 
 def request(plan):
-    return plan.request(plan.dataset.clips["v"])
+    return plan.make_request(plan.dataset.clips["v"])
 
 
 def put_clock(plan, source, num_frames=2, **metadata):

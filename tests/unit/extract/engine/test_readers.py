@@ -25,7 +25,7 @@ class Plan:
         self.dataset = types.SimpleNamespace(clips={clip_id: clip_id for clip_id in clip_ids})
         self.store, self.present, self.opened = types.SimpleNamespace(root=None), present, {}
 
-    def request(self, clip):
+    def make_request(self, clip):
         return None if clip in self.present else (clip, "source")
 
     def open_clip(self, request, source):
