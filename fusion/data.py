@@ -13,7 +13,7 @@ from abaw.errors import InputError
 from abaw.tasks.base import Task
 from abaw.tracks import Track
 from fusion.sampling import (
-    Order,
+    EpochOrder,
     RankSampler,
     compute_balancing_weights,
     make_balanced_order,
@@ -107,7 +107,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.validation = WindowDataset(source, list_clips(self.truth), {}, config.window)
         self._order = self._sampling(targets, tasks)
 
-    def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> Order:
+    def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> EpochOrder:
         if self._training.sampling == "balanced":
             return make_balanced_order(compute_balancing_weights(self.train.spans, targets, tasks), self._training.seed)
         return make_shuffled_order(len(self.train), self._training.seed)
@@ -118,7 +118,7 @@ class ClipDataModule(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Window]:
         return self._loader(self.validation, make_sequential_order(len(self.validation)))
 
-    def _loader(self, dataset: WindowDataset, order: Order) -> DataLoader[Window]:
+    def _loader(self, dataset: WindowDataset, order: EpochOrder) -> DataLoader[Window]:
         rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = RankSampler(order, len(dataset), rank, num_ranks)
         share.set_epoch(self._epoch)
