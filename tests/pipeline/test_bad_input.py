@@ -131,7 +131,10 @@ def test_a_broken_label_line_is_named_by_file_and_line(refused, small, row, mess
         (["extract", "data", "--store", "s", "--encoder", "wavlm_large"], "wavlm_large (1262 MB"),
         (["extract", "data", "--store", "s", "--encoder", "mae_face"], "mae_face:weights=PATH"),
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--target", "largst"], "did you mean 'largest'?"),
-        (["extract", "data", "--store", "s", "--encoder", "face_hog", "--detect-every", "0"], "detect_every is 0, expected 1"),
+        (
+            ["extract", "data", "--store", "s", "--encoder", "face_hog", "--detect-every", "0"],
+            "detect_every is 0, expected 1",
+        ),
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--shard", "3/2"], "expected I/N"),
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--engine", "dask"], "expected local or ray"),
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--readers", "0"], "--readers is 0"),
