@@ -209,7 +209,7 @@ def rows() -> list[dict[str, Any]]:
     return [
         {
             "name": name, "preset_of": preset.family, "modality": _part(preset.family).facts["modality"],
-            "dim": preset.dim, "embedded": False, "licence": preset.licence, "size_mb": preset.size_mb,
+            "dim": preset.dim, "built_in": False, "licence": preset.licence, "size_mb": preset.size_mb,
             "hub": preset.hub, "revision": None if preset.needs else preset.settings.get("revision", "main"),
             "layer": preset.layer, "needs": preset.needs, "settings": dict(preset.settings), "summary": preset.source,
             "note": preset.note,

@@ -1,4 +1,18 @@
-"""The contract of an encoder: frozen, never opens a media file, owns its preprocessing."""
+"""The interface of an encoder: a frozen network or signal processing that turns pictures or sound into feature rows.
+
+An encoder is one file in ``extract/encoders`` or a user's plug-in. The file holds
+
+- the builder, a function decorated with ``@ENCODERS.register``. Its keyword-only arguments are the settings; ``device``
+  and ``download`` are handed over by the extraction where the builder takes them;
+- ``FACTS``, a literal: ``modality``, ``dim`` (None where it depends on the settings), ``built_in`` (True where it needs
+  neither weights nor an optional package), ``licence``, ``size_mb`` (of the download; None where it depends);
+- ``examples()``, where the defaults do not suffice to build it: a list of settings (dicts) that the contract tests
+  (tests/contracts/test_encoders.py) run it with. A value may be ``TinyWeights`` (extract/networks/tiny): the tests
+  write these random weights and pass their path. The tests add, to the first example, each value of a setting of
+  type ``bool`` or ``Literal`` that no example has.
+
+An encoder never opens a media file and never changes its weights. It does its own preprocessing.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,27 +27,27 @@ from extract.media import Rgb, Sound
 
 
 class Encoder(ABC):
-    """``modality`` is "vision", "audio" or "text"; ``dim`` the width of a row."""
+    """``modality`` is "vision", "audio" or "text"; ``dim`` is the number of values in a row."""
 
     modality: str
     dim: int
 
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
-        """JSON, enough to rebuild the encoder and everything that can change a number.
+        """Everything that can change a value, as JSON, enough to rebuild the encoder.
 
-        ``encoder`` (its registered name), ``settings`` (its builder's arguments but those that change no number),
-        ``version`` (of its code: raised when its numbers change) and whatever identifies its weights.
+        ``encoder`` (its registered name), ``settings`` (its builder's arguments, without those that change no value),
+        ``version`` (of its code: raised when its values change) and the hashes of its weights.
         """
 
 
 class PictureEncoder(Encoder):
-    """One row for every ``span`` pictures, a new one each ``stride`` pictures; ``batch_size`` rows at a time.
+    """Computes one row from every ``span`` pictures, a new one each ``stride`` pictures, ``batch_size`` rows at a time.
 
-    ``crop``: the square of the face it wants; None: the whole picture. A row is of the moment midway between its
-    first and its last picture; it is observed where all its pictures are. ``may_miss``: a row all nan says that this
-    encoder found nothing in the picture (no landmarks, say), which makes the row unobserved; of any other encoder a
-    value that is not finite is refused.
+    ``crop`` is the square of the face that it takes, None for the whole picture. A row's time is midway between its
+    first and its last picture; it is observed where all its pictures are. With ``may_miss`` a row of nan means that
+    the encoder found nothing in the picture (no landmarks, for example) and is stored as unobserved. From any other
+    encoder a value that is not finite is an error.
     """
 
     modality = "vision"
@@ -45,9 +59,9 @@ class PictureEncoder(Encoder):
 
     @abstractmethod
     def prepare(self, pictures: Sequence[Rgb]) -> np.ndarray:
-        """From the pictures of one or more rows (``span`` each, in order) to what ``forward`` takes, stacked by row.
+        """The input of ``forward`` for the pictures of one or more rows (``span`` each, in order), stacked by row.
 
-        Called in reading threads, several at once: it must not change the encoder.
+        Called in several reading threads at the same time: it must not change the encoder.
         """
 
     @abstractmethod
@@ -56,7 +70,10 @@ class PictureEncoder(Encoder):
 
 
 class SoundEncoder(Encoder):
-    """A track at the encoder's own rate; a row's time is the centre of its receptive field."""
+    """Computes a track at the encoder's own rate; a row's time is the centre of its receptive field.
+
+    ``rate_hz`` is the sampling rate of the sound that it takes.
+    """
 
     modality = "audio"
     rate_hz: int
@@ -65,13 +82,14 @@ class SoundEncoder(Encoder):
     def encode(self, sound: Sound) -> Iterator[Track]:
         """The track in consecutive pieces, so that four hours take no more memory than a minute.
 
-        ``sound.samples`` may lie on disk: slices are read, never the whole. Times are container time, as
-        ``sound.start_s``. Sound shorter than a receptive field gives no rows. Called in one thread.
+        ``sound.samples`` may be mapped from a file: read slices, never the whole. Times are in container time, like
+        ``sound.start_s``. Sound shorter than a receptive field gives no rows. Called in one thread. Rows in
+        ``sound.gaps_s``, where nothing was decoded, are marked as unobserved by the extraction afterwards.
         """
 
 
 def joined(pieces: Iterable[Track], dim: int) -> Track:
-    """The whole track of consecutive pieces; none: a track without rows."""
+    """The whole track of consecutive pieces; a track without rows where there are none."""
     tracks = [empty_track(dim), *pieces]
     values, times_s, observed = (
         np.concatenate([getattr(track, name) for track in tracks]) for name in ("values", "times_s", "observed")

@@ -18,7 +18,7 @@ DIM = 25
 FACTS = {
     "modality": "audio",
     "dim": 25,
-    "embedded": False,
+    "built_in": False,
     "licence": "openSMILE: research only, a contract for products",
     "size_mb": 0,
 }

@@ -13,7 +13,7 @@ from extract.faces.geometry import Crop
 from extract.media import Rgb
 
 DIM = 763
-FACTS = {"modality": "vision", "dim": 763, "embedded": True, "licence": "Apache-2.0", "size_mb": 0}
+FACTS = {"modality": "vision", "dim": 763, "built_in": True, "licence": "Apache-2.0", "size_mb": 0}
 
 SIDE_PX = 64
 # where brows, eyes, cheeks and mouth lie in an upright face crop, as shares: top, bottom, left, right

@@ -22,7 +22,7 @@ from extract.networks.frozen import Combine, Layers, Precision, frozen, inferenc
 from extract.networks.hub import FOUND_AT, configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.whole_norm import whole_norm
 
-FACTS = {"modality": "audio", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
+FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
 
 EPSILON = 1e-7  # what the feature extractors of transformers add to a variance
 

@@ -24,7 +24,7 @@ from extract.networks.hub import (
 )
 from extract.networks.tokens import Tokens
 
-FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
+FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
 
 Pool = Literal["cls", "mean", "pooler", "projected"]
 

@@ -16,7 +16,7 @@ from extract.media import Rgb
 from extract.networks.frozen import check_batch_size
 from extract.networks.hub import MissingWeights
 
-FACTS = {"modality": "vision", "dim": 1486, "embedded": False, "licence": "Apache-2.0", "size_mb": 4}
+FACTS = {"modality": "vision", "dim": 1486, "built_in": False, "licence": "Apache-2.0", "size_mb": 4}
 
 NUM_POINTS, NUM_BLENDSHAPES = 478, 52
 

@@ -15,7 +15,7 @@ from extract.media import Rgb
 from extract.networks.frozen import check_batch_size
 from extract.networks.onnx_graph import Graph
 
-FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the file's own", "size_mb": None}
+FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the file's own", "size_mb": None}
 
 
 @ENCODERS.register

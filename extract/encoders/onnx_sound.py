@@ -14,7 +14,7 @@ from extract.media import Sound
 from extract.networks.chunks import Grid, blocks, chunks, moments, pieces
 from extract.networks.onnx_graph import Graph
 
-FACTS = {"modality": "audio", "dim": None, "embedded": False, "licence": "the file's own", "size_mb": None}
+FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the file's own", "size_mb": None}
 WINDOWS = 64  # rows of a piece of a track whose windows are passed one by one
 
 Level = tuple[float, float]  # mean and variance of a whole sound

@@ -17,7 +17,7 @@ from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
 from extract.networks.hub import load_tensors, snapshot, weights_files
 
-FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the model's own", "size_mb": None}
+FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
 
 HUB = "hf-hub:"
 REFUSALS = (

@@ -23,7 +23,7 @@ from extract.networks.whole_norm import whole_norm
 if TYPE_CHECKING:
     from torch import Tensor
 
-FACTS = {"modality": "audio", "dim": None, "embedded": False, "licence": "the bundle's own", "size_mb": None}
+FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the bundle's own", "size_mb": None}
 
 HOST = "https://download.pytorch.org/torchaudio/models/"
 EPSILON = 1e-5  # what torch's layer_norm, with which torchaudio levels a waveform, adds to a variance

@@ -16,7 +16,7 @@ from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, numbers
 from extract.networks.hub import MissingWeights, load_tensors
 
-FACTS = {"modality": "vision", "dim": None, "embedded": False, "licence": "the weights' own", "size_mb": None}
+FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the weights' own", "size_mb": None}
 
 
 @ENCODERS.register

@@ -18,7 +18,7 @@ from extract.media import Sound
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.hub import MissingWeights
 
-FACTS = {"modality": "audio", "dim": 1, "embedded": False, "licence": "MIT", "size_mb": 1}
+FACTS = {"modality": "audio", "dim": 1, "built_in": False, "licence": "MIT", "size_mb": 1}
 
 STEP, CONTEXT = 512, 64  # samples that are judged at a time, and those before them that are looked at too
 GRID = Grid(16000, span=STEP, hop=STEP, centre=(STEP - 1) / 2)

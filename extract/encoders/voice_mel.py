@@ -15,7 +15,7 @@ from extract.media import Sound
 from extract.networks.chunks import check_rate
 
 DIM = 49
-FACTS = {"modality": "audio", "dim": 49, "embedded": True, "licence": "Apache-2.0", "size_mb": 0}
+FACTS = {"modality": "audio", "dim": 49, "built_in": True, "licence": "Apache-2.0", "size_mb": 0}
 
 RATE_HZ = 16000
 HOP = 160  # 10 ms: finer than any frame clock, so that every frame's interval holds a row up to 100 fps

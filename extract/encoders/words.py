@@ -17,7 +17,7 @@ from extract.networks.frozen import Combine, Layers, Precision, frozen, inferenc
 from extract.networks.hub import configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.speech import Recogniser, Word
 
-FACTS = {"modality": "text", "dim": None, "embedded": False, "licence": "the models' own", "size_mb": None}
+FACTS = {"modality": "text", "dim": None, "built_in": False, "licence": "the models' own", "size_mb": None}
 
 PIECE_ROWS = 1024  # rows of a piece of the track
 MOST_TOKENS = 512  # of a window of words, where the text encoder sets no bound: its cost grows with the square

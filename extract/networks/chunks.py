@@ -1,10 +1,10 @@
-"""Long sound through a network that looks at all it is given: where rows lie, chunks of which the middles are kept.
+"""Long sound in overlapping chunks, for networks whose rows depend on all of their input.
 
-Sound that fits one chunk goes in one pass. Longer sound cannot: the memory such networks take grows with the square of
-its length. A chunk's edges lack what lies beyond them, so chunks overlap, and each row is taken from the chunk that has
-more around it. Two passes never agree wholly (each has its own norms, and Whisper its own positions), so that a cut
-from one to the next would be a step; in the middle half of an overlap they fade into each other. What remains is told
-in docs/chunks.md.
+Sound that fits one chunk goes in one pass. Longer sound cannot, because the memory of such networks grows with the
+square of its length. Rows near a chunk's edge lack context, so chunks overlap, and each row is taken from the chunk
+that has more context around it. Two passes never agree exactly (each has its own normalisation, and Whisper its own
+positions), and a cut from one to the next would be a step; so they are cross-faded in the middle half of an overlap.
+docs/chunks.md shows the differences that remain.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.media import Sound
 
-BLOCK = 1 << 20  # samples read at a time where only sums are wanted
+BLOCK = 1 << 20  # samples read at a time where only sums are needed
 
 Network = Callable[[np.ndarray], np.ndarray]  # samples -> rows
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the rows of a network lie in a sound; everything in samples.
+    """Where the rows of a network lie in a sound, in samples.
 
-    A row begins ``hop`` after the one before and exists where ``span`` samples follow its beginning; its time is
-    ``centre`` after it. ``step``: rows that come together, of which there is never a part.
+    A row begins ``hop`` samples after the one before and exists where ``span`` samples follow its beginning; its time
+    is ``centre`` samples after its beginning. The number of rows is always a multiple of ``step``.
     """
 
     rate_hz: int
@@ -37,22 +37,26 @@ class Grid:
     centre: float
     step: int = 1
 
-    def rows(self, num_samples: int) -> int:
-        """How many rows so many samples give."""
+    def num_rows(self, num_samples: int) -> int:
+        """The number of rows of ``num_samples`` samples.
+
+        >>> Grid(16000, span=400, hop=320, centre=199.5).num_rows(16000)
+        49
+        """
         return max(0, (num_samples - self.span) // self.hop + 1) // self.step * self.step
 
     def samples(self, first: int, stop: int) -> slice:
-        """The samples that rows ``first`` to ``stop`` see; the slice may reach beyond the sound's end."""
+        """The samples that rows ``first`` to ``stop`` depend on; the slice may reach beyond the sound's end."""
         return slice(first * self.hop, stop * self.hop + max(0, self.span - self.hop))
 
     def times_s(self, first: int, stop: int, start_s: float) -> np.ndarray:
-        """Times of the rows in a sound that starts at ``start_s``."""
+        """The times of rows ``first`` to ``stop`` of a sound that starts at ``start_s``."""
         return start_s + (np.arange(first, stop) * self.hop + self.centre) / self.rate_hz
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Sound in passes of ``chunk`` rows that overlap by two ``margin``, and fade into each other over two ``fade``."""
+    """Passes of ``chunk`` rows that overlap by twice ``margin`` rows and are cross-faded over twice ``fade`` rows."""
 
     grid: Grid
     chunk: int
@@ -60,65 +64,76 @@ class Chunks:
     fade: int
 
     def fits(self, sound: Sound) -> bool:
-        """Whether one pass takes the whole sound."""
-        return self.grid.rows(len(sound.samples)) <= self.chunk
+        """Whether the whole sound fits one pass."""
+        return self.grid.num_rows(len(sound.samples)) <= self.chunk
 
     def tracks(self, sound: Sound, network: Network) -> Iterator[Track]:
-        """The track in pieces, each from one pass; of the samples only those of a pass are read.
+        """The track in consecutive pieces, one from each pass; the samples of one pass are read at a time.
 
-        ValueError where the sound has another rate, or a pass gives fewer rows than the grid says.
+        Raises InputError where the sound has another sampling rate, or a pass gives fewer rows than the grid says.
         """
         check_rate(sound, self.grid.rate_hz)
-        num, fade = self.grid.rows(len(sound.samples)), self.fade
+        num, fade = self.grid.num_rows(len(sound.samples)), self.fade
         before: np.ndarray | None = None
         for first, keep, until, stop in pieces(num, self.chunk, self.margin):
             values = self._pass(sound.samples, first, stop, num, network)
             begin, end = (keep - fade if keep else 0), (until - fade if until < num else num)
             made = values[begin - first : end - first]
             if before is not None:
-                made[: 2 * fade] = _faded(before, made[: 2 * fade])
+                made[: 2 * fade] = _cross_fade(before, made[: 2 * fade])
             before = values[end - first : until + fade - first]
             yield Track(made, self.grid.times_s(begin, end, sound.start_s), np.ones(end - begin, bool))
 
     def _pass(self, samples: np.ndarray, first: int, stop: int, num: int, network: Network) -> np.ndarray:
-        """Rows ``first`` to ``stop`` of ``num``, by themselves. ValueError where the network gives fewer."""
+        """Rows ``first`` to ``stop`` of ``num`` from one pass."""
         span = self.grid.samples(first, stop)
-        # the last pass takes all that is left: with one pass for the whole it is the library's own call
+        # the last pass takes all samples that are left: one pass for the whole sound equals the library's own call
         part = samples[span] if stop < num else samples[span.start :]
         values = network(np.array(part, np.float32))
         if len(values) < stop - first:
-            raise InputError(f"a pass gave {len(values)} rows where the network's strides say {stop - first}")
+            raise InputError(
+                f"the network gave {len(values)} rows for {len(part)} samples, its strides say {stop - first}"
+            )
         return values[: stop - first].copy()
 
 
-def _faded(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """From the one to the other in even steps; where they agree, exactly what they agree on."""
+def _cross_fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The mean of the two, whose weight moves from ``before`` to ``after`` in even steps; exact where they agree."""
     share = ((np.arange(len(before)) + 0.5) / max(1, len(before))).astype(np.float32)
     faded: np.ndarray = before + share[:, None] * (after - before)
     return faded
 
 
-def chunks(who: str, grid: Grid, chunk_s: float, overlap_s: float, longest_s: float = np.inf) -> Chunks:
-    """Chunks of at most ``chunk_s`` seconds that share ``overlap_s``, half of it at either side of a cut.
+def plan_chunks(encoder: str, grid: Grid, chunk_s: float, overlap_s: float, longest_s: float = np.inf) -> Chunks:
+    """Chunks of at most ``chunk_s`` seconds that overlap by ``overlap_s``; ``encoder`` is named in messages.
 
-    ValueError where the overlap leaves no middle, a chunk holds no row, or the network takes no such chunk.
+    Raises InputError as ``check_chunks`` does, and where a chunk is too short for a row.
     """
-    if not 0 <= overlap_s < chunk_s / 2:
-        raise InputError(f"{who}: overlap_s is {overlap_s}, expected 0 up to half of chunk_s ({chunk_s})")
-    if chunk_s > longest_s:
-        raise InputError(f"{who}: chunk_s is {chunk_s}, this network takes at most {longest_s:g} s at a time")
-    chunk = grid.rows(round(chunk_s * grid.rate_hz))
+    check_chunks(encoder, chunk_s, overlap_s, longest_s)
+    chunk = grid.num_rows(round(chunk_s * grid.rate_hz))
     margin = round(overlap_s * grid.rate_hz / 2) // (grid.hop * grid.step) * grid.step
     if chunk <= 2 * margin:
         needed_s = (grid.span + (grid.step - 1) * grid.hop) / grid.rate_hz
-        raise InputError(f"{who}: chunk_s is {chunk_s}, too short for a row of {needed_s:g} s")
+        raise InputError(f"{encoder}: chunk_s is {chunk_s}, too short for a row of {needed_s:g} s: give a longer one")
     return Chunks(grid, chunk, margin, margin // 2)
 
 
-def pieces(num: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
-    """First, keep, until and stop of overlapping passes of ``chunk`` rows whose kept middles tile ``num`` rows.
+def check_chunks(encoder: str, chunk_s: float, overlap_s: float, longest_s: float = np.inf) -> None:
+    """Raises InputError where the overlap is half of a chunk or more, or a chunk is longer than the network takes."""
+    if not 0 <= overlap_s < chunk_s / 2:
+        raise InputError(f"{encoder}: overlap_s is {overlap_s}, expected 0 or more and less than half of {chunk_s=}")
+    if chunk_s > longest_s:
+        raise InputError(f"{encoder}: chunk_s is {chunk_s}, this network takes at most {longest_s:g} s at a time")
 
-    The last pass is as long as the others: it begins earlier, so that the end of a sound has as much before it.
+
+def pieces(num: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
+    """(first, keep, until, stop) of overlapping passes over ``num`` rows, ``chunk`` rows each.
+
+    A pass computes rows first to stop, of which rows keep to until are used; these tile all rows. The last pass is as
+    long as the others and begins earlier, so that the end of the sound has as much context before it.
+
+    >>> list(pieces(num=20, chunk=10, margin=2))
+    [(0, 0, 8, 10), (6, 8, 14, 16), (10, 14, 20, 20)]
     """
     keep = 0
     while keep < num:
@@ -130,13 +145,17 @@ def pieces(num: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, i
 
 
 def check_rate(sound: Sound, rate_hz: int) -> None:
-    """ValueError where the sound was decoded at another rate than an encoder takes."""
+    """Raises InputError where the sound has another sampling rate than the encoder takes."""
     if sound.rate_hz != rate_hz:
         raise InputError(f"the sound has {sound.rate_hz} Hz, the encoder takes {rate_hz}: decode it at that rate")
 
 
 def receptive_field(kernels: Iterable[int], strides: Iterable[int]) -> tuple[int, int]:
-    """Samples that one row sees, and samples from row to row, of unpadded convolutions one after the other."""
+    """The receptive field and the hop, in samples, of unpadded convolutions one after the other.
+
+    >>> receptive_field(kernels=[10, 3], strides=[5, 2])
+    (20, 10)
+    """
     field, hop = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
         field += (kernel - 1) * hop
@@ -144,8 +163,8 @@ def receptive_field(kernels: Iterable[int], strides: Iterable[int]) -> tuple[int
     return field, hop
 
 
-def moments(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance along the first axis of what comes in blocks, as float64; of nothing 0 and 0."""
+def mean_and_variance(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance along the first axis of an array that comes in blocks, float64; 0 and 0 without any row."""
     count, total, squares = 0, np.zeros(()), np.zeros(())
     for block in blocks:
         block = block.astype(np.float64)
@@ -154,7 +173,7 @@ def moments(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.maximum(0, squares / max(1, count) - mean**2)
 
 
-def blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
-    """The samples, a block at a time."""
+def read_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """The samples, one block in memory at a time."""
     for first in range(0, len(samples), BLOCK):
         yield np.array(samples[first : first + BLOCK])

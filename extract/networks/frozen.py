@@ -1,4 +1,4 @@
-"""What encoders made of torch networks share: frozen, on a device, in a precision, with a choice of layers."""
+"""What encoders share that run torch networks: freezing, device, precision and the choice of hidden layers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Module = TypeVar("Module", bound="nn.Module")
 
 @dataclass(frozen=True)
 class Layers:
-    """Which hidden layers make a row: one, or the mean or sum of several.
+    """The hidden layers that a row is computed from: one, or the mean or sum of several.
 
-    ``indices`` count as ``hidden_states`` of transformers do: 0 is the embedding, -1 the last. -1 alone is the
+    ``indices`` are those of ``hidden_states`` in transformers: 0 is the embedding, -1 the last layer. -1 alone is the
     network's final output (with its final normalisation, where it has one).
     """
 
@@ -32,25 +32,31 @@ class Layers:
 
     @property
     def is_final(self) -> bool:
-        """Whether the network's own output serves, without its hidden states."""
+        """Whether the network's own output is taken, without its hidden states."""
         return self.indices == (-1,)
 
-    def of(self, hidden_states: Sequence[Tensor]) -> Tensor:
-        """The chosen layers of a network, combined. ValueError where it has no such layer."""
+    def combined(self, hidden_states: Sequence[Tensor]) -> Tensor:
+        """The chosen layers, combined. Raises InputError where there is no such layer."""
         import torch
 
         num = len(hidden_states)
         for index in self.indices:
             if not -num <= index < num:
                 raise InputError(
-                    f"layer {index} was asked for, the network has hidden layers 0 to {num - 1}, or -1 to {-num}"
+                    f"there is no layer {index}: the network has hidden layers 0 to {num - 1}, or -1 to {-num}"
                 )
         chosen = torch.stack([hidden_states[index].float() for index in self.indices])
         return chosen.mean(0) if self.combine == "mean" else chosen.sum(0)
 
 
-def layers(layer: int | str, combine: Combine) -> Layers:
-    """From a setting: ``-1``, ``12``, ``-4..-1`` (both ends included) or ``3+6+9``. ValueError for anything else."""
+def parse_layers(layer: int | str, combine: Combine) -> Layers:
+    """The layers of a setting: ``-1``, ``12``, ``-4..-1`` (both ends included) or ``3+6+9``.
+
+    Raises InputError for anything else.
+
+    >>> parse_layers("-4..-1", "mean")
+    Layers(indices=(-4, -3, -2, -1), combine='mean')
+    """
     text = str(layer)
     if re.fullmatch(r"-?\d+(\+-?\d+)*", text):
         return Layers(tuple(int(index) for index in text.split("+")), combine)
@@ -58,34 +64,38 @@ def layers(layer: int | str, combine: Combine) -> Layers:
         first, last = int(match[1]), int(match[2])
         if first <= last and (first < 0) == (last < 0):
             return Layers(tuple(range(first, last + 1)), combine)
-    raise InputError(f"layer is {layer!r}, expected a number (-1 is the last), a range as -4..-1 or a choice as 3+6+9")
+    raise InputError(
+        f"layer is {layer!r}, expected a number (-1 is the last), a range like -4..-1 or a list like 3+6+9"
+    )
 
 
-def numbers(precision: Precision) -> dtype:
-    """The torch number format of a precision."""
+def torch_dtype(precision: Precision) -> dtype:
+    """The torch dtype of a precision."""
     import torch
 
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def frozen(model: Module, device: str, precision: Precision = "fp32", compile: bool = False) -> Module:
-    """The network in eval mode, without gradients, on the device, in the precision; compiled where asked.
+def freeze(model: Module, device: str, precision: Precision = "fp32", compile: bool = False) -> Module:
+    """The network in eval mode, without gradients, on the device, in the precision; compiled where ``compile``.
 
-    ValueError where the device is not here.
+    Raises InputError where this machine has no such device.
     """
     import torch
 
     try:
-        model = model.eval().requires_grad_(False).to(device=device, dtype=numbers(precision))
+        model = model.eval().requires_grad_(False).to(device=device, dtype=torch_dtype(precision))
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"no device {device!r} here: {str(error).splitlines()[0]}; give --device cpu") from error
+        raise InputError(
+            f"no device {device!r} on this machine: {str(error).splitlines()[0]}; give --device cpu"
+        ) from error
     compiled: Any = torch.compile(model) if compile else model
     return compiled
 
 
 @contextmanager
 def inference() -> Iterator[None]:
-    """No gradients, and on a CUDA device no TF32, to which convolutions in fp32 are rounded unless told otherwise."""
+    """Without gradients, and on a CUDA device without TF32, to which cuDNN rounds convolutions in fp32 by default."""
     import torch
 
     was = torch.backends.cudnn
@@ -96,8 +106,8 @@ def inference() -> Iterator[None]:
         yield
 
 
-def check_batch_size(who: str, batch_size: int) -> int:
-    """The batch size. ValueError where it is under 1."""
+def check_batch_size(encoder: str, batch_size: int) -> int:
+    """The batch size. Raises InputError where it is less than 1."""
     if batch_size < 1:
-        raise InputError(f"{who}: batch_size is {batch_size}, expected 1 or more")
+        raise InputError(f"{encoder}: batch_size is {batch_size}, expected 1 or more")
     return batch_size

@@ -1,6 +1,7 @@
-"""Pretrained weights: found on this machine, fetched only when asked for, identified by their hash, loaded as data.
+"""Pretrained weights: finding them on this machine, downloading on request, hashing, and loading them as data only.
 
-Nothing is unpickled: safetensors, or torch files through ``weights_only``. No code that lies beside weights is run.
+No pickle is executed: weights are safetensors, or torch files read with ``weights_only``. Code that comes with a model
+is never run unless ``trust_remote_code`` is given.
 """
 
 from __future__ import annotations
@@ -20,30 +21,29 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("abaw")
 
-UNUSED_HEADS = ("pooler", "classifier", "masked_spec_embed", "mask_token")  # never part of a hidden layer
-# in the order in which transformers looks for them; the index of a model in several files names these
+UNUSED_HEADS = ("pooler", "classifier", "masked_spec_embed", "mask_token")  # a hidden layer does not depend on them
+# in the order in which transformers looks for them; an index lists the files of a model in several files
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-# what beside the weights changes a number: shapes, and what is done to pictures or sound before
+# files besides the weights that can change a value: architecture and preprocessing
 CONFIGS = ("config.json", "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 TEXT_CONFIGS = (
     "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
     "vocab.txt", "merges.txt",
 )  # fmt: skip
-BESIDES = ["*.json", "*.txt", "*.model", "*.py"]  # what a model needs beside its weights
+BESIDES = ["*.json", "*.txt", "*.model", "*.py"]  # what a model needs besides its weights
 
-
-FOUND_AT = ["model", "revision"]  # settings that say where a model was found; its hashes say which it is
+FOUND_AT = ["model", "revision"]  # settings that say where a model was found; its hashes identify it
 
 
 class MissingWeights(NotFoundError):
-    """Weights that are not on this machine; the text says how to fetch them or to point at a copy."""
+    """Weights are not on this machine; the message says how to download them or use a local copy."""
 
 
 def snapshot(model: str, *, revision: str = "main", download: bool = False) -> Path:
-    """The folder of a model: itself one, or a hub name that is in the local cache, or is fetched where ``download``.
+    """The folder of a model, given as a folder or as a hub name; with ``download`` it is fetched where not cached.
 
-    What is in the cache is taken as it is: with all there, ``download`` asks nobody. MissingWeights otherwise, also
-    where a download was cut short.
+    A model that is complete in the cache is used without a network connection. Raises MissingWeights where there is no
+    such folder, or the cache lacks the model or a part of it and ``download`` is False or fails.
     """
     if Path(model).is_dir():
         return Path(model)
@@ -57,7 +57,7 @@ def snapshot(model: str, *, revision: str = "main", download: bool = False) -> P
         if not download:
             raise
         return _fetch(model, revision)
-    # another program may have left weights in the cache without what prepares pictures, sound or text for them
+    # another program may have cached the weights without the files for preprocessing
     is_bare = configs_hash(found, text=True).keys() <= {"config.json"}
     return _fetch(model, revision) if download and is_bare else found
 
@@ -70,11 +70,11 @@ def _cached(model: str, revision: str) -> Path:
         f"fetch it with --download or `hf download {model} --revision {revision}`, or give model=FOLDER of a local copy"
     )
     try:
-        # of the listing that the cache may hold only this file is compared: of weights in several formats one serves
+        # one file is enough to find the folder: a repository may hold the weights in formats that are not needed
         found = Path(snapshot_download(model, revision=revision, local_files_only=True, allow_patterns="config.json"))
     except HFValidationError as error:
         raise MissingWeights(
-            f"no model {model!r} on this machine: it is no folder, nor can it be a hub name (OWNER/NAME): check it"
+            f"no model {model!r} on this machine: it is neither a folder nor a valid hub name (OWNER/NAME): check the spelling"
         ) from error
     except OSError as error:
         raise MissingWeights(
@@ -88,7 +88,7 @@ def _cached(model: str, revision: str) -> Path:
 
 
 def _fetch(model: str, revision: str) -> Path:
-    """EncoderSpec of the hub: the weights in one format only, and what belongs to them."""
+    """Downloads the weights in one format, with the configuration files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
     from huggingface_hub.utils import httpx
@@ -99,25 +99,25 @@ def _fetch(model: str, revision: str) -> Path:
         )
         wanted = _needed([each.filename for each in listed])
         size_mb = sum(each.file_size or 0 for each in listed if each.filename in wanted and each.will_download) / 1e6
-        LOG.info("fetching %s, revision %s: %.0f MB into the hub's cache", model, revision, size_mb)
+        LOG.info("downloading %s, revision %s: %.0f MB into the hub's cache", model, revision, size_mb)
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except GatedRepoError as error:
         raise MissingWeights(
-            f"the model {model!r} is given out only to those who accept its licence: do so on its page, then "
-            "`hf auth login` and try again"
+            f"the model {model!r} is available only to those who accept its licence: accept it on the model's page, "
+            "run `hf auth login` and try again"
         ) from error
     except (OSError, ValueError, httpx.HTTPError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MissingWeights(
-            f"the model {model!r} (revision {revision}) could not be fetched ({reason}): check the name and the "
-            "network, or give model=FOLDER of a copy made elsewhere"
+            f"the model {model!r} (revision {revision}) could not be downloaded ({reason}): check the name and the "
+            "network connection, or give model=FOLDER of a local copy"
         ) from error
     weights_files(folder)
     return folder
 
 
 def _needed(names: Sequence[str]) -> list[str]:
-    """Of a model's files at the hub those to fetch: not the same weights in a second format or precision."""
+    """The files of a repository to download: all but the same weights in a second format or precision."""
     weights = [name for name in names if name.endswith((".safetensors", ".bin"))]
     kept = weights
     for first in WEIGHTS:
@@ -130,9 +130,9 @@ def _needed(names: Sequence[str]) -> list[str]:
 
 
 def weights_files(folder: Path) -> list[Path]:
-    """The weights files that transformers would load of a model's folder; where none has its usual name, all of them.
+    """The weights files that transformers would load from a model's folder; all of them where none has a usual name.
 
-    MissingWeights where there is none, or where one that the model's index names is absent.
+    Raises MissingWeights where there is none, or where one that the model's index lists is missing.
     """
     for name in WEIGHTS:
         path = folder / name
@@ -140,42 +140,44 @@ def weights_files(folder: Path) -> list[Path]:
             files = [folder / part for part in _parts(path)] if path.suffix == ".json" else [path]
             absent = [file.name for file in files if not file.is_file()]
             if absent:
-                raise MissingWeights(f"{folder} lacks {absent[0]}, which its {name} names: copy the whole model")
+                raise MissingWeights(f"{folder} lacks {absent[0]}, which its {name} lists: copy the whole model")
             return files
     files = visible(folder, "*.safetensors") or visible(folder, "*.bin")
     if not files:
         raise MissingWeights(
-            f"{folder} holds no weights: expected model.safetensors (or pytorch_model.bin) beside config.json"
+            f"{folder} has no weights: expected model.safetensors (or pytorch_model.bin) next to config.json"
         )
     return files
 
 
 def _parts(index: Path) -> list[str]:
-    """The files that an index of weights names."""
+    """The files that an index of weights lists."""
     found = read_json(index)
     places = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
-        raise InputError(f"{index} is no index of weights (a weight_map of names and files): copy it again")
+        raise InputError(
+            f"{index} is not an index of weights (expected a weight_map from names to files): copy it again"
+        )
     return sorted({Path(place).name for place in places.values()})
 
 
 def configs_hash(folder: Path, *, trust_remote_code: bool = False, text: bool = False) -> dict[str, str]:
-    """SHA-256 of the files beside the weights that change a number; with ``text`` those of a tokenizer too."""
+    """SHA-256 of the files besides the weights that can change a value; with ``text`` also those of a tokenizer."""
     names = [*CONFIGS, *(TEXT_CONFIGS if text else ())]
     code = visible(folder, "*.py") if trust_remote_code else []
     return {path.name: sha256(path) for path in [*(folder / name for name in names), *code] if path.is_file()}
 
 
 def weights_hash(folder: Path) -> dict[str, str]:
-    """SHA-256 of every weights file that serves of a model's folder. MissingWeights where there is none."""
+    """SHA-256 of every file of ``weights_files``."""
     return {path.name: sha256(path) for path in weights_files(folder)}
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "AutoModel") -> PreTrainedModel:
-    """The model by one of transformers' auto classes, float32, on the CPU.
+    """The model, loaded by one of transformers' auto classes, float32, on the CPU.
 
-    ValueError where the folder is no model, where a file is damaged, where weights of the hidden layers are missing
-    (transformers would make them up at random), or where it needs code of its own that is not trusted.
+    Raises InputError where the folder is not a model, a file is damaged, weights of hidden layers are missing
+    (transformers would initialise them at random), or the model needs code of its own that is not trusted.
     """
     import torch
     import transformers
@@ -185,7 +187,7 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
     disable_progress_bar()
     for file in weights_files(folder):
         if file.suffix != ".safetensors":
-            _unpickled(file)  # what it says of a damaged file is better than what transformers says, and it is mapped
+            _read_torch_file(file)  # for a clearer message where the file is damaged; memory-mapped, so cheap
     try:
         model, report = getattr(transformers, auto).from_pretrained(
             folder,
@@ -195,48 +197,52 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
             trust_remote_code=trust_remote_code,
         )
     except SafetensorError as error:
-        raise InputError(f"the weights in {folder} are damaged or cut short ({error}): fetch them again") from error
+        raise InputError(f"the weights in {folder} are damaged or truncated ({error}): download them again") from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        _refuse_code(folder, error)
+        _refuse_remote_code(folder, error)
         raise InputError(f"{folder} is not a model that transformers can load: {error}") from error
     missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_HEADS)]
     if missing:
         raise InputError(
-            f"the weights in {folder} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
+            f"the weights in {folder} lack {len(missing)} tensors, the first is {missing[0]!r}: use a complete checkpoint"
         )
     return model
 
 
 def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """The model's own AutoImageProcessor, AutoFeatureExtractor, AutoTokenizer or AutoConfig. ValueError where none."""
+    """The model's own AutoImageProcessor, AutoFeatureExtractor, AutoTokenizer or AutoConfig (``kind``).
+
+    Raises InputError where the folder has none.
+    """
     import transformers
 
     load: Callable[..., Any] = getattr(transformers, kind).from_pretrained
     try:
         return load(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        _refuse_code(folder, error)
+        _refuse_remote_code(folder, error)
         files = {"AutoTokenizer": "tokenizer.json", "AutoConfig": "config.json"}
         needed = files.get(kind, "preprocessor_config.json")
-        advice = "copy it from the model's page, or fetch it with --download"
+        advice = "copy it from the model's page, or get it with --download"
         raise InputError(f"{folder} has no {kind} ({needed}): {advice}: {error}") from error
 
 
-def _refuse_code(folder: Path, error: Exception) -> None:
-    """ValueError where transformers refused because the model brings code of its own."""
+def _refuse_remote_code(folder: Path, error: Exception) -> None:
+    """Raises InputError where transformers refused because the model brings code of its own."""
     if "trust_remote_code" in str(error):
-        files = ", ".join(path.name for path in visible(folder, "*.py")) or "elsewhere at the hub"
+        files = ", ".join(path.name for path in visible(folder, "*.py")) or "in another repository of the hub"
         raise InputError(
-            f"{folder} needs code of its own ({files}), which is never run unasked: read it and, where you trust it, "
+            f"{folder} needs code of its own ({files}), which is not run by default: read it and, if you trust it, "
             "give trust_remote_code=true"
         ) from error
 
 
 def load_tensors(file: Path) -> dict[str, Tensor]:
-    """The named tensors of one weights file, ``.safetensors`` or a torch file of a state dict, as data only.
+    """The named tensors of a weights file: ``.safetensors``, or a torch file with a state dict, read as data only.
 
-    MissingWeights; ValueError where it is damaged, holds more than tensors, or is no state dict. Of a training
-    checkpoint the part named ``model``, ``state_dict`` or ``model_state_dict`` serves.
+    From a training checkpoint the part ``model``, ``state_dict`` or ``model_state_dict`` is taken. Raises
+    MissingWeights where there is no such file; InputError where it is damaged, contains more than tensors, or is not a
+    state dict.
     """
     import torch
     from safetensors import SafetensorError
@@ -248,31 +254,30 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{file} is damaged or cut short ({error}): fetch it again") from error
-    found = _unpickled(file)
+            raise InputError(f"{file} is damaged or truncated ({error}): download it again") from error
+    found = _read_torch_file(file)
     for part in ("model", "state_dict", "model_state_dict"):
         if isinstance(found, dict) and isinstance(found.get(part), dict):
             found = found[part]
     if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise InputError(f"{file} holds no state dict (names and tensors): give the file of the weights alone")
+        raise InputError(f"{file} contains no state dict (names and tensors): give a file of weights only")
     return found
 
 
-def _unpickled(file: Path) -> Any:
-    """What a torch file holds, read by a reader that runs nothing. ValueError where it is damaged or asks for code."""
+def _read_torch_file(file: Path) -> Any:
+    """The content of a torch file, without executing its pickle. Raises InputError where it is damaged or needs code."""
     import torch
 
-    LOG.warning("%s is a pickle, of which only tensors are read; safetensors would be safer", file)
+    LOG.warning("%s is a pickle: only its tensors are read; safetensors would be safer", file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
-    except Exception as error:  # damage can make a pickle raise anything
+    except Exception as error:  # a damaged pickle can raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
-                f"{file} asks to run {code[1]}, and nothing but tensors is read: where you trust it, convert it to "
-                "safetensors"
+                f"{file} contains code ({code[1]}), and only tensors are read: if you trust it, convert it to safetensors"
             ) from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{file} is damaged, cut short or no torch file ({reason}): fetch it again") from error
+        raise InputError(f"{file} is damaged, truncated or not a torch file ({reason}): download it again") from error
 
 
 def _is_zip(file: Path) -> bool:

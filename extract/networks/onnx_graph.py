@@ -1,4 +1,4 @@
-"""A frozen network in an ONNX file, run by onnxruntime: told apart from what is none, cut at the tensor wanted."""
+"""A frozen network in an ONNX file, run by onnxruntime, with any of its tensors as the output."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abaw.errors import InputError
+from abaw.optional import import_optional
 from abaw.files import sha256, visible
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
@@ -18,29 +19,30 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
     from onnxruntime import InferenceSession
 
-NUMBERS: dict[str, type[np.generic]] = {
+DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
 LINEAR = ("Gemm", "MatMul")
-HIDDEN = "hidden"  # the setting that stands for the last hidden layer, whatever its tensor is called
+HIDDEN = "hidden"  # the value of ``output`` that means the last hidden layer, whatever its tensor is called
 
 
 class Graph:
-    """One input, one output. ``shape`` is the input's, a word or None where the file leaves an axis open.
+    """A network with one input and one output.
 
-    ``output`` is a number among the file's outputs, the name of one, the name of any tensor inside, or "hidden": what
-    goes into the last linear layer before the first output. The last two need the package onnx. Weights that lie beside
-    the file (FILE.data, FILE_data) are hashed with it.
+    ``shape`` is the input's shape, with a name or None for an axis of any length. ``output`` is the index or the name
+    of one of the file's outputs, the name of any tensor inside the network, or "hidden": the input of the last linear
+    layer before the first output. The last two need the package onnx. External weights beside the file (FILE.data,
+    FILE_data) are hashed with it.
     """
 
     def __init__(self, file: Path, output: int | str, *, device: str = "cpu", threads: int = 0) -> None:
         if not file.is_file():
             raise MissingWeights(f"no ONNX file at {file}: give file=PATH of the network")
         if threads < 0:
-            raise InputError(f"threads is {threads}, expected 0 (as many as there are cores) or more")
+            raise InputError(f"threads is {threads}, expected 0 (one for each core) or more")
         self.weights = {
             path.name: sha256(path) for path in (file, *visible(file.parent, f"{escape(file.name)}[._]data*"))
         }
@@ -53,38 +55,36 @@ class Graph:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             names = ", ".join(each.name for each in inputs)
-            raise InputError(f"{file} takes {len(inputs)} inputs ({names}), expected one: the pictures or the waveform")
+            raise InputError(f"{file} has {len(inputs)} inputs ({names}), expected one: pictures or a waveform")
         self.file, self.input, self.shape = file, inputs[0].name, list(inputs[0].shape)
-        if inputs[0].type not in NUMBERS:
-            raise InputError(f"{file} takes {inputs[0].type}, expected one of {', '.join(NUMBERS)}")
-        self.dtype: type[np.generic] = NUMBERS[inputs[0].type]
+        if inputs[0].type not in DTYPES:
+            raise InputError(f"the input of {file} is a {inputs[0].type}, expected one of {', '.join(DTYPES)}")
+        self.dtype: type[np.generic] = DTYPES[inputs[0].type]
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """The output, float32. ValueError where the network cannot take an input of that shape, or gives no numbers."""
+        """The output, float32. Raises InputError where the network cannot take this shape, or gives no numbers."""
         try:
             (found,) = self._session.run([self.output], {self.input: values.astype(self.dtype, copy=False)})
         except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"{self.file} cannot take an input of shape {values.shape}: {_reason(error)}") from error
         if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
             raise InputError(
-                f"output {self.output!r} of {self.file} is no array of numbers: give output=NAME of another"
+                f"output {self.output!r} of {self.file} is not an array of numbers: give output=NAME of another tensor"
             )
         return found.astype(np.float32, copy=False)
 
 
 def _session(file: Path, source: Path | bytes, device: str, threads: int) -> InferenceSession:
-    """The network, loaded. ValueError where the file is damaged or the device is not here."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError("onnx needs the package onnxruntime: pip install 'abaw[onnx]'") from error
-
+    """The loaded network. Raises InputError where the file is damaged or there is no such device."""
+    onnxruntime = import_optional("onnxruntime", needed_by="an ONNX file", install="'abaw[onnx]'")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # a number of its own: left to itself onnxruntime binds threads to cores, which a container may forbid
+    # always set: by default onnxruntime binds its threads to cores, which a container may forbid
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or cores)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoders want the cores between batches
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # leaves the cores to the decoders between batches
     provider = _provider(device, onnxruntime.get_available_providers())
     try:
         session = onnxruntime.InferenceSession(
@@ -92,45 +92,39 @@ def _session(file: Path, source: Path | bytes, device: str, threads: int) -> Inf
         )
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(
-            f"{file} is not an ONNX network, or is damaged or cut short: get it again ({_reason(error)})"
+            f"{file} is not an ONNX network, or is damaged or truncated: download it again ({_reason(error)})"
         ) from error
-    if session.get_providers()[0] != provider[0]:  # it goes on with the CPU and says nothing
-        raise InputError(f"no device {device!r} here: {provider[0]} does not start; give --device cpu")
+    if session.get_providers()[0] != provider[0]:  # it falls back to the CPU without an error
+        raise InputError(f"no device {device!r} on this machine: {provider[0]} does not start; give --device cpu")
     return session
 
 
 def _provider(device: str, offered: list[str]) -> tuple[str, dict[str, Any]]:
-    """What onnxruntime calls the device. ValueError where it has none such."""
+    """The device's execution provider and its options. Raises InputError where onnxruntime has none."""
     kind, _, number = device.partition(":")
     if kind == "cpu":
         return "CPUExecutionProvider", {}
     if kind == "cuda" and "CUDAExecutionProvider" in offered:
         return "CUDAExecutionProvider", {"device_id": int(number or 0), "use_tf32": 0}  # fp32 means fp32, as on a CPU
     raise InputError(
-        f"no device {device!r} here: onnxruntime offers {', '.join(offered)}; install onnxruntime-gpu for cuda, or "
-        "give --device cpu"
+        f"no device {device!r} on this machine: onnxruntime offers {', '.join(offered)}; install onnxruntime-gpu for "
+        "cuda, or give --device cpu"
     )
 
 
 def _chosen(file: Path, output: int | str, outputs: list[str]) -> str:
-    """The name of the tensor that is asked for; whether there is one shows when the graph is cut."""
+    """The name of the requested tensor. A name is not checked here: the tensor may be inside the network."""
     if isinstance(output, str):
         return output
     if not 0 <= output < len(outputs):
-        raise InputError(f"{file} has no output {output}: it has {len(outputs)}, from 0 on: {', '.join(outputs)}")
+        raise InputError(f"{file} has no output {output}: it has {len(outputs)}, counted from 0: {', '.join(outputs)}")
     return outputs[output]
 
 
 def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
-    """The network with the tensor of that name as its only output. ValueError where it has none."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise InputError(
-            f"{file} has no output {output!r}, its outputs are {', '.join(outputs)}; a tensor inside needs the package "
-            "onnx: pip install onnx"
-        ) from error
-
+    """The network with the tensor of that name as its only output. Raises InputError where there is none."""
+    found = f"{file} has no output {output!r}, its outputs are {', '.join(outputs)}; reading a tensor inside"
+    onnx = import_optional("onnx", needed_by=found, install="onnx")
     model = onnx.load(str(file))
     known = [name for node in model.graph.node for name in node.output if name]
     name = _last_hidden(file, model.graph) if output == HIDDEN and output not in known else output
@@ -141,18 +135,19 @@ def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
         )
     del model.graph.output[:]
     model.graph.output.append(onnx.ValueInfoProto(name=name))
-    return model.SerializeToString()
+    cut: bytes = model.SerializeToString()
+    return cut
 
 
 def _last_hidden(file: Path, graph: GraphProto) -> str:
-    """What goes into the last linear layer on the way to the first output. ValueError where there is none."""
+    """The input of the last linear layer before the first output. Raises InputError where there is none."""
     makers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
     node = makers.get(graph.output[0].name)
     while node is not None and node.op_type not in LINEAR:
         node = next((makers[name] for name in node.input if name in makers), None)
     made = [name for name in node.input if name in makers] if node is not None else []
     if not made:
-        raise InputError(f"{file} does not end in a linear layer: give output=NAME of the tensor that is wanted")
+        raise InputError(f"{file} does not end in a linear layer: give output=NAME of the tensor to read")
     return made[0]
 
 

@@ -1,4 +1,4 @@
-"""Which tokens of a Hugging Face vision network are patches, and rows pooled from them."""
+"""Pooling of the tokens of a Hugging Face vision network, and which of them are patches."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,20 +8,20 @@ from abaw.errors import InputError
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a network of this name and configuration: class, distillation and register tokens, then patches.
+    """The tokens of a network with this name and configuration: class, distillation and register tokens, then patches.
 
-    ``pixels`` are what the network takes: (batch channel height width), of tubes (batch time channel height width), of
-    pictures that are cut already (batch patch values).
+    ``pixels`` are the network's input: (batch channel height width), for tubes (batch time channel height width), for
+    pictures that are already cut into patches (batch patch values).
     """
 
     name: str
     config: Any
 
     def pooled(self, pool: Literal["cls", "mean"], state: Any, pixels: Any, summary: Any, mask: Any) -> Any:
-        """Rows of a hidden state (batch token dim) or a map (batch dim height width).
+        """Rows (batch dim) of a hidden state (batch token dim) or a map (batch dim height width).
 
-        ``summary`` is the network's own pooled output, ``mask`` (batch token) tells where a picture that is cut already
-        has patches; both may be None. ValueError where a class token is asked for and there is none.
+        ``summary`` is the network's own pooled output; ``mask`` (batch token) is 1 where a picture that is already cut
+        has a patch; both may be None. Raises InputError where ``pool`` is "cls" and there is no class token.
         """
         import torch
 
@@ -42,22 +42,23 @@ class Tokens:
         return (state * weights).sum(1) / weights.sum(1)
 
     def num_before(self, state: Any, pixels: Any, summary: Any) -> int:
-        """How many tokens stand before the patches."""
+        """The number of tokens before the patches."""
         num_patches = self.num_patches(pixels)
-        if num_patches is None:  # DINOv3's ConvNeXt puts its pooled output before the places of its map
+        if num_patches is None:  # DINOv3's ConvNeXt puts its pooled output before the positions of its map
             first = state[:, 0]
             return int(summary is not None and summary.shape == first.shape and bool((summary == first).all()))
         num = state.shape[1] - num_patches
-        if num <= 0:  # fewer tokens than patches: merged on the way, as Swin does
+        if num <= 0:  # fewer tokens than patches: the network merges them, as Swin does
             return 0
         if num not in (1, 2, 1 + getattr(self.config, "num_register_tokens", 0)):
             raise InputError(
-                f"{self.name} has {num} tokens beside its {num_patches} patches, of which nothing is known"
+                f"{self.name} has {num} tokens besides its {num_patches} patches, which no known network has: give "
+                "pool=cls, or use another encoder"
             )
         return int(num)
 
     def num_patches(self, pixels: Any) -> int | None:
-        """Patches of a picture or of a tube; None where the network does not say how large one is."""
+        """The number of patches of a picture or tube; None where the configuration has no patch size."""
         if pixels.ndim == 3:
             return int(pixels.shape[1])
         tube, patch = getattr(self.config, "tubelet_size", 1), getattr(self.config, "patch_size", None)

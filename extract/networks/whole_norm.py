@@ -1,8 +1,8 @@
-"""The group norm after a network's first convolution, over a whole sound where only a chunk of it goes through.
+"""The group norm after a network's first convolution, computed over a whole sound and applied to its chunks.
 
-wav2vec2-base, hubert-base, wavlm-base and their like norm each channel of their first convolution over time. Chunks by
-themselves would each have their own norm, so that a quiet one is made loud. The convolution is a small part of the
-network: it is gone through once before, and its mean and variance over the whole sound are held for every chunk.
+wav2vec2-base, hubert-base, wavlm-base and similar networks normalise each channel of their first convolution over time.
+With a norm of each chunk's own, a quiet chunk would become as loud as the others. The convolution is a small part of
+the network, so it is computed twice: first over the whole sound for its mean and variance, then in each chunk.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from extract.networks.frozen import inference
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Level = tuple[Tensor, Tensor]  # of each channel: factor, and what is added
+    Level = tuple[Tensor, Tensor]  # scale and shift of each channel
 
-FRAMES = 1 << 15  # that the convolution gives at a time
+FRAMES = 1 << 15  # outputs of the convolution computed at a time
 
 
-class WholeNorm:
-    """The norm of one network. Outside ``held`` it is the network's own."""
+class WholeSoundNorm:
+    """Replaces the group norm of one network within ``fixed``; elsewhere the network's own applies."""
 
     def __init__(self, convolution: Any, norm: Any) -> None:
         self._convolution, self._norm = convolution, norm
@@ -32,7 +32,7 @@ class WholeNorm:
         norm.register_forward_hook(self._replace)
 
     def level(self, samples: np.ndarray, waves: Callable[[np.ndarray], Tensor]) -> Level:
-        """What the norm would do to the whole of these samples; ``waves`` makes of some what the network takes."""
+        """Scale and shift of the norm over all ``samples``; ``waves`` turns samples into the network's input."""
         import torch
 
         kernel, stride = self._convolution.kernel_size[0], self._convolution.stride[0]
@@ -49,8 +49,8 @@ class WholeNorm:
             return scale.float()[:, None], (self._norm.bias - scale * mean).float()[:, None]
 
     @contextmanager
-    def held(self, level: Level | None) -> Iterator[None]:
-        """Within, the norm is as told; None: as ever."""
+    def fixed(self, level: Level | None) -> Iterator[None]:
+        """Within, the norm applies ``level``; None: the network's own norm."""
         self._level = level
         try:
             yield
@@ -64,11 +64,11 @@ class WholeNorm:
         return (given[0].float() * scale + shift).to(made.dtype)
 
 
-def whole_norm(feature_extractor: Any | None) -> WholeNorm | None:
-    """The norm of a network's feature extractor (of transformers or torchaudio); None where it norms no time."""
+def find_whole_norm(feature_extractor: Any | None) -> WholeSoundNorm | None:
+    """The group norm of a feature extractor of transformers or torchaudio; None where it has none."""
     from torch import nn
 
     convolutions = getattr(feature_extractor, "conv_layers", None)
     if not convolutions or not isinstance(norm := getattr(convolutions[0], "layer_norm", None), nn.GroupNorm):
         return None
-    return WholeNorm(convolutions[0].conv, norm)
+    return WholeSoundNorm(convolutions[0].conv, norm)

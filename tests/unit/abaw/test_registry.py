@@ -13,7 +13,7 @@ NUMBERS = itertools.count()  # a package's name is used once: Python remembers w
 SOUND = '''
     from {package} import PARTS
 
-    FACTS = {{"dim": 40, "embedded": True}}
+    FACTS = {{"dim": 40, "built_in": True}}
 
     @PARTS.register
     def mel(*, dims: int = 0, bins: int = 40, rate_hz: float = 16000.0, names: list[str] | None = None):
@@ -55,7 +55,7 @@ def test_a_part_is_described_without_being_imported(parts):
     assert (part.name, part.summary) == ("mel", "Log-mel energies.")
     assert part.settings == {"bins": "40", "rate_hz": "16000.0", "names": "None"}
     assert part.given == ("dims",)
-    assert part.facts == {"dim": 40, "embedded": True}
+    assert part.facts == {"dim": 40, "built_in": True}
     assert part.module not in sys.modules
 
 
