@@ -1,4 +1,4 @@
-"""The voice as phoneticians describe it: low-level descriptors of the eGeMAPS set, by openSMILE."""
+"""Low-level descriptors of the eGeMAPS set, computed by openSMILE."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from abaw.errors import InputError
+from abaw.optional import import_optional
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
-from extract.networks.chunks import Grid, chunks
+from extract.networks.chunks import Grid, plan_chunks
 
 DIM = 25
 FACTS = {
@@ -24,10 +24,10 @@ FACTS = {
 }
 
 RATE_HZ = 16000
-# A row starts every 10 ms and has its windows of 20 and of 60 ms from there; openSMILE's index tells of the first.
+# A row starts every 10 ms, with windows of 20 and 60 ms from there; openSMILE's index gives the first.
 GRID = Grid(RATE_HZ, span=960, hop=160, centre=160.0)
 CHUNK_S, OVERLAP_S = 60.0, 8.0
-LOUDEST = 32767 / 32768  # openSMILE takes 16 bits: its wrapper turns a sample of 1.0 into -1.0
+MAX_SAMPLE = 32767 / 32768  # openSMILE takes 16 bits: its wrapper turns a sample of 1.0 into -1.0
 
 
 @ENCODERS.register
@@ -37,23 +37,20 @@ def egemaps() -> SoundEncoder:
 
 
 class Egemaps(SoundEncoder):
-    """25 columns; pitch and what hangs on it are 0 where there is no voice.
+    """25 columns (``columns`` names them); pitch and what depends on it are 0 in unvoiced rows.
 
     Eyben et al., The Geneva Minimalistic Acoustic Parameter Set, IEEE TAC 7(2), 2016. A row's time is the middle of its
-    20 ms window, as openSMILE says; pitch, jitter, shimmer, harmonics and formants see 60 ms from the row's start, so
-    that they are of a moment 20 ms later. Sound over a minute goes in chunks: jitter and shimmer are counted period by
-    period from a chunk's first, which the 4 s before a kept row make forget (3 s did in all of 18 trials). One more row
-    that openSMILE adds by smoothing beyond the end is left out.
+    20 ms window, as openSMILE's index says. Pitch, jitter, shimmer, harmonics and formants are computed from 60 ms
+    after the row's start, so that their centre lies 20 ms later. Sound longer than a minute goes in chunks. Jitter and
+    shimmer depend on the periods before, which no longer matters after the 4 s of context of each row (3 s sufficed in
+    18 of 18 trials). A last row that openSMILE adds by smoothing beyond the end is left out.
     """
 
     rate_hz, dim = RATE_HZ, DIM
 
     def __init__(self) -> None:
-        try:
-            import opensmile
-        except ImportError as error:
-            raise InputError("egemaps needs the package opensmile: pip install 'abaw[smile]'") from error
-        self._chunks = chunks("egemaps", GRID, CHUNK_S, OVERLAP_S)
+        opensmile = import_optional("opensmile", needed_by="egemaps", install="'abaw[smile]'")
+        self._chunks = plan_chunks("egemaps", GRID, CHUNK_S, OVERLAP_S)
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,
             feature_level=opensmile.FeatureLevel.LowLevelDescriptors,
@@ -68,5 +65,5 @@ class Egemaps(SoundEncoder):
         return self._chunks.tracks(sound, self._rows)
 
     def _rows(self, part: np.ndarray) -> np.ndarray:
-        rows: np.ndarray = self._smile.process_signal(part.clip(-1, LOUDEST), RATE_HZ).to_numpy(np.float32)
+        rows: np.ndarray = self._smile.process_signal(part.clip(-1, MAX_SAMPLE), RATE_HZ).to_numpy(np.float32)
         return rows

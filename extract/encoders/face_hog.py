@@ -1,4 +1,4 @@
-"""A face encoder that needs no download: gradients, coarse appearance and geometry of the crop."""
+"""A built-in face encoder: histograms of oriented gradients, coarse appearance and geometry of the face crop."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ DIM = 763
 FACTS = {"modality": "vision", "dim": 763, "built_in": True, "licence": "Apache-2.0", "size_mb": 0}
 
 SIDE_PX = 64
-# where brows, eyes, cheeks and mouth lie in an upright face crop, as shares: top, bottom, left, right
+# regions of brows, eyes and mouth in an upright face crop, as fractions: top, bottom, left, right
 REGIONS = (
     (0.16, 0.42, 0.08, 0.50),
     (0.16, 0.42, 0.50, 0.92),
@@ -33,10 +33,10 @@ def face_hog(*, crop_px: int = 112, margin: float = 0.1) -> PictureEncoder:
 
 
 class FaceHog(PictureEncoder):
-    """576 HOG values (Dalal and Triggs 2005; 8 px cells of a 64 px face), 144 grey values, 43 of geometry.
+    """763 columns: 576 HOG values (Dalal and Triggs 2005; 8 px cells of a 64 px face), 144 grey values, 43 of geometry.
 
-    Geometry treats darkness as mass: in each region its centre, spread, slant and bend, which follow the brows, the
-    lids and the curve of the mouth; and between regions the distances that do not depend on light.
+    The geometry are image moments of dark pixels in each region (mass, centre, spread, slant, bend), which follow the
+    brows, the eyelids and the curve of the mouth, and the vertical distances between regions.
     """
 
     batch_size = 64
@@ -61,7 +61,7 @@ class FaceHog(PictureEncoder):
 
     def _row(self, face: np.ndarray) -> np.ndarray:
         light = face.astype(np.float32)
-        light = (light - light.mean()) / (light.std() + 4.0)  # 4 of 255: a black face stays finite and flat
+        light = (light - light.mean()) / (light.std() + 4.0)  # 4 of 255: a black face gives finite values
         coarse = cv2.resize(light, (12, 12), interpolation=cv2.INTER_AREA).ravel()
         return np.concatenate([np.ravel(self._hog.compute(face)), coarse, _geometry(light)]).astype(np.float32)
 
@@ -74,8 +74,8 @@ def _geometry(light: np.ndarray) -> np.ndarray:
 
 
 def _dark_shape(light: np.ndarray, region: tuple[float, float, float, float]) -> list[float]:
-    """What is dark in a region: its mass, centre (y, x), spread (x, y), slant and bend and contrast."""
-    top, bottom, left, right = (round(share * SIDE_PX) for share in region)
+    """The dark pixels of a region: their mass, centre (y, x), spread (x, y), slant and bend, and the contrast."""
+    top, bottom, left, right = (round(fraction * SIDE_PX) for fraction in region)
     part = light[top:bottom, left:right]
     dark = np.clip(part.mean() - 0.5 * part.std() - part, 0, None) + 1e-4
     y, x = np.mgrid[-1 : 1 : part.shape[0] * 1j, -1 : 1 : part.shape[1] * 1j]

@@ -1,4 +1,4 @@
-"""Any Hugging Face vision model, by hub name or folder: a row a picture, or a row a tube of pictures."""
+"""Any Hugging Face vision model, by hub name or folder: a row for each picture, or for each tube of pictures."""
 
 import inspect
 from collections.abc import Sequence
@@ -11,7 +11,16 @@ from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
-from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
+from extract.networks.frozen import (
+    Combine,
+    Layers,
+    Precision,
+    check_batch_size,
+    freeze,
+    inference,
+    parse_layers,
+    torch_dtype,
+)
 from extract.networks.hub import (
     FOUND_AT,
     configs_hash,
@@ -51,12 +60,11 @@ def hf_vision(
 ) -> PictureEncoder:
     """Any Hugging Face vision model (CLIP, SigLIP, DINOv3, ViT-MAE, data2vec, VideoMAE, ...) by hub name or folder.
 
-    ``pool``: "cls" the class token; "mean" the mean over the patches, without class and register tokens, or over a
+    ``pool``: "cls" is the class token; "mean" the mean over the patches, without class and register tokens, or over a
     convolutional network's map; "pooler" the network's own pooled output (SigLIP's attention pooling, CLIP's class
-    token after its last normalisation); "projected" what CLIP compares with text, not normalised (its
-    ``get_image_features``). The last two are of the final layer. A video model gives a row a tube of ``span``
-    consecutive pictures (None: as many as it was trained with), a new one each ``stride`` pictures (None: half the
-    span). EVA-CLIP is in timm.
+    token after its last normalisation); "projected" CLIP's image embedding, not normalised (``get_image_features``).
+    The last two need the final layer. A video model gives a row for each tube of ``span`` consecutive pictures (None:
+    as many as it was trained with), a new one each ``stride`` pictures (None: half the span). For EVA-CLIP use timm.
     """
     settings: dict[str, Any] = {"model": model, "revision": revision, "layer": str(layer), "combine": combine}
     settings |= {"pool": pool, "span": span, "stride": stride, "crop": crop, "precision": precision}
@@ -64,15 +72,16 @@ def hf_vision(
     if crop != "none":
         settings |= {"crop_px": crop_px, "margin": margin}
     folder = snapshot(model, revision=revision, download=download)
-    return HfVision(folder, settings, layers(layer, combine), batch_size, device, compile)
+    return HfVision(folder, settings, parse_layers(layer, combine), batch_size, device, compile)
 
 
 class HfVision(PictureEncoder):
-    """Pictures go through the model's own processor. Of a model with several towers the vision tower serves.
+    """Preprocessing is the model's own processor. Of a model with several towers the vision tower is used.
 
-    On a CPU the processor works in ``prepare``. On another device crops, which are all of one size, travel as bytes and
-    the processor works there in ``forward``, so that one reading thread can feed a fast card; but not where it resizes
-    and fp32 is asked for, since resizing bytes there differs by a rounding. ``on_device`` forces either.
+    On the CPU the processor runs in ``prepare``. On another device crops, which all have the same size, are transferred
+    as uint8 and the processor runs there in ``forward``, so that one reading thread can feed a fast GPU; but not in
+    fp32 where the processor resizes, because resizing uint8 on the device rounds differently. ``on_device`` overrides
+    this choice.
     """
 
     def __init__(
@@ -89,7 +98,7 @@ class HfVision(PictureEncoder):
         self.crop = crop_of(settings["crop"], settings.get("crop_px", 1), settings.get("margin", 0.0))
         self._name, self._pool, self._layers, self._device = settings["model"], settings["pool"], chosen, device
         precision, trust = settings["precision"], settings["trust_remote_code"]
-        self._dtype = numbers(precision)
+        self._dtype = torch_dtype(precision)
         self._weights = weights_hash(folder)
         self._configs = configs_hash(folder, trust_remote_code=trust)
         model, projection = self._load(folder, trust)
@@ -98,14 +107,14 @@ class HfVision(PictureEncoder):
         self._is_video = trained is not None
         self.span, self.stride = self._tube(trained, settings["span"], settings["stride"])
         self._takes = inspect.signature(model.forward).parameters.keys()
-        self._projection = None if projection is None else frozen(projection, device, precision)
-        self._model = frozen(model, device, precision)
+        self._projection = None if projection is None else freeze(projection, device, precision)
+        self._model = freeze(model, device, precision)
         kind = "AutoVideoProcessor" if self._is_video else "AutoImageProcessor"
         self._processor = load_processor(kind, folder, trust_remote_code=trust)
-        self._on_device = self._can_wait(precision) if on_device is None else on_device
+        self._on_device = self._processes_on_device(precision) if on_device is None else on_device
         self.dim = self._try()
         if compile:
-            self._model = frozen(model, device, precision, compile=True)
+            self._model = freeze(model, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
         made_of = {"weights": self._weights, "configs": self._configs}
@@ -119,11 +128,13 @@ class HfVision(PictureEncoder):
             return np.stack(pictures).reshape(*shape, *pictures[0].shape)
         channels_first = [torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous() for picture in pictures]
         if not self._is_video:
-            return _packed(self._processed(channels_first))
+            return _pack(self._processed(channels_first))
         sizes = {picture.shape[:2] for picture in pictures}
         if len(sizes) > 1:
-            raise InputError(f"{self._name} needs pictures of one size in a tube, not {sorted(sizes)}: give crop=face")
-        return _packed(self._processed(list(torch.stack(channels_first).unflatten(0, (-1, self.span)))))
+            raise InputError(
+                f"{self._name} needs pictures of the same size in a tube, got {sorted(sizes)}: give crop=face"
+            )
+        return _pack(self._processed(list(torch.stack(channels_first).unflatten(0, (-1, self.span)))))
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         import torch
@@ -132,47 +143,47 @@ class HfVision(PictureEncoder):
             if self._on_device:
                 inputs = self._processed(list(torch.from_numpy(batch).to(self._device).movedim(-1, -3).contiguous()))
             else:
-                inputs = {name: torch.from_numpy(part) for name, part in self._unpacked(batch)}
+                inputs = {name: torch.from_numpy(part) for name, part in self._unpack(batch)}
             kinds = {name: self._dtype if value.is_floating_point() else value.dtype for name, value in inputs.items()}
             given = {name: value.to(self._device, kinds[name]) for name, value in inputs.items()}
             return self._rows(given).float().cpu().numpy()
 
     def _load(self, folder: Path, trust: bool) -> tuple[Any, Any]:
-        """The vision tower and, where asked for, the projection. ValueError where the model lacks what is asked for."""
+        """The vision tower, and the projection for ``pool="projected"``. Raises InputError where one is missing."""
         whole: Any = load_model(folder, trust_remote_code=trust)
         if self._pool == "projected" and whole.config.model_type == "clip_vision_model":
             whole = load_model(folder, auto="CLIPVisionModelWithProjection")  # AutoModel leaves the projection out
         model = getattr(whole, "vision_model", whole)
         if not str(getattr(model, "main_input_name", "")).startswith("pixel_values"):
             raise InputError(
-                f"{self._name} is a {whole.config.model_type!r} model, which takes no pictures: hf_vision loads CLIP, "
-                "SigLIP, DINO, ViT, BEiT, ConvNeXt, VideoMAE and their like"
+                f"{self._name} is a {whole.config.model_type!r} model, which takes no pictures: give a vision model "
+                "(CLIP, SigLIP, DINO, ViT, BEiT, ConvNeXt, VideoMAE, ...)"
             )
         if self._pool in ("pooler", "projected") and not self._layers.is_final:
-            raise InputError(f"pool={self._pool} is of the final layer: leave layer out, or give pool=cls or pool=mean")
+            raise InputError(f"pool={self._pool} needs the final layer: omit layer, or give pool=cls or pool=mean")
         if self._pool == "projected" and not hasattr(whole, "visual_projection"):
-            raise InputError(f"{self._name} has no visual projection, which CLIP has: give another pool")
+            raise InputError(f"{self._name} has no visual projection (CLIP has one): give another pool")
         if self._pool == "pooler" and any("pooler" in name for name, _ in model.named_parameters()):
             _check_pooler(folder)
-        # a feature is of the whole picture: ViT-MAE's default call drops three patches of four at random
+        # keeps all patches: by default ViT-MAE drops three of four at random
         if model.config.model_type == "vit_mae":
             model.config.mask_ratio = 0.0
         return model, whole.visual_projection if self._pool == "projected" else None
 
     def _tube(self, trained: int | None, span: int | None, stride: int | None) -> tuple[int, int]:
-        """Span and stride; both 1 of a model of single pictures."""
+        """Span and stride; both are 1 for a model of single pictures."""
         if trained is None:
             if (span, stride) != (None, None):
-                raise InputError(f"{self._name} is a model of single pictures: leave span and stride out")
+                raise InputError(f"{self._name} is a model of single pictures: omit span and stride")
             return 1, 1
         span = trained if span is None else span
         stride = max(1, span // 2) if stride is None else stride
         if span < 1 or stride < 1:
-            raise InputError(f"hf_vision: span is {span} and stride {stride}, expected 1 or more pictures")
+            raise InputError(f"hf_vision: span is {span} and stride {stride}, expected 1 or more pictures for each")
         return span, stride
 
-    def _can_wait(self, precision: Precision) -> bool:
-        """Whether pictures may travel as bytes to be processed on the device."""
+    def _processes_on_device(self, precision: Precision) -> bool:
+        """Whether pictures are transferred as uint8 and processed on the device."""
         import torch
 
         if torch.device(self._device).type == "cpu" or self.crop is None:
@@ -182,13 +193,13 @@ class HfVision(PictureEncoder):
         return precision != "fp32" or not self._resizes()
 
     def _resizes(self) -> bool:
-        """Whether the processor resizes crops that have their size already."""
+        """Whether the processor resizes crops of the encoder's own size."""
         noise = self._noise()
         usual, as_is = (self._processed([noise], **how)[self._main] for how in ({}, {"do_resize": False}))
         return usual.shape != as_is.shape or bool((usual != as_is).any())
 
     def _noise(self) -> Any:
-        """What a row is made of, at random: unlike in black, a class token is no mean of patches there."""
+        """Random input of one row: for black pictures a class token can equal the mean of the patches."""
         import torch
 
         size_px = self.crop.size_px if self.crop else 64
@@ -196,11 +207,11 @@ class HfVision(PictureEncoder):
         return torch.from_numpy(frames if self._is_video else frames[0])
 
     def _processed(self, rows: list[Any], **how: Any) -> dict[str, Any]:
-        """What the network takes, of pictures (channel height width) or tubes (time channel height width)."""
-        # said, lest a picture three pixels wide be taken for channels last
+        """The network's arguments for pictures (channel height width) or tubes (time channel height width)."""
+        # explicit, because a picture three pixels wide could be taken for channels last
         how |= {"return_tensors": "pt", "input_data_format": "channels_first"}
         if self._is_video:
-            how["do_sample_frames"] = False  # every picture that was given, not a choice among them
+            how["do_sample_frames"] = False  # use every picture, without sampling
         try:
             made = self._processor(rows, **how)
         except (ValueError, RuntimeError) as error:
@@ -208,13 +219,13 @@ class HfVision(PictureEncoder):
             raise InputError(f"the processor of {self._name} cannot take pictures of sizes {sizes}: {error}") from error
         return {name: value for name, value in made.items() if name in self._takes}
 
-    def _unpacked(self, batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    def _unpack(self, batch: np.ndarray) -> list[tuple[str, np.ndarray]]:
         if batch.dtype.names is None:
             return [(self._main, batch)]
         return [(name, np.ascontiguousarray(batch[name])) for name in batch.dtype.names]
 
     def _try(self) -> int:
-        """The width of a row. ValueError where the network cannot run so, or has not the token that is asked for."""
+        """The width of a row, by a trial. Raises InputError where the network cannot run with these settings."""
         one = self._noise().movedim(-3, -1).numpy()
         try:
             rows = self.forward(self.prepare(list(one) if self._is_video else [one]))
@@ -225,7 +236,7 @@ class HfVision(PictureEncoder):
         return int(rows.shape[1])
 
     def _rows(self, given: dict[str, Any]) -> Any:
-        out = self._model(**given, **self._more(given[self._main]))
+        out = self._model(**given, **self._further_arguments(given[self._main]))
         if self._pool in ("pooler", "projected"):
             pooled = getattr(out, "pooler_output", None)
             if pooled is None:
@@ -233,31 +244,33 @@ class HfVision(PictureEncoder):
             return self._projection(pooled) if self._projection is not None else pooled.flatten(1)
         states = (out.last_hidden_state,) if self._layers.is_final else getattr(out, "hidden_states", None)
         if states is None:
-            raise InputError(f"{self._name} does not give its hidden layers: leave layer out")
-        # SigLIP 2 at a picture's own shape says where it holds no patch
-        about = (given[self._main], getattr(out, "pooler_output", None), given.get("pixel_attention_mask"))
-        rows = [self._tokens.pooled(self._pool, state, *about) for state in states]
+            raise InputError(f"{self._name} does not give its hidden layers: omit layer")
+        # SigLIP 2 in the shape of a picture masks the positions without a patch
+        context = (given[self._main], getattr(out, "pooler_output", None), given.get("pixel_attention_mask"))
+        rows = [self._tokens.pooled(self._pool, state, *context) for state in states]
         try:
-            return rows[0] if self._layers.is_final else self._layers.of(rows)
+            return rows[0] if self._layers.is_final else self._layers.combined(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
-            raise InputError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+            raise InputError(
+                f"the layers of {self._name} have the widths {widths}: only layers of the same width can be combined"
+            ) from error
 
-    def _more(self, pixels: Any) -> dict[str, Any]:
-        """Arguments of this architecture beside its inputs."""
+    def _further_arguments(self, pixels: Any) -> dict[str, Any]:
+        """Further arguments of this architecture."""
         import torch
 
         more: dict[str, Any] = {} if self._layers.is_final else {"output_hidden_states": True}
         if self._tokens.config.model_type == "vjepa2":
-            more["skip_predictor"] = True  # it guesses hidden patches: no part of a feature
-        if self._tokens.config.model_type == "vit_mae":  # it sorts patches by noise, random unless it is given
+            more["skip_predictor"] = True  # it predicts masked patches, which are not part of the features
+        if self._tokens.config.model_type == "vit_mae":  # it orders patches by this noise, which is random by default
             order = torch.arange(self._tokens.num_patches(pixels) or 0, device=pixels.device, dtype=torch.float32)
             more["noise"] = order.expand(len(pixels), -1)
         return more
 
 
-def _packed(inputs: dict[str, Any]) -> np.ndarray:
-    """Inputs as one array by row: as it is where there is one, else with a named field for each."""
+def _pack(inputs: dict[str, Any]) -> np.ndarray:
+    """The arguments as one array by row; several arguments become the named fields of a structured array."""
     arrays = {name: value.numpy() for name, value in inputs.items()}
     first = next(iter(arrays.values()))
     if len(arrays) == 1:
@@ -269,7 +282,7 @@ def _packed(inputs: dict[str, Any]) -> np.ndarray:
 
 
 def _check_pooler(folder: Path) -> None:
-    """ValueError where a checkpoint lacks its pooler, which no hidden layer needs: it would be made up at random."""
+    """Raises InputError where a checkpoint lacks its pooler, which transformers would initialise at random."""
     from safetensors import safe_open
 
     names: list[str] = []
@@ -281,3 +294,25 @@ def _check_pooler(folder: Path) -> None:
             names += load_tensors(path)
     if not any("pooler" in name for name in names):
         raise InputError(f"the weights in {folder} lack the pooler: give pool=cls or pool=mean")
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with."""
+    from extract.networks.tiny.vision import hf_model
+
+    vit, clip, siglip = (hf_model(name) for name in ("vit", "clip", "siglip"))
+    return [
+        {"model": vit, "crop_px": 32},
+        {"model": vit, "crop_px": 32, "layer": "-2..-1", "combine": "sum", "pool": "mean"},
+        {"model": vit, "crop_px": 40, "pool": "pooler", "precision": "bf16"},
+        {"model": clip, "crop_px": 32},
+        {"model": clip, "crop_px": 32, "pool": "projected"},
+        {"model": siglip, "crop_px": 32, "pool": "pooler"},
+        {"model": hf_model("siglip2_naflex"), "crop_px": 40, "pool": "mean"},
+        {"model": hf_model("resnet"), "pool": "mean", "crop": "none"},
+        {"model": hf_model("dinov2"), "pool": "mean", "crop_px": 32},
+        {"model": hf_model("dinov3"), "pool": "mean", "crop_px": 32},
+        {"model": hf_model("vit_mae"), "crop_px": 32},
+        {"model": hf_model("videomae"), "crop_px": 32, "pool": "mean"},
+        {"model": hf_model("vjepa2"), "crop_px": 32, "pool": "mean", "stride": 1},
+    ]

@@ -1,4 +1,4 @@
-"""The points of the face and the strength of 52 expressions of its parts, by MediaPipe's face landmarker."""
+"""Face landmarks and blendshapes by MediaPipe's face landmarker."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,6 +9,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import sha256
+from abaw.optional import import_optional
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import crop_of
@@ -31,17 +32,17 @@ def landmarks(
     min_score: float = 0.5,
     batch_size: int = 32,
 ) -> PictureEncoder:
-    """MediaPipe's 478 points and 52 blendshapes from the file face_landmarker.task; no face in the crop: no row."""
+    """MediaPipe's 478 landmarks and 52 blendshapes by face_landmarker.task; unobserved where it finds no face."""
     settings = {"file": file, "crop": crop, "crop_px": crop_px, "margin": margin, "min_score": min_score}
     return Landmarks(settings, check_batch_size("landmarks", batch_size))
 
 
 class Landmarks(PictureEncoder):
-    """Kartynnik et al. 2019 (the mesh) and Grishchenko et al. 2022 (the blendshapes), each picture by itself.
+    """1486 columns: x, y, z of each landmark, then the blendshapes (0 to 1), all in MediaPipe's order.
 
-    A row is x, y, z of each point, then the blendshapes, all in MediaPipe's order. x and y are shares of the crop's
-    side, from its left and its top; z is depth in the same measure, less is nearer. A blendshape is 0 to 1. The wide
-    margin is for MediaPipe's own detector, which looks for the face within the crop.
+    Kartynnik et al. 2019 (the mesh), Grishchenko et al. 2022 (the blendshapes); each picture is processed on its own.
+    x and y are fractions of the crop's side, from its left and its top; z is depth in the same unit, smaller is nearer.
+    The default margin is wide because MediaPipe's own detector searches for the face within the crop.
     """
 
     may_miss = True
@@ -84,23 +85,23 @@ class Landmarks(PictureEncoder):
 
 
 def _open(file: Path, min_score: float) -> Any:
-    """MediaPipe's landmarker for single pictures. ValueError where the package is absent or the file damaged."""
-    try:
-        from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
-        raise InputError(
-            "landmarks needs the package mediapipe 0.10.21, in an environment of its own (it wants numpy 1): "
-            "pip install -c constraints-mediapipe.txt 'abaw[mediapipe]'"
-        ) from error
+    """MediaPipe's landmarker for single pictures. Raises InputError where package or file cannot be loaded."""
+    tasks = import_optional(
+        "mediapipe.tasks.python",
+        needed_by="landmarks",
+        package="mediapipe 0.10.21, in an environment of its own (it requires numpy 1)",
+        install="-c constraints-mediapipe.txt 'abaw[mediapipe]'",
+    )
+    vision = import_optional("mediapipe.tasks.python.vision", needed_by="landmarks", install="'abaw[mediapipe]'")
     if not file.is_file():
         raise MissingWeights(
-            f"no face landmarker at {file}: fetch face_landmarker.task (4 MB, Apache-2.0) from the page of MediaPipe's "
-            "face landmarker and give file=PATH"
+            f"no face landmarker at {file}: download face_landmarker.task (4 MB, Apache-2.0) from the page of "
+            "MediaPipe's face landmarker and give file=PATH"
         )
     options = vision.FaceLandmarkerOptions(
-        # as bytes: MediaPipe opens paths its own way, relative to itself
-        base_options=BaseOptions(model_asset_buffer=file.read_bytes()),
-        running_mode=vision.RunningMode.IMAGE,  # the mode for video smooths over frames and depends on where it starts
+        # as bytes: MediaPipe resolves paths relative to its own package
+        base_options=tasks.BaseOptions(model_asset_buffer=file.read_bytes()),
+        running_mode=vision.RunningMode.IMAGE,  # the video mode smooths over frames and depends on where it starts
         min_face_detection_confidence=min_score,
         output_face_blendshapes=True,
     )
@@ -108,5 +109,11 @@ def _open(file: Path, min_score: float) -> Any:
         return vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"{file} is not MediaPipe's face_landmarker.task with blendshapes, or is cut short: get it again ({error})"
+            f"{file} is not MediaPipe's face_landmarker.task with blendshapes, or is truncated: download it again "
+            f"({error})"
         ) from error
+
+
+def examples() -> list[dict[str, Any]]:
+    """No settings: MediaPipe finds no face in random pictures, and is not installed where the other tests run."""
+    return []

@@ -1,6 +1,7 @@
-"""Any network for pictures in an ONNX file (EmotiEffLib's, say): features, logits or any tensor inside."""
+"""Any network for pictures in an ONNX file (EmotiEffLib's, for example): features, logits or any tensor inside."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,34 +37,35 @@ def onnx(
     batch_size: int = 32,
     device: str = "cpu",
 ) -> PictureEncoder:
-    """Any ONNX network for pictures, from a file; output= a number, a name, any tensor inside, or hidden.
+    """Any ONNX network for pictures, from a file; output is an index, a name, any tensor inside, or hidden.
 
-    A network takes ``(pixel * scale - mean) / std``; mean and std are one number or one for each channel, in the order
-    in which the network takes them, with a slash between. crop_px is read from the file where its size is fixed.
+    The network's input is ``(pixel * scale - mean) / std``; mean and std are one number, or one for each channel,
+    separated by slashes, in the order of the network's channels. crop_px is needed where the file's input has no fixed
+    size. ``threads``: of onnxruntime; 0 means one for each core.
     """
-    given = {
+    settings = {
         "file": file, "output": output, "pool": pool, "channels": channels, "layout": layout, "scale": scale,
         "mean": mean, "std": std, "crop": crop, "crop_px": crop_px, "margin": margin,
     }  # fmt: skip
     graph = Graph(Path(file), output, device=device, threads=threads)
-    return OnnxPictures(graph, given, check_batch_size("onnx", batch_size))
+    return OnnxPictures(graph, settings, check_batch_size("onnx", batch_size))
 
 
 class OnnxPictures(PictureEncoder):
-    """Of a map (4 axes) the mean over space serves, of tokens (3 axes) what ``pool`` says. Precision is the file's.
+    """A map (4 axes) is averaged over space, tokens (3 axes) are pooled as ``pool`` says. Precision is the file's.
 
-    A network that takes whole numbers (uint8) gets the pixels as they are. A file of a fixed batch gets its batches
-    filled up.
+    A network with an input of type uint8 gets the pixels unscaled. For a file with a fixed batch size, the last batch
+    is padded.
     """
 
     def __init__(self, graph: Graph, settings: dict[str, Any], batch_size: int) -> None:
         self._graph, self._settings, self.batch_size = graph, settings, batch_size
         self._order = settings["channels"]
         self._is_nchw = _is_nchw(graph, settings["layout"], 1 if self._order == "grey" else 3)
-        place = (2, 3) if self._is_nchw else (1, 2)
-        self._size_px = tuple(_side_px(graph, graph.shape[axis], settings["crop_px"]) for axis in place)
+        axes = (2, 3) if self._is_nchw else (1, 2)
+        self._size_px = tuple(_input_px(graph, graph.shape[axis], settings["crop_px"]) for axis in axes)
         self.crop = crop_of(settings["crop"], settings["crop_px"] or max(self._size_px), settings["margin"])
-        self._scale, self._mean, self._std = settings["scale"], self._each("mean"), self._each("std")
+        self._scale, self._mean, self._std = settings["scale"], self._per_channel("mean"), self._per_channel("std")
         self._batch = graph.shape[0] if isinstance(graph.shape[0], int) and graph.shape[0] > 0 else None
         self.dim = int(self.forward(self.prepare([np.zeros((*self._size_px, 3), np.uint8)])).shape[1])
 
@@ -81,7 +83,7 @@ class OnnxPictures(PictureEncoder):
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         num = self._batch or len(batch)
-        rows = [self._pooled(self._filled(batch[first : first + num], num)) for first in range(0, len(batch), num)]
+        rows = [self._pooled(self._padded(batch[first : first + num], num)) for first in range(0, len(batch), num)]
         return np.concatenate(rows)[: len(batch)]
 
     def _resized(self, picture: Rgb) -> np.ndarray:
@@ -93,7 +95,7 @@ class OnnxPictures(PictureEncoder):
         how = cv2.INTER_AREA if picture.shape[0] > height else cv2.INTER_LINEAR
         return cv2.resize(picture, (width, height), interpolation=how).reshape(height, width, -1)
 
-    def _filled(self, part: np.ndarray, num: int) -> np.ndarray:
+    def _padded(self, part: np.ndarray, num: int) -> np.ndarray:
         return part if len(part) == num else np.concatenate([part, np.repeat(part[-1:], num - len(part), 0)])
 
     def _pooled(self, batch: np.ndarray) -> np.ndarray:
@@ -101,7 +103,7 @@ class OnnxPictures(PictureEncoder):
         if found.shape[:1] != batch.shape[:1] or found.ndim not in (1, 2, 3, 4):
             raise InputError(
                 f"output {self._graph.output!r} of {self._graph.file} has the shape {found.shape} for {len(batch)} "
-                "pictures, expected a row, a row of tokens or a map for each: give output=NAME of another"
+                "pictures, expected a row, tokens or a map for each: give output=NAME of another tensor"
             )
         if found.ndim == 4:
             return found.mean((2, 3) if self._is_nchw else (1, 2))
@@ -109,8 +111,8 @@ class OnnxPictures(PictureEncoder):
             return found[:, 0] if self._settings["pool"] == "cls" else found.mean(1)
         return found.reshape(len(found), -1)
 
-    def _each(self, key: str) -> np.ndarray:
-        """Mean or std of the channels. ValueError where the setting is none."""
+    def _per_channel(self, key: str) -> np.ndarray:
+        """Mean or std of the channels. Raises InputError where the setting cannot be read."""
         text, num = str(self._settings[key]), 1 if self._order == "grey" else 3
         try:
             values = np.array([float(part) for part in text.split("/")], np.float32)
@@ -118,37 +120,61 @@ class OnnxPictures(PictureEncoder):
             values = np.zeros(0, np.float32)
         if len(values) not in (1, num) or not np.isfinite(values).all() or (key == "std" and not values.all()):
             raise InputError(
-                f"onnx: {key} is {text!r}, expected a number, or {num} with a slash between (0.485/0.456/0.406)"
-                + ("; a std is not 0" if key == "std" else "")
+                f"onnx: {key} is {text!r}, expected one number, or {num} separated by slashes (0.485/0.456/0.406)"
+                + (", none of them 0" if key == "std" else "")
             )
         return values
 
 
 def _is_nchw(graph: Graph, layout: str, num_channels: int) -> bool:
-    """Whether the channels come before height and width. ValueError where the input is none of pictures."""
+    """Whether the channels come before height and width. Raises InputError where the input is not pictures."""
     shape = graph.shape
     if len(shape) != 4:
         raise InputError(
-            f"{graph.file} takes an input of {len(shape)} axes {shape}, expected 4: batch, channels, height, width"
+            f"the input of {graph.file} has {len(shape)} axes {shape}, expected 4: batch, channels, height, width"
         )
     places = {"nchw": 1, "nhwc": 3}
     fitting = [name for name, axis in places.items() if shape[axis] == num_channels]
     if layout == "auto" and len(fitting) == 1:
         return fitting == ["nchw"]
     if layout == "auto" and not any(isinstance(shape[axis], int) for axis in places.values()):
-        return True  # the file leaves all open: the usual order
+        return True  # the file does not say: the usual order
     if layout != "auto" and (shape[places[layout]] == num_channels or not isinstance(shape[places[layout]], int)):
         return layout == "nchw"
     raise InputError(
-        f"{graph.file} takes {shape}, which does not fit {num_channels} channels (layout {layout}): give channels=rgb, "
-        "bgr or grey, and layout=nchw or nhwc"
+        f"the input of {graph.file} has the shape {shape}, which does not fit {num_channels} channels (layout "
+        f"{layout}): give channels=rgb, bgr or grey, and layout=nchw or nhwc"
     )
 
 
-def _side_px(graph: Graph, side: Any, crop_px: int | None) -> int:
-    """Height or width of the input. ValueError where neither file nor setting says it."""
+def _input_px(graph: Graph, side: Any, crop_px: int | None) -> int:
+    """Height or width of the input. Raises InputError where neither the file nor ``crop_px`` gives it."""
     if isinstance(side, int) and side > 0:
         return side
     if crop_px is None:
-        raise InputError(f"{graph.file} takes pictures of any size ({graph.shape}): give crop_px, as it was trained")
+        raise InputError(
+            f"{graph.file} takes pictures of any size ({graph.shape}): give crop_px, the size it was trained with"
+        )
     return crop_px
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with."""
+    from extract.networks.tiny import TinyWeights
+    from extract.networks.tiny.onnx import write_face_net
+
+    net = TinyWeights("face_net.onnx", write_face_net)
+    return [
+        {"file": net},
+        {"file": net, "output": "hidden"},
+        {"file": net, "output": "map", "channels": "bgr", "mean": 0.5, "std": 0.5},
+        {"file": TinyWeights("nhwc.onnx", partial(write_face_net, is_nhwc=True)), "crop": "none", "crop_px": 16},
+        {"file": TinyWeights("one.onnx", partial(write_face_net, batch=1))},
+        {
+            "file": TinyWeights("grey.onnx", partial(write_face_net, num_channels=1)),
+            "channels": "grey",
+            "mean": 0.5,
+            "std": 0.5,
+        },
+        {"file": TinyWeights("nhwc.onnx", partial(write_face_net, is_nhwc=True)), "layout": "nhwc", "crop_px": 16},
+    ]

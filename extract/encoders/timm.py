@@ -1,4 +1,4 @@
-"""Any timm model by name, folder or file of weights, with its own preparation of pictures."""
+"""Any timm model, by name, folder or file of weights, with its own preprocessing."""
 
 import inspect
 import sys
@@ -10,11 +10,21 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import read_json, sha256
+from abaw.optional import import_optional
 from abaw.registry import nearest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
-from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, layers, numbers
+from extract.networks.frozen import (
+    Combine,
+    Layers,
+    Precision,
+    check_batch_size,
+    freeze,
+    inference,
+    parse_layers,
+    torch_dtype,
+)
 from extract.networks.hub import load_tensors, snapshot, weights_files
 
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
@@ -29,7 +39,7 @@ REFUSALS = (
     AssertionError,
     IndexError,
     OSError,
-)  # timm's
+)  # what timm raises for a model it cannot make or weights that do not fit
 
 
 @ENCODERS.register
@@ -53,26 +63,26 @@ def timm(
 ) -> PictureEncoder:
     """Any timm model (EVA-02, EVA-CLIP, MobileNetV3, EfficientNetV2, RegNet, ViT-MAE, ...) with its own data config.
 
-    ``model`` is a name that timm knows, with its tag (``eva02_base_patch14_224.mim_in22k``), a folder as its hub has
-    them or ``hf-hub:OWNER/NAME``; ``weights`` a file, else those of the name. ``img_px``: another input size than the
-    model's. ``pool``: "own" what the model gives its classifier; "cls" the class token; "mean" the mean over patches,
-    without class and register tokens, or over the map. ``layer`` counts blocks from 1, or stages of a convolutional
-    network; -1 is the final output, normalised.
+    ``model`` is a name that timm knows, with its tag (``eva02_base_patch14_224.mim_in22k``), a folder in the format of
+    its hub, or ``hf-hub:OWNER/NAME``. ``weights`` is a file; by default the weights belong to the name. ``img_px``
+    overrides the model's input size. ``pool``: "own" is the input of the model's classifier; "cls" the class token;
+    "mean" the mean over patches, without class and register tokens, or over the map. ``layer`` counts blocks, or stages
+    of a convolutional network, from 1; -1 is the final output, normalised.
     """
     settings: dict[str, Any] = {"model": model, "weights": weights, "revision": revision, "img_px": img_px}
     settings |= {"layer": str(layer), "combine": combine, "pool": pool, "crop": crop, "precision": precision}
     if crop != "none":
         settings |= {"crop_px": crop_px, "margin": margin}
     check_batch_size("timm", batch_size)
-    _check_installed()
+    import_optional("timm", needed_by="the encoder timm", install="'abaw[timm]'")
     net, files = load(model, weights, revision, img_px, download)
-    return Timm(net, files, settings, layers(layer, combine), batch_size, device, compile)
+    return Timm(net, files, settings, parse_layers(layer, combine), batch_size, device, compile)
 
 
 class Timm(PictureEncoder):
-    """Pictures are resized and cut in ``prepare`` by timm's transform for evaluation, and travel as bytes.
+    """``prepare`` resizes and crops pictures with timm's evaluation transform and returns uint8.
 
-    They are scaled and normalised on the device, which is what timm's own loader does and gives the same numbers.
+    They are scaled and normalised on the device, as timm's own loader does, with the same values.
     """
 
     def __init__(
@@ -92,11 +102,11 @@ class Timm(PictureEncoder):
         self.batch_size, self._settings, self._files, self._device = batch_size, settings, files, device
         self._name, self._pool = settings["model"], settings["pool"]
         px = settings["img_px"]
-        asked = {} if px is None else {"input_size": (3, px, px)}
-        self._data = timm.data.resolve_model_data_config(net, args=asked)
+        overrides = {} if px is None else {"input_size": (3, px, px)}
+        self._data = timm.data.resolve_model_data_config(net, args=overrides)
         self._transform = timm.data.create_transform(**self._data, is_training=False, use_prefetcher=True)
-        self._dtype = numbers(settings["precision"])
-        self._net = frozen(net, device, settings["precision"])
+        self._dtype = torch_dtype(settings["precision"])
+        self._net = freeze(net, device, settings["precision"])
         self._mean, self._std = (torch.tensor(self._data[key], device=device)[:, None, None] for key in ("mean", "std"))
         self._layers, self._blocks = self._choose(chosen)
         self._run: Any = self._features
@@ -112,7 +122,7 @@ class Timm(PictureEncoder):
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
         from PIL import Image
 
-        # timm's arrays have their channels last in memory, for which torch has other kernels that round otherwise
+        # timm's arrays have their channels last in memory, for which torch uses kernels that round differently
         return np.ascontiguousarray(np.stack([self._transform(Image.fromarray(picture)) for picture in pictures]))
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
@@ -123,17 +133,19 @@ class Timm(PictureEncoder):
             return self._run(scaled.sub(self._mean).div(self._std).to(self._dtype)).float().cpu().numpy()
 
     def _choose(self, chosen: Layers) -> tuple[Layers, list[int]]:
-        """The layers among those that are computed, and the blocks (from 0) to compute; none for the final output."""
+        """The chosen layers as indices of the computed blocks, and the blocks (from 0) to compute."""
         if chosen.is_final:
             return chosen, []
         if self._pool == "own":
-            raise InputError("timm: pool=own is of the final output: leave layer out, or give pool=cls or pool=mean")
+            raise InputError(
+                "timm: pool=own applies to the final output only: omit layer, or give pool=cls or pool=mean"
+            )
         if not hasattr(self._net, "forward_intermediates"):
-            raise InputError(f"{self._name} gives no hidden layers in timm: leave layer out")
+            raise InputError(f"{self._name} gives no hidden layers in timm: omit layer")
         num = len(self._net.forward_intermediates(self._blank(), intermediates_only=True))
         for index in chosen.indices:
             if index == 0 or not -num <= index <= num:
-                raise InputError(f"layer {index} was asked for, {self._name} has layers 1 to {num}, or -1 to {-num}")
+                raise InputError(f"there is no layer {index}: {self._name} has layers 1 to {num}, or -1 to {-num}")
         wanted = [index - 1 if index > 0 else num + index for index in chosen.indices]
         blocks = sorted(set(wanted))
         return Layers(tuple(blocks.index(block) for block in wanted), chosen.combine), blocks
@@ -144,7 +156,7 @@ class Timm(PictureEncoder):
         return torch.zeros(1, *self._data["input_size"], device=self._device, dtype=self._dtype)
 
     def _try(self) -> int:
-        """The width of a row. ValueError where the network cannot run so, or has not the token that is asked for."""
+        """The width of a row, by a trial. Raises InputError where the network cannot run with these settings."""
         try:
             return int(self.forward(self.prepare([np.zeros((64, 64, 3), np.uint8)])).shape[1])
         except (RuntimeError, TypeError, AssertionError) as error:
@@ -155,7 +167,7 @@ class Timm(PictureEncoder):
 
     def _features(self, pixels: Any) -> Any:
         if self._pool == "own":
-            rows = self._net(pixels)  # it was made without a classifier
+            rows = self._net(pixels)  # it was created without a classifier
             if rows.ndim != 2:
                 raise InputError(f"{self._name} has no pooling of its own: give pool=mean")
             return rows
@@ -168,10 +180,12 @@ class Timm(PictureEncoder):
         states = self._net.forward_intermediates(pixels, indices=self._blocks, **self._how())
         rows = [self._pooled(*(state if isinstance(state, tuple | list) else (state, None))) for state in states]
         try:
-            return self._layers.of(rows)
+            return self._layers.combined(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
-            raise InputError(f"{self._name} has layers {widths} wide: those of one width can be combined") from error
+            raise InputError(
+                f"the layers of {self._name} have the widths {widths}: only layers of the same width can be combined"
+            ) from error
 
     def _how(self) -> dict[str, Any]:
         known = inspect.signature(self._net.forward_intermediates).parameters
@@ -179,7 +193,7 @@ class Timm(PictureEncoder):
         return {key: value for key, value in wanted.items() if key in known}
 
     def _pooled(self, places: Any, before: Any) -> Any:
-        """From patches or a map (batch dim height width) and the tokens before them to rows."""
+        """Rows from patches or a map (batch dim height width) and the tokens before them."""
         import torch
 
         if self._pool == "mean":
@@ -197,20 +211,13 @@ class Timm(PictureEncoder):
         return getattr(self._net, "output_fmt", "NCHW") == "NHWC"
 
 
-def _check_installed() -> None:
-    """ValueError that names the extra where it is missing."""
-    try:
-        import timm  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError("the encoder timm needs the package timm: pip install 'abaw[timm]'") from error
-
-
 def load(
     model: str, weights: str | None, revision: str, img_px: int | None, download: bool
 ) -> tuple[Any, dict[str, str]]:
-    """The network without its classifier, and the SHA-256 of every file that made it.
+    """The network without its classifier, and the SHA-256 of every file it was loaded from.
 
-    ValueError where timm knows no such model or the weights are of another; MissingWeights where they are not here.
+    Raises InputError where timm has no such model or the weights belong to another; MissingWeights where they are not
+    on this machine.
     """
     import timm
 
@@ -221,64 +228,82 @@ def load(
         config = folder / "config.json"
         if not config.is_file() or "architecture" not in read_json(config):
             raise InputError(
-                f"{folder} is no model of timm: no config.json there names its architecture; try hf_vision"
+                f"{folder} is not a timm model: it has no config.json with an architecture; try the encoder hf_vision"
             )
     elif not timm.is_model(model.split(".")[0]):
         known = timm.list_models() + timm.list_pretrained()
         raise InputError(
-            f"timm has no model {model!r}{nearest(model, known)} a folder with its config.json or {HUB}OWNER/NAME "
-            "serves too"
+            f"timm has no model {model!r}{nearest(model, known)} a folder with its config.json or "
+            f"{HUB}OWNER/NAME can be given too"
         )
     size: dict[str, Any] = {} if img_px is None else {"img_size": img_px}
     try:
         net: Any = timm.create_model(name, pretrained=False, num_classes=0)
-        if size and net.pretrained_cfg.get("fixed_input_size"):  # others take any size
+        if size and net.pretrained_cfg.get("fixed_input_size"):  # other networks take any size
             net = timm.create_model(name, pretrained=False, num_classes=0, **size)
     except REFUSALS as error:
-        raise InputError(f"timm cannot make the model {model!r}: {error}") from error
+        raise InputError(f"timm cannot create the model {model!r}: {error}") from error
     file = Path(weights) if weights is not None else _own_file(model, net, folder, revision, download)
-    _fill(net, file)
+    _load_weights(net, file)
     files = [file] if folder is None else [file, folder / "config.json"]
     return net, {path.name: sha256(path) for path in files}
 
 
 def _own_file(model: str, net: Any, folder: Path | None, revision: str, download: bool) -> Path:
-    """The file of a model's own weights. ValueError where timm has none of that name."""
+    """The file of a model's own weights. Raises InputError where timm has none for this name."""
     if folder is None:
         hub_id, name = (net.pretrained_cfg.get(key) for key in ("hf_hub_id", "hf_hub_filename"))
         if not hub_id:
-            raise InputError(f"timm has no weights of {model!r} at its hub: give its tag (NAME.TAG) or weights=FILE")
+            raise InputError(f"timm has no weights for {model!r}: give its tag (NAME.TAG) or weights=FILE")
         folder = snapshot(hub_id, revision=revision, download=download)
         if name:
             return folder / name
     found = weights_files(folder)
     if len(found) > 1:
         raise InputError(
-            f"{folder} holds several weights ({', '.join(path.name for path in found)}): give weights=FILE"
+            f"{folder} has several files of weights ({', '.join(path.name for path in found)}): give weights=FILE"
         )
     return found[0]
 
 
-def _fill(net: Any, file: Path) -> None:
-    """Put a file's weights into the network; all but its classifier must fit, which timm itself does not ask."""
+def _load_weights(net: Any, file: Path) -> None:
+    """Loads a file's weights into the network; all but the classifier must fit, which timm itself does not check."""
     from timm.models import clean_state_dict
 
     tensors = clean_state_dict(load_tensors(file))
-    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)  # from other authors' names
+    convert = getattr(
+        sys.modules[type(net).__module__], "checkpoint_filter_fn", None
+    )  # converts names of the original authors
     try:
         report = net.load_state_dict(convert(tensors, net) if convert else tensors, strict=False)
     except REFUSALS as error:
         raise InputError(
-            f"the weights in {file} are of another model: {str(error).splitlines()[-1].strip()}"
+            f"the weights in {file} belong to another model: {str(error).splitlines()[-1].strip()}"
         ) from error
     if report.missing_keys:
-        lack = f"{len(report.missing_keys)} tensors, {report.missing_keys[0]!r} first"
-        raise InputError(f"the weights in {file} lack {lack}: take a complete checkpoint")
+        lack = f"{len(report.missing_keys)} tensors, the first is {report.missing_keys[0]!r}"
+        raise InputError(f"the weights in {file} lack {lack}: use a complete checkpoint")
     heads = net.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    own = {key.split(".")[0] for key in net.state_dict()}  # a decoder or a mask token beside them does no harm
+    own = {key.split(".")[0] for key in net.state_dict()}  # an extra decoder or mask token is not used
     over = [key for key in report.unexpected_keys if key.split(".")[0] in own and not key.startswith(heads)]
     if over:
         raise InputError(
-            f"the weights in {file} are of a larger model: {len(over)} tensors too many, {over[0]!r} first"
+            f"the weights in {file} belong to a larger model: {len(over)} tensors too many, the first is {over[0]!r}"
         )
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with."""
+    from extract.networks.tiny import TinyWeights
+    from extract.networks.tiny.vision import timm_model, write_timm_weights
+
+    vit, eva02, eva_clip = (timm_model(name) for name in ("timm_vit", "timm_eva02", "timm_eva_clip"))
+    weights = TinyWeights("mobilenetv3.safetensors", write_timm_weights)
+    return [
+        {"model": vit, "crop_px": 32},
+        {"model": vit, "crop_px": 32, "pool": "mean", "layer": "1+2"},
+        {"model": eva02, "crop_px": 32},
+        {"model": eva_clip, "crop_px": 32, "pool": "cls"},
+        {"model": "mobilenetv3_small_050", "weights": weights, "crop": "none"},
+    ]

@@ -1,4 +1,4 @@
-"""The pretrained bundles of torchaudio: wav2vec 2.0, HuBERT, WavLM, XLS-R, MMS, their transformer layers over time."""
+"""The pretrained bundles of torchaudio (wav2vec 2.0, HuBERT, WavLM, XLS-R, MMS): transformer layers over time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
-from extract.networks.chunks import Grid, blocks, chunks, moments, receptive_field
-from extract.networks.frozen import Combine, Layers, Precision, frozen, inference, layers, numbers
+from extract.networks.chunks import Grid, mean_and_variance, plan_chunks, read_blocks, receptive_field
+from extract.networks.frozen import Combine, Layers, Precision, freeze, inference, parse_layers, torch_dtype
 from extract.networks.hub import MissingWeights, load_tensors
-from extract.networks.whole_norm import whole_norm
+from extract.networks.whole_norm import find_whole_norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the bundle's own", "size_mb": None}
 
 HOST = "https://download.pytorch.org/torchaudio/models/"
-EPSILON = 1e-5  # what torch's layer_norm, with which torchaudio levels a waveform, adds to a variance
+EPSILON = 1e-5  # added to a variance by torch's layer_norm, with which torchaudio normalises a waveform
 
 
 @ENCODERS.register
@@ -43,7 +43,7 @@ def torchaudio(
     device: str = "cpu",
     download: bool = False,
 ) -> SoundEncoder:
-    """A bundle of torchaudio.pipelines (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE, ...); its transformer layers."""
+    """The transformer layers of a bundle of torchaudio.pipelines (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE, ...)."""
     settings: dict[str, Any] = {
         "bundle": bundle,
         "layer": str(layer),
@@ -54,14 +54,14 @@ def torchaudio(
     }
     if weights is not None:
         settings["weights"] = weights
-    return TorchAudio(settings, layers(layer, combine), device, compile, download)
+    return TorchAudio(settings, parse_layers(layer, combine), device, compile, download)
 
 
 class TorchAudio(SoundEncoder):
     """The layers are those of ``extract_features``: 1 is the first transformer block, -1 the last; there is no 0.
 
-    Of the last block torchaudio gives the output as it is, without the final norm that transformers adds to some.
-    Chunks as in hf_audio: what a bundle levels over its input is levelled over the whole sound.
+    The output of the last block comes without the final normalisation that transformers applies in some models. Long
+    sound goes in chunks, as in hf_audio: what a bundle normalises over its input is normalised over the whole sound.
     """
 
     def __init__(self, settings: dict[str, Any], chosen: Layers, device: str, compile: bool, download: bool) -> None:
@@ -70,30 +70,30 @@ class TorchAudio(SoundEncoder):
         made = _bundle(settings["bundle"])
         file = _file(settings["bundle"], made, settings.get("weights"), download)
         model = _load(settings["bundle"], made, file)
-        # the head that reads letters was left out; what serves is extract_features
+        # the CTC head was left out; the features are those of extract_features
         model.forward = model.extract_features
-        self._weights, self._levels = {file.name: sha256(file)}, bool(made._normalize_waveform)
+        self._weights, self._normalizes = {file.name: sha256(file)}, bool(made._normalize_waveform)
         convolutions = [layer.conv for layer in model.feature_extractor.conv_layers]
         field, hop = receptive_field(
             [each.kernel_size[0] for each in convolutions], [each.stride[0] for each in convolutions]
         )
         self.rate_hz, self.dim = int(made.sample_rate), int(made._params["encoder_embed_dim"])
-        self._chunks = chunks(
+        self._chunks = plan_chunks(
             "torchaudio",
             Grid(self.rate_hz, field, hop, (field - 1) / 2),
             settings["chunk_s"],
             settings["overlap_s"],
         )
         self._check_layers(len(model.encoder.transformer.layers))
-        self._norm = whole_norm(model.feature_extractor)
-        self._model = frozen(model, device, self._precision, compile)
+        self._norm = find_whole_norm(model.feature_extractor)
+        self._model = freeze(model, device, self._precision, compile)
 
     def _check_layers(self, num: int) -> None:
-        """ValueError where there is no such layer."""
+        """Raises InputError where there is no such layer."""
         for index in self._layers.indices:
             if not (1 <= index <= num or -num <= index <= -1):
                 raise InputError(
-                    f"layer {index} was asked for, {self._settings['bundle']} has layers 1 to {num}, or -1 to -{num}"
+                    f"there is no layer {index}: {self._settings['bundle']} has layers 1 to {num}, or -1 to -{num}"
                 )
 
     def recipe(self) -> dict[str, Any]:
@@ -101,42 +101,41 @@ class TorchAudio(SoundEncoder):
         return {"encoder": "torchaudio", "settings": self._settings, **made_of, "version": 1}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
-        level = self._level(sound)
+        normalize = self._normalizer(sound)
         if self._norm is None or self._chunks.fits(sound):
-            return self._chunks.tracks(sound, lambda part: self._rows(level(part)))
-        norm, whole = self._norm, self._norm.level(sound.samples, lambda part: self._waves(level(part)))
+            return self._chunks.tracks(sound, lambda part: self._rows(normalize(part)))
+        norm, whole = self._norm, self._norm.level(sound.samples, lambda part: self._waves(normalize(part)))
 
         def network(part: np.ndarray) -> np.ndarray:
-            with norm.held(whole):
-                return self._rows(level(part))
+            with norm.fixed(whole):
+                return self._rows(normalize(part))
 
         return self._chunks.tracks(sound, network)
 
-    def _level(self, sound: Sound) -> Callable[[np.ndarray], np.ndarray]:
-        """Zero mean and unit variance, where the bundle wants it: of one pass, or of the whole sound in chunks."""
-        if not self._levels:
+    def _normalizer(self, sound: Sound) -> Callable[[np.ndarray], np.ndarray]:
+        """To zero mean and unit variance, where the bundle needs it: by one pass, or by the whole sound for chunks."""
+        if not self._normalizes:
             return lambda part: part
         if self._chunks.fits(sound):
-            return _level_alone
-        mean, var = moments(blocks(sound.samples))
+            return _normalize_pass
+        mean, var = mean_and_variance(read_blocks(sound.samples))
         return lambda part: ((part - mean) / np.sqrt(var + EPSILON)).astype(np.float32)
 
     def _waves(self, part: np.ndarray) -> Tensor:
         import torch
 
-        return torch.from_numpy(part)[None].to(self._device, numbers(self._precision))
+        return torch.from_numpy(part)[None].to(self._device, torch_dtype(self._precision))
 
     def _rows(self, part: np.ndarray) -> np.ndarray:
-
         with inference():
             made, _ = self._model(self._waves(part))
-            state = self._layers.of([made[0], *made])  # counted from 1; the first stands in where none is asked for
+            state = self._layers.combined([made[0], *made])  # counted from 1: the first entry is never chosen
             rows: np.ndarray = state[0].float().cpu().numpy()
             return rows
 
 
-def _level_alone(part: np.ndarray) -> np.ndarray:
-    """As torchaudio's own bundles level what they are given."""
+def _normalize_pass(part: np.ndarray) -> np.ndarray:
+    """As torchaudio's own bundles normalise a waveform."""
     import torch
 
     waves = torch.from_numpy(part)
@@ -144,7 +143,7 @@ def _level_alone(part: np.ndarray) -> np.ndarray:
 
 
 def _bundle(name: str) -> Any:
-    """ValueError where torchaudio has no such bundle."""
+    """Raises InputError where torchaudio has no such bundle."""
     from torchaudio import pipelines
 
     known = [key for key, value in vars(pipelines).items() if isinstance(value, pipelines.Wav2Vec2Bundle)]
@@ -154,7 +153,7 @@ def _bundle(name: str) -> Any:
 
 
 def _file(name: str, bundle: Any, weights: str | None, download: bool) -> Path:
-    """The bundle's weights: the file given, or torch's cache, fetched to there where ``download``."""
+    """The bundle's weights: the file ``weights``, or that in torch's cache, downloaded to there with ``download``."""
     import torch
 
     if weights is not None:
@@ -162,22 +161,24 @@ def _file(name: str, bundle: Any, weights: str | None, download: bool) -> Path:
     url = bundle._path if bundle._path.startswith("https") else HOST + bundle._path
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if not file.is_file():
-        why = f"is not on this machine (looked for {file})"
+        why = f"is not on this machine (expected at {file})"
         if download:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 torch.hub.download_url_to_file(url, str(file), progress=False)
                 return file
             except OSError as error:
-                why = f"could not be fetched ({error})"
-        raise MissingWeights(f"the file of {name} {why}: fetch it with --download, or get {url} and give weights=FILE")
+                why = f"could not be downloaded ({error})"
+        raise MissingWeights(
+            f"the file of {name} {why}: get it with --download, or download {url} and give weights=FILE"
+        )
     return file
 
 
 def _load(name: str, bundle: Any, file: Path) -> Any:
-    """The network with the file's weights; ValueError where they are of another one.
+    """The network with the file's weights. Raises InputError where they belong to another network.
 
-    Not the bundle's own ``get_model``: it unpickles, which could run code, and downloads unasked.
+    The bundle's own ``get_model`` is not used: it unpickles, which could run code, and always downloads.
     """
     from torchaudio import models
 
@@ -188,5 +189,15 @@ def _load(name: str, bundle: Any, file: Path) -> Any:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         first = " ".join(str(error).split("\n")[:2])
-        raise InputError(f"{file} holds no weights of {name}: {first}: give the file of this very bundle") from error
+        raise InputError(f"{file} has no weights of {name}: {first}: give the file of this bundle") from error
     return model
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with. Writing the weights adds the bundles to torchaudio."""
+    from extract.networks.tiny.sound import bundle
+
+    return [
+        {"bundle": "TINY_WAV2VEC2", "weights": bundle("wav2vec2")},
+        {"bundle": "TINY_WAVLM", "weights": bundle("wavlm"), "layer": "1..2"},
+    ]

@@ -1,4 +1,4 @@
-"""Any torchvision network of single pictures, read at any of its nodes, with its weights' own transforms."""
+"""Any torchvision network for single pictures, read at any of its nodes, with its weights' own transforms."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from abaw.registry import nearest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
-from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, frozen, inference, numbers
+from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, freeze, inference, torch_dtype
 from extract.networks.hub import MissingWeights, load_tensors
 
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the weights' own", "size_mb": None}
@@ -37,13 +37,13 @@ def torchvision(
     device: str = "cpu",
     download: bool = False,
 ) -> PictureEncoder:
-    """Any torchvision network of single pictures (ResNet, EfficientNet, ViT, Swin, ...) with its weights' transforms.
+    """Any torchvision network for single pictures (ResNet, EfficientNet, ViT, Swin, ...) with its weights' transforms.
 
-    ``weights`` is one of torchvision's names (``IMAGENET1K_V2``) or a file, which may have another head; ``transforms``
-    the name of the weights whose transforms serve (None: its own, of a file those of DEFAULT). ``node``: where to read,
-    by torchvision's names for its feature extractor; None: what goes into the last linear layer; of several, as
-    ``layer3.4+layer3.5``, the mean or sum (``combine``). ``pool``: "mean" over the places of a map or the patches of a
-    ViT, "cls" the class token of a ViT.
+    ``weights`` is one of torchvision's names (``IMAGENET1K_V2``) or a file, which may have another head. ``transforms``
+    is the name of the weights whose transforms are applied (None: those of ``weights``; for a file those of DEFAULT).
+    ``node`` is the output to read, by torchvision's names for its feature extractor (None: the input of the last linear
+    layer); several, written ``layer3.4+layer3.5``, are combined by mean or sum (``combine``). ``pool``: "mean" over the
+    positions of a map or the patches of a ViT, "cls" the class token of a ViT.
     """
     settings: dict[str, Any] = {"model": model, "weights": weights, "transforms": transforms, "node": node}
     settings |= {"combine": combine, "pool": pool, "crop": crop, "precision": precision}
@@ -54,10 +54,11 @@ def torchvision(
 
 
 class Torchvision(PictureEncoder):
-    """The transforms work in ``prepare`` on a CPU.
+    """On the CPU the transforms run in ``prepare``.
 
-    On another device crops travel as bytes and the transforms work there, so that one reading thread can feed a fast
-    card; but not in fp32, since resizing bytes there differs by a rounding. ``on_device`` forces either.
+    On another device crops are transferred as uint8 and the transforms run there, so that one reading thread can feed a
+    fast GPU; but not in fp32, because resizing uint8 on the device rounds differently. ``on_device`` overrides this
+    choice.
     """
 
     def __init__(
@@ -74,20 +75,20 @@ class Torchvision(PictureEncoder):
         self.crop = crop_of(settings["crop"], settings.get("crop_px", 1), settings.get("margin", 0.0))
         self.batch_size, self._settings, self._device = batch_size, settings, device
         self._name, self._pool, precision = settings["model"], settings["pool"], settings["precision"]
-        self._dtype = numbers(precision)
+        self._dtype = torch_dtype(precision)
         file, self._transform, net = _network(self._name, settings["weights"], settings["transforms"], download)
         self._net_kind = type(net).__name__
         nodes = (settings["node"] or _penultimate(self._name, net)).split("+")
         self._layers = Layers(tuple(range(len(nodes))), settings["combine"])
         extractor = _cut(self._name, net, nodes)
-        _fill(extractor, net, file)
+        _load_weights(extractor, net, file)
         self._weights = {file.name: sha256(file)}
-        self._model = frozen(extractor, device, precision)
-        may_wait = torch.device(device).type != "cpu" and self.crop is not None and precision != "fp32"
-        self._on_device = may_wait if on_device is None else on_device
+        self._model = freeze(extractor, device, precision)
+        transforms_there = torch.device(device).type != "cpu" and self.crop is not None and precision != "fp32"
+        self._on_device = transforms_there if on_device is None else on_device
         self.dim = self._try()
         if compile:
-            self._model = frozen(extractor, device, precision, compile=True)
+            self._model = freeze(extractor, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
         made_of = {"weights": self._weights, "prepared_by": repr(self._transform), "found_at": ["weights"]}
@@ -117,33 +118,34 @@ class Torchvision(PictureEncoder):
     def _rows(self, states: list[Any]) -> Any:
         rows = [self._pooled(state) for state in states]
         try:
-            return self._layers.of(rows)
+            return self._layers.combined(rows)
         except RuntimeError as error:
             widths = [row.shape[1] for row in rows]
             raise InputError(
-                f"these nodes of {self._name} are {widths} wide: those of one width can be combined"
+                f"the nodes of {self._name} have the widths {widths}: only nodes of the same width can be combined"
             ) from error
 
     def _pooled(self, state: Any) -> Any:
-        """A row a picture, of a row, a map, or the tokens of a ViT. ValueError for anything else."""
+        """A row for each picture, from a row, a map, or the tokens of a ViT. Raises InputError for anything else."""
         import torch
 
         ndim = getattr(state, "ndim", 0)
         if ndim == 3 and self._net_kind == "VisionTransformer":
             return state[:, 0] if self._pool == "cls" else state[:, 1:].mean(1, dtype=torch.float32)
         if self._pool == "cls":
-            raise InputError(f"torchvision: pool=cls is of a ViT's tokens (node=encoder.ln), not of {self._name} here")
-        if ndim == 4:
-            places = (1, 2) if self._net_kind == "SwinTransformer" else (2, 3)
-            return state.mean(places, dtype=torch.float32)
-        if ndim != 2:
             raise InputError(
-                f"a node of {self._name} gives no row, map or tokens for each picture: choose another node"
+                f"torchvision: pool=cls needs the tokens of a ViT (node=encoder.ln), which this node of {self._name} "
+                "is not"
             )
+        if ndim == 4:
+            axes = (1, 2) if self._net_kind == "SwinTransformer" else (2, 3)
+            return state.mean(axes, dtype=torch.float32)
+        if ndim != 2:
+            raise InputError(f"a node of {self._name} gives no row, map or tokens for each picture: give another node")
         return state
 
     def _try(self) -> int:
-        """The width of a row. ValueError where the network cannot run so."""
+        """The width of a row, by a trial. Raises InputError where the network cannot run with these settings."""
         size_px = self.crop.size_px if self.crop else 64
         try:
             return int(self.forward(self.prepare([np.zeros((size_px, size_px, 3), np.uint8)])).shape[1])
@@ -152,31 +154,38 @@ class Torchvision(PictureEncoder):
 
 
 def _network(model: str, weights: str, transforms: str | None, download: bool) -> tuple[Path, Any, Any]:
-    """The file of weights, their transform and the network, at random still."""
+    """The file of weights, their transform and the network, still with random weights."""
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)
     if model not in known:
-        raise InputError(f"torchvision has no picture network {model!r}{nearest(model, known)} {len(known)} are known")
+        raise InputError(
+            f"torchvision has no network {model!r} for pictures{nearest(model, known)} it has {len(known)}"
+        )
     named = torchvision.models.get_model_weights(model)
     is_file = weights not in [*named.__members__, "DEFAULT"]
     if is_file and not Path(weights).suffix and not Path(weights).exists():
         names = ", ".join(named.__members__)
-        raise InputError(f"{model} has no weights {weights!r} in torchvision: known are {names}, or give a file")
+        raise InputError(f"torchvision has no weights {weights!r} of {model}: give one of {names}, or a file")
     like = transforms or ("DEFAULT" if is_file else weights)
     if like not in [*named.__members__, "DEFAULT"]:
-        raise InputError(f"{model} has no transforms {like!r} in torchvision: known are {', '.join(named.__members__)}")
+        raise InputError(
+            f"torchvision has no transforms {like!r} of {model}: give one of {', '.join(named.__members__)}"
+        )
     chosen = None if is_file else named[weights]
     builder = torchvision.models.get_model_builder(model)
     how: dict[str, Any] = {"num_classes": len(chosen.meta["categories"])} if chosen else {}
-    if model in ("googlenet", "inception_v3"):  # given torchvision's weights these two change pictures once more
+    if model in ("googlenet", "inception_v3"):  # with torchvision's weights these two transform pictures once more
         how |= {"init_weights": False, "transform_input": chosen is not None or transforms is not None}
     file = Path(weights) if chosen is None else _cached(chosen, download)
     return file, named[like].transforms(), builder(weights=None, **how)
 
 
 def _cached(weights: Any, download: bool) -> Path:
-    """The file of torchvision's own weights, fetched where ``download``. MissingWeights where it is not here."""
+    """The file of torchvision's own weights, downloaded with ``download``.
+
+    Raises MissingWeights where it is not on this machine or cannot be downloaded.
+    """
     import torch
 
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
@@ -185,33 +194,33 @@ def _cached(weights: Any, download: bool) -> Path:
     size_mb = weights.meta.get("_file_size", 0)
     if not download:
         raise MissingWeights(
-            f"no weights {weights} on this machine ({size_mb:.0f} MB): fetch them with --download, or put the file of "
-            f"{weights.url} at {path}, or give it as weights=FILE with transforms={weights.name}"
+            f"no weights {weights} on this machine ({size_mb:.0f} MB): get them with --download, or download "
+            f"{weights.url} to {path}, or give weights=FILE with transforms={weights.name}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = torch.hub.HASH_REGEX.search(path.name)
     try:
         torch.hub.download_url_to_file(weights.url, str(path), digest and digest.group(1), progress=False)
     except (OSError, RuntimeError) as error:
-        raise MissingWeights(f"the weights {weights} could not be fetched from {weights.url}: {error}") from error
+        raise MissingWeights(f"the weights {weights} could not be downloaded from {weights.url}: {error}") from error
     return path
 
 
 def _penultimate(model: str, net: Any) -> str:
-    """The node that goes into the last linear layer. ValueError where the network does not end in one."""
+    """The node that is the input of the last linear layer. Raises InputError where the network does not end in one."""
     from torch import nn
     from torchvision.models.feature_extraction import get_graph_node_names
 
     nodes = get_graph_node_names(net.eval(), suppress_diff_warning=True)[1]
     if not isinstance(dict(net.named_modules()).get(nodes[-1]), nn.Linear):
         raise InputError(
-            f"{model} does not end in a linear layer: give node=, the last of it are {', '.join(nodes[-6:])}"
+            f"{model} does not end in a linear layer: give node=NAME; its last nodes are {', '.join(nodes[-6:])}"
         )
     return str(nodes[-2])
 
 
 def _cut(model: str, net: Any, nodes: list[str]) -> Any:
-    """The network up to these nodes. ValueError where it has no such node."""
+    """The network up to these nodes. Raises InputError where it has no such node."""
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
     try:
@@ -220,12 +229,12 @@ def _cut(model: str, net: Any, nodes: list[str]) -> Any:
         known = get_graph_node_names(net, suppress_diff_warning=True)[1]
         unknown = next((node for node in nodes if node not in known), nodes[0])
         raise InputError(
-            f"{model} has no node {unknown!r}{nearest(unknown, known)} its last are {known[-6:]}"
+            f"{model} has no node {unknown!r}{nearest(unknown, known)} its last nodes are {', '.join(known[-6:])}"
         ) from error
 
 
-def _fill(extractor: Any, net: Any, file: Path) -> None:
-    """Put a file's weights into the network; all that it uses must be there. ValueError otherwise."""
+def _load_weights(extractor: Any, net: Any, file: Path) -> None:
+    """Loads a file's weights into the network. Raises InputError where one of them is missing or does not fit."""
     tensors = {
         key.removeprefix("_orig_mod.").removeprefix("module."): value for key, value in load_tensors(file).items()
     }
@@ -233,17 +242,31 @@ def _fill(extractor: Any, net: Any, file: Path) -> None:
     missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
     if missing:
         raise InputError(
-            f"the weights in {file} lack {len(missing)} tensors, {missing[0]!r} first: take a complete checkpoint"
+            f"the weights in {file} lack {len(missing)} tensors, the first is {missing[0]!r}: use a complete checkpoint"
         )
-    parts = {key.split(".")[0] for key in own}  # another head is no part of what is used
+    parts = {key.split(".")[0] for key in own}  # a head is not part of the extractor
     over = [key for key in tensors if key.split(".")[0] in parts and key not in whole]
     if over:
         raise InputError(
-            f"the weights in {file} are of a larger model: {len(over)} tensors too many, {over[0]!r} first"
+            f"the weights in {file} belong to a larger model: {len(over)} tensors too many, the first is {over[0]!r}"
         )
     try:
         extractor.load_state_dict({key: value for key, value in tensors.items() if key in own}, strict=False)
     except RuntimeError as error:
         raise InputError(
-            f"the weights in {file} are of another model: {str(error).splitlines()[-1].strip()}"
+            f"the weights in {file} belong to another model: {str(error).splitlines()[-1].strip()}"
         ) from error
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with."""
+    from extract.networks.tiny import TinyWeights
+    from extract.networks.tiny.vision import write_torchvision_weights
+
+    vit, mobilenet = (
+        TinyWeights(name, write_torchvision_weights) for name in ("tiny_vit.pth", "mobilenet_v3_small.safetensors")
+    )
+    return [
+        {"model": "tiny_vit", "weights": vit, "crop_px": 64, "node": "encoder.ln", "pool": "cls"},
+        {"model": "mobilenet_v3_small", "weights": mobilenet, "crop": "none"},
+    ]

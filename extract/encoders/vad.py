@@ -1,4 +1,4 @@
-"""Whether somebody speaks: silero's voice activity network, a probability every 32 ms."""
+"""Voice activity detection by silero's network: a probability of speech every 32 ms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import sha256
+from abaw.optional import import_optional
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
@@ -20,25 +21,25 @@ from extract.networks.hub import MissingWeights
 
 FACTS = {"modality": "audio", "dim": 1, "built_in": False, "licence": "MIT", "size_mb": 1}
 
-STEP, CONTEXT = 512, 64  # samples that are judged at a time, and those before them that are looked at too
+STEP, CONTEXT = 512, 64  # samples of a row, and those before them that the network takes as context
 GRID = Grid(16000, span=STEP, hop=STEP, centre=(STEP - 1) / 2)
 STATE = (2, 1, 128)
-PIECE = 2000  # rows given out at a time, about a minute
+PIECE = 2000  # rows of a piece of the track, about a minute
 INPUTS, OUTPUTS = {"input", "state", "sr"}, ["output", "stateN"]
 PACKAGED = ("silero_vad_16k_op15.onnx", "silero_vad.onnx")
 
 
 @ENCODERS.register
 def vad(*, file: str | None = None) -> SoundEncoder:
-    """Voice activity: the probability that somebody speaks, every 32 ms, by silero's ONNX network."""
+    """The probability of speech every 32 ms, by silero's ONNX network."""
     return Vad(_find(file), {} if file is None else {"file": file})
 
 
 class Vad(SoundEncoder):
-    """The network goes through the sound once, its state carried from step to step; it never looks ahead.
+    """Runs the network once over the sound and carries its state from row to row; it is causal.
 
-    A row is of the 32 ms it judges, at their middle; what is left at the end is too short to be judged. On the CPU:
-    a step is a fraction of a millisecond, and each waits for the one before.
+    A row's time is the middle of its 32 ms; less than 32 ms at the end give no row. It runs on the CPU, because a step
+    takes a fraction of a millisecond and depends on the one before.
     """
 
     rate_hz, dim = GRID.rate_hz, 1
@@ -55,7 +56,7 @@ class Vad(SoundEncoder):
     def encode(self, sound: Sound) -> Iterator[Track]:
         check_rate(sound, self.rate_hz)
         state, context = np.zeros(STATE, np.float32), np.zeros(CONTEXT, np.float32)
-        num = GRID.rows(len(sound.samples))
+        num = GRID.num_rows(len(sound.samples))
         for first in range(0, num, PIECE):
             stop = min(num, first + PIECE)
             part = np.concatenate([context, sound.samples[GRID.samples(first, stop)]])
@@ -74,7 +75,7 @@ class Vad(SoundEncoder):
 
 
 def _find(file: str | None) -> Path:
-    """The network's file: the one given, or that of the package silero-vad."""
+    """The network's file: ``file``, or that of the package silero-vad."""
     if file is not None:
         if not Path(file).is_file():
             raise MissingWeights(f"no file {file} for vad: check the path")
@@ -85,28 +86,34 @@ def _find(file: str | None) -> Path:
             if (path := Path(folder) / "data" / name).is_file():
                 return path
     raise MissingWeights(
-        "vad needs silero's network (1.3 MB, MIT licence): pip install silero-vad, or get silero_vad_16k_op15.onnx "
-        "from the folder src/silero_vad/data of github.com/snakers4/silero-vad and give vad:file=PATH"
+        "vad needs silero's network (1.3 MB, MIT licence): pip install silero-vad, or download "
+        "silero_vad_16k_op15.onnx from the folder src/silero_vad/data of github.com/snakers4/silero-vad and give "
+        "vad:file=PATH"
     )
 
 
 def _session(path: Path) -> Any:
-    """The network in onnxruntime, in one thread. ValueError where the file is another one, or none."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError("vad needs the package onnxruntime: pip install 'abaw[onnx]'") from error
+    """The network in onnxruntime, in one thread. Raises InputError where the file is not silero's network."""
+    onnxruntime = import_optional("onnxruntime", needed_by="vad", install="'abaw[onnx]'")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is far too small to share
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is too short for several threads
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no class but this one
-        raise InputError(f"{path} is not an ONNX network that can be loaded: {error}") from error
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"{path} cannot be loaded as an ONNX network: {error}") from error
     names = [{each.name for each in of()} for of in (session.get_inputs, session.get_outputs)]
     if not names[0] <= INPUTS or not {"input", "state"} <= names[0] or not set(OUTPUTS) <= names[1]:
         raise InputError(
-            f"{path} takes {', '.join(sorted(names[0]))} and gives {', '.join(sorted(names[1]))}: it is not silero's "
-            "network of version 5 or later, which takes input, state and sr and gives output and stateN"
+            f"{path} has the inputs {', '.join(sorted(names[0]))} and the outputs {', '.join(sorted(names[1]))}, "
+            "expected silero's network of version 5 or later (inputs input, state, sr; outputs output, stateN)"
         )
     return session
+
+
+def examples() -> list[dict[str, Any]]:
+    """Settings that the contract tests build it with."""
+    from extract.networks.tiny import TinyWeights
+    from extract.networks.tiny.onnx import write_vad_net
+
+    return [{"file": TinyWeights("vad.onnx", write_vad_net)}]

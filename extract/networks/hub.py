@@ -74,7 +74,8 @@ def _cached(model: str, revision: str) -> Path:
         found = Path(snapshot_download(model, revision=revision, local_files_only=True, allow_patterns="config.json"))
     except HFValidationError as error:
         raise MissingWeights(
-            f"no model {model!r} on this machine: it is neither a folder nor a valid hub name (OWNER/NAME): check the spelling"
+            f"no model {model!r} on this machine: it is neither a folder nor a valid hub name (OWNER/NAME): check the "
+            "spelling"
         ) from error
     except OSError as error:
         raise MissingWeights(
@@ -204,7 +205,8 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
     missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_HEADS)]
     if missing:
         raise InputError(
-            f"the weights in {folder} lack {len(missing)} tensors, the first is {missing[0]!r}: use a complete checkpoint"
+            f"the weights in {folder} lack {len(missing)} tensors, the first is {missing[0]!r}: use a complete "
+            "checkpoint"
         )
     return model
 
@@ -265,7 +267,7 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _read_torch_file(file: Path) -> Any:
-    """The content of a torch file, without executing its pickle. Raises InputError where it is damaged or needs code."""
+    """The content of a torch file, read without running its pickle. Raises InputError where it cannot be read."""
     import torch
 
     LOG.warning("%s is a pickle: only its tensors are read; safetensors would be safer", file)
@@ -274,7 +276,8 @@ def _read_torch_file(file: Path) -> Any:
     except Exception as error:  # a damaged pickle can raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
-                f"{file} contains code ({code[1]}), and only tensors are read: if you trust it, convert it to safetensors"
+                f"{file} contains code ({code[1]}), and only tensors are read: if you trust it, convert it to "
+                "safetensors"
             ) from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{file} is damaged, truncated or not a torch file ({reason}): download it again") from error

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.optional import import_optional
 from abaw.files import sha256, visible
+from abaw.optional import import_optional
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
 

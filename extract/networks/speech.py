@@ -58,7 +58,8 @@ class SpeechRecogniser:
         auto, self._is_whisper = _auto(folder, trust_remote_code)
         if language is not None and not self._is_whisper:
             raise InputError(
-                f"words: language is {language!r}, but {folder} recognises a fixed language: only Whisper takes this setting"
+                f"words: language is {language!r}, but {folder} recognises a fixed language: only Whisper takes this "
+                "setting"
             )
         model = freeze(load_model(folder, trust_remote_code=trust_remote_code, auto=auto), device, precision)
         if self._is_whisper and not hasattr(model.generation_config, "alignment_heads"):
@@ -119,8 +120,8 @@ def _auto(folder: Path, trust_remote_code: bool) -> tuple[str, bool]:
     if type(config) in transformers.MODEL_FOR_CTC_MAPPING:
         return "AutoModelForCTC", False
     raise InputError(
-        f"{folder} is a {config.model_type!r} model, expected Whisper or a CTC speech recogniser (wav2vec2, hubert, wavlm, "
-        "... fine-tuned for speech recognition), which can time words"
+        f"{folder} is a {config.model_type!r} model, expected Whisper or a CTC speech recogniser (wav2vec2, hubert, "
+        "wavlm, ... fine-tuned for speech recognition), which can time words"
     )
 
 

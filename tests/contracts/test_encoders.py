@@ -1,9 +1,15 @@
-"""What every encoder must survive: a new file in extract/encoders is tested by existing.
+"""What every encoder must fulfil. A new file in extract/encoders is tested without any edit here.
 
-An encoder that loads weights is tested on tiny random ones, saved to a folder or file as a user's copy would be.
+An encoder runs with the settings of its own ``examples()`` (its defaults where it has none), and with each value of
+its settings of type ``bool`` or ``Literal``.
 """
 
+import importlib
+import inspect
 import json
+import types
+from functools import partial
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -11,38 +17,67 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder, SoundEncoder, joined
 from extract.media import Sound
-from tests.support import models_other, models_sound, models_vision
+from extract.networks.tiny import TinyWeights
 
-MAKERS = (models_vision, models_sound, models_other)
-VARIANTS = {  # encoder -> the settings to test it with; a value "@NAME" is a tiny model made by one of the makers
-    "face_hog": [{}],
-    **{name: variants for maker in MAKERS for name, variants in maker.VARIANTS.items()},
-}
+# transformers calls a cached function, which torch.compile traces through
+pytestmark = pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+
+PARTS = {part.name: part for part in ENCODERS.parts()}
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    """Paths of tiny models with random weights."""
-    made = {}
-    for maker in MAKERS:
-        made |= maker.make(tmp_path_factory.mktemp(maker.__name__.rpartition(".")[2]))
+def settings_to_test(part):
+    """The encoder's examples, and the first of them with each value of an enumerated setting that no example has."""
+    module = importlib.import_module(part.module)
+    examples = module.examples() if hasattr(module, "examples") else [{}]
+    builder = getattr(module, part.name)
+    hints = get_type_hints(builder)
+    made = list(examples)
+    for name, parameter in inspect.signature(builder).parameters.items():
+        for value in enumerated_values(hints[name]) if name in part.settings else ():
+            if examples and not any(value == each.get(name, parameter.default) for each in examples):
+                made.append({**examples[0], name: value})
     return made
 
 
+def enumerated_values(hint):
+    """All values of a type that is a bool, a Literal, or a union of these with others; none of another type."""
+    if hint is bool:
+        return (False, True)
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(value for each in get_args(hint) for value in enumerated_values(each))
+    return ()
+
+
+def case_id(name, settings):
+    shown = {key: value.name if isinstance(value, TinyWeights) else value for key, value in settings.items()}
+    return "-".join([name, *(f"{key}-{value}" for key, value in shown.items())])
+
+
 def cases(*modalities):
-    """A test over every variant of the encoders of these modalities; the test gets ``build``."""
-    parts = [part for part in ENCODERS.parts() if part.facts["modality"] in modalities]
-    pairs = [(part.name, variant) for part in parts for variant in VARIANTS[part.name]]
-    ids = ["-".join([name, *(str(value).lstrip("@") for value in variant.values())]) for name, variant in pairs]
-    return pytest.mark.parametrize("build", pairs, ids=ids, indirect=True)
+    """Runs a test with all settings to test of the encoders of these modalities; the test gets ``build``."""
+    parts = [part for part in PARTS.values() if part.facts["modality"] in modalities]
+    pairs = [(part.name, settings) for part in parts for settings in settings_to_test(part)]
+    return pytest.mark.parametrize("build", pairs, ids=[case_id(*pair) for pair in pairs], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def weights_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("weights")
 
 
 @pytest.fixture
-def build(request, models):
-    """Builds the encoder of this case anew at each call."""
+def build(request, weights_folder, monkeypatch):
+    """Builds a new encoder of this case at each call."""
     name, settings = request.param
+    if settings.get("compile"):
+        import torch
+
+        # traces the network like the default backend, without the minute of generating code
+        monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     settings = {
-        key: str(models[value[1:]]) if isinstance(value, str) and value.startswith("@") else value
+        key: str(value.path_in(weights_folder / name)) if isinstance(value, TinyWeights) else value
         for key, value in settings.items()
     }
     return lambda: ENCODERS.build(name, **settings)
@@ -53,7 +88,7 @@ def faces(num, size_px, seed=0):
 
 
 def pictures_for(encoder, num_rows, seed=0):
-    """What so many rows need."""
+    """The pictures of ``num_rows`` rows."""
     return faces(num_rows * encoder.span, encoder.crop.size_px if encoder.crop else 48, seed)
 
 
@@ -64,23 +99,35 @@ def voice(seconds=1.0, start_s=0.5, rate_hz=16000, seed=0):
     )
 
 
-def heard(encoder, sound):
+def track_of(encoder, sound):
     return joined(encoder.encode(sound), encoder.dim)
 
 
 def rows(encoder, seed=0):
     """Any encoder's values for a fixed input."""
     if isinstance(encoder, SoundEncoder):
-        return heard(encoder, voice(rate_hz=encoder.rate_hz, seed=seed)).values
+        return track_of(encoder, voice(rate_hz=encoder.rate_hz, seed=seed)).values
     return encoder.forward(encoder.prepare(pictures_for(encoder, 3, seed)))
 
 
-def test_every_encoder_has_variants_to_test():
-    assert set(VARIANTS) == set(ENCODERS.names())
+@pytest.mark.parametrize("name", PARTS)
+def test_an_encoder_without_anything_to_test_says_why(name):
+    if not settings_to_test(PARTS[name]):
+        reason = inspect.getdoc(importlib.import_module(PARTS[name].module).examples)
+        assert len(reason.split()) > 5
+
+
+def test_each_value_of_an_enumerated_setting_is_tested():
+    tested = settings_to_test(PARTS["hf_vision"])
+    assert {each.get("pool", "cls") for each in tested} == {"cls", "mean", "pooler", "projected"}
+    assert {each.get("precision", "fp32") for each in tested} == {"fp32", "bf16", "fp16"}
+    assert {each.get("compile", False) for each in tested} == {False, True}
+    assert enumerated_values(Literal[0, 1] | None) == (0, 1)
+    assert enumerated_values(int | str) == ()
 
 
 @cases("vision", "audio", "text")
-def test_the_declared_width_is_true_and_values_differ_with_the_input(build):
+def test_rows_have_the_declared_width_and_differ_with_the_input(build):
     encoder = build()
     first, second = rows(encoder), rows(encoder, seed=1)
     assert first.shape[1] == encoder.dim
@@ -111,7 +158,7 @@ def test_the_recipe_is_json_and_rebuilds_the_encoder(build):
 def test_black_pictures_and_silence_give_finite_values(build):
     encoder = build()
     if isinstance(encoder, SoundEncoder):
-        values = heard(encoder, Sound(np.zeros(encoder.rate_hz, np.float32), encoder.rate_hz, 0.0)).values
+        values = track_of(encoder, Sound(np.zeros(encoder.rate_hz, np.float32), encoder.rate_hz, 0.0)).values
     else:
         size_px = encoder.crop.size_px if encoder.crop else 48
         values = encoder.forward(encoder.prepare([np.zeros((size_px, size_px, 3), np.uint8)] * 2 * encoder.span))
@@ -120,15 +167,15 @@ def test_black_pictures_and_silence_give_finite_values(build):
 
 
 @cases("vision")
-def test_batch_size_changes_nothing(build):
+def test_values_do_not_depend_on_the_batch_size(build):
     encoder = build()
     assert isinstance(encoder, PictureEncoder)
     pictures, span = pictures_for(encoder, 5), encoder.span
     whole = encoder.forward(encoder.prepare(pictures))
     singles = [pictures[first : first + span] for first in range(0, len(pictures), span)]
     single = np.concatenate([encoder.forward(encoder.prepare(each)) for each in singles])
-    is_exact = "settings" not in encoder.recipe() or encoder.recipe()["settings"].get("precision", "fp32") == "fp32"
-    # bfloat16 keeps 8 bits: sums in another order round to a neighbour
+    is_exact = encoder.recipe()["settings"].get("precision", "fp32") == "fp32"
+    # half precision keeps 8 to 11 bits: sums in another order round differently
     assert np.abs(whole - single).max() <= (1e-5 if is_exact else 0.02 * np.abs(whole).max())
 
 
@@ -136,7 +183,7 @@ def test_batch_size_changes_nothing(build):
 def test_sound_rows_increase_lie_inside_the_clip_and_follow_its_start(build):
     encoder = build()
     for seconds in (0.03, 0.5, 1.37):
-        early, late = (heard(encoder, voice(seconds, start_s, encoder.rate_hz)) for start_s in (0.0, 3.25))
+        early, late = (track_of(encoder, voice(seconds, start_s, encoder.rate_hz)) for start_s in (0.0, 3.25))
         assert (np.diff(early.times_s) > 0).all()
         assert (early.times_s >= 0).all()
         assert (early.times_s <= seconds + 1e-9).all()
@@ -146,12 +193,12 @@ def test_sound_rows_increase_lie_inside_the_clip_and_follow_its_start(build):
 
 
 @cases("audio", "text")
-def test_samples_that_lie_on_disk_give_the_same(build, tmp_path):
+def test_samples_mapped_from_a_file_give_the_same_rows(build, tmp_path):
     encoder = build()
     sound = voice(2.3, 0.0, encoder.rate_hz)
     np.asarray(sound.samples).tofile(tmp_path / "samples")
     mapped = Sound(np.memmap(tmp_path / "samples", np.float32, mode="c"), sound.rate_hz, sound.start_s)
-    one, other = heard(encoder, sound), heard(encoder, mapped)
+    one, other = track_of(encoder, sound), track_of(encoder, mapped)
     assert one.values.tobytes() == other.values.tobytes()
     assert np.array_equal(one.times_s, other.times_s)
 
@@ -160,7 +207,7 @@ def test_samples_that_lie_on_disk_give_the_same(build, tmp_path):
 def test_sound_shorter_than_a_receptive_field_gives_a_track_and_no_error(build):
     encoder = build()
     for num in (0, 1, 100):
-        track = heard(encoder, Sound(np.full(num, 0.1, np.float32), encoder.rate_hz, 0.0))
+        track = track_of(encoder, Sound(np.full(num, 0.1, np.float32), encoder.rate_hz, 0.0))
         assert track.values.shape == (len(track.times_s), encoder.dim)
 
 

@@ -165,15 +165,34 @@ def write_timm_weights(path: Path) -> Path:
 
 
 def write_torchvision_weights(path: Path) -> Path:
-    """Weights of the torchvision network that the file is named after, with a head of eight classes."""
+    """Weights of the torchvision network that the file is named after, with a head of eight classes.
+
+    ``tiny_vit`` is a ViT that is added to torchvision's networks.
+    """
     import torch
     import torchvision
     from safetensors.torch import save_file
 
+    if path.stem == "tiny_vit":
+        _add_tiny_vit()
     torch.manual_seed(0)
-    tensors = _with_statistics(getattr(torchvision.models, path.stem)(num_classes=8)).state_dict()
+    net = torchvision.models.get_model(path.stem, weights=None, num_classes=8)
+    tensors = _with_statistics(net).state_dict() if path.stem != "tiny_vit" else net.state_dict()
     save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
     return path
+
+
+def _add_tiny_vit() -> None:
+    from torchvision.models import VisionTransformer, ViT_B_32_Weights
+    from torchvision.models._api import BUILTIN_MODELS
+
+    def tiny_vit(*, weights: ViT_B_32_Weights | None = None, num_classes: int = 1000) -> VisionTransformer:
+        sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
+        return VisionTransformer(image_size=224, patch_size=32, num_classes=num_classes, **sizes)
+
+    tiny_vit.__module__ = "torchvision.models.vision_transformer"  # where torchvision looks for its networks
+    tiny_vit.__annotations__["weights"] = ViT_B_32_Weights | None
+    BUILTIN_MODELS["tiny_vit"] = tiny_vit
 
 
 def _with_statistics(net: Any) -> Any:

@@ -9,8 +9,8 @@ import pytest
 
 from extract.encoders import ENCODERS
 from extract.networks.hub import MissingWeights
+from extract.networks.tiny.onnx import write_face_net
 from extract.presets import PRESETS, build, resolve
-from tests.support import models_other
 
 ROOT = Path(__file__).parents[2]
 WANTED = (
@@ -96,7 +96,7 @@ def test_a_preset_without_weights_at_a_hub_says_where_to_get_them():
 
 
 def test_a_preset_builds_its_encoder_with_the_recipe_of_that_encoder(tmp_path):
-    file = models_other.face_net(tmp_path / "enet.onnx", px="side")
+    file = write_face_net(tmp_path / "enet.onnx", px="side")
     encoder = build("emotieffnet_b0", file=str(file), device="cpu", download=True)
     assert encoder.dim == 6  # what goes into the last linear layer of this tiny network
     assert encoder.crop.size_px == 224

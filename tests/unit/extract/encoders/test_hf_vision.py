@@ -8,14 +8,15 @@ import pytest
 
 from extract.encoders import ENCODERS
 from extract.encoders.hf_vision import HfVision
-from extract.networks.frozen import layers
+from extract.networks.frozen import parse_layers
 from extract.networks.hub import MissingWeights
-from tests.support.models_vision import make_transformers
+from extract.networks.tiny.vision import hf_model, hf_models
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    return make_transformers(tmp_path_factory.mktemp("models"))
+    folder = tmp_path_factory.mktemp("models")
+    return {name: hf_model(name).path_in(folder) for name in hf_models()}
 
 
 def build(model, **settings):
@@ -261,7 +262,7 @@ FORCED = [("vit", "cls"), ("dinov3", "cls"), ("siglip2_naflex", "mean"), ("video
 @pytest.mark.parametrize(("model", "pool"), FORCED)
 def test_the_processor_on_the_device_gives_what_it_gives_in_the_reading_threads(models, model, pool):
     usual = build(models[model], pool=pool, crop_px=40)
-    moved = HfVision(models[model], usual.recipe()["settings"], layers(-1, "mean"), on_device=True)
+    moved = HfVision(models[model], usual.recipe()["settings"], parse_layers(-1, "mean"), on_device=True)
     given = pictures(2 * usual.span, 40, 40)
     batch = moved.prepare(given)
     assert batch.dtype == np.uint8

@@ -12,7 +12,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import joined
 from extract.media import Sound, sound
 from extract.networks.hub import MissingWeights
-from tests.support import models_other
+from extract.networks.tiny.onnx import write_face_net, write_wave_net
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -21,13 +21,13 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 def nets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nets")
     return {
-        "face": models_other.face_net(folder / "face.onnx"),
-        "nhwc": models_other.face_net(folder / "nhwc.onnx", is_nhwc=True),
-        "one": models_other.face_net(folder / "one.onnx", batch=1),
-        "pair": models_other.face_net(folder / "pair.onnx", batch=2),
-        "any": models_other.face_net(folder / "any.onnx", px="side"),
-        "wave": models_other.wave_net(folder / "wave.onnx"),
-        "window": models_other.wave_net(folder / "window.onnx", is_pooled=True),
+        "face": write_face_net(folder / "face.onnx"),
+        "nhwc": write_face_net(folder / "nhwc.onnx", is_nhwc=True),
+        "one": write_face_net(folder / "one.onnx", batch=1),
+        "pair": write_face_net(folder / "pair.onnx", batch=2),
+        "any": write_face_net(folder / "any.onnx", px="side"),
+        "wave": write_wave_net(folder / "wave.onnx"),
+        "window": write_wave_net(folder / "window.onnx", is_pooled=True),
     }
 
 
@@ -237,7 +237,7 @@ def test_the_recipe_follows_the_weights_and_not_threads_or_batches(nets, tmp_pat
     beside = ENCODERS.build("onnx", file=str(path)).recipe()
     assert set(beside["weights"]) == {"net.onnx", "net.onnx.data"}
     (tmp_path / "net.onnx.data").unlink()
-    models_other.face_net(path, batch=4)
+    write_face_net(path, batch=4)
     assert ENCODERS.build("onnx", file=str(path)).recipe()["weights"] != recipe["weights"]
 
 

@@ -9,12 +9,16 @@ import pytest
 
 from extract.encoders import ENCODERS
 from extract.networks.hub import MissingWeights
-from tests.support.models_vision import make_timm
+from extract.networks.tiny import TinyWeights
+from extract.networks.tiny.vision import TIMM_MODELS, timm_model, write_timm_weights
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    return make_timm(tmp_path_factory.mktemp("models"))
+    folder = tmp_path_factory.mktemp("models")
+    made = {name: timm_model(name).path_in(folder) for name in TIMM_MODELS}
+    weights = TinyWeights("mobilenetv3.safetensors", write_timm_weights)
+    return made | {weights.name: weights.path_in(folder)}
 
 
 def build(model, **settings):

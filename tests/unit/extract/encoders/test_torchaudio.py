@@ -8,15 +8,16 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.base import joined
 from extract.media import Sound
+from extract.networks.tiny.sound import bundle, bundle_sizes
 from extract.synthetic.voice import draw_voice, synthesize_voice
-from tests.support.models_sound import bundle_sizes, make_bundles
 
 RATE_HZ = 16000
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    return make_bundles(tmp_path_factory.mktemp("weights"))
+    folder = tmp_path_factory.mktemp("weights")
+    return {kind: bundle(kind).path_in(folder) for kind in ("wav2vec2", "wavlm")}
 
 
 def voice(seconds=1.0, start_s=0.0):
@@ -27,7 +28,7 @@ def voice(seconds=1.0, start_s=0.0):
 
 
 def build(weights, kind="wav2vec2", **settings):
-    path = str(weights[f"torchaudio_{kind}"])
+    path = str(weights[kind])
     return ENCODERS.build("torchaudio", bundle=f"TINY_{kind.upper()}", weights=path, **settings)
 
 
@@ -41,7 +42,7 @@ def library(weights, kind, samples, monkeypatch):
     from torchaudio import pipelines
 
     bundle = getattr(pipelines, f"TINY_{kind.upper()}")
-    tensors = torch.load(weights[f"torchaudio_{kind}"], weights_only=True)
+    tensors = torch.load(weights[kind], weights_only=True)
     monkeypatch.setattr(type(bundle), "_get_state_dict", lambda self, arguments: tensors)
     with torch.inference_mode():
         made, _ = bundle.get_model().extract_features(torch.from_numpy(samples)[None])
@@ -94,7 +95,7 @@ def test_a_head_that_reads_letters_is_left_out(weights, tmp_path):
 
     torch.manual_seed(0)
     torch.save(
-        models.wav2vec2_model(**bundle_sizes("Wav2Vec2") | {"aux_num_out": 5}).state_dict(), tmp_path / "asr.pth"
+        models.wav2vec2_model(**bundle_sizes("wav2vec2") | {"aux_num_out": 5}).state_dict(), tmp_path / "asr.pth"
     )
     encoder = ENCODERS.build("torchaudio", bundle="TINY_WAV2VEC2", weights=str(tmp_path / "asr.pth"))
     assert track(encoder, voice()).values.shape == (49, 16)

@@ -8,12 +8,15 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.torchvision import Torchvision
 from extract.networks.hub import MissingWeights
-from tests.support.models_vision import make_torchvision
+from extract.networks.tiny import TinyWeights
+from extract.networks.tiny.vision import write_torchvision_weights
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    return make_torchvision(tmp_path_factory.mktemp("models"))
+    folder = tmp_path_factory.mktemp("models")
+    names = ("resnet18.pth", "mobilenet_v3_small.safetensors")
+    return {name: TinyWeights(name, write_torchvision_weights).path_in(folder) for name in names}
 
 
 def build(model, weights, **settings):

@@ -8,14 +8,14 @@ import pytest
 from extract.encoders import ENCODERS, vad
 from extract.encoders.base import joined
 from extract.media import Sound, sound
-from tests.support.models_sound import vad_network
+from extract.networks.tiny.onnx import write_vad_net
 
 RATE_HZ = 16000
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    return vad_network(tmp_path_factory.mktemp("vad") / "vad.onnx")
+    return write_vad_net(tmp_path_factory.mktemp("vad") / "vad.onnx")
 
 
 def noise(num, start_s=0.0):

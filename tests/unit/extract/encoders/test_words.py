@@ -11,17 +11,17 @@ import pytest
 from extract.encoders import ENCODERS
 from extract.encoders.base import joined
 from extract.media import Sound
-from tests.support import models_other
+from extract.networks.tiny.text import write_bert, write_ctc, write_whisper
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words")
     return {
-        "ctc": models_other.ctc(folder / "ctc"),
-        "bert": models_other.bert(folder / "bert"),
-        "wide": models_other.bert(folder / "wide", max_tokens=400),
-        "whisper": models_other.whisper(folder / "whisper"),
+        "ctc": write_ctc(folder / "ctc"),
+        "bert": write_bert(folder / "bert"),
+        "wide": write_bert(folder / "wide", max_tokens=400),
+        "whisper": write_whisper(folder / "whisper"),
     }
 
 
@@ -37,7 +37,7 @@ def voice(seconds, start_s=0.0, seed=0):
 
 
 def library(models, samples, **asked):
-    """What the library's own pipeline hears."""
+    """The words of the library's own pipeline."""
     import transformers as tf
 
     pipeline = tf.pipeline("automatic-speech-recognition", model=str(models["ctc"]))
@@ -47,7 +47,7 @@ def library(models, samples, **asked):
 def test_the_words_and_their_times_are_those_of_the_librarys_pipeline_in_container_time(models):
     sound = voice(2.0, start_s=7.25)
     expected = library(models, sound.samples)
-    found = build(models).hear(sound)
+    found = build(models).transcribe(sound)
     assert len(found) > 5
     assert [word.text for word in found] == [each["text"] for each in expected]
     times = [(word.start_s - 7.25, word.stop_s - 7.25) for word in found]
@@ -60,58 +60,62 @@ def test_a_row_is_the_mean_of_its_words_tokens_in_the_whole_text(models):
 
     sound = voice(2.0)
     encoder = build(models, text="wide", hop_s=0.02)
-    said = encoder.hear(sound)
+    words = encoder.transcribe(sound)
     track = joined(encoder.encode(sound), encoder.dim)
     tokenizer, model = tf.AutoTokenizer.from_pretrained(models["wide"]), tf.AutoModel.from_pretrained(models["wide"])
     with torch.inference_mode():
-        made = tokenizer([word.text.lower() for word in said], is_split_into_words=True, return_tensors="pt")
+        made = tokenizer([word.text.lower() for word in words], is_split_into_words=True, return_tensors="pt")
         state = model.eval()(**made).last_hidden_state[0].numpy()
-    for place, word in enumerate(said):
+    for place, word in enumerate(words):
         mine = [token for token, of in enumerate(made.word_ids()) if of == place]
         row = int(word.middle_s / 0.02)
         assert track.observed[row]
         assert np.allclose(track.values[row], state[mine].mean(0), atol=1e-5)
 
 
-def test_rows_lie_on_a_regular_clock_and_are_observed_only_while_a_word_is_spoken(models):
+def test_rows_lie_on_a_regular_clock_and_are_observed_only_while_a_word_is_word_of_rows(models):
     encoder = build(models, hop_s=0.02)
     sound = voice(2.0, start_s=3.0)
     track = joined(encoder.encode(sound), encoder.dim)
     assert np.allclose(track.times_s, 3.0 + 0.02 * (np.arange(100) + 0.5))
-    said = encoder.hear(sound)
-    spoken = [any(word.start_s < at < word.stop_s for word in said) for at in track.times_s]
+    words = encoder.transcribe(sound)
+    spoken = [any(word.start_s < at < word.stop_s for word in words) for at in track.times_s]
     assert np.array_equal(track.observed, spoken)
     assert 0 < track.observed.mean() < 1
     assert not track.values[~track.observed].any()
 
 
-def test_each_row_is_of_the_word_that_fills_most_of_it():
-    from extract.encoders.words import _spoken
+def test_each_row_has_the_word_that_fills_most_of_it():
+    from extract.encoders.words import _word_of_rows
 
-    assert _spoken([(0.05, 0.14), (0.15, 0.2), (0.43, 0.44)], 5, 0.1).tolist() == [0, 1, -1, -1, 2]
-    assert _spoken([(0.16, 0.3)], 3, 0.1).tolist() == [-1, 0, 0]
-    assert _spoken([], 2, 0.1).tolist() == [-1, -1]
-    assert _spoken([(0.1, 9.0)], 3, 0.1).tolist() == [-1, 0, 0]
+    assert _word_of_rows([(0.05, 0.14), (0.15, 0.2), (0.43, 0.44)], 5, 0.1).tolist() == [0, 1, -1, -1, 2]
+    assert _word_of_rows([(0.16, 0.3)], 3, 0.1).tolist() == [-1, 0, 0]
+    assert _word_of_rows([], 2, 0.1).tolist() == [-1, -1]
+    assert _word_of_rows([(0.1, 9.0)], 3, 0.1).tolist() == [-1, 0, 0]
 
 
-def test_words_of_a_long_sound_come_once_and_in_order_by_whatever_passes(models):
+def test_words_of_a_long_sound_come_once_and_in_order(models):
     sound = voice(4.0)
     encoder = build(models, chunk_s=1.5, overlap_s=0.5)
-    said = encoder.hear(sound)
-    assert all(a.stop_s <= b.start_s + 1e-9 for a, b in itertools.pairwise(said))
-    assert said[0].start_s < 0.2
-    assert said[-1].stop_s > 3.8
-    # the first pass is by itself what the library hears of it, up to the middle of the overlap
+    words = encoder.transcribe(sound)
+    assert all(a.stop_s <= b.start_s + 1e-9 for a, b in itertools.pairwise(words))
+    assert words[0].start_s < 0.2
+    assert words[-1].stop_s > 3.8
+    # up to the middle of the overlap the first pass gives the library's words
     first = [each for each in library(models, sound.samples[:24000]) if sum(each["timestamp"]) / 2 < 1.25]
-    assert [word.text for word in said[: len(first)]] == [each["text"] for each in first]
-    assert sum(word.middle_s < 1.25 for word in said) <= len(first) + 1
+    assert [word.text for word in words[: len(first)]] == [each["text"] for each in first]
+    assert sum(word.middle_s < 1.25 for word in words) <= len(first) + 1
 
 
-def test_a_word_at_a_cut_is_heard_once_and_from_the_pass_that_has_more_around_it():
-    from extract.networks.speech import Recogniser, Word
+def test_a_word_at_a_cut_comes_once_and_from_the_pass_with_more_context():
+    from extract.networks.speech import SpeechRecogniser, Word
 
-    heard = Recogniser.__new__(Recogniser)
-    heard.rate_hz, heard._chunk, heard._margin = 100, 1000, 200  # passes of ten seconds, cuts at 8 s, 14 s, 20 s
+    recogniser = SpeechRecogniser.__new__(SpeechRecogniser)
+    recogniser.rate_hz, recogniser._chunk, recogniser._margin = (
+        100,
+        1000,
+        200,
+    )  # passes of ten seconds, cuts at 8 s, 14 s, 20 s
     truth = [Word(str(second), second + 0.6, second + 1.4) for second in range(26)]  # one has its middle at each cut
 
     def one_pass(samples, at_s, shift_s):
@@ -120,28 +124,30 @@ def test_a_word_at_a_cut_is_heard_once_and_from_the_pass_that_has_more_around_it
             if word.start_s >= at_s and word.stop_s <= stop_s:
                 is_whole = (at_s == 0 or word.start_s > at_s + 1) and (stop_s == 28 or word.stop_s < stop_s - 1)
                 moved = shift_s if round(at_s) % 12 else 0.0
-                text = word.text if is_whole else "misheard for lack of what is around"
+                text = word.text if is_whole else "wrong for lack of context"
                 words.append(Word(text, word.start_s + moved, word.stop_s + moved))
         return words
 
-    for shift_s in (-0.1, 0.0, 0.1):  # the passes disagree where a word lies
-        heard._pass = partial(one_pass, shift_s=shift_s)
-        assert [word.text for word in heard.hear(np.zeros(2800, np.float32))] == [word.text for word in truth]
+    for shift_s in (-0.1, 0.0, 0.1):  # the passes differ in the time of a word
+        recogniser._pass = partial(one_pass, shift_s=shift_s)
+        assert [word.text for word in recogniser.transcribe(np.zeros(2800, np.float32))] == [
+            word.text for word in truth
+        ]
 
 
-def test_only_a_pass_is_read_at_a_time(models):
-    class Disk(np.ndarray):
+def test_one_pass_is_read_at_a_time(models):
+    class OnDisk(np.ndarray):
         most = 0
 
         def __getitem__(self, place):
             part = np.asarray(self)[place]
-            Disk.most = max(Disk.most, len(part))
+            OnDisk.most = max(OnDisk.most, len(part))
             return part
 
     sound = voice(6.0)
-    object.__setattr__(sound, "samples", sound.samples.view(Disk))
+    object.__setattr__(sound, "samples", sound.samples.view(OnDisk))
     pieces = list(build(models, chunk_s=1.0, overlap_s=0.2).encode(sound))
-    assert Disk.most <= 16000
+    assert OnDisk.most <= 16000
     assert sum(map(len, pieces)) == 60
 
 
@@ -152,10 +158,10 @@ def test_a_sound_shorter_than_a_hop_gives_no_rows(models, num):
     assert track.values.shape == (0, 16)
 
 
-def test_a_sound_in_which_nothing_is_said_is_unobserved(models, monkeypatch):
-    from extract.networks.speech import Recogniser
+def test_a_sound_without_words_is_unobserved(models, monkeypatch):
+    from extract.networks.speech import SpeechRecogniser
 
-    monkeypatch.setattr(Recogniser, "hear", lambda self, samples: [])
+    monkeypatch.setattr(SpeechRecogniser, "transcribe", lambda self, samples: [])
     encoder = build(models)
     pieces = list(encoder.encode(voice(250.0)))
     assert max(map(len, pieces)) <= 1024
@@ -172,7 +178,7 @@ def test_pieces_of_a_long_text_tile_the_track(models):
     assert len(joined(pieces, encoder.dim)) == 30
 
 
-def test_windows_of_words_hold_no_more_tokens_than_asked_and_tile_the_text():
+def test_windows_of_words_have_at_most_the_given_tokens_and_tile_the_text():
     from extract.encoders.words import windows
 
     rng = np.random.default_rng(0)
@@ -188,7 +194,7 @@ def test_windows_of_words_hold_no_more_tokens_than_asked_and_tile_the_text():
     assert (keep - first, stop - until) == (5, 5)
 
 
-def test_whisper_times_its_words_in_the_language_asked_for(models):
+def test_whisper_times_its_words_in_the_given_language(models):
     import transformers as tf
 
     sound = voice(1.0, start_s=2.0)
@@ -199,49 +205,49 @@ def test_whisper_times_its_words_in_the_language_asked_for(models):
         generate_kwargs={"language": "de", "task": "transcribe"},
     )["chunks"]
     encoder = build(models, model="whisper", chunk_s=1.0, overlap_s=0.2, language="de")
-    found = encoder.hear(sound)
+    found = encoder.transcribe(sound)
     expected = [each["text"].strip() for each in spoken if each["text"].strip() and each["timestamp"][0] < 1]
     assert [word.text for word in found] == expected
     assert len(found) > 1
     assert all(2.0 <= word.start_s <= word.stop_s <= 3.0 for word in found)
 
 
-def test_whisper_is_told_the_language_only_where_one_is_given(models):
-    for language, told in (("en", "en"), (None, None)):
+def test_whisper_gets_a_language_only_where_one_is_given(models):
+    for language, expected in (("en", "en"), (None, None)):
         encoder = build(models, model="whisper", chunk_s=1.0, overlap_s=0.2, language=language)
         network, asked = encoder._recogniser._pipeline.model, []
         own = network.generate
         network.generate = lambda asked=asked, own=own, **given: (asked.append(given), own(**given))[1]
-        encoder.hear(voice(1.0))
-        assert asked[0].get("language") == told
-        assert asked[0].get("task") == ("transcribe" if told else None)
+        encoder.transcribe(voice(1.0))
+        assert asked[0].get("language") == expected
+        assert asked[0].get("task") == ("transcribe" if expected else None)
 
 
 def test_layers_are_chosen_and_change_the_rows(models):
     rows = [joined(build(models, layer=layer).encode(voice(1.0)), 16).values for layer in (-1, 0, "0+1")]
     assert not np.allclose(rows[0], rows[1])
     assert not np.allclose(rows[1], rows[2])
-    with pytest.raises(ValueError, match="layer 7 was asked for, the network has hidden layers 0 to 2"):
+    with pytest.raises(ValueError, match="there is no layer 7: the network has hidden layers 0 to 2"):
         build(models, layer=7)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"hop_s": 0.0}, r"hop_s is 0.0, expected seconds above 0"),
-        ({"overlap_s": 20.0}, r"overlap_s is 20.0, expected 0 up to half of chunk_s \(30.0\)"),
-        ({"language": "de"}, "language is 'de', but .* has one of its own: only Whisper takes it"),
-        ({"model": "whisper"}, "chunk_s is 30.0, .* takes at most 1 s at a time"),
-        ({"model": "bert"}, "holds a 'bert' model: words with times are had of CTC recognisers"),
+        ({"hop_s": 0.0}, r"hop_s is 0.0, expected more than 0 s"),
+        ({"overlap_s": 20.0}, r"overlap_s is 20.0, expected 0 or more and less than half of chunk_s=30.0"),
+        ({"language": "de"}, "language is 'de', but .* recognises a fixed language: only Whisper takes this setting"),
+        ({"model": "whisper"}, "chunk_s is 30.0, this network takes at most 1 s at a time"),
+        ({"model": "bert"}, "is a 'bert' model, expected Whisper or a CTC speech recogniser"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(models, settings, words):
+def test_settings_that_do_not_fit_are_refused(models, settings, words):
     with pytest.raises(ValueError, match=words):
         build(models, **settings)
 
 
-def test_a_whisper_that_cannot_time_words_says_what_it_lacks(models, tmp_path):
-    folder = models_other.whisper(tmp_path / "whisper", has_heads=False)
+def test_a_whisper_that_cannot_time_words_is_refused(models, tmp_path):
+    folder = write_whisper(tmp_path / "whisper", has_heads=False)
     with pytest.raises(ValueError, match="cannot time words: its generation_config.json has no alignment_heads"):
         build({**models, "whisper": folder}, model="whisper", chunk_s=1.0, overlap_s=0.2)
 
@@ -261,7 +267,7 @@ def _with_slow_tokenizer(models):
     return folder
 
 
-def test_a_recogniser_without_its_head_is_refused_rather_than_made_up(models, tmp_path):
+def test_a_recogniser_without_its_head_is_refused(models, tmp_path):
     from safetensors.numpy import load_file, save_file
 
     folder = tmp_path / "headless"
@@ -269,13 +275,13 @@ def test_a_recogniser_without_its_head_is_refused_rather_than_made_up(models, tm
     tensors = load_file(folder / "model.safetensors")
     kept = {key: value for key, value in tensors.items() if "lm_head" not in key}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match="lack 2 tensors, 'lm_head"):
+    with pytest.raises(ValueError, match="lack 2 tensors, the first is 'lm_head"):
         build({**models, "ctc": folder})
 
 
 def test_sound_of_another_rate_is_refused(models):
-    with pytest.raises(ValueError, match="the sound has 8000 Hz, words takes 16000"):
-        build(models).hear(Sound(np.zeros(8000, np.float32), 8000, 0.0))
+    with pytest.raises(ValueError, match="the sound has 8000 Hz, the encoder takes 16000"):
+        build(models).transcribe(Sound(np.zeros(8000, np.float32), 8000, 0.0))
 
 
 def test_the_recipe_names_both_models_and_their_weights(models):

@@ -97,12 +97,12 @@ def hub(vit, tmp_path, monkeypatch):
     return made
 
 
-def test_a_folder_is_itself_and_asks_no_hub(vit, hub):
+def test_a_folder_is_used_without_the_hub(vit, hub):
     assert snapshot(str(vit)) == vit
     assert hub.calls == []
 
 
-def test_nothing_is_downloaded_without_being_asked(hub):
+def test_nothing_is_downloaded_by_default(hub):
     wanted = r"no model 'owner/model' on this machine.*--download or `hf download owner/model --revision main`"
     with pytest.raises(MissingWeights, match=wanted):
         snapshot("owner/model")
@@ -116,14 +116,14 @@ def test_a_download_fetches_the_weights_in_one_format_and_is_found_the_next_time
     folder = snapshot("owner/model", download=True)
     names = ["config.json", "model.safetensors", "preprocessor_config.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
-    assert "fetching owner/model, revision main: 0 MB" in caplog.text
+    assert "downloading owner/model, revision main: 0 MB" in caplog.text
     load_model(folder)
     hub.calls.clear()
     assert snapshot("owner/model") == snapshot("owner/model", download=True) == folder
     assert hub.calls == ["look", "look"]
 
 
-def test_a_cache_that_holds_weights_alone_is_made_whole_where_that_is_asked_for(hub):
+def test_a_download_completes_a_cache_that_has_only_weights(hub):
     folder = snapshot("owner/model", download=True)
     hub.files["preprocessor_config.json"] = b"{}"
     assert snapshot("owner/model") == folder
@@ -132,7 +132,7 @@ def test_a_cache_that_holds_weights_alone_is_made_whole_where_that_is_asked_for(
     assert (folder / "preprocessor_config.json").exists()
 
 
-def test_of_several_files_at_the_hub_those_that_serve_are_fetched():
+def test_only_the_needed_files_of_a_repository_are_downloaded():
     from extract.networks.hub import _needed
 
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
@@ -144,7 +144,7 @@ def test_of_several_files_at_the_hub_those_that_serve_are_fetched():
     assert _needed([*others, "strange.safetensors"]) == [*others, "strange.safetensors"]
 
 
-def test_a_download_cut_short_is_reported_and_mended(hub):
+def test_an_interrupted_download_is_an_error_and_can_be_repeated(hub):
     hub.folder.mkdir(parents=True)
     (hub.folder / "config.json").write_bytes(hub.files["config.json"])
     with pytest.raises(MissingWeights, match=r"'owner/model' is in the hub's cache only in part .*--download"):
@@ -152,9 +152,9 @@ def test_a_download_cut_short_is_reported_and_mended(hub):
     assert (snapshot("owner/model", download=True) / "model.safetensors").exists()
 
 
-def test_a_model_that_cannot_be_fetched_says_why(hub, monkeypatch):
+def test_a_failed_download_gives_the_reason(hub, monkeypatch):
     with pytest.raises(
-        MissingWeights, match=r"'owner/other' \(revision main\) could not be fetched \(404: no such model\)"
+        MissingWeights, match=r"'owner/other' \(revision main\) could not be downloaded \(404: no such model\)"
     ):
         snapshot("owner/other", download=True)
 
@@ -164,12 +164,12 @@ def test_a_model_that_cannot_be_fetched_says_why(hub, monkeypatch):
         raise GatedRepoError.__new__(GatedRepoError)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", gated)
-    with pytest.raises(MissingWeights, match="'owner/model' is given out only to those who accept its licence"):
+    with pytest.raises(MissingWeights, match="'owner/model' is available only to those who accept its licence"):
         snapshot("owner/model", download=True)
 
 
-def test_what_cannot_be_a_hub_name_is_an_error(tmp_path, monkeypatch):
-    with pytest.raises(MissingWeights, match="it is no folder, nor can it be a hub name"):
+def test_an_invalid_hub_name_is_an_error(tmp_path, monkeypatch):
+    with pytest.raises(MissingWeights, match="it is neither a folder nor a valid hub name"):
         snapshot("./nowhere/at/all")
     file = tmp_path / "model.safetensors"
     file.touch()
@@ -177,7 +177,7 @@ def test_what_cannot_be_a_hub_name_is_an_error(tmp_path, monkeypatch):
         snapshot(str(file))
 
 
-def test_the_hash_is_of_the_weights_that_serve_and_of_no_others(copy):
+def test_the_hash_covers_exactly_the_weights_that_are_used(copy):
     before = weights_hash(copy)
     assert list(before) == ["model.safetensors"]
     (copy / "pytorch_model.bin").write_bytes(b"a second copy")
@@ -187,7 +187,7 @@ def test_the_hash_is_of_the_weights_that_serve_and_of_no_others(copy):
     assert weights_hash(copy) != before
 
 
-def test_weights_in_several_files_are_all_hashed_and_none_may_be_absent(copy):
+def test_weights_in_several_files_are_all_hashed_and_none_may_be_missing(copy):
     (copy / "model.safetensors").rename(copy / "model-00001-of-00002.safetensors")
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -198,39 +198,37 @@ def test_weights_in_several_files_are_all_hashed_and_none_may_be_absent(copy):
     (copy / "model-00002-of-00002.safetensors").write_bytes(b"the rest")
     assert [path.name for path in weights_files(copy)] == sorted(index["weight_map"].values())
     (copy / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(ValueError, match="is no index of weights"):
+    with pytest.raises(ValueError, match="is not an index of weights"):
         weights_hash(copy)
 
 
 def test_a_folder_without_weights_says_what_was_expected(copy):
     (copy / "model.safetensors").unlink()
     (copy / "flax_model.msgpack").write_bytes(b"x")
-    with pytest.raises(
-        MissingWeights, match=r"holds no weights: expected model\.safetensors \(or pytorch_model\.bin\)"
-    ):
+    with pytest.raises(MissingWeights, match=r"has no weights: expected model\.safetensors \(or pytorch_model\.bin\)"):
         load_model(copy)
 
 
-def test_a_pickle_of_tensors_loads_as_the_same_model_with_a_word_about_safetensors(vit, pickled, caplog):
+def test_a_pickle_of_tensors_loads_as_the_same_model_with_a_warning(vit, pickled, caplog):
     same, expected = (dict(load_model(folder).named_parameters()) for folder in (pickled, vit))
     assert same.keys() == expected.keys()
     assert all(np.array_equal(same[name].detach(), expected[name].detach()) for name in same)
-    assert "is a pickle, of which only tensors are read; safetensors would be safer" in caplog.text
+    assert "is a pickle: only its tensors are read; safetensors would be safer" in caplog.text
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_weights_cut_short_are_refused(copy, share):
+def test_truncated_weights_are_refused(copy, share):
     whole = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match="are damaged or cut short"):
+    with pytest.raises(ValueError, match="are damaged or truncated"):
         load_model(copy)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_a_pickle_cut_short_is_refused(pickled, share):
+def test_a_truncated_pickle_is_refused(pickled, share):
     whole = (pickled / "pytorch_model.bin").read_bytes()
     (pickled / "pytorch_model.bin").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match=r"pytorch_model.bin is damaged, cut short or no torch file"):
+    with pytest.raises(ValueError, match=r"pytorch_model.bin is damaged, truncated or not a torch file"):
         load_model(pickled)
 
 
@@ -253,7 +251,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(pickled, tmp_path, is_zip):
         torch.save({"weight": Bomb(trace)}, file)
     else:
         file.write_bytes(pickle.dumps({"weight": Bomb(trace)}, protocol=2))
-    with pytest.raises(ValueError, match=r"asks to run \w+\.mkdir, and nothing but tensors"):
+    with pytest.raises(ValueError, match=r"contains code \(\w+\.mkdir\), and only tensors are read"):
         load_model(pickled)
     with pytest.raises(ValueError, match="pytorch_model.bin"):
         load_tensors(file)
@@ -261,7 +259,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(pickled, tmp_path, is_zip):
 
 
 @pytest.mark.parametrize("kind", ["AutoModel", "AutoImageProcessor", "AutoTokenizer", "AutoConfig"])
-def test_code_that_lies_beside_weights_is_not_run_unasked(copy, tmp_path, kind):
+def test_code_that_comes_with_a_model_is_not_run_by_default(copy, tmp_path, kind):
     trace = tmp_path / "it ran"
     (copy / "own.py").write_text(f"import os\nos.mkdir({str(trace)!r})\n")
     ours = dict.fromkeys(("AutoModel", "AutoConfig", "AutoImageProcessor"), "own.Own")
@@ -269,7 +267,7 @@ def test_code_that_lies_beside_weights_is_not_run_unasked(copy, tmp_path, kind):
     for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
         (copy / name).write_text(json.dumps(config))
     with pytest.raises(
-        ValueError, match=r"needs code of its own \(own.py\), which is never run unasked.*trust_remote_code=true"
+        ValueError, match=r"needs code of its own \(own.py\), which is not run by default.*trust_remote_code=true"
     ):
         load_model(copy) if kind == "AutoModel" else load_processor(kind, copy)
     assert not trace.exists()
@@ -283,7 +281,7 @@ def test_code_that_lies_beside_weights_is_not_run_unasked(copy, tmp_path, kind):
         (lambda config: json.dumps({**config, "hidden_size": 24}), "is not a model that transformers can load"),
         (
             lambda config: json.dumps({**config, "num_hidden_layers": 2}),
-            r"lack \d+ tensors, .*take a complete checkpoint",
+            r"lack \d+ tensors, .*use a complete checkpoint",
         ),
     ],
     ids=["damaged", "unknown", "another size", "deeper"],
@@ -320,12 +318,12 @@ def test_tensors_are_refused_where_there_are_none(tmp_path):
     with pytest.raises(MissingWeights, match="no weights file at .*none.pt: check the path"):
         load_tensors(tmp_path / "none.pt")
     torch.save({"epoch": 3}, tmp_path / "none.bin")
-    with pytest.raises(ValueError, match="holds no state dict"):
+    with pytest.raises(ValueError, match="contains no state dict"):
         load_tensors(tmp_path / "none.bin")
     (tmp_path / "cut.safetensors").write_bytes(b"\x08")
-    with pytest.raises(ValueError, match="cut.safetensors is damaged or cut short"):
+    with pytest.raises(ValueError, match="cut.safetensors is damaged or truncated"):
         load_tensors(tmp_path / "cut.safetensors")
     for seed in range(20):
         (tmp_path / "noise.pt").write_bytes(np.random.default_rng(seed).bytes(1000))
-        with pytest.raises(ValueError, match="noise.pt is damaged, cut short or no torch file"):
+        with pytest.raises(ValueError, match="noise.pt is damaged, truncated or not a torch file"):
             load_tensors(tmp_path / "noise.pt")
