@@ -80,7 +80,7 @@ def build(request, weights_folder, monkeypatch):
         key: str(value.path_in(weights_folder / name)) if isinstance(value, TinyWeights) else value
         for key, value in settings.items()
     }
-    return lambda: ENCODERS.build(name, **settings)
+    return partial(ENCODERS.build, name, **settings)
 
 
 def faces(num, size_px, seed=0):
@@ -151,7 +151,11 @@ def test_the_recipe_is_json_and_rebuilds_the_encoder(build):
     recipe = json.loads(json.dumps(encoder.recipe()))
     again = ENCODERS.build(recipe["encoder"], **recipe["settings"])
     assert again.recipe() == recipe
-    assert rows(again).tobytes() == rows(encoder).tobytes()
+    made, expected = rows(again), rows(encoder)
+    if build.keywords.get("compile"):  # which is not in the recipe: a compiled network may round differently
+        assert np.allclose(made, expected, rtol=1e-4, atol=1e-5)
+    else:
+        assert made.tobytes() == expected.tobytes()
 
 
 @cases("vision", "audio", "text")

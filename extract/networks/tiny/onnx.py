@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def write_face_net(
     ]
     if is_nhwc:
         nodes.insert(0, helper.make_node("Transpose", ["pictures"], ["chw"], perm=[0, 3, 1, 2]))
-    shape = [batch, px, px, num_channels] if is_nhwc else [batch, num_channels, px, px]
+    shape: list[Any] = [batch, px, px, num_channels] if is_nhwc else [batch, num_channels, px, px]
     inputs = [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, shape)]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 8])]
     return _save(path, nodes, inputs, outputs, weights)

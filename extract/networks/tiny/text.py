@@ -51,7 +51,8 @@ def write_bert(folder: Path, max_tokens: int = 12) -> Path:
     )  # fmt: skip
     torch.manual_seed(0)
     folder.mkdir()
-    tokenizer = tf.BertTokenizerFast(vocab={token: place for place, token in enumerate(vocabulary)})
+    tokenizers: Any = tf  # one of its lazy names that type checkers do not know
+    tokenizer = tokenizers.BertTokenizerFast(vocab={token: place for place, token in enumerate(vocabulary)})
     tokenizer.save_pretrained(folder)
     return _save_model(tf.BertModel(config), folder)
 

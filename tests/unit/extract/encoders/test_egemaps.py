@@ -1,4 +1,4 @@
-"""openSMILE's descriptors of the voice: its own numbers at its own times, long sound as short."""
+"""openSMILE's descriptors: its own values at its own times, for short and for long sound."""
 
 import sys
 
@@ -34,7 +34,7 @@ def library(samples):
     return smile.process_signal(samples, RATE_HZ)
 
 
-def test_rows_are_opensmiles_at_the_centres_its_index_tells():
+def test_rows_equal_opensmiles_at_the_centres_of_its_index():
     sound = voice(2.0, start_s=3.0)
     encoder, expected = ENCODERS.build("egemaps"), library(sound.samples)
     made = track(encoder, sound)
@@ -45,7 +45,7 @@ def test_rows_are_opensmiles_at_the_centres_its_index_tells():
     assert np.allclose(made.times_s, 3.0 + (start + end)[: len(made)] / 2)
 
 
-def test_a_click_is_loud_when_it_is():
+def test_a_click_is_loud_at_its_time():
     samples = np.zeros(RATE_HZ, np.float32)
     samples[8000:8016] = 0.5
     made = track(ENCODERS.build("egemaps"), Sound(samples, RATE_HZ, 1.0))
@@ -53,7 +53,7 @@ def test_a_click_is_loud_when_it_is():
     assert (loud[0] + loud[-1]) / 2 == pytest.approx(1.5, abs=0.01)
 
 
-def test_long_sound_in_chunks_is_the_whole_sounds(monkeypatch):
+def test_long_sound_in_chunks_equals_the_whole_sound(monkeypatch):
     sound, encoder = voice(30.0, seed=3), ENCODERS.build("egemaps")
     whole = library(sound.samples).to_numpy()[:-1]
     plan = Chunks(egemaps.GRID, chunk=1200, margin=400, fade=200)
@@ -74,7 +74,7 @@ def test_sound_shorter_than_its_longest_window_gives_no_rows():
     assert lengths == {0: 0, 1: 0, 320: 0, 959: 0, 960: 1, 1119: 1, 1120: 2}
 
 
-def test_full_scale_is_not_turned_round():
+def test_full_scale_does_not_change_its_sign():
     tone = np.sign(np.sin(2 * np.pi * 200 * np.arange(RATE_HZ) / RATE_HZ)).astype(np.float32)
     encoder = ENCODERS.build("egemaps")
     full, near = (track(encoder, Sound(tone * scale, RATE_HZ, 0.0)).values for scale in (1.0, 0.999))
@@ -86,11 +86,11 @@ def test_silence_is_finite():
     assert np.isfinite(track(ENCODERS.build("egemaps"), Sound(np.zeros(20000, np.float32), RATE_HZ, 0.0)).values).all()
 
 
-def test_without_opensmile_the_extra_is_named(monkeypatch):
+def test_without_opensmile_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
     with pytest.raises(ValueError, match=r"needs the package opensmile: pip install 'abaw\[smile\]'"):
         ENCODERS.build("egemaps")
 
 
-def test_its_licence_is_told():
+def test_its_licence_is_listed():
     assert "research" in ENCODERS.part("egemaps").facts["licence"]

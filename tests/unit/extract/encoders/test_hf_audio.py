@@ -1,4 +1,4 @@
-"""Hugging Face sound models: the library's numbers, at true times, as many as the strides say, without seams."""
+"""Hugging Face sound models: the library's values at true times, without seams between chunks."""
 
 import json
 import shutil
@@ -168,7 +168,7 @@ def test_whispers_rows_are_those_of_its_encoder_and_end_with_the_sound(models):
 # chunks
 
 
-def test_a_track_in_chunks_is_near_one_pass_and_nearer_with_more_overlap(models):
+def test_a_track_in_chunks_is_close_to_one_pass_and_closer_with_more_overlap(models):
     sound = voice(8.0)
     for name, near in (
         ("wav2vec2", 0.02),

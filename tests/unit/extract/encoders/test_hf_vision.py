@@ -1,4 +1,4 @@
-"""hf_vision against the library's own documented calls, on tiny models of every architecture at random weights."""
+"""hf_vision against the library's own documented calls, on tiny models of every architecture with random weights."""
 
 import logging
 import shutil
@@ -33,7 +33,7 @@ def rows(encoder, given):
 
 
 def documented(folder, given, auto="AutoModel", **more):
-    """What the library's page of the model says to call, on the same pictures."""
+    """The call documented on the library's page of the model, on the same pictures."""
     import torch
     import transformers as tf
 
@@ -89,7 +89,7 @@ def test_features_equal_those_of_the_librarys_documented_call(models, model, poo
     assert np.abs(expected - expected.mean(0)).max() > 1e-4  # else nothing was shown
 
 
-def test_projected_features_are_clips_image_features(models):
+def test_projected_features_equal_clips_image_features(models):
     import torch
     import transformers as tf
 
@@ -103,7 +103,7 @@ def test_projected_features_are_clips_image_features(models):
     assert np.abs(rows(build(models["clip_tower"], pool="projected"), given) - tower).max() <= 1e-5
 
 
-def test_siglip_2_at_a_pictures_own_shape_averages_only_places_that_hold_a_patch(models):
+def test_siglip_2_in_the_shape_of_a_picture_averages_only_real_patches(models):
     given = pictures(2, 24, 72)
     out = documented(models["siglip2_naflex"], given)
     num_patches = 2 * 6  # of the 20 places
@@ -113,7 +113,7 @@ def test_siglip_2_at_a_pictures_own_shape_averages_only_places_that_hold_a_patch
     assert np.abs(found - tokens(out)).max() > 1e-3
 
 
-def test_vit_mae_sees_the_whole_picture_every_time(models):
+def test_vit_mae_always_uses_the_whole_picture(models):
     import torch
     import transformers as tf
 
@@ -145,7 +145,7 @@ def documented_tube(folder, tube, first):
 
 
 @pytest.mark.parametrize("model", VIDEO)
-def test_a_row_of_a_video_model_is_of_its_own_tube_of_consecutive_pictures(models, model):
+def test_a_row_of_a_video_model_depends_on_its_own_tube_only(models, model):
     pool, first = VIDEO[model]
     encoder = build(models[model], pool=pool, crop_px=40)
     assert (encoder.span, encoder.stride) == (4, 2)
@@ -160,7 +160,7 @@ def test_a_row_of_a_video_model_is_of_its_own_tube_of_consecutive_pictures(model
     assert changed[[0, 2]].max() == 0
 
 
-def test_every_picture_of_a_tube_serves_whatever_the_processor_would_choose(models, tmp_path):
+def test_every_picture_of_a_tube_is_used_even_if_the_processor_would_sample(models, tmp_path):
     import json
 
     shutil.copytree(models["vjepa2"], tmp_path, dirs_exist_ok=True)
@@ -171,13 +171,13 @@ def test_every_picture_of_a_tube_serves_whatever_the_processor_would_choose(mode
     assert np.array_equal(found, rows(build(models["vjepa2"], pool="mean"), given))
 
 
-def test_vjepa2_guesses_no_hidden_patches_for_a_feature(models, monkeypatch):
+def test_vjepa2_runs_without_its_predictor(models, monkeypatch):
     encoder = build(models["vjepa2"], pool="mean")
     monkeypatch.setattr(encoder._model.predictor, "forward", lambda **given: pytest.fail("the predictor ran"))
     assert len(rows(encoder, pictures(4))) == 1
 
 
-def test_videomae_is_prepared_as_by_its_image_processor_of_old(models):
+def test_videomae_is_preprocessed_as_by_its_former_image_processor(models):
     import transformers as tf
 
     given = pictures(4, 40, 40)
@@ -200,7 +200,7 @@ def test_span_and_stride_are_settings_of_video_models_only(models):
 
 
 @pytest.mark.parametrize("model", ["vit", "clip", "siglip", "dinov2_registers", "dinov3", "data2vec", "vit_mae"])
-def test_hidden_layers_are_the_librarys(models, model):
+def test_hidden_layers_equal_the_librarys(models, model):
     given = pictures(2)
     before = {"siglip": 0, "dinov2_registers": 4, "dinov3": 5}.get(model, 1)
     more = {}
@@ -222,7 +222,7 @@ def test_hidden_layers_are_the_librarys(models, model):
     assert np.abs(averaged - (mean[-2] + mean[-1]) / 2).max() <= 1e-5
 
 
-def test_layers_of_a_convolutional_network_are_its_maps_and_combine_only_at_one_width(models):
+def test_layers_of_a_convolutional_network_are_its_maps_and_combine_only_at_the_same_width(models):
     given = pictures(2)
     states = documented(models["convnext"], given, output_hidden_states=True).hidden_states
     found = rows(build(models["convnext"], pool="mean", layer="2+3"), given)
@@ -232,12 +232,12 @@ def test_layers_of_a_convolutional_network_are_its_maps_and_combine_only_at_one_
         build(models["convnext"], pool="mean", layer="1+3")
 
 
-def test_a_layer_that_is_not_there_is_named(models):
+def test_a_layer_that_does_not_exist_is_refused(models):
     with pytest.raises(ValueError, match="layer 3 was asked for, the network has hidden layers 0 to 2"):
         build(models["vit"], layer=3)
 
 
-def test_batch_size_and_mixed_sizes_change_nothing(models):
+def test_batch_size_and_mixed_sizes_do_not_change_the_rows(models):
     given = [*pictures(3, 41, 57), *pictures(2, 100, 60), *pictures(2)]
     for model, pool in (("clip", "cls"), ("siglip2_naflex", "mean"), ("resnet", "mean")):
         encoder = build(models[model], pool=pool, crop="none")
@@ -246,7 +246,7 @@ def test_batch_size_and_mixed_sizes_change_nothing(models):
         assert np.abs(whole - single).max() <= 1e-5
 
 
-def test_a_picture_three_pixels_high_or_wide_is_a_picture(models):
+def test_a_picture_three_pixels_high_or_wide_is_read_correctly(models):
     import transformers as tf
 
     for height, width in ((3, 40), (40, 3)):
@@ -260,7 +260,7 @@ FORCED = [("vit", "cls"), ("dinov3", "cls"), ("siglip2_naflex", "mean"), ("video
 
 
 @pytest.mark.parametrize(("model", "pool"), FORCED)
-def test_the_processor_on_the_device_gives_what_it_gives_in_the_reading_threads(models, model, pool):
+def test_the_processor_gives_the_same_on_the_device_as_in_the_reading_threads(models, model, pool):
     usual = build(models[model], pool=pool, crop_px=40)
     moved = HfVision(models[model], usual.recipe()["settings"], parse_layers(-1, "mean"), on_device=True)
     given = pictures(2 * usual.span, 40, 40)
@@ -271,7 +271,7 @@ def test_the_processor_on_the_device_gives_what_it_gives_in_the_reading_threads(
     assert moved.recipe() == usual.recipe()
 
 
-def test_crops_wait_for_another_device_unless_they_are_resized_in_fp32(models):
+def test_crops_are_processed_on_another_device_unless_they_are_resized_in_fp32(models):
     def waits(precision="fp32", **settings):
         encoder = build(models["clip"], **settings)
         assert not encoder._on_device
@@ -284,7 +284,7 @@ def test_crops_wait_for_another_device_unless_they_are_resized_in_fp32(models):
     assert not waits("bf16", crop="none")
 
 
-def test_reading_threads_may_prepare_at_once(models):
+def test_several_threads_may_prepare_at_the_same_time(models):
     from concurrent.futures import ThreadPoolExecutor
 
     encoder = build(models["clip"], crop_px=40)
@@ -294,12 +294,12 @@ def test_reading_threads_may_prepare_at_once(models):
     assert all(np.array_equal(batch, encoder.prepare(given)) for batch, given in zip(found, portions, strict=True))
 
 
-def test_attention_is_the_fast_one(models):
+def test_the_fast_attention_is_used(models):
     assert build(models["vit"])._model.config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_is_near_and_another_recipe(models, precision):
+def test_half_precision_is_close_and_has_another_recipe(models, precision):
     given = pictures(3)
     for model, pool in (("vit", "mean"), ("clip", "projected"), ("siglip2_naflex", "mean"), ("vit_mae", "cls")):
         exact, half = build(models[model], pool=pool), build(models[model], pool=pool, precision=precision)
@@ -309,7 +309,7 @@ def test_half_precision_is_near_and_another_recipe(models, precision):
         assert half.recipe() != exact.recipe()
 
 
-def test_compile_is_torchs_and_no_part_of_the_recipe(models, monkeypatch):
+def test_compile_is_torchs_and_not_part_of_the_recipe(models, monkeypatch):
     import torch
 
     compiled = []
@@ -319,7 +319,7 @@ def test_compile_is_torchs_and_no_part_of_the_recipe(models, monkeypatch):
     assert encoder.recipe() == build(models["vit"], batch_size=5).recipe()
 
 
-def test_the_recipe_holds_all_that_can_change_a_number(models, tmp_path):
+def test_the_recipe_holds_everything_that_can_change_a_value(models, tmp_path):
     plain = build(models["vit"]).recipe()
     assert ENCODERS.build(plain["encoder"], **plain["settings"]).recipe() == plain
     assert plain["settings"]["layer"] == "-1"
@@ -332,7 +332,7 @@ def test_the_recipe_holds_all_that_can_change_a_number(models, tmp_path):
     assert other["configs"] != plain["configs"]
 
 
-def test_pools_that_a_network_has_not_are_refused(models):
+def test_pools_that_a_network_does_not_have_are_refused(models):
     for model, num in (("siglip", 16), ("videomae", 32)):
         with pytest.raises(ValueError, match=f"has no class token, its {num} tokens are patches: give pool=mean"):
             build(models[model])
@@ -346,7 +346,7 @@ def test_pools_that_a_network_has_not_are_refused(models):
         build(models["clip"], pool="pooler", layer=1)
 
 
-def test_a_pooler_that_the_checkpoint_lacks_is_not_made_up(models):
+def test_a_pooler_missing_from_the_checkpoint_is_not_initialised_at_random(models):
     assert build(models["dino"]).dim == 16
     with pytest.raises(ValueError, match="lack the pooler: give pool=cls or pool=mean"):
         build(models["dino"], pool="pooler")
@@ -364,7 +364,7 @@ def test_tokens_of_an_unknown_kind_are_refused():
         Tokens("net", Config()).pooled("mean", torch.zeros(1, 116, 4), torch.zeros(1, 3, 32, 32), None, None)
 
 
-def test_a_model_of_another_kind_is_named(tmp_path):
+def test_a_model_of_another_kind_is_refused(tmp_path):
     import transformers as tf
 
     tiny = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -373,7 +373,7 @@ def test_a_model_of_another_kind_is_named(tmp_path):
         build(tmp_path)
 
 
-def test_weights_cut_short_are_named(models, tmp_path):
+def test_truncated_weights_are_refused(models, tmp_path):
     shutil.copytree(models["vit"], tmp_path, dirs_exist_ok=True)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -382,7 +382,7 @@ def test_weights_cut_short_are_named(models, tmp_path):
 
 
 def as_bin(folder, tmp_path, weights=None):
-    """A copy with its weights as a pickle, as they were before safetensors."""
+    """A copy with its weights as a pickle, the format before safetensors."""
     import torch
     from safetensors.torch import load_file
 
@@ -391,7 +391,7 @@ def as_bin(folder, tmp_path, weights=None):
     (tmp_path / "model.safetensors").unlink()
 
 
-def test_a_bin_loads_as_tensors_with_a_word_about_safetensors(models, tmp_path, caplog):
+def test_a_bin_file_loads_as_tensors_with_a_warning(models, tmp_path, caplog):
     as_bin(models["vit"], tmp_path)
     with caplog.at_level(logging.WARNING, logger="abaw"):
         encoder = build(tmp_path, pool="pooler")
@@ -413,7 +413,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(models, tmp_path):
     assert not Code.ran
 
 
-def test_code_beside_the_weights_is_not_run_unasked(models, tmp_path):
+def test_code_that_comes_with_a_model_is_not_run_by_default(models, tmp_path):
     import json
 
     shutil.copytree(models["vit"], tmp_path, dirs_exist_ok=True)
@@ -425,7 +425,7 @@ def test_code_beside_the_weights_is_not_run_unasked(models, tmp_path):
         build(tmp_path)
 
 
-def test_what_is_missing_or_senseless_is_said(models, tmp_path):
+def test_missing_models_and_wrong_settings_are_refused(models, tmp_path):
     with pytest.raises(MissingWeights, match=r"no model 'nobody/nothing' on this machine"):
         build("nobody/nothing")
     for name in ("config.json", "model.safetensors"):
@@ -440,7 +440,7 @@ def test_what_is_missing_or_senseless_is_said(models, tmp_path):
         build(models["vit"], layer="last")
 
 
-def test_pictures_that_do_not_become_one_size_are_said(models, tmp_path):
+def test_pictures_of_different_sizes_in_a_batch_are_refused(models, tmp_path):
     shutil.copytree(models["convnext"], tmp_path, dirs_exist_ok=True)
     settings = tmp_path / "preprocessor_config.json"
     settings.write_text(settings.read_text().replace('"do_resize": true', '"do_resize": false'))

@@ -17,7 +17,7 @@ SMILE = (1434 + 44, 1434 + 45)  # the columns of mouthSmileLeft and mouthSmileRi
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """A package mediapipe that sees a face in every picture that is not black."""
+    """A package mediapipe that finds a face in every picture that is not black."""
 
     class FaceLandmarker:
         options = None
@@ -58,7 +58,7 @@ def file(tmp_path):
     return str(path)
 
 
-def test_a_row_is_the_points_one_after_the_other_and_then_the_blendshapes(stand_in, file):
+def test_a_row_is_the_landmarks_followed_by_the_blendshapes(stand_in, file):
     encoder = ENCODERS.build("landmarks", file=file)
     (row,) = encoder.forward(encoder.prepare([np.full((256, 256, 3), 9, np.uint8)]))
     assert row.shape == (encoder.dim,) == (1486,)
@@ -70,7 +70,7 @@ def test_a_row_is_the_points_one_after_the_other_and_then_the_blendshapes(stand_
     assert stand_in.options.output_face_blendshapes
 
 
-def test_a_picture_without_a_face_is_a_row_of_nan_among_the_others(stand_in, file):
+def test_a_picture_without_a_face_gives_a_row_of_nan(stand_in, file):
     encoder = ENCODERS.build("landmarks", file=file)
     shown = [np.full((256, 256, 3), value, np.uint8) for value in (9, 0, 9)]
     rows = encoder.forward(encoder.prepare(shown))
@@ -79,7 +79,7 @@ def test_a_picture_without_a_face_is_a_row_of_nan_among_the_others(stand_in, fil
     assert np.isfinite(rows[[0, 2]]).all()
 
 
-def test_the_crop_is_wide_and_the_recipe_names_the_packages_version(stand_in, file):
+def test_the_crop_is_wide_and_the_recipe_has_the_packages_version(stand_in, file):
     encoder = ENCODERS.build("landmarks", file=file)
     assert (encoder.crop.size_px, encoder.crop.margin) == (256, 0.5)
     recipe = json.loads(json.dumps(encoder.recipe()))
@@ -87,7 +87,7 @@ def test_the_crop_is_wide_and_the_recipe_names_the_packages_version(stand_in, fi
     assert ENCODERS.build(recipe["encoder"], **recipe["settings"]).recipe() == recipe
 
 
-def test_a_file_that_is_absent_or_no_landmarker_is_refused(stand_in, file):
+def test_a_missing_or_wrong_file_is_refused(stand_in, file):
     with pytest.raises(MissingWeights, match=r"no face landmarker at nowhere: fetch face_landmarker.task"):
         ENCODERS.build("landmarks", file="nowhere")
     Path(file).write_bytes(b"cut")
@@ -95,14 +95,14 @@ def test_a_file_that_is_absent_or_no_landmarker_is_refused(stand_in, file):
         ENCODERS.build("landmarks", file=file)
 
 
-def test_settings_that_cannot_be_are_refused(stand_in, file):
+def test_settings_that_do_not_fit_are_refused(stand_in, file):
     with pytest.raises(ValueError, match="min_score is 1.0, expected more than 0 and less than 1"):
         ENCODERS.build("landmarks", file=file, min_score=1.0)
     with pytest.raises(ValueError, match="landmarks: batch_size is 0"):
         ENCODERS.build("landmarks", file=file, batch_size=0)
 
 
-def test_without_the_package_the_extra_is_named(monkeypatch, file):
+def test_without_the_package_the_message_names_the_extra(monkeypatch, file):
     for name in ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ValueError, match=r"needs the package mediapipe 0.10.21, in an environment of its own"):
@@ -124,7 +124,7 @@ def smiling(real, media):
 
 
 def _crops(media, crop):
-    """By YuNet: the Haar cascade takes something else for the face in some pictures."""
+    """By YuNet, because the Haar cascade has false detections in some pictures."""
     from extract import DETECTORS
     from extract.faces.geometry import cut
     from extract.media import pictures
@@ -134,7 +134,7 @@ def _crops(media, crop):
     return [cut(picture, max(detector.detect(picture), key=lambda face: face.box.area), crop) for picture in shown]
 
 
-def test_a_real_face_is_found_in_every_picture_and_its_smile_is_seen(smiling):
+def test_a_real_face_is_found_in_every_picture_with_its_smile(smiling):
     assert len(smiling) > 30
     assert np.isfinite(smiling).all()
     smile = smiling[:, SMILE].mean(1)
@@ -145,7 +145,7 @@ def test_a_real_face_is_found_in_every_picture_and_its_smile_is_seen(smiling):
     assert smiling[:, 1434:].max() <= 1
 
 
-def test_real_points_lie_where_the_face_is(smiling):
+def test_landmarks_of_a_real_face_lie_inside_its_box(smiling):
     points = smiling[:, :1434].reshape(len(smiling), 478, 3)
     assert (points[..., :2] > 0).all()
     assert (points[..., :2] < 1).all()
@@ -155,7 +155,7 @@ def test_real_points_lie_where_the_face_is(smiling):
     assert (points[:, 33, 0] < points[:, 263, 0]).all()
 
 
-def test_a_real_row_does_not_depend_on_the_pictures_around_it(real, media, smiling):
+def test_a_row_does_not_depend_on_the_other_pictures(real, media, smiling):
     crops = _crops(media, real.crop)
     assert np.array_equal(real.forward(real.prepare(crops[20:21]))[0], smiling[20])
     black = np.zeros((256, 256, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Networks in ONNX files: what goes in is what the settings say, what comes out is the tensor asked for."""
+"""Networks in ONNX files: the input follows the settings, the output is the requested tensor."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def by_hand(path, pictures, tensor):
     return session.run([tensor], {"pictures": batch})[0]
 
 
-def test_rows_are_the_librarys_on_normalised_rgb_channels_first(nets):
+def test_rows_equal_the_librarys_on_normalised_rgb_with_channels_first(nets):
     pictures = faces(3)
     encoder = ENCODERS.build("onnx", file=str(nets["face"]))
     batch = ((np.stack(pictures) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
@@ -67,7 +67,7 @@ def test_rows_are_the_librarys_on_normalised_rgb_channels_first(nets):
     assert (encoder.crop.size_px, encoder.dim) == (16, 8)
 
 
-def test_channel_order_scale_mean_and_std_are_as_set(nets):
+def test_channel_order_scale_mean_and_std_follow_the_settings(nets):
     pictures = faces(2)
     settings = {"channels": "bgr", "scale": 1.0, "mean": "1/2/3", "std": 2}
     encoder = ENCODERS.build("onnx", file=str(nets["face"]), **settings)
@@ -83,7 +83,7 @@ def test_channels_last_is_read_from_the_file_and_gives_the_same_rows(nets):
     assert np.allclose(rows(last, pictures), rows(first, pictures), atol=1e-5)
 
 
-def test_a_whole_picture_is_brought_to_the_networks_size(nets):
+def test_a_whole_picture_is_resized_to_the_networks_size(nets):
     picture = np.random.default_rng(0).integers(0, 255, (48, 80, 3), np.uint8)
     encoder = ENCODERS.build("onnx", file=str(nets["face"]), crop="none")
     assert encoder.crop is None
@@ -91,7 +91,7 @@ def test_a_whole_picture_is_brought_to_the_networks_size(nets):
     assert np.allclose(rows(encoder, [picture]), rows(encoder, [small]))
 
 
-def test_any_tensor_inside_may_be_asked_for_and_the_last_hidden_layer_by_one_word(nets):
+def test_the_output_may_be_any_tensor_inside_or_the_last_hidden_layer(nets):
     pictures = faces(3)
     inner = by_hand(nets["face"], pictures, "features")
     for output in ("features", "hidden"):
@@ -108,7 +108,7 @@ def test_a_map_is_averaged_over_space(nets):
     assert np.allclose(rows(encoder, pictures), by_hand(nets["face"], pictures, "map").mean((2, 3)), atol=1e-5)
 
 
-def test_tokens_are_pooled_as_asked(tmp_path):
+def test_tokens_are_pooled_as_set(tmp_path):
     path = _tokens(tmp_path / "tokens.onnx")
     pictures = faces(2)
     batch = ((np.stack(pictures) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
@@ -145,7 +145,7 @@ def test_a_file_of_a_fixed_batch_gives_the_rows_of_an_open_one(nets, name):
     assert np.allclose(rows(fixed, pictures), rows(free, pictures), atol=1e-5)
 
 
-def test_a_network_of_half_precision_takes_and_gives_it(tmp_path, nets):
+def test_a_network_in_half_precision_runs(tmp_path, nets):
     import onnx
     from onnx import TensorProto, numpy_helper
 
@@ -163,7 +163,7 @@ def test_a_network_of_half_precision_takes_and_gives_it(tmp_path, nets):
     assert 0 < np.abs(rows(half, pictures) - rows(full, pictures)).max() < 0.05
 
 
-def test_a_size_that_the_file_leaves_open_must_be_given(nets):
+def test_a_size_that_the_file_does_not_fix_must_be_given(nets):
     with pytest.raises(ValueError, match="takes pictures of any size .*: give crop_px"):
         ENCODERS.build("onnx", file=str(nets["any"]))
     assert ENCODERS.build("onnx", file=str(nets["any"]), crop_px=24).crop.size_px == 24
@@ -186,12 +186,12 @@ def test_a_size_that_the_file_leaves_open_must_be_given(nets):
         ({"threads": -1}, r"threads is -1, expected 0 \(as many as there are cores\) or more"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(nets, settings, words):
+def test_settings_that_do_not_fit_are_refused(nets, settings, words):
     with pytest.raises(ValueError, match=words):
         ENCODERS.build("onnx", file=str(nets["face"]), **settings)
 
 
-def test_a_file_that_is_absent_cut_short_or_no_network_is_refused(nets, tmp_path):
+def test_a_missing_truncated_or_wrong_file_is_refused(nets, tmp_path):
     with pytest.raises(MissingWeights, match="no ONNX file at .*none.onnx: give file=PATH"):
         ENCODERS.build("onnx", file=str(tmp_path / "none.onnx"))
     whole = nets["face"].read_bytes()
@@ -214,13 +214,13 @@ def test_a_network_of_several_inputs_is_refused(media):
         ENCODERS.build("onnx_sound", file=str(media / "weights" / "silero_vad_16k_op15.onnx"), field=576, hop=512)
 
 
-def test_a_network_without_a_linear_layer_has_no_hidden_one(nets):
+def test_a_network_without_a_linear_layer_has_no_output_called_hidden(nets):
     with pytest.raises(ValueError, match="does not end in a linear layer: give output=NAME"):
         ENCODERS.build("onnx_sound", file=str(nets["wave"]), field=400, hop=320, output="hidden")
 
 
 @pytest.mark.parametrize(("package", "settings"), [("onnxruntime", {}), ("onnx", {"output": "features"})])
-def test_a_missing_package_is_named(nets, monkeypatch, package, settings):
+def test_the_message_names_a_missing_package(nets, monkeypatch, package, settings):
     monkeypatch.setitem(sys.modules, package, None)
     wanted = r"needs the package onnxruntime: pip install 'abaw\[onnx\]'"
     with pytest.raises(ValueError, match=wanted if package == "onnxruntime" else "needs the package onnx: pip install"):
@@ -257,7 +257,7 @@ def build_sound(nets, name="wave", **settings):
     return ENCODERS.build("onnx_sound", file=str(nets[name]), **{"field": 400, "hop": 320, **settings})
 
 
-def test_rows_over_time_are_the_librarys_at_the_centres_of_what_they_see(nets):
+def test_rows_over_time_equal_the_librarys_at_the_centres_of_their_fields(nets):
     heard = wave(1.0, start_s=2.0)
     encoder = build_sound(nets)
     track = joined(encoder.encode(heard), encoder.dim)
@@ -266,7 +266,7 @@ def test_rows_over_time_are_the_librarys_at_the_centres_of_what_they_see(nets):
     assert np.diff(track.times_s) == pytest.approx(0.02)
 
 
-def test_chunks_of_a_network_that_looks_no_further_than_a_row_equal_one_pass(nets):
+def test_chunks_of_a_network_without_context_equal_one_pass(nets):
     heard = wave(2.37)
     for normalize in (False, True):
         whole, cut = (build_sound(nets, chunk_s=s, overlap_s=0.1, normalize=normalize) for s in (30.0, 0.5))
@@ -276,7 +276,7 @@ def test_chunks_of_a_network_that_looks_no_further_than_a_row_equal_one_pass(net
         assert np.allclose(one.values, many.values, atol=1e-5)
 
 
-def test_a_pass_is_levelled_where_asked(nets):
+def test_a_pass_is_normalised_where_set(nets):
     quiet = wave(1.0)
     loud = Sound(quiet.samples * 5 + 0.1, 16000, 0.0)
     plain, level = build_sound(nets), build_sound(nets, normalize=True)
@@ -285,7 +285,7 @@ def test_a_pass_is_levelled_where_asked(nets):
     assert not np.allclose(*(joined(plain.encode(each), 5).values for each in (quiet, loud)), atol=1e-2)
 
 
-def test_a_network_that_gives_one_row_is_passed_window_by_window(nets):
+def test_a_network_that_gives_one_row_runs_on_each_window(nets):
     heard = wave(4.0, start_s=1.0)
     encoder = build_sound(nets, "window", field=1600, hop=800)
     pieces = list(encoder.encode(heard))
@@ -310,18 +310,18 @@ def test_a_sound_shorter_than_a_row_gives_no_rows(nets, name, num):
         ({"field": 100}, r"cannot take an input of shape \(1, 100\)"),
     ],
 )
-def test_sound_settings_that_cannot_be_are_refused(nets, settings, words):
+def test_sound_settings_that_do_not_fit_are_refused(nets, settings, words):
     with pytest.raises(ValueError, match=words):
         build_sound(nets, **settings)
 
 
 @pytest.mark.parametrize("hop", [160, 640])
-def test_strides_that_are_not_the_networks_are_refused(nets, hop):
+def test_wrong_strides_are_refused(nets, hop):
     with pytest.raises(ValueError, match=rf"gave 49 rows for 16000 samples where field 400 and hop {hop} make"):
         list(build_sound(nets, hop=hop).encode(wave(1.0)))
 
 
-def test_an_hour_takes_no_more_than_chunks(nets):
+def test_an_hour_takes_no_more_memory_than_some_chunks(nets):
     heard = wave(4.0)
     lengths = []
 
@@ -336,7 +336,7 @@ def test_an_hour_takes_no_more_than_chunks(nets):
     assert max(lengths) <= 8000 + 400
 
 
-def test_a_real_voice_gives_rows_for_all_its_length(nets, media):
+def test_a_real_voice_gives_rows_over_its_whole_length(nets, media):
     heard = sound(media / "clips" / "id2_vcd_swwp2s.mpg")
     track = joined(build_sound(nets, normalize=True).encode(heard), 5)
     assert len(track) == (len(heard.samples) - 400) // 320 + 1

@@ -1,4 +1,4 @@
-"""The encoder timm against timm's own documented calls, on small models at random weights."""
+"""The encoder timm against timm's own documented calls, on small models with random weights."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def rows(encoder, given):
 
 
 def documented(net, given, what="__call__", px=None, **more):
-    """What timm's page of a model says to call, on the same pictures."""
+    """The call documented on timm's page of a model, on the same pictures."""
     import timm
     import torch
     from PIL import Image
@@ -101,7 +101,7 @@ def test_features_of_a_name_and_a_file_equal_those_of_timms_documented_call(name
     assert np.abs(expected - expected.mean(0)).max() > 0
 
 
-def test_pools_and_hidden_layers_are_timms(models):
+def test_pools_and_hidden_layers_equal_timms(models):
     given = pictures(2)
     for model in ("timm_vit", "timm_eva02"):
         net = of_folder(models[model])
@@ -119,7 +119,7 @@ def test_pools_and_hidden_layers_are_timms(models):
         assert np.abs(rows(build(models[model], pool="cls", layer=1), given) - mean[0]).max() > 1e-4
 
 
-def test_registers_are_no_patches(tmp_path):
+def test_register_tokens_are_not_patches(tmp_path):
     how = {"img_size": 64, "embed_dim": 24, "depth": 1, "num_heads": 2, "reg_tokens": 3}
     for class_token in (True, False):
         how |= {"class_token": class_token, "global_pool": "token" if class_token else "avg"}
@@ -133,7 +133,7 @@ def test_registers_are_no_patches(tmp_path):
         build(tmp_path, crop_px=64, pool="cls")
 
 
-def test_maps_are_averaged_over_their_places_wherever_their_channels_stand(models, tmp_path):
+def test_maps_are_averaged_over_space_for_either_channel_order(models, tmp_path):
     given = pictures(2, 64, 64)
     file = str(models["mobilenetv3.safetensors"])
     net = build("mobilenetv3_small_050", weights=file)._net
@@ -164,14 +164,14 @@ def _as_folder(folder, file, architecture, kwargs):
     file.rename(folder / "model.safetensors")
 
 
-def test_batch_size_and_mixed_sizes_change_nothing(models):
+def test_batch_size_and_mixed_sizes_do_not_change_the_rows(models):
     given = [*pictures(2, 41, 57), *pictures(2, 100, 60), *pictures(1)]
     encoder = build(models["timm_vit"], crop="none")
     single = np.concatenate([rows(encoder, [picture]) for picture in given])
     assert np.abs(rows(encoder, given) - single).max() <= 1e-5
 
 
-def test_pictures_travel_as_bytes(models):
+def test_pictures_are_transferred_as_uint8(models):
     batch = build(models["timm_vit"], crop_px=40).prepare(pictures(2, 40, 40))
     assert batch.dtype == np.uint8
     assert batch.shape == (2, 3, 32, 32)
@@ -199,7 +199,7 @@ def test_a_name_finds_its_weights_in_the_hubs_cache(tmp_path, monkeypatch):
         assert np.abs(rows(build(name, crop="none"), pictures(1, 64, 64)) - expected).max() <= 1e-5
 
 
-def test_half_precision_is_near_and_another_recipe(models):
+def test_half_precision_is_close_and_has_another_recipe(models):
     for precision in ("bf16", "fp16"):
         exact, half = build(models["timm_vit"]), build(models["timm_vit"], precision=precision)
         found, expected = rows(half, pictures(3)), rows(exact, pictures(3))
@@ -208,7 +208,7 @@ def test_half_precision_is_near_and_another_recipe(models):
         assert half.recipe() != exact.recipe()
 
 
-def test_compile_is_torchs_and_no_part_of_the_recipe(models, monkeypatch):
+def test_compile_is_torchs_and_not_part_of_the_recipe(models, monkeypatch):
     import torch
 
     compiled = []
@@ -260,12 +260,12 @@ def test_weights_of_another_width_are_refused(models, tmp_path):
         build("regnetx_002", weights=str(models["mobilenetv3.safetensors"]))
 
 
-def test_a_decoder_beside_the_weights_does_no_harm(models, tmp_path):
+def test_an_extra_decoder_in_the_weights_is_ignored(models, tmp_path):
     folder = cut(models, tmp_path, lambda each: {**each, "decoder_blocks.0.weight": each["norm.weight"].clone()})
     assert np.array_equal(rows(build(folder), pictures(1)), rows(build(models["timm_vit"]), pictures(1)))
 
 
-def test_a_training_checkpoint_of_several_cards_loads(models, tmp_path):
+def test_a_training_checkpoint_of_several_gpus_loads(models, tmp_path):
     import torch
     from safetensors.torch import load_file
 
@@ -281,7 +281,7 @@ class Code:
         return print, ("ran",)
 
 
-def test_a_pickle_with_code_and_a_file_cut_short_are_refused(models, tmp_path, capsys):
+def test_a_pickle_with_code_and_a_truncated_file_are_refused(models, tmp_path, capsys):
     import torch
 
     torch.save({"x": Code()}, tmp_path / "code.pth")
@@ -296,7 +296,7 @@ def test_a_pickle_with_code_and_a_file_cut_short_are_refused(models, tmp_path, c
         build("mobilenetv3_small_050", weights=str(tmp_path / "nothing.pth"))
 
 
-def test_what_timm_does_not_know_is_named(models, tmp_path):
+def test_names_that_timm_does_not_know_are_refused(models, tmp_path):
     with pytest.raises(
         ValueError, match=r"timm has no model 'mobilenetv3_smal_050'; did you mean 'mobilenetv3_small_050"
     ):
@@ -313,7 +313,7 @@ def test_what_timm_does_not_know_is_named(models, tmp_path):
         build(tmp_path)
 
 
-def test_layers_and_pools_that_are_not_there_are_named(models):
+def test_layers_and_pools_that_do_not_exist_are_refused(models):
     with pytest.raises(ValueError, match="pool=own is of the final output: leave layer out, or give pool=cls"):
         build(models["timm_vit"], layer=1)
     for layer in (0, 3, -3):
@@ -323,7 +323,7 @@ def test_layers_and_pools_that_are_not_there_are_named(models):
         build(models["timm_vit"], batch_size=0)
 
 
-def test_a_folder_with_two_files_of_weights_asks_which(models, tmp_path):
+def test_a_folder_with_two_files_of_weights_is_refused(models, tmp_path):
     shutil.copytree(models["timm_vit"], tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").rename(tmp_path / "a.safetensors")
     shutil.copy(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
@@ -332,7 +332,7 @@ def test_a_folder_with_two_files_of_weights_asks_which(models, tmp_path):
     assert build(tmp_path, weights=str(tmp_path / "b.safetensors")).dim == 24
 
 
-def test_without_timm_the_extra_is_named(monkeypatch):
+def test_without_timm_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ValueError, match=r"needs the package timm: pip install 'abaw\[timm\]'"):
         build("test_vit")

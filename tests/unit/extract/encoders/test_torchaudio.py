@@ -1,4 +1,4 @@
-"""The bundles of torchaudio: the library's numbers at true times, and weights that are data only."""
+"""The bundles of torchaudio: the library's values at true times, and weights that are read as data only."""
 
 import logging
 
@@ -50,7 +50,7 @@ def library(weights, kind, samples, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wavlm"])
-def test_sound_up_to_a_chunk_is_exactly_what_the_bundle_gives(weights, kind, monkeypatch):
+def test_sound_up_to_a_chunk_gives_exactly_the_bundles_output(weights, kind, monkeypatch):
     sound = voice(1.0, start_s=2.0)
     states = library(weights, kind, sound.samples, monkeypatch)
     made = track(build(weights, kind), sound)
@@ -64,7 +64,7 @@ def test_sound_up_to_a_chunk_is_exactly_what_the_bundle_gives(weights, kind, mon
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wavlm"])
-def test_long_sound_goes_in_chunks_near_one_pass(weights, kind):
+def test_long_sound_in_chunks_is_close_to_one_pass(weights, kind):
     sound = voice(8.0)
     sound.samples[: 4 * RATE_HZ] *= 0.05  # a chunk with a norm of its own would make this loud
     whole = track(build(weights, kind), sound)
@@ -74,13 +74,13 @@ def test_long_sound_goes_in_chunks_near_one_pass(weights, kind):
     assert 0 < away < 0.12  # with norms of their own 0.44 and 0.30
 
 
-def test_a_row_for_every_stride_and_none_below_the_field(weights):
+def test_the_number_of_rows_follows_from_the_strides(weights):
     encoder = build(weights, chunk_s=1.0, overlap_s=0.2)
     for num, rows in ((0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (168_000, 524)):
         assert len(track(encoder, Sound(np.zeros(num, np.float32), RATE_HZ, 0.0))) == rows
 
 
-def test_the_recipe_tells_the_weights_by_their_hash_and_chunks_and_precision(weights):
+def test_the_recipe_has_the_hash_of_the_weights_the_chunks_and_the_precision(weights):
     recipe = build(weights).recipe()
     assert list(recipe["weights"]) == ["TINY_WAV2VEC2.pth"]
     others = [build(weights, **settings).recipe() for settings in ({"precision": "bf16"}, {"overlap_s": 2.0})]
@@ -89,7 +89,7 @@ def test_the_recipe_tells_the_weights_by_their_hash_and_chunks_and_precision(wei
     assert 0 < np.abs(half - track(build(weights), voice()).values).max() < 0.2
 
 
-def test_a_head_that_reads_letters_is_left_out(weights, tmp_path):
+def test_a_ctc_head_is_not_used(weights, tmp_path):
     import torch
     from torchaudio import models
 
@@ -101,7 +101,7 @@ def test_a_head_that_reads_letters_is_left_out(weights, tmp_path):
     assert track(encoder, voice()).values.shape == (49, 16)
 
 
-def test_weights_that_are_not_here_say_where_to_get_them(monkeypatch, tmp_path):
+def test_the_message_about_missing_weights_says_where_to_get_them(monkeypatch, tmp_path):
     import torch
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
@@ -113,7 +113,7 @@ def test_weights_that_are_not_here_say_where_to_get_them(monkeypatch, tmp_path):
         ENCODERS.build("torchaudio", bundle="WAVLM_BASE", weights="nowhere.pth")
 
 
-def test_weights_are_fetched_only_when_asked_for_and_a_failure_is_told(weights, monkeypatch, tmp_path):
+def test_weights_are_downloaded_only_on_request_and_a_failure_is_reported(weights, monkeypatch, tmp_path):
     import shutil
 
     import torch
@@ -122,7 +122,7 @@ def test_weights_are_fetched_only_when_asked_for_and_a_failure_is_told(weights, 
 
     def fetch(url, path, progress):
         asked.append(url)
-        shutil.copy(weights["torchaudio_wavlm"], path)
+        shutil.copy(weights["wavlm"], path)
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
@@ -139,24 +139,24 @@ def test_weights_are_fetched_only_when_asked_for_and_a_failure_is_told(weights, 
         ENCODERS.build("torchaudio", bundle="HUBERT_BASE", download=True)
 
 
-def test_weights_of_another_bundle_are_named(weights):
-    path = str(weights["torchaudio_wavlm"])
+def test_weights_of_another_bundle_are_refused(weights):
+    path = str(weights["wavlm"])
     with pytest.raises(ValueError, match="holds no weights of TINY_WAV2VEC2: .*give the file of this very bundle"):
         ENCODERS.build("torchaudio", bundle="TINY_WAV2VEC2", weights=path)
 
 
-def test_a_bundle_that_torchaudio_does_not_have_is_named_with_the_nearest():
+def test_an_unknown_bundle_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match="torchaudio has no bundle 'WAVLM_BAS'; did you mean 'WAVLM_BASE'"):
         ENCODERS.build("torchaudio", bundle="WAVLM_BAS")
 
 
 @pytest.mark.parametrize("layer", [0, 3, -3])
-def test_a_layer_that_is_not_there_is_named(weights, layer):
+def test_a_layer_that_does_not_exist_is_refused(weights, layer):
     with pytest.raises(ValueError, match=f"layer {layer} was asked for, TINY_WAV2VEC2 has layers 1 to 2, or -1 to -2"):
         build(weights, layer=layer)
 
 
-def test_a_pickle_is_read_as_data_and_that_is_said(weights, caplog):
+def test_a_pickle_is_read_as_data_with_a_warning(weights, caplog):
     with caplog.at_level(logging.WARNING, "abaw"):
         build(weights)
     assert "only tensors are read" in caplog.text

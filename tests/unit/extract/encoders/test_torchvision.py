@@ -1,4 +1,4 @@
-"""The encoder torchvision against torchvision's own documented calls, at random weights."""
+"""The encoder torchvision against torchvision's own documented calls, with random weights."""
 
 import json
 
@@ -33,7 +33,7 @@ def rows(encoder, given):
 
 
 def documented(net, given, node, transforms):
-    """What torchvision's pages say to call: the weights' transforms on tensors, and the feature extractor."""
+    """torchvision's documented calls: the weights' transforms on tensors, and the feature extractor."""
     import torch
     from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -82,7 +82,7 @@ def test_features_equal_those_of_torchvisions_documented_call(name, tmp_path):
     assert np.abs(expected - expected.mean(0)).max() > 0
 
 
-def test_pictures_are_prepared_by_the_transforms_of_the_weights_that_are_named(tmp_path):
+def test_pictures_are_prepared_by_the_transforms_of_the_named_weights(tmp_path):
     import torchvision
 
     file, net = saved(tmp_path, "mobilenet_v3_large")
@@ -111,7 +111,7 @@ def test_any_node_can_be_read_and_several_combined(models):
         build("resnet18", models["resnet18.pth"], node="layer1+layer2")
 
 
-def test_tokens_of_a_vit_are_a_class_token_and_patches(tmp_path, monkeypatch):
+def test_the_tokens_of_a_vit_are_a_class_token_and_patches(tmp_path, monkeypatch):
     file, net = _tiny(tmp_path, monkeypatch, "vit_b_16", _vit)
     tokens = documented(net, pictures(2), "encoder.ln", usual("vit_b_16"))
     default = rows(build("vit_b_16", file), pictures(2))
@@ -180,7 +180,7 @@ def test_named_weights_are_those_in_torchs_cache(cache):
     assert np.abs(rows(build("resnet18", "DEFAULT", node="fc"), pictures(2)) - logits).max() <= 1e-5
 
 
-def test_googlenet_changes_pictures_once_more_as_with_torchvisions_own_weights(cache):
+def test_googlenet_transforms_pictures_as_with_torchvisions_own_weights(cache):
     import torch
     import torchvision
 
@@ -193,7 +193,7 @@ def test_googlenet_changes_pictures_once_more_as_with_torchvisions_own_weights(c
     assert np.abs(rows(build("googlenet", "DEFAULT"), pictures(1)) - expected).max() <= 1e-5
 
 
-def test_weights_are_fetched_only_when_asked_for(cache, monkeypatch):
+def test_weights_are_downloaded_only_on_request(cache, monkeypatch):
     import torch
     import torchvision
 
@@ -215,14 +215,14 @@ def test_weights_are_fetched_only_when_asked_for(cache, monkeypatch):
     assert asked == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", "f37072fd")] * 2
 
 
-def test_batch_size_and_mixed_sizes_change_nothing(models):
+def test_batch_size_and_mixed_sizes_do_not_change_the_rows(models):
     given = [*pictures(2, 41, 57), *pictures(2, 100, 60), *pictures(1)]
     encoder = build("mobilenet_v3_small", models["mobilenet_v3_small.safetensors"], crop="none")
     single = np.concatenate([rows(encoder, [picture]) for picture in given])
     assert np.abs(rows(encoder, given) - single).max() <= 1e-5
 
 
-def test_the_transforms_on_the_device_give_what_they_give_in_the_reading_threads(models):
+def test_the_transforms_give_the_same_on_the_device_as_in_the_reading_threads(models):
     usual = build("mobilenet_v3_small", models["mobilenet_v3_small.safetensors"])
     moved = Torchvision(usual.recipe()["settings"], on_device=True)
     batch = moved.prepare(pictures(2))
@@ -231,7 +231,7 @@ def test_the_transforms_on_the_device_give_what_they_give_in_the_reading_threads
     assert np.abs(moved.forward(batch) - rows(usual, pictures(2))).max() <= 1e-6
 
 
-def test_half_precision_is_near_and_another_recipe(models):
+def test_half_precision_is_close_and_has_another_recipe(models):
     file = models["mobilenet_v3_small.safetensors"]
     exact = build("mobilenet_v3_small", file)
     for precision in ("bf16", "fp16"):
@@ -242,7 +242,7 @@ def test_half_precision_is_near_and_another_recipe(models):
         assert half.recipe() != exact.recipe()
 
 
-def test_compile_is_torchs_and_no_part_of_the_recipe(models, monkeypatch):
+def test_compile_is_torchs_and_not_part_of_the_recipe(models, monkeypatch):
     import torch
 
     compiled = []
@@ -260,7 +260,7 @@ def test_the_recipe_is_json_and_rebuilds_the_encoder(models):
     assert recipe["weights"].keys() == {"resnet18.pth"}
 
 
-def test_weights_that_are_not_the_networks_are_refused(models, tmp_path):
+def test_weights_of_another_network_are_refused(models, tmp_path):
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(models["mobilenet_v3_small.safetensors"])
@@ -283,7 +283,7 @@ class Code:
         return print, ("ran",)
 
 
-def test_a_pickle_with_code_and_a_file_cut_short_are_refused(models, tmp_path, capsys):
+def test_a_pickle_with_code_and_a_truncated_file_are_refused(models, tmp_path, capsys):
     import torch
 
     torch.save({"x": Code()}, tmp_path / "code.pth")
@@ -297,7 +297,7 @@ def test_a_pickle_with_code_and_a_file_cut_short_are_refused(models, tmp_path, c
         build("resnet18", tmp_path / "nothing.pth")
 
 
-def test_what_torchvision_does_not_know_is_named(models, tmp_path):
+def test_names_that_torchvision_does_not_know_are_refused(models, tmp_path):
     file = models["resnet18.pth"]
     with pytest.raises(ValueError, match=r"torchvision has no picture network 'resnet19'; did you mean 'resnet1\d+'"):
         build("resnet19", file)

@@ -1,4 +1,4 @@
-"""Voice activity: silero's steps with their context and their memory, however long the sound."""
+"""Voice activity: silero's steps with their context and state, for sound of any length."""
 
 import sys
 
@@ -27,7 +27,7 @@ def track(encoder, sound):
 
 
 def by_hand(samples):
-    """The tiny network, step by step: the mean of 64 + 512 samples and of what it remembers."""
+    """The tiny network, step by step: the mean of 64 + 512 samples and of its state."""
     padded, state, found = np.concatenate([np.zeros(64), samples]), 0.0, []
     for first in range(0, len(samples) - 511, 512):
         total = np.abs(padded[first : first + 576]).mean() + state
@@ -36,7 +36,7 @@ def by_hand(samples):
     return np.array(found)
 
 
-def test_every_step_sees_the_context_before_it_and_remembers(network):
+def test_every_step_uses_its_context_and_the_state(network):
     heard = noise(16_300, start_s=2.0)
     made = track(ENCODERS.build("vad", file=str(network)), heard)
     assert len(made) == 31  # what is left is no whole step
@@ -44,7 +44,7 @@ def test_every_step_sees_the_context_before_it_and_remembers(network):
     assert made.times_s[:2] == pytest.approx([2.0 + 255.5 / RATE_HZ, 2.032 + 255.5 / RATE_HZ])
 
 
-def test_however_it_is_cut_into_pieces_the_bytes_are_the_same(network, monkeypatch):
+def test_any_cut_into_pieces_gives_the_same_bytes(network, monkeypatch):
     encoder, heard = ENCODERS.build("vad", file=str(network)), noise(51_300)
     whole = track(encoder, heard)
     for piece in (1, 7, 99):
@@ -58,7 +58,7 @@ def test_sound_shorter_than_a_step_gives_no_rows_and_silence_is_finite(network):
     assert np.isfinite(track(encoder, Sound(np.zeros(9999, np.float32), RATE_HZ, 0.0)).values).all()
 
 
-def test_the_real_network_hears_speech_where_it_is(media):
+def test_the_real_network_finds_the_speech(media):
     encoder = ENCODERS.build("vad", file=str(media / "weights" / "silero_vad_16k_op15.onnx"))
     made = track(encoder, sound(media / "clips" / "id2_vcd_swwp2s.mpg"))
     speech = made.times_s[made.values[:, 0] > 0.5]
@@ -69,7 +69,7 @@ def test_the_real_network_hears_speech_where_it_is(media):
     assert ((made.values >= 0) & (made.values <= 1)).all()
 
 
-def test_without_a_file_the_packages_own_serves(network, monkeypatch, tmp_path):
+def test_without_a_file_that_of_the_package_is_used(network, monkeypatch, tmp_path):
     folder = tmp_path / "silero_vad"
     (folder / "data").mkdir(parents=True)
     (folder / "__init__.py").touch()
@@ -80,7 +80,7 @@ def test_without_a_file_the_packages_own_serves(network, monkeypatch, tmp_path):
     assert list(encoder.recipe()["weights"]) == ["silero_vad.onnx"]
 
 
-def test_without_file_and_package_it_says_how_to_get_one(monkeypatch):
+def test_without_file_and_package_the_message_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(vad, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"needs silero's network .*pip install silero-vad, or .*vad:file=PATH"):
         ENCODERS.build("vad")
@@ -88,7 +88,7 @@ def test_without_file_and_package_it_says_how_to_get_one(monkeypatch):
         ENCODERS.build("vad", file="nowhere.onnx")
 
 
-def test_a_file_that_is_no_network_or_another_one_is_named(tmp_path):
+def test_a_file_of_another_kind_is_refused(tmp_path):
     from onnx import TensorProto, helper, save
 
     (tmp_path / "text.onnx").write_text("not a network")
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_network_or_another_one_is_named(tmp_path):
         ENCODERS.build("vad", file=str(tmp_path / "other.onnx"))
 
 
-def test_without_onnxruntime_the_extra_is_named(network, monkeypatch):
+def test_without_onnxruntime_the_message_names_the_extra(network, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ValueError, match=r"needs the package onnxruntime: pip install 'abaw\[onnx\]'"):
         ENCODERS.build("vad", file=str(network))

@@ -1,4 +1,4 @@
-"""The voice encoder that needs no download: its bands, its pitch, its seconds, and that cutting changes nothing."""
+"""The built-in voice encoder: its bands, pitch and slow means, and that computing in pieces changes nothing."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ SAMPLES = voice(5.0)
 
 @given(piece=st.integers(1, 600), num=st.integers(1, len(SAMPLES)))
 @settings(max_examples=15)
-def test_however_it_is_cut_into_pieces_the_bytes_are_the_same(piece, num):
+def test_any_cut_into_pieces_gives_the_same_bytes(piece, num):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(voice_mel, "PIECE", 100_000)
         whole = rows(SAMPLES[:num])
@@ -48,7 +48,7 @@ def test_however_it_is_cut_into_pieces_the_bytes_are_the_same(piece, num):
     assert cut.times_s.tobytes() == whole.times_s.tobytes()
 
 
-def test_rows_depend_on_the_second_around_them_alone():
+def test_rows_depend_on_the_second_around_them_only():
     other = SAMPLES.copy()
     other[:RATE_HZ] = 0.9 * np.sign(other[:RATE_HZ])  # a door slams
     differ = np.flatnonzero((rows(other).values != rows(SAMPLES).values).any(axis=1))
@@ -91,7 +91,7 @@ def test_loudness_is_the_root_of_the_mean_square():
 
 
 @pytest.mark.parametrize("hz", [65.0, 110.0, 150.0, 222.2, 310.0, 480.0])
-def test_pitch_is_that_of_a_tone(hz):
+def test_the_pitch_of_a_tone_is_its_frequency(hz):
     made = rows(tone(hz)).values[10:-10]
     assert 60 * 2 ** made[:, PITCH] == pytest.approx(hz, rel=0.01)
     assert (made[:, VOICED] == 1).all()
@@ -99,7 +99,7 @@ def test_pitch_is_that_of_a_tone(hz):
 
 @pytest.mark.parametrize(("noise_db", "gross"), [(60, 0.0), (10, 0.005), (5, 0.02)])
 def test_pitch_of_a_gliding_voice_in_noise(noise_db, gross):
-    """Octave errors are what pitch trackers die of: half or twice the pitch counts as one."""
+    """Half or twice the pitch, the most common failure, counts as a gross error."""
     errors = []
     for seed, middle in enumerate((90.0, 130.0, 200.0, 300.0)):
         rng, num = np.random.default_rng(seed), 3 * RATE_HZ
@@ -113,7 +113,7 @@ def test_pitch_of_a_gliding_voice_in_noise(noise_db, gross):
     assert (errors > 0.2).mean() <= gross
 
 
-def test_noise_hum_and_silence_are_no_voice():
+def test_noise_hum_and_silence_are_unvoiced():
     noise = (0.1 * np.random.default_rng(0).normal(size=2 * RATE_HZ)).astype(np.float32)
     hum = tone(100.0, 2.0, height=5e-4)
     for samples in (noise, hum, np.zeros(2 * RATE_HZ, np.float32)):
@@ -132,7 +132,7 @@ def test_a_dull_sound_has_less_tilt_than_a_bright_one():
     assert dull < -1 < 1 < bright
 
 
-def test_onsets_are_when_they_are():
+def test_onsets_have_the_right_time():
     samples = np.zeros(4 * RATE_HZ, np.float32)
     samples[32000:32400] = np.random.default_rng(0).normal(size=400) * 0.3
     onsets = rows(samples).values[:, ONSETS]
@@ -142,7 +142,7 @@ def test_onsets_are_when_they_are():
     assert len(found) == pytest.approx(101, abs=3)
 
 
-def test_what_fades_away_is_no_onset():
+def test_a_fading_sound_has_no_onset():
     samples = np.concatenate(
         [np.zeros(RATE_HZ), tone(300.0, 2.0) * np.minimum(1, np.linspace(4, 0, 2 * RATE_HZ)), np.zeros(RATE_HZ)]
     )
@@ -150,7 +150,7 @@ def test_what_fades_away_is_no_onset():
     assert onsets[230:].max() < 0.2 * onsets[100]
 
 
-def test_slow_means_are_of_what_is_voiced():
+def test_slow_means_cover_voiced_rows_only():
     samples = np.concatenate([tone(120.0), (0.01 * np.random.default_rng(0).normal(size=RATE_HZ)).astype(np.float32)])
     made = rows(samples).values
     tone_alone = made[20:80, [LOUDNESS, PITCH]].mean(axis=0)

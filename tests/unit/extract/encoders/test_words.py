@@ -1,4 +1,4 @@
-"""Speech to words to a track: times and words are the recogniser's own, embeddings the text encoder's own."""
+"""Spoken words as a track: words and times equal the recogniser's, embeddings the text encoder's."""
 
 import itertools
 import json
@@ -73,7 +73,7 @@ def test_a_row_is_the_mean_of_its_words_tokens_in_the_whole_text(models):
         assert np.allclose(track.values[row], state[mine].mean(0), atol=1e-5)
 
 
-def test_rows_lie_on_a_regular_clock_and_are_observed_only_while_a_word_is_word_of_rows(models):
+def test_rows_are_evenly_spaced_and_observed_only_while_a_word_is_spoken(models):
     encoder = build(models, hop_s=0.02)
     sound = voice(2.0, start_s=3.0)
     track = joined(encoder.encode(sound), encoder.dim)
