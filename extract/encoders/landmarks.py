@@ -92,21 +92,20 @@ def _open(file: Path, min_score: float) -> Any:
         package="mediapipe 0.10.21, in an environment of its own (it requires numpy 1)",
         install="-c constraints-mediapipe.txt 'abaw[mediapipe]'",
     )
-    vision = import_optional("mediapipe.tasks.python.vision", needed_by="landmarks", install="'abaw[mediapipe]'")
     if not file.is_file():
         raise MissingWeights(
             f"no face landmarker at {file}: download face_landmarker.task (4 MB, Apache-2.0) from the page of "
             "MediaPipe's face landmarker and give file=PATH"
         )
-    options = vision.FaceLandmarkerOptions(
+    options = tasks.vision.FaceLandmarkerOptions(
         # as bytes: MediaPipe resolves paths relative to its own package
         base_options=tasks.BaseOptions(model_asset_buffer=file.read_bytes()),
-        running_mode=vision.RunningMode.IMAGE,  # the video mode smooths over frames and depends on where it starts
+        running_mode=tasks.vision.RunningMode.IMAGE,  # the video mode smooths over frames and depends on where it starts
         min_face_detection_confidence=min_score,
         output_face_blendshapes=True,
     )
     try:
-        return vision.FaceLandmarker.create_from_options(options)
+        return tasks.vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"{file} is not MediaPipe's face_landmarker.task with blendshapes, or is truncated: download it again "

@@ -55,7 +55,8 @@ def write_wave_net(path: Path, *, is_pooled: bool = False) -> Path:
     if is_pooled:
         nodes.append(helper.make_node("ReduceMean", ["rows"], ["mean"], axes=[1], keepdims=0))
     inputs = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, [1, "samples"])]
-    name, shape = ("mean", [1, 5]) if is_pooled else ("rows", [1, "rows", 5])
+    name = "mean" if is_pooled else "rows"
+    shape: list[Any] = [1, 5] if is_pooled else [1, "rows", 5]
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
     return _save(path, nodes, inputs, outputs, weights)
 

@@ -88,10 +88,10 @@ def test_the_crop_is_wide_and_the_recipe_has_the_packages_version(stand_in, file
 
 
 def test_a_missing_or_wrong_file_is_refused(stand_in, file):
-    with pytest.raises(MissingWeights, match=r"no face landmarker at nowhere: fetch face_landmarker.task"):
+    with pytest.raises(MissingWeights, match=r"no face landmarker at nowhere: download face_landmarker.task"):
         ENCODERS.build("landmarks", file="nowhere")
     Path(file).write_bytes(b"cut")
-    with pytest.raises(ValueError, match="is not MediaPipe's face_landmarker.task with blendshapes, or is cut short"):
+    with pytest.raises(ValueError, match="is not MediaPipe's face_landmarker.task with blendshapes, or is truncated"):
         ENCODERS.build("landmarks", file=file)
 
 

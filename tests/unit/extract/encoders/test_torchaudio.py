@@ -135,13 +135,13 @@ def test_weights_are_downloaded_only_on_request_and_a_failure_is_reported(weight
         raise OSError("no route")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    with pytest.raises(FileNotFoundError, match=r"HUBERT_BASE could not be fetched \(no route\)"):
+    with pytest.raises(FileNotFoundError, match=r"HUBERT_BASE could not be downloaded \(no route\)"):
         ENCODERS.build("torchaudio", bundle="HUBERT_BASE", download=True)
 
 
 def test_weights_of_another_bundle_are_refused(weights):
     path = str(weights["wavlm"])
-    with pytest.raises(ValueError, match="holds no weights of TINY_WAV2VEC2: .*give the file of this very bundle"):
+    with pytest.raises(ValueError, match="has no weights of TINY_WAV2VEC2: .*give the file of this bundle"):
         ENCODERS.build("torchaudio", bundle="TINY_WAV2VEC2", weights=path)
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_bundle_is_refused_with_the_nearest_name():
 
 @pytest.mark.parametrize("layer", [0, 3, -3])
 def test_a_layer_that_does_not_exist_is_refused(weights, layer):
-    with pytest.raises(ValueError, match=f"layer {layer} was asked for, TINY_WAV2VEC2 has layers 1 to 2, or -1 to -2"):
+    with pytest.raises(ValueError, match=f"there is no layer {layer}: TINY_WAV2VEC2 has layers 1 to 2, or -1 to -2"):
         build(weights, layer=layer)
 
 

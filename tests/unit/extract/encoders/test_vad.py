@@ -92,12 +92,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     from onnx import TensorProto, helper, save
 
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(ValueError, match="is not an ONNX network that can be loaded"):
+    with pytest.raises(ValueError, match="cannot be loaded as an ONNX network"):
         ENCODERS.build("vad", file=str(tmp_path / "text.onnx"))
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", info[:1], info[1:])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "other.onnx")
-    with pytest.raises(ValueError, match="takes x and gives y: it is not silero's network"):
+    with pytest.raises(ValueError, match="has the inputs x and the outputs y, expected silero's network"):
         ENCODERS.build("vad", file=str(tmp_path / "other.onnx"))
 
 
