@@ -100,7 +100,7 @@ def _open(file: Path, min_score: float) -> Any:
     options = tasks.vision.FaceLandmarkerOptions(
         # as bytes: MediaPipe resolves paths relative to its own package
         base_options=tasks.BaseOptions(model_asset_buffer=file.read_bytes()),
-        running_mode=tasks.vision.RunningMode.IMAGE,  # the video mode smooths over frames and depends on where it starts
+        running_mode=tasks.vision.RunningMode.IMAGE,  # the video mode smooths over frames
         min_face_detection_confidence=min_score,
         output_face_blendshapes=True,
     )

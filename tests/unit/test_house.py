@@ -21,7 +21,7 @@ HUBS = ("huggingface_hub", "timm")
 ORDER = {
     "abaw": [
         ("errors",),
-        ("files", "metrics", "plugins", "progress", "tracks"),
+        ("files", "metrics", "optional", "plugins", "progress", "tracks"),
         ("batches", "registry"),
         ("configs", "dataset"),
         ("tasks",),

@@ -342,7 +342,7 @@ def test_pools_that_a_network_does_not_have_are_refused(models):
         build(models["resnet"])
     with pytest.raises(ValueError, match="has no pooled output: give pool=cls or pool=mean"):
         build(models["data2vec"], pool="pooler")
-    with pytest.raises(ValueError, match="has no visual projection \(CLIP has one\): give another pool"):
+    with pytest.raises(ValueError, match=r"has no visual projection \(CLIP has one\): give another pool"):
         build(models["siglip"], pool="projected")
     with pytest.raises(ValueError, match="pool=pooler needs the final layer: omit layer"):
         build(models["clip"], pool="pooler", layer=1)

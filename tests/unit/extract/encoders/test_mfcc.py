@@ -15,7 +15,7 @@ from extract.encoders import ENCODERS
 from extract.encoders import mfcc as module
 from extract.encoders.base import joined
 from extract.media import Sound, sound
-from extract.synthetic.voice import draw_voice, sing
+from extract.synthetic.voice import draw_voice, synthesize_voice
 
 RATE_HZ = 16000
 RMS, CROSSINGS, CENTROID = 60, 61, 62
@@ -24,7 +24,7 @@ RMS, CROSSINGS, CENTROID = 60, 61, 62
 def voice(seconds, seed=0, start_s=0.0):
     """A voice with faint noise, so that no sample is digital silence."""
     rng, num = np.random.default_rng(seed), round(seconds * RATE_HZ)
-    samples = sing(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng)
+    samples = synthesize_voice(draw_voice(rng), np.sin(np.arange(num) / 16000), np.zeros(num), RATE_HZ, rng)
     return Sound((samples + 1e-3 * rng.normal(size=num)).astype(np.float32), RATE_HZ, start_s)
 
 
