@@ -67,7 +67,7 @@ def compute_balancing_weights(spans: Sequence[Span], labels: LabelsByTask, tasks
     """
     total, num_tasks = np.zeros(len(spans)), np.zeros(len(spans))
     for name, by_clip in labels.items():
-        sums = _cumulative_sums({clip_id: tasks[name].strata(each) for clip_id, each in by_clip.items()})
+        sums = _cumulate({clip_id: tasks[name].strata(each) for clip_id, each in by_clip.items()})
         for index, (clip_id, start, stop) in enumerate(spans):
             weight, num = sums[clip_id][stop] - sums[clip_id][start] if clip_id in sums else (0.0, 0.0)
             if num:
@@ -76,7 +76,7 @@ def compute_balancing_weights(spans: Sequence[Span], labels: LabelsByTask, tasks
     return total / np.maximum(num_tasks, 1)
 
 
-def _cumulative_sums(strata: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _cumulate(strata: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """For each clip, cumulative sums (time + 1, 2) of the frames' weights and of the number of scored frames."""
     counts = np.bincount(np.concatenate([each[each >= 0] for each in strata.values()]))
     weights = counts.sum() / np.maximum(counts, 1) / max(1, np.count_nonzero(counts))

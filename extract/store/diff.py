@@ -346,6 +346,5 @@ class _ValueComparison:
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The cosine similarity of every row; 1 where both rows are zero, 0 where one is."""
     norm_a, norm_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
-    norms = norm_a * norm_b
     of_zeros = np.where((norm_a == 0) & (norm_b == 0), 1.0, 0.0)
-    return np.divide((a * b).sum(axis=1), norms, out=of_zeros, where=norms > 0)
+    return np.divide((a * b).sum(axis=1), norm_a * norm_b, out=of_zeros, where=norm_a * norm_b > 0)

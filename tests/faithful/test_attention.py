@@ -1,4 +1,4 @@
-"""The model attention_seq of Wen et al. 2024 against loops over clips and steps written from the paper's description."""
+"""attention_seq (Wen et al. 2024) against loops over clips and steps written from the description in the paper."""
 
 import numpy as np
 import torch

@@ -53,7 +53,7 @@ def reference(model, inputs, i, num_layers, fusion_layer):
             hidden[place, name] = F.linear(values, layer.weight.double(), layer.bias.double()) + waves
     tokens = model.tokens.double() if fusion_layer < num_layers else None
     for number in range(num_layers):
-        heard = []
+        received = []
         for place, name in hidden:
             layer = torchs_layer(model.layers[number].layers[place], 8, 2, 32, "gelu")
             unseen = ~flags[name]
@@ -64,9 +64,9 @@ def reference(model, inputs, i, num_layers, fusion_layer):
                 unseen = torch.cat([unseen, torch.zeros(len(tokens), dtype=torch.bool)])
                 both = layer(both[None], src_key_padding_mask=unseen[None])[0]
                 hidden[place, name] = both[:length]
-                heard.append(both[length:])
-        if heard:
-            tokens = sum(heard) / len(heard)
+                received.append(both[length:])
+        if received:
+            tokens = sum(received) / len(received)
     weight, bias = model.norm.weight.double(), model.norm.bias.double()
     return sum(F.layer_norm(each, (8,), weight, bias) for each in hidden.values()).detach() / len(hidden)
 

@@ -1,4 +1,4 @@
-"""The model for expressions of Wen et al. 2024 against loops over clips and steps written from the paper's description."""
+"""frame_transformer (Wen et al. 2024) against loops over clips and steps written from the paper."""
 
 from dataclasses import replace
 from math import erf, sqrt

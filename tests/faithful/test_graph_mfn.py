@@ -67,8 +67,8 @@ def test_a_node_reads_all_smaller_sets_in_it_times_their_efficacies(num_modaliti
 
 def reference_graph(values, weights, all_nodes):
     """From the paper's section 4.1: values hold the vertices of single modalities, and gain the other nodes."""
-    told = np.concatenate([values[node] for node in all_nodes if len(node) == 1])
-    efficacies = list(linear(pair(told, weights, "efficacies.0"), weights, "efficacies.1"))
+    values_of_nodes = np.concatenate([values[node] for node in all_nodes if len(node) == 1])
+    efficacies = list(linear(pair(values_of_nodes, weights, "efficacies.0"), weights, "efficacies.1"))
     num_combined = 0
     for node in all_nodes:
         if len(node) > 1:

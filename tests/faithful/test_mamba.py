@@ -75,14 +75,14 @@ def selective(rows, weights, name):
     values, gates = entered[:, :H], entered[:, H:]
     values = silu(depthwise(values, weights[f"{name}.convolve.weight"], weights[f"{name}.convolve.bias"]))
     rates = -np.exp(weights[f"{name}.log_rates"])
-    state, told = np.zeros((H, STATES)), np.zeros_like(values)
+    state, outputs = np.zeros((H, STATES)), np.zeros_like(values)
     for t, x in enumerate(values):
         rank, b, c = np.split(weights[f"{name}.select.weight"] @ x, [2, 2 + STATES])
         delta = np.log1p(np.exp(weights[f"{name}.step_size.weight"] @ rank + weights[f"{name}.step_size.bias"]))
         for d in range(H):
             state[d] = np.exp(delta[d] * rates[d]) * state[d] + delta[d] * b * x[d]
-            told[t, d] = c @ state[d] + weights[f"{name}.skip"][d] * x[d]
-    return (told * silu(gates)) @ weights[f"{name}.out_projection.weight"].T
+            outputs[t, d] = c @ state[d] + weights[f"{name}.skip"][d] * x[d]
+    return (outputs * silu(gates)) @ weights[f"{name}.out_projection.weight"].T
 
 
 def depthwise(rows, weight, bias):

@@ -73,19 +73,19 @@ def mmsa_seq2seq(parts, translator):
 def test_mctn_is_the_papers(always_truth):
     """Loops in float64: clips of other lengths, steps not observed, modalities of other widths; source is the face."""
     model, inputs = build(always_truth=always_truth), make_inputs(DIMS, seed=5)
-    told = [inputs.observed[name] & always_truth for name in ("scene", "face", "voice")]
-    assert_is_reference(model, inputs, told)
+    given = [inputs.observed[name] & always_truth for name in ("scene", "face", "voice")]
+    assert_is_reference(model, inputs, given)
 
 
 def test_in_training_the_truth_is_drawn():
     model, inputs = build(dropout=0.0, teacher_forcing=0.4).train(), make_inputs(DIMS, seed=5)
     torch.manual_seed(8)
-    told = [inputs.observed[name] & (torch.rand(inputs.times_s.shape) < 0.4) for name in ("scene", "face", "voice")]
+    given = [inputs.observed[name] & (torch.rand(inputs.times_s.shape) < 0.4) for name in ("scene", "face", "voice")]
     torch.manual_seed(8)
-    assert_is_reference(model, inputs, told)
+    assert_is_reference(model, inputs, given)
 
 
-def assert_is_reference(model, inputs, told):
+def assert_is_reference(model, inputs, given):
     weights = weights_of(model)
     clips, losses = run(model, inputs)
     errors = {name: [] for name in losses}
@@ -96,8 +96,8 @@ def assert_is_reference(model, inputs, told):
             name: np.where(observed[name][:, None], inputs.features[name][i, inside].double().numpy(), 0)
             for name in DIMS
         }
-        told_of_clip = [flags[i, inside].numpy() for flags in told]
-        hidden, translations = reference(values, weights, told_of_clip)
+        given_of_clip = [flags[i, inside].numpy() for flags in given]
+        hidden, translations = reference(values, weights, given_of_clip)
         np.testing.assert_allclose(clip.numpy(), hidden, rtol=1e-5, atol=1e-5)
         for name, goal in (("translation", "scene"), ("cycle", "face"), ("translation_2", "voice")):
             errors[name].append(((translations[name] - values[goal]) ** 2)[observed[goal]])
@@ -105,11 +105,11 @@ def assert_is_reference(model, inputs, told):
         np.testing.assert_allclose(losses[name].item(), np.concatenate(of_clips).mean(), rtol=1e-5)
 
 
-def reference(values, weights, told):
+def reference(values, weights, given):
     face, scene, voice = (values[name] for name in sorted(DIMS))
-    joint, to_scene = translate(face, scene, told[0], weights, "translators.0", width=5)
-    _, to_face = translate(to_scene, face, told[1], weights, "translators.0", width=5)
-    joint, to_voice = translate(joint, voice, told[2], weights, "translators.1", width=3)
+    joint, to_scene = translate(face, scene, given[0], weights, "translators.0", width=5)
+    _, to_face = translate(to_scene, face, given[1], weights, "translators.0", width=5)
+    joint, to_voice = translate(joint, voice, given[2], weights, "translators.1", width=3)
     translations = {"translation": to_scene, "cycle": to_face, "translation_2": to_voice}
     return np.concatenate(both_directions(joint, weights, "over_time.layer"), axis=1), translations
 
@@ -119,7 +119,7 @@ def both_directions(rows, weights, layer):
     return np.array(lstm(rows, weights, layer, H)), np.array(backwards)
 
 
-def translate(source, truth, told, weights, name, width):
+def translate(source, truth, given, weights, name, width):
     """Encoder, then the decoder step by step; features that a modality lacks are 0."""
     num_features = weights[f"{name}.encoder.layer.weight_ih_l0"].shape[1]
     source = np.pad(source, ((0, 0), (0, num_features - source.shape[1])))
@@ -127,7 +127,7 @@ def translate(source, truth, told, weights, name, width):
     joint = forwards + backwards
     state, cell = np.tanh(weights[f"{name}.start.weight"] @ (forwards[-1] + backwards[0])), np.zeros(H)
     word, said = np.zeros(width), []
-    for step, flag in zip(truth, told, strict=True):
+    for step, flag in zip(truth, given, strict=True):
         attended = attend(state, joint, weights, name)
         gates = weights[f"{name}.cell.weight_ih"] @ np.concatenate([word, attended]) + weights[f"{name}.cell.bias_ih"]
         gates = gates + weights[f"{name}.cell.weight_hh"] @ state + weights[f"{name}.cell.bias_hh"]
@@ -148,12 +148,12 @@ def attend(state, joint, weights, name):
 
 def test_the_decoders_gradient_is_that_of_differences():
     torch.manual_seed(0)
-    lengths, told = torch.tensor([4, 2, 1]), torch.rand(3, 4) < 0.5
+    lengths, given = torch.tensor([4, 2, 1]), torch.rand(3, 4) < 0.5
 
     def values(*shape):
         return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
-    sequences = values(3, 4, 2), values(3, 4, 2), make_length_mask(lengths, 4), values(3, 2), values(3, 4, 8), told
+    sequences = values(3, 4, 2), values(3, 4, 2), make_length_mask(lengths, 4), values(3, 2), values(3, 4, 8), given
     weights = values(2, 2), values(2), values(8, 4), values(8), values(8, 4), values(8)
     assert torch.autograd.gradcheck(_Decoder.apply, (*sequences, *weights))
 

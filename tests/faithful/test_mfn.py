@@ -155,7 +155,7 @@ def reference_perceptron(row, weights, at, drop=lambda hidden: hidden):
     return linear(drop(np.maximum(0, linear(row, weights, f"{at}.0"))), weights, f"{at}.3")
 
 
-def test_an_lstm_tells_its_cells_at_every_step():
+def test_an_lstm_returns_its_cells_at_every_step():
     torch.manual_seed(0)
     layer, values = LstmStates(4, WIDTH), torch.randn(2, 30, 4)
     hidden, cell = layer(values, torch.tensor([30, 11]))

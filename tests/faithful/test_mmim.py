@@ -91,7 +91,7 @@ def test_a_step_is_mmsas_utterance_of_all_before_it(mmsa, monkeypatch, anchors):
 
 
 def test_losses_are_torchs_over_steps_where_the_modality_or_both_were_observed():
-    """A Gaussian's log likelihood, and the cross entropy of telling which step's prediction belongs to which."""
+    """A Gaussian's log likelihood, and the cross entropy of identifying which step's prediction belongs to which."""
     model, inputs = build(), make_inputs(DIMS, share=0.5)
     fused = model(inputs)
     inside = torch.arange(9) < inputs.lengths[:, None]

@@ -38,8 +38,9 @@ ORDER = {
         ("__main__",),
     ],
     "extract": [
-        ("__init__", "media"),
-        ("align", "networks"),
+        ("__init__", "audio_buffer"),
+        ("align", "media"),
+        ("networks",),
         ("faces",),
         ("encoders",),
         ("presets", "store"),
