@@ -33,7 +33,7 @@ class Clock:
             )
         if not np.array_equal(self.frames, np.arange(1, num + 1)):
             raise InputError(
-                "a clock's frames are 1, 2, 3 ... in order: number frames by their place among the decoded ones"
+                "the frames of a clock must be 1, 2, 3, ...: number frames in the order in which they are decoded"
             )
         _check_increasing(self.times_s, "a clock")
 

@@ -288,7 +288,7 @@ def fit(
     """
     folder, out = Path(folder), None if out is None else Path(out)
     if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder: --out is the JSON file to write")
+        raise InputError(f"{out} is a folder, expected the path of a JSON file (--out)")
     tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
     names = [task] if task else predictions.tasks_in(tables)
     dataset = None if data is None else Path(data)

@@ -19,7 +19,8 @@ def combine(
     fit: Annotated[bool, typer.Option("--fit", help="fit weights on the labels of these held-out tables")] = False,
     data: Annotated[Path | None, typer.Option(help="data set to fit on; default: the first run's")] = None,
     exclude_split: Annotated[
-        str | None, typer.Option(help="split to leave out of the fit (validation), so that it can be scored")
+        str | None,
+        typer.Option(help="split to exclude from the fit (usually validation), to score the result on it"),
     ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="fit on tables that do not say whether they are held out")

@@ -16,7 +16,8 @@ def fit(
         Path | None, typer.Option(help="config whose section post_processing says what is tried; default: the run's")
     ] = None,
     exclude_split: Annotated[
-        str | None, typer.Option(help="split to leave out (validation), so that it can be scored with what is fitted")
+        str | None,
+        typer.Option(help="split to exclude from the fit (usually validation), to score the result on it"),
     ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="fit on tables that do not say whether they are held out")

@@ -17,7 +17,9 @@ def train(
         list[str] | None, typer.Argument(help="key=value applied over the file, e.g. model.name=concat")
     ] = None,
     runs: Annotated[Path, typer.Option(help="folder in which the run's folder is created")] = Path("runs"),
-    folds: Annotated[bool, typer.Option("--folds", help="train every fold of folds.num, as NAME-fold0 ...")] = False,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="train a run for every fold, NAME-fold0, NAME-fold1, ...")
+    ] = False,
 ) -> None:
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.report import summary

@@ -107,7 +107,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"{text!r} is no setting, expected key=value")
+        raise InputError(f"{text!r} is not a setting, expected key=value")
     return key.strip(), parse_yaml(value, f"the value of {text!r}").values
 
 

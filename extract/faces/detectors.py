@@ -55,19 +55,19 @@ def haar(*, min_neighbors: int = 4, min_face: float = 0.1) -> FaceDetector:
 
 @DETECTORS.register
 def yunet(*, file: str | None = None, min_score: float = 0.6, download: bool = False) -> FaceDetector:
-    """YuNet network (MIT, 0.2 MB) from an ONNX file or the hub's cache, with points: the most reliable one here."""
+    """YuNet (MIT, 0.2 MB) from an ONNX file or the hub's cache: the most reliable detector here, with points."""
     return YuNet(file, _yunet_file(file, download), min_score)
 
 
 @DETECTORS.register
 def mtcnn(*, min_face: float = 0.1, min_score: float = 0.9) -> FaceDetector:
-    """MTCNN's three networks (MIT; weights come with the extra 'mtcnn'), with points: slow; min_face as for haar."""
+    """MTCNN (MIT; the extra 'mtcnn' contains the weights): slow, with points; min_face is a share of the height."""
     return Mtcnn(min_face, min_score)
 
 
 @DETECTORS.register
 def mediapipe(*, min_score: float = 0.5, max_faces: int = 4) -> FaceDetector:
-    """MediaPipe's face mesh (Apache-2.0; comes with the extra 'mediapipe'), with points: fast, large faces only."""
+    """MediaPipe's face mesh (Apache-2.0; the extra 'mediapipe' contains it): fast, with points, large faces only."""
     return Mesh(min_score, max_faces)
 
 

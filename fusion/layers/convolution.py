@@ -86,7 +86,7 @@ class TemporalNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if num_layers > 16:  # each block doubles the padding and the time
-            raise InputError(f"{num_layers} temporal blocks were asked for: choose 16 at most")
+            raise InputError(f"num_layers is {num_layers}, expected at most 16 temporal blocks")
         self.blocks = nn.ModuleList(
             TemporalBlock(hidden_dim if i else dim, hidden_dim, kernel, dropout, dilation=2**i, causal=causal)
             for i in range(num_layers)

@@ -52,7 +52,7 @@ def test_a_time_that_is_not_finite_is_named(intervals, data, broken):
 def test_frames_are_one_to_n_and_nothing_else(num, data):
     frames = np.arange(1, num + 1)
     frames[data.draw(st.integers(0, num - 1))] += data.draw(st.sampled_from([-1, 1, 5]))
-    with pytest.raises(ValueError, match=r"a clock's frames are 1, 2, 3 \.\.\. in order"):
+    with pytest.raises(ValueError, match=r"the frames of a clock must be 1, 2, 3, \.\.\."):
         Clock(frames, np.arange(num) / 25, np.ones(num, bool))
 
 

@@ -50,7 +50,7 @@ def refused(monkeypatch, capsys):
         (["training.warmup_epochs=5", "trainer.max_epochs=5"], "a warm-up of 5 epochs is not over after 5"),
         (["training.learning_rate=.inf"], "training.learning_rate is inf"),
         (["tasks={expr: {focal_gamma: .nan}}"], "expr: focal_gamma is nan, expected 0 or more"),
-        (["nonsense"], "'nonsense' is no setting, expected key=value"),
+        (["nonsense"], "'nonsense' is not a setting, expected key=value"),
         (["data=nowhere"], "no data set at nowhere"),
         (["name=../up"], "name is '../up'"),
         (["name=.."], "name is '..'"),
