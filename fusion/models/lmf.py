@@ -17,7 +17,8 @@ FACTS = {
     "differs": "The product is computed at every step and gives hidden_dim features; in the paper it is the prediction "
     "itself. Only the modalities named in `recurrent` have an LSTM (and see the past). Standardisation in the input "
     "stage replaces batch norm. The paper does not say how factors are initialised: ours start with a product of about "
-    "1, because a product of many small random factors vanishes. An unobserved modality contributes only its constant 1.",
+    "1, because a product of many small random factors vanishes. An unobserved modality contributes only its "
+    "constant 1.",
 }
 
 
