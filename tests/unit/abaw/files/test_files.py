@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from abaw.errors import InputError
 from abaw.files import (
@@ -173,11 +174,18 @@ with folder_lock(Path({str(tmp_path)!r}) / "work", "a search"):
         assert (tmp_path / "work").is_dir()
 
 
-def test_an_error_in_the_work_ends_the_lock(tmp_path):
+def test_an_error_in_the_work_ends_the_lock(tmp_path, monkeypatch):
+    locks = []
+
+    def make_lock(*arguments, **options):
+        locks.append(FileLock(*arguments, **options))  # kept: a lock also ends when its object is deleted
+        return locks[-1]
+
+    monkeypatch.setattr("abaw.files.FileLock", make_lock)
     with pytest.raises(ZeroDivisionError), folder_lock(tmp_path, "a search"):
         raise ZeroDivisionError
     with folder_lock(tmp_path, "a search"):
-        pass
+        assert [lock.is_locked for lock in locks] == [False, True]
 
 
 def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog):

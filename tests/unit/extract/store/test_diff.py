@@ -164,3 +164,13 @@ def test_some_clips_alone_can_be_compared(tmp_path):
     assert not diff(one, two, ["b"]).equal
     with pytest.raises(ValueError, match=r"no clip 'z' in .*one or .*two; check its name"):
         diff(one, two, ["a", "z"])
+
+
+def test_a_folders_difference_is_over_all_its_clips(tmp_path):
+    one, two = make_store(tmp_path / "one"), make_store(tmp_path / "two")
+    two.put(FACE, "a", make_track(seed=1), {"source": "of a"})
+    folder = diff(one, two).folders[0]
+    (clip,) = folder.different
+    assert (folder.min_cosine, folder.max_difference) == (clip.min_cosine, clip.max_difference)
+    assert folder.min_cosine < 0.9
+    assert folder.mean_cosine == pytest.approx((clip.sum_cosines + 8) / 16)

@@ -8,6 +8,7 @@ import pytest
 
 from abaw.dataset.layout import Clip, Dataset
 from extract.store.prune import prune
+from extract.store.store import Failure, read_failures
 from extract.store.verify import verify
 from tests.support.stores import FACE, VOICE, make_clock, make_store, make_track
 
@@ -125,3 +126,26 @@ def test_clips_that_the_data_set_does_not_have_are_removed(store, tmp_path):
 def test_a_data_set_with_none_of_the_clips_is_refused(store, tmp_path):
     with pytest.raises(ValueError, match=r"none of the 2 clips in .* is in .*\(a, b\): is it the right data set"):
         prune(store, dataset=Dataset(tmp_path, {"x": Clip("x")}), yes=True)
+
+
+def test_a_track_that_was_made_again_in_the_meantime_stays(store, monkeypatch):
+    path = store.track_path(FACE, "a")
+    path.write_bytes(b"cut")
+
+    def extract_again(store, path):  # called between the search for useless tracks and their removal
+        store.put(FACE, "a", make_track(), {"source": "of a"})
+        return path.name
+
+    monkeypatch.setattr("extract.store.prune._relative", extract_again)
+    assert [each.reason for each in prune(store, yes=True).removals] == ["damaged"]
+    assert len(store.get(FACE, "a")) == 10
+
+
+def test_failures_of_clips_that_the_data_set_does_not_have_are_removed(store, tmp_path):
+    for clip_id in ("a", "x"):
+        store.record_failure(FACE, Failure(clip_id, "decode", "empty"))
+    dataset = Dataset(tmp_path, {"a": Clip("a"), "b": Clip("b")})
+    prune(store, dataset=dataset)
+    assert [failure.clip for failure in read_failures(store.folder(FACE))] == ["a", "x"]
+    prune(store, dataset=dataset, yes=True)
+    assert [failure.clip for failure in read_failures(store.folder(FACE))] == ["a"]
