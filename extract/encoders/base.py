@@ -1,6 +1,6 @@
 """The interface of an encoder: a frozen network or signal processing that turns pictures or sound into feature rows.
 
-An encoder is one file in ``extract/encoders`` or a user's plug-in. The file holds
+An encoder is one file in ``extract/encoders`` or a user's plug-in. The file contains
 
 - the builder, a function decorated with ``@ENCODERS.register``. Its keyword-only arguments are the settings; ``device``
   and ``download`` are handed over by the extraction where the builder takes them;

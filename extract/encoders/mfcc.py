@@ -58,9 +58,9 @@ class Mfcc(SoundEncoder):
 
     Davis and Mermelstein 1980 (MFCC); Jiang et al. 2002 (spectral contrast); McFee et al. 2015 (librosa). MFCC, first
     and second deltas (9 rows, as is usual), RMS, zero-crossing rate, spectral centroid, bandwidth, roll-off (85 %), 7
-    bands of contrast, 12 of chroma. A row's time is the centre of its window, a multiple of 10 ms; its windows before
-    the start and after the end of the sound see silence (the zero-crossing rate: the first and the last sample
-    repeated), which is librosa's ``center=True``. Values equal librosa's functions called on the whole sound with
+    bands of contrast, 12 of chroma. A row's time is the centre of its window, a multiple of 10 ms; windows that reach
+    beyond the sound are padded with silence (for the zero-crossing rate with the first and the last sample), as librosa
+    does with ``center=True``. Values equal librosa's functions called on the whole sound with
     ``n_fft`` and ``hop_length``, with two arguments: chroma with ``tuning=0`` (librosa would estimate it from the
     sound), and contrast from magnitudes of at least 1e-5. Sound shorter than 9 rows repeats its first and its last row
     for the deltas (``mode="nearest"``).

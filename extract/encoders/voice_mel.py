@@ -142,9 +142,9 @@ def _pitch(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _first_dip(normalised: np.ndarray) -> np.ndarray:
     """The index of each row's first dip that is deep enough; of the smallest value where there is no such dip."""
     edge = np.full((len(normalised), 1), np.inf)
-    beside = np.concatenate([edge, normalised, edge], axis=1)
+    padded = np.concatenate([edge, normalised, edge], axis=1)
     enough = np.maximum(CLEAR, normalised.min(axis=1, keepdims=True) + NEAR)
-    dip = (normalised < beside[:, :-2]) & (normalised <= beside[:, 2:]) & (normalised < enough)
+    dip = (normalised < padded[:, :-2]) & (normalised <= padded[:, 2:]) & (normalised < enough)
     return np.where(dip.any(axis=1), dip.argmax(axis=1), normalised.argmin(axis=1))
 
 

@@ -40,7 +40,7 @@ class MissingWeights(NotFoundError):
 
 
 def snapshot(model: str, *, revision: str = "main", download: bool = False) -> Path:
-    """The folder of a model, given as a folder or as a hub name; with ``download`` it is fetched where not cached.
+    """The folder of a model, given as a folder or as a hub name; with ``download`` it is downloaded if it is not cached.
 
     A model that is complete in the cache is used without a network connection. Raises MissingWeights where there is no
     such folder, or the cache lacks the model or a part of it and ``download`` is False or fails.
@@ -49,7 +49,7 @@ def snapshot(model: str, *, revision: str = "main", download: bool = False) -> P
         return Path(model)
     if Path(model).is_file():
         raise MissingWeights(
-            f"no model at {model!r}, which is a file: give the folder that holds it and its config.json"
+            f"no model at {model!r}, which is a file: give the folder that contains it and its config.json"
         )
     try:
         found = _cached(model, revision)
@@ -66,9 +66,7 @@ def _cached(model: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    how = (
-        f"fetch it with --download or `hf download {model} --revision {revision}`, or give model=FOLDER of a local copy"
-    )
+    how = f"get it with --download or `hf download {model} --revision {revision}`, or give model=FOLDER of a local copy"
     try:
         # one file is enough to find the folder: a repository may hold the weights in formats that are not needed
         found = Path(snapshot_download(model, revision=revision, local_files_only=True, allow_patterns="config.json"))

@@ -42,7 +42,7 @@ def write_face_net(
 
 
 def write_wave_net(path: Path, *, is_pooled: bool = False) -> Path:
-    """A waveform (1, samples) -> rows that see 400 samples each 320 (1, rows, 5), or their mean (1, 5)."""
+    """A waveform (1, samples) -> rows of 400 samples every 320 (1, rows, 5), or their mean (1, 5)."""
     from onnx import TensorProto, helper
 
     weights = {"kernel": np.random.default_rng(1).normal(size=(5, 1, 400))}

@@ -159,4 +159,4 @@ def test_a_layer_that_does_not_exist_is_refused(weights, layer):
 def test_a_pickle_is_read_as_data_with_a_warning(weights, caplog):
     with caplog.at_level(logging.WARNING, "abaw"):
         build(weights)
-    assert "only tensors are read" in caplog.text
+    assert "only its tensors are read" in caplog.text

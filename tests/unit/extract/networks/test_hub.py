@@ -173,7 +173,7 @@ def test_an_invalid_hub_name_is_an_error(tmp_path, monkeypatch):
         snapshot("./nowhere/at/all")
     file = tmp_path / "model.safetensors"
     file.touch()
-    with pytest.raises(MissingWeights, match="which is a file: give the folder that holds it"):
+    with pytest.raises(MissingWeights, match="which is a file: give the folder that contains it"):
         snapshot(str(file))
 
 
