@@ -40,7 +40,7 @@ class MissingWeights(NotFoundError):
 
 
 def snapshot(model: str, *, revision: str = "main", download: bool = False) -> Path:
-    """The folder of a model, given as a folder or as a hub name; with ``download`` it is downloaded if it is not cached.
+    """The folder of a model, given as a folder or as a hub name; ``download`` gets it where it is not cached.
 
     A model that is complete in the cache is used without a network connection. Raises MissingWeights where there is no
     such folder, or the cache lacks the model or a part of it and ``download`` is False or fails.
