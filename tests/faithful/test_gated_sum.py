@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from fusion.models import FUSION_MODELS
-from tests.contracts.test_fusion_models import CHECKS
 from tests.support.inputs import THREE, make_inputs, run
 from tests.support.references import sigmoid, weights_of
 
@@ -73,8 +72,3 @@ def test_where_nothing_was_observed_the_hidden_state_is_zero(gates):
 
 def test_softmax_over_one_modality_has_no_gate_that_could_not_learn():
     assert [name for name, _ in make({"face": 5}, gates="softmax").named_parameters()] == ["layers.0.weight"]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-def test_with_softmax_it_survives_what_every_model_must(check):
-    check(lambda *, dims: FUSION_MODELS.build("gated_sum", dims=dims, gates="softmax"), THREE)

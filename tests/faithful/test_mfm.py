@@ -167,3 +167,7 @@ def test_settings_that_make_no_sense_are_errors():
     for key in ("factor_dim", "memory_dim"):
         with pytest.raises(ValueError, match=f"'mfm': {key} is 0"):
             FUSION_MODELS.build("mfm", dims=DIMS, **{key: 0})
+
+
+def test_the_weights_of_the_losses_are_those_of_the_authors_code():
+    assert build().loss_weights == {"reconstruction": 0.5, "mmd": 1.0}

@@ -172,3 +172,7 @@ def test_an_anchor_that_is_no_modality_is_an_error():
         FUSION_MODELS.build("mmim", dims={"voice": 2, "face": 2}, anchors=("text", "face"))
     with pytest.raises(ValueError, match="'mmim': encoder_dim is 0"):
         FUSION_MODELS.build("mmim", dims={"face": 2}, encoder_dim=0)
+
+
+def test_the_weights_of_the_losses_are_those_of_the_paper():
+    assert build().loss_weights == {"likelihood": 0.1, "contrastive": 0.1}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fusion.models import FUSION_MODELS
-from tests.contracts.test_fusion_models import CHECKS
+from tests.support.fusion_checks import CHECKS
 from tests.support.inputs import DIMS, THREE, make_inputs, run
 
 H, HEADS = 8, 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fusion.models import FUSION_MODELS
-from tests.contracts.test_fusion_models import check_context
+from tests.support.fusion_checks import check_context
 from tests.support.inputs import DIMS as FIVE
 from tests.support.inputs import THREE, make_inputs, make_model, run
 from tests.support.references import linear, lstm, weights_of

@@ -1,4 +1,4 @@
-"""Random steps of made-up modalities, for tests of fusion models."""
+"""Random inputs of fusion models."""
 
 import torch
 
@@ -10,7 +10,10 @@ LENGTHS = (9, 6, 1)
 
 
 def make_inputs(dims, lengths=LENGTHS, seed=0, *, share=0.75):
-    """Random features, ``share`` of them observed, noise where unobserved and in padding; clips start apart in time."""
+    """Random features, of which ``share`` is observed; random values also where unobserved and in padding.
+
+    The first step of every modality is observed. The windows start at different times.
+    """
     generator = torch.Generator().manual_seed(seed)
     shape = (len(lengths), max(lengths))
     features = {name: torch.randn(*shape, dim, generator=generator) for name, dim in dims.items()}
@@ -28,7 +31,8 @@ def make_model(build, dims):
 
 
 def run(model, inputs):
-    """Hidden states of the valid steps of every clip, and the model's own losses."""
+    """Hidden states of each window without padding, and the auxiliary losses."""
     with torch.no_grad():
-        fused = model(inputs)
-    return [hidden[:length] for hidden, length in zip(fused.hidden, inputs.lengths, strict=True)], fused.losses
+        output = model(inputs)
+    hidden = [rows[:length] for rows, length in zip(output.hidden, inputs.lengths, strict=True)]
+    return hidden, output.losses
