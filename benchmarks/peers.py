@@ -1,7 +1,7 @@
-"""MMSA's fusion models in the sizes of ours, and what no implementation of a step-by-step model can do without.
+"""MMSA's fusion models with the sizes of ours, and lower bounds of the time of recurrent models.
 
-MMSA (MIT, the extra ``peers``) is the toolkit most public comparisons run. Its models answer once for a whole clip;
-each entry of COMPARISONS says what of it stands beside our model, INCOMPARABLE why nothing does.
+MMSA (MIT, the extra ``peers``) is the toolkit that most public comparisons use. Its models give one prediction for a
+whole clip; COMPARISONS says what is compared for each model, INCOMPARABLE why there is no comparison.
 """
 
 import ast
@@ -21,49 +21,47 @@ Call = Callable[[nn.Module, list[Tensor]], Tensor]  # the peer and the modalitie
 
 @dataclass(frozen=True)
 class Comparison:
-    """``make(dims, device)`` gives the peer in the default sizes of ours, and how it is called."""
+    """``make(dims, device)`` returns the peer with the default sizes of our model, and a function that calls it."""
 
     words: str
     make: Callable[[Mapping[str, int], str], tuple[nn.Module, Call]]
-    batch: int | None = None  # where the peer's step at the stated one takes more memory than a machine has
+    batch: int | None = None  # a smaller one where the peer needs too much memory
 
 
 def size(model: str, setting: str) -> int:
-    """One of our model's default sizes."""
+    """The default of a setting of our model."""
     return int(ast.literal_eval(FUSION_MODELS.part(model).settings[setting]))
 
 
 def _args(dims: Mapping[str, int], device: str, **settings: Any) -> SimpleNamespace:
-    """What an MMSA model is built from; the widths are in the order of our modalities."""
+    """The arguments of an MMSA model, with the widths in the order of our modalities."""
     return SimpleNamespace(feature_dims=list(dims.values()), train_mode="regression", device=device, **settings)
 
 
-def _perceptrons(*names: str, width: int) -> dict[str, Any]:
+def _mlps(*names: str, width: int) -> dict[str, Any]:
     return {f"{name}Config": {"shapes": width, "drop": 0.5} for name in names}
 
 
-def _squared(answer: Callable[[nn.Module, list[Tensor]], Tensor]) -> Call:
-    return lambda model, values: answer(model, values).square().mean()
+def _mean_square(output: Callable[[nn.Module, list[Tensor]], Tensor]) -> Call:
+    return lambda model, values: output(model, values).square().mean()
 
 
 def _mfn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     from MMSA.models.singleTask import MFN
 
     h = size("mfn", "hidden_dim")
-    perceptrons = _perceptrons("NN1", "NN2", "gamma1", "gamma2", "out", width=h)
-    args = _args(dims, device, hidden_dims=[h] * 3, memsize=size("mfn", "memory_dim"), windowsize=2, **perceptrons)
-    return MFN(args), _squared(lambda model, values: model(*values)["M"])
+    mlps = _mlps("NN1", "NN2", "gamma1", "gamma2", "out", width=h)
+    args = _args(dims, device, hidden_dims=[h] * 3, memsize=size("mfn", "memory_dim"), windowsize=2, **mlps)
+    return MFN(args), _mean_square(lambda model, values: model(*values)["M"])
 
 
 def _graph_mfn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     from MMSA.models.singleTask import Graph_MFN
 
     h, sizes = size("graph_mfn", "hidden_dim"), {"memsize": size("graph_mfn", "memory_dim")}
-    perceptrons = _perceptrons("NN", "gamma1", "gamma2", "out", width=h)
-    args = _args(
-        dims, device, hidden_dims=[h] * 3, inner_node_dim=size("graph_mfn", "node_dim"), **sizes, **perceptrons
-    )
-    return Graph_MFN(args), _squared(lambda model, values: model(*values)["M"])
+    mlps = _mlps("NN", "gamma1", "gamma2", "out", width=h)
+    args = _args(dims, device, hidden_dims=[h] * 3, inner_node_dim=size("graph_mfn", "node_dim"), **sizes, **mlps)
+    return Graph_MFN(args), _mean_square(lambda model, values: model(*values)["M"])
 
 
 def _mfm(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
@@ -73,13 +71,13 @@ def _mfm(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     sizes: dict[str, Any] = {f"z{each}_size": factor for each in "ylav"} | {f"f{each}_size": factor for each in "ylav"}
     sizes |= {f"z{each}_to_f{each}_dropout": 0.5 for each in "ylav"} | {"fy_to_y_dropout": 0.5}
     sizes |= {f"lda_x{each}": 0.5 for each in "lav"} | {"memsize": size("mfm", "memory_dim"), "windowsize": 2}
-    perceptrons = _perceptrons("NN1", "NN2", "gamma1", "gamma2", "out", width=h)
+    mlps = _mlps("NN1", "NN2", "gamma1", "gamma2", "out", width=h)
 
     def loss(model: nn.Module, values: list[Tensor]) -> Tensor:
-        answer, reconstruction, mmd, _ = model(*values)
-        return answer.square().mean() + reconstruction + mmd
+        output, reconstruction, mmd, _ = model(*values)
+        return output.square().mean() + reconstruction + mmd
 
-    return MFM(_args(dims, device, hidden_dims=[h] * 3, **sizes, **perceptrons)), loss
+    return MFM(_args(dims, device, hidden_dims=[h] * 3, **sizes, **mlps)), loss
 
 
 def _mctn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
@@ -91,7 +89,7 @@ def _mctn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     peer.seq2seq1.device = peer.seq2seq2.device = device  # "cuda", as it is written there
 
     def loss(model: nn.Module, values: list[Tensor]) -> Tensor:
-        # its layers take time first; the toolkit hands clips over the other way round, and so runs over the batch
+        # its layers expect time first; the toolkit passes batch first and so iterates over the batch
         first, second, third = (each.transpose(0, 1) for each in values)
         return model(first, second, third, first.new_zeros(len(first), 1), None)[0]
 
@@ -113,14 +111,14 @@ def _mult(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
         **{f"conv1d_kernel_size_{each}": size("mult", "kernel") for each in "lav"},
         **dict.fromkeys(dropouts, 0.1),
     )
-    return MULT(args), _squared(lambda model, values: model(*values)["M"])
+    return MULT(args), _mean_square(lambda model, values: model(*values)["M"])
 
 
 def _by_row(model: nn.Module, values: list[Tensor]) -> Tensor:
-    """The answer to every step as if it were a clip of its own; the last modality is the one with an LSTM."""
+    """The output for every step as a clip of its own; the last modality is the one with an LSTM."""
     first, second, third = (each.flatten(0, 1) for each in values)
-    answer: Tensor = model(third[:, None], first, second)["M"]
-    return answer
+    output: Tensor = model(third[:, None], first, second)["M"]
+    return output
 
 
 def _tfn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
@@ -133,7 +131,7 @@ def _tfn(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     first, second, third = dims.values()
     args = _args({"text": third, "audio": first, "video": second}, device, hidden_dims=[factor] * 3)
     args.text_out, args.post_fusion_dim, args.dropouts = factor, h, [0.3] * 4
-    return _with_subnetworks_alone(TFN(args), third, factor), _squared(_by_row)
+    return _with_subnetworks_alone(TFN(args), third, factor), _mean_square(_by_row)
 
 
 def _lmf(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
@@ -143,54 +141,56 @@ def _lmf(dims: Mapping[str, int], device: str) -> tuple[nn.Module, Call]:
     first, second, third = dims.values()
     args = _args({"text": third, "audio": first, "video": second}, device, hidden_dims=[2 * factor, factor, factor])
     args.rank, args.dropouts = size("lmf", "rank"), [0.3] * 4
-    args.train_mode, args.num_classes = "classification", size("lmf", "hidden_dim")  # as wide an answer as ours
-    return _with_subnetworks_alone(LMF(args), third, factor), _squared(_by_row)
+    args.train_mode, args.num_classes = "classification", size("lmf", "hidden_dim")  # an output as wide as ours
+    return _with_subnetworks_alone(LMF(args), third, factor), _mean_square(_by_row)
 
 
 def _with_subnetworks_alone(peer: nn.Module, dim: int, out_dim: int) -> nn.Module:
-    """Its LSTM for language has nothing to do in a clip of one step: it gets what the other modalities have."""
+    """Replace the LSTM for language, useless in clips of one step, by the sub-network of the other modalities."""
     from MMSA.models.subNets import FeatureNets
 
     peer.text_subnet = nn.Sequential(nn.Flatten(), FeatureNets.SubNet(dim, out_dim, 0.3))
     return peer
 
 
-ONE_ANSWER = "the peer answers at the last step, ours at every one"
+ONE_OUTPUT = "the peer predicts the last step, ours every step"
 ROWS = (
-    "the peer on every step as a clip of its own, with its sub-network for pictures in place of the LSTM it has for "
-    "language, as ours"
+    "the peer on every step as a clip of its own, with its sub-network for video instead of its LSTM for language, as "
+    "in ours"
 )
 COMPARISONS: dict[str, Comparison] = {
-    "graph_mfn": Comparison(f"the same window; {ONE_ANSWER}", _graph_mfn),
+    "graph_mfn": Comparison(f"the same window; {ONE_OUTPUT}", _graph_mfn),
     "lmf": Comparison(ROWS, _lmf),
     "mctn": Comparison(
-        "the same window, handed over time first; the peer is fed the truth throughout. Batch 8: at 32 the peer keeps "
-        "some 40 GB for the gradient",
+        "the same window, time first; the peer always uses teacher forcing. Batch 8: with 32 the peer stores about 40 "
+        "GB for the gradient",
         _mctn,
         batch=8,
     ),
-    "mfm": Comparison(f"the same window; {ONE_ANSWER}, and rebuilds 300 steps where ours rebuilds pieces of 32", _mfm),
-    "mfn": Comparison(f"the same window; {ONE_ANSWER}, ours has a bidirectional LSTM over them", _mfn),
+    "mfm": Comparison(
+        f"the same window; {ONE_OUTPUT}, and reconstructs 300 steps where ours reconstructs segments of 32", _mfm
+    ),
+    "mfn": Comparison(f"the same window; {ONE_OUTPUT}, and has no bidirectional LSTM over the window", _mfn),
     "mult": Comparison(
-        f"the same window; {ONE_ANSWER}. Batch 16: at 32 the peer's attention keeps some 15 GB for the gradient",
+        f"the same window; {ONE_OUTPUT}. Batch 16: with 32 the peer's attention stores about 15 GB for the gradient",
         _mult,
         batch=16,
     ),
     "tfn": Comparison(ROWS, _tfn),
 }
 INCOMPARABLE = {
-    "misa": "no fair comparison: the peer's LSTMs are as wide as the features, its text comes from BERT, and it "
-    "answers once for a clip where ours runs its transformer at every step",
-    "mmim": "no fair comparison: the peer's text comes from BERT, and it fuses and contrasts one vector for a clip, "
-    "ours every step",
+    "misa": "no fair comparison: the peer's LSTMs are as wide as the features, its text features come from BERT, and "
+    "it predicts once per clip, where ours runs its transformer at every step",
+    "mmim": "no fair comparison: the peer's text features come from BERT, and it fuses one vector per clip, ours one "
+    "per step",
 }
 
 
 class Floor(nn.Module):
-    """The parts of a model that need no loop over time: LSTMs as torch fuses them, linear layers on all steps at once.
+    """The parts of a model that need no loop over time: torch's fused LSTMs, and linear layers on all steps at once.
 
-    ``outer`` LSTMs read features, ``inner`` ones and ``linears`` what has a gradient: (dim, hidden, both ways) each,
-    and (dim, out). They run beside each other on noise; nothing of what joins them is in the time.
+    ``outer`` LSTMs read features, ``inner`` LSTMs and ``linears`` read values with a gradient; each LSTM is given as
+    (dim, hidden, bidirectional), each linear layer as (dim, out). All run independently on random inputs.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ def _floor_graph_mfn(dims: Mapping[str, int]) -> Floor:
 
     h, m, node = (size("graph_mfn", f"{each}_dim") for each in ("hidden", "memory", "node"))
     num = len(dims)
-    graph = FusionGraph(num, h, node)  # its own layers, each on all steps
+    graph = FusionGraph(num, h, node)  # its linear layers, each on all steps
     inside = [(each.in_features, each.out_features) for each in graph.modules() if isinstance(each, nn.Linear)]
     assert any(CORE_DIM in each for each in inside)
     gates = [(node, h), (h, m), (node, 2 * h)]
@@ -241,8 +241,8 @@ def _floor_mctn(dims: Mapping[str, int]) -> Floor:
     h = size("mctn", "hidden_dim")
     source, *targets = dims.values()
     both_ways = max(source, targets[0])
-    decoded_dims = [targets[0], source, *targets[1:]]  # the cycle restores the source
-    linears = [each for dim in decoded_dims for each in ((dim, 4 * h), (h, h), (2 * h, dim))]
+    outputs = [targets[0], source, *targets[1:]]  # the cycle translates back into the source
+    linears = [each for dim in outputs for each in ((dim, 4 * h), (h, h), (2 * h, dim))]
     again = [(both_ways, h, True)] + [(h, h, True)] * (len(targets) - 1)
     return Floor([(both_ways, h, True)], [*again, (h, h, True)], linears)
 

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from fusion.models import FUSION_MODELS
-from tests.support.fusion_checks import CHECKS
 from tests.support.inputs import DIMS, THREE, make_inputs, run
 
 H, HEADS = 8, 2
@@ -133,15 +132,6 @@ def test_context_is_heard_by_all_steps_but_is_not_summed():
     without.load_state_dict(known)
     silent = replace(inputs, observed={**inputs.observed, "words": torch.zeros_like(inputs.observed["words"])})
     torch.testing.assert_close(run(model, silent)[0][0], run(without, inputs)[0][0])
-
-
-@pytest.mark.parametrize(
-    "check",
-    [check for check in CHECKS if "any_name" not in check.__name__],  # here the context is named
-    ids=lambda check: check.__name__.removeprefix("check_"),
-)
-def test_with_context_it_survives_what_every_model_must(check):
-    check(lambda *, dims: FUSION_MODELS.build("reliability_gate", dims=dims, context=("voice", "face")), THREE)
 
 
 @pytest.mark.parametrize("dims", [{"face": 5}, {"face": 5, "voice": 3}])

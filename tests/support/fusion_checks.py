@@ -231,7 +231,7 @@ def check_context(build, dims, context):
 
 
 def check_each_setting_has_an_effect(build, settings):
-    """On the parameters, the output, or the output in training. ``settings``: name -> a value other than the default."""
+    """On the parameters, the output, or the output in training. ``settings``: name -> a value besides the default."""
 
     def trace(**changed):
         torch.manual_seed(0)

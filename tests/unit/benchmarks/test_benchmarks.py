@@ -1,7 +1,8 @@
-"""What the benchmarks of the fusion models count, and that docs/models.md is what they would write."""
+"""Calculations and tables of the benchmarks of fusion models, and that docs/models.md is up to date."""
 
 import importlib
 import pickle
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from abaw.registry import Part
 from abaw.tasks import TASKS
 from abaw.tracks import Clock, Track
 from benchmarks import fusion as costs
-from benchmarks import models_page, peers, useful
+from benchmarks import fusion_tables, models_page, peers, useful, useful_tables
 from extract import ALIGNERS
 from fusion.base import FusionModel, FusionOutput
 from fusion.models import FUSION_MODELS
@@ -80,11 +81,18 @@ def make_part(name="some", **facts):
     return Part(name, "Does a thing.", {"hidden_dim": "64"}, ("dims",), known | facts, f"fusion.models.{name}")
 
 
-def test_the_page_of_models_is_what_the_generator_writes():
-    assert models_page.PAGE.read_text(encoding="utf-8") == models_page.current(), "run python -m benchmarks.models_page"
+def test_docs_models_md_is_up_to_date():
+    """For all models that it has: a new model is one file, and its section comes with the next run of the generator."""
+    text = models_page.PAGE.read_text(encoding="utf-8")
+    documented = set(re.findall(r"^## (\w+)$", text, re.M))
+    parts = [part for part in FUSION_MODELS.parts() if part.name in documented]
+    record, rows = costs.read_record(costs.OUT), useful.read_rows(useful.OUT)
+    assert text == models_page.page(parts, record, rows), (
+        "docs/models.md is outdated: run python -m benchmarks.models_page"
+    )
 
 
-def test_the_page_says_of_every_model_what_it_is_and_where_nothing_was_measured():
+def test_the_page_describes_every_model_and_names_missing_results():
     page = models_page.page([make_part("one"), make_part("two", context="step")], {}, [])
     for words in ("## one", "## two", "Somebody 2020", "Does a thing.", "`hidden_dim` 64", "on that step alone"):
         assert words in page
@@ -101,7 +109,7 @@ def test_the_page_has_the_figures_of_both_benchmarks():
     assert "| some | 1,234 | not measured | 0.125; 42 |" in page
 
 
-def test_words_in_a_models_file_do_not_change_its_key_but_code_does(tmp_path, monkeypatch):
+def test_only_code_changes_the_key_of_a_model(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     texts = {
         "model_a": 'FACTS = {"paper": "one"}\n\n\ndef f():\n    """One."""\n    return 1  # why\n',
@@ -125,41 +133,41 @@ def test_another_set_up_is_another_key():
     assert len({costs.key_of("concat", 1), costs.key_of("concat", 2), costs.key_of("bigru", 1)}) == 3
 
 
-def test_the_loss_of_a_step_is_the_mean_square_and_the_models_own_losses_with_their_weights():
+def test_the_loss_of_a_step_is_the_mean_square_plus_the_weighted_auxiliary_losses():
     class WithLoss(FusionModel):
         loss_weights = {"own": 0.5}  # noqa: RUF012
 
-        def forward(self, steps):
+        def forward(self, inputs):
             return FusionOutput(torch.full((2, 3, 4), 2.0), {"own": torch.tensor(6.0)})
 
-    steps = costs.make_inputs({"face": 2}, 2, 3, "cpu")
-    assert costs.loss_of(WithLoss(), steps).item() == pytest.approx(4.0 + 3.0)
+    inputs = costs.make_inputs({"face": 2}, 2, 3, "cpu")
+    assert costs.loss_of(WithLoss(), inputs).item() == pytest.approx(4.0 + 3.0)
 
 
 def test_exponents_are_those_of_the_growth():
     lengths = {str(n): {"step_s": 1e-6 * n**2, "peak_mb": 0.5 * n} for n in (100, 300, 1000, 3000)}
-    assert costs.exponent(lengths, "step_s") == pytest.approx(2.0)
-    assert costs.exponent(lengths, "peak_mb") == pytest.approx(1.0)
-    assert costs.exponent({"300": {"step_s": 1.0}, "3000": {"skipped": "too long"}}, "step_s") is None
+    assert fusion_tables.exponent(lengths, "step_s") == pytest.approx(2.0)
+    assert fusion_tables.exponent(lengths, "peak_mb") == pytest.approx(1.0)
+    assert fusion_tables.exponent({"300": {"step_s": 1.0}, "3000": {"skipped": "too long"}}, "step_s") is None
 
 
-def test_how_much_slower_the_peer_is_comes_from_medians_and_single_turns():
+def test_the_ratio_of_times_is_that_of_medians_with_the_range_of_single_turns():
     row = {"seconds": {"ours": [1.0, 1.0, 2.0], "peer": [3.0, 5.0, 4.0]}}
-    assert costs.ratio(row, "peer") == (4.0, 2.0, 5.0)
+    assert fusion_tables.ratio(row, "peer") == (4.0, 2.0, 5.0)
 
 
-def test_a_length_that_would_take_too_long_or_too_much_is_not_tried():
+def test_a_length_that_would_take_too_much_time_or_memory_is_skipped():
     quick = {"step_s": 1.0, "peak_mb": 100.0}
     assert costs.too_much("concat", {}, 300, 1e5) is None
     assert costs.too_much("concat", {"1000": quick}, 3000, 1e5) is None
     assert "about 120 s" in costs.too_much("concat", {"1000": quick | {"step_s": 40.0}}, 3000, 1e5)
     assert "about 0 GB" in costs.too_much("concat", {"1000": quick}, 3000, 400.0)
     squared = {"500": {"step_s": 0.1, "peak_mb": 1024.0}, "1000": {"step_s": 0.4, "peak_mb": 4096.0}}
-    assert "about 36 GB" in costs.too_much("concat", squared, 3000, 16384.0), "as it grew, not as it should have"
+    assert "about 36 GB" in costs.too_much("concat", squared, 3000, 16384.0), "extrapolated from the measured growth"
     assert costs.too_much("concat", {"1000": {"skipped": "no room"}}, 3000, 1e5) == "no room"
 
 
-def test_the_peak_of_memory_is_seen_whatever_was_before():
+def test_the_peak_of_memory_does_not_depend_on_earlier_peaks():
     noise = torch.ones(64, 2**20)  # 256 MB
     del noise
     before = costs.memory_mb("cpu", begin=True)
@@ -168,7 +176,7 @@ def test_the_peak_of_memory_is_seen_whatever_was_before():
     assert 100 < costs.memory_mb("cpu") - before < 200
 
 
-def test_every_comparison_is_of_a_model_there_is():
+def test_every_compared_model_exists():
     named = {*peers.COMPARISONS, *peers.INCOMPARABLE, *peers.FLOORS, *costs.ORDERS}
     assert named <= set(FUSION_MODELS.names())
 
@@ -195,7 +203,7 @@ def test_a_floor_runs_forwards_and_backwards(name):
     assert all(weight.grad is not None for weight in floor.parameters())
 
 
-def test_a_share_of_the_steps_is_lost_the_same_ones_every_time():
+def test_the_lost_steps_are_reproducible():
     lost = useful.lost_steps(1000, 1, 0.2, "1 face a")
     assert lost.sum() == 200
     assert np.array_equal(lost, useful.lost_steps(1000, 1, 0.2, "1 face a"))
@@ -241,26 +249,26 @@ def test_gaps_are_filled_on_the_line_between_their_neighbours():
 
 
 def test_a_gain_is_over_the_single_modality_that_is_best_on_average():
-    found = useful.gain(WINS, "wins", "CCC")
+    found = useful_tables.gain(WINS, "wins", "CCC")
     assert found["best"] == "face"
     assert found["gain"] == pytest.approx(0.85 - 0.55)
-    assert useful.gain(LOSES, "loses", "F1")["gain"] == pytest.approx(-0.05)
-    assert useful.gain(LOSES[:2], "loses", "CCC") is None, "single modalities are not there"
+    assert useful_tables.gain(LOSES, "loses", "F1")["gain"] == pytest.approx(-0.05)
+    assert useful_tables.gain(LOSES[:2], "loses", "CCC") is None, "single modalities are not there"
 
 
-def test_a_model_that_does_not_win_is_shown_with_its_figure():
-    lines = useful.gain_table([*WINS, *LOSES], ["wins", "loses", "absent"]).splitlines()
+def test_a_model_without_gain_is_marked():
+    lines = useful_tables.gain_table([*WINS, *LOSES], ["wins", "loses", "absent"]).splitlines()
     assert "+0.300 |" in lines[2]
-    assert "-0.100 (does not win)" in lines[3]
+    assert "-0.100 (no gain)" in lines[3]
     assert lines[4].startswith("| absent | not measured")
     stopped = [row | {"epochs": 3} for row in WINS]
-    assert "stopped after 3 epochs" in useful.gain_table(stopped, ["wins"])
+    assert "stopped after 3 epochs" in useful_tables.gain_table(stopped, ["wins"])
 
 
-def test_a_model_of_the_window_that_loses_too_much_to_gaps_is_marked_a_frame_wise_one_is_not():
+def test_only_models_with_temporal_context_are_marked_where_they_lose_too_much():
     rows = [*WINS, *LOSES]
-    assert useful.lost(rows, "wins", "face", "steps") == pytest.approx([0.05, 0.05])
-    lines = useful.gap_table(rows, {"wins": "window", "loses": "step"}).splitlines()
+    assert useful_tables.lost(rows, "wins", "face", "steps") == pytest.approx([0.05, 0.05])
+    lines = useful_tables.gap_table(rows, {"wins": "window", "loses": "step"}).splitlines()
     assert lines[2].count("0.050 (!)") == 2, "of single steps, for each modality"
     assert "(!)" not in lines[3]
     assert lines[3].count("0.010") == 4, "predictions filled"
@@ -283,15 +291,15 @@ def test_the_benchmarks_settings_make_a_config_with_the_same_epochs_for_all(give
     assert all((each.modality_dropout > 0) == (given == "face and voice") for each in config.features.values())
 
 
-def test_figures_of_a_length_that_was_not_run_say_why():
+def test_a_skipped_length_has_its_reason_in_the_table():
     row = {"parameters": 5, "lengths": {"300": {"step_s": 1.0, "peak_mb": 9.0}, "1000": {"skipped": "no room"}}}
-    table = costs.growth_table({"some": row})
+    table = fusion_tables.growth_table({"some": row})
     assert "| not run |" in table
     assert "- some, 1000 steps: no room" in table
 
 
-def test_a_peer_without_a_fair_comparison_is_in_the_table_with_the_reason():
+def test_a_model_without_a_fair_comparison_has_its_reason_in_the_table():
     row = {"seconds": {"ours": [1.0], "peer": [2.5], "floor": [0.5]}, "batch": 32}
-    table = costs.peers_table({"mfn": row, "misa": {"skipped": peers.INCOMPARABLE["misa"]}})
+    table = fusion_tables.peers_table({"mfn": row, "misa": {"skipped": peers.INCOMPARABLE["misa"]}})
     assert "| mfn | 1.000 | 2.500 | 2.50 (2.50 to 2.50) | 0.500 | 2.00 |" in table
     assert "| misa | | | | | | no fair comparison" in table
