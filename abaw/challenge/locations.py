@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from abaw.dataset import split_files
-from abaw.dataset.split_files import recording
+from abaw.dataset.split_files import clip_named
 from abaw.errors import InputError
 
 
@@ -49,10 +49,10 @@ VIDEO_FRAME = Layout(
     re.compile(r"(.+)/frame-(0|[1-9]\d*)\.jpg", re.ASCII),
     re.compile(r"(.+)/frame\W?(\d+)\.\w+", re.ASCII | re.IGNORECASE),
     lambda stem, frame: f"{stem}/frame-{frame}.jpg",
-    recording,
+    clip_named,
     0,
 )
-VIDEO = Layout("video", re.compile("(.+)()"), re.compile(r"([^;\t]+)()"), lambda stem, _: stem, recording, 0)
+VIDEO = Layout("video", re.compile("(.+)()"), re.compile(r"([^;\t]+)()"), lambda stem, _: stem, clip_named, 0)
 LAYOUTS = {"image_location": IMAGE, "image": IMAGE, "Filename": VIDEO}  # by the first name of a header
 
 

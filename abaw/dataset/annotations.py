@@ -1,7 +1,6 @@
-"""Labels as the challenge's text files give them. The sentinels -5 and -1 end here.
+"""Label files of single clips. Their sentinels, -5 and -1, become ``scored`` flags here.
 
-A file has one header line, then one line a frame: line i after the header belongs to frame i. An error names
-the file and the line, says what was expected and what to do.
+A file has a header line and then one line for each frame: the i-th line after the header is the label of frame i.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,45 +19,62 @@ VA_COLUMNS = "valence,arousal"
 
 @dataclass(frozen=True)
 class Labels:
-    """One row a frame, from frame 1; a clip-level task's have one row. ``values`` mean nothing (0) where ``scored`` is
-    False, and may be NaN where it is True if the task scores parts alone (MTL): that part has no label there."""
+    """The labels of a clip: a row for each frame, from frame 1, or one row where the task is clip-level.
+
+    ``scored``: whether a row has a label that counts; where it has none, its ``values`` are 0. Values may be NaN in a
+    scored row where the task has several parts (MTL): that part has no label there.
+    """
 
     values: Float[np.ndarray, "time goal"]
     scored: Bool[np.ndarray, " time"]
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.scored):
-            raise InputError(f"labels need as many rows ({len(self.values)}) as scored flags ({len(self.scored)})")
+            raise InputError(
+                f"labels have {len(self.values)} rows and {len(self.scored)} scored flags, expected as many of both"
+            )
 
     def __len__(self) -> int:
         return len(self.scored)
 
 
 def read_valence_arousal(path: Path) -> Labels:
-    """Two numbers a row in [-1, 1]; either one -5 means unscored. ValueError with file and line for anything else."""
-    return _read(path, VA_COLUMNS, valence_arousal_row, goal=2)
+    """Read valence and arousal, from -1 to 1; a row where one of them is -5 is not scored.
+
+    Raises InputError with file and line for anything else.
+    """
+    return _read(path, VA_COLUMNS, parse_valence_arousal, num_values=2)
 
 
 def read_expression(path: Path) -> Labels:
-    """Eight names in the header, one integer 0 .. 7 a row; -1 means unscored. Errors name file and line."""
-    return _read(path, ",".join(EXPRESSIONS), partial(class_row, len(EXPRESSIONS)), goal=1)
+    """Read the class of each frame, from 0 to 7; a row of -1 is not scored. The header has the names of the classes.
+
+    Raises InputError with file and line for anything else.
+    """
+    return _read(path, ",".join(EXPRESSIONS), partial(parse_class, len(EXPRESSIONS)), num_values=1)
 
 
 def read_compound_expression(path: Path) -> Labels:
-    """Seven names in the header, one integer 0 .. 6 a row; -1 means unscored. The challenge publishes no such labels:
-    this is the expressions' format, for your own."""
-    return _read(path, ",".join(COMPOUND_EXPRESSIONS), partial(class_row, len(COMPOUND_EXPRESSIONS)), goal=1)
+    """Read the compound class of each frame, from 0 to 6; a row of -1 is not scored.
+
+    The challenge publishes no such labels; your own have the format of the expressions. Raises InputError with file and
+    line for anything else.
+    """
+    return _read(path, ",".join(COMPOUND_EXPRESSIONS), partial(parse_class, len(COMPOUND_EXPRESSIONS)), num_values=1)
 
 
 def read_action_units(path: Path) -> Labels:
-    """Twelve names in the header, twelve 0 or 1 a row; one -1 is enough to make it unscored. Errors name the line."""
-    return _read(path, ",".join(ACTION_UNITS), units_row, goal=len(ACTION_UNITS))
+    """Read twelve action units, each 0 or 1; a row where one of them is -1 is not scored.
+
+    Raises InputError with file and line for anything else.
+    """
+    return _read(path, ",".join(ACTION_UNITS), parse_units, num_values=len(ACTION_UNITS))
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text of each line that is not blank at the file's end; CRLF and a byte-order mark are fine.
+    """The number (from 1) and the stripped text of each line, without blank lines at the end.
 
-    ValueError where the file is not text.
+    CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is not text.
     """
     try:
         texts = path.read_text(encoding="utf-8-sig").split("\n")
@@ -71,11 +87,11 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def count_rows(path: Path) -> int:
-    """Lines after the header: how many frames the annotators saw."""
+    """The number of lines after the header, which is the number of annotated frames."""
     return max(0, sum(1 for _ in lines(path)) - 1)
 
 
-def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *, goal: int) -> Labels:
+def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *, num_values: int) -> Labels:
     rows = lines(path)
     _, first = next(rows, (1, ""))
     if first.replace(" ", "") != header:
@@ -86,14 +102,15 @@ def _read(path: Path, header: str, parse: Callable[[str], list[float] | None], *
             row = parse(text)
         except ValueError as error:
             raise InputError(
-                f"{path}:{number}: {error}; mend the line or take the file from the challenge again"
+                f"{path}:{number}: {error}; correct the line, or get the file from the organisers again"
             ) from error
-        values.append(row or [0.0] * goal)
+        values.append(row or [0.0] * num_values)
         scored.append(row is not None)
-    return Labels(np.array(values, np.float32).reshape(-1, goal), np.array(scored, bool))
+    return Labels(np.array(values, np.float32).reshape(-1, num_values), np.array(scored, bool))
 
 
-def valence_arousal_row(text: str) -> list[float] | None:
+def parse_valence_arousal(text: str) -> list[float] | None:
+    """The two values of a row; None where it is not scored. Raises InputError for anything else."""
     cells = text.split(",")
     if len(cells) != 2:
         raise InputError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
@@ -106,10 +123,11 @@ def valence_arousal_row(text: str) -> list[float] | None:
     return row
 
 
-def class_row(num_classes: int, text: str) -> list[float] | None:
+def parse_class(num_classes: int, text: str) -> list[float] | None:
+    """The class of a row; None where it is not scored. Raises InputError for anything else."""
     expected = f"expected 0 .. {num_classes - 1} or -1 (unscored)"
     try:
-        label = int(text.replace("_", "?"))  # int() would take 1_0 for 10
+        label = int(text.replace("_", "?"))  # int() reads 1_0 as 10
     except ValueError:
         raise InputError(f"{text!r} is not one integer, {expected}") from None
     if label == -1:
@@ -122,7 +140,8 @@ def class_row(num_classes: int, text: str) -> list[float] | None:
 UNIT_CELLS = {"0": 0.0, "1": 1.0, "-1": -1.0}
 
 
-def units_row(text: str) -> list[float] | None:
+def parse_units(text: str) -> list[float] | None:
+    """The twelve action units of a row; None where it is not scored. Raises InputError for anything else."""
     cells = [cell.strip() for cell in text.split(",")]
     if len(cells) != len(ACTION_UNITS):
         raise InputError(
@@ -136,7 +155,7 @@ def units_row(text: str) -> list[float] | None:
 
 def _number(cell: str) -> float:
     try:
-        value = float(cell.replace("_", "?"))  # float() would take 0_1 for 1
+        value = float(cell.replace("_", "?"))  # float() reads 0_1 as 1
     except ValueError:
         raise InputError(f"{cell!r} is not a number") from None
     if not np.isfinite(value):

@@ -188,8 +188,8 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     images = _images(_below(seen.image_folders, within["images"]))
     challenges = _challenges(_below(seen.label_folders, within["annotations"]))
     test_lists = _test_lists(_below(seen.files, within["test_lists"]))
-    listings = split_files.find(_below(seen.files, within["annotations"]), ("train", "validation"))
-    for kind, splits in split_files.find(_below(seen.files, within["test_lists"]), ("test",)).items():
+    listings = split_files.find_listings(_below(seen.files, within["annotations"]), ("train", "validation"))
+    for kind, splits in split_files.find_listings(_below(seen.files, within["test_lists"]), ("test",)).items():
         listings.setdefault(kind, {}).update(splits)
     read = {*test_lists.values(), *(each.path for each in _all(listings))}
     media, num_ignored = _media(path for path in _below(seen.files, within["videos"]) if path not in read)

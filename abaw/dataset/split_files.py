@@ -1,7 +1,7 @@
-"""Annotation files that hold a whole split, those of MTL, EMI and AH: which there are and which clips they name.
+"""Files that hold a whole split (MTL, EMI and AH): finding them, the clips that they name, and their labels.
 
-They are recognised by name and, where a name is anybody's, by their first line. Names and rows are as public code of
-participants has them; EMI's (Hume-Vidmimic2) and AH's (BAH) were never seen themselves.
+They are recognised by their name and, where the name is a common one, by their first line. Names and rows are as in the
+public code of participants; no file of EMI (Hume-Vidmimic2) or AH (BAH) was available.
 """
 
 import re
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from abaw.dataset.annotations import Labels, class_row, lines, units_row, valence_arousal_row
+from abaw.dataset.annotations import Labels, lines, parse_class, parse_units, parse_valence_arousal
 from abaw.dataset.names import ACTION_UNITS, EMI_HEADER, EMOTIONS, EXPRESSIONS, MTL_HEADER_START
 from abaw.errors import InputError
 
 AH_NAMES = {"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)}
-# kind -> split -> what the file's name, with its folder's where one is given, must match
+# kind -> split -> patterns of the file's name, some with that of its folder
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "mtl": {
         "train": ("training_set_annotations*.txt", "MTL_Challenge/train_set.txt"),
@@ -41,38 +41,48 @@ FIRST_BYTES = 4096
 
 @dataclass(frozen=True)
 class Listing:
-    """One such file. ``last_frames``: the clips it names, in its order, each with the last frame it names (1 where it
-    names clips alone); ``num_repeats`` rows name a place that an earlier one names."""
+    """A file that holds a whole split.
+
+    ``last_frames``: for each clip, in the order of the file, the last frame that it names (1 where it names only
+    clips). ``num_repeats``: rows whose clip and frame an earlier row names.
+    """
 
     path: Path
     last_frames: Mapping[str, int]
     num_repeats: int
 
 
-def recording(name: str) -> str:
-    """The clip that a file's name stands for: without folders and ending.
+def clip_named(name: str) -> str:
+    """The clip that a file name stands for: the name without folders and suffix.
 
-    A bare number is made five wide, as EMI's media are: ``17`` -> ``00017``, but ``Videos/8/17.mp4`` -> ``17``.
+    A bare number gets five digits, as EMI's media files have.
+
+    >>> clip_named("17"), clip_named("Videos/8/17.mp4")
+    ('00017', '17')
     """
     name = name.strip().rpartition("/")[2]
     return name.zfill(5) if name.isdecimal() else ENDING.sub("", name)
 
 
-def place(kind: str, text: str) -> tuple[str, int] | None:
-    """Clip and frame (from 1) that a line's first cell names; None where it names none, as a header does."""
+def parse_place(kind: str, text: str) -> tuple[str, int] | None:
+    """The clip and frame (from 1) that the first cell of a row names; None where it names none, as in a header.
+
+    >>> parse_place("mtl", "video45_1/00012.jpg")
+    ('video45_1', 12)
+    """
     if kind == "mtl":
         image = IMAGE.fullmatch(text)
         return (image[1], int(image[2])) if image and int(image[2]) else None
     if kind == "ah_frame":
         image = AH_FRAME.fullmatch(text)
-        return (recording(image[1]), int(image[2]) + 1) if image else None  # the first is frame-0
+        return (clip_named(image[1]), int(image[2]) + 1) if image else None  # they count from 0
     if not text or FIRST_LINES["emi"].match(text):
         return None
-    return recording(text), 1
+    return clip_named(text), 1
 
 
-def find(files: Iterable[Path], splits: Iterable[str]) -> dict[str, dict[str, list[Listing]]]:
-    """Kind -> split -> the files there are of it. ValueError where one is no text."""
+def find_listings(files: Iterable[Path], splits: Iterable[str]) -> dict[str, dict[str, list[Listing]]]:
+    """The files that hold a whole split, by kind and split. Raises InputError where one is not text."""
     found: dict[str, dict[str, list[Listing]]] = {}
     splits = tuple(splits)
     for path in files:
@@ -91,12 +101,12 @@ def _begins(path: Path, kind: str) -> bool:
 
 
 def _listing(path: Path, kind: str) -> Listing:
-    """Lines that name no place are passed over: to open a data set is not to judge its labels."""
+    """The clips of a file. Rows that name none are skipped here; reading the labels refuses them."""
     last_frames: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
     num_rows = 0
     for _, text in lines(path):
-        named = place(kind, text.partition(",")[0])
+        named = parse_place(kind, text.partition(",")[0])
         if named is None:
             continue
         clip_id, frame = named
@@ -107,16 +117,17 @@ def _listing(path: Path, kind: str) -> Listing:
 
 
 NUM_MULTITASK = 3 + len(ACTION_UNITS)
-MEND = "mend the line or take the file from the challenge again"
+REMEDY = "correct the line, or get the file from the organisers again"
 
 Row = tuple[int, str, list[str]]  # line number, its first cell, the others
 
 
 def read_multitask(path: Path) -> dict[str, Labels]:
-    """Clip -> rows of valence, arousal, expression and twelve units, from 1 to its last labelled image.
+    """Read the labels of MTL, by clip: rows of valence, arousal, expression and twelve units.
 
-    A part with its sentinel (-5, -1, -1) is NaN; a frame is scored where any part is there. Frames that are not listed
-    are not scored. Rows that repeat an image fill each other's unlabelled parts.
+    Rows go from frame 1 to the last labelled image. A part with its sentinel (-5, -1 or -1) is NaN; a frame is scored
+    where at least one part has a label. Frames that are not in the file are not scored. Rows of the same image complete
+    each other. Raises InputError with file and line for a wrong row, or for rows of one image that contradict.
     """
     header, rows = _rows(path)
     if not header.replace(" ", "").lower().startswith(MTL_HEADER_START):
@@ -127,9 +138,10 @@ def read_multitask(path: Path) -> dict[str, Labels]:
 
 
 def read_mimicry(path: Path) -> dict[str, Labels]:
-    """Clip -> one row of six intensities, 0 to 1. The header is ``Filename`` and the six names in the official order.
+    """Read the labels of EMI, by clip: one row of six intensities, from 0 to 1.
 
-    A video listed twice with other intensities is an error, as a missing one is.
+    The header is ``Filename`` and the six names in the official order. Raises InputError with file and line for another
+    header, a wrong row, or rows of one video that contradict.
     """
     header, rows = _rows(path)
     cells = [cell.strip() for cell in header.split(",")]
@@ -141,8 +153,12 @@ def read_mimicry(path: Path) -> dict[str, Labels]:
 
 
 def read_ambivalence(path: Path, kind: str) -> dict[str, Labels]:
-    """Clip -> 0 or 1: one row of a video (``kind`` "ah_clip": path,label,transcript), or one a frame ("ah_frame":
-    path/frame-0.jpg,label; frames that are not listed are not scored). There is no header."""
+    """Read the labels of AH, by clip: 0 or 1. There is no header.
+
+    ``kind``: "ah_clip", where a row is path,label,transcript and a clip has one label; or "ah_frame", where a row is
+    path/frame-0.jpg,label and frames that are not in the file are not scored. Raises InputError with file and line for
+    a wrong row, or for rows of one place that contradict.
+    """
     return _by_clip(path, kind, (_cells(number, text) for number, text in lines(path)), _ambivalence)
 
 
@@ -169,16 +185,16 @@ def _by_clip(
             if frame in known:
                 values = _merged(first, *known[frame], values)
         except ValueError as error:
-            raise InputError(f"{path}:{number}: {error}; {MEND}") from error
+            raise InputError(f"{path}:{number}: {error}; {REMEDY}") from error
         known[frame] = (number, values)
     return {clip_id: _labels(known) for clip_id, known in found.items()}
 
 
 def _place(kind: str, first: str) -> tuple[str, int]:
-    named = place(kind, first)
+    named = parse_place(kind, first)
     if named is None:
         wanted = {"mtl": "<clip>/<frame of five digits, from 1>.jpg", "ah_frame": "<video>/frame-<number>.jpg"}
-        raise InputError(f"{first!r} is no place, expected {wanted.get(kind, 'a video')}")
+        raise InputError(f"{first!r} names no clip, expected {wanted.get(kind, 'a video')}")
     return named
 
 
@@ -189,10 +205,10 @@ def _merged(first: str, line: int, before: np.ndarray, now: np.ndarray) -> np.nd
 
 
 def _labels(known: dict[int, tuple[int, np.ndarray]]) -> Labels:
-    """From 1 to the last frame that has a label; at least one row."""
+    """The labels of a clip from frame 1 to the last labelled frame; at least one row."""
     labelled = {frame: row for frame, (_, row) in known.items() if not np.isnan(row).all()}
-    goal = len(next(iter(known.values()))[1])
-    values = np.zeros((max(labelled, default=1), goal), np.float32)
+    num_values = len(next(iter(known.values()))[1])
+    values = np.zeros((max(labelled, default=1), num_values), np.float32)
     scored = np.zeros(len(values), bool)
     for frame, row in labelled.items():
         values[frame - 1], scored[frame - 1] = row, True
@@ -201,19 +217,21 @@ def _labels(known: dict[int, tuple[int, np.ndarray]]) -> Labels:
 
 def _multitask(cells: list[str]) -> list[float]:
     if len(cells) != NUM_MULTITASK:
-        raise InputError(f"{1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)")
+        raise InputError(
+            f"the row has {1 + len(cells)} columns, expected {1 + NUM_MULTITASK} (image, 3 labels, 12 units)"
+        )
     return [
-        *(valence_arousal_row(",".join(cells[:2])) or [np.nan] * 2),
-        *(class_row(len(EXPRESSIONS), cells[2]) or [np.nan]),
-        *(units_row(",".join(cells[3:])) or [np.nan] * len(ACTION_UNITS)),
+        *(parse_valence_arousal(",".join(cells[:2])) or [np.nan] * 2),
+        *(parse_class(len(EXPRESSIONS), cells[2]) or [np.nan]),
+        *(parse_units(",".join(cells[3:])) or [np.nan] * len(ACTION_UNITS)),
     ]
 
 
 def _intensities(cells: list[str]) -> list[float]:
     if len(cells) != len(EMOTIONS):
-        raise InputError(f"{1 + len(cells)} columns, expected {1 + len(EMOTIONS)}")
+        raise InputError(f"the row has {1 + len(cells)} columns, expected {1 + len(EMOTIONS)} (video, 6 intensities)")
     try:
-        values = [float(cell.replace("_", "?")) for cell in cells]  # float() would take 0_1 for 1
+        values = [float(cell.replace("_", "?")) for cell in cells]  # float() reads 0_1 as 1
     except ValueError:
         raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers") from None
     if not all(0 <= value <= 1 for value in values):
@@ -222,7 +240,7 @@ def _intensities(cells: list[str]) -> list[float]:
 
 
 def _ambivalence(cells: list[str]) -> list[float]:
-    label = cells[0].strip() if cells else ""  # a transcript may follow, with commas of its own
+    label = cells[0].strip() if cells else ""  # a transcript may follow, which may contain commas
     if label not in ("0", "1"):
         raise InputError(f"the label is {label!r}, expected 0 or 1")
     return [float(label)]

@@ -172,14 +172,13 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
 
 
 def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, monkeypatch, caplog):
-    from abaw.commands import predict
-    from abaw.pipelines import training
+    from abaw.pipelines import prediction, training
 
     caplog.set_level("INFO", logger="abaw")
     monkeypatch.chdir(job)
     settings = [*SMALL, "name=unscored"]
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "write_predictions", lambda *_: 1 / 0)
+        patch.setattr(prediction, "write_predictions", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
     assert "epoch 2/2" in caplog.text

@@ -1,4 +1,4 @@
-"""A whole competition from one file, killed on the way and called again."""
+"""A whole competition from one file, killed halfway and called again."""
 
 import json
 import os
@@ -22,7 +22,6 @@ from abaw.pipelines import training
 from abaw.results import predictions
 from abaw.tasks import TASKS
 from abaw.tuning.run import search
-from abaw.tuning.space import read_space
 from benchmarks import protocol
 from extract import ALIGNERS
 from fusion.models import FUSION_MODELS
@@ -64,7 +63,7 @@ def submissions(folder):
     return {name: (folder / "work/synthetic/submission" / name).read_bytes() for name in CHALLENGES.values()}
 
 
-def test_it_ends_with_verified_challenge_files_and_the_scores(inside, capsys):
+def test_a_recipe_ends_with_verified_challenge_files_and_scores(inside, capsys):
     for task, name in CHALLENGES.items():
         out = Path("work/synthetic/submission", name)
         assert verify(out, Path("data/test_set", name), task) == []
@@ -78,7 +77,7 @@ def test_it_ends_with_verified_challenge_files_and_the_scores(inside, capsys):
     assert "95 % of CCC" in Path("work/synthetic/scores.txt").read_text()
 
 
-def test_what_is_done_is_not_done_again(inside, capsys, caplog):
+def test_a_finished_recipe_does_nothing_again(inside, capsys, caplog):
     before = {path: path.stat().st_mtime_ns for path in Path("work").rglob("*")}
     with caplog.at_level("INFO", "abaw"):
         recipe(CONFIG, SETTINGS)
@@ -89,7 +88,7 @@ def test_what_is_done_is_not_done_again(inside, capsys, caplog):
     assert plan(capsys) == []
 
 
-def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
+def test_only_stages_that_depend_on_a_change_run_again(inside, capsys):
     submit = ["submit ABAW_EXPR_test_set_sample", "submit ABAW_VA_test_set_sample"]
     of_fit = ["fit", "validate", "score", "combine test", *submit]
     assert plan(capsys, "post_processing.bias=false") == of_fit
@@ -98,7 +97,7 @@ def test_only_what_depends_on_a_change_is_done_again(inside, capsys):
     assert added[:4] == [*(f"train synthetic-big fold {fold}" for fold in range(3)), "pool synthetic-big"]
     assert added[4:] == ["combine", *of_fit[:3], "predict synthetic-big", *of_fit[3:]]
     weights = Path("runs/synthetic-tcn-fold2/weights/model.safetensors")
-    os.utime(weights)  # as if it were trained anew; it is the test's predictions alone that read it
+    os.utime(weights)  # as if it were trained again; only the predictions of the test clips read it
     assert plan(capsys) == ["predict synthetic-tcn", *of_fit[3:]]
     recipe(CONFIG, SETTINGS)
     assert plan(capsys) == []
@@ -120,7 +119,7 @@ def test_nothing_was_fitted_on_the_official_validation_split(inside):
             assert not set(fitted_on) & official
 
 
-def test_other_labels_of_the_validation_split_leave_weights_and_post_processing_as_they_are(inside, tmp_path):
+def test_weights_and_post_processing_do_not_depend_on_the_validation_labels(inside, tmp_path):
     before = Path("work/synthetic/post_processing.json").read_text()
     labels = [*Path("data/annotations").glob("*/Validation_Set/*.txt")]
     texts = {path: path.read_bytes() for path in labels}
@@ -128,7 +127,7 @@ def test_other_labels_of_the_validation_split_leave_weights_and_post_processing_
         for path, text in texts.items():
             head, *rows = text.splitlines(keepends=True)
             path.write_bytes(b"".join([head, *reversed(rows)]))
-        with pytest.raises(ValueError, match="runs/synthetic-gru-fold0 was trained on other labels than are there now"):
+        with pytest.raises(ValueError, match="runs/synthetic-gru-fold0 was trained on other labels than exist now"):
             recipe(CONFIG, SETTINGS, work=tmp_path)
         runs = shutil.copytree("runs", tmp_path / "runs")
         for path in runs.glob("*/run.json"):  # as if the runs did not record what they were trained on
@@ -142,7 +141,7 @@ def test_other_labels_of_the_validation_split_leave_weights_and_post_processing_
             path.write_bytes(text)
 
 
-def test_a_recipe_that_is_killed_ends_where_the_unbroken_one_ends(job, tmp_path):
+def test_a_recipe_that_was_killed_ends_with_the_same_files(job, tmp_path):
     for name in ("data", "store"):
         (tmp_path / name).symlink_to(job / name)
     words = [sys.executable, "-m", "abaw", "recipe", str(CONFIG), *SETTINGS]
@@ -169,7 +168,7 @@ def test_a_dry_run_writes_nothing(job, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_members_the_config_itself_is_the_one(inside, tmp_path, capsys):
+def test_without_members_the_config_itself_is_trained(inside, tmp_path, capsys):
     recipe(CONFIG, [*SETTINGS, "name=alone", "members={}", "tasks={va: {}}"], work=tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert [path.name for path in (tmp_path / "alone/submission").iterdir()] == [CHALLENGES["va"]]
@@ -177,7 +176,7 @@ def test_without_members_the_config_itself_is_the_one(inside, tmp_path, capsys):
     assert (Path("runs") / "alone-fold2/run.json").is_file()
 
 
-def test_the_benchmark_judges_as_the_recipe_does(inside):
+def test_the_benchmark_scores_as_the_recipe_does(inside):
     extraction = {"device": "cpu", "faces": "haar", "download": False, "assume_fps": None}
     opened = open_job(CONFIG, SETTINGS, None, Path("runs"), Path("work"), [], extraction)
     steps = json.loads(Path("work/synthetic/steps.json").read_text())
@@ -189,7 +188,7 @@ def test_the_benchmark_judges_as_the_recipe_does(inside):
         weights = json.loads(Path(f"work/synthetic/validation/{name}/predictions.json").read_text())["ensemble"][
             "weights"
         ]
-        taken = protocol.MEAN if len(set(weights)) == 1 else protocol.WEIGHTED  # weights that do not gain are left out
+        taken = protocol.MEAN if len(set(weights)) == 1 else protocol.WEIGHTED  # weights that do not help are not kept
         assert grid[taken]["as it is"] == pytest.approx(of["weighted ensemble"], abs=1e-6)
         assert grid[taken][protocol.KEPT] == pytest.approx(list(of.values())[-1], abs=1e-6)
         assert grid[protocol.BEST] == max((grid[f"synthetic-{m}"] for m in ("gru", "tcn")), key=lambda g: g["as it is"])
@@ -223,12 +222,12 @@ def test_a_run_of_another_config_is_refused_before_the_first_stage(inside, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_search_trains_and_its_best_config_gives_the_same_score_again(inside, tmp_path):
+def test_the_best_config_of_a_search_gives_the_same_score_again(inside, tmp_path):
     pytest.importorskip("optuna", reason="abaw search needs the extra search")
     extract(Path("data"), Path("store"), ["face_hog", "voice_mel"])
     settings = [*MODEL, "data=data", "store=store"]
-    space = read_space(None, ["model.name=[bigru, tcn]", "model.dropout=0:0.6"])
-    found = search(CONFIG, settings, vary=space, trials=2, runs=tmp_path)
-    read_config(found.best_file).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
+    vary = ["model.name=[bigru, tcn]", "model.dropout=0:0.6"]
+    found = search(CONFIG, settings, vary=vary, trials=2, runs=tmp_path)
+    read_config(found.best_config).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
     scores = training.train(found.best_config, runs=tmp_path).finished()["scores"]
     assert (scores["va"]["CCC"] + scores["expr"]["F1"]) / 2 == found.ranked()[0].score

@@ -1,4 +1,4 @@
-"""Label files: what is read, where the sentinels end, and what a broken line says."""
+"""Label files: what is read, how sentinels become scored flags, how errors name a broken line."""
 
 import numpy as np
 import pytest
@@ -26,19 +26,19 @@ def written(folder, *texts, end="\n", name="12-24.txt"):
     return path
 
 
-def test_line_i_after_the_header_is_frame_i(tmp_path):
+def test_the_ith_line_after_the_header_is_frame_i(tmp_path):
     labels = read_valence_arousal(written(tmp_path, "valence,arousal", "0.5,-0.25", "-1,1"))
     assert labels.values.tolist() == [[0.5, -0.25], [-1, 1]]
     assert labels.scored.tolist() == [True, True]
 
 
-def test_either_value_of_minus_five_makes_a_row_unscored_and_leaves_no_trace(tmp_path):
+def test_either_value_of_minus_five_makes_a_row_unscored_and_its_values_0(tmp_path):
     labels = read_valence_arousal(written(tmp_path, "valence,arousal", "-5,-5", "-5,0.5", "0.5,-5.0", "0,0"))
     assert labels.scored.tolist() == [False, False, False, True]
     assert not labels.values.any()
 
 
-def test_expression_has_eight_names_in_its_header_and_one_class_a_row(tmp_path):
+def test_expression_has_eight_names_in_its_header_and_one_class_in_each_row(tmp_path):
     labels = read_expression(written(tmp_path, EXPR_HEADER, "0", "7", "-1", "3"))
     assert labels.values[:, 0].tolist() == [0, 7, 0, 3]
     assert labels.scored.tolist() == [True, True, False, True]
@@ -52,7 +52,7 @@ def test_one_unit_of_minus_one_makes_the_whole_row_unscored(tmp_path):
     assert not labels.values[[1, 2]].any()
 
 
-def test_compound_expression_has_seven_names_in_its_header_and_one_class_a_row(tmp_path):
+def test_compound_expression_has_seven_names_in_its_header_and_one_class_in_each_row(tmp_path):
     labels = read_compound_expression(written(tmp_path, CE_HEADER, "0", "6", "-1"))
     assert labels.values[:, 0].tolist() == [0, 6, 0]
     assert labels.scored.tolist() == [True, True, False]
@@ -74,7 +74,7 @@ def test_a_header_alone_gives_no_rows(tmp_path):
 
 
 VA_FAULTS = {
-    "0.5,0.1a": r":3: '0.1a' is not a number.*mend the line",
+    "0.5,0.1a": r":3: '0.1a' is not a number.*correct the line",
     "0.5": r":3: '0.5' has 1 column, expected 2",
     "0.5,0.1,0.2": r":3: '0.5,0.1,0.2' has 3 columns, expected 2",
     "nan,0.1": r":3: 'nan' is not a finite number",
@@ -116,7 +116,7 @@ def test_a_broken_expression_row_is_named_by_file_and_line(tmp_path, text):
 AU_FAULTS = {
     "0,1": r":3: '0,1' has 2 columns, expected 12 \(AU1 \.\. AU26\)",
     ",".join(["0"] * 13): r":3: .* has 13 columns, expected 12",
-    ",".join(["0"] * 11 + ["2"]): r":3: AU26 is '2', expected 0, 1 or -1 \(unscored\); mend the line",
+    ",".join(["0"] * 11 + ["2"]): r":3: AU26 is '2', expected 0, 1 or -1 \(unscored\); correct the line",
     ",".join(["-1"] * 11 + ["-5"]): r":3: AU26 is '-5', expected",
     ",".join(["0", "0.5"] + ["0"] * 10): r":3: AU2 is '0.5'",
     ",".join(["0"] * 4 + [""] + ["0"] * 7): r":3: AU7 is ''",

@@ -7,7 +7,7 @@ import torch
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.names import ACTION_UNITS, EMOTIONS
-from abaw.dataset.split_files import place, read_ambivalence, read_mimicry, read_multitask, recording
+from abaw.dataset.split_files import clip_named, parse_place, read_ambivalence, read_mimicry, read_multitask
 from abaw.metrics import concordance, macro_f1, unit_f1
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, one_step
@@ -72,16 +72,16 @@ def test_rows_that_repeat_an_image_count_once_and_fill_each_other(tmp_path):
 
 
 BROKEN = {
-    f"a/00001.jpg,0.1,0.2,3,{UNITS}": r"4: 'a/00001.jpg' has other labels on line 2; mend the line",
+    f"a/00001.jpg,0.1,0.2,3,{UNITS}": r"4: 'a/00001.jpg' has other labels on line 2; correct the line",
     f"a/00001.jpg,0.1,0.2,4,{NONE}": r"4: 'a/00001.jpg' has other labels on line 2",
-    f"c/1.jpg,0,0,0,{UNITS}": "4: 'c/1.jpg' is no place, expected <clip>/<frame of five digits, from 1>.jpg",
-    f"c/00000.jpg,0,0,0,{UNITS}": "4: 'c/00000.jpg' is no place",
+    f"c/1.jpg,0,0,0,{UNITS}": "4: 'c/1.jpg' names no clip, expected <clip>/<frame of five digits, from 1>.jpg",
+    f"c/00000.jpg,0,0,0,{UNITS}": "4: 'c/00000.jpg' names no clip",
     f"c/00001.jpg,0,0,8,{UNITS}": r"4: class 8 does not exist, expected 0 \.\. 7",
     f"c/00001.jpg,0,2,0,{UNITS}": r"4: 2 is outside \[-1, 1\]",
     f"c/00001.jpg,0,0,0,2{UNITS[1:]}": "4: AU1 is '2', expected 0, 1 or -1",
-    "c/00001.jpg,0,0,0": r"4: 4 columns, expected 16 \(image, 3 labels, 12 units\)",
-    f"c/00001.jpg,0,0,0,{UNITS},1": "4: 17 columns, expected 16",
-    "": "4: '' is no place",
+    "c/00001.jpg,0,0,0": r"4: the row has 4 columns, expected 16 \(image, 3 labels, 12 units\)",
+    f"c/00001.jpg,0,0,0,{UNITS},1": "4: the row has 17 columns, expected 16",
+    "": "4: '' names no clip",
 }
 
 
@@ -337,14 +337,14 @@ def test_the_loss_of_mimicry_is_the_squared_error_and_one_minus_the_correlation(
 
 
 MIMICRY_FAULTS = {
-    "x,0,0,0,0,0": "3: 6 columns, expected 7",
+    "x,0,0,0,0,0": "3: the row has 6 columns, expected 7",
     "x,0,0,0,0,0,1.1": "3: '0,0,0,0,0,1.1' is not 6 numbers from 0 to 1",
     "x,0,0,0,0,0,-0.1": "3: .* is not 6 numbers from 0 to 1",
     "x,0,0,0,0,0,nan": "3: .* is not 6 numbers from 0 to 1",
-    "x,0,0,0,0,0,": "3: .* is not 6 numbers; mend the line",
+    "x,0,0,0,0,0,": "3: .* is not 6 numbers; correct the line",
     "x,0,0,0,0,0,0_1": "3: .* is not 6 numbers",
     "a,0,0,0,0,0,1": "3: 'a' has other labels on line 2",
-    ",0,0,0,0,0,0": "3: '' is no place, expected a video",
+    ",0,0,0,0,0,0": "3: '' names no clip, expected a video",
 }
 
 
@@ -401,7 +401,7 @@ AMBIVALENCE_FAULTS = {
     ("ah_clip", "b.mp4,2,x"): "2: the label is '2', expected 0 or 1",
     ("ah_clip", "b.mp4"): "2: the label is '', expected 0 or 1",
     ("ah_clip", "a.mp4,1"): "2: 'a.mp4' has other labels on line 1",
-    ("ah_frame", "b.mp4,1"): r"2: 'b.mp4' is no place, expected <video>/frame-<number>.jpg",
+    ("ah_frame", "b.mp4,1"): r"2: 'b.mp4' names no clip, expected <video>/frame-<number>.jpg",
     ("ah_frame", "a.mp4/frame-0.jpg,1"): "2: 'a.mp4/frame-0.jpg' has other labels on line 1",
 }
 
@@ -489,15 +489,15 @@ def test_a_row_of_ambivalence_that_is_none_is_refused(text):
     ],
 )
 def test_a_files_name_stands_for_a_clip(name, clip):
-    assert recording(name) == clip
+    assert clip_named(name) == clip
 
 
 def test_a_place_is_a_clip_and_a_frame_from_1():
-    assert place("mtl", "video45_1/00012.jpg") == ("video45_1", 12)
-    assert place("mtl", "video45_1/100000.jpg") == ("video45_1", 100000)
-    assert place("ah_frame", "8/Visite_1/8_Q1.mp4/frame-0.jpg") == ("8_Q1", 1)
-    assert place("emi", "Filename") is None
-    assert [place("mtl", text) for text in ("image", "a/1.jpg", "a/00000.jpg", "a/b/00001.jpg", "")] == [None] * 5
+    assert parse_place("mtl", "video45_1/00012.jpg") == ("video45_1", 12)
+    assert parse_place("mtl", "video45_1/100000.jpg") == ("video45_1", 100000)
+    assert parse_place("ah_frame", "8/Visite_1/8_Q1.mp4/frame-0.jpg") == ("8_Q1", 1)
+    assert parse_place("emi", "Filename") is None
+    assert [parse_place("mtl", text) for text in ("image", "a/1.jpg", "a/00000.jpg", "a/b/00001.jpg", "")] == [None] * 5
 
 
 @pytest.mark.parametrize("name", TASKS.names())
