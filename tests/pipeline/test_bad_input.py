@@ -47,7 +47,10 @@ def refused(monkeypatch, capsys):
             ["training.schedule=cosine", "trainer.max_epochs=-1"],
             "command line, training.schedule=: a cosine schedule needs an end",
         ),
-        (["training.warmup_epochs=5", "trainer.max_epochs=5"], "a warm-up of 5 epochs does not end within 5 epochs: shorten it"),
+        (
+            ["training.warmup_epochs=5", "trainer.max_epochs=5"],
+            "a warm-up of 5 epochs does not end within 5 epochs: shorten it",
+        ),
         (["training.learning_rate=.inf"], "training.learning_rate is inf"),
         (["tasks={expr: {focal_gamma: .nan}}"], "expr: focal_gamma is nan, expected 0 or more"),
         (["nonsense"], "'nonsense' is not a setting, expected key=value"),
