@@ -184,9 +184,9 @@ def built_in(work: Path, repeats: int) -> Figures:
         save_crops(clip, ready / "cropped" / "film")
         (ready / "videos").mkdir()
         (ready / "videos" / "film.mp4").symlink_to(clip.resolve())
-    heard = work / "film.mkv"
-    if not heard.exists():
-        write_clip(heard, [], [], media.sound(clip))
+    sound_only = work / "film.mkv"
+    if not sound_only.exists():
+        write_clip(sound_only, [], [], media.sound(clip))
     face, voice = ENCODERS.build("face_hog"), ENCODERS.build("voice_mel")
     sound = media.sound(clip)
     cases: dict[str, Callable[[], float]] = {

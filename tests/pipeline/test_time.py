@@ -79,11 +79,11 @@ def test_an_impulse_is_in_the_tracks_at_its_time(made):
     make, times_s, event = made
     store = make("impulse")
     assert np.abs(store.clock("clip").times_s - times_s).max() < 1e-4
-    seen = store.get(store.find("brightness"), "clip")
-    heard = store.get(store.find("voice_mel"), "clip")
+    brightness = store.get(store.find("brightness"), "clip")
+    voice = store.get(store.find("voice_mel"), "clip")
     interval_s = np.diff(times_s).min()
-    assert abs(seen.times_s[level(seen.values, "brightness").argmax()] - times_s[event]) <= interval_s / 2
-    assert abs(heard.times_s[level(heard.values, "voice_mel").argmax()] - times_s[event]) <= HOP_S
+    assert abs(brightness.times_s[level(brightness.values, "brightness").argmax()] - times_s[event]) <= interval_s / 2
+    assert abs(voice.times_s[level(voice.values, "voice_mel").argmax()] - times_s[event]) <= HOP_S
 
 
 def test_after_window_mean_the_impulse_peaks_on_its_frame_in_both_modalities(made):

@@ -33,19 +33,19 @@ def _click(at_s: float, rate_hz: int = 16000, start_s: float = 0.0, length_s: fl
     return Sound(samples, rate_hz, start_s)
 
 
-def _click_s(heard: Sound) -> float:
-    """When the burst is heard."""
-    return heard.start_s + int(np.argmax(np.correlate(heard.samples, _burst(heard.rate_hz)))) / heard.rate_hz
+def _click_s(decoded: Sound) -> float:
+    """The time of the burst."""
+    return decoded.start_s + int(np.argmax(np.correlate(decoded.samples, _burst(decoded.rate_hz)))) / decoded.rate_hz
 
 
 def _times(path: Path) -> np.ndarray:
     return np.array([picture.time_s for picture in pictures(path)])
 
 
-def _level(heard: Sound, tone_hz: float) -> float:
+def _level(decoded: Sound, tone_hz: float) -> float:
     """Amplitude of a tone in the middle second."""
-    middle = heard.samples[len(heard.samples) // 2 - heard.rate_hz // 2 :][: heard.rate_hz]
-    wave = np.exp(-2j * np.pi * tone_hz * np.arange(len(middle)) / heard.rate_hz)
+    middle = decoded.samples[len(decoded.samples) // 2 - decoded.rate_hz // 2 :][: decoded.rate_hz]
+    wave = np.exp(-2j * np.pi * tone_hz * np.arange(len(middle)) / decoded.rate_hz)
     return float(2 * abs(np.mean(middle * np.hanning(len(middle)) * wave)) / 0.5)
 
 
@@ -125,13 +125,13 @@ def test_click_and_flash_of_one_moment_read_back_at_that_moment(tmp_path, suffix
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_late_sound_keeps_its_place_beside_pictures_from_zero(tmp_path, suffix):
     write_clip(tmp_path / f"clip{suffix}", _pictures(30), np.arange(30) / 25, _click(1.2, start_s=0.8, length_s=1.0))
-    heard, info = sound(tmp_path / f"clip{suffix}"), probe(tmp_path / f"clip{suffix}")
-    assert _click_s(heard) == pytest.approx(1.2, abs=5e-4)
-    assert 0.8 - 1024 / 16000 <= heard.start_s <= 0.8
-    assert info.sound_start_s == pytest.approx(heard.start_s, abs=1e-3)
+    decoded, info = sound(tmp_path / f"clip{suffix}"), probe(tmp_path / f"clip{suffix}")
+    assert _click_s(decoded) == pytest.approx(1.2, abs=5e-4)
+    assert 0.8 - 1024 / 16000 <= decoded.start_s <= 0.8
+    assert info.sound_start_s == pytest.approx(decoded.start_s, abs=1e-3)
     assert info.sound_stop_s == pytest.approx(1.8, abs=1024 / 16000)
     assert _times(tmp_path / f"clip{suffix}")[0] == 0.0
-    assert heard.gaps_s == ()
+    assert decoded.gaps_s == ()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
@@ -178,30 +178,36 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "num", "times_s", "heard", "message"),
+    ("name", "num", "times_s", "decoded", "message"),
     [
-        ("clip.gif", 2, [0, 0.04], None, "suffix must be one of .mp4, .mov, .mkv, .avi"),
-        ("clip.mp4", 0, [], Sound(np.zeros(0, np.float32), 16000, 0.0), "nothing to write"),
-        ("clip.mp4", 2, [0, 0], None, "must be 0 s or later, and increase"),
-        ("clip.mp4", 2, [-0.04, 0], None, "must be 0 s or later, and increase"),
-        ("clip.mp4", 2, [0, float("nan")], None, "must be 0 s or later, and increase"),
+        ("clip.gif", 2, [0, 0.04], None, "has the suffix '.gif', expected one of .mp4, .mov, .mkv, .avi"),
+        (
+            "clip.mp4",
+            0,
+            [],
+            Sound(np.zeros(0, np.float32), 16000, 0.0),
+            "would be empty: give pictures with times, or sound",
+        ),
+        ("clip.mp4", 2, [0, 0], None, "must be 0 s or later and increase"),
+        ("clip.mp4", 2, [-0.04, 0], None, "must be 0 s or later and increase"),
+        ("clip.mp4", 2, [0, float("nan")], None, "must be 0 s or later and increase"),
         ("clip.mp4", 3, [0, 0.04], None, r"more pictures than times \(2\)"),
         ("clip.mp4", 1, [0, 0.04], None, "1 pictures for 2 times"),
         ("clip.mp4", 0, [0, 0.04], None, "0 pictures for 2 times"),
-        ("clip.mp4", 2, [0, 0.04], _click(0.5, 17000), "AAC cannot hold sound of 17000 Hz: resample to one of"),
+        ("clip.mp4", 2, [0, 0.04], _click(0.5, 17000), "AAC cannot store sound at 17000 Hz: resample to one of"),
         ("clip.avi", 3, [0, 0.04, 0.2], None, "evenly spaced .* write .mp4"),
         ("clip.avi", 2, [0.5, 0.54], None, "from 0 s: write .mp4"),
         ("clip.avi", 2, [0, 0.04], _click(1.2, start_s=0.8), "from 0 s: write .mp4"),
     ],
 )
-def test_input_that_a_container_cannot_hold_is_an_error(tmp_path, name, num, times_s, heard, message):
+def test_input_that_a_container_cannot_hold_is_an_error(tmp_path, name, num, times_s, decoded, message):
     with pytest.raises(ValueError, match=message):
-        write_clip(tmp_path / name, _pictures(num), times_s, heard)
+        write_clip(tmp_path / name, _pictures(num), times_s, decoded)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_of_another_size_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"picture 3 is uint8 \(24, 64, 3\): expected uint8 \(48, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"picture 3 is uint8 \(24, 64, 3\), expected uint8 \(48, 64, 3\)"):
         write_clip(tmp_path / "clip.mp4", [*_pictures(2), *_pictures(1, 24, 64)], [0, 0.04, 0.08])
 
 
@@ -213,11 +219,11 @@ def test_resampling_keeps_440_hz_and_removes_9_khz(tmp_path, rate_hz):
     seconds = np.arange(2 * rate_hz) / rate_hz
     tones = 0.4 * np.sin(2 * np.pi * 440 * seconds) + 0.4 * np.sin(2 * np.pi * 9000 * seconds)
     _write_frames(tmp_path / "clip.wav", tones, [i / 10 for i in range(20)], rate_hz // 10, rate_hz)
-    heard = sound(tmp_path / "clip.wav")
-    assert heard.samples.dtype == np.float32
-    assert (len(heard.samples), heard.stop_s) == (32000, 2.0)
-    assert _level(heard, 440) == pytest.approx(0.4, rel=0.01)
-    assert _level(heard, 16000 - 9000) < 0.4 * 10 ** (-80 / 20)  # where an alias would be
+    decoded = sound(tmp_path / "clip.wav")
+    assert decoded.samples.dtype == np.float32
+    assert (len(decoded.samples), decoded.stop_s) == (32000, 2.0)
+    assert _level(decoded, 440) == pytest.approx(0.4, rel=0.01)
+    assert _level(decoded, 16000 - 9000) < 0.4 * 10 ** (-80 / 20)  # where an alias would be
 
 
 def test_channels_are_averaged(tmp_path):
@@ -235,12 +241,12 @@ def test_a_gap_is_filled_with_zeros_and_listed(tmp_path):
     samples = np.concatenate([np.full(8000, 0.5), _click(1.2, start_s=0.8, length_s=0.7).samples])
     starts_s = [i / 50 for i in range(25)] + [0.8 + i / 50 for i in range(35)]
     _write_frames(tmp_path / "clip.mkv", samples, starts_s, 320)
-    heard = sound(tmp_path / "clip.mkv")
-    assert heard.gaps_s == (pytest.approx((0.5, 0.8), abs=1e-3),)
-    assert np.abs(heard.samples[8000:12800]).max() == 0
-    assert heard.samples[7900] == pytest.approx(0.5, abs=1e-3)
-    assert _click_s(heard) == pytest.approx(1.2, abs=1e-3)
-    assert heard.stop_s == pytest.approx(1.5, abs=1e-3)
+    decoded = sound(tmp_path / "clip.mkv")
+    assert decoded.gaps_s == (pytest.approx((0.5, 0.8), abs=1e-3),)
+    assert np.abs(decoded.samples[8000:12800]).max() == 0
+    assert decoded.samples[7900] == pytest.approx(0.5, abs=1e-3)
+    assert _click_s(decoded) == pytest.approx(1.2, abs=1e-3)
+    assert decoded.stop_s == pytest.approx(1.5, abs=1e-3)
 
 
 def test_a_single_missing_frame_is_a_gap(tmp_path):
@@ -254,10 +260,10 @@ def test_overlapping_sound_is_cut(tmp_path):
     _write_frames(
         tmp_path / "clip.mkv", samples, [i / 50 for i in range(25)] + [0.485 + i / 50 for i in range(15)], 320
     )
-    heard = sound(tmp_path / "clip.mkv")
-    assert heard.stop_s == pytest.approx(0.785, abs=1e-3)
-    assert heard.samples[[7990, 8010]] == pytest.approx([0.5, -0.5], abs=1e-3)
-    assert heard.gaps_s == ()
+    decoded = sound(tmp_path / "clip.mkv")
+    assert decoded.stop_s == pytest.approx(0.785, abs=1e-3)
+    assert decoded.samples[[7990, 8010]] == pytest.approx([0.5, -0.5], abs=1e-3)
+    assert decoded.gaps_s == ()
 
 
 @pytest.mark.parametrize("step_s", [0.019, 0.021])
@@ -287,9 +293,9 @@ def test_a_change_of_rate_and_channels_in_the_middle_is_handled(tmp_path):
             out.mux(stream.encode(None))
         data += (tmp_path / "part.aac").read_bytes()
     (tmp_path / "clip.aac").write_bytes(data)
-    heard = sound(tmp_path / "clip.aac")
+    decoded = sound(tmp_path / "clip.aac")
     # the stamps of ADTS go by the first rate: frames of the second part overlap and are cut, its tone stays
-    peaks = [np.argmax(np.abs(np.fft.rfft(part))) for part in (heard.samples[4000:8000], heard.samples[-4000:])]
+    peaks = [np.argmax(np.abs(np.fft.rfft(part))) for part in (decoded.samples[4000:8000], decoded.samples[-4000:])]
     assert [4 * peak for peak in peaks] == pytest.approx([440, 1000], rel=0.03)
 
 
@@ -375,10 +381,10 @@ def test_every_rotation_and_mirroring_is_applied(tmp_path, degrees, is_mirrored)
     ],
 )
 def test_real_sound_starts_and_ends_at_its_own_times_without_gaps(media, name, start_s, stop_s):
-    heard, info = sound(media / name), probe(media / name)
-    assert (heard.start_s, heard.stop_s) == pytest.approx((start_s, stop_s), abs=0.03)
-    assert (info.sound_start_s, info.sound_stop_s) == pytest.approx((heard.start_s, heard.stop_s), abs=0.03)
-    assert heard.gaps_s == ()
+    decoded, info = sound(media / name), probe(media / name)
+    assert (decoded.start_s, decoded.stop_s) == pytest.approx((start_s, stop_s), abs=0.03)
+    assert (info.sound_start_s, info.sound_stop_s) == pytest.approx((decoded.start_s, decoded.stop_s), abs=0.03)
+    assert decoded.gaps_s == ()
 
 
 def test_the_delay_of_an_encoder_does_not_move_sound(media):
@@ -390,23 +396,23 @@ def test_the_delay_of_an_encoder_does_not_move_sound(media):
 
 @pytest.mark.parametrize("name", ["no_audio_track", "one_frame", "corrupted"])
 def test_a_clip_without_sound_has_no_samples(media, name):
-    heard = sound(media / f"nasty/{name}.mp4")
-    assert (len(heard.samples), heard.samples.dtype, heard.start_s, heard.stop_s) == (0, np.float32, 0.0, 0.0)
+    decoded = sound(media / f"nasty/{name}.mp4")
+    assert (len(decoded.samples), decoded.samples.dtype, decoded.start_s, decoded.stop_s) == (0, np.float32, 0.0, 0.0)
     assert not probe(media / f"nasty/{name}.mp4").has_sound
 
 
 def test_silence_is_sound(media):
-    heard = sound(media / "nasty/silent_audio_track.mp4")
-    assert heard.stop_s == pytest.approx(3.0, abs=0.01)
-    assert np.abs(heard.samples).max() == 0
+    decoded = sound(media / "nasty/silent_audio_track.mp4")
+    assert decoded.stop_s == pytest.approx(3.0, abs=0.01)
+    assert np.abs(decoded.samples).max() == 0
 
 
 def test_lost_bytes_only_affect_pictures_and_sound_of_that_moment(media, tmp_path):
     clip = _damaged(media / "clips/bbaf2n.mpg", tmp_path / "clip.mpg", 150_000, 155_000)
-    whole, heard = sound(media / "clips/bbaf2n.mpg"), sound(clip)
+    whole, decoded = sound(media / "clips/bbaf2n.mpg"), sound(clip)
     assert 70 <= len(_times(clip)) <= 75
-    assert 0.9 < heard.gaps_s[0][0] < heard.gaps_s[-1][1] < 1.2
-    assert heard.samples[-8000:] == pytest.approx(whole.samples[-8000:], abs=1e-3)
+    assert 0.9 < decoded.gaps_s[0][0] < decoded.gaps_s[-1][1] < 1.2
+    assert decoded.samples[-8000:] == pytest.approx(whole.samples[-8000:], abs=1e-3)
 
 
 def test_a_truncated_clip_gives_what_is_left(media, tmp_path):
