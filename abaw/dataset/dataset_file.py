@@ -39,5 +39,5 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]]]:
 
 
 def _plain(folder: Path) -> Path:
-    """The path without ``..``, so that the names tell whether one folder is inside another."""
+    """The path without ``..``, so that the names show whether one folder is inside another."""
     return Path(os.path.normpath(folder))

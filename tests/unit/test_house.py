@@ -48,9 +48,9 @@ ORDER = {
         ("dataset_check", "synthetic"),
     ],
     "fusion": [
-        ("__init__", "base", "targets"),
+        ("__init__", "base", "feature_statistics", "targets"),
         ("layers", "sampling", "validation"),
-        ("data", "front", "models"),
+        ("data", "input_stage", "models"),
         ("module",),
         ("checkpoint", "loggers", "predict"),
         ("callbacks", "trainer_settings"),
@@ -80,6 +80,11 @@ def room_of(module):
     """(package, room) of a module of this project."""
     top, _, rest = module.partition(".")
     return top, rest.split(".")[0] or "__init__"
+
+
+def line_of(room):
+    """The place of a room in the order of its package; a room that has none is above all others."""
+    return PLACE.get(room, len(PLACE))
 
 
 def imports(text):
@@ -114,10 +119,10 @@ def is_forbidden(place, name, when):
             return when != "types"
         if top == package:
             target = room_of(name)
-            return target != (package, room) and PLACE[target] >= PLACE[package, room]
+            return target != (package, room) and line_of(target) >= line_of((package, room))
         if package == "abaw":
             return room not in ("pipelines", "commands") or when == "early"
-        return top != "abaw" or PLACE[room_of(name)] >= PLACE["abaw", "pipelines"]
+        return top != "abaw" or line_of(room_of(name)) >= line_of(("abaw", "pipelines"))
     if top == "av":
         return place not in ("extract/media.py", "extract/synthetic/write_clip.py")
     if top == "lightning":
