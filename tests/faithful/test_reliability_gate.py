@@ -40,17 +40,17 @@ def reference(features, observed, context, weights):
     places = {name: place for place, name in enumerate([*summed, *(name for name in features if name in context)])}
     projected = {name: affine(values, weights, f"projections.{places[name]}") for name, values in features.items()}
     hidden = torch.stack([weighed(t, projected, observed, summed, weights) for t in range(len(projected["face"]))])
-    heard = torch.cat([projected[name][observed[name]] for name in context]) if context else ()
-    if len(heard):
+    observed_rows = torch.cat([projected[name][observed[name]] for name in context]) if context else ()
+    if len(observed_rows):
         latents = weights["context_attention.latents"]
         latents = norm(
-            latents + attention("context_attention.summarise", weights)(latents, heard, heard)[0],
+            latents + attention("context_attention.summarise", weights)(latents, observed_rows, observed_rows)[0],
             weights,
             "norm_latents",
         )
         queries = norm(hidden, weights, "norm_queries")
-        told = attention("context_attention.attend", weights)(queries, latents, latents)[0]
-        hidden = norm(hidden + told, weights, "norm_output")
+        attended = attention("context_attention.attend", weights)(queries, latents, latents)[0]
+        hidden = norm(hidden + attended, weights, "norm_output")
         was_seen = torch.stack([observed[name] for name in summed]).any(0)
         if was_seen.any():
             hidden[~was_seen] = 0
@@ -118,7 +118,7 @@ def test_weights_are_one_in_all_over_what_was_observed_and_exactly_zero_elsewher
     assert (~observed.any(-1)).sum() > 3, "some steps have nothing"
 
 
-def test_context_is_heard_by_all_steps_but_is_not_summed():
+def test_context_reaches_all_steps_but_is_not_summed():
     """Another word changes every step, also before it; a window without words is that of a model that lacks them."""
     model, inputs = make(FOUR, context=("words",)), make_inputs(FOUR, (6,), share=1.0)
     (before,), _ = run(model, inputs)

@@ -121,7 +121,7 @@ def test_vit_mae_always_uses_the_whole_picture(models):
     for pool, first in (("cls", None), ("mean", 1)):
         found = rows(build(models["vit_mae"], pool=pool), given)
         assert np.array_equal(found, rows(build(models["vit_mae"], pool=pool), given))
-        torch.manual_seed(3)  # the library's call, told to hide nothing; its patches are shuffled still
+        torch.manual_seed(3)  # the library's call, with nothing masked; its patches are shuffled still
         model = tf.ViTMAEModel.from_pretrained(models["vit_mae"], mask_ratio=0.0).eval()
         processor = tf.AutoImageProcessor.from_pretrained(models["vit_mae"])
         with torch.inference_mode():

@@ -17,7 +17,7 @@ SMILE = (1434 + 44, 1434 + 45)  # the columns of mouthSmileLeft and mouthSmileRi
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """A package mediapipe that finds a face in every picture that is not black."""
+    """A package mediapipe that detects a face in every picture that is not black."""
 
     class FaceLandmarker:
         options = None

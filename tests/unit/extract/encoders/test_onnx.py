@@ -258,20 +258,20 @@ def build_sound(nets, name="wave", **settings):
 
 
 def test_rows_over_time_equal_the_librarys_at_the_centres_of_their_fields(nets):
-    heard = wave(1.0, start_s=2.0)
+    recording = wave(1.0, start_s=2.0)
     encoder = build_sound(nets)
-    track = joined(encoder.encode(heard), encoder.dim)
-    assert np.allclose(track.values, library(nets["wave"], heard.samples[None])[0], atol=1e-6)
+    track = joined(encoder.encode(recording), encoder.dim)
+    assert np.allclose(track.values, library(nets["wave"], recording.samples[None])[0], atol=1e-6)
     assert track.times_s[0] == pytest.approx(2.0 + 199.5 / 16000)
     assert np.diff(track.times_s) == pytest.approx(0.02)
 
 
 def test_chunks_of_a_network_without_context_equal_one_pass(nets):
-    heard = wave(2.37)
+    recording = wave(2.37)
     for normalize in (False, True):
         whole, cut = (build_sound(nets, chunk_s=s, overlap_s=0.1, normalize=normalize) for s in (30.0, 0.5))
-        one, many = (joined(each.encode(heard), each.dim) for each in (whole, cut))
-        assert len(list(cut.encode(heard))) > 3
+        one, many = (joined(each.encode(recording), each.dim) for each in (whole, cut))
+        assert len(list(cut.encode(recording))) > 3
         assert np.array_equal(one.times_s, many.times_s)
         assert np.allclose(one.values, many.values, atol=1e-5)
 
@@ -286,12 +286,12 @@ def test_a_pass_is_normalised_where_set(nets):
 
 
 def test_a_network_that_gives_one_row_runs_on_each_window(nets):
-    heard = wave(4.0, start_s=1.0)
+    recording = wave(4.0, start_s=1.0)
     encoder = build_sound(nets, "window", field=1600, hop=800)
-    pieces = list(encoder.encode(heard))
+    pieces = list(encoder.encode(recording))
     assert [len(piece) for piece in pieces] == [64, 15]
     track = joined(pieces, encoder.dim)
-    assert np.allclose(track.values[70], library(nets["window"], heard.samples[None, 56000:57600])[0], atol=1e-6)
+    assert np.allclose(track.values[70], library(nets["window"], recording.samples[None, 56000:57600])[0], atol=1e-6)
     assert track.times_s[70] == pytest.approx(1.0 + (56000 + 799.5) / 16000)
 
 
@@ -322,7 +322,7 @@ def test_wrong_strides_are_refused(nets, hop):
 
 
 def test_an_hour_takes_no_more_memory_than_some_chunks(nets):
-    heard = wave(4.0)
+    recording = wave(4.0)
     lengths = []
 
     class Disk(np.ndarray):
@@ -331,12 +331,12 @@ def test_an_hour_takes_no_more_memory_than_some_chunks(nets):
             lengths.append(len(part))
             return part
 
-    object.__setattr__(heard, "samples", heard.samples.view(Disk))
-    list(build_sound(nets, chunk_s=0.5, overlap_s=0.1).encode(heard))
+    object.__setattr__(recording, "samples", recording.samples.view(Disk))
+    list(build_sound(nets, chunk_s=0.5, overlap_s=0.1).encode(recording))
     assert max(lengths) <= 8000 + 400
 
 
 def test_a_real_voice_gives_rows_over_its_whole_length(nets, media):
-    heard = sound(media / "clips" / "id2_vcd_swwp2s.mpg")
-    track = joined(build_sound(nets, normalize=True).encode(heard), 5)
-    assert len(track) == (len(heard.samples) - 400) // 320 + 1
+    recording = sound(media / "clips" / "id2_vcd_swwp2s.mpg")
+    track = joined(build_sound(nets, normalize=True).encode(recording), 5)
+    assert len(track) == (len(recording.samples) - 400) // 320 + 1

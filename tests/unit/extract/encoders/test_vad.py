@@ -37,19 +37,19 @@ def by_hand(samples):
 
 
 def test_every_step_uses_its_context_and_the_state(network):
-    heard = noise(16_300, start_s=2.0)
-    made = track(ENCODERS.build("vad", file=str(network)), heard)
+    recording = noise(16_300, start_s=2.0)
+    made = track(ENCODERS.build("vad", file=str(network)), recording)
     assert len(made) == 31  # what is left is no whole step
-    assert np.allclose(made.values[:, 0], by_hand(heard.samples), atol=1e-6)
+    assert np.allclose(made.values[:, 0], by_hand(recording.samples), atol=1e-6)
     assert made.times_s[:2] == pytest.approx([2.0 + 255.5 / RATE_HZ, 2.032 + 255.5 / RATE_HZ])
 
 
 def test_any_cut_into_pieces_gives_the_same_bytes(network, monkeypatch):
-    encoder, heard = ENCODERS.build("vad", file=str(network)), noise(51_300)
-    whole = track(encoder, heard)
+    encoder, recording = ENCODERS.build("vad", file=str(network)), noise(51_300)
+    whole = track(encoder, recording)
     for piece in (1, 7, 99):
         monkeypatch.setattr(vad, "PIECE", piece)
-        assert track(encoder, heard).values.tobytes() == whole.values.tobytes()
+        assert track(encoder, recording).values.tobytes() == whole.values.tobytes()
 
 
 def test_sound_shorter_than_a_step_gives_no_rows_and_silence_is_finite(network):
