@@ -113,7 +113,7 @@ def at_every_stage(
     """Scores of ``official``, post-processed by what was fitted on ``pool``; ``folds``: clip -> its run."""
     scores = {}
     for stage, left_out in STAGES.items():
-        post_processing = fitting.fit(task, pool, options.model_copy(update=left_out))
+        post_processing = fitting.fit_post_processing(task, pool, options.model_copy(update=left_out))
         scores[stage] = fitting.rank(task, fitting.post_processed(task, official, post_processing))
     kept, _ = fitting.choose(task, pool, options, folds)
     return scores | {KEPT: fitting.rank(task, fitting.post_processed(task, official, kept))}

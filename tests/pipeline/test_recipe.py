@@ -66,7 +66,7 @@ def submissions(folder):
 def test_a_recipe_ends_with_verified_challenge_files_and_scores(inside, capsys):
     for task, name in CHALLENGES.items():
         out = Path("work/synthetic/submission", name)
-        assert verify(out, Path("data/test_set", name), task) == []
+        assert verify(out, Path("data/test_set", name), task=task) == []
     recipe(CONFIG, SETTINGS)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("work/synthetic va CCC ")
