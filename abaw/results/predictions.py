@@ -29,6 +29,7 @@ from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, is_running, read_json, visible, write_json
+from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
 from abaw.tasks.base import Task
@@ -222,8 +223,5 @@ def _holds_tables(folder: Path) -> bool:
 
 def to_pandas(table: pa.Table | Mapping[str, Any]) -> "pd.DataFrame":
     """A pyarrow table, or columns by name, as a pandas DataFrame. Raises InputError where pandas is not installed."""
-    try:
-        import pandas  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError("to_pandas() needs the package pandas: pip install pandas") from error
+    import_optional("pandas", needed_by="to_pandas()", install="pandas")
     return (table if isinstance(table, pa.Table) else pa.table(dict(table))).to_pandas()

@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import folder_lock, read_json, write_json
+from abaw.optional import import_optional
 from abaw.tuning.space import Vary
 
 
@@ -31,10 +32,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
     ``about``: what makes a search another one (its config, space and seed). Raises InputError where the folder holds
     another search, where one is running in it, or where Optuna is not installed.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError("a search needs the package optuna: pip install 'abaw[search]'") from error
+    optuna = import_optional("optuna", needed_by="a search", install="'abaw[search]'")
     with folder_lock(folder, "a search"):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)

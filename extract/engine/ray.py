@@ -11,6 +11,7 @@ from typing import Any
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
+from abaw.optional import import_optional
 from abaw.progress import ProgressCallback, silent
 from extract.engine.plan import EncoderSpec
 from extract.engine.run import ExtractionReport, extract
@@ -145,8 +146,4 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("--engine ray needs the package ray: pip install 'abaw[ray]'") from error
-    return ray
+    return import_optional("ray", needed_by="--engine ray", install="'abaw[ray]'")

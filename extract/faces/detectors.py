@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import sha256
+from abaw.optional import import_optional
 from extract import DETECTORS
 from extract.faces.geometry import Box, Face, shrink
 from extract.media import Rgb
@@ -148,7 +148,12 @@ class Mtcnn(FaceDetector):
             "min_face": _share("mtcnn", "min_face", min_face),
             "min_score": _share("mtcnn", "min_score", min_score),
         }
-        self._package = _extra("facenet_pytorch", "facenet-pytorch", "mtcnn")
+        self._package = import_optional(
+            "facenet_pytorch",
+            needed_by="the face detector mtcnn",
+            package="facenet-pytorch",
+            install="'abaw[mtcnn]'",
+        )
         self._detector = self._package.MTCNN(keep_all=True, device="cpu").eval()
 
     def detect(self, picture: Rgb) -> list[Face]:
@@ -191,7 +196,7 @@ class Mesh(FaceDetector):
         if max_faces < 1:
             raise InputError(f"mediapipe: max_faces is {max_faces}, expected 1 or more")
         self._settings = {"min_score": _share("mediapipe", "min_score", min_score), "max_faces": max_faces}
-        package = _extra("mediapipe", "mediapipe", "mediapipe")
+        package = import_optional("mediapipe", needed_by="the face detector mediapipe", install="'abaw[mediapipe]'")
         if not hasattr(package, "solutions"):
             raise InputError(
                 f"mediapipe {package.__version__} contains no models, expected version 0.10.21: "
@@ -238,18 +243,6 @@ def _share(detector: str, setting: str, value: float) -> float:
         meaning = "a share of the picture's height" if setting == "min_face" else "a confidence"
         raise InputError(f"{detector}: {setting} is {value}, expected {meaning} between 0 and 1")
     return value
-
-
-def _extra(module: str, package: str, extra: str) -> ModuleType:
-    """An optional package. Raises InputError with the extra to install where it is missing."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"the face detector {extra} needs the package {package}: pip install 'abaw[{extra}]'"
-        ) from error
 
 
 def _yunet_file(file: str | None, download: bool) -> Path:

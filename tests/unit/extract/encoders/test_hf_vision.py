@@ -278,7 +278,7 @@ def test_crops_are_processed_on_another_device_unless_they_are_resized_in_fp32(m
         encoder = build(models["clip"], **settings)
         assert not encoder._on_device
         encoder._device = "cuda"
-        return encoder._can_wait(precision)
+        return encoder._processes_on_device(precision)
 
     assert waits()
     assert waits("bf16", crop_px=40)
