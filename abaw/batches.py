@@ -1,7 +1,7 @@
-"""What a training step sees: windows over clips, signals on a clock, and the batch that carries them.
+"""What a training step gets: windows over clips, aligned signals, and the batch that holds them.
 
-``observed``, ``scored`` and ``lengths`` are three different facts and are never merged: what was
-observed, what has a label, and where a window ends and its padding begins.
+``observed``, ``scored`` and ``lengths`` are three different facts and are never merged: where a modality was observed,
+where there is a label, and where a window ends and its padding begins.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ Self = TypeVar("Self", bound="_Movable")
 
 @runtime_checkable  # so that the tests may check annotations that name it
 class FeatureSource(Protocol):
-    """All that fusion knows of where features come from. Picklable, so that data workers may hold one."""
+    """The interface through which fusion reads features. Picklable, for data workers."""
 
     def names(self) -> tuple[str, ...]: ...
 
     def dim(self, name: str) -> int: ...
 
     def is_on_clock(self, name: str) -> bool:
-        """Whether ``read`` gives one row per step of the clock; else the track's own rows."""
+        """Whether ``read`` returns one row per frame; else the track's own rows."""
         ...
 
     def clock(self, clip_id: str) -> Clock: ...
@@ -38,7 +38,7 @@ class FeatureSource(Protocol):
 
 
 class _Movable:
-    """Dataclasses of tensors that move as one."""
+    """Dataclasses of tensors that are moved to a device together."""
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
         return self._each(lambda tensor: tensor.to(*args, **kwargs))
@@ -72,10 +72,10 @@ class Signal(_Movable):
 
 @dataclass(frozen=True)
 class Batch(_Movable):
-    """Windows of clips. ``first_step`` is each window's place on its clip's clock, from 0.
+    """Windows of clips. ``first_step`` is the index, from 0, of each window's first frame in its clip.
 
-    ``signals`` are on the clock (n == time), or at their own rate with a margin, for the front to align. ``target`` and
-    ``scored`` have a key per task that has labels here.
+    ``signals`` have one row per frame (n == time), or are at their own rate with a margin, and the input stage aligns
+    them. ``target`` and ``scored`` have a key for each task with labels in this batch.
     """
 
     clip_ids: tuple[str, ...]
@@ -90,8 +90,11 @@ class Batch(_Movable):
 def windows(num_steps: int, length: int, stride: int) -> list[tuple[int, int]]:
     """Start and stop of the windows that cover ``num_steps`` steps; the last one is anchored at the end.
 
-    A clip shorter than a window gives one short window, which the batch pads. No steps, no window. Raises
-    ValueError where length or stride are under 1, or the stride leaves steps between windows out.
+    A clip shorter than a window gives one short window, which the batch pads; a clip without steps gives none. Raises
+    InputError where length or stride are below 1, or the stride exceeds the length.
+
+    >>> windows(10, length=4, stride=3)
+    [(0, 4), (3, 7), (6, 10)]
     """
     if length < 1 or stride < 1:
         raise InputError(f"windows need a length and a stride of at least 1 step, not {length} and {stride}")
@@ -107,7 +110,7 @@ def windows(num_steps: int, length: int, stride: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Window:
-    """One window before it is batched: torch tensors without a batch axis. ``first_step`` counts from 0."""
+    """One window without a batch axis. ``first_step`` counts from 0."""
 
     clip_id: str
     first_step: int
@@ -118,9 +121,9 @@ class Window:
 
 
 def collate(items: list[Window]) -> Batch:
-    """Pad windows at the end to the longest of them. Raises ValueError where they differ in signals.
+    """Pad windows at the end to the length of the longest. Raises InputError where they differ in signals.
 
-    A task has a key where at least one window has labels of it; the other windows are unscored in it.
+    A task has a key if at least one window has its labels; the other windows are unscored for that task.
     """
     keys = set(items[0].signals)
     for item in items:
@@ -149,7 +152,7 @@ def _scored(item: Window, task: str) -> Tensor:
 
 
 def _signal(tracks: list[Track]) -> Signal:
-    # copies: a source may hand out read-only memory, which torch does not take
+    # copies: a source may return read-only memory, which torch does not accept
     return Signal(
         values=_pad([torch.tensor(track.values, dtype=torch.float32) for track in tracks]),
         times_s=_pad([torch.tensor(track.times_s) for track in tracks]),

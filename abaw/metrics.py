@@ -1,8 +1,8 @@
 """The official scores in numpy, over a whole split at once, and the statistics they are computed from.
 
 Every definition is written here and nowhere else, so that no library's version can change what a score means. A score
-over all frames is no mean of scores of videos, but it follows from statistics of the videos: ``Moments`` and counts can
-be pooled, each group as often as a bootstrap draws it, and one function makes the score of them, pooled or not.
+over all frames is not a mean of scores of videos, but it follows from statistics of the videos: ``Moments`` and counts
+can be pooled, with each group counted as often as a bootstrap draws it, and the same function computes the score.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Moments:
     """Number, mean, range and central second moments of predictions and truths, in each of several groups of rows.
 
     Sides are 0 (predictions) and 1 (truths). Values are multiplied by ``scale``, a power of two for each side and
-    column, so that no square overflows or vanishes. The mean is ``centre`` + ``offset``: the offset is what rounding
-    took from the centre. ``squares`` and ``products`` are sums over the deviations from the mean; nothing is ever
+    column, so that squares neither overflow nor underflow. The mean is ``centre`` + ``offset``, where the offset is the
+    rounding error of the centre. ``squares`` and ``products`` are sums over the deviations from the mean; nothing is
     computed as a difference of large sums, so a narrow distribution far from 0 keeps its digits (Chan, Golub and
     LeVeque 1983). A group without rows has ``low`` = inf and ``high`` = -inf.
     """
@@ -40,7 +40,7 @@ class Moments:
     @classmethod
     def of(cls, groups: Sequence[Pair]) -> "Moments":
         """The moments of each group's predictions and truths (n columns), which must be finite."""
-        # rows last and contiguous: numpy adds such rows pairwise, which keeps the error small for a million of them
+        # rows last and contiguous, which numpy adds pairwise: the error stays small for a million of them
         sides = [np.stack([np.ascontiguousarray(side.T, np.float64) for side in pair]) for pair in groups]
         largest = np.max([np.abs(each).max(axis=-1, initial=0) for each in sides], axis=0)
         scale = np.ldexp(1.0, -np.frexp(largest)[1])
@@ -70,7 +70,7 @@ class Moments:
     def _pooled(self, counts: np.ndarray) -> "Moments":
         weights = counts * self.num
         num, is_drawn = weights.sum(axis=1), weights > 0
-        centre = self.centre[is_drawn.argmax(axis=1)]  # of one group drawn: differences from it are exact or small
+        centre = self.centre[is_drawn.argmax(axis=1)]  # that of one drawn group, so that differences from it are small
         apart = (self.centre - centre[:, None]) + self.offset  # (draws groups 2 columns)
         offset = np.einsum("dg,dgsc->dsc", weights, apart) / np.maximum(num, 1)[:, None, None]
         apart = apart - offset[:, None]

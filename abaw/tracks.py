@@ -1,6 +1,6 @@
-"""Values that carry their own time axis: the clock of a clip, and tracks.
+"""Values with their own times: the frame timestamps of a clip (its clock), and tracks.
 
-Time is container time in seconds, shared by picture and sound and never re-zeroed per stream.
+Time is container time in seconds, shared by picture and sound; no stream is shifted to begin at 0.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Times = Float[np.ndarray, " time"]
 
 @dataclass(frozen=True)
 class Clock:
-    """The frames of a clip and when each is shown: what labels, predictions and submissions count by.
+    """The frames of a clip and their timestamps, to which labels, predictions and submissions refer.
 
-    ``frames`` is 1 .. n. A frame past the decoded end has ``decoded=False`` and a time at the median
-    interval. Raises ValueError where the three arrays do not describe one clock.
+    ``frames`` is 1 .. n. A frame after the last decoded one has ``decoded=False`` and a time at the median interval.
+    Raises InputError where lengths differ, frames are not 1 .. n or times do not increase.
     """
 
     frames: Int[np.ndarray, " time"]
@@ -48,10 +48,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Track:
-    """``values[i]`` describes the moment ``times_s[i]``; not ``observed[i]``: there was nothing to see or hear.
+    """Features over time: ``values[i]`` belongs to ``times_s[i]``; ``observed[i]`` is False where nothing was observed.
 
-    Times increase strictly. A track may have no rows at all (a clip without sound). Raises ValueError where
-    lengths differ, times do not increase or an observed value is not finite.
+    Times increase strictly. A track may have no rows (a clip without sound). Raises InputError where lengths differ,
+    times do not increase or an observed value is not finite.
     """
 
     values: Float[np.ndarray, "time dim"]
@@ -78,18 +78,16 @@ class Track:
 
 
 def empty_track(dim: int) -> Track:
-    """The track of a clip that has nothing of this modality: no rows, nothing observed."""
+    """A track without rows, for a clip that lacks the modality."""
     return Track(np.zeros((0, dim), np.float32), np.zeros(0), np.zeros(0, bool))
 
 
-def _check_increasing(times_s: np.ndarray, whose: str) -> None:
+def _check_increasing(times_s: np.ndarray, name: str) -> None:
     if not np.isfinite(times_s).all():
-        raise InputError(
-            f"{whose} has a time that is not finite at row {int(np.flatnonzero(~np.isfinite(times_s))[0])}"
-        )
+        raise InputError(f"{name} has a time that is not finite at row {int(np.flatnonzero(~np.isfinite(times_s))[0])}")
     late = np.flatnonzero(np.diff(times_s) <= 0)
     if late.size:
         row = int(late[0]) + 1
         raise InputError(
-            f"times of {whose} must increase: row {row} is at {times_s[row]} s, the row before at {times_s[row - 1]} s"
+            f"times of {name} must increase: row {row} is at {times_s[row]} s, the row before at {times_s[row - 1]} s"
         )

@@ -3,9 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-GRID = np.round(
-    np.arange(-3, 3.05, 0.1), 1
-)  # biases of classes: e^3 = 20 is about the ratio of the commonest class to the rarest
+GRID = np.round(np.arange(-3, 3.05, 0.1), 1)  # biases of classes; e^3 = 20, about the ratio of frequencies
 MAX_ROUNDS = 20
 TINY = 1e-12  # of a score: less is rounding
 

@@ -1,4 +1,4 @@
-"""Which rows of a template a file lacks, repeats, moves or adds, with the file's lines."""
+"""Which rows of a template are missing from a file, repeated, out of order or unknown, by line."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ Fault = tuple[int, str]
 def order_faults(
     asked: Template, stems: Sequence[str], first_line: int, clips: np.ndarray, frames: np.ndarray
 ) -> Iterator[Fault]:
-    """Line and reason, by line; rows missing at the end come last. What goes on from line to line is one reason.
+    """Line and reason, by line; rows missing at the end come last. A fault that continues over lines is one reason.
 
     Line ``i + first_line`` has frame ``frames[i]`` of ``stems[clips[i]]``, of which the first are the template's; -1 is
-    a line that names no row. Rows that are neither missing nor unknown nor repeated are paired with the lines left.
+    a line that names no row. Rows that are neither missing nor unknown nor repeated are matched with the other lines.
     """
     if np.array_equal(clips, asked.clip_of) and np.array_equal(frames, asked.frames):
         return
     end, named = len(clips) + first_line, np.flatnonzero(clips >= 0)
     lines, clips, frames = named + first_line, clips[named], frames[named]
-    faults = _OrderFaults(asked, stems, lines, clips, frames)
+    faults = _Faults(asked, stems, lines, clips, frames)
     rows, is_known = _match(_keys(clips, frames), _keys(asked.clip_of, asked.frames))
     kept = np.flatnonzero(rows >= 0)
     yield from heapq.merge(
@@ -39,9 +39,9 @@ def _keys(clips: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 def _match(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each key the row of ``wanted`` it is, -1 where it is none; and whether any row is it.
+    """For each key the row of ``wanted`` that it matches (-1: none), and whether ``wanted`` has the key at all.
 
-    Of more equal keys than rows those stay that lie between their neighbours. The n-th of them is the n-th of the rows.
+    Where a key occurs more often than its rows, those between their neighbours are matched, in order.
     """
     row_order = np.argsort(wanted, kind="stable")
     start = np.searchsorted(wanted, keys, sorter=row_order)
@@ -55,7 +55,7 @@ def _match(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _nth(keys: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """The how-manieth, from 0, each is of its equals by ``rank``; by place where that is equal too."""
+    """The index, from 0, of each key among its equals in the order of ``rank``, then of position."""
     order = np.lexsort((rank, keys))
     nth = np.empty(len(keys), int)
     nth[order] = np.arange(len(keys)) - np.searchsorted(keys[order], keys[order])
@@ -63,17 +63,17 @@ def _nth(keys: np.ndarray, rank: np.ndarray) -> np.ndarray:
 
 
 def _stretches(*counters: np.ndarray) -> list[tuple[int, int]]:
-    """Start and length of every stretch in which all of these go up by one from item to item."""
+    """Start and length of every stretch in which all counters increase by one from item to item."""
     num = len(counters[0])
     if not num:
         return []
-    goes_on = np.all([np.diff(counter) == 1 for counter in counters], axis=0)
-    starts = np.flatnonzero(np.concatenate([[True], ~goes_on]))
+    continues = np.all([np.diff(counter) == 1 for counter in counters], axis=0)
+    starts = np.flatnonzero(np.concatenate([[True], ~continues]))
     return list(zip(starts.tolist(), np.diff(starts, append=num).tolist(), strict=True))
 
 
-class _OrderFaults:
-    """The faults of each kind, in the order of lines. Indices are into the lines that name a row."""
+class _Faults:
+    """Faults by kind, each an iterator by line. Indices are into the lines that name a row."""
 
     def __init__(
         self, asked: Template, stems: Sequence[str], lines: np.ndarray, clips: np.ndarray, frames: np.ndarray
@@ -106,7 +106,7 @@ class _OrderFaults:
         for start, num in _stretches(wrong, rows[wrong]):
             i = kept[wrong[start]]
             place = self._asked.location(int(expected[wrong[start]]))
-            yield int(self._lines[i]), f"out of order: expected {place!r}, found {self._location(i)!r}{_goes_on(num)}"
+            yield int(self._lines[i]), f"out of order: expected {place!r}, found {self._location(i)!r}{_continued(num)}"
 
     def repeated(self, kept: np.ndarray, again: np.ndarray) -> Iterator[Fault]:
         keys = _keys(self._clips, self._frames)
@@ -115,10 +115,10 @@ class _OrderFaults:
         for start, num in _stretches(self._lines[again], twin):
             line, other = int(self._lines[again[start]]), int(twin[start])
             words = f"repeats line {other}" if other < line else f"is on line {other} too"
-            yield line, f"{self._location(again[start])!r} {words}{_goes_on(num)}"
+            yield line, f"{self._location(again[start])!r} {words}{_continued(num)}"
 
     def unknown(self, others: np.ndarray) -> Iterator[Fault]:
-        """Clips the template does not ask for, and frames it does not ask for of one that it does."""
+        """Clips that are not in the template, and frames that are not, of clips that are."""
         for start, num in _stretches(self._lines[others] + (self._clips[others].astype(np.int64) << 32)):
             i = others[start]
             clip, location = int(self._clips[i]), self._location(i)
@@ -127,8 +127,8 @@ class _OrderFaults:
             else:
                 frames = self._asked.frames[self._asked.clip_of == clip]
                 why = f"which has {len(frames)} frames of its clip, {frames.min()} to {frames.max()}"
-            yield int(self._lines[i]), f"{location!r} is not in the template, {why}{_goes_on(num)}"
+            yield int(self._lines[i]), f"{location!r} is not in the template, {why}{_continued(num)}"
 
 
-def _goes_on(num: int) -> str:
-    return f"; so it goes on for {num} lines" if num > 1 else ""
+def _continued(num: int) -> str:
+    return f"; the same holds for {num} lines" if num > 1 else ""

@@ -1,4 +1,4 @@
-"""What a submission's predictions are made of, by their predictions.json, and whether the challenge allows it."""
+"""The provenance of a submission's predictions, from predictions.json, and whether the challenge's rules allow it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from abaw.results.predictions import METADATA
 
 NEEDED = ("run", "commit", "label_tasks_seen", "subject_adapted")
-OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # whose labels the rule is about; other data may be used freely
+OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # the rule is about the labels of these; other data may be used freely
 UNI_TASKS = ("va", "expr", "au")
 
 
 def provenance(about: Mapping[str, Any], task_name: str) -> list[str]:
-    """Lines on where predictions come from; a broken rule is a line of its own.
+    """Lines on the provenance of predictions, and a line for each broken rule.
 
-    "provenance unknown" where there is no predictions.json, or it lacks what only the one who made it knows.
+    "provenance unknown" where there is no predictions.json, or it lacks what the rules need.
     """
     if not about:
         return [f"provenance unknown: no {METADATA} beside the tables"]
@@ -33,19 +33,19 @@ def _known(about: Mapping[str, Any]) -> list[str]:
     if ensemble:
         words.append(f"ensemble of {len(ensemble.get('members') or ())} members ({ensemble.get('how', 'unknown how')})")
     if about.get("subject_adapted") is not None:
-        words.append("subject_adapted" if about["subject_adapted"] else "not subject_adapted")
+        words.append("subject-adapted" if about["subject_adapted"] else "not subject-adapted")
     return words
 
 
 def _broken_rules(about: Mapping[str, Any], task_name: str) -> list[str]:
-    """The uni-task rule: of Aff-Wild2's labels a team may use those of its own challenge alone.
+    """The uni-task rule: of Aff-Wild2's labels, a team may use only those of its own challenge.
 
-    A run of ``mtl`` has seen s-Aff-Wild2's labels, one of ``va`` those of A/V Aff-Wild2, and so on.
+    A run of ``mtl`` has seen the labels of s-Aff-Wild2, one of ``va`` those of A/V Aff-Wild2, and so on.
     """
     others = sorted(set(about.get("label_tasks_seen") or ()) & set(OF_AFFWILD2) - {task_name})
-    seen = f"these {task_name} predictions are of a run that saw {', '.join(others)} labels"
+    seen = f"these {task_name} predictions are by a run that was trained on {', '.join(others)} labels"
     if others and task_name in UNI_TASKS:
-        return [f"warning: uni-task rule: {seen}; {task_name} challenges allow no labels of Aff-Wild2 but their own"]
+        return [f"warning: uni-task rule: {seen}; {task_name} challenges allow only their own labels of Aff-Wild2"]
     if others and task_name == "mtl":
-        return [f"warning: {seen}; mtl challenges allow those of s-Aff-Wild2, not those of A/V Aff-Wild2"]
+        return [f"warning: {seen}; mtl challenges allow the labels of s-Aff-Wild2, not those of A/V Aff-Wild2"]
     return []

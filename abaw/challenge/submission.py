@@ -1,4 +1,4 @@
-"""Challenge files: written row for row as the organisers' template asks, from prediction tables."""
+"""Challenge files, written from prediction tables with exactly the rows of the organisers' template."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,17 +18,17 @@ from abaw.tasks.base import Task
 
 NUM_NAMED = 5
 
-# clip -> post-processed values (time goal; one row where the task has one a clip), observed (time)
+# clip -> labels (time goal; one row for a clip-level task), observed (time)
 PredictionOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """Where the rows of a submission come from; ``notes`` are lines on who made its predictions, and how.
+    """Counts of a submission's rows; ``notes`` are lines on the provenance of its predictions.
 
-    ``num_observed`` frames on which there was something to see or hear, ``num_between`` others of the clip's clock
-    (before, between and after those), ``num_beyond`` rows past the clock's end, which repeat the clip's last value.
-    Where a clip has one row, its frames count together.
+    ``num_observed`` rows of frames in which something was observed, ``num_between`` of other frames of the clip,
+    ``num_beyond`` rows after the clip's last frame, which repeat its last value. Where a clip has a single row, it is
+    observed if any of its frames is.
     """
 
     task: str
@@ -49,14 +49,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Source:
-    """The predictions that a task's submission is made of: folder, the task its tables hold, post-processing."""
+    """The predictions for a submission: their folder, the task of the tables, and their post-processing."""
 
     where: Path
     task: Task
     post_processing: PostProcessing | None
 
     def prediction(self, clip_id: str, goal: Task) -> tuple[np.ndarray, np.ndarray]:
-        """A clip's labels of the task ``goal`` and its observed flags."""
+        """A clip's labels for the task ``goal``, and its observed flags."""
         table = predictions.read_table(self.where, clip_id, self.task)
         values = table.values
         if self.post_processing:
@@ -68,22 +68,20 @@ class Source:
         return goal.to_labels(values), table.observed
 
     def notes(self, goal: Task) -> tuple[str, ...]:
-        """What the summary says of it."""
+        """Lines on provenance and post-processing for the summary."""
         lines = provenance(predictions.read_metadata(self.where), goal.name)
         if goal.name != self.task.name:
-            lines = [f"made of {self.task.name} predictions: there are none of {goal.name}", *lines]
+            lines = [f"made from {self.task.name} predictions, as there are none of {goal.name}", *lines]
         fitted_on = len(self.post_processing.fitted_on) if self.post_processing else 0
         fitted = f", fitted on {fitted_on} videos" if fitted_on else ""
         return (
             *lines,
-            f"post-processing applied{fitted}"
-            if self.post_processing
-            else "no post-processing: the tables' values as they are",
+            f"post-processing applied{fitted}" if self.post_processing else "no post-processing: raw tables",
         )
 
 
 def find_source(folder: Path, task: Task) -> Source:
-    """A folder's predictions of a task; for want of those of compound expressions, those of expressions serve."""
+    """A folder's predictions of a task; compound expressions can be made from expressions where there are none."""
     is_of_expr = (folder / "expr").is_dir() or predictions.read_metadata(folder).get("task") == "expr"
     if task.name == "ce" and is_of_expr and not (folder / "ce").is_dir():
         task = TASKS.build("expr")
@@ -94,8 +92,8 @@ def find_source(folder: Path, task: Task) -> Source:
 def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: str | None = None) -> Submission:
     """Write ``out`` from the tables in ``folder`` (a prediction folder, or one that holds one for each task).
 
-    Each table is read once. FileNotFoundError where the template's task or one of its clips has no predictions,
-    ValueError where the folder holds another task; then nothing is written.
+    Each table is read once. Raises NotFoundError where the template's task or one of its clips has no predictions, and
+    InputError where the folder holds another task; then nothing is written.
     """
     folder, out = Path(folder), Path(out)
     asked = read_template(Path(template), task)
@@ -107,11 +105,11 @@ def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: s
 
 
 def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path) -> Submission:
-    """The template's header and its rows in its order, with ``task``'s values; whole or absent.
+    """Write the template's header and its rows in its order, with ``task``'s values; the file is complete or absent.
 
-    The row of a clip's frame has that frame's values; past the clip's end its last are held. ``prediction_of`` is
-    called once a clip, and a clip's rows are let go of as soon as they are written. Raises what it raises, and
-    ValueError for a clip without a frame or where ``out`` is the template.
+    A row has the values of its frame, or, after the clip's last frame, those of the last one. ``prediction_of`` is
+    called once for each clip, and a clip is freed as soon as its rows are written. Raises what ``prediction_of``
+    raises, and InputError for a clip without a frame or where ``out`` is the template.
     """
     if out.exists() and out.samefile(template.path):
         raise InputError(f"{out} is the template itself: give the submission another name")
@@ -119,7 +117,7 @@ def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path
     clips, rows_of, waiting = template.clips, _by_clip(template), {}
     with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write("" if template.header is None else template.header + "\n")
-        for clip, start, stop in _runs(template.clip_of):
+        for clip, start, stop in _stretches(template.clip_of):
             if clip not in waiting:
                 prediction, observed = prediction_of(clips[clip])
                 texts, seen = _texts(template, task, rows_of[clip], prediction, observed)
@@ -135,10 +133,10 @@ def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path
 def _texts(
     template: Template, task: Task, rows: np.ndarray, prediction: np.ndarray, observed: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
-    """What stands after the comma in a clip's rows, and how many are observed, between and beyond."""
+    """The text after the comma of each of a clip's rows, and how many are observed, between and beyond."""
     if not len(prediction) or not len(observed):
         clip = template.clips[template.clip_of[rows[0]]]
-        raise InputError(f"clip {clip!r} has predictions for no frame at all: there is no value to hold")
+        raise InputError(f"clip {clip!r} has no predicted frame, so that there is no value to write")
     if template.layout is VIDEO:
         observed = np.array([observed.any()])
     wanted = template.frames[rows] - template.layout.first
@@ -153,11 +151,11 @@ def _texts(
 
 def _lines(template: Template, clip: int, start: int, stop: int, texts: Iterator[str]) -> Iterator[str]:
     stem, join = template.stems[clip], template.layout.join
-    for frame, text in zip(template.frames[start:stop].tolist(), texts, strict=False):  # texts go on in a later run
+    for frame, text in zip(template.frames[start:stop].tolist(), texts, strict=False):  # texts go on later
         yield f"{join(stem, frame)},{text}\n"
 
 
-def _runs(clip_of: np.ndarray) -> Iterator[tuple[int, int, int]]:
+def _stretches(clip_of: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Clip, first row and the row after the last of every stretch of one clip's rows."""
     starts = np.flatnonzero(np.diff(clip_of, prepend=-1))
     stops = np.append(starts[1:], len(clip_of))

@@ -1,7 +1,7 @@
-"""Templates: the organisers' sample files, which say which rows a submission has, in which order.
+"""Templates: the organisers' sample files, which define the rows of a submission and their order.
 
-One header line (the ambivalence challenge has none), then a row a line: its location, a comma, and nothing (5th
-edition) or dummy values. Read line by line into a few bytes a row: templates have a million of them.
+One header line (the ambivalence challenge has none), then one row per line: its location, a comma, and nothing (5th
+edition) or dummy values. Templates have a million rows, so each is kept in a few bytes.
 """
 
 import os
@@ -20,7 +20,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
-NOT_TEXT = re.compile("[\x00\udc80-\udcff]")  # what no text holds; bytes that are not UTF-8 are read as the latter
+NOT_TEXT = re.compile("[\x00\udc80-\udcff]")  # not in any text; bytes that are not UTF-8 are read as the latter
 MEDIA = re.compile(r".+\.(mp4|mov|avi|mkv|webm)", re.IGNORECASE)
 TRIAL = re.compile(r"[^,]+,(?:\d*\.?\d+(?:[eE]-?\d+)?,\d*\.?\d+(?:[eE]-?\d+)?,)?[01]", re.ASCII)
 NUM_HEADER_CHARACTERS = 1000  # read of a file's first line to recognise a template
@@ -28,11 +28,10 @@ NUM_HEADER_CHARACTERS = 1000  # read of a file's first line to recognise a templ
 
 @dataclass(frozen=True)
 class Template:
-    """The rows asked for, in order: row i, on line ``i + first_line``, is frame ``frames[i]`` of clip ``clip_of[i]``.
+    """A template's rows, in order: row i, on line ``i + first_line``, is frame ``frames[i]`` of clip ``clip_of[i]``.
 
-    ``header`` is as in the file, None where it has none; ``stems`` name the clips in locations, in the order of their
-    first rows, and ``clips`` in a data set.
-    ``label_only``: rows of a task that has probabilities too take the label alone.
+    ``header`` is as in the file, None where it has none; ``stems`` are the clips' names in locations, in the order of
+    their first rows, ``clips`` those in a data set. ``label_only``: rows hold the label without probabilities.
     """
 
     path: Path
@@ -59,16 +58,16 @@ class Template:
         return self.layout.join(self.stems[self.clip_of[row]], int(self.frames[row]))
 
     def locations(self) -> Iterator[str]:
-        """What stands before the comma, of every row."""
+        """The text before the comma of every row."""
         for clip, frame in zip(self.clip_of.tolist(), self.frames.tolist(), strict=True):
             yield self.layout.join(self.stems[clip], frame)
 
 
 def read_template(path: Path, task_name: str | None = None) -> Template:
-    """The organisers' sample file; ``task_name`` settles whose it is where the file does not say.
+    """Read the organisers' sample file; ``task_name`` is needed where the file does not show its task.
 
-    ValueError with file and line: an unknown header, a malformed row, one that repeats (but in ``mtl``, whose lists of
-    images do), two videos of one name; or where the template is not of the task named.
+    Raises InputError with file and line for an unknown header, a malformed or repeated row (``mtl`` may repeat rows),
+    two videos of one name, and a template of another task than the one named.
     """
     asked = None if task_name is None else TASKS.part(task_name).name
     rows = _rows(path)
@@ -76,15 +75,15 @@ def read_template(path: Path, task_name: str | None = None) -> Template:
     try:
         found, layout, has_header = _kind(first, is_named=asked is not None)
     except ValueError as error:
-        raise InputError(f"{path}:1: {error}; take the organisers' file as it is, with its first line") from error
+        raise InputError(f"{path}:1: {error}; use the organisers' file unchanged, with its first line") from error
     task = next((task for task in found if asked in (None, task.name)), None)
     if task is None:
-        raise InputError(f"{path} is a template for {found[0].name}, not {asked}: name its task, or take another")
+        raise InputError(f"{path} is a template for {found[0].name}, not {asked}: name its task, or give another")
     if layout is VIDEO_FRAME:
         task = TASKS.build(task.name, level="frame")
     stems, clip_of, frames = _places(rows if has_header else chain([(line, first)], rows), layout, path)
     if not len(frames):
-        raise InputError(f"{path}:2: no rows after the header: take the organisers' file whole")
+        raise InputError(f"{path}:2: no rows after the header: use the complete file of the organisers")
     label_only = layout is VIDEO and not has_header and first.rstrip(",").count(",") == 1
     template = Template(path, task, layout, first if has_header else None, stems, clip_of, frames, label_only)
     _check_names(template)
@@ -132,9 +131,9 @@ def _texts(dataset: Dataset) -> Iterator[Path]:
 
 
 def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]:
-    """The tasks whose template begins so, its layout, and whether the line is a header.
+    """The tasks whose template begins with this line, its layout, and whether the line is a header.
 
-    ValueError lists the known headers.
+    Raises InputError, listing the known headers, for any other line.
     """
     tasks = [TASKS.build(name) for name in TASKS.names()]
     header = first_line.replace(" ", "")
@@ -144,26 +143,26 @@ def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]
     layout, found = _headless(first_line, is_named=is_named), [task for task in tasks if not task.header]
     if layout is None or not found:
         known = "; ".join(f"{task.name}: {task.header or 'no header'}" for task in tasks)
-        raise InputError(f"{first_line!r} is no known header; known are {known}")
+        raise InputError(f"{first_line!r} is not a known header; known are {known}")
     return found, layout, False
 
 
 def _headless(first_line: str, *, is_named: bool) -> Layout | None:
-    """The layout of a file without header by its first row; None where it is of no known shape.
+    """The layout of a file without header from its first row; None where no layout matches.
 
-    A video's bare name is distinguished from a broken header only where the task is named.
+    A bare name of a video is accepted only where the task is named, as it may be a broken header.
     """
     location = first_line.partition(",")[0]
     if VIDEO_FRAME.pattern.fullmatch(location):
         return VIDEO_FRAME
-    if IMAGE.pattern.fullmatch(location):  # of a template that lost its header
+    if IMAGE.pattern.fullmatch(location):  # a template whose header is missing
         return None
     is_video = is_named or MEDIA.fullmatch(location) or TRIAL.fullmatch(first_line)
     return VIDEO if location and is_video else None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text of each line but blank ones at the end; CRLF and a byte-order mark are fine."""
+    """Number (from 1) and text of each line except blank ones at the end; CRLF and a byte-order mark are allowed."""
     if path.is_dir():
         raise InputError(f"the template {path} is a folder: give the organisers' sample prediction file in it")
     if not path.is_file():
@@ -185,7 +184,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
 def _places(
     rows: Iterable[tuple[int, str]], layout: Layout, path: Path
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Stems, and of each row its clip and frame."""
+    """The stems, and the clip and frame of each row."""
     places, clip_of, frames = Places(layout), array("i"), array("i")
     for number, text in rows:
         try:
@@ -203,8 +202,8 @@ def _check_names(template: Template) -> None:
     for stem, clip in zip(template.stems, template.clips, strict=True):
         if stem_of.setdefault(clip, stem) != stem:
             raise InputError(
-                f"{template.path}: two videos are named {clip!r}: {stem_of[clip]} and {stem}; predictions are by name: "
-                "split the template"
+                f"{template.path}: two videos are named {clip!r}: {stem_of[clip]} and {stem}; predictions are stored "
+                "by name: split the template"
             )
 
 
@@ -216,4 +215,4 @@ def _check_repeats(template: Template) -> None:
         at = again[np.argmin(order[again + 1])]
         before, row = int(order[at]), int(order[at + 1])
         place = f"{template.path}:{row + template.first_line}: {template.location(row)!r}"
-        raise InputError(f"{place} repeats line {before + template.first_line}: take one of them out")
+        raise InputError(f"{place} repeats line {before + template.first_line}: remove one of them")

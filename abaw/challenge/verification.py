@@ -1,4 +1,4 @@
-"""A challenge file read back against its template: every line that is not as the template asks, by its number."""
+"""Checking a challenge file against its template: every fault with its line number."""
 
 import heapq
 import re
@@ -19,9 +19,9 @@ from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
-MAX_FAULTS = 100  # more lines help nobody
-NUM_REMEMBERED = 5000  # values that were found good: of classes there are few
-NUM_SHOWN = 200  # characters of what is wrong
+MAX_FAULTS = 100  # that are listed
+NUM_REMEMBERED = 5000  # valid values, which are not parsed again: there are few different classes
+NUM_SHOWN = 200  # characters of a wrong text
 MARK = "\ufeff"
 CLUTTER = re.compile("[\x00-\x1f\ufeff\udc80-\udcff\"']")
 
@@ -52,11 +52,11 @@ class Faults:
 
 
 def verify(path: str | Path, template: str | Path, *, task: str | None = None) -> list[Fault]:
-    """Every reason why the challenge file ``path`` is not what the template asks for, with its line; [] where it is.
+    """Check the challenge file ``path`` against its template: every fault with its line; [] for a valid file.
 
-    At most ``MAX_FAULTS`` reasons and a count of the rest; rows that are wrong in the same way one after the other are
-    one reason. Raises where a file is missing or no text or the template is broken, and ValueError where the template
-    is not of the task named.
+    At most ``MAX_FAULTS`` faults and a count of the others; consecutive rows with the same fault are one. ``task``: the
+    template's task, where the file does not show it. Raises NotFoundError where a file is missing, InputError where one
+    is not text, the template is invalid, or it is of another task than the one named.
     """
     path = Path(path)
     asked = read_template(Path(template), task)
@@ -65,9 +65,9 @@ def verify(path: str | Path, template: str | Path, *, task: str | None = None) -
     order = Faults()
     for line, words in order_faults(asked, *reading.rows):
         order.add(line, words)
-    kinds = (reading.faults, reading.ends, order)
-    merged = list(heapq.merge(*(kind.first for kind in kinds), key=itemgetter(0)))[:MAX_FAULTS]
-    num_more = sum(kind.count for kind in kinds) - len(merged)
+    sources = (reading.faults, reading.ends, order)
+    merged = list(heapq.merge(*(each.first for each in sources), key=itemgetter(0)))[:MAX_FAULTS]
+    num_more = sum(each.count for each in sources) - len(merged)
     found = [Fault(path, line, words) for line, words in merged]
     return [*found, Fault(path, None, f"and {num_more} more faults")] if num_more else found
 
@@ -77,7 +77,7 @@ def _lines(path: Path) -> Iterator[str]:
         raise InputError(f"the submission {path} is a folder: give the challenge file in it")
     if not path.is_file():
         raise NotFoundError(f"no submission at {path}: write one with abaw submit")
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # a lone \r ends no line
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # a lone \r does not end a line
         first = next(file, "")
         if NOT_TEXT.search(first):
             raise InputError(f"{path}: not a text file: give the challenge file that abaw submit wrote")
@@ -86,7 +86,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 class _Reading:
-    """One pass over a submission: what is wrong with a line by itself, and which row it is."""
+    """One pass over a submission: the faults of single lines, and which row each line is."""
 
     def __init__(self, asked: Template) -> None:
         self.faults, self.ends = Faults(), Faults()
@@ -99,7 +99,7 @@ class _Reading:
 
     @property
     def rows(self) -> tuple[list[str], int, np.ndarray, np.ndarray]:
-        """Every clip met, the template's first; the first row's line; clip (-1: none) and frame of every line."""
+        """All clips, the template's first; the line of the first row; clip (-1: none) and frame of every line."""
         clips, frames = (np.array(codes, np.int32) for codes in (self._clips, self._frames))
         return list(self._places.codes), self.first_line, clips, frames
 
@@ -110,7 +110,7 @@ class _Reading:
             lines = chain([first.removeprefix(MARK)], lines)
         known, good, clips, frames = self._places.known, self._good, self._clips.append, self._frames.append
         num_other = other = 0
-        for number, line in enumerate(lines, self.first_line):  # a million times: what is rare is asked elsewhere
+        for number, line in enumerate(lines, self.first_line):  # a million times: rare cases are elsewhere
             if (line[-2:] == "\r\n") is not crlf and line[-1] == "\n":
                 num_other, other = num_other + 1, other or number
             text = _cut(line) if line[-2:] == "\r\n" or line[-1] != "\n" else line[:-1]
@@ -123,12 +123,13 @@ class _Reading:
         if num_other:
             ends = ("LF", "CRLF") if crlf else ("CRLF", "LF")
             more = f", as do {num_other - 1} more lines" if num_other > 1 else ""
-            self.ends.add(other, f"ends in {ends[0]}{more}, but line 1 in {ends[1]}: end all lines alike")
+            self.ends.add(other, f"ends in {ends[0]}{more}, but line 1 in {ends[1]}: use one line end")
 
     def _is_header(self, text: str) -> bool:
-        """Whether line 1 stands where the header belongs; reports what is wrong with it."""
+        """Whether line 1 is meant as the header; adds its faults."""
         if text.startswith(MARK):
-            self.faults.add(1, "begins with a byte-order mark, three bytes that are not in the template: save without")
+            words = "begins with a byte-order mark, which the template does not have: save the file without it"
+            self.faults.add(1, words)
             text = text.removeprefix(MARK)
         header = self._asked.header
         if header is None or text == header:
@@ -141,9 +142,9 @@ class _Reading:
         return True
 
     def _odd_location(self, number: int, text: str) -> tuple[int, int]:
-        """Code and frame of a line that is not at once known to have one, -1 where it has none; reports what is wrong.
+        """Code and frame of a line whose location is new or invalid (code -1: no row); adds its faults.
 
-        A well-formed location of a clip that is not in the template is reported with the order of the rows.
+        A valid location of a clip that is not in the template is reported with the order of the rows.
         """
         location, comma, _ = text.partition(",")
         layout, why = self._asked.layout, ""
@@ -155,13 +156,14 @@ class _Reading:
         meant = self._meant.place(location)
         if meant is not None:
             right = layout.join(self._asked.stems[meant[0]], meant[1])
-            what = "holds a byte that is no text" if NOT_TEXT.search(location) else "is not written as in the template"
+            is_text = not NOT_TEXT.search(location)
+            what = "is not written as in the template" if is_text else "contains a byte that is not text"
             why = f"{_shown(location)} {what}, expected {right!r}"
         elif not why:
             return self._places.add(location)
         elif not text.strip():
             self.faults.add(number, "a blank line")
-        if comma:  # without one there is more to say
+        if comma:  # a line without a comma is reported with its value
             self.faults.add(number, why)
         return meant or (-1, 0)
 
@@ -171,7 +173,7 @@ class _Reading:
         elif "," in text:
             fault = "no value after the comma"
         else:
-            fault = _no_comma(text, is_row=is_row) if text.strip() else None  # a blank line was reported
+            fault = _no_comma(text, is_row=is_row) if text.strip() else None  # a blank line is reported already
         if fault:
             self.faults.add(number, fault)
         elif value and len(self._good) < NUM_REMEMBERED:
@@ -179,7 +181,7 @@ class _Reading:
 
 
 class Meant:
-    """Which row a location means that is not written as it should be."""
+    """Which row a misspelt location is meant to be."""
 
     def __init__(self, asked: Template) -> None:
         self._layout = asked.layout
@@ -188,7 +190,7 @@ class Meant:
         self._codes = {name.casefold(): code for name, code in exact.items() if count[name.casefold()] == 1} | exact
 
     def place(self, location: str) -> tuple[int, int] | None:
-        """Code and frame, whatever its case, spaces, zeros, suffix and folders; None where it means no clip."""
+        """Code and frame, ignoring case, spaces, zeros, suffix and folders; None where it matches no clip."""
         match = self._layout.loose.match(CLUTTER.sub("", location.replace("\\", "/")).strip())
         if match is None:
             return None
@@ -205,29 +207,29 @@ def _cut(line: str) -> str:
 def _value_fault(task: Task, value: str) -> str | None:
     try:
         task.parse_row(value)
-        if value.split() == [value]:  # a task may be lax
+        if value.split() == [value]:  # a task may accept white space
             return None
-        words = f"{_shown(value)} holds white space"
+        words = f"{_shown(value)} contains white space"
     except ValueError as error:
         words = str(error)
     if NOT_TEXT.search(value):
-        return f"{_shown(value)} holds a byte that is no text"
+        return f"{_shown(value)} contains a byte that is not text"
     if ";" in value:
-        return f"{_shown(value)} is parted by ';', expected ','"
-    return words if value.split() == [value] else f"{_shown(value)} holds white space"
+        return f"{_shown(value)} is separated by ';', expected ','"
+    return words if value.split() == [value] else f"{_shown(value)} contains white space"
 
 
 def _no_comma(text: str, *, is_row: bool) -> str:
     sign = next((sign for sign in ";\t|" if sign in text), None)
     if sign:
-        return f"{_shown(text)} is parted by {sign!r}, expected ','"
-    return "no comma and no value after the location" if is_row else f"{_shown(text)} is no row"
+        return f"{_shown(text)} is separated by {sign!r}, expected ','"
+    return "no comma and no value after the location" if is_row else f"{_shown(text)} is not a row"
 
 
 def _header_hint(text: str, header: str) -> str:
     other = next((name for name in TASKS.names() if TASKS.build(name).header == text), None)
     if other:
-        return f": it is that of {other}"
+        return f": it is the header of {other}"
     if text.casefold() == header.casefold():
         return ": upper and lower case count"
     return ": spaces count" if "".join(text.split()) == "".join(header.split()) else ""

@@ -23,8 +23,8 @@ def fit_weights(task: Task, members: Members) -> EnsembleWeights:
     """Weights with a high official score on held-out tables: ensemble selection with replacement.
 
     In each step the member whose addition scores highest (the first of equals) is added, up to ``MAX_MEMBERS``; the
-    best set of all steps is returned (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432; without their
-    bagging). The plain mean is kept where it is as good. ``members`` hold the same clips, before smoothing.
+    best set of all steps is returned (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432, without bagging).
+    The plain mean is kept where it is as good. ``members`` hold the same clips, before smoothing.
     """
     slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
 

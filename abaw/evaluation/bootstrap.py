@@ -1,14 +1,14 @@
-"""How far a score may be chance: intervals by video, and whether one system is better than another.
+"""Confidence intervals of scores, and tests of whether one system is better than another.
 
-The frames of a video are no independent trials, videos are: what is drawn, or exchanged, is a whole video, both persons
-of it. Intervals are percentiles of the bootstrap (Efron and Tibshirani 1993, ch. 13) over clusters (Davison and Hinkley
-1997, 3.8): videos are drawn with replacement and the official score is taken of all frames drawn. Two systems are
-compared by exchanging their predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh 2000 for
-scores that are no means).
+The frames of a video are not independent, but videos are: whole videos, with both persons in them, are drawn or
+exchanged. Intervals are percentiles of the bootstrap (Efron and Tibshirani 1993, ch. 13) over clusters (Davison and
+Hinkley 1997, 3.8): videos are drawn with replacement, and the official score is taken over all frames drawn. Two
+systems are compared by exchanging their predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh
+2000 for scores that are not means).
 
-What neither can say: whether other training seeds would give the same (train several), whether the test videos are
-alike, and, of ten comparisons, which of the ten was luck. An interval is too narrow with few videos, and leans
-towards 0 for a class that only few videos have: a draw without them counts 0 for it.
+Neither covers the variation between training seeds (train several), a difference between these videos and the test
+videos, or multiple comparisons. With few videos an interval is too narrow, and for a class that occurs in few videos it
+is biased towards 0: a draw without them scores 0.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ from abaw.dataset.layout import video_of
 from abaw.errors import InputError
 from abaw.tasks.base import PredictionPair, Task
 
-DRAWS, LEAST_DRAWS, SEED = 1000, 100, 0
+DRAWS, MIN_DRAWS, SEED = 1000, 100, 0
 TAILS = (0.025, 0.975)  # of 95 %
-CHANCE = 0.05  # a difference is more than chance below this p
-FEW = 5  # videos; with fewer an interval says little
-PLACES = 12  # of a difference: beyond them it is rounding, and a system would differ from itself
+SIGNIFICANCE = 0.05  # of p
+FEW_VIDEOS = 5  # with fewer an interval is unreliable
+DECIMALS = 12  # of a difference: beyond them, a system would differ from itself by rounding
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of the ranking score: second - first, its 95 % interval (None: one video), the two-sided p, the videos."""
+    """The ranking score of the second system minus that of the first: 95 % interval (None: one video), two-sided p."""
 
     difference: float
     interval: Interval | None
@@ -41,19 +41,19 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Whether the second is "better" or "worse" than chance would have it, or "neither"."""
-        if self.p > CHANCE:
+        """Whether the second is significantly "better" or "worse", or "neither"."""
+        if self.p > SIGNIFICANCE:
             return "neither"
         return "better" if self.difference > 0 else "worse"
 
 
 def group_by_video(by_clip: Mapping[str, PredictionPair]) -> dict[str, dict[str, PredictionPair]]:
-    """The clips of each video, ``_left`` and ``_right`` together; videos without a scored frame are left out.
+    """The clips of each video, ``_left`` and ``_right`` together, without videos that have no scored frame.
 
-    ValueError where none has one.
+    Raises InputError where no video has one.
     """
     videos: dict[str, dict[str, PredictionPair]] = {}
-    for clip_id in sorted(by_clip):  # so that the order of clips cannot show in the draws
+    for clip_id in sorted(by_clip):  # so that the order of clips does not change the draws
         if by_clip[clip_id].labels.scored.any():
             videos.setdefault(video_of(clip_id), {})[clip_id] = by_clip[clip_id]
     if not videos:
@@ -61,10 +61,10 @@ def group_by_video(by_clip: Mapping[str, PredictionPair]) -> dict[str, dict[str,
     return videos
 
 
-def drawn(num_videos: int, draws: int, seed: int) -> Int[np.ndarray, "{draws} {num_videos}"]:
-    """How often each video is in each draw with replacement. ValueError for too few, or a negative seed."""
-    if draws < LEAST_DRAWS:
-        raise InputError(f"{draws} draws, expected {LEAST_DRAWS} or more: percentiles of fewer mean nothing")
+def draw_videos(num_videos: int, draws: int, seed: int) -> Int[np.ndarray, "{draws} {num_videos}"]:
+    """How often each video is in each draw with replacement. Raises InputError for few draws or a negative seed."""
+    if draws < MIN_DRAWS:
+        raise InputError(f"{draws} draws, expected {MIN_DRAWS} or more: percentiles of fewer mean nothing")
     if seed < 0:
         raise InputError(f"the draws have seed {seed}, expected 0 or more")
     return np.random.default_rng(seed).multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=draws)
@@ -73,9 +73,9 @@ def drawn(num_videos: int, draws: int, seed: int) -> Int[np.ndarray, "{draws} {n
 def intervals(
     task: Task, by_clip: Mapping[str, PredictionPair], draws: int = DRAWS, seed: int = SEED
 ) -> dict[str, Interval] | None:
-    """95 % of every entry of the task's score but n; None where one video is all there is."""
+    """The 95 % interval of every entry of the task's score except counts; None for a single video."""
     parts = list(group_by_video(by_clip).values())
-    counts = drawn(len(parts), draws, seed)
+    counts = draw_videos(len(parts), draws, seed)
     if len(parts) < 2:
         return None
     return {name: _between(values) for name, values in task.resampled_scores(parts)(counts).items()}
@@ -90,9 +90,9 @@ def compare(
 ) -> Comparison:
     """How much better the second system is than the first, on the same clips and the same draws.
 
-    p: the share of exchanges with a difference as large as the one found. All of them where that is no more than
-    ``draws``, else so many at random, the one found among them (Phipson and Smyth 2010): it is never below
-    1 / (draws + 1), and of n videos never below 2 / 2^n. ValueError names the first clip in which the two differ.
+    p is the share of exchanges with a difference at least as large as the observed one: of all exchanges where there
+    are at most ``draws``, else of that many random ones and the observed one (Phipson and Smyth 2010). It is never
+    below 1 / (draws + 1), nor, for n videos, below 2 / 2^n. Raises InputError naming the first clip that differs.
     """
     check_same(first, second)
     sides = group_by_video(first), group_by_video(second)
@@ -103,9 +103,9 @@ def compare(
         return next(iter(rescore(np.hstack([of_first, of_second])).values()))
 
     def differences(kept: np.ndarray, exchanged: np.ndarray) -> np.ndarray:
-        return np.round(ranking(exchanged, kept) - ranking(kept, exchanged), PLACES) + 0.0  # -0.0 is 0
+        return np.round(ranking(exchanged, kept) - ranking(kept, exchanged), DECIMALS) + 0.0  # -0.0 is 0
 
-    counts, none = drawn(num, draws, seed), np.zeros((draws, num), int)
+    counts, none = draw_videos(num, draws, seed), np.zeros((draws, num), int)
     interval = _between(differences(counts, none)) if num > 1 else None
     exchanged = _exchanges(num, draws, seed)
     found = float(differences(np.ones((1, num), int), none[:1])[0])
@@ -114,7 +114,7 @@ def compare(
 
 
 def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair]) -> None:
-    """ValueError names the first clip that only one of two has, or whose labels are not the same."""
+    """Raises InputError naming the first clip that only one of the two has, or whose labels differ."""
     for clip_id in sorted(first.keys() ^ second.keys()):
         which = "first" if clip_id in first else "second"
         raise InputError(
@@ -124,11 +124,11 @@ def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, Predict
     for clip_id in sorted(first):
         one, other = first[clip_id].labels, second[clip_id].labels
         if not (np.array_equal(one.scored, other.scored) and np.array_equal(one.values, other.values, equal_nan=True)):
-            raise InputError(f"the two are scored by different labels of clip {clip_id!r}: give one data set (--data)")
+            raise InputError(f"the two have different labels of clip {clip_id!r}: give one data set (--data)")
 
 
 def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:
-    """Which videos change sides, 0 or 1; the first row is none."""
+    """Which videos are exchanged, 0 or 1; none in the first row."""
     if 2**num <= draws:
         return np.arange(2**num)[:, None] >> np.arange(num) & 1
     return np.vstack([np.zeros((1, num), int), np.random.default_rng(seed).integers(0, 2, (draws, num))])

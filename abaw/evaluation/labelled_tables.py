@@ -1,7 +1,7 @@
-"""Prediction tables beside their labels, for scoring and for fitting; what must not be scored or fitted on is refused.
+"""Prediction tables with their labels, for scoring and for fitting.
 
 ``open_labelled_predictions`` reads what a score needs, ``read_held_out`` what post-processing and ensemble weights may
-be fitted on. Both take the task and the data set from the run that made the tables, unless they are given.
+be fitted on; both refuse leaks. Task and data set are those of the run that made the tables, unless they are given.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,11 +36,11 @@ class LabelledTable(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledPredictions:
-    """A folder's tables of one task, by clip, with the labels of a split and what is known of the tables.
+    """A folder's tables of one task, by clip, with the labels of a split and the provenance of the tables.
 
     ``about`` is predictions.json and, for a run, what run.json adds; {} where neither exists. ``post_processing`` is
-    None where the folder has none, or none is wanted. ``runs``: the clips that each run predicted, where that is
-    recorded. ``remarks`` are for the reader of the score.
+    None where the folder has none, or raw scores are wanted. ``runs``: the clips that each run predicted, where that is
+    recorded. ``remarks`` are notes for the report.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class LabelledPredictions:
     remarks: tuple[str, ...]
 
     def pairs(self, *, post_processed: bool) -> dict[str, PredictionPair]:
-        """Predictions beside labels, by clip, without the post-processing or with it."""
+        """Predictions beside labels, by clip, with or without the post-processing."""
         found = {}
         for clip_id, table in self.tables.items():
             values, labels = table.values, self.labels[clip_id]
@@ -64,7 +64,7 @@ class LabelledPredictions:
         return found
 
     def num_unobserved(self) -> int:
-        """Number of scored frames (or clips) in which nothing was observed: they count like all others."""
+        """Number of scored frames (or clips) in which nothing was observed; they are scored like all others."""
         num = 0
         for clip_id, table in self.tables.items():
             scored, observed = self.labels[clip_id].scored, table.observed
@@ -99,10 +99,10 @@ def open_labelled_predictions(
 def read_held_out(
     where: Path, task: Task, labels: Mapping[str, Labels], *, trust: bool = False
 ) -> dict[str, LabelledTable]:
-    """The raw tables of a prediction folder whose clips have scored labels: what may be fitted on.
+    """The raw tables of the clips in a prediction folder that have scored labels: what may be fitted on.
 
-    Raises InputError where the folder says that its runs were trained on these videos, or (unless ``trust``) does not
-    say that they were not; where no clip has labels; and where a clip has more labels than frames.
+    Raises InputError where the folder records that its runs were trained on these videos, or (unless ``trust``) does
+    not record that they were not; where no clip has labels; and where a clip has more labels than frames.
     """
     _check_held_out(where, trust)
     clips = {}
@@ -148,9 +148,9 @@ def labels_by_task(dataset: Dataset, tasks: Mapping[str, Task], split: str) -> d
 
 
 def labels_to_fit_on(dataset: Dataset, task: Task, exclude: str | None = None) -> dict[str, Labels]:
-    """Labels of both splits by clip, for held-out clips lie in both, without the videos of the split ``exclude``.
+    """Labels of both splits by clip, as held-out clips may be in either, without the videos of the split ``exclude``.
 
-    A clip that is in both splits counts as one of validation. Raises InputError where there are no labels, or for an
+    The labels of a clip in both splits are those of validation. Raises InputError where there are no labels, or for an
     unknown split.
     """
     if exclude is not None and exclude not in SPLITS:
@@ -183,7 +183,7 @@ def run_of(where: Path) -> Run | None:
 
 
 def task_of(where: Path, name: str, run: Run | None = None) -> Task:
-    """The task, with the settings of the run that made the tables where it exists: they may say what labels are."""
+    """The task, with the settings of the run that made the tables where it exists: they may change the labels."""
     runs = [run] if run is not None else list(_runs_of(where))
     for each in runs:
         each.require_plugins()
@@ -201,7 +201,7 @@ def _as_run(folder: Path) -> Run | None:
 
 
 def _tables(folder: Path, run: Run | None, split: str) -> Path:
-    """A run's tables of its own held-out clips are its validation tables."""
+    """The folder of the tables; a run's held-out tables are its validation tables."""
     return folder if run is None else run.predictions("validation" if split == HELD_OUT else split)
 
 
@@ -223,7 +223,7 @@ def _about(where: Path, run: Run | None) -> dict[str, Any]:
 
 
 def _labels(dataset: Dataset, task: Task, split: str, where: Path, run: Run | None) -> dict[str, Labels]:
-    """Labels of the clips to score: of an official split, of the fold a run held out, or of every clip with a table."""
+    """Labels of the clips to score: an official split, the fold that a run held out, or every clip with a table."""
     document = run.document() if run is not None else {}
     is_fold = document.get("folds", {}).get("fold", 0) > 0 and split == "validation"
     labels = labels_of(dataset, task, HELD_OUT if is_fold else split)

@@ -9,7 +9,13 @@ import numpy as np
 
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.evaluation.bootstrap import FEW, Interval, compare, group_by_video, intervals
+from abaw.evaluation.bootstrap import (
+    FEW_VIDEOS,
+    Interval,
+    compare,
+    group_by_video,
+    intervals,
+)
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED
@@ -18,7 +24,7 @@ from abaw.tasks.base import PredictionPair, Task, is_count
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVEL = 0.95
+LEVEL = 0.95  # of the intervals
 Scores = dict[str, float]
 
 
@@ -295,8 +301,8 @@ def _table(found: ScoreResult) -> Iterator[str]:
         yield f"  post-processing changes {_difference_words(found.gain)}"
     for remark in found.remarks:
         yield f"  note: {remark}"
-    if found.videos < FEW:
-        yield f"  note: {found.videos} video{'s' * (found.videos > 1)}: an interval of so few says little"
+    if found.videos < FEW_VIDEOS:
+        yield f"  note: {found.videos} video{'s' * (found.videos > 1)}: an interval of so few is unreliable"
 
 
 def _last_line(found: ScoreResult, chance: str) -> str:
@@ -316,7 +322,7 @@ def _verdict(found: Comparison, chance: str) -> str:
         "neither": f"{found.second} is neither better nor worse than {found.first} beyond chance",
     }[found.verdict]
     num = found.num_videos
-    smallest = f"; with {num} videos p cannot be below {2 / 2**num:.3g}" if num <= FEW else ""
+    smallest = f"; with {num} videos p cannot be below {2 / 2**num:.3g}" if num <= FEW_VIDEOS else ""
     return f"{words}: {found.task} {_difference_words(found)} ({num} videos, {chance}{smallest})"
 
 

@@ -1,4 +1,4 @@
-"""Ambivalence and hesitancy: there or not, in a video or in a frame of it."""
+"""Ambivalence and hesitancy: present or not, in a video or in each of its frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from abaw.dataset.layout import Dataset
 from abaw.dataset.split_files import read_ambivalence
 from abaw.errors import InputError
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Block, PredictionPair, ResampledScores, Task, one_step
+from abaw.tasks.base import MIN_PROBABILITY, Block, PredictionPair, ResampledScores, Task, one_step
 from abaw.tasks.classes import balanced_weights, class_counts, class_scores
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PROBABILITY = re.compile(r"0(\.\d*)?|1(\.0*)?|\.\d+", re.ASCII)
 
 @TASKS.register
 def ah(*, level: Level = "clip", class_balance: float = 0.5, class_weights: Sequence[float] | None = None) -> Task:
-    """Ambivalence or hesitancy, a video (10th, 11th edition) or a frame (8th), ranked by macro-F1 of yes and no."""
+    """Ambivalence or hesitancy per video (10th, 11th edition) or per frame (8th), ranked by macro-F1 of yes and no."""
     return Ambivalence(level, class_balance, class_weights)
 
 
@@ -35,10 +35,10 @@ class Ambivalence(Task):
     """Loss: binary cross-entropy over the scored steps, or videos, weighted by class (0: no, 1: yes).
 
     ``class_weights`` are used where given; else ``fitted`` sets them to (1 / frequency) ** ``class_balance`` in the
-    training split, mean 1 (0: all equal; a class that does not occur weighs 0). The score is the mean F1 of both
-    classes, the data set's authors' own "macro F1"; the 8th edition's "average F1" is taken to be the same. A row of a
-    video's submission is both probabilities, which add up to exactly 1, and the class (``level`` "clip"), or the class
-    alone ("frame"). Labels: ``train.txt``, ``val.txt`` and ``test.txt``; the first line of each names its level.
+    training split, mean 1 (0: all equal; the weight of a class that does not occur is 0). The score is the mean F1 of
+    both classes, the "macro F1" of the data set's authors; the 8th edition's "average F1" is assumed to be the same. A
+    row of a submission holds both probabilities, which add up to exactly 1, and the class (``level`` "clip"), or the
+    class alone ("frame"). Labels: ``train.txt``, ``val.txt`` and ``test.txt``, whose first line shows the level.
     """
 
     level: Level
@@ -111,10 +111,10 @@ class Ambivalence(Task):
     def logits(self, table: np.ndarray) -> np.ndarray:
         from scipy.special import logit
 
-        return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
+        return logit(np.clip(table.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY))
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
-        """The class; at the level of clips beside it the probability of yes, which a submission has too."""
+        """The class; for ``level`` "clip" followed by the probability of yes, which a submission also has."""
         if self.level == "frame":
             return (table > 0.5).astype(np.float32)
         table = self.pooled(table)
@@ -136,7 +136,7 @@ class Ambivalence(Task):
         if self.level == "frame":
             return str(int(prediction[0]))
         yes = f"{prediction[1]:.6f}"
-        return f"{1 - float(yes):.6f},{yes},{int(prediction[0])}"  # of six decimals the two always add up to 1.0
+        return f"{1 - float(yes):.6f},{yes},{int(prediction[0])}"  # with six decimals the two always add up to 1.0
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
@@ -148,6 +148,6 @@ class Ambivalence(Task):
             return np.array([float(text)] * (1 if self.level == "frame" else 2))
         if len(cells) != 3 or not all(map(PROBABILITY.fullmatch, cells[:2])):
             raise InputError(f"{text!r} is not two probabilities and the class, nor the class alone")
-        if float(cells[0]) + float(cells[1]) != 1.0:  # as the organisers check it
+        if float(cells[0]) + float(cells[1]) != 1.0:  # the organisers check this
             raise InputError(f"{text!r}: the probabilities add up to {float(cells[0]) + float(cells[1])!r}, not to 1")
         return np.array([float(cells[2]), float(cells[1])])

@@ -1,4 +1,4 @@
-"""Action units: twelve, each active or not, a frame."""
+"""Action units: for each frame, which of twelve are active."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from abaw.dataset.names import ACTION_UNITS, AU_HEADER
 from abaw.errors import InputError
 from abaw.metrics import count_units, f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, Block, PredictionPair, ResampledScores, Task, concatenated
+from abaw.tasks.base import MIN_PROBABILITY, Block, PredictionPair, ResampledScores, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# After the organisers' counts (Kollias 2022, arXiv 2202.10659; the ends are confirmed, the middle was not read again).
-# Fixed, so that a frame's stratum does not depend on which other clips there are.
+# By the organisers' counts (Kollias 2022, arXiv 2202.10659; the ends are verified, the middle is not). Fixed, so that a
+# frame's stratum does not depend on other clips.
 RAREST_FIRST = ("AU24", "AU15", "AU23", "AU2", "AU26", "AU1", "AU4", "AU12", "AU6", "AU10", "AU7", "AU25")
 ROW = re.compile("[01](,[01]){11}")
 
@@ -41,13 +41,13 @@ def au(
 
 @dataclass(frozen=True, eq=False)
 class ActionUnits(Task):
-    """Loss: binary cross-entropy, mean over scored steps and units; a unit's active frames count ``pos_weights``.
+    """Loss: binary cross-entropy, mean over scored steps and units; ``pos_weights`` weigh a unit's active frames.
 
-    Where these are not given, ``fitted`` sets them to (inactive / active) ** ``balance`` of the training split (0: all
-    equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels so far towards a half.
-    ``focal_gamma``: each counts (1 - p of the truth)^gamma (Lin et al. 2017, arXiv 1708.02002). ``r_drop_weight`` is
-    for the training step, which adds so much ``disagreement`` of two passes (Liang et al. 2021, arXiv 2106.14448). A
-    unit is active above 0.5: other thresholds are post-processing's shifts.
+    Where these are not given, ``fitted`` sets them to (inactive / active) ** ``balance`` in the training split (0: all
+    equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels towards 0.5. ``focal_gamma``
+    multiplies each loss by (1 - p of the truth)^gamma (Lin et al. 2017, arXiv 1708.02002). With ``r_drop_weight`` the
+    training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv 2106.14448). A unit is
+    active above 0.5; other thresholds are biases of the post-processing.
     """
 
     balance: float
@@ -83,7 +83,7 @@ class ActionUnits(Task):
         return (("units", self.out_dim),)
 
     def strata(self, labels: Labels) -> np.ndarray:
-        """0: no unit is active; else the place, from 1, of the rarest active one in ``RAREST_FIRST``."""
+        """0 where no unit is active; else the position, from 1, of the rarest active unit in ``RAREST_FIRST``."""
         active = labels.values[:, [ACTION_UNITS.index(name) for name in RAREST_FIRST]] > 0.5
         rarest = np.where(active.any(axis=1), active.argmax(axis=1) + 1, 0)
         return np.where(labels.scored, rarest, -1)
@@ -115,11 +115,12 @@ class ActionUnits(Task):
         return losses.mean()
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
-        """Half the divergences KL(p, q) + KL(q, p) of each unit, mean over scored steps and units; none: 0."""
+        """Half of KL(p, q) + KL(q, p) of each unit, mean over scored steps and units; 0 without a scored step."""
         if not bool(scored.any()):
             return raw[scored].sum() + other[scored].sum()
         raw, other = raw[scored].float(), other[scored].float()
-        return ((raw.sigmoid() - other.sigmoid()) * (raw - other)).mean() / 2  # for two outcomes both KL sum to this
+        # for two outcomes the two KL divergences sum to this
+        return ((raw.sigmoid() - other.sigmoid()) * (raw - other)).mean() / 2
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         from scipy.special import expit
@@ -129,7 +130,7 @@ class ActionUnits(Task):
     def logits(self, table: np.ndarray) -> np.ndarray:
         from scipy.special import logit
 
-        return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
+        return logit(np.clip(table.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY))
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
         return (table > 0.5).astype(np.float32)
@@ -151,7 +152,7 @@ class ActionUnits(Task):
         return ",".join(str(int(value)) for value in prediction)
 
     def rows(self, prediction: np.ndarray) -> list[str]:
-        codes = (prediction > 0.5) @ (1 << np.arange(self.out_dim))  # a frame's units as one number: few occur
+        codes = (prediction > 0.5) @ (1 << np.arange(self.out_dim))  # each frame's units as one number; few occur
         _, first, which = np.unique(codes, return_index=True, return_inverse=True)
         return np.array([self.row(prediction[i]) for i in first], object)[which].tolist()
 

@@ -1,4 +1,4 @@
-"""The contract of a task: its labels, its loss, its columns, its official score, its rows in a submission."""
+"""The contract of a task: labels, loss, table columns, official score, rows of a submission."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionPair:
-    """One clip's post-processed predictions beside its labels: one row per frame, or one row at clip level."""
+    """One clip's final predictions beside its labels: one row per frame, or one row for a clip-level task."""
 
     prediction: Float[np.ndarray, "time goal"]
     labels: Labels
@@ -30,25 +30,24 @@ class PredictionPair:
 # how often each group of clips is in each draw -> every score by name, a value for each draw
 ResampledScores = Callable[[Int[np.ndarray, "draws groups"]], dict[str, Float[np.ndarray, " draws"]]]
 Block = Literal["values", "classes", "units"]
-LEAST = 1e-7  # of a probability, before its logarithm: float32 tables hold exact 0 and 1
+MIN_PROBABILITY = 1e-7  # before a logarithm: float32 tables hold exact 0 and 1
 
 
 class Task(ABC):
-    """What is predicted.
+    """What is predicted: a class, values or action units, per frame or per clip.
 
-    ``columns`` are a prediction table's, raw; ``out_dim`` the width of a head's raw output; ``header`` the first
-    line of the official template, "" where it has none; ``folders`` the challenge's label folders by edition, () where
-    one file holds a whole split; ``test_lists`` how the names of its test lists begin. Immutable: ``fitted`` gives a
-    new task.
+    ``columns`` are those of a prediction table, ``out_dim`` is the width of a head's raw output, ``header`` the first
+    line of the official template ("" for none), ``folders`` the names of the challenge's label folders in the editions
+    (() where one file holds the labels of a split), ``test_lists`` the beginnings of the names of its test lists. Tasks
+    are immutable: ``fitted`` returns a new one.
 
-    A task of ``resolution`` "frame" has a row of labels a frame. One of ``resolution`` "clip" says one thing of a whole
-    clip, and then:
+    A task of ``resolution`` "frame" has one row of labels per frame. For ``resolution`` "clip", one label per clip:
 
-    - labels have one row; for training that row is repeated over the clip's steps, all of them scored;
-    - ``loss`` takes each sequence as one step (``one_step``): the mean of its raw outputs over its scored steps;
-    - tables have a row a frame like all others, so that windows, smoothing and ensembles know no difference;
-    - ``to_labels`` gives one row, from the mean of the table's logits (``pooled``), which is what the loss has trained;
-    - ``PredictionPair`` has one row on both sides, ``n`` counts clips, and a submission has a row a clip.
+    - labels have one row; in training it is repeated over the steps of the clip, which are all scored;
+    - ``loss`` treats each sequence as one step (``one_step``): the mean of its raw outputs over its scored steps;
+    - tables have one row per frame, so that windows, smoothing and ensembles work as for other tasks;
+    - ``to_labels`` returns one row, from the mean of the table's logits (``pooled``), as the loss does;
+    - ``PredictionPair`` has one row on both sides, ``n`` counts clips, and a submission has one row per clip.
     """
 
     name: str
@@ -68,85 +67,85 @@ class Task(ABC):
 
     @property
     def goals(self) -> tuple[str, ...]:
-        """Names of the labels' columns, which are the first columns of post-processed rows; the keys of ``names``."""
+        """Names of the columns of labels; ``names`` uses them as keys."""
         words = self.names(np.zeros((1, len(self.columns)), np.float32))
         return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
 
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
-        """The clips of "train", "validation" or "test" as the data set's files name them, in their order."""
+        """The clips of "train", "validation" or "test" in the order of the data set's files."""
         if split == "test":
             return dataset.test_clips(self.test_lists)
         return tuple(dataset.annotation_files(self.folders, split))
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
-        """The kinds of raw outputs in order, with their number: they decide how scale and bias are fitted.
+        """The raw outputs as blocks of one kind, with their widths: how post-processing fits scale and bias.
 
-        "values" are scaled and shifted each by itself, "classes" shifted together, "units" each to its threshold. Every
-        value and unit has a goal, all the classes of a block together have one. (): nothing is fitted.
+        "values" each get their own scale and bias, "classes" get biases together, "units" a threshold each. Every value
+        and every unit is a goal, the classes of a block together are one. (): no scale or bias is fitted.
         """
         return ()
 
     def wanted(self, split: str) -> str:
-        """What a data set must have for this split, in words, for errors where ``clips`` finds none."""
+        """What a data set must hold for this split, in words, for the error where ``clips`` finds none."""
         if split == "test":
             return f"a test list {self.test_lists[0]}_test_set_release.txt"
         return f"label files in a folder {' or '.join(self.folders)}"
 
     @abstractmethod
     def strata(self, labels: Labels) -> Int[np.ndarray, " time"]:
-        """A kind for every scored frame, -1 for others: folds and balanced sampling even out how often each occurs."""
+        """The stratum of every scored frame, -1 for others; folds and sampling balance how often each occurs."""
 
     @abstractmethod
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
-        """Labels by clip of "train" or "validation". ValueError with file and line where a label file is broken."""
+        """Labels by clip of "train" or "validation". Raises InputError with file and line for a broken label file."""
 
     @abstractmethod
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
-        """This task with what it takes from the training split (class weights, say)."""
+        """This task with what it takes from the labels of the training split (class weights, say)."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """JSON from which the registry rebuilds the task, what was fitted included."""
+        """The settings from which the registry rebuilds the task, including what was fitted; valid as JSON."""
 
     @abstractmethod
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         """A scalar from raw (batch time out), target (batch time goal), scored (batch time).
 
-        Only scored steps count, whatever the others hold. No scored step: 0 with a gradient. A clip-level task begins
-        with ``one_step``.
+        Only scored steps count, whatever values the others hold. Without a scored step: 0 with a gradient of 0. A
+        clip-level task begins with ``one_step``.
         """
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
-        """How far two outputs for the same steps lie apart (R-Drop, Liang et al. 2021); ``r_drop_weight`` weighs it."""
+        """Divergence of two outputs for the same steps (R-Drop, Liang et al. 2021); ``r_drop_weight`` is its weight."""
         raise InputError(f"{self.name}: r_drop is for tasks of classes, not for values")
 
     @abstractmethod
     def probabilities(self, raw: Float[np.ndarray, "time out"]) -> Float[np.ndarray, "time columns"]:
-        """What tables hold: stitched, raw, float32 (for valence and arousal the values themselves)."""
+        """A prediction table from raw outputs; float32 (for valence and arousal the raw values themselves)."""
 
     @abstractmethod
     def logits(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time out"]:
-        """Raw outputs of which ``probabilities`` makes this very table: what post-processing shifts and scales."""
+        """The inverse of ``probabilities``: what post-processing scales and adds biases to."""
 
     @abstractmethod
     def to_labels(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
-        """From a table's columns to labels in the official range; of a clip-level task one row (``pooled``).
+        """Labels in the official range from a table; one row for a clip-level task (``pooled``).
 
-        Columns may follow those of the labels where a submission has more.
+        More columns may follow where a submission needs them.
         """
 
     def pooled(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "row columns"]:
-        """A clip-level task's table as one row, that of the mean of its logits. An empty table stays empty."""
+        """A clip-level task's table as one row, from the mean of its logits. An empty table stays empty."""
         return self.probabilities(self.logits(table).mean(axis=0, keepdims=True)) if len(table) else table
 
     @abstractmethod
     def names(self, table: Float[np.ndarray, "time columns"]) -> dict[str, list[str]]:
-        """Names of the post-processed labels by goal, one per row; {} where labels are numbers."""
+        """Goal -> the name of each row's label, where labels have names; {} where they are numbers."""
 
     @abstractmethod
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
-        """The official metric over all scored rows of all clips; the first entry ranks, ``n`` counts the rows."""
+        """The official metric over all scored rows of all clips; the first entry ranks, ``n`` is the number of rows."""
 
     def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
         """A function that scores draws of ``groups``, each of them the clips of one video, as the bootstrap needs it.
@@ -161,16 +160,16 @@ class Task(ABC):
         return partial(_score_draws, self, groups)
 
     def rows(self, prediction: Float[np.ndarray, "n goal"]) -> list[str]:
-        """``row`` of each: a template has a million of them, so a task writes its own where that is slow."""
+        """``row`` of each. Templates have a million rows: a task overrides this where the loop is slow."""
         return [self.row(values) for values in prediction]
 
     @abstractmethod
     def row(self, prediction: Float[np.ndarray, " goal"]) -> str:
-        """What a submission's line has after the comma that ends the image's or video's place."""
+        """The text of a submission's line after the comma that ends the location of the image or video."""
 
     @abstractmethod
     def parse_row(self, text: str) -> Float[np.ndarray, " goal"]:
-        """The inverse of ``row``: ValueError says what is wrong with the text."""
+        """The inverse of ``row``. Raises InputError saying what is wrong with the text."""
 
 
 def is_count(name: str) -> bool:
@@ -193,7 +192,7 @@ def _score_draws(
 def concatenated(
     by_clip: Mapping[str, PredictionPair],
 ) -> tuple[Float[np.ndarray, "n columns"], Float[np.ndarray, "n goal"]]:
-    """Predictions and truths of every scored frame of every clip. ValueError where a clip's rows differ in number."""
+    """Predictions and truths of all scored rows. Raises InputError where those of a clip differ in number."""
     predictions, truths = [], []
     for clip_id, scored in by_clip.items():
         if len(scored.prediction) != len(scored.labels):
@@ -208,10 +207,10 @@ def concatenated(
 
 
 def one_step(raw: Tensor, target: Tensor, scored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each sequence of a clip-level task's batch as one step, which is scored where any of its steps is.
+    """Each sequence of a clip-level task's batch as one step, which is scored if any of its steps is.
 
-    raw (batch time out) becomes its mean over the scored steps (batch 1 out), target (batch time goal), the same at all
-    of these, the first one's (batch 1 goal). Whatever unscored steps hold has no part in value or gradient.
+    raw (batch time out) becomes its mean over the scored steps (batch 1 out), target (batch time goal), which is the
+    same at all of them, that of the first (batch 1 goal). Unscored steps influence neither value nor gradient.
     """
     num = scored.sum(1, keepdim=True)
     mean = raw.float().masked_fill(~scored[..., None], 0).sum(1, keepdim=True) / num.clamp(min=1)[..., None]

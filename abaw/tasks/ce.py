@@ -1,4 +1,4 @@
-"""Compound expression: one of seven pairs of emotions a frame."""
+"""Compound expression: one of seven pairs of emotions per frame."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 from abaw.tasks.classes import ClassTask
 
-PARTS = (  # of each compound, in its class's order
+PARTS = (  # the two emotions of each class
     ("Fear", "Surprise"),
     ("Happiness", "Surprise"),
     ("Sadness", "Surprise"),
@@ -46,7 +46,7 @@ class CompoundExpression(ClassTask):
 
     name = "ce"
     classes = COMPOUND_EXPRESSIONS
-    kind = "compound_expression"
+    goal = "compound_expression"
     columns = tuple(f"p_{name}" for name in COMPOUND_EXPRESSIONS)
     out_dim = len(COMPOUND_EXPRESSIONS)
     header = CE_HEADER
@@ -59,10 +59,11 @@ class CompoundExpression(ClassTask):
 
 
 def compound_probabilities(table: np.ndarray) -> np.ndarray:
-    """A table of ``ce`` from one of ``expr``: the sum of both emotions' probabilities, then all seven made to sum to 1.
+    """A table of ``ce`` from one of ``expr``: the sum of both emotions' probabilities, normalised to sum to 1.
 
-    What teams do for want of labels (HSEmotion, Savchenko 2024, arXiv 2403.11590). Neutral and Other say nothing: a
-    row without anything else gives each compound 1/7. (time 8) -> (time 7), float32. ValueError for other columns.
+    Teams do this because there are no training labels (HSEmotion, Savchenko 2024, arXiv 2403.11590). Neutral and Other
+    do not contribute: a row with nothing else gives each compound 1/7. (time 8) -> (time 7), float32. Raises InputError
+    for other shapes.
     """
     if table.ndim != 2 or table.shape[1] != len(EXPRESSIONS):
         raise InputError(f"compound expressions need a table of {len(EXPRESSIONS)} expressions, not {table.shape}")

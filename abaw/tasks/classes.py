@@ -1,4 +1,4 @@
-"""What tasks of one class a frame share: loss, post-processing, official score, rows."""
+"""What tasks with one class per frame share: loss, probabilities, official score, rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
 from abaw.metrics import count_classes, f1
-from abaw.tasks.base import LEAST, Block, PredictionPair, ResampledScores, Task, concatenated
+from abaw.tasks.base import MIN_PROBABILITY, Block, PredictionPair, ResampledScores, Task, concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ClassTask(Task, ABC):
-    """One of ``classes`` a frame. Loss: cross-entropy over the scored steps, weighted by class.
+    """One of ``classes`` per frame. Loss: cross-entropy over the scored steps, weighted by class.
 
     ``class_weights`` are used where given; else ``fitted`` sets them to (1 / frequency) ** ``class_balance`` in the
-    training split, mean 1 over its frames (0: all equal; a class that does not occur weighs 0). ``focal_gamma``: a step
-    counts ``focal_alpha`` (1 - p of its class)^gamma (Lin et al. 2017, arXiv 1708.02002). ``kl_weight`` adds the
-    divergence of the prediction from the smoothed label, as Wen et al. 2024 do. ``r_drop_weight`` is for the training
-    step, which adds so much ``disagreement`` of two passes (Liang et al. 2021, arXiv 2106.14448).
+    training split, mean 1 over its frames (0: all equal; the weight of a class that does not occur is 0).
+    ``focal_gamma`` multiplies a step's loss by ``focal_alpha`` (1 - p of its class)^gamma (Lin et al. 2017, arXiv
+    1708.02002). ``kl_weight`` adds the divergence of prediction and smoothed label, as in Wen et al. 2024. With
+    ``r_drop_weight`` the training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv
+    2106.14448).
     """
 
     class_balance: float
@@ -39,7 +40,7 @@ class ClassTask(Task, ABC):
     r_drop_weight: float
 
     classes: ClassVar[tuple[str, ...]]
-    kind: ClassVar[str]  # what one of the classes is called in a table of words
+    goal: ClassVar[str]  # the name of the label, such as "expression"
     resolution = "frame"
 
     def __post_init__(self) -> None:
@@ -81,7 +82,7 @@ class ClassTask(Task, ABC):
         truth = one_hot(classes, self.out_dim)
         if self.focal_gamma:
             losses = losses * (1 - (logs * truth).sum(-1).exp()).clamp(min=1e-8) ** self.focal_gamma
-        # torch's own mean is 0 / 0 where the training split has none of the classes that are scored here
+        # torch's own mean is 0 / 0 where the training split has none of the classes scored here
         loss = self.focal_alpha * losses.sum() / weights[classes].sum().clamp(min=1e-8)
         if not self.kl_weight:
             return loss
@@ -89,7 +90,7 @@ class ClassTask(Task, ABC):
         return loss + self.kl_weight * (smooth * (smooth.clamp(min=1e-8).log() - logs)).sum(-1).mean()
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
-        """Half the divergences KL(p, q) + KL(q, p), mean over scored steps; no scored step: 0 with a gradient."""
+        """Half of KL(p, q) + KL(q, p), mean over scored steps; 0 with a gradient of 0 without a scored step."""
         from torch.nn.functional import log_softmax
 
         if not bool(scored.any()):
@@ -102,13 +103,13 @@ class ClassTask(Task, ABC):
         return (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def logits(self, table: np.ndarray) -> np.ndarray:
-        return np.log(np.maximum(table.astype(np.float64), LEAST))
+        return np.log(np.maximum(table.astype(np.float64), MIN_PROBABILITY))
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
         return table.argmax(axis=1)[:, None].astype(np.float32)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
-        return {self.kind: [self.classes[int(label)] for label in self.to_labels(table)[:, 0]]}
+        return {self.goal: [self.classes[int(label)] for label in self.to_labels(table)[:, 0]]}
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         counts = class_counts(by_clip, self.out_dim)
@@ -152,7 +153,7 @@ def class_scores(
 
 
 def balanced_weights(labels: Mapping[str, Labels], num_classes: int, balance: float) -> list[float]:
-    """(1 / frequency) ** ``balance`` of each class, mean 1 over the scored frames; of a class that does not occur 0."""
+    """(1 / frequency) ** ``balance`` of each class, mean 1 over the scored frames; 0 for an absent class."""
     classes = [clip.values[clip.scored, 0].astype(int) for clip in labels.values()]
     counts = np.bincount(np.concatenate([np.zeros(0, int), *classes]), minlength=num_classes)
     weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)

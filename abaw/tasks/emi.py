@@ -1,4 +1,4 @@
-"""Emotional mimicry intensity: how strongly each of six emotions is mimicked, once a video."""
+"""Emotional mimicry intensity: how strongly each of six emotions is mimicked, per video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from abaw.dataset.split_files import read_mimicry
 from abaw.errors import InputError
 from abaw.metrics import Moments, pearson
 from abaw.tasks import TASKS
-from abaw.tasks.base import LEAST, PredictionPair, ResampledScores, Task, concatenated, one_step
+from abaw.tasks.base import MIN_PROBABILITY, PredictionPair, ResampledScores, Task, concatenated, one_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
 
 @TASKS.register
 def emi(*, mse_weight: float = 1.0, pearson_weight: float = 0.0) -> Task:
-    """Intensities of six emotions a video, ranked by the mean of their Pearson correlations."""
+    """Intensities of six emotions per video, ranked by the mean of their Pearson correlations."""
     return MimicryIntensity(mse_weight, pearson_weight)
 
 
@@ -34,9 +34,9 @@ def emi(*, mse_weight: float = 1.0, pearson_weight: float = 0.0) -> Task:
 class MimicryIntensity(Task):
     """Loss: ``mse_weight`` times the squared error plus ``pearson_weight`` times 1 - Pearson, mean over the emotions.
 
-    Outputs go through a sigmoid: intensities are 0 to 1. A batch's correlation is over its sequences; of two it is 1 or
-    -1 and teaches nothing, of one there is none: then the squared error alone serves. Labels: ``train_split.csv`` and
-    ``valid_split.csv``, a row a video; ``test_split.csv`` names the test videos.
+    Outputs pass through a sigmoid: intensities are 0 to 1. The correlation is taken over the sequences of a batch; of
+    two sequences it is 1 or -1 and teaches nothing, and for a single one the loss is the squared error. Labels:
+    ``train_split.csv`` and ``valid_split.csv``, one row per video; ``test_split.csv`` names the test videos.
     """
 
     mse_weight: float
@@ -68,7 +68,7 @@ class MimicryIntensity(Task):
         return read_mimicry(found.path) if found else {}
 
     def strata(self, labels: Labels) -> np.ndarray:
-        """The strongest emotion."""
+        """The index of the strongest emotion."""
         return np.where(labels.scored, labels.values.argmax(axis=1), -1)
 
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
@@ -86,7 +86,7 @@ class MimicryIntensity(Task):
         if not self.pearson_weight or len(p) < 2:
             return squared * (self.mse_weight or 1.0)
         off_p, off_t = p - p.mean(0), t - t.mean(0)
-        # the small number keeps a batch finite in which an emotion is constant
+        # the small number avoids 0 / 0 where an emotion is constant
         spread = (off_p.square().sum(0) * off_t.square().sum(0) + 1e-12).sqrt()
         return self.mse_weight * squared + self.pearson_weight * (1 - (off_p * off_t).sum(0) / spread).mean()
 
@@ -98,7 +98,7 @@ class MimicryIntensity(Task):
     def logits(self, table: np.ndarray) -> np.ndarray:
         from scipy.special import logit
 
-        return logit(np.clip(table.astype(np.float64), LEAST, 1 - LEAST))
+        return logit(np.clip(table.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY))
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
         return self.pooled(table)

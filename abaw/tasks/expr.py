@@ -1,4 +1,4 @@
-"""Expression: one of eight classes a frame."""
+"""Expression: one of eight classes per frame."""
 
 from collections.abc import Sequence
 
@@ -26,11 +26,11 @@ def expr(
 
 
 class Expression(ClassTask):
-    """Macro-F1 over all eight, always; Situ-RUCAIM3 (2203.13032) trained it with an ``r_drop_weight`` of 5."""
+    """Scored by macro-F1 over all eight classes; Situ-RUCAIM3 (arXiv 2203.13032) used an ``r_drop_weight`` of 5."""
 
     name = "expr"
     classes = EXPRESSIONS
-    kind = "expression"
+    goal = "expression"
     columns = tuple(f"p_{name}" for name in EXPRESSIONS)
     out_dim = len(EXPRESSIONS)
     header = EXPR_HEADER

@@ -1,4 +1,4 @@
-"""Multi-task learning: valence and arousal, expression and action units of one image, each with labels or without."""
+"""Multi-task learning: valence and arousal, expression and action units of an image, any of which may be unlabelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PARTS = ("va", "expr", "au")
-STRATUM_ORDER = ("expr", "va", "au")  # whose kind is a frame's, where more than one part has a label
+STRATUM_ORDER = ("expr", "va", "au")  # the first of these that has a label gives a frame its stratum
 
 
 @TASKS.register
@@ -37,12 +37,11 @@ def mtl(
 
 
 class MultiTask(Task):
-    """The three parts side by side: their columns, raw outputs and labels one after the other.
+    """The three parts side by side: their columns, raw outputs and labels are concatenated.
 
-    A part without a label is NaN in the labels' row; a frame is scored where any part is there. Each part's loss and
-    score know only the frames where that part has a label. The loss is the sum of theirs by ``weights`` (1 where none
-    is given), the ``score`` the sum of mean CCC, macro-F1 and mean F1 of the units (11th edition); a part that no frame
-    has a label for adds nothing.
+    A part without a label is NaN in a row of labels; a frame is scored where any part has a label. Loss and score of a
+    part use only the frames with its label. The loss is the sum of the parts' by ``weights`` (default 1), the ``score``
+    the sum of mean CCC, macro-F1 and mean F1 of the units (11th edition); a part without any label adds nothing.
     """
 
     name = "mtl"
@@ -89,7 +88,7 @@ class MultiTask(Task):
         return read_multitask(found.path) if found else {}
 
     def strata(self, labels: Labels) -> np.ndarray:
-        """The kind of the expression, where there is none that of valence and arousal, or else of the units."""
+        """The stratum of the expression; without its label that of valence and arousal, or else of the units."""
         strata = np.full(len(labels), -1)
         for place, name in enumerate(STRATUM_ORDER):
             own = self._parts[name].strata(self._of(labels, name))
@@ -112,9 +111,9 @@ class MultiTask(Task):
         return sum(losses[1:], start=losses[0])
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
-        """The sum of that of expression and units by ``weights``; it needs no labels, so all scored frames count.
+        """The sum of that of expression and units by ``weights``, over all scored frames, as it needs no labels.
 
-        ``r_drop_weight`` is the greater of the parts'; the other part counts that much less.
+        ``r_drop_weight`` is the larger one of the parts; the other part is scaled down accordingly.
         """
         parts = []
         for name in ("expr", "au"):
@@ -195,14 +194,14 @@ class MultiTask(Task):
         return np.concatenate([getattr(part, what)(values[:, own[name]]) for name, part in self._parts.items()], axis=1)
 
     def _of_part(self, by_clip: Mapping[str, PredictionPair], name: str) -> dict[str, PredictionPair]:
-        """One part's predictions and labels alone."""
+        """One part's predictions and labels."""
         return {
             clip_id: PredictionPair(each.prediction[:, self._goals[name]], self._of(each.labels, name))
             for clip_id, each in by_clip.items()
         }
 
     def _of(self, labels: Labels, name: str) -> Labels:
-        """One part's labels alone."""
+        """One part's labels."""
         values = labels.values[:, self._goals[name]]
         there = labels.scored & ~np.isnan(values).any(axis=1)
         return Labels(np.where(there[:, None], values, 0), there)
@@ -213,6 +212,6 @@ def _any_scored(by_clip: Mapping[str, PredictionPair]) -> bool:
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
-    """Where each part lies when all are put side by side."""
+    """The place of each part when all are concatenated."""
     stops = np.cumsum(list(widths.values())).tolist()
     return {name: slice(stop - widths[name], stop) for name, stop in zip(widths, stops, strict=True)}

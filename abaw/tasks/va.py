@@ -1,4 +1,4 @@
-"""Valence and arousal: two values in [-1, 1] a frame."""
+"""Valence and arousal: two values in [-1, 1] per frame."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concat
 if TYPE_CHECKING:
     from torch import Tensor
 
-NUM_BINS = 4  # of valence, and of arousal: a stratum is one of their squares
-# float() also takes nan, inf, 1_0, digits of other scripts, spaces and +1: nobody's submission holds those on purpose
+NUM_BINS = 4  # of valence, and of arousal: a stratum is a cell of this grid
+# float() also accepts nan, inf, 1_0, digits of other scripts, spaces and +1, which a submission must not hold
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 CccOver = Literal["batch", "sequence"]
@@ -35,11 +35,11 @@ def va(*, ccc_over: CccOver = "batch", mse_weight: float = 0.0, mae_weight: floa
 
 @dataclass(frozen=True, eq=False)
 class ValenceArousal(Task):
-    """Loss: mean of 1 - CCC of both, plus ``mse_weight`` times the squared and ``mae_weight`` the absolute error.
+    """Loss: mean of 1 - CCC of both, plus ``mse_weight`` times the squared and ``mae_weight`` times the absolute error.
 
-    ``ccc_over`` "batch": over all scored steps of the batch at once, as the score is over all frames. "sequence": over
-    each window's, then their mean; a window with under 2 scored steps has none. Where no CCC can be taken the squared
-    error alone serves.
+    ``ccc_over`` "batch": one CCC over all scored steps of the batch, as the score is taken over all frames. "sequence":
+    the mean of the CCC of each window with at least 2 scored steps. Where there is no CCC, the loss is the squared
+    error.
     """
 
     ccc_over: CccOver
@@ -80,7 +80,7 @@ class ValenceArousal(Task):
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         p, t = raw[scored].float(), target[scored].float()
         if not len(p):
-            return p.sum()  # 0 with a gradient for every parameter, so that a step without labels is legal
+            return p.sum()  # 0 with a gradient for every parameter: a batch without labels is allowed
         squared = (p - t).square().mean()
         pieces = (raw.float(), target.float(), scored)
         if self.ccc_over == "batch":
@@ -123,7 +123,7 @@ class ValenceArousal(Task):
     def rows(self, prediction: np.ndarray) -> list[str]:
         return (
             "%.6f,%.6f\n" * len(prediction) % tuple(prediction.ravel().tolist())
-        ).splitlines()  # one format is 3 x faster
+        ).splitlines()  # one format string is 3 times as fast
 
     def parse_row(self, text: str) -> np.ndarray:
         cells = text.split(",")
@@ -132,18 +132,19 @@ class ValenceArousal(Task):
         if not all(map(NUMBER.fullmatch, cells)):
             raise InputError(f"{text!r} is not two numbers, expected valence,arousal")
         values = [float(cell) for cell in cells]
-        if not all(-1 <= value <= 1 for value in values):  # a template has a million rows: numpy is slow on two numbers
+        if not all(-1 <= value <= 1 for value in values):  # a million times: numpy is slow on two numbers
             raise InputError(f"{text!r} is outside [-1, 1]")
         return np.array(values)
 
 
 def _concordances(p: Tensor, t: Tensor, scored: Tensor) -> Tensor:
-    """CCC (batch goal) of outputs and truths (batch time goal) over each row's scored steps, of which it has some."""
+    """CCC (batch goal) of outputs and truths (batch time goal) over the scored steps of each row, which has some."""
     keep = scored[..., None]
     num = keep.sum(1)
-    p, t = p.masked_fill(~keep, 0), t.masked_fill(~keep, 0)  # whatever the others hold, its gradient is 0
+    # masked_fill, not a product: 0 * nan is nan, and so would be its gradient
+    p, t = p.masked_fill(~keep, 0), t.masked_fill(~keep, 0)
     mean_p, mean_t = p.sum(1) / num, t.sum(1) / num
     off_p, off_t = (p - mean_p[:, None]) * keep, (t - mean_t[:, None]) * keep
     spread = (off_p.square().sum(1) + off_t.square().sum(1)) / num + (mean_p - mean_t).square()
-    # the small number keeps a row finite in which prediction and label are the same constant
+    # the small number avoids 0 / 0 where prediction and label are the same constant
     return 2 * (off_p * off_t).sum(1) / num / (spread + 1e-8)

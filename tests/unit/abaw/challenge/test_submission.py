@@ -84,21 +84,21 @@ def test_a_header_is_matched_whatever_its_spaces_and_kept_as_it_is(tmp_path):
 BROKEN = {
     "no header": (
         ROWS[0] + ",\n",
-        r":1: 'b/00001.jpg,' is no known header; known are ah: no header; .*; expr: .*; va: image_location,val",
+        r":1: 'b/00001.jpg,' is not a known header; known are ah: no header; .*; expr: .*; va: image_location,val",
     ),
-    "no header above values": (ROWS[0] + ",0\n", r":1: 'b/00001.jpg,0' is no known header"),
-    "a header of no task": ("image,x\n" + ROWS[0], r":1: 'image,x' is no known header"),
-    "empty": ("", r":1: '' is no known header"),
+    "no header above values": (ROWS[0] + ",0\n", r":1: 'b/00001.jpg,0' is not a known header"),
+    "a header of no task": ("image,x\n" + ROWS[0], r":1: 'image,x' is not a known header"),
+    "empty": ("", r":1: '' is not a known header"),
     "no rows": (VA.header + "\n", r":2: no rows after the header"),
     "a repeated row": (VA.header + "\na/00001.jpg,\nb/00001.jpg,\na/00001.jpg,\n", ":4: 'a/00001.jpg' repeats line 2"),
     "frame 0": (VA.header + "\na/00000.jpg,\n", ":2: frame 0 in 'a/00000.jpg': frames count from 1"),
-    "no clip": (VA.header + "\n00001.jpg,\n", ":2: '00001.jpg' is no image location, expected <clip>/<frame"),
-    "a letter in the frame": (VA.header + "\na/0000x.jpg,\n", ":2: 'a/0000x.jpg' is no image location"),
-    "other digits": (VA.header + "\na/1.jpg,\n", ":2: 'a/1.jpg' is no image location"),
-    "another suffix": (VA.header + "\na/00001.png,\n", ":2: 'a/00001.png' is no image location"),
-    "a folder too many": (VA.header + "\nx/a/00001.jpg,\n", ":2: 'x/a/00001.jpg' is no image location"),
-    "a blank line inside": (VA.header + "\na/00001.jpg,\n\na/00002.jpg,\n", ":3: '' is no image location"),
-    "blank lines inside": (VA.header + "\na/00001.jpg,\n\n \na/00002.jpg,\n", ":3: '' is no image location"),
+    "no clip": (VA.header + "\n00001.jpg,\n", ":2: '00001.jpg' is not an image location, expected <clip>/<frame"),
+    "a letter in the frame": (VA.header + "\na/0000x.jpg,\n", ":2: 'a/0000x.jpg' is not an image location"),
+    "other digits": (VA.header + "\na/1.jpg,\n", ":2: 'a/1.jpg' is not an image location"),
+    "another suffix": (VA.header + "\na/00001.png,\n", ":2: 'a/00001.png' is not an image location"),
+    "a folder too many": (VA.header + "\nx/a/00001.jpg,\n", ":2: 'x/a/00001.jpg' is not an image location"),
+    "a blank line inside": (VA.header + "\na/00001.jpg,\n\na/00002.jpg,\n", ":3: '' is not an image location"),
+    "blank lines inside": (VA.header + "\na/00001.jpg,\n\n \na/00002.jpg,\n", ":3: '' is not an image location"),
 }
 
 
@@ -206,7 +206,7 @@ def test_the_template_itself_is_never_overwritten(tmp_path):
 def test_a_clip_without_any_frame_has_no_value_to_hold(tmp_path):
     sample = template(tmp_path, ["b/00001.jpg"])
     predicted(tmp_path / "p", b=np.zeros((0, 2)))
-    with pytest.raises(ValueError, match="clip 'b' has predictions for no frame at all"):
+    with pytest.raises(ValueError, match="clip 'b' has no predicted frame"):
         submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
 
 
@@ -240,7 +240,7 @@ def test_compound_expressions_are_made_of_expressions_where_there_are_none(tmp_p
     predicted(tmp_path / "p", EXPR, **{"01": expressions})
     assert lines_of(tmp_path, sample)[1:] == ["01/00001.jpg,0", "01/00002.jpg,3", "01/00003.jpg,6"]
     summary = submission.submit(tmp_path / "p" / "expr", sample, tmp_path / "out.txt")
-    assert "made of expr predictions: there are none of ce" in str(summary).splitlines()
+    assert "made from expr predictions, as there are none of ce" in str(summary).splitlines()
     predicted(tmp_path / "p", CE, **{"01": np.eye(7)[[2, 2, 2]]})
     assert lines_of(tmp_path, sample)[1] == "01/00001.jpg,2"  # its own are better
     assert "made of" not in str(submission.submit(tmp_path / "p", sample, tmp_path / "out.txt"))
@@ -313,10 +313,10 @@ def test_a_bare_list_of_videos_needs_its_task_named(tmp_path):
     sample = tmp_path / "list.txt"
     sample.write_text("v1\nv2\n")
     predicted(tmp_path / "p", AH, v1=[[0.1]], v2=[[0.7]])
-    with pytest.raises(ValueError, match="list.txt:1: 'v1' is no known header; known are ah: no header"):
+    with pytest.raises(ValueError, match="list.txt:1: 'v1' is not a known header; known are ah: no header"):
         submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
     assert lines_of(tmp_path, sample, task="ah") == ["v1,0.900000,0.100000,0", "v2,0.300000,0.700000,1"]
-    with pytest.raises(ValueError, match="list.txt is a template for ah, not va: name its task, or take another"):
+    with pytest.raises(ValueError, match="list.txt is a template for ah, not va: name its task, or give another"):
         submission.submit(tmp_path / "p", sample, tmp_path / "out.txt", task="va")
 
 
@@ -350,7 +350,7 @@ def test_a_folders_post_processing_is_applied_and_reported(tmp_path):
     assert summary.notes[-1] == "post-processing applied, fitted on 2 videos"
     predicted(tmp_path / "p", about=ABOUT, b=[[0.1, 0.1], [0.9, 0.9], [0.3, 0.3]])
     summary = submission.submit(tmp_path / "p", sample, tmp_path / "out.txt")
-    assert summary.notes[-1] == "no post-processing: the tables' values as they are"
+    assert summary.notes[-1] == "no post-processing: raw tables"
 
 
 def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_path):
@@ -368,11 +368,11 @@ def notes(folder, about, task=VA):
 
 
 def test_the_summary_says_what_the_predictions_are_made_of(tmp_path):
-    assert notes(tmp_path, ABOUT) == ["made by run runs/a; commit abc; labels seen: va; not subject_adapted"]
+    assert notes(tmp_path, ABOUT) == ["made by run runs/a; commit abc; labels seen: va; not subject-adapted"]
     ensemble = {"how": "weighted", "weights": [0.5, 0.5], "members": ["p1", "p2"]}
     several = {**ABOUT, "run": ["runs/a", "runs/b"], "ensemble": ensemble, "subject_adapted": True}
     assert notes(tmp_path, several) == [
-        "made by 2 runs runs/a, runs/b; commit abc; labels seen: va; ensemble of 2 members (weighted); subject_adapted"
+        "made by 2 runs runs/a, runs/b; commit abc; labels seen: va; ensemble of 2 members (weighted); subject-adapted"
     ]
 
 
@@ -392,9 +392,21 @@ def test_what_is_not_known_of_the_predictions_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("task", "seen", "words"),
     [
-        (VA, ["expr", "va"], "warning: uni-task rule: these va predictions are of a run that saw expr labels; va"),
-        (EXPR, ["au", "expr", "mtl"], "warning: uni-task rule: these expr predictions .* saw au, mtl labels; expr"),
-        (MTL, ["mtl", "va"], "warning: these mtl predictions are of a run that saw va labels; mtl .* s-Aff-Wild2"),
+        (
+            VA,
+            ["expr", "va"],
+            "warning: uni-task rule: these va predictions are by a run that was trained on expr labels; va",
+        ),
+        (
+            EXPR,
+            ["au", "expr", "mtl"],
+            "warning: uni-task rule: these expr predictions .* trained on au, mtl labels; expr",
+        ),
+        (
+            MTL,
+            ["mtl", "va"],
+            "warning: these mtl predictions are by a run that was trained on va labels; mtl .* s-Aff-Wild2",
+        ),
         (VA, ["va"], None),
         (VA, ["emi", "va"], None),  # labels of other data may be used
         (MTL, ["mtl"], None),

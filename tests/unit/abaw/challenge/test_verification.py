@@ -1,4 +1,4 @@
-"""A challenge file is what its template asks for, or every reason why not is reported with its true line number."""
+"""A challenge file is what its template asks for, or every reason why not is reported with its line number."""
 
 import re
 
@@ -66,7 +66,7 @@ def moved_to_the_end(lines):
 
 
 GOOD = "0.25,-0.5"
-# what was done to a good file of which task -> what is reported, each with its line first
+# what was done to a good file of which task -> the faults, each with its line first
 PLANTED = {
     "a row missing at the start": (VA, without(2), ["2: '10-30/00001.jpg' is missing before this line"]),
     "a row missing in the middle": (VA, without(4), ["4: '10-30/00003.jpg' is missing before this line"]),
@@ -81,7 +81,7 @@ PLANTED = {
     "a clip repeated": (
         VA,
         lambda lines: lines.extend(lines[1:5]),
-        ["11: '10-30/00001.jpg' repeats line 2; so it goes on for 4 lines"],
+        ["11: '10-30/00001.jpg' repeats line 2; the same holds for 4 lines"],
     ),
     "two rows repeated apart": (
         VA,
@@ -100,15 +100,15 @@ PLANTED = {
         VA,
         clips_swapped,
         [
-            "6: out of order: expected '2_left/00001.jpg', found '9/00001.jpg'; so it goes on for 3 lines",
-            "9: out of order: expected '9/00002.jpg', found '2_left/00001.jpg'; so it goes on for 2 lines",
+            "6: out of order: expected '2_left/00001.jpg', found '9/00001.jpg'; the same holds for 3 lines",
+            "9: out of order: expected '9/00002.jpg', found '2_left/00001.jpg'; the same holds for 2 lines",
         ],
     ),
     "a row moved to the end": (
         VA,
         moved_to_the_end,
         [
-            "3: out of order: expected '10-30/00002.jpg', found '10-30/00003.jpg'; so it goes on for 7 lines",
+            "3: out of order: expected '10-30/00002.jpg', found '10-30/00003.jpg'; the same holds for 7 lines",
             "10: out of order: expected '9/00003.jpg', found '10-30/00002.jpg'$",
         ],
     ),
@@ -128,7 +128,7 @@ PLANTED = {
     "another clip's rows": (
         VA,
         lambda lines: lines.extend(f"77/{frame:05d}.jpg,{GOOD}" for frame in range(1, 6)),
-        ["11: '77/00001.jpg' is not in the template, which has no clip '77'; so it goes on for 5 lines"],
+        ["11: '77/00001.jpg' is not in the template, which has no clip '77'; the same holds for 5 lines"],
     ),
     "an extra column": (VA, line(4, f"ROW,{GOOD},0"), ["4: '0.25,-0.5,0' has 3 value"]),
     "a column missing": (VA, line(4, "ROW,0.25"), ["4: '0.25' has 1 value"]),
@@ -149,13 +149,13 @@ PLANTED = {
     "digits of another script": (VA, line(8, "ROW,٠,٠"), ["8: '٠,٠' is not two numbers"]),
     "no value": (VA, line(8, "ROW,"), ["8: no value after the comma"]),
     "no comma": (VA, line(8, "ROW"), ["8: no comma and no value after the location"]),
-    "semicolons": (VA, line(3, "ROW;0.25;-0.5"), ["3: '10-30/00002.jpg;0.25;-0.5' is parted by ';', expected ','"]),
-    "a semicolon between the values": (VA, line(3, "ROW,0.25;-0.5"), ["3: '0.25;-0.5' is parted by ';', expected ','"]),
-    "tabs": (VA, line(3, "ROW\t0.25\t-0.5"), [r"3: '10-30/00002.jpg\\t0.25\\t-0.5' is parted by '\\t', expected ','"]),
-    "a tab at the end": (VA, line(3, f"ROW,{GOOD}\t"), [r"3: '0.25,-0.5\\t' holds white space"]),
-    "a space at the end": (VA, line(3, f"ROW,{GOOD} "), ["3: '0.25,-0.5 ' holds white space"]),
-    "a space after a comma": (VA, line(3, "ROW,0.25, -0.5"), ["3: '0.25, -0.5' holds white space"]),
-    "a space after the location's comma": (EXPR, line(3, "ROW, 3"), ["3: ' 3' holds white space"]),
+    "semicolons": (VA, line(3, "ROW;0.25;-0.5"), ["3: '10-30/00002.jpg;0.25;-0.5' is separated by ';', expected ','"]),
+    "a semicolon between the values": (VA, line(3, "ROW,0.25;-0.5"), ["3: '0.25;-0.5' is separated by ';', expected ','"]),
+    "tabs": (VA, line(3, "ROW\t0.25\t-0.5"), [r"3: '10-30/00002.jpg\\t0.25\\t-0.5' is separated by '\\t', expected ','"]),
+    "a tab at the end": (VA, line(3, f"ROW,{GOOD}\t"), [r"3: '0.25,-0.5\\t' contains white space"]),
+    "a space at the end": (VA, line(3, f"ROW,{GOOD} "), ["3: '0.25,-0.5 ' contains white space"]),
+    "a space after a comma": (VA, line(3, "ROW,0.25, -0.5"), ["3: '0.25, -0.5' contains white space"]),
+    "a space after the location's comma": (EXPR, line(3, "ROW, 3"), ["3: ' 3' contains white space"]),
     "a space at the start": (
         VA,
         line(3, f" ROW,{GOOD}"),
@@ -181,12 +181,12 @@ PLANTED = {
         line(7, f"cropped\\2_left\\00002.jpg,{GOOD}"),
         [r"7: 'cropped\\\\2_left\\\\00002.jpg' is not written as in the template, expected '2_left/00002.jpg'"],
     ),
-    "no location": (VA, line(7, f"00002,{GOOD}"), ["7: '00002' is no image location, expected <clip>", "8: '2_left"]),
+    "no location": (VA, line(7, f"00002,{GOOD}"), ["7: '00002' is not an image location, expected <clip>", "8: '2_left"]),
     "frame 0": (VA, before(2, f"10-30/00000.jpg,{GOOD}"), ["2: frame 0 in '10-30/00000.jpg': frames count from 1"]),
     "a blank line": (VA, before(7, ""), ["7: a blank line"]),
     "a line of spaces": (VA, before(7, "   "), ["7: a blank line"]),
     "a blank line at the end": (VA, lambda lines: lines.append(""), ["11: a blank line"]),
-    "prose": (VA, before(7, "see below"), ["7: 'see below' is no row"]),
+    "prose": (VA, before(7, "see below"), ["7: 'see below' is not a row"]),
     "the header in another case": (
         VA,
         line(1, "Image_location,Valence,Arousal"),
@@ -208,8 +208,8 @@ PLANTED = {
         without(1, 3),
         ["1: the header is missing", "1: 2 rows are missing before this line, '10-30/00001.jpg' to '10-30/00002.jpg'"],
     ),
-    "the header of another task": (VA, line(1, EXPR.header), ["1: the header is .*, expected .*: it is that of expr"]),
-    "the header twice": (VA, again(2, 1), ["2: 'image_location' is no image location", "2: 'valence,arousal' is not"]),
+    "the header of another task": (VA, line(1, EXPR.header), ["1: the header is .*, expected .*: it is the header of expr"]),
+    "the header twice": (VA, again(2, 1), ["2: 'image_location' is not an image location", "2: 'valence,arousal' is not"]),
     "all but the header": (
         VA,
         without(2, 10),
@@ -240,7 +240,7 @@ BYTES = {
     ),
     "one line of Windows": (
         lambda whole: whole.replace(b"-0.5\n", b"-0.5\r\n", 1),
-        ["2: ends in CRLF, but line 1 in LF: end all lines alike"],
+        ["2: ends in CRLF, but line 1 in LF: use one line end"],
     ),
     "a half from Windows": (
         lambda whole: b"".join(text + CRLF if i > 4 else text + b"\n" for i, text in enumerate(whole.splitlines())),
@@ -252,23 +252,23 @@ BYTES = {
     ),
     "a NUL in a value": (
         lambda whole: whole.replace(b"0.25", b"0.\x0025", 1),
-        [r"2: '0.\\x0025,-0.5' holds a byte that is no text"],
+        [r"2: '0.\\x0025,-0.5' contains a byte that is not text"],
     ),
     "a NUL in a location": (
         lambda whole: whole.replace(b"2_left/00001", b"2_left/\x0000001", 1),
-        [r"6: '2_left/\\x0000001.jpg' holds a byte that is no text, expected '2_left/00001.jpg'"],
+        [r"6: '2_left/\\x0000001.jpg' contains a byte that is not text, expected '2_left/00001.jpg'"],
     ),
     "a byte that is no UTF-8 in a value": (
         lambda whole: whole.replace(b"-0.5", b"-0.5\xe9", 1),
-        [r"2: '0.25,-0.5\\udce9' holds a byte that is no text"],
+        [r"2: '0.25,-0.5\\udce9' contains a byte that is not text"],
     ),
     "a byte that is no UTF-8 in a location": (
         lambda whole: whole.replace(b"2_left/00002", b"2_left\xff/00002", 1),
-        [r"7: '2_left\\udcff/00002.jpg' holds a byte that is no text, expected '2_left/00002.jpg'"],
+        [r"7: '2_left\\udcff/00002.jpg' contains a byte that is not text, expected '2_left/00002.jpg'"],
     ),
     "a carriage return within a line": (
         lambda whole: whole.replace(b"0.25", b"0.25\r", 1),
-        [r"2: '0.25\\r,-0.5' holds white space"],
+        [r"2: '0.25\\r,-0.5' contains white space"],
     ),
 }
 
@@ -295,7 +295,7 @@ def test_several_faults_of_one_file_are_reported_in_the_order_of_the_lines(tmp_p
     assert [said.split("out.txt:")[1] for said in reasons(out, sample)] == [
         "2: '9/00001.jpg' is on line 8 too",
         "4: '10-30/00002.jpg' is missing before this line",
-        "6: '0.25,-0.5 ' holds white space",
+        "6: '0.25,-0.5 ' contains white space",
         "9: '2,2' is outside [-1, 1]",
         "11: a blank line",
     ]
@@ -355,7 +355,7 @@ def test_a_blank_line_does_not_make_empty_values_good(tmp_path):
     assert [said.split(": ", 1)[1] for said in reasons(out, sample)] == ["a blank line", "no value after the comma"]
 
 
-def test_a_repeated_image_of_the_template_is_asked_as_often_as_it_is_there(tmp_path):
+def test_a_repeated_image_of_the_template_is_expected_as_often_as_it_is_there(tmp_path):
     mtl = TASKS.build("mtl")
     sample, out = tmp_path / "sample.txt", tmp_path / "out.txt"
     rows = ["a/00001.jpg", "a/00002.jpg", "a/00001.jpg", "a/00003.jpg"]
@@ -380,7 +380,7 @@ VIDEOS = {
     "a label that is none": ("v2,0.25,0.75,2", "2: .* does not end with the class, 0 or 1"),
     "a suffix": ("v2.mp4,0.25,0.75,1", "2: 'v2.mp4' is not written as in the template, expected 'v2'"),
     "another case": ("V2,0.25,0.75,1", "2: 'V2' is not written as in the template, expected 'v2'"),
-    "semicolons": ("v2;0.25;0.75;1", "2: 'v2;0.25;0.75;1' is parted by ';', expected ','"),
+    "semicolons": ("v2;0.25;0.75;1", "2: 'v2;0.25;0.75;1' is separated by ';', expected ','"),
 }
 
 
@@ -460,4 +460,4 @@ def test_white_space_is_found_though_a_task_would_take_it(tmp_path, monkeypatch)
     out.write_text(out.read_text().replace(GOOD, f"{GOOD} ", 1))
     monkeypatch.setattr(type(VA), "parse_row", lambda self, text: [float(cell) for cell in text.split(",")])
     (found,) = reasons(out, sample)
-    assert found.endswith("out.txt:2: '0.25,-0.5 ' holds white space")
+    assert found.endswith("out.txt:2: '0.25,-0.5 ' contains white space")

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.bootstrap import compare, drawn, group_by_video, intervals
+from abaw.evaluation.bootstrap import compare, draw_videos, group_by_video, intervals
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
@@ -38,9 +38,9 @@ MEAN = Accuracy(**EXPR.settings())
 
 
 def test_the_draws_are_the_same_for_a_seed_and_other_for_another():
-    assert np.array_equal(drawn(9, 200, 3), drawn(9, 200, 3))
-    assert not np.array_equal(drawn(9, 200, 3), drawn(9, 200, 4))
-    counts = drawn(9, 2000, 0)
+    assert np.array_equal(draw_videos(9, 200, 3), draw_videos(9, 200, 3))
+    assert not np.array_equal(draw_videos(9, 200, 3), draw_videos(9, 200, 4))
+    counts = draw_videos(9, 2000, 0)
     assert (counts.sum(axis=1) == 9).all()
     assert counts.mean(axis=0) == pytest.approx(np.ones(9), abs=0.1)
     assert (counts == 0).mean() == pytest.approx((8 / 9) ** 9, abs=0.02)  # with replacement: a video may be left out
@@ -155,7 +155,7 @@ def test_another_clip_or_another_label_is_named():
     with pytest.raises(ValueError, match="only the second has clip '2'"):
         compare(EXPR, {clip: each for clip, each in clips.items() if clip != "2"}, clips)
     other = PredictionPair(clips["2"].prediction, Labels(np.ones((10, 1)), np.ones(10, bool)))
-    with pytest.raises(ValueError, match="scored by different labels of clip '2': give one data set"):
+    with pytest.raises(ValueError, match="have different labels of clip '2': give one data set"):
         compare(EXPR, clips, {**clips, "2": other})
 
 

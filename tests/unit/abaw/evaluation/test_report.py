@@ -216,7 +216,7 @@ def test_a_report_converts_to_a_data_frame_with_a_row_a_score(tmp_path, data):
 def test_one_video_has_no_interval_and_few_are_remarked_on(tmp_path, data):
     few = write_tables(tmp_path / "few", data, clips=VALIDATION[:4], **KNOWN)
     text = text_of(few, data=data, split="held-out")
-    assert "note: 3 videos: an interval of so few says little" in text
+    assert "note: 3 videos: an interval of so few is unreliable" in text
     assert "95 % of CCC" in text.splitlines()[-1]
     one = write_tables(tmp_path / "one", data, clips=VALIDATION[:2], **KNOWN)
     text = text_of(one, data=data, split="held-out")
