@@ -89,7 +89,7 @@ def test_a_change_is_reported_at_its_true_line_and_a_single_one_at_no_other(rows
         else:
             texts.insert(at, "other/00001.jpg,0,0")
         out.write_text("\n".join([header, *texts]) + "\n", "utf-8")
-        lines = [int(fault.removeprefix(f"{out}:").partition(":")[0]) for fault in verify(out, sample)]
+        lines = [fault.line for fault in verify(out, sample)]
     changed = {"taken out": at, "doubled": to, "moved": min(at, to), "spoilt": at, "of another clip": at}[change] + 2
     if change == "moved":
         assert lines[:1] == ([] if at == to else [changed])
