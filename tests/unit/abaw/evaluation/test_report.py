@@ -309,7 +309,7 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
         ({"videos_seen": ["20", "13"]}, r"the training \(.*a\) has seen video '13', which is scored here: score it on"),
         ({"videos_seen": ["10"]}, "the training .* has seen video '10'"),  # a person's video, not the clip's name
         ({"videos_seen": ["11_right"]}, "the training .* has seen video '11'"),  # the other person of it
-        ({"post_processing": {**BOX, "fitted_on": ["12", "11"]}}, "the post-processing .* video '11' and 1 more.*--raw"),
+        ({"post_processing": {**BOX, "fitted_on": ["12", "11"]}}, "the post-processing .* '11' and 1 more.*--raw"),
         ({"ensemble": {"how": "weighted", "fitted_on": ["15"]}}, "the ensemble's fit .* has seen video '15'"),
     ],
 )  # fmt: skip
