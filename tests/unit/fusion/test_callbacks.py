@@ -8,7 +8,9 @@ import safetensors
 import safetensors.torch
 import torch
 
+from abaw.configs.sections import TrainingConfig
 from abaw.tasks.base import PredictionPair
+from fusion.callbacks import WeightAveraging
 from fusion.data import ClipDataModule
 from fusion.module import FusionModule
 from fusion.predict import predict
@@ -111,3 +113,18 @@ def test_without_a_validation_the_last_weights_are_kept(none, source, labels, tm
     assert "no validation split: the last weights are kept, training.patience_epochs has no effect" in caplog.text
     per_epoch = len(ClipDataModule(config, make_tasks(), labels, source).train_dataloader())
     assert len(states) == 3 * per_epoch  # all three: nothing stopped it
+
+
+def test_by_default_weights_are_not_averaged(source, labels, tmp_path, monkeypatch):
+    """The default of training.ema_decay: the weights of the last step are kept, bit by bit."""
+    states, config = noted_states(monkeypatch), make_config(max_epochs=1)
+    assert TrainingConfig().ema_decay == config.training.ema_decay == 0
+    module = train(config, make_tasks(), {**labels, "validation": {}}, source, tmp_path)
+    assert all(torch.equal(value, states[-1][key]) for key, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
+def test_one_update_of_the_average_is_decay_times_the_old_weights(decay):
+    old, new = torch.tensor([1.0, 2.0]), torch.tensor([5.0, -2.0])
+    average = WeightAveraging(decay)._kwargs["avg_fn"](old, new, 1)
+    torch.testing.assert_close(average, decay * old + (1 - decay) * new)
