@@ -1,7 +1,7 @@
-"""The rules of ``abaw check``: each looks at the facts of one clip and says what would lose or shift its rows.
+"""The rules of ``abaw check``: each looks at the facts of one clip and finds what would lose or shift its rows.
 
-A rule is one decorated function. With it stand facts for which it finds nothing and facts for which it finds something,
-each on top of ``ORDINARY``: its test.
+A rule is one decorated function. It declares, as changes of ``ORDINARY``, facts for which it finds nothing (``fine``)
+and facts for which it finds something (``found``); they are its test.
 """
 
 import re
@@ -243,7 +243,7 @@ def sound_short(clip: ClipFacts) -> Iterator[str]:
 )
 def rotated(clip: ClipFacts) -> Iterator[str]:
     if clip.rotation_deg:
-        yield f"the file says to show it rotated by {clip.rotation_deg} degrees"
+        yield f"the file is to be shown rotated by {clip.rotation_deg} degrees"
 
 
 @rule(

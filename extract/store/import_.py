@@ -86,7 +86,7 @@ class RowTimes:
             raise InputError("its clock has no frames")
         if self.clock:
             kept = rows.positions[rows.positions < len(clock)]
-            # another program sees only the decoded frames, even where labels go on after them
+            # another program has only the decoded frames, even where there are labels for more
             expected = int(clock.decoded.sum()) or len(clock)
             num_short = 0 if rows.has_gaps else max(0, expected - len(rows))
             return clock.times_s[kept], num_short, len(rows) - len(kept)

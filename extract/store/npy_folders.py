@@ -1,4 +1,4 @@
-"""Features made by other programs, as they lie on disk: ``<clip>.npy``, or ``<clip>/<frame number>.npy``."""
+"""Features on disk made by other programs: ``<clip>.npy``, or ``<clip>/<frame number>.npy``."""
 
 from pathlib import Path
 

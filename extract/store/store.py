@@ -227,7 +227,7 @@ def encoder_option(recipe: Recipe) -> str:
 
 
 def _without_locations(recipe: Recipe) -> Recipe:
-    """The recipe without what only says where weights and plug-ins were found."""
+    """The recipe without the places where weights and plug-ins were found."""
     found_at = recipe.get("found_at", ())
     kept = {key: _without_locations(value) if key == "faces" else value for key, value in recipe.items()}
     if "plugin" in recipe:  # its content counts, not its path

@@ -19,7 +19,7 @@ EMI_HEADER = "Filename,Admiration,Amusement,Determination,Empathic Pain,Exciteme
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
-    """A small synthetic data set and what it says it contains."""
+    """A small synthetic data set and the content of its synth.json."""
     root = tmp_path_factory.mktemp("check") / "data"
     return root, make_dataset(root, num_clips=14, seconds=2.0, seed=3)
 
@@ -37,7 +37,7 @@ def facts_of(report, clip):
     return next(facts for facts in report.clips if facts.clip == clip)
 
 
-CASES = {  # what synth.json says the data set contains -> the finding about it
+CASES = {  # "contains" in synth.json -> the finding about it
     "two_subjects_left": "two_subjects",
     "two_subjects_right": "two_subjects",
     "base_of_right_only": "one_side_only",
@@ -132,7 +132,7 @@ def test_statistics_of_several_tasks_count_each_part_where_it_is_labelled(synthe
     text = (synthetic[0] / "multitask/training_set_annotations.txt").read_text()
     rows = [row.split(",") for row in dict.fromkeys(text.splitlines()[1:])]
     assert train.num_scored == sum(row[1] != "-5" or row[3] != "-1" or row[4] != "-1" for row in rows)
-    assert train.num_scored < train.num_rows  # images are few, rows go to the last of each clip
+    assert train.num_scored < train.num_rows  # few frames have an image, rows end with the last one
     assert train.statistics["Surprise"] == sum(row[3] == "6" for row in rows)
     valence = [float(row[1]) for row in rows if row[1] != "-5"]
     assert train.statistics["valence"]["mean"] == pytest.approx(np.mean(valence), abs=1e-6)

@@ -51,7 +51,7 @@ def test_info_gives_the_coverage_of_each_split(store, tmp_path):
     labels = {"VA_Estimation_Challenge": {"train": {"a": tmp_path}, "validation": {"b": tmp_path, "c": tmp_path}}}
     dataset = Dataset(tmp_path, {}, challenges=labels, test_lists={"VA_Estimation_Challenge": tmp_path / "list.txt"})
     rows = [row for row in info(store, dataset).coverage if row.folder == store.folder(FACE).name]
-    assert [(row.task, row.split, row.num_clips, row.missing) for row in rows] == [
+    assert [(row.task, row.split, row.num_clips, row.missing) for row in rows if row.task in ("all", "va")] == [
         ("all", "all", 0, []),
         ("va", "train", 1, []),
         ("va", "validation", 2, ["c"]),

@@ -170,7 +170,7 @@ def test_a_lost_row_of_a_per_frame_encoder_is_a_fault(store):
         short = Track(whole.values[kept], whole.times_s[kept], whole.observed[kept])
         store.put(FACE, "a", short, {"source": "of a"})
         assert the_fault(store) == "9 rows, expected 10 at the times of the 10 decoded frames"
-        store.put(FACE, "a", short, {"source": "of a", "crops": "organisers"})  # whose crops have gaps
+        store.put(FACE, "a", short, {"source": "of a", "crops": "organisers"})  # these have gaps
         assert faults(store) == set()
 
 

@@ -23,7 +23,7 @@ def the_fault(store, recipe=FACE, clip_id="a", dataset=None):
 
 @pytest.fixture
 def with_media(tmp_path):
-    """A store of clips whose media lie beside it."""
+    """A store and the data set it was made from."""
     clips = {}
     store = FeatureStore(tmp_path / "store")
     for clip_id in ("a", "b"):
