@@ -26,7 +26,7 @@ FACTS = {"modality": "audio", "dim": None, "built_in": True, "licence": "ISC (li
 RATE_HZ = 16000
 HOP = 160  # samples: 10 ms
 DELTA_WIDTH = 9  # rows of the regression of a delta, librosa's default
-FLOOR = 1e-5  # of magnitudes in spectral contrast: below the rounding of 16-bit sound
+FLOOR = 1e-5  # of magnitudes in spectral contrast: so high that librosa never clips at 80 dB below the loudest row
 PIECE = 3000  # rows computed at a time; 30 s
 TUNING = 0.0  # of the chroma, in fractions of a bin: A4 is 440 Hz; speech has no tuning to estimate
 LOCK = Path(tempfile.gettempdir()) / f"abaw-librosa-{os.getuid()}.lock"
@@ -60,10 +60,10 @@ class Mfcc(SoundEncoder):
     and second deltas (9 rows, as is usual), RMS, zero-crossing rate, spectral centroid, bandwidth, roll-off (85 %), 7
     bands of contrast, 12 of chroma. A row's time is the centre of its window, a multiple of 10 ms; windows that reach
     beyond the sound are padded with silence (for the zero-crossing rate with the first and the last sample), as librosa
-    does with ``center=True``. Values equal librosa's functions called on the whole sound with
-    ``n_fft`` and ``hop_length``, with two arguments: chroma with ``tuning=0`` (librosa would estimate it from the
-    sound), and contrast from magnitudes of at least 1e-5. Sound shorter than 9 rows repeats its first and its last row
-    for the deltas (``mode="nearest"``).
+    does with ``center=True``. Values equal librosa's functions called on the whole sound with ``n_fft`` and
+    ``hop_length``, with two exceptions, so that they do not depend on the whole sound: chroma with ``tuning=0``, and
+    contrast of magnitudes of at least 1e-5. Sound shorter than 9 rows repeats its first and its last row for the deltas
+    (``mode="nearest"``).
     """
 
     rate_hz = RATE_HZ

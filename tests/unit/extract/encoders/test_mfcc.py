@@ -33,8 +33,8 @@ def track(given, **settings):
     return joined(encoder.encode(given), encoder.dim)
 
 
-def documented(samples):
-    """librosa's documented calls on the whole sound, as (row, column)."""
+def documented(samples, floor=0.0):
+    """librosa's documented calls on the whole sound, as (row, column); contrast of magnitudes of at least ``floor``."""
     import librosa
 
     y, sr = np.array(samples, np.float32), RATE_HZ
@@ -51,7 +51,7 @@ def documented(samples):
             librosa.feature.spectral_centroid(y=y, sr=sr, **how),
             librosa.feature.spectral_bandwidth(y=y, sr=sr, **how),
             librosa.feature.spectral_rolloff(y=y, sr=sr, **how),
-            librosa.feature.spectral_contrast(y=y, sr=sr, **how),
+            librosa.feature.spectral_contrast(S=np.maximum(np.abs(librosa.stft(y, **how)), floor), sr=sr),
             librosa.feature.chroma_stft(y=y, sr=sr, tuning=0.0, **how),
         ]
     ).T
@@ -77,8 +77,9 @@ def test_rows_and_their_pooled_mean_and_std_equal_librosas_documented_calls():
 
 
 def test_a_real_clip_equals_librosas_documented_calls(media):
+    """Its highest band is empty, where librosa's contrast would depend on the loudest moment of the sound."""
     given = sound(media / "clips" / "1001_DFA_ANG_XX.flv", RATE_HZ)
-    made, expected = track(given).values, documented(given.samples)
+    made, expected = track(given).values, documented(given.samples, floor=1e-5)
     assert len(made) > 200
     assert_equal_columns(made, expected)
     assert np.allclose(pooled(made), pooled(expected), rtol=1e-3, atol=1e-4)
