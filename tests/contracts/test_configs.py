@@ -89,3 +89,15 @@ def test_a_config_names_every_key_it_could(path):
     for name, settings in given["tasks"].items():
         assert set(settings) == {"weight", *TASKS.part(name).settings}
     assert set(given["model"]) == {"name", *FUSION_MODELS.part(given["model"]["name"]).settings}
+
+
+def test_a_configs_header_names_the_commands_that_use_it(path):
+    header = path.read_text().split("\nname:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"abaw recipe {path.stem} --data" in header or f"abaw train {path.stem}" in header
+    assert f"abaw config {path.stem} > " in header
+
+
+def test_a_config_for_aff_wild2_has_one_task_as_the_uni_task_rule_demands(path):
+    given = read_yaml(path).values
+    assert len(given["tasks"]) == 1 or not given["data"].endswith("aff_wild2")
