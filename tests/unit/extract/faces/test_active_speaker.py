@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from extract import DETECTORS
-from extract.faces.active_speaker import RATE_HZ, compute_spectral_flux, detect_speakers
+from extract.faces.active_speaker import (
+    MOTION_WEIGHT,
+    RATE_HZ,
+    _compute_evidence,
+    compute_spectral_flux,
+    detect_speakers,
+)
 from extract.faces.detectors import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.media import Sound, sound
@@ -126,6 +132,16 @@ def test_a_speaker_who_is_hidden_for_a_moment_remains_the_speaker():
     assert (detect_speakers(times_s, frames[keep], persons[keep], motions[keep], eight) == 0).all()
     assert (detect_speakers(times_s, frames, 1 - persons, motions, eight) == 1).all()
     assert (detect_speakers(times_s, frames[:0], persons[:0], motions[:0], eight) == -1).all()
+
+
+def test_motion_is_compared_with_the_sound_a_few_frames_later():
+    """A mouth that moves in frame 10, and sound that changes in frame 12."""
+    motion, flux = np.zeros(20), np.zeros(30)
+    motion[5], flux[12] = 2.0, 3.0
+    evidence = {lag: _compute_evidence(5, motion, flux, lag) for lag in (-2, 0, 2)}
+    assert evidence[2][5] == pytest.approx(2 * (3 + MOTION_WEIGHT))
+    assert evidence[0][5] == evidence[-2][5] == pytest.approx(2 * MOTION_WEIGHT)
+    assert not np.delete(evidence[2], 5).any()
 
 
 # real clips
