@@ -74,7 +74,7 @@ def attention_and_values(num_steps):
     return JointAttention(2, 4, 0.6).eval(), torch.randn(2, num_steps, 2, 4), torch.rand(2, num_steps, 2) < 0.7
 
 
-def test_a_window_twice_as_long_that_says_the_same_changes_nothing():
+def test_a_repeated_window_gives_the_same_states():
     """A correlation is a mean over steps: no length scales it."""
     attend, values, observed = attention_and_values(7)
     once, twice = attend(values, observed), attend(values.repeat(1, 2, 1, 1), observed.repeat(1, 2, 1))

@@ -14,8 +14,10 @@ from tests.support.memory import LENGTHS, make_config, make_labels, make_source,
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Config, folder and what was said; batches of two, so that some have no label of a task, and five windows held
-    out, so that a share must begin again."""
+    """Config, folder and log of a run on two devices.
+
+    Batches of two, so that some have no label of a task; an odd number of validation windows.
+    """
     folder = tmp_path_factory.mktemp("two")
     config = make_config(max_epochs=3, devices=2, strategy="ddp")
     config = with_training(config, batch_size=2, ema_decay=0.5, sampling="balanced")
@@ -31,7 +33,7 @@ def run(tmp_path_factory):
     return config, folder, done.stderr
 
 
-def test_the_same_weights_are_scored_alike_by_one_process_and_by_two(run):
+def test_one_process_and_two_give_the_same_scores(run):
     config, folder, _ = run
     source, tasks = make_source(LENGTHS), make_tasks()
     truth, module = make_labels(source)["validation"], load_module(folder, config, tasks)
@@ -44,13 +46,13 @@ def test_the_same_weights_are_scored_alike_by_one_process_and_by_two(run):
         assert task.score(clips) == pytest.approx(module.scores[name], abs=1e-6)
 
 
-def test_every_process_reckons_the_same_score(run):
+def test_every_process_computes_the_same_score(run):
     _, folder, _ = run
     first, second = (json.loads((folder / f"scores-{rank}.json").read_text()) for rank in (0, 1))
     assert first == second
 
 
-def test_the_first_process_alone_writes_and_speaks(run):
+def test_only_the_first_process_writes_and_logs(run):
     _, folder, said = run
     names = sorted(path.name.split(".")[0] for path in folder.iterdir())
     assert "Warning" not in said

@@ -163,7 +163,7 @@ class Mood(Task):
         return np.array([float(text)])
 
 
-class Doubtful(ValenceArousal):
+class WithRDrop(ValenceArousal):
     """A stand-in with R-Drop: how far two outputs lie apart is their squared distance."""
 
     def __init__(self, weight):

@@ -19,7 +19,7 @@ from fusion.module import FusionModule
 from fusion.predict import predict
 from fusion.targets import fit_to_clock
 from fusion.train import train
-from tests.support.memory import Doubtful, MemorySource, make_config, make_tasks
+from tests.support.memory import MemorySource, WithRDrop, make_config, make_tasks
 
 
 class TwoLosses(FusionModel):
@@ -75,7 +75,7 @@ def test_a_batch_without_labels_of_a_task_has_no_loss_of_it(source, labels):
     assert not module.heads["expr"].weight.grad.any()
 
 
-def test_outputs_that_ran_away_for_a_task_without_labels_here_spoil_nothing(source, labels):
+def test_infinite_outputs_of_a_task_without_labels_do_not_affect_the_loss(source, labels):
     """As large as float16 allows and beyond: their sum is infinite, and infinity times 0 is no number."""
     config = make_config()
     module = build_module(config, make_tasks(), {"face": 3, "voice": 2})
@@ -104,7 +104,7 @@ def test_r_drop_takes_a_batch_twice_and_weighs_how_far_the_two_disagree(source, 
     config = config.model_copy(
         update={"tasks": {**config.tasks, "va": config.tasks["va"].model_copy(update={"weight": 3.0})}}
     )
-    module = build_module(config, {"va": Doubtful(0.5), "expr": TASKS.build("expr")}, {"face": 3, "voice": 2})
+    module = build_module(config, {"va": WithRDrop(0.5), "expr": TASKS.build("expr")}, {"face": 3, "voice": 2})
     seen, logged = [], {}
     module.log = lambda name, value, **_: logged.update({name: value.item()})
     module.register_forward_hook(lambda *given: seen.append(given[-1][0]))
@@ -123,7 +123,7 @@ def test_r_drop_takes_a_batch_twice_and_weighs_how_far_the_two_disagree(source, 
 
 
 def test_a_process_without_labels_of_a_task_logs_the_same_names_as_the_others(source, labels):
-    module, names = build_module(make_config(), {**make_tasks(), "va": Doubtful(0.5)}, {"face": 3, "voice": 2}), {}
+    module, names = build_module(make_config(), {**make_tasks(), "va": WithRDrop(0.5)}, {"face": 3, "voice": 2}), {}
     fitted = fit_to_clock(labels["train"], source)
     for clip_id in ("only_va", "only_expr"):
         module.log = lambda name, _, batch_size, clip_id=clip_id, **__: names.setdefault(clip_id, []).append(name)
@@ -140,7 +140,7 @@ def test_without_r_drop_a_batch_goes_through_once(source, labels):
     assert len(seen) == 1
 
 
-def test_training_that_runs_away_says_what_to_do(source, labels, tmp_path, monkeypatch):
+def test_diverged_training_is_an_error_with_advice(source, labels, tmp_path, monkeypatch):
     class Nan(TwoLosses):
         def forward(self, inputs):
             return FusionOutput(mask_features(inputs, "face")[0] * self.scale * torch.nan)

@@ -98,7 +98,7 @@ def test_a_temporal_block_adds_two_convolutions_to_a_shortcut(dim, out_dim):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_a_temporal_network_reaches_as_far_as_it_says(causal):
+def test_the_receptive_field_of_a_temporal_network_is_as_documented(causal):
     """2 (kernel - 1) (2^num_layers - 1) steps: 2 * 2 * 7 = 28 of them, all behind it or half to each side."""
     network = TemporalNetwork(3, 16, 3, 3, 0.0, causal=causal)
     reached = reach(network, 3, torch.ones(1, 100, dtype=torch.bool), step=50)

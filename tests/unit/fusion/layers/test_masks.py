@@ -33,7 +33,7 @@ def test_a_mean_over_nothing_is_0_with_a_gradient_of_0():
     assert (values.grad == 0).all()
 
 
-def test_each_modality_is_lost_as_often_as_its_own_share_says():
+def test_each_modality_is_dropped_at_its_own_rate():
     torch.manual_seed(0)
     lost = ~draw_kept_modalities(torch.ones(100_000, 2, dtype=torch.bool), torch.tensor([0.8, 0.0]))
     assert lost.float().mean(0).tolist() == pytest.approx([0.8, 0.0], abs=0.01)
