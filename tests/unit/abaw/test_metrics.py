@@ -111,6 +111,8 @@ PEARSON_GOLDEN = {
     "half": ([1, 2, 3], [1, 3, 2], 0.5),
     "prediction constant": ([0.1, 0.1, 0.1], [1, 2, 3], 0.0),
     "truth constant": ([1, 2, 3], [0.1, 0.1, 0.1], 0.0),
+    # the mean of ten times 0.1 is not 0.1 in double precision: a constant is recognised by its range
+    "both constant, with a rounded mean": ([0.1] * 10, [0.1] * 10, 0.0),
     "a single value": ([0.5], [0.5], 0.0),
     "nothing": ([], [], 0.0),
     "too small to square": ([0.0, 1e-200], [0.0, 2e-200], 1.0),

@@ -63,6 +63,13 @@ def test_without_pandas_the_conversion_says_what_to_install(monkeypatch):
         table().to_pandas()
 
 
+def test_a_table_with_other_columns_of_the_same_number_is_not_written(tmp_path):
+    other = Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), np.zeros((2, 2), np.float32), ("x", "y"))
+    with pytest.raises(InputError, match="clip '1' has the columns x, y, va needs valence, arousal"):
+        predictions.write_table(tmp_path, "1", other, VA)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_needs_a_name_for_every_value():
     with pytest.raises(InputError, match="2 values a frame and 1 names of columns"):
         Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), np.zeros((2, 2), np.float32), ("x",))
