@@ -1,4 +1,4 @@
-"""MTL's three parts side by side, and the tasks that say one thing of a whole video: labels, loss, score, rows."""
+"""MTL's labels and its three parts side by side: loss, score, rows."""
 
 import numpy as np
 import pytest
@@ -6,26 +6,18 @@ import torch
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
-from abaw.dataset.names import ACTION_UNITS, EMOTIONS
-from abaw.dataset.split_files import clip_named, parse_place, read_ambivalence, read_mimicry, read_multitask
+from abaw.dataset.names import ACTION_UNITS
+from abaw.dataset.split_files import read_multitask
 from abaw.metrics import concordance, macro_f1, unit_f1
 from abaw.tasks import TASKS
-from abaw.tasks.base import PredictionPair, one_step
+from abaw.tasks.base import PredictionPair
+from tests.support.abaw.split_files import written
 
 HEADER = "image,valence,arousal,expression," + ",".join(ACTION_UNITS)
 UNITS = "0,1,0,0,0,0,1,0,0,0,1,0"
 NONE = ",".join(["-1"] * 12)
 PARTS = {"va": slice(0, 2), "expr": slice(2, 3), "au": slice(3, 15)}
 OUTS = {"va": slice(0, 2), "expr": slice(2, 10), "au": slice(10, 22)}
-
-
-def written(path, *rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
-# ---- MTL's files
 
 
 def test_rows_become_clips_from_frame_1_to_the_last_labelled_image(tmp_path):
@@ -97,9 +89,6 @@ def test_a_file_with_another_header_is_not_mtls(tmp_path):
     with pytest.raises(ValueError, match=r"x.txt:1: the header is 'valence,arousal', expected image,valence"):
         read_multitask(written(tmp_path / "x.txt", "valence,arousal", "0,0"))
     assert read_multitask(written(tmp_path / "x.txt", "Image, valence, arousal, expression, aus")) == {}
-
-
-# ---- MTL's parts
 
 
 @pytest.fixture
@@ -258,254 +247,3 @@ def test_wrong_settings_of_mtl_are_named(case):
     settings, words = WRONG[case]
     with pytest.raises(ValueError, match=words):
         TASKS.build("mtl", **settings)
-
-
-# ---- one thing of a whole video
-
-
-def test_a_sequence_of_a_clip_level_task_is_one_step():
-    raw = torch.arange(12.0).reshape(2, 3, 2).requires_grad_()
-    target = torch.tensor([[[9.0], [1.0], [1.0]], [[0.0], [0.0], [0.0]]])
-    scored = torch.tensor([[False, True, True], [False, False, False]])
-    mean, goal, there = one_step(raw, target, scored)
-    assert mean.tolist() == [[[3.0, 4.0]], [[0.0, 0.0]]]  # of steps 1 and 2: (2 + 4) / 2, (3 + 5) / 2
-    assert (goal[0].tolist(), there.tolist()) == ([[1.0]], [[True], [False]])
-    (gradient,) = torch.autograd.grad(mean.sum(), raw)
-    assert gradient.tolist() == [[[0, 0], [0.5, 0.5], [0.5, 0.5]], [[0, 0]] * 3]
-
-
-@pytest.mark.parametrize("name", ["emi", "ah"])
-def test_a_longer_sequence_weighs_no_more_than_a_shorter_one(name):
-    task, rng = TASKS.build(name), np.random.default_rng(0)
-    one, two = (torch.tensor(rng.normal(size=(1, 1, task.out_dim)), dtype=torch.float32) for _ in range(2))
-    goals = torch.tensor([[[1.0] * task.out_dim], [[0.0] * task.out_dim]])
-    short = task.loss(torch.cat([one, two]), goals, torch.ones(2, 1, dtype=torch.bool))
-    raw = torch.cat([one.expand(1, 7, -1), two.expand(1, 7, -1)])
-    scored = torch.tensor([[True] * 7, [True] + [False] * 6])
-    assert task.loss(raw, goals.expand(-1, 7, -1), scored).item() == pytest.approx(short.item(), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", ["emi", "ah"])
-def test_a_table_of_a_clip_decodes_to_one_row_of_the_mean_logits(name):
-    task = TASKS.build(name)
-    assert task.resolution == "clip"
-    raw = np.random.default_rng(0).normal(size=(9, task.out_dim))
-    row = task.to_labels(task.probabilities(raw))
-    mean = 1 / (1 + np.exp(-raw.mean(axis=0)))
-    assert len(row) == 1
-    np.testing.assert_allclose(row[0, -task.out_dim :], mean, atol=1e-6)
-
-
-def test_mimicry_is_read_and_scored_by_the_mean_correlation(tmp_path):
-    rng = np.random.default_rng(0)
-    truth = rng.uniform(0, 1, (8, 6)).round(4)
-    rows = [f"{i + 1},{','.join(map(str, values))}" for i, values in enumerate(truth)]
-    written(tmp_path / "train_split.csv", "Filename," + ",".join(EMOTIONS), *rows)
-    written(tmp_path / "test_split.csv", "Filename", "9", "clip_10.mp4")
-    task, dataset = TASKS.build("emi"), open_dataset(tmp_path)
-    labels = task.read_labels(dataset, "train")
-    assert list(labels)[:2] == ["00001", "00002"] == list(task.clips(dataset, "train"))[:2]
-    assert task.clips(dataset, "test") == ("00009", "clip_10")
-    assert task.read_labels(dataset, "validation") == {}
-    assert all(each.values.shape == (1, 6) and each.scored.tolist() == [True] for each in labels.values())
-    np.testing.assert_allclose(np.concatenate([each.values for each in labels.values()]), truth, atol=1e-7)
-    guess = rng.uniform(0, 1, (8, 6))
-    scores = task.score({clip: PredictionPair(guess[i : i + 1], each) for i, (clip, each) in enumerate(labels.items())})
-    each = [np.corrcoef(guess[:, i], truth[:, i])[0, 1] for i in range(6)]
-    assert scores["Pearson"] == pytest.approx(np.mean(each), abs=1e-6)
-    assert scores["Pearson_Empathic Pain"] == pytest.approx(each[3], abs=1e-6)
-    assert scores["n"] == 8
-    assert task.strata(Labels(truth.astype(np.float32), np.ones(8, bool))).tolist() == truth.argmax(axis=1).tolist()
-
-
-def test_the_loss_of_mimicry_is_the_squared_error_and_one_minus_the_correlation():
-    rng = np.random.default_rng(0)
-    raw, truth = rng.normal(size=(5, 6)), rng.uniform(0, 1, (5, 6))
-    p = 1 / (1 + np.exp(-raw))
-    squared = ((p - truth) ** 2).mean()
-    correlation = np.mean([np.corrcoef(p[:, i], truth[:, i])[0, 1] for i in range(6)])
-    tensors = (
-        torch.tensor(raw, dtype=torch.float32)[:, None],
-        torch.tensor(truth, dtype=torch.float32)[:, None],
-        torch.ones(5, 1, dtype=torch.bool),
-    )
-    for mse, pearson in ((1.0, 0.0), (0.5, 2.0), (0.0, 1.0)):
-        loss = TASKS.build("emi", mse_weight=mse, pearson_weight=pearson).loss(*tensors).item()
-        assert loss == pytest.approx(mse * squared + pearson * (1 - correlation), abs=1e-4)
-    alone = TASKS.build("emi", mse_weight=0.0, pearson_weight=1.0).loss(*(each[:1] for each in tensors)).item()
-    assert alone == pytest.approx(((p[0] - truth[0]) ** 2).mean(), abs=1e-6)
-
-
-MIMICRY_FAULTS = {
-    "x,0,0,0,0,0": "3: the row has 6 columns, expected 7",
-    "x,0,0,0,0,0,1.1": "3: '0,0,0,0,0,1.1' is not 6 numbers from 0 to 1",
-    "x,0,0,0,0,0,-0.1": "3: .* is not 6 numbers from 0 to 1",
-    "x,0,0,0,0,0,nan": "3: .* is not 6 numbers from 0 to 1",
-    "x,0,0,0,0,0,": "3: .* is not 6 numbers; correct the line",
-    "x,0,0,0,0,0,0_1": "3: .* is not 6 numbers",
-    "a,0,0,0,0,0,1": "3: 'a' has other labels on line 2",
-    ",0,0,0,0,0,0": "3: '' names no clip, expected a video",
-}
-
-
-@pytest.mark.parametrize("text", MIMICRY_FAULTS)
-def test_a_broken_row_of_mimicry_is_named_by_file_and_line(tmp_path, text):
-    path = written(tmp_path / "train_split.csv", "Filename," + ",".join(EMOTIONS), "a,0,0,0,0,0,0", text)
-    with pytest.raises(ValueError, match="train_split.csv:" + MIMICRY_FAULTS[text]):
-        read_mimicry(path)
-
-
-def test_the_six_emotions_must_stand_in_their_order(tmp_path):
-    path = written(tmp_path / "train_split.csv", "Filename," + ",".join(reversed(EMOTIONS)))
-    with pytest.raises(ValueError, match=r"train_split.csv:1: the header is .*expected 'Filename,Admiration,"):
-        read_mimicry(path)
-
-
-def test_rows_of_mimicry_are_six_numbers_from_0_to_1():
-    task = TASKS.build("emi")
-    assert task.header == "Filename,Admiration,Amusement,Determination,Empathic Pain,Excitement,Joy"
-    assert task.row(np.array([0, 0.25, 0.5, 0.75, 1, 0.1234567])) == (
-        "0.000000,0.250000,0.500000,0.750000,1.000000,0.123457"
-    )
-    for text in ("0,0,0,0,0,1.0000001", "0,0,0,0,0,-0.1", "0,0,0,0,0,1e-1", "0,0,0,0,0,nan", "0,0,0,0,0, 1"):
-        with pytest.raises(ValueError, match="is not 6 numbers from 0 to 1"):
-            task.parse_row(text)
-
-
-def test_settings_of_mimicry_must_leave_something_to_learn():
-    with pytest.raises(ValueError, match="emi: mse_weight and pearson_weight are both 0"):
-        TASKS.build("emi", mse_weight=0.0)
-    with pytest.raises(ValueError, match="emi: pearson_weight is -1.0, expected 0 or more"):
-        TASKS.build("emi", pearson_weight=-1.0)
-
-
-# ---- ambivalence and hesitancy
-
-
-def test_ambivalence_is_read_a_video_or_a_frame_as_the_level_says(tmp_path):
-    written(tmp_path / "video/train.txt", "Videos/8/Visite_1/8_Q1.mp4,1,well, I do not know", "Videos/9/9_Q2.mp4,0,")
-    written(tmp_path / "frame/train.txt", "8/8_Q1.mp4/frame-3.jpg,1", "8/8_Q1.mp4/frame-0.jpg,0")
-    dataset = open_dataset(tmp_path)
-    videos, frames = TASKS.build("ah"), TASKS.build("ah", level="frame")
-    assert (videos.resolution, frames.resolution) == ("clip", "frame")
-    found = videos.read_labels(dataset, "train")
-    assert {clip: each.values.tolist() for clip, each in found.items()} == {"8_Q1": [[1.0]], "9_Q2": [[0.0]]}
-    (labels,) = frames.read_labels(dataset, "train").values()
-    assert (labels.scored.tolist(), labels.values[:, 0].tolist()) == ([True, False, False, True], [0, 0, 0, 1])
-    assert videos.clips(dataset, "train") == ("8_Q1", "9_Q2")
-    assert frames.clips(dataset, "train") == ("8_Q1",)
-    assert videos.read_labels(dataset, "validation") == {} == frames.read_labels(dataset, "validation")
-
-
-AMBIVALENCE_FAULTS = {
-    ("ah_clip", "b.mp4,2,x"): "2: the label is '2', expected 0 or 1",
-    ("ah_clip", "b.mp4"): "2: the label is '', expected 0 or 1",
-    ("ah_clip", "a.mp4,1"): "2: 'a.mp4' has other labels on line 1",
-    ("ah_frame", "b.mp4,1"): r"2: 'b.mp4' names no clip, expected <video>/frame-<number>.jpg",
-    ("ah_frame", "a.mp4/frame-0.jpg,1"): "2: 'a.mp4/frame-0.jpg' has other labels on line 1",
-}
-
-
-@pytest.mark.parametrize(("kind", "text"), AMBIVALENCE_FAULTS)
-def test_a_broken_row_of_ambivalence_is_named_by_file_and_line(tmp_path, kind, text):
-    good = "a.mp4,0" if kind == "ah_clip" else "a.mp4/frame-0.jpg,0"
-    with pytest.raises(ValueError, match="train.txt:" + AMBIVALENCE_FAULTS[kind, text]):
-        read_ambivalence(written(tmp_path / "train.txt", good, text), kind)
-
-
-def test_the_score_of_ambivalence_is_the_mean_f1_of_yes_and_no():
-    truth = Labels(np.array([[0.0], [0.0], [0.0], [1.0]], np.float32), np.ones(4, bool))
-    scores = TASKS.build("ah", level="frame").score(
-        {"a": PredictionPair(np.array([[0.0], [0.0], [1.0], [1.0]]), truth)}
-    )
-    # no: 2 hits of 2 predicted and 3 true: 4/5; yes: 1 hit of 2 predicted and 1 true: 2/3
-    assert (scores["F1_no"], scores["F1_yes"]) == pytest.approx((4 / 5, 2 / 3))
-    assert scores["F1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert scores["accuracy"] == 0.75
-
-
-def test_ambivalence_weighs_its_two_classes():
-    task = TASKS.build("ah", level="frame", class_weights=[1.0, 3.0])
-    raw, target = torch.tensor([[[0.3], [-0.2]]]), torch.tensor([[[1.0], [0.0]]])
-    loss = task.loss(raw, target, torch.ones(1, 2, dtype=torch.bool)).item()
-    yes, no = -np.log(1 / (1 + np.exp(-0.3))), -np.log(1 - 1 / (1 + np.exp(0.2)))
-    assert loss == pytest.approx((3 * yes + no) / 4, abs=1e-6)
-    labels = Labels(np.repeat([0.0, 1.0], [30, 10])[:, None].astype(np.float32), np.ones(40, bool))
-    fitted = TASKS.build("ah", class_balance=1.0).fitted({"a": labels}).settings()
-    assert fitted["class_weights"] == pytest.approx([2 / 3, 2.0], abs=1e-6)
-    for settings, words in (
-        ({"class_weights": [1.0]}, "ah: class_weights are .*, expected 2 numbers"),
-        ({"class_balance": -1.0}, "ah: class_balance is -1.0"),
-        ({"level": "video"}, "task 'ah': level is 'video', expected .*'clip'.*'frame'"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            TASKS.build("ah", **settings)
-
-
-def test_rows_of_ambivalence_hold_probabilities_that_add_up_to_exactly_one():
-    task = TASKS.build("ah")
-    for p in np.random.default_rng(0).random(2000).astype(np.float32):
-        text = task.row(np.array([float(p > 0.5), p]))
-        no, yes, label = text.split(",")
-        assert float(no) + float(yes) == 1.0
-        assert (abs(float(yes) - p) < 6e-7, label) == (True, str(int(p > 0.5)))
-        np.testing.assert_allclose(task.parse_row(text), [p > 0.5, p], atol=6e-7)
-    assert task.parse_row("1").tolist() == [1.0, 1.0]
-    assert TASKS.build("ah", level="frame").row(np.array([1.0])) == "1"
-
-
-AMBIVALENCE_ROWS = {
-    "0.5,0.5000001,1": r"add up to 1.00000009\d*, not to 1",
-    "0.5,0.4,1": "add up to 0.9, not to 1",
-    "0.5,0.5": "does not end with the class",
-    "0.5,0.5,2": "does not end with the class",
-    "1.5,-0.5,1": "is not two probabilities and the class",
-    "0.5, 0.5,1": "is not two probabilities and the class",
-    "0.5,1": "is not two probabilities and the class",
-}
-
-
-@pytest.mark.parametrize("text", AMBIVALENCE_ROWS)
-def test_a_row_of_ambivalence_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match=f"'{text}'.* {AMBIVALENCE_ROWS[text]}"):
-        TASKS.build("ah").parse_row(text)
-    with pytest.raises(ValueError, match="does not end with the class|expected the class alone"):
-        TASKS.build("ah", level="frame").parse_row(text)
-
-
-# ---- names
-
-
-@pytest.mark.parametrize(
-    ("name", "clip"),
-    [
-        ("Videos/8/Visite_1/8_Q1_2024-11-15_Video.mp4", "8_Q1_2024-11-15_Video"),
-        ("00017.mp4", "00017"),
-        ("17", "00017"),
-        ("Videos/8/17.mp4", "17"),
-        ("123456", "123456"),
-        ("take.2", "take.2"),
-        ("x", "x"),
-    ],
-)
-def test_a_files_name_stands_for_a_clip(name, clip):
-    assert clip_named(name) == clip
-
-
-def test_a_place_is_a_clip_and_a_frame_from_1():
-    assert parse_place("mtl", "video45_1/00012.jpg") == ("video45_1", 12)
-    assert parse_place("mtl", "video45_1/100000.jpg") == ("video45_1", 100000)
-    assert parse_place("ah_frame", "8/Visite_1/8_Q1.mp4/frame-0.jpg") == ("8_Q1", 1)
-    assert parse_place("emi", "Filename") is None
-    assert [parse_place("mtl", text) for text in ("image", "a/1.jpg", "a/00000.jpg", "a/b/00001.jpg", "")] == [None] * 5
-
-
-@pytest.mark.parametrize("name", TASKS.names())
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_every_task_says_what_a_data_set_must_have(tmp_path, name, split):
-    (tmp_path / "one.mp4").touch()
-    task = TASKS.build(name)
-    assert task.clips(open_dataset(tmp_path), split) == ()
-    words = task.wanted(split)
-    assert words.startswith(("a file", "a list", "a test list", "label files"))
-    assert len(task.goals) <= len(task.columns)

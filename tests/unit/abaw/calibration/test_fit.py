@@ -1,0 +1,129 @@
+"""``fit`` on folders of predictions: what it writes, reports and refuses."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from abaw.calibration import fitting
+from abaw.configs.sections import PostProcessingConfig
+from abaw.evaluation.report import summary
+from abaw.postprocessing import PostProcessing, parse_post_processing
+from tests.support.fitted import labels_of, write_dataset, write_folder
+
+CLIPS = {"t1": "train", "t2_left": "train", "t2_right": "train", "t3": "train", "v1": "validation", "v2": "validation"}
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A data set of valence and arousal, and held-out tables of all its clips."""
+    write_dataset(tmp_path / "data", CLIPS)
+    write_folder(tmp_path / "held", CLIPS, held_out=True)
+    return tmp_path
+
+
+def run_fit(job, folder="held", **more):
+    """The report of ``fit`` and what it wrote."""
+    report = fitting.fit(job / folder, job / "d.json", **{"data": job / "data", **more})
+    return report, json.loads((job / "d.json").read_text())
+
+
+def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, capsys):
+    report, documents = run_fit(job)
+    found = parse_post_processing(documents["va"], "d.json")
+    result = report.results["va"]
+    assert result.post_processing == found
+    assert found.smoother == "box"
+    assert found.fitted_on == ("t1", "t2", "t3", "v1", "v2")
+    assert list(result.scores) == ["raw", "smoothed", "biased"]
+    assert result.scores["biased"]["CCC"] > result.scores["smoothed"]["CCC"] > result.scores["raw"]["CCC"]
+    assert (result.num_clips, result.num_groups, report.out) == (6, 5, job / "d.json")
+    lines = str(report).splitlines()
+    assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames of probabilities, sc")
+    assert lines[1] == f"va raw {summary(result.scores['raw'])}"
+    assert "(cross-fitted: 5 groups" in lines[2]
+    assert lines[-1] == str(job / "d.json")
+    assert capsys.readouterr().out == ""
+
+
+def test_without_an_output_file_nothing_is_written(job):
+    before = sorted(job.rglob("*"))
+    report = fitting.fit(job / "held", data=job / "data")
+    assert report.out is None
+    assert sorted(job.rglob("*")) == before
+
+
+def test_what_does_not_gain_on_other_clips_is_left_out(job):
+    write_folder(job / "noise", CLIPS, noise=30.0, seed=3, held_out=True)
+    report, documents = run_fit(job, "noise")
+    found = parse_post_processing(documents["va"], "d.json")
+    assert replace(found, fitted_on=()) == PostProcessing()
+    assert found.fitted_on, "these labels chose it: it must not be scored on them"
+    assert "va kept: what gained on clips that it was not fitted on" in str(report)
+
+
+def test_a_split_that_is_left_out_may_be_scored(job):
+    assert run_fit(job, exclude_split="validation")[1]["va"]["fitted_on"] == ["t1", "t2", "t3"]
+    with pytest.raises(ValueError, match="no split 'val' to exclude: there are train, validation, test"):
+        run_fit(job, exclude_split="val")
+
+
+def test_only_what_the_options_name_is_tried(job):
+    found = run_fit(job, options=PostProcessingConfig(widths=[3], smoothers=["median"], bias=False))[1]["va"]
+    assert (found["smoother"], found["width"], found["bias"]) == ("median", 3, [])
+
+
+def test_tables_of_videos_that_were_trained_on_are_refused_and_unknown_ones_unless_trusted(job):
+    write_folder(job / "seen", CLIPS, held_out=False)
+    for trust in (False, True):
+        with pytest.raises(ValueError, match="predictions by runs that were trained on these videos: give held-out"):
+            run_fit(job, "seen", trust=trust)
+    write_folder(job / "elsewhere", CLIPS, held_out=None)
+    (job / "elsewhere/va/predictions.json").unlink()
+    with pytest.raises(ValueError, match="does not say whether its runs were trained on these videos.* or --trust it"):
+        run_fit(job, "elsewhere/va", task="va")
+    assert not (job / "d.json").exists()
+    assert run_fit(job, "elsewhere/va", task="va", trust=True)[1]["va"]["smoother"] == "box"
+
+
+def test_what_cannot_be_fitted_is_an_error_and_leaves_an_older_file_as_it_is(job):
+    (job / "d.json").write_text("old")
+    with pytest.raises(FileNotFoundError, match="no predictions at .*nowhere: run abaw predict"):
+        run_fit(job, "nowhere")
+    with pytest.raises(ValueError, match="does not say which run made it: name the data set with --data"):
+        run_fit(job, data=None)
+    with pytest.raises(FileNotFoundError, match="no expr predictions in"):
+        run_fit(job, task="expr")
+    write_dataset(job / "other", {"x": "train", "y": "validation"})
+    with pytest.raises(
+        ValueError, match="no clip in .* has va labels to fit on: give the data set that these clips are from"
+    ):
+        run_fit(job, data=job / "other")
+    write_dataset(job / "longer", CLIPS, num=500)
+    with pytest.raises(ValueError, match="clip 't1' has 200 rows and 500 labels: .* extract and predict it again"):
+        run_fit(job, data=job / "longer")
+    (job / "held/va/t1.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match="t1.parquet: not readable as Parquet"):
+        run_fit(job)
+    assert (job / "d.json").read_text() == "old"
+
+
+def test_a_single_video_is_fitted_on_but_not_scored(job):
+    write_folder(job / "one", {"t2_left": "train", "t2_right": "train"}, held_out=True)
+    report, documents = run_fit(job, "one")
+    assert documents["va"]["fitted_on"] == ["t2"]
+    assert report.results["va"].scores == {}
+    assert "va not scored: a single video cannot be fitted on and scored" in str(report)
+
+
+def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):
+    about = json.loads((job / "held/va/predictions.json").read_text())
+    about["ensemble"] = {"how": "weighted", "weights": [1.0], "members": ["x"], "fitted_on": ["t1"]}
+    (job / "held/va/predictions.json").write_text(json.dumps(about))
+    report, _ = run_fit(job)
+    assert "the ensemble's weights were fitted on these videos too" in str(report)
+
+
+def test_labels_fixture_is_what_the_files_say(job):
+    np.testing.assert_allclose(labels_of("t1").values[0], [0.0, 0.8 * np.cos(0)], atol=1e-6)

@@ -1,0 +1,95 @@
+"""How several folders are compared, and the spread of their scores."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from abaw.evaluation.labelled_tables import open_labelled_predictions
+from abaw.evaluation.report import comparison, score
+from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, report, scores_of, text_of, write_tables
+
+
+def pair(tmp_path, data, noise=(1.2, 0.2), task="va", **words):
+    return [
+        write_tables(tmp_path / name, data, task, noise=each, seed=seed, **{**KNOWN, "seeds": [seed]}, **words)
+        for seed, (name, each) in enumerate(zip("ab", noise, strict=True))
+    ]
+
+
+def test_a_better_folder_is_called_better_with_interval_and_p(tmp_path, data):
+    a, b = pair(tmp_path, data)
+    difference = scores_of(b, data)["scores"]["CCC"] - scores_of(a, data)["scores"]["CCC"]
+    last = text_of(a, b, data=data).splitlines()[-1]
+    assert last.startswith(f"{b} is better than {a}: va CCC {difference:+.4f} (95 % +")
+    assert "p = 0.0" in last
+    last = text_of(b, a, data=data).splitlines()[-1]
+    assert last.startswith(f"{a} is worse than {b}: va CCC {-difference:+.4f} (95 % -")
+
+
+def test_a_folder_is_neither_better_nor_worse_than_itself(tmp_path, data):
+    a, _ = pair(tmp_path, data)
+    copy = tmp_path / "copy"
+    shutil.copytree(a, copy)
+    last = text_of(a, copy, data=data).splitlines()[-1]
+    assert f"{copy} is neither better nor worse than {a} beyond chance: va CCC +0.0000" in last
+    assert "(95 % +0.0000 to +0.0000), p = 1.000" in last
+    (found,) = json.loads(json.dumps(report(a, copy, data=data).to_dict()))["comparisons"]
+    assert (found["difference"], found["interval"], found["p"]) == (0.0, [0.0, 0.0], 1.0)
+
+
+def test_with_few_videos_the_smallest_possible_p_is_reported(tmp_path, data):
+    a, b = pair(tmp_path, data, clips=VALIDATION[:4])
+    last = text_of(a, b, data=data, split="held-out").splitlines()[-1]
+    assert "is neither better nor worse" in last
+    assert "with 3 videos p cannot be below 0.25" in last
+
+
+def test_what_is_compared_is_post_processed(tmp_path, data):
+    a = write_tables(tmp_path / "a", data, noise=1.0, **KNOWN)
+    b = write_tables(tmp_path / "b", data, noise=1.0, post_processing=BOX, **KNOWN)
+    sides = [open_labelled_predictions(each, "validation", "va", data) for each in (a, b)]
+    assert comparison(*sides, 100, 0).difference == pytest.approx(scores_of(b, data)["gain"]["difference"])
+    assert comparison(*sides, 100, 0).difference > 0
+
+
+def test_folders_with_other_clips_are_not_compared(tmp_path, data):
+    a = write_tables(tmp_path / "a", data, **KNOWN)
+    b = write_tables(tmp_path / "b", data, clips=VALIDATION[:-1], **KNOWN)
+    with pytest.raises(ValueError, match=r"a and .*b, va: only the first has clip '15': two are compared on the same"):
+        score([a, b], data=data, split="held-out", draws=100)
+
+
+def test_folders_with_other_tasks_are_not_set_side_by_side(tmp_path, data):
+    write_tables(tmp_path / "a/va", data, **KNOWN)
+    write_tables(tmp_path / "a/expr", data, "expr", **KNOWN)
+    b = write_tables(tmp_path / "b", data, **KNOWN)
+    with pytest.raises(ValueError, match=r"a has tables of expr, va, .*b of va: name a task that all of them have"):
+        score([tmp_path / "a", b], data=data, draws=100)
+
+
+def test_several_folders_are_given_as_mean_and_spread_with_their_seeds(tmp_path, data):
+    folders = [
+        write_tables(tmp_path / str(seed), data, seed=seed, **{**KNOWN, "seeds": [seed]} if seed else {})
+        for seed in range(3)
+    ]
+    values = [scores_of(each, data)["scores"]["CCC"] for each in folders]
+    last = text_of(*folders, data=data, task="va").splitlines()[-1]
+    assert last == (
+        f"va of 3 folders: CCC mean {np.mean(values):.4f}, {min(values):.4f} to {max(values):.4f} (seeds unknown, 1, 2)"
+    )
+    document = json.loads(json.dumps(report(*folders, data=data, task="va").to_dict()))
+    assert document["comparisons"] == []
+    (found,) = document["spreads"]
+    assert found["seeds"] == [None, [1], [2]]
+    assert found["scores"]["CCC"]["mean"] == pytest.approx(np.mean(values))
+    assert found["scores"].keys() == {"CCC", "CCC_valence", "CCC_arousal"}
+
+
+def test_a_spread_over_different_clips_says_so(tmp_path, data):
+    folders = [
+        write_tables(tmp_path / str(i), data, clips=clips, **POOLED)
+        for i, clips in enumerate((VALIDATION[:3], VALIDATION[3:], TRAIN))
+    ]
+    assert "; not on the same clips)" in text_of(*folders, data=data, split="held-out")
