@@ -9,13 +9,7 @@ import numpy as np
 
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.evaluation.bootstrap import (
-    FEW_VIDEOS,
-    Interval,
-    compare,
-    group_by_video,
-    intervals,
-)
+from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED
