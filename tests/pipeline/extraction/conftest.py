@@ -5,7 +5,7 @@ import pytest
 from tests.support.extract.many_clips import write
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def six(tmp_path_factory):
     """Six clips of 10, 11 ... 15 pictures, each with its own brightness."""
     folder = tmp_path_factory.mktemp("six")
