@@ -14,7 +14,7 @@ from abaw.tasks.va import ValenceArousal
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from fusion.base import FusionModel, FusionOutput
-from fusion.layers.masks import ordered, seen
+from fusion.layers.masks import mask_features, sort_modalities
 from fusion.models import FUSION_MODELS
 
 FACTS = {
@@ -55,11 +55,11 @@ def own_mean(*, dims, hidden_dim: int = 64) -> FusionModel:
 class Mean(FusionModel):
     def __init__(self, dims, hidden_dim):
         super().__init__()
-        self.hidden_dim, self.names = hidden_dim, ordered(dims)
+        self.hidden_dim, self.names = hidden_dim, sort_modalities(dims)
         self.project = nn.ModuleList(nn.Linear(dims[name], hidden_dim) for name in self.names)
 
-    def forward(self, steps):
-        parts = [layer(seen(steps, name)[0]) for layer, name in zip(self.project, self.names, strict=True)]
+    def forward(self, inputs):
+        parts = [layer(mask_features(inputs, name)[0]) for layer, name in zip(self.project, self.names, strict=True)]
         return FusionOutput(sum(parts) / len(parts))
 
 
