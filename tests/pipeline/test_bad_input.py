@@ -183,7 +183,7 @@ def test_wrong_words_are_refused(refused, small, words, message):
         ("a/00001.jpg,\na/00001.jpg,\n", ":1:"),
         ("image_location,valence,arousal\na/00001.jpg,\na/00001.jpg,\n", ":3: 'a/00001.jpg' repeats line 2"),
         ("image_location,valence,arousal\nnobody/00001.jpg,\n", "1 of 1 clips"),
-        ("image_location,valence,arousal\na,0,0\n", ":2: 'a' is no image location"),
+        ("image_location,valence,arousal\na,0,0\n", ":2: 'a' is not an image location"),
     ],
 )
 def test_a_broken_template_is_refused(refused, small, text, message, tmp_path):

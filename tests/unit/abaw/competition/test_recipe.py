@@ -74,7 +74,7 @@ def test_a_recipe_returns_its_scores_and_files_and_runs_each_stage_once(data, tm
     plan = plan_recipe("synthetic", settings, **arguments(data, tmp_path))
     assert all(plan.stages.values())
     assert str(plan).endswith("\n12 of 12 stages are done")
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_plan_has_every_stage_that_reads_what_another_has_to_make(data, tmp_path, done):

@@ -233,7 +233,7 @@ OVERRIDES = {
     "folds.fold=7": "command line, folds.fold=: folds.fold is 7: expected a fold from 0 to 2",
     "folds.seeds=7": r"command line, folds.seeds=: unknown key 'seeds'; did you mean 'seed'\?",
     "seed": "'seed' is not a setting, expected key=value",
-    "=7": "'=7' is no setting",
+    "=7": "'=7' is not a setting",
     "name=[": r"the value of 'name=\[': not readable as YAML",
 }
 

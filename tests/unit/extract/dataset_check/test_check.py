@@ -270,7 +270,7 @@ def test_a_template_with_an_unknown_clip_or_header_is_found(broken):
     (broken / "test_set" / "x" / "EXPR_example.txt").write_text(f"{EXPR_HEADER}\nnobody/00001.jpg,0\n")
     (broken / "test_set" / "AU_sample.txt").write_text("image_location,AU1\na/00001.jpg,0\n")
     assert "EXPR_example.txt asks for 1 rows" in found(broken, "unknown_clip_in_template")["nobody"]
-    assert "no known header" in found(broken, "unreadable_template")[None]
+    assert "is not a known header" in found(broken, "unreadable_template")[None]
 
 
 def test_findings_about_real_files_are_right(media):
