@@ -137,7 +137,7 @@ class PostProcessing:
         return smooth(filled, self.smoother, self.width).astype(np.float32)
 
     def __str__(self) -> str:
-        smoothed = f"{self.smoother} over {self.width} frames of {self.space}"
+        smoothed = f"{self.smoother} over {self.width} frames{' of logits' if self.space == 'logits' else ''}"
         parts = ["gaps filled" if self.fill_gaps else "", smoothed if self.smoother != "none" else "not smoothed"]
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")

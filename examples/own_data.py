@@ -17,13 +17,17 @@ import numpy as np
 import abaw
 
 MAX_GAP_S = 0.5
+COLUMNS = ("time_s", "valence", "arousal")
 UNLABELLED = "-5,-5"
 
 
 def label_rows(ratings: Path, times_s: np.ndarray) -> list[str]:
     """One line for each frame, ``valence,arousal`` as in Aff-Wild2's label files."""
     with ratings.open(encoding="utf-8") as file:
-        rows = [[float(row[key]) for key in ("time_s", "valence", "arousal")] for row in csv.DictReader(file)]
+        reader = csv.DictReader(file)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise SystemExit(f"{ratings}: the columns are {reader.fieldnames}, expected {', '.join(COLUMNS)}")
+        rows = [[float(row[key]) for key in COLUMNS] for row in reader]
     rated_s, valence, arousal = np.array(sorted(rows)).T
     after = np.searchsorted(rated_s, times_s).clip(1, len(rated_s) - 1)
     near = np.maximum(np.abs(times_s - rated_s[after - 1]), np.abs(times_s - rated_s[after])) <= MAX_GAP_S

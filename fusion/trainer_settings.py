@@ -45,7 +45,10 @@ def find_config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
         why = "a cosine schedule needs an end: set trainer.max_epochs or trainer.max_steps, or schedule: constant"
         errors.append((("training", "schedule"), why))
     if training.warmup_epochs and 0 < (max_epochs or 0) <= training.warmup_epochs:
-        why = f"a warm-up of {training.warmup_epochs} epochs does not end within {max_epochs} epochs: shorten it"
+        why = (
+            f"a warm-up of {training.warmup_epochs} epochs does not end within {max_epochs} epochs of training: lower "
+            "training.warmup_epochs or raise trainer.max_epochs"
+        )
         errors.append((("training", "warmup_epochs"), why))
     ends = [config.trainer.get("max_epochs") or 0, config.trainer.get("max_steps", 0)]
     if config.folds.refit and max(ends) <= 0 and not config.trainer.get("max_time"):

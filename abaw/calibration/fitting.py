@@ -31,6 +31,7 @@ from abaw.results.runs import Run
 from abaw.tasks.base import Block, PredictionPair, Task
 
 NUM_GROUPS = 5
+STAGES = {"raw": "raw", "smoothed": "smoothed", "biased": "smoothed, with scale and bias"}  # as reported
 
 
 Clips = Mapping[str, LabelledTable]
@@ -246,10 +247,16 @@ class FitResult:
             lines.append("not scored: a single video cannot be fitted on and scored")
         for stage, scores in self.scores.items():
             how = f" (cross-fitted: {self.num_groups} groups, each with what was fitted on the others)"
-            lines.append(f"{stage} {summary(scores)}{how if stage != 'raw' else ''}")
+            lines.append(f"{STAGES[stage]} {summary(scores)}{how if stage != 'raw' else ''}")
         if self.scores:
-            lines.append("kept: what gained on clips that it was not fitted on")
+            lines.append(f"the best of these is kept: {STAGES[self._kept()]}")
         return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
+
+    def _kept(self) -> str:
+        found = self.post_processing
+        if found.scale or found.bias:
+            return "biased"
+        return "smoothed" if found.fill_gaps or found.smoother != "none" else "raw"
 
 
 @dataclass(frozen=True)

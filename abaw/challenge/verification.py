@@ -229,7 +229,7 @@ def _no_comma(text: str, *, is_row: bool) -> str:
 def _header_hint(text: str, header: str) -> str:
     other = next((name for name in TASKS.names() if TASKS.build(name).header == text), None)
     if other:
-        return f": it is the header of {other}"
+        return f": it is the header of {other}; if this file is for {other}, give the template of {other}"
     if text.casefold() == header.casefold():
         return ": upper and lower case count"
     return ": spaces count" if "".join(text.split()) == "".join(header.split()) else ""

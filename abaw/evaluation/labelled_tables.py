@@ -171,7 +171,8 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
             if not recorded:
                 raise InputError(f"{where} does not say which run made it: name the data set with --data")
             raise NotFoundError(
-                f"{where} was made by {', '.join(recorded)}, which is gone: name the data set with --data"
+                f"{where} was made by {', '.join(recorded)}, which does not exist in {Path.cwd()}: go to the folder in "
+                "which it was made, or name the data set with --data"
             )
         data = Path(run.config().data)
     return open_dataset(data)

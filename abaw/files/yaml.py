@@ -72,7 +72,8 @@ def parse_yaml(text: str, place: str | Path) -> Document:
         mark = error.problem_mark or error.context_mark
         at = place if mark is None else _at(place, mark.line + 1)
         problem = ", ".join(filter(None, (error.context, error.problem)))
-        raise InputError(f"{at}: not readable as YAML: {problem}") from error
+        hint = ": a colon needs a space after it, as in {key: {}}" if re.search(r"\w:[\[{]", text) else ""
+        raise InputError(f"{at}: not readable as YAML: {problem}{hint}") from error
     except YAMLError as error:
         raise InputError(f"{place}: not readable as YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:  # a number of thousands of digits, or a tag such as !!int on another word

@@ -246,8 +246,8 @@ def _template_findings(dataset: Dataset, clips: dict[str, ClipFacts]) -> Iterato
             elif template.task.resolution == "frame" and _differs(clips[clip].last_frame, counts[i], last):
                 message = f"{path.name} asks for {counts[i]} rows, but there are {clips[clip].last_frame} frames"
                 advice = (
-                    "a submission has the template's rows: after the last frame its value is repeated, and frames that "
-                    "are not asked for are left out"
+                    "abaw submit writes the template's rows: after the last frame it repeats the last value, and it "
+                    "leaves out frames that the template does not list"
                 )
                 yield Finding("template_rows", clip, message, advice)
 

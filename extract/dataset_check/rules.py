@@ -146,7 +146,7 @@ def no_video(clip: ClipFacts) -> Iterator[str]:
 
 
 @rule(
-    advice="faces are detected in the video; of two subjects the left or the right one is taken",
+    advice="faces are detected in the video; clips named _left or _right take the person on that side",
     fine={},
     found={"images": None},
 )
@@ -156,7 +156,7 @@ def no_images(clip: ClipFacts) -> Iterator[str]:
 
 
 @rule(
-    advice="row i is frame i; the clip's clock covers the longest, and frames without a label are not scored",
+    advice="row i is frame i; every frame, label row and image gets a time, and frames without a label are not scored",
     fine={"label_rows": {"va": 100}},
     found={"label_rows": {"va": 99}},
 )

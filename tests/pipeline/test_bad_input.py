@@ -49,7 +49,7 @@ def refused(monkeypatch, capsys):
         ),
         (
             ["training.warmup_epochs=5", "trainer.max_epochs=5"],
-            "a warm-up of 5 epochs does not end within 5 epochs: shorten it",
+            "a warm-up of 5 epochs does not end within 5 epochs of training: lower training.warmup_epochs or",
         ),
         (["training.learning_rate=.inf"], "training.learning_rate is inf"),
         (["tasks={expr: {focal_gamma: .nan}}"], "expr: focal_gamma is nan, expected 0 or more"),

@@ -54,7 +54,7 @@ def test_own_parts_are_trained_predicted_and_scored_by_name(made):
     assert [(each["task"], next(iter(each["scores"]))) for each in found] == [("own_va", "CCC")]
     assert found[0]["scores"]["n"] > 100
     video = next(path for path in (made / "data/videos").rglob("*.mp4"))
-    assert "1 tables, 0 failed" in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis").stdout
+    assert "1 analyzed, 0 failed" in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis").stdout
 
 
 def test_a_run_and_a_recipe_record_the_file_by_its_content(made):

@@ -40,10 +40,10 @@ def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, ca
     assert result.scores["biased"]["CCC"] > result.scores["smoothed"]["CCC"] > result.scores["raw"]["CCC"]
     assert (result.num_clips, result.num_groups, report.out) == (6, 5, job / "d.json")
     lines = str(report).splitlines()
-    assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames of probabilities, sc")
+    assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames, sc")
     assert lines[1] == f"va raw {summary(result.scores['raw'])}"
     assert "(cross-fitted: 5 groups" in lines[2]
-    assert lines[-1] == str(job / "d.json")
+    assert lines[-2:] == ["va the best of these is kept: smoothed, with scale and bias", str(job / "d.json")]
     assert capsys.readouterr().out == ""
 
 
@@ -60,7 +60,7 @@ def test_what_does_not_gain_on_other_clips_is_left_out(job):
     found = parse_post_processing(documents["va"], "d.json")
     assert replace(found, fitted_on=()) == PostProcessing()
     assert found.fitted_on, "these labels chose it: it must not be scored on them"
-    assert "va kept: what gained on clips that it was not fitted on" in str(report)
+    assert "va the best of these is kept: raw" in str(report)
 
 
 def test_a_split_that_is_left_out_may_be_scored(job):

@@ -19,7 +19,7 @@ def test_a_folder_that_does_not_record_its_run_needs_a_data_set(tmp_path, data):
 
 def test_a_run_that_is_gone_is_named_where_its_data_set_is_needed(tmp_path, data):
     with pytest.raises(
-        FileNotFoundError, match="a was made by runs/gone, which is gone: name the data set with --data"
+        FileNotFoundError, match="a was made by runs/gone, which does not exist in .*, or name the data set with --data"
     ):
         scores_of(write_tables(tmp_path / "a", data, **KNOWN), None)
 

@@ -54,6 +54,7 @@ REFUSED = {
     "a: &x {b: 1}\nc: *x\nb: {d: 1, 'd': 2}\n": "x.yaml:3: b.d is given twice",
     "a: [": "x.yaml:1: not readable as YAML: while parsing a flow node, expected the node content",
     "a: 1\nb: c: d\n": "x.yaml:2: not readable as YAML: mapping values are not allowed here",
+    "{a:{}}": "but got '{': a colon needs a space after it",
     "a: 1\n---\nb: 2\n": "x.yaml:2: not readable as YAML: expected a single document",
     "a: \x01": "x.yaml: not readable as YAML: unacceptable character",
     "a: *b": "x.yaml:1: not readable as YAML: found undefined alias 'b'",

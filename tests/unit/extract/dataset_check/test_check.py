@@ -154,7 +154,7 @@ def test_a_report_is_json_and_text(synthetic, report):
         f"{synthetic[0]}: 14 clips, 12 media, image roots: cropped_aligned, cropped_aligned_new_50_vids"
     )
     assert f"{len(report.findings)} findings:" in text
-    assert "  template_rows (1): a submission has the template's rows" in text
+    assert "  template_rows (1): abaw submit writes the template's rows" in text
     assert "and 2 more" in text
     assert max(map(len, text.splitlines())) < 200
 
