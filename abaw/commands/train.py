@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package")],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="key=value applied over the config: trainer.max_epochs=2 sets one value, \"model={name: concat}\" replaces a whole section")
+        list[str] | None,
+        typer.Argument(
+            help='key=value applied over the config: trainer.max_epochs=2 sets one value, "model={name: concat}" replaces a whole section'
+        ),
     ] = None,
     runs: Annotated[Path, typer.Option(help="folder in which the run's folder is created")] = Path("runs"),
     folds: Annotated[
