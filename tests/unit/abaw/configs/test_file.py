@@ -319,3 +319,22 @@ def test_a_value_goes_through_the_command_line_unchanged(value):
 def test_a_value_that_no_config_holds_is_refused(value):
     with pytest.raises(InputError, match="the value of a.b is .*: expected text, a finite number"):
         as_setting("a.b", value)
+
+
+def test_a_training_without_settings_has_the_documented_defaults():
+    assert TrainingConfig().model_dump() == {
+        "seed": 0,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-4,
+        "optimizer": "adamw",
+        "warmup_epochs": 0,
+        "schedule": "constant",
+        "patience_epochs": 10,
+        "sampling": "shuffled",
+        "ema_decay": 0.0,
+        "label_shift": 0,
+        "num_workers": 0,
+        "loggers": ["tensorboard"],
+    }
+    assert WindowConfig().model_dump() == {"length": 150, "stride": 75, "overlap": "mean"}
