@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from abaw.configs.file import as_setting, parse_setting, read_config
 from abaw.configs.packaged import packaged_config, packaged_configs
+from abaw.configs.sections import TrainingConfig, WindowConfig
 from abaw.errors import InputError, NotFoundError
 from abaw.files.yaml import dump_yaml
 from abaw.tasks import TASKS
