@@ -28,6 +28,8 @@ def label_rows(ratings: Path, times_s: np.ndarray) -> list[str]:
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             raise SystemExit(f"{ratings}: the columns are {reader.fieldnames}, expected {', '.join(COLUMNS)}")
         rows = [[float(row[key]) for key in COLUMNS] for row in reader]
+    if not rows:
+        raise SystemExit(f"{ratings}: no ratings, expected at least one row; remove the file to leave the video out")
     rated_s, valence, arousal = np.array(sorted(rows)).T
     after = np.searchsorted(rated_s, times_s).clip(1, len(rated_s) - 1)
     near = np.maximum(np.abs(times_s - rated_s[after - 1]), np.abs(times_s - rated_s[after])) <= MAX_GAP_S
