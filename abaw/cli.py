@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input.
 import importlib
 import logging
 import pkgutil
+import re
 import sys
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from abaw import __version__, commands
 from abaw.commands import COMMANDS
 from abaw.plugins import load_plugin
 
+SHARED = ("--plugin", "--quiet", "--verbose", "--version")
 VERBOSITY = {"quiet": False, "verbose": False}
 
 
@@ -26,10 +28,15 @@ class _AnywhereGroup(typer.core.TyperGroup):
         shared, others, rest = [], [], list(args)
         while rest:
             word = rest.pop(0)
-            if word in ("-q", "--quiet", "-v", "--verbose") or word.startswith("--plugin="):
-                shared.append(word)
-            elif word == "--plugin" and rest:
+            if word == "--":  # what follows is no option
+                others += [word, *rest]
+                break
+            if word == "--plugin":
+                if not rest or rest[0].startswith("-"):
+                    ctx.fail("--plugin needs a value: the path of a Python file")
                 shared += [word, rest.pop(0)]
+            elif word.partition("=")[0] in SHARED or re.fullmatch("-[qv]+", word):
+                shared.append(word)
             else:
                 others.append(word)
         return super().parse_args(ctx, [*shared, *others])

@@ -11,9 +11,11 @@ What a run or a store was made with is recorded by the content's hash, and check
 import ast
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from abaw.errors import InputError, NotFoundError
+from abaw.files import as_path
 
 REGISTRIES = {  # by the name that a plug-in decorates with
     "ENCODERS": "extract.encoders",
@@ -29,7 +32,9 @@ REGISTRIES = {  # by the name that a plug-in decorates with
     "FUSION_MODELS": "fusion.models",
     "TASKS": "abaw.tasks",
 }
-HOW = ", ".join(f"@{name}.register (from {REGISTRIES[name]})" for name in ("ENCODERS", "FUSION_MODELS", "TASKS"))
+HOW = "a function at the top level of the file, without brackets, with " + ", ".join(
+    f"@{name}.register (from {REGISTRIES[name]})" for name in ("ENCODERS", "FUSION_MODELS", "TASKS")
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,15 @@ def load_plugin(path: str | Path) -> PlugIn:
     Loading the same file twice changes nothing; after an edit it is loaded anew. Raises NotFoundError where there is
     no such file; InputError where it does not import, registers nothing, or takes a name that is in use.
     """
-    path = Path(path).expanduser().resolve()
+    path = Path(os.path.realpath(as_path(path, "plug-in").expanduser()))  # resolve() raises where links form a circle
     if not path.is_file():
-        raise NotFoundError(f"no plug-in at {path}: give a Python file with functions decorated with {HOW}")
+        raise NotFoundError(f"no plug-in at {path}: give a Python file that decorates {HOW}")
     text = path.read_bytes()
     plugin = PlugIn(path, hashlib.sha256(text).hexdigest(), f"abaw_plugin_{path.stem}_{_short(text)}")
     if _LOADED.get(path) == plugin:
         return plugin
     if not _registered(text, path):
-        raise InputError(f"the plug-in {path} registers nothing: decorate a function with {HOW}")
+        raise InputError(f"the plug-in {path} registers nothing: decorate {HOW}")
     before = _LOADED.get(path)
     _LOADED[path] = plugin
     try:
@@ -174,10 +179,13 @@ def _run(plugin: PlugIn) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[plugin.module] = module  # before it runs: dataclasses and pickles look it up
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # what it prints must not end in a command's table or JSON document
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         del sys.modules[plugin.module]
-        if isinstance(error, InputError):  # a name that is in use
+        if isinstance(error, InputError):  # a name that is in use, say
+            if str(error).startswith(str(plugin.path)):
+                raise
             raise InputError(f"the plug-in {plugin.path}: {error}") from error
         lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == str(plugin.path)]
         where = f":{lines[-1]}" if lines else ""

@@ -45,7 +45,7 @@ class Part:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where a known name is near, else ``;``."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(str(name), list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ";"
 
 
@@ -55,7 +55,8 @@ class Registry:
 
     ``given`` names arguments that the pipeline hands to a builder (the feature sizes, say): they are no settings.
     ``symbol`` is the registry's own name, with which plug-ins decorate; ``group`` the entry-point group in which
-    installed packages declare such parts ("": none).
+    installed packages declare such parts ("": none). ``builds`` is ``module:class`` of what a builder must return
+    ("": not checked).
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Registry:
     given: tuple[str, ...] = ()
     symbol: str = ""
     group: str = ""
+    builds: str = ""
     _builders: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
     def register(self, builder: Builder) -> Builder:
@@ -113,6 +115,11 @@ class Registry:
         names = self.names()
         raise InputError(f"no {self.kind} named {name!r}{nearest(name, names)} known: {', '.join(names)}")
 
+    def _place(self, name: str) -> str:
+        """Where a part is defined, for messages."""
+        part = self.part(name)
+        return str(part.plugin.path) if part.plugin else part.module
+
     def check_settings(self, name: str, settings: Iterable[str]) -> None:
         """ValueError where a setting is not one of the part's; the message lists them."""
         known = self.part(name).settings
@@ -134,9 +141,12 @@ class Registry:
                     f"{self.kind} {name!r} needs the setting {key!r}: write {name}:{key}=... or give it in the config"
                 )
         importlib.import_module(part.module)
-        hints = get_type_hints(
-            self._builders[name], include_extras=True
-        )  # with limits, as in Annotated[int, Field(ge=1)]
+        try:
+            hints = get_type_hints(self._builders[name], include_extras=True)  # with limits, as Field(ge=1)
+        except (NameError, SyntaxError, TypeError) as error:
+            raise InputError(
+                f"{self.kind} {name!r}, in {self._place(name)}: the annotation of a setting cannot be read: {error}"
+            ) from error
         own = part.settings.keys()
         return {
             key: self._typed(name, key, value, hints.get(key, Any)) if key in own else value
@@ -146,7 +156,15 @@ class Registry:
     def build(self, name: str, **settings: Any) -> Any:
         """Call the part's builder. ValueError as of ``check``, and what the builder refuses."""
         typed = self.check(name, settings)
-        return self._builders[name](**typed)
+        built = self._builders[name](**typed)
+        if self.builds:
+            module, _, expected = self.builds.partition(":")
+            if not isinstance(built, getattr(importlib.import_module(module), expected)):
+                raise InputError(
+                    f"{self.kind} {name!r}, in {self._place(name)}: the function returns "
+                    f"{type(built).__name__}, expected an instance of {expected} (from {module})"
+                )
+        return built
 
     def _typed(self, name: str, key: str, value: Any, expected: Any) -> Any:
         try:
@@ -176,11 +194,11 @@ class Registry:
 @cache
 def _parse(module: str, path: Path, given: tuple[str, ...], symbol: str, plugin: PlugIn | None) -> list[Part]:
     names = {symbol} if symbol else set()
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    tree = ast.parse(path.read_bytes(), filename=str(path))  # bytes: Python itself finds their encoding
     facts: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and [t.id for t in node.targets if isinstance(t, ast.Name)] == ["FACTS"]:
-            facts = ast.literal_eval(node.value)
+            facts = _literal(node, path)
     parts = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any(registers(each, names) for each in node.decorator_list):
@@ -190,6 +208,17 @@ def _parse(module: str, path: Path, given: tuple[str, ...], symbol: str, plugin:
             settings = {name: default for name, default in arguments.items() if name not in given}
             parts.append(Part(node.name, summary, settings, tuple(arguments.keys() & set(given)), own, module, plugin))
     return parts
+
+
+def _literal(node: ast.Assign, path: Path) -> dict[str, Any]:
+    """The value of FACTS, which is read without running the file."""
+    try:
+        facts = ast.literal_eval(node.value)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}:{node.lineno}: FACTS is read without running the file: write a dict of plain values")
+    return facts
 
 
 def _same_name(kind: str, name: str, first: str, second: str) -> InputError:

@@ -23,7 +23,7 @@ from abaw.evaluation.labelled_tables import (
     task_of,
 )
 from abaw.evaluation.report import summary
-from abaw.files import write_json
+from abaw.files import as_path, write_json
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
@@ -293,12 +293,12 @@ def fit(
     Only what gains on clips it was not fitted on is kept. Raises InputError for tables by runs that were trained on
     these videos, and for a data set without labels; NotFoundError where there are no tables.
     """
-    folder, out = Path(folder), None if out is None else Path(out)
+    folder, out = as_path(folder, "folder"), as_path(out, "out", optional=True)
     if out is not None and out.is_dir():
         raise InputError(f"{out} is a folder, expected the path of a JSON file (--out)")
     tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
     names = [task] if task else predictions.tasks_in(tables)
-    dataset = None if data is None else Path(data)
+    dataset = as_path(data, "data", optional=True)
     results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}
     if out is not None:
         write_json(out, {name: each.post_processing.document() for name, each in results.items()})

@@ -10,7 +10,7 @@ from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write
+from abaw.files import as_path, atomic_write
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
 from abaw.tasks import TASKS
@@ -95,8 +95,8 @@ def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: s
     Each table is read once. Raises NotFoundError where the template's task or one of its clips has no predictions, and
     InputError where the folder holds another task; then nothing is written.
     """
-    folder, out = Path(folder), Path(out)
-    asked = read_template(Path(template), task)
+    folder, out = as_path(folder, "folder"), as_path(out, "out")
+    asked = read_template(as_path(template, "template"), task)
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 

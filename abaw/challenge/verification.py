@@ -16,6 +16,7 @@ from abaw.challenge.locations import Places
 from abaw.challenge.order import order_faults
 from abaw.challenge.template import NOT_TEXT, Template, read_template
 from abaw.errors import InputError, NotFoundError
+from abaw.files import as_path
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -58,8 +59,8 @@ def verify(path: str | Path, template: str | Path, *, task: str | None = None) -
     template's task, where the file does not show it. Raises NotFoundError where a file is missing, InputError where one
     is not text, the template is invalid, or it is of another task than the one named.
     """
-    path = Path(path)
-    asked = read_template(Path(template), task)
+    path = as_path(path, "path")
+    asked = read_template(as_path(template, "template"), task)
     reading = _Reading(asked)
     reading.read(_lines(path))
     order = Faults()

@@ -118,7 +118,7 @@ def open_job(
     _check_options(**extraction)
     places = Places(work / config.name, runs, Path(config.store))
     places.check()
-    dataset = open_dataset(Path(config.data))
+    dataset = open_dataset(config.data)
     with file.at("folds"):
         labels = _labels_of_members(dataset, tasks_of, config.folds)
     found = _templates(templates, dataset, tasks)

@@ -11,6 +11,7 @@ from abaw.competition.job import Job, open_job
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, depends
 from abaw.dataset.layout import open_once
+from abaw.files import as_path, as_paths
 from abaw.pipelines.configuration import Settings, as_texts
 from abaw.pipelines.training import RUNS
 from abaw.progress import ProgressCallback, silent
@@ -128,6 +129,6 @@ def _open(
     assume_fps: float | None,
 ) -> Job:
     extraction = {"device": device, "faces": faces, "download": download, "assume_fps": assume_fps}
-    given = None if data is None else Path(data)
-    paths = [Path(template) for template in templates]
-    return open_job(config, as_texts(settings), given, Path(runs), Path(work), paths, extraction)
+    given = as_path(data, "data", optional=True)
+    paths = as_paths(templates, "templates")
+    return open_job(config, as_texts(settings), given, as_path(runs, "runs"), as_path(work, "work"), paths, extraction)

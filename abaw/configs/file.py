@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,7 @@ from abaw.errors import InputError
 from abaw.files.yaml import Keys, parse_yaml, read_yaml
 from abaw.registry import Registry, nearest
 
+Section = TypeVar("Section", bound=BaseModel)
 COMMAND_LINE = 0  # the line of a key that is not from the file
 
 
@@ -32,10 +33,7 @@ class ConfigFile:
         try:
             config = Config.model_validate(self.values)
         except ValidationError as error:
-            # an unknown key first: a misspelt key may be the reason why another one is missing
-            first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-            keys = tuple(str(key) for key in first["loc"] if key != "[key]")
-            raise self.error(keys, _explain(first, keys)) from error
+            raise self.error(*_explain(error, Config)) from error
         with self.at("model", "name"):
             models.part(config.model.name)
         self._check_settings(models, config.model.name, config.model.settings, "model")
@@ -144,21 +142,41 @@ def _apply(values: dict[str, Any], lines: dict[Keys, int], override: str) -> Non
         lines.setdefault(path[:depth], COMMAND_LINE)
 
 
-def _explain(error: Any, keys: Keys) -> str:
-    """One of pydantic's errors in our words: what was given, what was expected, what to do."""
+def parse_section(section: type[Section], values: Any, place: str) -> Section:
+    """A config, or a section of one, from a mapping. Raises InputError, which begins with ``place``."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{place}: {_explain(error, section)[1]}") from error
+
+
+def _explain(error: ValidationError, section: type[BaseModel]) -> tuple[Keys, str]:
+    """The keys that one of pydantic's errors is about, and the error in our words."""
+    # an unknown key first: a misspelt key may be the reason why another one is missing
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    keys = tuple(str(key) for key in first["loc"] if key != "[key]")
+    return keys, _message(first, keys, section)
+
+
+def _message(error: Any, keys: Keys, section: type[BaseModel]) -> str:
+    """What was given, what was expected, what to do."""
+    if not keys:
+        return f"a {type(error['input']).__name__} is given, expected a mapping of keys to values"
     if error["type"] == "extra_forbidden":
-        known = list(_section(keys[:-1]).model_fields)
+        known = list(_section(section, keys[:-1]).model_fields)
         return f"unknown key {keys[-1]!r}{nearest(keys[-1], known)} known: {', '.join(known)}"
     if error["type"] == "missing":
         return f"the key {'.'.join(keys)} is missing: add it (abaw config synthetic explains every key)"
     if error["type"] == "value_error":  # one of ours
         return f"{'.'.join(keys)} is {error['input']!r}: {error['ctx']['error']}"
+    if error["type"] == "string_pattern_mismatch":  # of FolderName
+        return f"{'.'.join(keys)} is {error['input']!r}, expected letters, digits, '_', '-' and '.', and no '.' first"
     return f"{'.'.join(keys)} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def _section(keys: Keys) -> type[BaseModel]:
-    """The section of a config that lies at ``keys``."""
-    found: Any = Config
+def _section(root: type[BaseModel], keys: Keys) -> type[BaseModel]:
+    """The section that lies at ``keys`` below ``root``."""
+    found: Any = root
     for key in keys:
         is_section = isinstance(found, type) and issubclass(found, BaseModel)
         found = found.model_fields[key].annotation if is_section else get_args(found)[1]  # of dict[str, section]

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from abaw.errors import NotFoundError
+from abaw.files import as_path
 from abaw.registry import nearest
 
 
@@ -26,9 +27,9 @@ def packaged_configs() -> dict[str, PackagedConfig]:
 def packaged_config(name: str) -> PackagedConfig:
     """The config of that name. Raises NotFoundError, with the names that exist, where there is none."""
     found = packaged_configs()
-    if name not in found:
+    if str(name) not in found:
         raise NotFoundError(f"no config named {name!r}{nearest(name, found)} known: {', '.join(found)}")
-    return found[name]
+    return found[str(name)]
 
 
 def config_path(given: str | Path) -> Path:
@@ -36,7 +37,7 @@ def config_path(given: str | Path) -> Path:
 
     Raises NotFoundError, with the names that exist, where there is neither.
     """
-    path, found = Path(given), packaged_configs()
+    path, found = as_path(given, "config"), packaged_configs()
     if path.is_file():
         return path
     if str(given) not in found:

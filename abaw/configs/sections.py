@@ -21,7 +21,7 @@ Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows ar
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
 EnsembleMethod = Literal["mean", "weighted", "centred"]
-FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
+FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$", max_length=200)]
 
 
 class _Strict(BaseModel):

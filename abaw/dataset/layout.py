@@ -16,7 +16,7 @@ from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.dataset_file import KEYS, read_dataset_file
 from abaw.dataset.split_files import IMAGE_NAME, Listing
 from abaw.errors import InputError, NotFoundError
-from abaw.files import visible
+from abaw.files import as_path, visible
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
@@ -154,7 +154,7 @@ def open_dataset(path: str | Path) -> Dataset:
     ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises NotFoundError
     where there is no data set, and InputError where what is found is ambiguous; the message names the key that decides.
     """
-    path = Path(path)
+    path = as_path(path, "data")
     opened = _OPENED.get()
     if opened is None:
         return _open(path)

@@ -14,6 +14,7 @@ from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
 from abaw.evaluation import labelled_tables
+from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
 from abaw.results import predictions, provenance
 from abaw.tasks.base import Task
@@ -135,23 +136,27 @@ def combine(
     Raises InputError where members differ in clips, frames or times, for options that contradict each other, and for
     a leak; NotFoundError where a folder has no tables. Nothing is written then.
     """
-    wheres = [Path(folder) for folder in folders]
+    wheres = as_paths(folders, "folders")
+    file = as_path(post_processing, "post_processing", optional=True)
+    to = as_path(out, "out")
     if not wheres:
         raise InputError("no folder to combine: give two or more folders of prediction tables")
-    asked = _Method(how, _path(like), fit, _path(data), exclude_split, trust)
+    asked = _Method(
+        how, as_path(like, "like", optional=True), fit, as_path(data, "data", optional=True), exclude_split, trust
+    )
     asked.check()
     names = [task] if task else list(dict.fromkeys(name for each in wheres for name in predictions.tasks_in(each)))
     members = {name: [predictions.resolve(folder, name) for folder in wheres] for name in names}
     tasks = {name: labelled_tables.task_of(members[name][0], name) for name in names}
-    kept = read_post_processing(Path(post_processing), tasks) if post_processing else {}
+    kept = read_post_processing(file, tasks) if file else {}
     for name in names:
         taken = predictions.resolve(asked.like, name) if asked.like else None
-        check_members(members[name], Path(out) / name, tasks[name], taken)
+        check_members(members[name], to / name, tasks[name], taken)
     results = {name: _weigh(members[name], tasks[name], asked) for name in names}
     for name, each in results.items():
-        num = write(members[name], Path(out) / name, tasks[name], each.weights, kept.get(name))
+        num = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
         results[name] = replace(each, num_tables=num)
-    return CombineReport(results, Path(out))
+    return CombineReport(results, to)
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,6 @@ class _Method:
             raise InputError("--how weighted needs --fit (on held-out tables), or --like another ensemble")
         if (self.data or self.exclude_split or self.trust) and not self.fit:
             raise InputError("--data, --exclude-split and --trust say what weights are fitted on: give --fit with them")
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def _weigh(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult:

@@ -11,6 +11,7 @@ from abaw.dataset.layout import open_once
 from abaw.errors import InputError
 from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.files import as_path, as_paths
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED
 from abaw.tasks.base import PredictionPair, Task, is_count
@@ -147,13 +148,13 @@ def score(
     Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
     clips, and for a split without labels; NotFoundError where a folder or a table is missing.
     """
-    several = [Path(folders)] if isinstance(folders, str | Path) else [Path(folder) for folder in folders]
+    several = as_paths(folders, "folders")
     if not several:
         raise InputError("no folder to score: give a run, or a folder of prediction tables")
     opened: list[LabelledPredictions] = []
     for folder in several:
         names = [task] if task else tasks_in(folder, split)
-        labelled_data = None if data is None else Path(data)
+        labelled_data = as_path(data, "data", optional=True)
         opened += [open_labelled_predictions(folder, split, name, labelled_data, raw=raw) for name in names]
     _check_same_tasks(several, opened)
     return report(opened, draws, seed)

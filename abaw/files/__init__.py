@@ -6,10 +6,10 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from filelock import FileLock, Timeout
 
@@ -17,6 +17,40 @@ from abaw.errors import InputError
 
 LOG = logging.getLogger("abaw")
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # how file systems without locks answer
+
+
+@overload
+def as_path(given: str | Path, what: str) -> Path: ...
+@overload
+def as_path(given: str | Path | None, what: str, *, optional: bool) -> Path | None: ...
+def as_path(given: str | Path | None, what: str, *, optional: bool = False) -> Path | None:
+    """A path given by a caller. ``what`` names the argument in the message; ``optional``: None is None.
+
+    Raises InputError for other types and for an empty text, which pathlib would take for the current folder.
+
+    >>> as_path("", "store")
+    Traceback (most recent call last):
+    abaw.errors.InputError: store is '', expected a path as text or pathlib.Path
+    """
+    if given is None and optional:
+        return None
+    if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
+        raise InputError(f"{what} is {given!r}, expected a path as text or pathlib.Path")
+    return Path(given)
+
+
+def as_paths(given: str | Path | Iterable[str | Path], what: str) -> list[Path]:
+    """One path, or several. Raises InputError as ``as_path`` does."""
+    return [as_path(each, what) for each in as_list(given, what, "a path or a list of paths")]
+
+
+def as_list(given: Any, what: str, expected: str) -> list[Any]:
+    """The items of a list; a single text or path is a list of one. Raises InputError where it is no list."""
+    if isinstance(given, str | Path):
+        return [given]
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise InputError(f"{what} is {given!r}, expected {expected}")
+    return list(given)
 
 
 @contextmanager
@@ -97,14 +131,16 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def folder_lock(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder for this process; the folder is made where it is missing. The lock ends with the process.
+def folder_lock(folder: Path, what: str, *, beside: bool = False) -> Iterator[None]:
+    """Hold a folder for this process. The lock ends with the process. Its file lies in the folder, which is made where
+    it is missing, or, hidden, ``beside`` it.
 
     Raises InputError where another process holds it. ``what`` names the work for that message, as "a search". On a file
     system without locks there is a warning instead.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", blocking=False)
+    path = folder.with_name(f".{folder.name}.lock") if beside else folder / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, blocking=False)
     try:
         lock.acquire()
     except Timeout as error:

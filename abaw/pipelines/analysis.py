@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import Dataset, open_dataset
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write
+from abaw.files import as_path, as_paths, atomic_write
 from abaw.progress import ProgressCallback, silent
 from abaw.results.runs import Run
 
@@ -88,9 +88,9 @@ def analyze(
     from extract.engine.plan import faces_recipe
     from extract.store.store import FeatureStore
 
-    out = Path(out)
-    opened = [Run(folder) for folder in _paths(runs)]
-    store, clips = FeatureStore(out / "store"), _clips(_paths(media))
+    out = as_path(out, "out")
+    opened = [Run(folder) for folder in as_paths(runs, "runs")]
+    store, clips = FeatureStore(out / "store"), _clips(as_paths(media, "media"))
     specs, config, fill = _encoders(opened, device)
     report = extraction.extract(
         Dataset(out, clips), store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress
@@ -147,10 +147,6 @@ def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:
         values[: len(boxes)], found[: len(boxes)] = boxes.values[:, :4], boxes.observed
     sides = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
     return {side: pa.array(values[:, i], mask=~found) for i, side in enumerate(sides)}
-
-
-def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(each) for each in given]
 
 
 def _clips(media: list[Path]) -> "dict[str, Clip]":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abaw.dataset.layout import open_dataset
+from abaw.files import as_path
 from abaw.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def check(data: str | Path, *, progress: ProgressCallback = silent) -> "CheckRep
     """
     from extract.dataset_check.check import check as check_dataset
 
-    return check_dataset(open_dataset(Path(data)), progress=progress)
+    return check_dataset(open_dataset(data), progress=progress)
 
 
 def synthesize(
@@ -30,5 +31,6 @@ def synthesize(
     def report(done: int, total: int) -> None:
         progress("video", done, total)
 
-    make_dataset(Path(out), num_clips=clips, seconds=seconds, seed=seed, progress=report)
-    return Path(out)
+    folder = as_path(out, "out")
+    make_dataset(folder, num_clips=clips, seconds=seconds, seed=seed, progress=report)
+    return folder

@@ -7,6 +7,8 @@ from typing import Any
 from abaw.configs.file import ConfigFile, as_setting, read_config
 from abaw.configs.packaged import packaged_config, packaged_configs
 from abaw.configs.sections import Config
+from abaw.errors import InputError
+from abaw.files import as_list
 from abaw.plugins import load_plugin
 from abaw.tasks import TASKS
 
@@ -24,9 +26,12 @@ def open_config(path: str | Path, settings: Settings = ()) -> tuple[ConfigFile, 
     from fusion.models import FUSION_MODELS
 
     file = read_config(path, as_texts(settings))
+    plugins = file.values.get("plugins") or []
+    if not isinstance(plugins, list) or not all(isinstance(each, str) for each in plugins):
+        raise file.error(("plugins",), f"plugins is {plugins!r}, expected a list of Python files, as [my_parts.py]")
     with file.at("plugins"):
-        for plugin in file.values.get("plugins") or ():
-            load_plugin(str(plugin))
+        for plugin in plugins:
+            load_plugin(plugin)
     return file, file.config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
 
 
@@ -38,7 +43,10 @@ def as_texts(settings: Settings) -> list[str]:
     """
     if isinstance(settings, Mapping):
         return [as_setting(key, value) for key, value in settings.items()]
-    return list(settings)
+    texts = as_list(settings, "settings", "key=value texts or a mapping of keys to values")
+    if not all(isinstance(each, str) for each in texts):
+        raise InputError(f"settings is {settings!r}, expected key=value texts or a mapping of keys to values")
+    return texts
 
 
 def check_model(config: Config) -> None:

@@ -9,6 +9,7 @@ from abaw import plugins
 from abaw.configs.file import parse_setting
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
+from abaw.files import as_list, as_path
 from abaw.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def extract(
 
     _check_engine(engine)
     # workers elsewhere have other folders to begin from
-    dataset = open_dataset(Path(data).resolve() if engine == "ray" else Path(data))
+    dataset = open_dataset(as_path(data, "data").resolve() if engine == "ray" else data)
+    opened = FeatureStore(as_path(store, "store").resolve() if engine == "ray" else store)
     clip_ids = shard_of(dataset, shard)
     parts = partial(build, _several(encoders), faces, target, detect_every, device, download, _plugin_paths())
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
@@ -68,8 +70,8 @@ def extract(
 
         num_gpus = int(device.startswith("cuda"))
         settings |= {"address": ray_address, "num_workers": ray_workers, "num_gpus": num_gpus}
-        return extract_on_ray(dataset, FeatureStore(Path(store).resolve()), parts, clip_ids, **settings)
-    return run.extract(dataset, FeatureStore(Path(store)), *parts(), clip_ids=clip_ids, num_readers=readers, **settings)
+        return extract_on_ray(dataset, opened, parts, clip_ids, **settings)
+    return run.extract(dataset, opened, *parts(), clip_ids=clip_ids, num_readers=readers, **settings)
 
 
 def estimate_extraction(
@@ -93,9 +95,9 @@ def estimate_extraction(
     from extract.engine.run import default_readers
     from extract.store.store import FeatureStore
 
-    dataset = open_dataset(Path(data))
+    dataset = open_dataset(data)
     specs, config = build(_several(encoders), faces, target, detect_every, device, download)
-    plan = ExtractionPlan(dataset, FeatureStore(Path(store)), config, assume_fps=assume_fps, fill=fill_missing_faces)
+    plan = ExtractionPlan(dataset, FeatureStore(store), config, assume_fps=assume_fps, fill=fill_missing_faces)
     plan.add_encoders(specs)
     return estimate(plan, shard_of(dataset, shard), default_readers() if readers is None else readers)
 
@@ -113,7 +115,7 @@ def make_clocks(
     from extract.store.import_ import clips_without_clock
     from extract.store.store import FeatureStore
 
-    dataset, target = open_dataset(Path(data)), FeatureStore(Path(store))
+    dataset, target = open_dataset(data), FeatureStore(store)
     lacking = [clip_id for clip_id in clips_without_clock(target, list(clips)) if clip_id in dataset.clips]
     parts = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
     return run.extract(dataset, target, *parts, assume_fps=assume_fps, clip_ids=lacking, progress=progress)
@@ -249,7 +251,9 @@ def _plugin_paths() -> tuple[Path, ...]:
 
 
 def _several(encoders: str | Sequence[str]) -> list[str]:
-    several = [encoders] if isinstance(encoders, str) else list(encoders)
+    several = as_list(encoders, "encoders", "NAME:setting=value or a list of these")
+    if not all(isinstance(each, str) for each in several):
+        raise InputError(f"encoders is {encoders!r}, expected NAME:setting=value or a list of these")
     if not several:
         raise InputError("no encoder: give one or several, as voice_mel (abaw list encoders names them)")
     return several

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from abaw.errors import InputError
+from abaw.files import as_list
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,14 @@ def align(
     from extract import ALIGNERS
     from extract.align import apply
 
-    goal_s = times.times_s if isinstance(times, Clock) else np.asarray(times, np.float64)
+    if not isinstance(track, Track):
+        raise InputError(f"track is a {type(track).__name__}, expected a Track, as load_track returns")
+    if isinstance(max_gap_s, str) or not isinstance(max_gap_s, SupportsFloat) or not float(max_gap_s) >= 0:
+        raise InputError(f"max_gap_s is {max_gap_s!r}, expected seconds, 0 or more")
+    try:
+        goal_s = times.times_s if isinstance(times, Clock) else np.asarray(times, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"times are {times!r}, expected a row of seconds") from error
     if goal_s.ndim != 1:
         raise InputError(f"times have the shape {goal_s.shape}, expected one row of seconds")
     given = {"times_s": track.times_s, "observed": track.observed, "goal_s": goal_s}
@@ -61,18 +69,24 @@ def load_batch(
     track, InputError where no clip is named.
     """
     from abaw.batches import Window, collate
+    from abaw.configs.file import parse_section
     from abaw.configs.sections import FeatureConfig
     from extract.store.source import AlignedSource
 
-    if not clips:
+    named = as_list([] if clips is None else clips, "clips", "a list of clips")
+    if not named:
         raise InputError("no clip to load: name one or several")
-    given = features if isinstance(features, Mapping) else dict.fromkeys(features, FeatureConfig())
+    given = features
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(as_list(features, "features", "names in the store"), FeatureConfig())
+    if not given:
+        raise InputError("no features to load: name one or several")
     configs = {
-        name: each if isinstance(each, FeatureConfig) else FeatureConfig.model_validate(each)
+        name: each if isinstance(each, FeatureConfig) else parse_section(FeatureConfig, each, f"features {name!r}")
         for name, each in given.items()
     }
     source = AlignedSource(_open(store), configs)
-    return collate([_window(source, clip, Window) for clip in clips])
+    return collate([_window(source, clip, Window) for clip in named])
 
 
 def _window(source: Any, clip: str, window: Any) -> Any:
@@ -91,7 +105,7 @@ def find_recipes(store: str | Path, names: Iterable[str]) -> dict[str, dict[str,
     """
     from extract.store.store import FeatureStore
 
-    opened = FeatureStore(Path(store))
+    opened = FeatureStore(store)
     stored = opened.recipes() if opened.root.is_dir() else {}
     known = {*stored, *(recipe["name"] for recipe in stored.values())}
     return {name: opened.find(name) for name in names if name in known}
@@ -108,4 +122,4 @@ def same_features(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def _open(store: "str | Path | FeatureStore") -> "FeatureStore":
     from extract.store.store import FeatureStore
 
-    return store if isinstance(store, FeatureStore) else FeatureStore(Path(store))
+    return store if isinstance(store, FeatureStore) else FeatureStore(store)

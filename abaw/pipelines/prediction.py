@@ -9,6 +9,7 @@ from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.ensembling import weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
+from abaw.files import as_list, as_path, as_paths
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, silent
 from abaw.results import predictions, provenance
@@ -77,23 +78,25 @@ def predict(
     Raises InputError for a run that is not complete, an unknown split or clip; NotFoundError where features are
     missing.
     """
-    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    folders = as_paths(runs, "runs")
+    to, opened_store = as_path(out, "out"), as_path(store, "store", optional=True)
+    named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
     if not folders:
         raise InputError("no run to predict with: train one with abaw train CONFIG")
-    if (split is not None) + bool(clips) + held_out != 1:
+    if (split is not None) + bool(named) + held_out != 1:
         raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
     opened = [Run(folder) for folder in folders]
-    kept = post_processing_of(opened, None if post_processing is None else Path(post_processing))
+    kept = post_processing_of(opened, as_path(post_processing, "post_processing", optional=True))
     tasks = {name: task for run in opened for name, task in run.tasks().items()}
     if held_out:
-        pool(opened, Path(out), kept)
-        return Predictions(Path(out), tasks)
-    members = [open_member(run, None if store is None else Path(store), device) for run in opened]
-    dataset = open_dataset(Path(data) if data else Path(opened[0].config().data))
-    write_predictions(members, dataset, tasks, split or list(clips or ()), Path(out), kept, progress)
-    return Predictions(Path(out), tasks)
+        pool(opened, to, kept)
+        return Predictions(to, tasks)
+    members = [open_member(run, opened_store, device) for run in opened]
+    dataset = open_dataset(opened[0].config().data if data is None else data)
+    write_predictions(members, dataset, tasks, split or named, to, kept, progress)
+    return Predictions(to, tasks)
 
 
 def post_processing_of(runs: Sequence[Run], file: Path | None) -> "dict[str, PostProcessing]":
@@ -117,7 +120,7 @@ def open_member(run: Run, store: Path | None, device: str) -> "Member":
     from extract.store.store import FeatureStore
 
     recipes, config = run.finished()["recipes"], run.config()
-    source = AlignedSource(FeatureStore(store or Path(config.store)), config.features, recipes)
+    source = AlignedSource(FeatureStore(store or config.store), config.features, recipes)
     from fusion.train import load_module
 
     return run, load_module(run.folder, config, run.tasks(), device), source

@@ -2,11 +2,13 @@
 
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import open_dataset, open_once
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
+from abaw.files import as_path, folder_lock
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
 from abaw.plugins import records
@@ -38,14 +40,14 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     return.
     """
     file, checked = open_config(config, settings)
-    run = Run(Path(runs) / checked.name)
+    run = Run(as_path(runs, "runs") / checked.name)
     if run.state(checked) == "complete":
         LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
         return run
     if run.has_begun():
         run.require_plugins()
     tasks = _tasks(file, checked)
-    dataset = open_dataset(Path(checked.data))
+    dataset = open_dataset(checked.data)
     official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)
@@ -53,16 +55,20 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     source = _source(file, checked)
     from fusion.train import train as train_network
 
-    if is_first_process():
-        run.begin(checked, _facts(checked, tasks, labels, source))
-    try:
-        module = train_network(checked, tasks, labels, source, run.folder)
-    except Exception:  # whatever it was, a run without a finished epoch must not block its name
-        if is_first_process():
-            run.discard_unless_trained()
-        raise
-    if is_first_process():
-        _score_held_out((run, module, source), dataset, tasks, labels["validation"])
+    first = is_first_process()
+    with folder_lock(run.folder, "a training", beside=True) if first else nullcontext():
+        if first:
+            if run.state(checked) == "complete":  # another process has finished it meanwhile
+                return run
+            run.begin(checked, _facts(checked, tasks, labels, source))
+        try:
+            module = train_network(checked, tasks, labels, source, run.folder)
+        except Exception:  # whatever it was, a run without a finished epoch must not block its name
+            if first:
+                run.discard_unless_trained()
+            raise
+        if first:
+            _score_held_out((run, module, source), dataset, tasks, labels["validation"])
     return run
 
 
@@ -131,7 +137,7 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     from fusion.module import check_loss
 
     with file.at("features"):
-        source = AlignedSource(FeatureStore(Path(config.store)), config.features)
+        source = AlignedSource(FeatureStore(config.store), config.features)
         dims = {name: source.dim(name) for name in source.names()}
         InputStage(dims, config.features)
     with file.at("model"):

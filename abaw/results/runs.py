@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from abaw.configs.file import parse_section
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, visible, write_json
@@ -173,7 +174,7 @@ def _document(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _config(path: Path, _version: tuple[int, int, int]) -> Config:
-    return Config.model_validate(read_yaml(path).values)
+    return parse_section(Config, read_yaml(path).values, str(path))
 
 
 def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> str:

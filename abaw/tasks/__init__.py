@@ -2,4 +2,4 @@
 
 from abaw.registry import Registry
 
-TASKS = Registry("task", __name__, symbol="TASKS", group="abaw.tasks")
+TASKS = Registry("task", __name__, symbol="TASKS", group="abaw.tasks", builds="abaw.tasks.base:Task")

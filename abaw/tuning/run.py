@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.configs.file import as_setting, read_config
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.files import atomic_write
+from abaw.files import as_path, atomic_write
 from abaw.files.yaml import dump_yaml
 from abaw.pipelines.configuration import Settings, as_texts, model_settings, open_config
 from abaw.pipelines.training import RUNS, train
@@ -71,10 +71,10 @@ def search(
     if trials < 1:
         raise InputError(f"{trials} trials, expected 1 or more")
     texts = as_texts(settings)
-    varied = read_space(None if space is None else Path(space), vary)
+    varied = read_space(as_path(space, "space", optional=True), vary)
     file, checked = read_config(config, texts), _checked(config, texts)
     _check_space(file, config, texts, varied)
-    folder = Path(runs) / f"{checked.name}-search"
+    folder = as_path(runs, "runs") / f"{checked.name}-search"
     about = {"config": checked.model_dump(mode="json"), "space": [repr(each) for each in varied], "seed": seed}
     with open_study(folder, about, seed) as study:
         while (trial := _next(study, varied, trials)) is not None:

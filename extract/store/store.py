@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write, read_json
+from abaw.files import as_path, atomic_write, read_json
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.store.leases import locked
@@ -43,7 +43,7 @@ class FeatureStore:
     """One folder of clocks (frame timestamps) and tracks (features). The folder is made when something is written."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = as_path(root, "store")
 
     def folder(self, recipe: Recipe) -> Path:
         """``<name>-<hash>``: the hash is of the whole recipe, name included, as canonical JSON.

@@ -2,4 +2,11 @@
 
 from abaw.registry import Registry
 
-FUSION_MODELS = Registry("fusion model", __name__, given=("dims",), symbol="FUSION_MODELS", group="abaw.models")
+FUSION_MODELS = Registry(
+    "fusion model",
+    __name__,
+    given=("dims",),
+    symbol="FUSION_MODELS",
+    group="abaw.models",
+    builds="fusion.base:FusionModel",
+)
