@@ -151,11 +151,10 @@ def score(
     several = as_paths(folders, "folders")
     if not several:
         raise InputError("no folder to score: give a run, or a folder of prediction tables")
-    opened: list[LabelledPredictions] = []
+    labels, opened = as_path(data, "data", optional=True), list[LabelledPredictions]()
     for folder in several:
         names = [task] if task else tasks_in(folder, split)
-        labelled_data = as_path(data, "data", optional=True)
-        opened += [open_labelled_predictions(folder, split, name, labelled_data, raw=raw) for name in names]
+        opened += [open_labelled_predictions(folder, split, name, labels, raw=raw) for name in names]
     _check_same_tasks(several, opened)
     return report(opened, draws, seed)
 

@@ -59,11 +59,12 @@ def extract(
     from extract.store.store import FeatureStore
 
     _check_engine(engine)
+    texts = _several(encoders)
     # workers elsewhere have other folders to begin from
     dataset = open_dataset(as_path(data, "data").resolve() if engine == "ray" else data)
     opened = FeatureStore(as_path(store, "store").resolve() if engine == "ray" else store)
     clip_ids = shard_of(dataset, shard)
-    parts = partial(build, _several(encoders), faces, target, detect_every, device, download, _plugin_paths())
+    parts = partial(build, texts, faces, target, detect_every, device, download, _plugin_paths())
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
     if engine == "ray":
         from extract.engine.ray import extract_on_ray
@@ -95,8 +96,8 @@ def estimate_extraction(
     from extract.engine.run import default_readers
     from extract.store.store import FeatureStore
 
-    dataset = open_dataset(data)
-    specs, config = build(_several(encoders), faces, target, detect_every, device, download)
+    texts, dataset = _several(encoders), open_dataset(data)
+    specs, config = build(texts, faces, target, detect_every, device, download)
     plan = ExtractionPlan(dataset, FeatureStore(store), config, assume_fps=assume_fps, fill=fill_missing_faces)
     plan.add_encoders(specs)
     return estimate(plan, shard_of(dataset, shard), default_readers() if readers is None else readers)

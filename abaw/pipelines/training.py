@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import open_dataset, open_once
+from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
 from abaw.files import as_path, folder_lock
 from abaw.folds import split_labels, videos_of
@@ -16,6 +17,8 @@ from abaw.results.runs import Run, labels_hash
 from abaw.tasks import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from abaw.configs.file import ConfigFile
     from abaw.configs.sections import Config
     from abaw.dataset.annotations import Labels
@@ -118,14 +121,26 @@ def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     for name, task in config.tasks.items():
         with file.at("tasks", name):
             tasks[name] = TASKS.build(name, **task.settings)
-            TASKS.check(
-                name, tasks[name].settings()
-            )  # from which the run rebuilds it: not an error after the last epoch
+            _check_rebuilds(name, tasks[name], task.settings)
     with file.at("model"):
         FUSION_MODELS.check(config.model.name, config.model.settings)
     for keys, message in find_config_errors(config):
         raise file.error(keys, message)
     return tasks
+
+
+def _check_rebuilds(name: str, task: "Task", given: "Mapping[str, Any]") -> None:
+    """A task must say by what name and settings the run rebuilds it: an error now, not after the last epoch."""
+    if task.name != name:
+        raise InputError(f"task {name!r} has the attribute name = {task.name!r}, expected {name!r}")
+    settings = task.settings()
+    if not isinstance(settings, dict) or not given.keys() <= settings.keys():
+        lacking = sorted(given) if not isinstance(settings, dict) else sorted(given.keys() - settings.keys())
+        raise InputError(
+            f"task {name!r}: its method settings() returns {settings!r}, expected a dict of all settings"
+            + (f", with {', '.join(lacking)}" if lacking else "")
+        )
+    TASKS.check(name, settings)
 
 
 def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":

@@ -167,3 +167,64 @@ def test_bad_input_is_an_error_of_this_project_in_one_message(call, tmp_path, mo
 def test_every_function_that_takes_an_argument_has_a_bad_call():
     takes = {name for name in FUNCTIONS if inspect.signature(getattr(abaw, name)).parameters}
     assert takes <= {name.split(",")[0] for name in BAD_CALLS}
+
+
+PATHS = [
+    (name, parameter.name)
+    for name in FUNCTIONS
+    for parameter in inspect.signature(getattr(abaw, name)).parameters.values()
+    if "Path" in str(parameter.annotation)
+]
+
+
+@pytest.mark.parametrize("bad", [5, b"x", "", "a\0b", [None]], ids=repr)
+@pytest.mark.parametrize(("name", "argument"), PATHS, ids=map(".".join, PATHS))
+def test_what_is_no_path_is_refused_wherever_a_path_is_expected(name, argument, bad, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    required = {
+        each.name: str(tmp_path / each.name)
+        for each in inspect.signature(getattr(abaw, name)).parameters.values()
+        if each.default is each.empty
+    }
+    with pytest.raises(abaw.AbawError):
+        getattr(abaw, name)(**{**required, argument: bad})
+    assert not list(tmp_path.iterdir())
+
+
+WRONG_TYPES = {
+    "track": (r"track is a ndarray, expected a Track", lambda: abaw.align(TRACK.values, [0.0])),
+    "times": (r"times are 'soon', expected a row of seconds", lambda: abaw.align(TRACK, "soon")),
+    "max_gap_s": (r"max_gap_s is -1, expected seconds, 0 or more", lambda: abaw.align(TRACK, [0.0], max_gap_s=-1)),
+    "max_gap_s, nan": (r"max_gap_s is nan", lambda: abaw.align(TRACK, [0.0], max_gap_s=float("nan"))),
+    "how": (r"no aligner named None; known: ", lambda: abaw.align(TRACK, [0.0], how=None)),
+    "clips": (r"clips is 5, expected a list of clips", lambda: abaw.load_batch("store", ["face_hog"], 5)),
+    "features": (r"features is 5, expected names in the store", lambda: abaw.load_batch("store", 5, ["1"])),
+    "no features": (r"no features to load", lambda: abaw.load_batch("store", [], ["1"])),
+    "key of features": (
+        r"features 'face_hog': unknown key 'algin'; did you mean 'align'\?",
+        lambda: abaw.load_batch("store", {"face_hog": {"algin": "linear"}}, ["1"]),
+    ),
+    "features of None": (
+        r"features 'face_hog': a NoneType is given, expected a mapping of keys to values",
+        lambda: abaw.load_batch("store", {"face_hog": None}, ["1"]),
+    ),
+    "encoders": (r"encoders is 5, expected NAME:setting=value", lambda: abaw.extract("data", "store", 5)),
+    "an encoder": (r"encoders is \[5\], expected NAME", lambda: abaw.extract("data", "store", [5])),
+    "settings": (r"settings is 5, expected key=value texts", lambda: abaw.train("synthetic", 5)),
+    "a setting": (r"settings is \[5\], expected key=value texts", lambda: abaw.train("synthetic", [5])),
+    "name of a run": (r"name is '../x', expected letters, digits", lambda: abaw.train("synthetic", {"name": "../x"})),
+    "data": (r"data is '', expected a path", lambda: abaw.train("synthetic", {"data": ""})),
+    "plugins": (
+        r"plugins is 'my_parts.py', expected a list of Python files",
+        lambda: abaw.train("synthetic", {"plugins": "my_parts.py"}),
+    ),
+    "a plug-in": (r"plugins is \[None\], expected a list", lambda: abaw.train("synthetic", {"plugins": [None]})),
+}
+
+
+@pytest.mark.parametrize(("message", "call"), WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_a_value_of_another_type_is_named_with_what_was_expected(message, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(abaw.AbawError, match=message):
+        call()
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Plug-ins: parts in a user's own file or in an installed package are listed, built and recorded by name."""
 
+import json
 import os
 import subprocess
 import sys
@@ -70,7 +71,10 @@ def test_a_file_is_loaded_once_and_again_after_an_edit(file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import numpy\n", r"bad.py registers nothing: decorate a function with @ENCODERS.register \(from extract"),
+        (
+            "import numpy\n",
+            r"bad.py registers nothing: decorate a function at the top level of the file, without brackets",
+        ),
         ("def f(:\n", r"bad.py:1 is not valid Python"),
         (
             "from abaw.tasks import TASKS\nfrom abaw import nowhere\n@TASKS.register\ndef a(): ...\n",
@@ -79,6 +83,15 @@ def test_a_file_is_loaded_once_and_again_after_an_edit(file):
         (
             "from abaw.tasks import TASKS\n@TASKS.register\ndef va(): ...\n",
             r"bad.py: two tasks are named 'va': abaw.tasks.va and abaw_plugin_bad_\w+; rename one",
+        ),
+        (
+            "from abaw.tasks import TASKS\n@TASKS.register()\ndef a(): ...\n",
+            r"bad.py registers nothing: .* without brackets",
+        ),
+        (PARTS + "\nraise SystemExit(0)\n", r"bad.py:\d+ does not import: SystemExit: 0"),
+        (
+            PARTS.replace('"dim": 3', '"dim": int("3")'),
+            r"^[^:]*bad.py:\d+: FACTS is read without running the file: write a dict of plain values",
         ),
     ],
 )
@@ -170,3 +183,55 @@ def test_the_option_is_taken_before_the_command_and_behind_it(file, words):
     done = in_a_process(file.parent, *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("plug-in: my_parts.py") == 3
+
+
+def test_what_a_file_prints_stays_out_of_a_commands_output(tmp_path):
+    write(tmp_path, PARTS + "\nprint('hello')\n", "my_parts.py")
+    done = in_a_process(tmp_path, "list", "tasks", "--json", "--plugin", "my_parts.py")
+    assert "own_va" in {each["name"] for each in json.loads(done.stdout)}
+    assert done.stderr == "hello\n"
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbf" + PARTS.encode(), b"# coding: latin-1\n# \xe9\n" + PARTS.encode()])
+def test_a_file_is_read_in_the_encoding_that_python_reads(tmp_path, text):
+    (tmp_path / "my_parts.py").write_bytes(text)
+    load_plugin(tmp_path / "my_parts.py")
+    assert set(NAMES) <= {*ENCODERS.names(), *FUSION_MODELS.names(), *TASKS.names()}
+
+
+def test_links_that_form_a_circle_are_no_file(tmp_path):
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    with pytest.raises(NotFoundError, match=r"no plug-in at .*loop.py"):
+        load_plugin(tmp_path / "loop.py")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("*, gain=1.0): return 5", r"task 'odd', in .*odd.py: the function returns int, expected an instance of Task"),
+        ("*, gain: 'Nope' = 1): ...", r"task 'odd', in .*odd.py: the annotation of a setting cannot be read: .*Nope"),
+    ],
+)
+def test_a_builder_that_cannot_serve_is_named_with_its_file(tmp_path, body, message):
+    load_plugin(write(tmp_path, f"from abaw.tasks import TASKS\n@TASKS.register\ndef odd({body}\n", "odd.py"))
+    with pytest.raises(InputError, match=message):
+        TASKS.build("odd")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--plugin"], "--plugin needs a value: the path of a Python file"),
+        (["train", "--plugin", "--help"], "--plugin needs a value: the path of a Python file"),
+        (["score", "--", "--plugin"], "no predictions at --plugin"),  # behind -- it is no option
+        (["list", "--quiet=1"], "Option '--quiet' does not take a value"),
+    ],
+)
+def test_a_shared_option_in_an_odd_place_is_explained(tmp_path, words, message):
+    done = in_a_process(tmp_path, *words)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("words", [["list", "tasks", "-qv"], ["list", "--version"], ["--version", "extra"]])
+def test_shared_options_may_be_joined_and_stand_anywhere(tmp_path, words):
+    assert in_a_process(tmp_path, *words).returncode == 0

@@ -19,7 +19,8 @@ HUBS = ("huggingface_hub", "timm")
 ORDER = {
     "abaw": [
         ("errors",),
-        ("files", "metrics", "optional", "plugins", "progress", "tracks"),
+        ("files", "metrics", "optional", "progress", "tracks"),
+        ("plugins",),
         ("batches", "registry"),
         ("configs", "dataset"),
         ("tasks",),

@@ -93,7 +93,7 @@ FAULTS = {
         ":14: window.length is '100': input should be a valid integer",
     ),
     "a number for a name": (("name: small", "name: 7"), ":2: name is 7: input should be a valid string"),
-    "a name that is no folder": (("name: small", "name: a/b"), ":2: name is 'a/b': string should match pattern"),
+    "a name that is no folder": (("name: small", "name: a/b"), ":2: name is 'a/b', expected letters, digits"),
     "a key twice": (
         ("training:\n", "training:\n  batch_size: 9\n"),
         ":17: training.batch_size is given twice, first on line 16",
@@ -194,7 +194,7 @@ FAULTS |= {
     ),
     "a member that is no folder": (
         ("trainer:", "members: {a/b: {}}\ntrainer:"),
-        ":17: members.a/b is 'a/b': string should match pattern",
+        ":17: members.a/b is 'a/b', expected letters, digits",
     ),
     "a member that is no group of keys": (
         ("trainer:", "members: {a: bigru}\ntrainer:"),

@@ -174,6 +174,14 @@ with folder_lock(Path({str(tmp_path)!r}) / "work", "a search"):
         assert (tmp_path / "work").is_dir()
 
 
+def test_a_lock_beside_a_folder_leaves_the_folder_as_it_is(tmp_path):
+    with folder_lock(tmp_path / "runs/own", "a training", beside=True):
+        refused = pytest.raises(InputError, match=r"a training is running in .*runs/own: wait until it has finished")
+        with refused, folder_lock(tmp_path / "runs/own", "a training", beside=True):
+            pass
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".own.lock"]
+
+
 def test_an_error_in_the_work_ends_the_lock(tmp_path, monkeypatch):
     locks = []
 
