@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from abaw.files import folder_lock
 from tests.support.plugins import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,9 @@ model: {name: own_mean, hidden_dim: 8}
 window: {length: 40, stride: 20}
 trainer: {max_epochs: 1}
 """
+
+
+SOUND = "features={voice_mel: {align: window_mean}}"
 
 
 def run(folder, *words, code=0):
@@ -95,3 +99,32 @@ def test_a_config_that_names_no_plugin_says_so_with_its_line(made, given):
     stderr = run(made, "train", "own.yaml", f"plugins=[{given}]", code=2).stderr
     assert "plugin" in stderr
     assert given in stderr
+
+
+def test_a_second_training_in_the_folder_of_one_that_is_running_is_refused(made):
+    with folder_lock(made / "runs/beside", "a training", beside=True):
+        refused = run(made, "train", "own.yaml", "name=beside", SOUND, code=2).stderr
+    assert "a training is running in runs/beside: wait until it has finished" in refused
+    assert not (made / "runs/beside").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("{}", "task 'own_va': its method settings() returns {}, expected a dict of all settings, with mse_weight"),
+        ("None", "task 'own_va': its method settings() returns None, expected a dict of all settings"),
+        ('{"ccc_over": "batch", "mse_weight": "x"}', "task 'own_va': mse_weight is 'x', expected float"),
+    ],
+)
+def test_a_task_that_could_not_be_rebuilt_is_refused_before_it_is_trained(made, body, message):
+    text = PARTS.rstrip() + f"\n\n    def settings(self):\n        return {body}\n"
+    (made / "odd_parts.py").write_text(text)
+    words = ["name=odd", "plugins=[odd_parts.py]", "tasks={own_va: {mse_weight: 2.0}}"]
+    assert message in run(made, "train", "own.yaml", *words, code=2).stderr
+    assert not (made / "runs/odd").exists()
+
+
+def test_a_task_under_another_name_than_its_function_is_refused(made):
+    (made / "odd_parts.py").write_text(PARTS.replace('name = "own_va"', 'name = "va"'))
+    refused = run(made, "train", "own.yaml", "name=odd", "plugins=[odd_parts.py]", code=2).stderr
+    assert "task 'own_va' has the attribute name = 'va', expected 'own_va'" in refused
