@@ -16,7 +16,8 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            help='key=value applied over the config: trainer.max_epochs=2 sets one value, "model={name: concat}" replaces a whole section'
+            help="key=value applied over the config: trainer.max_epochs=2 sets one value, "
+            '"model={name: concat}" replaces a whole section'
         ),
     ] = None,
     runs: Annotated[Path, typer.Option(help="folder in which the run's folder is created")] = Path("runs"),
