@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path
+from abaw.files import as_path, sha256
 
 REGISTRIES = {  # by the name that a plug-in decorates with
     "ENCODERS": "extract.encoders",
@@ -76,7 +76,8 @@ def load_plugin(path: str | Path) -> PlugIn:
     if not path.is_file():
         raise NotFoundError(f"no plug-in at {path}: give a Python file that decorates {HOW}")
     text = path.read_bytes()
-    plugin = PlugIn(path, hashlib.sha256(text).hexdigest(), f"abaw_plugin_{path.stem}_{_short(text)}")
+    content = hashlib.sha256(text).hexdigest()  # of the very text that is checked below
+    plugin = PlugIn(path, content, f"abaw_plugin_{path.stem}_{content[:8]}")
     if _LOADED.get(path) == plugin:
         return plugin
     if not _registered(text, path):
@@ -103,7 +104,7 @@ def installed(group: str) -> tuple[tuple[str, PlugIn], ...]:
 
     found = []
     for point in sorted(entry_points(group=group)):
-        about = f"{point.dist.name} {point.dist.version}" if point.dist else "an installed package"
+        package = f"{point.dist.name} {point.dist.version}" if point.dist else "an installed package"
         module, function = point.module, point.attr
         try:
             spec = importlib.util.find_spec(module)
@@ -111,11 +112,11 @@ def installed(group: str) -> tuple[tuple[str, PlugIn], ...]:
             spec = None
         if spec is None or spec.origin is None or not Path(spec.origin).is_file():
             raise InputError(
-                f"{about} declares {point.name!r} in the group {group}, but there is no module {module}: reinstall or "
-                "uninstall that package"
+                f"{package} declares {point.name!r} in the group {group}, but there is no module {module}: "
+                "reinstall or uninstall that package"
             )
         path = Path(spec.origin)
-        found.append((function, PlugIn(path, _sha256(path), module, about)))
+        found.append((function, PlugIn(path, sha256(path), module, package)))
     return tuple(found)
 
 
@@ -150,7 +151,7 @@ def _require_file(record: Mapping[str, str], made: str) -> None:
             f"the plug-in {path} that {made} was made with is missing{others}: put it back, or say where it is now "
             "with --plugin FILE"
         )
-    if _sha256(path) != record["sha256"]:
+    if sha256(path) != record["sha256"]:
         raise InputError(_changed(str(path), made))
     load_plugin(path)
 
@@ -162,7 +163,7 @@ def _require_package(record: Mapping[str, str], made: str) -> None:
         spec = None
     if spec is None or spec.origin is None:
         raise NotFoundError(f"{made} was made with {record['package']}, which is not installed: install it")
-    if _sha256(Path(spec.origin)) != record["sha256"]:
+    if sha256(Path(spec.origin)) != record["sha256"]:
         raise InputError(_changed(f"module {record['module']} of {record['package']}", made))
 
 
@@ -214,14 +215,6 @@ def registers(decorator: ast.expr, names: set[str]) -> bool:
     if not isinstance(decorator, ast.Attribute) or decorator.attr != "register":
         return False
     return not names or ast.unparse(decorator.value).rpartition(".")[2] in names
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _short(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:8]
 
 
 def about(plugin: PlugIn | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class FrameTable:
     """One clip's table of every frame: time, face box, and what the runs predict; empty cells where no face was found.
 
-    ``columns`` maps a column's name to its values, one a frame.
+    It is read from ``path`` (Parquet) when it is converted.
     """
 
     clip_id: str
@@ -43,7 +43,8 @@ class FrameTable:
 
     def to_numpy(self) -> "dict[str, np.ndarray]":
         """Column name -> values, one a frame; NaN or None in empty cells."""
-        return {name: self._read()[name].to_numpy() for name in self._read().column_names}
+        table = self._read()
+        return {name: table[name].to_numpy() for name in table.column_names}
 
     def _read(self) -> Any:
         from pyarrow import parquet
