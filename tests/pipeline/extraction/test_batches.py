@@ -12,6 +12,7 @@ from extract.encoders import ENCODERS
 from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
 from extract.faces.geometry import Crop
+from extract.media import audio, container, video
 from extract.store.store import FeatureStore
 from tests.support.extract.many_clips import Brightness, files_of, grey, light, store_of, target, write
 
@@ -40,13 +41,14 @@ def test_batch_size_readers_and_order_change_nothing(six, tmp_path):
 
 def test_pictures_and_sound_are_decoded_once_for_all_encoders(six, tmp_path, monkeypatch):
     opened = []
-    real = media._decode
+    real = container.decode
 
-    def counted(container, stream, counts):
-        opened.append((Path(container.name).name, stream.type))
-        return real(container, stream, counts)
+    def counted(file, stream, counts):
+        opened.append((Path(file.name).name, stream.type))
+        return real(file, stream, counts)
 
-    monkeypatch.setattr(media, "_decode", counted)
+    for module in (audio, video):
+        monkeypatch.setattr(module, "decode", counted)
     encoders = [
         EncoderSpec("a", Brightness()),
         EncoderSpec("b", Brightness(Crop(16), span=2)),

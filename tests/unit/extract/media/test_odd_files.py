@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from extract.media import DecodeCounts, MediaError, _time_s, pictures, probe, sound
+from extract.media import DecodeCounts, MediaError, pictures, probe, sound
+from extract.media.timing import time_of
 from extract.synthetic.write_clip import write_clip
 from tests.support.extract.clips import find_click_s, make_click, make_pictures
 
@@ -91,7 +92,7 @@ def test_a_packet_without_pts_takes_dts(tmp_path, pts, dts, time_s):
     with av.open(str(tmp_path / "clip.mp4")) as container:
         packet = av.Packet(1)
         packet.pts, packet.dts = pts, dts
-        assert _time_s(packet, container.streams.video[0]) == time_s
+        assert time_of(packet, container.streams.video[0]) == time_s
 
 
 def test_pictures_without_a_time_are_counted_in_the_error(tmp_path):

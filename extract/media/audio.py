@@ -1,0 +1,96 @@
+"""The sound of a media file: mono, every sample at its true time."""
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from extract.media.audio_buffer import AudioBuffer, Samples
+from extract.media.container import DecodeCounts, MediaError, decode, open_media
+from extract.media.timing import time_of
+
+MAX_GAP_S = 3600.0  # in the sound; a longer one means broken time stamps, and its zeros would fill the memory
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Mono sound in [-1, 1]; the first sample is at ``start_s``. A clip without sound has no samples.
+
+    ``samples`` may be mapped from a file: read slices, a copy of the whole may not fit into memory. ``gaps_s``: spans
+    (start, stop) in which nothing could be decoded; their samples are zero.
+    """
+
+    samples: Samples
+    rate_hz: int
+    start_s: float
+    gaps_s: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def stop_s(self) -> float:
+        """When the last sample ends."""
+        return self.start_s + len(self.samples) / self.rate_hz
+
+
+def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
+    """Decode the main sound of a file to mono (the mean of its channels) at ``rate_hz``, every sample at its true time.
+
+    Missing sound is filled with zeros and listed in ``gaps_s``; overlapping sound is cut. A file without sound gives no
+    samples, at 0.0 s. Raises NotFoundError, and MediaError where the file cannot be read, no sound can be decoded, or
+    its times jump by more than an hour.
+    """
+    return sounds(path, [rate_hz])[rate_hz]
+
+
+def sounds(path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None = None) -> dict[int, Sound]:
+    """As ``sound`` at several rates, decoded once.
+
+    With ``folder`` the samples are memory-mapped from unnamed temporary files there, which vanish with the samples:
+    even four hours of sound take no memory.
+    """
+    with ExitStack() as files:
+        buffers = [files.enter_context(closing(AudioBuffer(rate_hz, folder))) for rate_hz in rates_hz]
+        if buffers:
+            _decode_sound(path, buffers)
+        return {
+            buffer.rate_hz: Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s))
+            for buffer in buffers
+        }
+
+
+def _decode_sound(path: str | os.PathLike, buffers: list[AudioBuffer]) -> None:
+    """Decode the main sound of a file into every buffer."""
+    counts, first = DecodeCounts(), buffers[0]
+    with open_media(path) as container:
+        stream: Any = container.streams.best("audio")
+        for frame in decode(container, stream, counts) if stream else ():
+            time_s = time_of(frame, stream)
+            if first.is_started and time_s is not None and time_s > first.stop_s + MAX_GAP_S:
+                raise MediaError(
+                    f"the sound of {path} jumps from {first.stop_s:.1f} s to {time_s:.1f} s: its time stamps are "
+                    "broken, rewrite the file with ffmpeg"
+                )
+            samples = _mono(frame)
+            for buffer in buffers:
+                buffer.append(samples, frame.sample_rate, time_s)
+    if counts.num_corrupt_packets and not first.is_started:
+        raise MediaError(
+            f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): download or copy the "
+            "file again, or remove its audio stream"
+        )
+
+
+def _mono(frame: av.AudioFrame) -> Samples:
+    """The mean of a frame's channels, scaled to [-1, 1]."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind != "f":
+        limits: Any = np.iinfo(samples.dtype)
+        samples = (2.0 * samples - limits.min - limits.max - 1) / (limits.max - limits.min + 1)
+    # damaged sound may decode to nan, which would spread through the resampler
+    return np.nan_to_num(samples.mean(axis=0), posinf=0, neginf=0).clip(-1, 1).astype(np.float32)

@@ -1,0 +1,87 @@
+"""Opens media files, chooses their streams, and reads packets and frames; losses are counted."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from abaw.errors import InputError, NotFoundError
+
+
+class MediaError(InputError):
+    """A file exists but nothing in it can be decoded. The message says why and what to do."""
+
+
+@dataclass
+class DecodeCounts:
+    """How many pictures were decoded, how many packets were corrupt, and how many pictures were left out.
+
+    ``num_dropped``: not later than the picture before; ``num_untimed``: without a time. A read error that ends a file
+    early counts as one corrupt packet.
+    """
+
+    num_frames: int = 0
+    num_corrupt_packets: int = 0
+    num_dropped: int = 0
+    num_untimed: int = 0
+
+
+# By PyAV's own types nearly everything may be None; containers and streams are Any from here on.
+
+
+@contextmanager
+def open_media(path: str | os.PathLike) -> Iterator[Any]:
+    """The container of a file, open for reading. Raises NotFoundError and MediaError."""
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"no media file at {path}: check the path")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is an empty file: download or copy it again, or leave the clip out")
+    try:  # "file:", or a colon in the name would start a protocol; tags need not be UTF-8
+        container = av.open(f"file:{path}", metadata_errors="ignore")
+    except av.FFmpegError as error:
+        with path.open("rb") as file:
+            is_mp4 = file.read(8)[4:] == b"ftyp"
+        problem = "its index (moov) is missing because the file was cut off" if is_mp4 else "it is not a media file"
+        advice = "download or copy it again, or leave the clip out"
+        raise MediaError(f"cannot read {path}: {problem} ({error.strerror}): {advice}") from error
+    with container:
+        if not container.streams.video and not container.streams.audio:
+            raise MediaError(
+                f"{path} has neither a video nor an audio stream: give a media file, or leave the clip out"
+            )
+        yield container
+
+
+def video_stream(container: Any) -> Any:
+    """The largest video stream that is not cover art, the first of equally large ones; None without one."""
+    attached = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
+    return max(streams, key=lambda stream: getattr(stream, "width", 0) * getattr(stream, "height", 0), default=None)
+
+
+def packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any]:
+    """The packets of some streams, up to the first read error, which is counted."""
+    try:
+        for packet in container.demux(streams):
+            if packet.size:
+                yield packet
+            elif packet.dts is None:  # the end: PyAV would flush next, and fails on a stream first met while reading
+                return
+    except av.FFmpegError:
+        counts.num_corrupt_packets += 1
+
+
+def decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
+    """The decodable frames of a stream; errors are counted."""
+    stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
+    for packet in chain(packets(container, [stream], counts), [None]):  # None flushes the decoder
+        try:
+            yield from stream.decode(packet)
+        except av.FFmpegError:
+            counts.num_corrupt_packets += 1

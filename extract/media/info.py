@@ -1,0 +1,83 @@
+"""Properties of a media file, from its packets."""
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from extract.media.container import DecodeCounts, open_media, packets, video_stream
+from extract.media.timing import time_of
+from extract.media.video import pictures
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """Properties of a file, from its packets; 0 or nan for what it does not have.
+
+    ``width`` and ``height``: of a picture as shown, after the rotation by ``rotation_deg`` (counter-clockwise).
+    ``num_packets``: of pictures to be shown; in a damaged file fewer can be decoded. ``is_variable``: some picture is
+    more than a quarter of the median interval away from even spacing; one lost frame is enough. ``fps``: the mean rate,
+    which rounding of stamps to 1 ms does not change; for a variable rate one over the median interval; nan below two
+    pictures. The times of the sound may differ from those of decoded samples by one sound frame.
+    """
+
+    has_video: bool
+    has_sound: bool
+    width: int
+    height: int
+    rotation_deg: int
+    num_packets: int
+    fps: float
+    is_variable: bool
+    first_picture_s: float
+    last_picture_s: float
+    sound_start_s: float
+    sound_stop_s: float
+    sound_rate_hz: int
+
+
+def probe(path: str | os.PathLike) -> MediaInfo:
+    """Read a file's properties from its packets; only the first picture is decoded, for its size and rotation.
+
+    Raises NotFoundError, and MediaError where the file cannot be read or no picture of its video stream decoded.
+    """
+    first = next(pictures(path), None)
+    height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
+    with open_media(path) as container:
+        video, audio = video_stream(container), container.streams.best("audio")
+        picture_times_s: list[float] = []
+        sound_times_s: list[float] = []
+        for packet in packets(container, [stream for stream in (video, audio) if stream], DecodeCounts()):
+            time_s = time_of(packet, packet.stream)
+            if time_s is None or packet.is_discard:
+                continue
+            if packet.stream is video:
+                picture_times_s.append(time_s)
+            else:
+                sound_times_s += [time_s, time_s + float((packet.duration or 0) * audio.time_base)]
+        if sound_times_s and audio.start_time is not None:  # the first packets may hold only the encoder's delay
+            sound_times_s = np.maximum(sound_times_s, float(audio.start_time * audio.time_base)).tolist()
+        return MediaInfo(
+            first is not None,
+            bool(sound_times_s),
+            width,
+            height,
+            0 if first is None else first._frame.rotation,
+            len(picture_times_s),
+            *_rate(np.unique(picture_times_s)),
+            min(picture_times_s, default=math.nan),
+            max(picture_times_s, default=math.nan),
+            min(sound_times_s, default=math.nan),
+            max(sound_times_s, default=math.nan),
+            audio.sample_rate if sound_times_s else 0,
+        )
+
+
+def _rate(times_s: np.ndarray) -> tuple[float, bool]:
+    """Rate in Hz and whether it is variable, as MediaInfo defines them."""
+    if len(times_s) < 2:
+        return math.nan, False
+    median_s, mean_s = np.median(np.diff(times_s)), (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    is_variable = np.abs(times_s - times_s[0] - mean_s * np.arange(len(times_s))).max() > median_s / 4
+    return float(1 / (median_s if is_variable else mean_s)), bool(is_variable)
