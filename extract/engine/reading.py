@@ -31,7 +31,8 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     by_image = [each for each in streams if numbers and (each.encoder.crop is not None or not _has_pictures(clip))]
     by_video = [each for each in streams if each not in by_image]
     sound_encoders = {name: each for name, each in request.encoders.items() if isinstance(each, SoundEncoder)}
-    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder)
+    counts = media.DecodeCounts()
+    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, counts)
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
     images = ImageStream(clip, numbers, by_image)
@@ -39,7 +40,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     facts: dict[str, int | float] = {}
     clock = request.clock
     if clock is None or by_video or request.fill:
-        counts, times_s = media.DecodeCounts(), []
+        times_s: list[float] = []
         pictures = media.pictures(clip.media, counts) if clip.media else ()
         for position, picture in enumerate(iterate_in_stage("decode", pictures)):
             check()
@@ -60,11 +61,13 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     return ReadResult(clock, rows, faces.track(clock.times_s), facts)
 
 
-def _read_sounds(clip: Clip, rates_hz: Iterable[int], folder: Path) -> dict[int, media.Sound]:
+def _read_sounds(
+    clip: Clip, rates_hz: Iterable[int], folder: Path, counts: media.DecodeCounts | None = None
+) -> dict[int, media.Sound]:
     with stage("decode"):
         if clip.media is None:
             return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
-        return media.sounds(clip.media, rates_hz, folder)
+        return media.sounds(clip.media, rates_hz, folder, counts)
 
 
 def _has_pictures(clip: Clip) -> bool:

@@ -36,17 +36,19 @@ class Sound:
         return self.start_s + len(self.samples) / self.rate_hz
 
 
-def sound(path: str | os.PathLike, rate_hz: int = 16000) -> Sound:
+def sound(path: str | os.PathLike, rate_hz: int = 16000, counts: DecodeCounts | None = None) -> Sound:
     """Decode the main sound of a file to mono (the mean of its channels) at ``rate_hz``, every sample at its true time.
 
-    Missing sound is filled with zeros and listed in ``gaps_s``; overlapping sound is cut. A file without sound gives no
-    samples, at 0.0 s. Raises NotFoundError, and MediaError where the file cannot be read, no sound can be decoded, or
+    Missing sound is filled with zeros and listed in ``gaps_s``; overlapping sound is cut. ``counts`` receives what was
+    lost. A file without sound gives no samples, at 0.0 s. Raises NotFoundError, and MediaError where the file cannot be read, no sound can be decoded, or
     its times jump by more than an hour.
     """
-    return sounds(path, [rate_hz])[rate_hz]
+    return sounds(path, [rate_hz], counts=counts)[rate_hz]
 
 
-def sounds(path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None = None) -> dict[int, Sound]:
+def sounds(
+    path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None = None, counts: DecodeCounts | None = None
+) -> dict[int, Sound]:
     """As ``sound`` at several rates, decoded once.
 
     With ``folder`` the samples are memory-mapped from unnamed temporary files there, which vanish with the samples:
@@ -55,16 +57,16 @@ def sounds(path: str | os.PathLike, rates_hz: Iterable[int], folder: Path | None
     with ExitStack() as files:
         buffers = [files.enter_context(closing(AudioBuffer(rate_hz, folder))) for rate_hz in rates_hz]
         if buffers:
-            _decode_sound(path, buffers)
+            _decode_sound(path, buffers, DecodeCounts() if counts is None else counts)
         return {
             buffer.rate_hz: Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s))
             for buffer in buffers
         }
 
 
-def _decode_sound(path: str | os.PathLike, buffers: list[AudioBuffer]) -> None:
+def _decode_sound(path: str | os.PathLike, buffers: list[AudioBuffer], counts: DecodeCounts) -> None:
     """Decode the main sound of a file into every buffer."""
-    counts, first = DecodeCounts(), buffers[0]
+    first, num_corrupt = buffers[0], counts.num_corrupt_packets
     with open_media(path) as container:
         stream: Any = container.streams.best("audio")
         for frame in decode(container, stream, counts) if stream else ():
@@ -77,11 +79,13 @@ def _decode_sound(path: str | os.PathLike, buffers: list[AudioBuffer]) -> None:
             samples = _mono(frame)
             for buffer in buffers:
                 buffer.append(samples, frame.sample_rate, time_s)
-    if counts.num_corrupt_packets and not first.is_started:
+    num_corrupt = counts.num_corrupt_packets - num_corrupt
+    if num_corrupt and not first.is_started:
         raise MediaError(
-            f"no sound of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets): download or copy the "
-            "file again, or remove its audio stream"
+            f"no sound of {path} can be decoded ({num_corrupt} corrupt packets): download or copy the file again, or "
+            "remove its audio stream"
         )
+    counts.sound_gaps_s += sum(stop_s - start_s for start_s, stop_s in first.gaps_s)
 
 
 def _mono(frame: av.AudioFrame) -> Samples:

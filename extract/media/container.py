@@ -19,16 +19,26 @@ class MediaError(InputError):
 
 @dataclass
 class DecodeCounts:
-    """How many pictures were decoded, how many packets were corrupt, and how many pictures were left out.
+    """What was decoded from a file, and what was lost or mended on the way.
 
-    ``num_dropped``: not later than the picture before; ``num_untimed``: without a time. A read error that ends a file
-    early counts as one corrupt packet.
+    Pictures: ``num_decoded``; ``num_undecodable`` have a row but could not be decoded; ``num_untimed`` had no time
+    stamp, and their times come from their neighbours. ``num_mended_picture_stamps`` and ``num_mended_sound_stamps``
+    were wrong and were replaced. ``num_joins``: places where the time stamps of the file start anew, as where
+    recordings were joined. ``num_corrupt_packets``: of pictures and sound, read errors included. ``sound_gaps_s``:
+    seconds of silence in place of lost sound. ``announced_s`` is the length by the file's header, and ``readable_s``
+    the length of what could be read; both are 0 where the file does not say.
     """
 
-    num_frames: int = 0
-    num_corrupt_packets: int = 0
-    num_dropped: int = 0
+    num_decoded: int = 0
+    num_undecodable: int = 0
     num_untimed: int = 0
+    num_mended_picture_stamps: int = 0
+    num_mended_sound_stamps: int = 0
+    num_joins: int = 0
+    num_corrupt_packets: int = 0
+    sound_gaps_s: float = 0.0
+    announced_s: float = 0.0
+    readable_s: float = 0.0
 
 
 # By PyAV's own types nearly everything may be None; containers and streams are Any from here on.

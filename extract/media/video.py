@@ -41,7 +41,7 @@ def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Ite
     are skipped and added to ``counts``. While iterating it raises NotFoundError, and MediaError where the file cannot
     be read or no picture of its video stream can be decoded.
     """
-    counts, latest_s = counts or DecodeCounts(), -math.inf
+    counts, latest_s = DecodeCounts() if counts is None else counts, -math.inf
     with open_media(path) as container:
         stream = video_stream(container)
         if stream is None:
@@ -51,11 +51,9 @@ def pictures(path: str | os.PathLike, counts: DecodeCounts | None = None) -> Ite
             time_s = time_of(frame, stream)
             if time_s is None:
                 counts.num_untimed += 1
-            elif time_s <= latest_s:
-                counts.num_dropped += 1
-            else:
+            elif time_s > latest_s:
                 latest_s = time_s
-                counts.num_frames += 1
+                counts.num_decoded += 1
                 yield Picture(time_s, frame)
     if latest_s == -math.inf:
         raise MediaError(

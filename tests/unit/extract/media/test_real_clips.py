@@ -34,7 +34,7 @@ def damaged_copy(source: Path, target: Path, first: int, stop: int | None) -> Pa
 def test_real_pictures_come_with_their_own_times_and_probe_agrees(media, name, num, first_s, last_s):
     counts = DecodeCounts()
     times_s = np.array([picture.time_s for picture in pictures(media / name, counts)])
-    assert counts == DecodeCounts(num_frames=num)
+    assert counts == DecodeCounts(num_decoded=num)
     assert (times_s[0], times_s[-1]) == pytest.approx((first_s, last_s), abs=1e-6)
     assert (np.diff(times_s) > 0).all()
     info = probe(media / name)
@@ -50,7 +50,7 @@ def test_time_stamps_rounded_to_a_millisecond_do_not_change_the_frame_rate(media
 def test_a_corrupt_packet_costs_one_picture_and_is_counted(media):
     counts = DecodeCounts()
     assert len(list(pictures(media / "nasty/corrupted.mp4", counts))) == 49
-    assert counts == DecodeCounts(num_frames=49, num_corrupt_packets=1)
+    assert counts == DecodeCounts(num_decoded=49, num_corrupt_packets=1)
     assert probe(media / "nasty/corrupted.mp4").num_packets == 50
 
 
