@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from abaw.dataset import split_files
 from abaw.dataset.split_files import clip_named
 from abaw.errors import InputError
+from abaw.numbers import parse_frame
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Layout:
         match = self.pattern.fullmatch(location)
         if match is None:
             raise InputError(f"{location!r} is not {self.words}")
-        frame = int(match[2] or 0)
+        frame = parse_frame(match[2] or "0")
         if frame < self.first:
             raise InputError(f"frame {frame} in {location!r}: frames count from {self.first}")
         return match[1], frame

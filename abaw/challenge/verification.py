@@ -17,6 +17,7 @@ from abaw.challenge.order import order_faults
 from abaw.challenge.template import NOT_TEXT, Template, read_template
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path
+from abaw.numbers import parse_frame
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -197,7 +198,10 @@ class Meant:
             return None
         names = [name for exact in (match[1], self._layout.clip(match[1])) for name in (exact, exact.casefold())]
         code = next((self._codes[name] for name in names if name in self._codes), None)
-        frame = int(match[2] or 0)
+        try:
+            frame = parse_frame(match[2] or "0")
+        except ValueError:
+            return None
         return None if code is None or frame < self._layout.first else (code, frame)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS
 from abaw.errors import InputError
+from abaw.numbers import BLANKS, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
 
@@ -74,13 +75,13 @@ def read_action_units(path: Path) -> Labels:
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """The number (from 1) and the stripped text of each line, without blank lines at the end.
 
-    CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is not text.
+    Stripped are spaces and tabs. CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is not text.
     """
     try:
         texts = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
-    texts = [text.rstrip("\r").strip() for text in texts]
+    texts = [text.rstrip("\r").strip(BLANKS) for text in texts]
     while texts and not texts[-1]:
         texts.pop()
     return iter(enumerate(texts, start=1))
@@ -114,7 +115,7 @@ def parse_valence_arousal(text: str) -> list[float] | None:
     cells = text.split(",")
     if len(cells) != 2:
         raise InputError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
-    row = [_number(cell) for cell in cells]
+    row = [parse_number(cell.strip(BLANKS)) for cell in cells]
     if -5.0 in row:
         return None
     for value in row:
@@ -127,9 +128,9 @@ def parse_class(num_classes: int, text: str) -> list[float] | None:
     """The class of a row; None where it is not scored. Raises InputError for anything else."""
     expected = f"expected 0 .. {num_classes - 1} or -1 (unscored)"
     try:
-        label = int(text.replace("_", "?"))  # int() reads 1_0 as 10
+        label = parse_integer(text.strip(BLANKS))
     except ValueError:
-        raise InputError(f"{text!r} is not one integer, {expected}") from None
+        raise InputError(f"{text!r} is not one integer in digits 0 .. 9, {expected}") from None
     if label == -1:
         return None
     if not 0 <= label < num_classes:
@@ -142,7 +143,7 @@ UNIT_CELLS = {"0": 0.0, "1": 1.0, "-1": -1.0}
 
 def parse_units(text: str) -> list[float] | None:
     """The twelve action units of a row; None where it is not scored. Raises InputError for anything else."""
-    cells = [cell.strip() for cell in text.split(",")]
+    cells = [cell.strip(BLANKS) for cell in text.split(",")]
     if len(cells) != len(ACTION_UNITS):
         raise InputError(
             f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected {len(ACTION_UNITS)} (AU1 .. AU26)"
@@ -151,13 +152,3 @@ def parse_units(text: str) -> list[float] | None:
         if cell not in UNIT_CELLS:
             raise InputError(f"{name} is {cell!r}, expected 0, 1 or -1 (unscored)")
     return None if "-1" in cells else [UNIT_CELLS[cell] for cell in cells]
-
-
-def _number(cell: str) -> float:
-    try:
-        value = float(cell.replace("_", "?"))  # float() reads 0_1 as 1
-    except ValueError:
-        raise InputError(f"{cell!r} is not a number") from None
-    if not np.isfinite(value):
-        raise InputError(f"{cell.strip()!r} is not a finite number")
-    return value

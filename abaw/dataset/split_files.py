@@ -14,6 +14,7 @@ import numpy as np
 from abaw.dataset.annotations import Labels, lines, parse_class, parse_units, parse_valence_arousal
 from abaw.dataset.names import ACTION_UNITS, EMI_HEADER, EMOTIONS, EXPRESSIONS, MTL_HEADER_START
 from abaw.errors import InputError
+from abaw.numbers import BLANKS, parse_frame, parse_number
 
 AH_NAMES = {"train": ("train.txt",), "validation": ("val.txt",), "test": ("test.txt",)}
 # kind -> split -> patterns of the file's name, some with that of its folder
@@ -60,22 +61,24 @@ def clip_named(name: str) -> str:
     >>> clip_named("17"), clip_named("Videos/8/17.mp4")
     ('00017', '17')
     """
-    name = name.strip().rpartition("/")[2]
-    return name.zfill(5) if name.isdecimal() else ENDING.sub("", name)
+    name = name.strip(BLANKS).rpartition("/")[2]
+    return name.zfill(5) if name.isascii() and name.isdecimal() else ENDING.sub("", name)
 
 
 def parse_place(kind: str, text: str) -> tuple[str, int] | None:
     """The clip and frame (from 1) that the first cell of a row names; None where it names none, as in a header.
+
+    Raises InputError for the number of a frame that no clip can have.
 
     >>> parse_place("mtl", "video45_1/00012.jpg")
     ('video45_1', 12)
     """
     if kind == "mtl":
         image = IMAGE.fullmatch(text)
-        return (image[1], int(image[2])) if image and int(image[2]) else None
+        return (image[1], frame) if image and (frame := parse_frame(image[2])) else None
     if kind == "ah_frame":
         image = AH_FRAME.fullmatch(text)
-        return (clip_named(image[1]), int(image[2]) + 1) if image else None  # they count from 0
+        return (clip_named(image[1]), parse_frame(image[2]) + 1) if image else None  # they count from 0
     if not text or FIRST_LINES["emi"].match(text):
         return None
     return clip_named(text), 1
@@ -89,7 +92,7 @@ def find_listings(files: Iterable[Path], splits: Iterable[str]) -> dict[str, dic
         for kind, names in NAMES.items():
             for split in splits:
                 if any(path.match(name) for name in names[split]) and _begins(path, kind):
-                    found.setdefault(kind, {}).setdefault(split, []).append(_listing(path, kind))
+                    found.setdefault(kind, {}).setdefault(split, []).append(_listing(path, kind, split == "test"))
     return found
 
 
@@ -100,13 +103,18 @@ def _begins(path: Path, kind: str) -> bool:
         return FIRST_LINES[kind].match(file.readline(FIRST_BYTES).strip()) is not None
 
 
-def _listing(path: Path, kind: str) -> Listing:
-    """The clips of a file. Rows that name none are skipped here; reading the labels refuses them."""
+def _listing(path: Path, kind: str, is_test: bool) -> Listing:
+    """The clips of a file. Rows that name none are skipped: reading the labels refuses them, and a test list has none."""
     last_frames: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
     num_rows = 0
-    for _, text in lines(path):
-        named = parse_place(kind, text.partition(",")[0])
+    for number, text in lines(path):
+        try:
+            named = parse_place(kind, text.partition(",")[0].strip(BLANKS))
+            if named is None and is_test and number > 1 and text:
+                named = _place(kind, text)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: {error}; {REMEDY}") from error
         if named is None:
             continue
         clip_id, frame = named
@@ -144,7 +152,7 @@ def read_mimicry(path: Path) -> dict[str, Labels]:
     header, a wrong row, or rows of one video that contradict.
     """
     header, rows = _rows(path)
-    cells = [cell.strip() for cell in header.split(",")]
+    cells = [cell.strip(BLANKS) for cell in header.split(",")]
     if cells[0].lower() != "filename" or tuple(cells[1:]) != EMOTIONS:
         raise InputError(
             f"{path}:1: the header is {header!r}, expected {EMI_HEADER!r}: is this the file of another task?"
@@ -170,7 +178,7 @@ def _rows(path: Path) -> tuple[str, Iterator[Row]]:
 
 def _cells(number: int, text: str) -> Row:
     first, *others = text.split(",")
-    return number, first.strip(), others
+    return number, first.strip(BLANKS), others
 
 
 def _by_clip(
@@ -231,16 +239,16 @@ def _intensities(cells: list[str]) -> list[float]:
     if len(cells) != len(EMOTIONS):
         raise InputError(f"the row has {1 + len(cells)} columns, expected {1 + len(EMOTIONS)} (video, 6 intensities)")
     try:
-        values = [float(cell.replace("_", "?")) for cell in cells]  # float() reads 0_1 as 1
-    except ValueError:
-        raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers") from None
+        values = [parse_number(cell.strip(BLANKS)) for cell in cells]
+    except ValueError as error:
+        raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers: {error}") from None
     if not all(0 <= value <= 1 for value in values):
         raise InputError(f"{','.join(cells)!r} is not {len(EMOTIONS)} numbers from 0 to 1")
     return values
 
 
 def _ambivalence(cells: list[str]) -> list[float]:
-    label = cells[0].strip() if cells else ""  # a transcript may follow, which may contain commas
+    label = cells[0].strip(BLANKS) if cells else ""  # a transcript may follow, which may contain commas
     if label not in ("0", "1"):
         raise InputError(f"the label is {label!r}, expected 0 or 1")
     return [float(label)]

@@ -86,7 +86,7 @@ def writer_pid(path: Path) -> int | None:
     if not path.name.startswith(_prefix()):
         return None
     pid, _, name = path.name.removeprefix(_prefix()).partition("-")
-    return int(pid) if name and pid.isdecimal() else None
+    return int(pid) if name and pid.isascii() and pid.isdecimal() else None
 
 
 def _prefix() -> str:

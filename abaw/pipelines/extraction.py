@@ -10,6 +10,7 @@ from abaw.configs.file import parse_setting
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
+from abaw.numbers import INTEGER
 from abaw.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def shard_of(dataset: "Dataset", shard: str | None) -> list[str]:
     if shard is None:
         return list(dataset.clips)
     part, _, total = shard.partition("/")
-    if not (part.isdigit() and total.isdigit() and 1 <= int(part) <= int(total)):
+    if not (INTEGER.fullmatch(part) and INTEGER.fullmatch(total) and 1 <= int(part) <= int(total)):
         raise InputError(f"--shard is {shard!r}, expected I/N with I from 1 to N, as 3/8")
     videos: dict[str, list[str]] = {}
     for clip_id, clip in dataset.clips.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from abaw.dataset.layout import Dataset
 from abaw.dataset.names import VA_HEADER
 from abaw.errors import InputError
 from abaw.metrics import Moments, concordance
+from abaw.numbers import NUMBER
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NUM_BINS = 4  # of valence, and of arousal: a stratum is a cell of this grid
-# float() also accepts nan, inf, 1_0, digits of other scripts, spaces and +1, which a submission must not hold
-NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 CccOver = Literal["batch", "sequence"]
 

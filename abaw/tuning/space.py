@@ -1,7 +1,6 @@
 """What a search may vary: the key of a setting and the values it may take."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any, TypeAlias
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files.yaml import parse_yaml, read_yaml
+from abaw.numbers import INTEGER, parse_integer, parse_number
 
-INTEGER = re.compile(r"[+-]?\d+")
 FORMS = "LOW:HIGH, log:LOW:HIGH or a list [A, B, ...]"
 
 
@@ -116,4 +115,5 @@ def _parse(key: str, values: Any, place: str) -> Vary:
 
 
 def _number(text: str) -> float:
-    return int(text) if INTEGER.fullmatch(text.strip()) else float(text)
+    text = text.strip()
+    return parse_integer(text) if INTEGER.fullmatch(text) else parse_number(text)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NAME_FPS = re.compile(r"\d+-(\d+)-\d+x\d+(?!\d)")
+NAME_FPS = re.compile(r"\d+-(\d+)-\d+x\d+(?!\d)", re.ASCII)
 MAX_FPS_DIFFERENCE = 0.5  # 29.97 is called 30
 MAX_SOUND_OFFSET_S = 0.5
 

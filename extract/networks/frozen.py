@@ -58,9 +58,9 @@ def parse_layers(layer: int | str, combine: Combine) -> Layers:
     Layers(indices=(-4, -3, -2, -1), combine='mean')
     """
     text = str(layer)
-    if re.fullmatch(r"-?\d+(\+-?\d+)*", text):
+    if re.fullmatch(r"-?\d+(\+-?\d+)*", text, re.ASCII):
         return Layers(tuple(int(index) for index in text.split("+")), combine)
-    if match := re.fullmatch(r"(-?\d+)\.\.(-?\d+)", text):
+    if match := re.fullmatch(r"(-?\d+)\.\.(-?\d+)", text, re.ASCII):
         first, last = int(match[1]), int(match[2])
         if first <= last and (first < 0) == (last < 0):
             return Layers(tuple(range(first, last + 1)), combine)

@@ -70,7 +70,11 @@ def find_rows(folder: Path, first_frame: int = 1) -> dict[str, Rows]:
         raise NotFoundError(f"no folder {folder}: give the folder of <clip>.npy, or of <clip>/<frame number>.npy")
     found: dict[str, Rows] = {path.stem: Rows(path.stem, [path]) for path in visible(folder, "*.npy")}
     for subfolder in visible(folder, "*"):
-        files = [path for path in visible(subfolder, "*.npy") if path.stem.isdecimal()] if subfolder.is_dir() else []
+        files = (
+            [path for path in visible(subfolder, "*.npy") if path.stem.isascii() and path.stem.isdecimal()]
+            if subfolder.is_dir()
+            else []
+        )
         if files and subfolder.name in found:
             raise InputError(f"{folder} has both {subfolder.name}.npy and {subfolder.name}/: remove one of them")
         if files:

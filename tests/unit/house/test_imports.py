@@ -19,7 +19,7 @@ HUBS = ("huggingface_hub", "timm")
 ORDER = {
     "abaw": [
         ("errors",),
-        ("files", "metrics", "optional", "progress", "tracks"),
+        ("files", "metrics", "numbers", "optional", "progress", "tracks"),
         ("plugins",),
         ("batches", "registry"),
         ("configs", "dataset"),

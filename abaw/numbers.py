@@ -1,0 +1,57 @@
+"""Numbers in text files: labels, lists, templates, challenge files.
+
+``int()`` and ``float()`` accept more than these files may hold: ``1_0``, ``+1``, digits of other scripts (``１``, ``١``),
+``nan``, ``inf`` and white space of every kind. A text that was damaged or comes from another program would become
+another label in silence.
+"""
+
+import math
+import re
+
+from abaw.errors import InputError
+
+BLANKS = " \t"  # which may surround a cell of a label file; str.strip() also removes what Unicode calls a space
+INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+MAX_FRAME = 9_999_999  # 46 hours at 60 frames per second; a larger one would cost memory without end
+
+
+def parse_integer(text: str) -> int:
+    """An integer in ASCII digits, with or without a minus sign. Raises InputError for anything else.
+
+    >>> parse_integer("-1")
+    -1
+    """
+    if not INTEGER.fullmatch(text):
+        raise InputError(f"{text!r} is not an integer, expected digits 0 .. 9{_odd_digits(text)}")
+    return int(text)
+
+
+def parse_number(text: str) -> float:
+    """A finite number in ASCII digits, such as ``-0.5`` or ``1e-3``. Raises InputError for anything else.
+
+    >>> parse_number("-2.5e-1")
+    -0.25
+    """
+    if not NUMBER.fullmatch(text):
+        raise InputError(f"{text!r} is not a number, expected one such as -0.25{_odd_digits(text)}")
+    value = float(text)
+    if not math.isfinite(value):
+        raise InputError(f"{text!r} is too large for a number")
+    return value
+
+
+def parse_frame(digits: str) -> int:
+    """The number of a frame in the name of an image. Raises InputError where no clip can have so many frames.
+
+    >>> parse_frame("00012")
+    12
+    """
+    if len(digits) > 18 or parse_integer(digits) > MAX_FRAME:
+        raise InputError(f"frame {digits[:30]} is beyond {MAX_FRAME}, the last frame that a clip may have")
+    return int(digits)
+
+
+def _odd_digits(text: str) -> str:
+    """A hint for digits that look right and are not."""
+    return " (these are digits of another script)" if any(c.isdigit() and not c.isascii() for c in text) else ""
