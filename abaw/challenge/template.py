@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from abaw.challenge.locations import IMAGE, LAYOUTS, VIDEO, VIDEO_FRAME, Layout, Places
-from abaw.dataset.layout import SPLIT_FOLDERS, Dataset
+from abaw.dataset.found_files import SPLIT_FOLDERS
+from abaw.dataset.layout import Dataset
 from abaw.errors import InputError, NotFoundError
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task

@@ -10,16 +10,22 @@ from abaw.registry import nearest
 KEYS = ("videos", "images", "annotations", "test_lists")
 
 
-def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]]]:
-    """The root of a data set and the folders or files of each key that is given.
+def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | None]:
+    """The root of a data set, the folders or files of each key that is given, and ``first_image`` where it is given.
 
     Raises InputError with file and line for an unknown key or a wrong value, NotFoundError where a folder is missing.
     """
     document = read_yaml(path)
-    layout, known = document.values, ("root", *KEYS)
+    layout, known = document.values, ("root", *KEYS, "first_image")
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
         raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
     root = _plain(path.parent / layout.pop("root"))
+    first_image = layout.pop("first_image", None)
+    if first_image is not None and (isinstance(first_image, bool) or first_image not in (0, 1)):
+        line = document.lines.get(("first_image",), 1)
+        raise InputError(
+            f"{path}:{line}: first_image is {first_image!r}, expected 0 or 1, the number of frame 1's image"
+        )
     folders: dict[str, list[Path]] = {}
     for key, value in layout.items():
         line = document.lines.get((str(key),), 1)
@@ -35,7 +41,7 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]]]:
         if missing:
             line = document.lines.get((key,), 1)
             raise NotFoundError(f"{path}:{line}: no folder {missing}: folders are relative to root, root to this file")
-    return root, folders
+    return root, folders, first_image
 
 
 def _plain(folder: Path) -> Path:

@@ -14,17 +14,21 @@ from pathlib import Path
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.dataset_file import KEYS, read_dataset_file
-from abaw.dataset.split_files import IMAGE_NAME, Listing
+from abaw.dataset.face_images import FaceImages, find_images
+from abaw.dataset.found_files import (
+    MEDIA_SUFFIXES,
+    SPLIT_FOLDERS,
+    FoundFiles,
+    below,
+    images_by_clip,
+    numbering_doubts,
+)
+from abaw.dataset.split_files import Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, visible
 
 SPLITS = ("train", "validation", "test")
-SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
 TEST_LIST_END = "_test_set_release.txt"
-MEDIA_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv "  # pictures and sound
-    ".aac .aif .aiff .amr .flac .m4a .mka .mp3 .oga .ogg .opus .wav .wma".split()  # sound alone
-)
 
 
 @dataclass(frozen=True)
@@ -32,28 +36,36 @@ class Clip:
     """The recording of one subject.
 
     ``media``: its video or sound file, which the clips ``_left`` and ``_right`` of one video share. ``images``: the
-    folder of its face images, named after their frames: 00001.jpg and so on.
+    folder of its face images, named after their frames: 00001.jpg and so on. ``first_image``: the number in the names
+    that means frame 1; None: 0 where an image is numbered 0, else 1. ``image_doubt``: why that cannot be known.
     """
 
     clip_id: str
     media: Path | None = None
     images: Path | None = None
+    first_image: int | None = None
+    image_doubt: str = ""
 
     @property
     def side(self) -> str | None:
         """Which person of the video this is: "left", "right", or None where there is one person."""
         return split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
 
-    def image_numbers(self) -> list[int]:
-        """The frame numbers of the images, ascending. A missing number is a frame without a face."""
+    def face_images(self) -> FaceImages:
+        """The images by their frames. Raises InputError where the names do not determine the frames."""
         if self.images is None:
-            return []
-        return sorted(int(name[:-4]) for name in os.listdir(self.images) if IMAGE_NAME.fullmatch(name))
+            return FaceImages()
+        if self.image_doubt:
+            raise InputError(self.image_doubt)
+        return find_images(self.images, os.listdir(self.images), self.first_image)
+
+    def image_numbers(self) -> list[int]:
+        """The frames that have an image, ascending. A missing number is a frame without a face."""
+        return list(self.face_images().numbers)
 
     def image(self, number: int) -> Path:
-        """The path of a frame's image, whether it exists or not."""
-        assert self.images is not None
-        return self.images / f"{number:05d}.jpg"
+        """The path of a frame's image, whether it exists or not. It lists the folder: for many use ``face_images``."""
+        return self.face_images().path(number)
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class Dataset:
     ``clips`` by name. ``image_roots``: the folders that hold the clips' folders of images. ``challenges``: label files
     by challenge folder, split and clip. ``test_lists``: by the part of their name before "_test_set_release.txt".
     ``num_ignored``: files that are neither media nor anything else known. ``listings``: the files that hold a whole
-    split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split.
+    split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split. ``unread_images``: folders with images whose names
+    hold no frame number, of no known clip.
     """
 
     root: Path
@@ -73,6 +86,7 @@ class Dataset:
     test_lists: Mapping[str, Path] = field(default_factory=dict)
     num_ignored: int = 0
     listings: Mapping[str, Mapping[str, Sequence[Listing]]] = field(default_factory=dict)
+    unread_images: tuple[Path, ...] = ()
 
     def annotation_files(self, folders: Sequence[str], split: str) -> Mapping[str, Path]:
         """A split's label files by clip, from the challenge folder of one of these names; none where there is none.
@@ -177,22 +191,22 @@ def _open(path: Path) -> Dataset:
     return Dataset(path.parent, {path.stem: Clip(path.stem, path)})
 
 
-def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
-    seen = _Seen()
+def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = None) -> Dataset:
+    seen = FoundFiles()
     named_folders = dict.fromkeys(folder for group in folders.values() for folder in group)
     for base in [root, *(folder for folder in named_folders if not folder.is_relative_to(root))]:
         seen.walk(base)
     within = {key: folders.get(key) for key in KEYS}
     if within["videos"] is None and (root / "videos").is_dir():
         within["videos"] = [root / "videos"]
-    images = _images(_below(seen.image_folders, within["images"]))
-    challenges = _challenges(_below(seen.label_folders, within["annotations"]))
-    test_lists = _test_lists(_below(seen.files, within["test_lists"]))
-    listings = split_files.find_listings(_below(seen.files, within["annotations"]), ("train", "validation"))
-    for kind, splits in split_files.find_listings(_below(seen.files, within["test_lists"]), ("test",)).items():
+    images = images_by_clip(below(seen.image_folders, within["images"]), seen.openface_folders)
+    challenges = _challenges(below(seen.label_folders, within["annotations"]))
+    test_lists = _test_lists(below(seen.files, within["test_lists"]))
+    listings = split_files.find_listings(below(seen.files, within["annotations"]), ("train", "validation"))
+    for kind, splits in split_files.find_listings(below(seen.files, within["test_lists"]), ("test",)).items():
         listings.setdefault(kind, {}).update(splits)
     read = {*test_lists.values(), *(each.path for each in _all(listings))}
-    media, num_ignored = _media(path for path in _below(seen.files, within["videos"]) if path not in read)
+    media, num_ignored = _media(path for path in below(seen.files, within["videos"]) if path not in read)
     if not (media or images or challenges or listings):
         raise NotFoundError(
             f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
@@ -204,53 +218,27 @@ def _find(root: Path, folders: dict[str, list[Path]]) -> Dataset:
     named.update(clip for each in _all(listings) for clip in each.last_frames)
     video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
     alone = set(media) - set(video_of.values())  # a video that no other file names is a clip of its own
-    clips = {clip: Clip(clip, media.get(video_of.get(clip, clip)), images.get(clip)) for clip in sorted(named | alone)}
+    unread = []
+    for unknown in below(seen.unread_folders, within["images"]):  # of a clip known otherwise, or of nothing
+        if unknown.name in named | alone and unknown.name not in images:
+            images[unknown.name] = unknown
+        else:
+            unread.append(unknown)
+    doubts = {} if first_image is not None else numbering_doubts(images.values(), seen.folders_from_0)
+    clips = {
+        clip: Clip(
+            clip, media.get(video_of.get(clip, clip)), folder := images.get(clip), first_image, doubts.get(folder, "")
+        )
+        for clip in sorted(named | alone)
+    }
     image_roots = tuple(sorted({path.parent for path in images.values()}))
-    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings)
+    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings, tuple(unread))
 
 
 def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:
     for splits in listings.values():
         for found in splits.values():
             yield from found
-
-
-class _Seen:
-    """What one walk over the folders finds: media and lists, folders of images, and folders of labels."""
-
-    def __init__(self) -> None:
-        self.files: list[Path] = []
-        self.image_folders: list[Path] = []
-        self.label_folders: list[Path] = []
-        self._walked: set[Path] = set()
-
-    def walk(self, folder: Path) -> None:
-        if folder.is_file():  # named in a data set file
-            self.files.append(folder)
-            return
-        real = folder.resolve()
-        if real in self._walked:  # a link that leads back to a folder above
-            return
-        self._walked.add(real)
-        names = os.listdir(folder)
-        others = [
-            name for name in names if not IMAGE_NAME.fullmatch(name)
-        ]  # no path is made of an image: they are many
-        if len(others) < len(names):
-            self.image_folders.append(folder)
-        for path in (folder / name for name in sorted(others) if not name.startswith(".")):
-            if not path.is_dir():
-                self.files.append(path)
-            elif path.name in SPLIT_FOLDERS:
-                self.label_folders.append(path)
-            else:
-                self.walk(path)
-
-
-def _below(paths: Iterable[Path], folders: list[Path] | None) -> list[Path]:
-    if folders is None:
-        return list(paths)
-    return [path for path in paths if any(path == folder or path.is_relative_to(folder) for folder in folders)]
 
 
 def _media(files: Iterable[Path]) -> tuple[dict[str, Path], int]:
@@ -267,18 +255,6 @@ def _media(files: Iterable[Path]) -> tuple[dict[str, Path], int]:
         else:
             media[path.stem] = path
     return media, num_ignored
-
-
-def _images(folders: Iterable[Path]) -> dict[str, Path]:
-    images: dict[str, Path] = {}
-    for folder in folders:
-        if folder.name in images:
-            raise InputError(
-                f"clip {folder.name!r} has two folders of images, {images[folder.name]} and {folder}: name the image "
-                "roots to use with the key 'images' in a data set file (README, 'Your data')"
-            )
-        images[folder.name] = folder
-    return images
 
 
 def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]]:

@@ -71,7 +71,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
                 total.num_present += 1
                 continue
             request, _ = needed
-            num_frames, sound_s = _extent(clip, len(request.numbers))
+            num_frames, sound_s = _extent(clip, len(request.images.numbers))
             if task := _picture_task(request):
                 frames_per_s[task] = frames_per_s.get(task) or _measure_reading(clip, request, task)
                 total.read_s += num_frames / frames_per_s[task] / num_readers
@@ -81,7 +81,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
         total.num_clips += 1
         total.num_frames += num_frames
         for name, encoder in request.encoders.items():
-            total.num_rows[name] += _num_rows(encoder, speeds[name], num_frames, len(request.numbers), sound_s)
+            total.num_rows[name] += _num_rows(encoder, speeds[name], num_frames, len(request.images.numbers), sound_s)
     for name, encoder in plan.encoders.items():
         num_rows, speed = total.num_rows[name], speeds[name]
         width = np.dtype(plan.recipes[name]["stored_dtype"]).itemsize
@@ -136,7 +136,7 @@ def _picture_task(request: ReadRequest) -> str:
     if request.clip.media is None:
         return ""
     encoders = [encoder for encoder in request.encoders.values() if isinstance(encoder, PictureEncoder)]
-    if any(encoder.crop is not None for encoder in encoders) and (request.fill or not request.numbers):
+    if any(encoder.crop is not None for encoder in encoders) and (request.fill or not request.images.numbers):
         return "faces"
     return "pictures" if request.clock is None or any(encoder.crop is None for encoder in encoders) else ""
 

@@ -87,8 +87,9 @@ class ExtractionPlan:
         Where the stored clock is reused, the source is the clock's, which includes an assumed frame rate.
         """
         num_rows = self.dataset.num_label_rows(clip.clip_id)
-        numbers = clip.image_numbers()
-        source = fingerprint(clip, numbers)
+        images = clip.face_images()
+        numbers = images.numbers
+        source = fingerprint(clip, list(numbers))
         known = self.store.clock_metadata(clip.clip_id)
         fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         clock_source = _with_fps(source, fps if "assumed_fps" in known else None)
@@ -99,11 +100,11 @@ class ExtractionPlan:
         }
         if self._is_clock_valid(clip.clip_id, known, clock_source, max(num_rows, max(numbers, default=0))):
             clock = self.store.clock(clip.clip_id)
-            request = ReadRequest(clip, numbers, num_rows, missing, self.target, fps, self.fill, clock)
+            request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, clock)
             return (request, clock_source) if missing else None
         if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, which moves every track
             missing = dict(self.encoders)
-        return ReadRequest(clip, numbers, num_rows, missing, self.target, fps, self.fill), source
+        return ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill), source
 
     def open_clip(self, request: ReadRequest, source: str) -> OpenClip:
         """The clip with a writer for each missing track."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from abaw.errors import InputError
 from abaw.tracks import Clock
@@ -24,7 +25,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile. ``check`` is called at every
     picture and may raise to stop. Raises ClipError with the stage that failed.
     """
-    clip, numbers = request.clip, request.numbers
+    clip, numbers = request.clip, request.images.numbers
     streams = [
         FrameStream(name, each, send) for name, each in request.encoders.items() if isinstance(each, PictureEncoder)
     ]
@@ -35,7 +36,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, counts)
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
-    images = ImageStream(clip, numbers, by_image)
+    images = ImageStream(request.images, by_image)
     faces = FaceStream(request, by_video, by_image if request.fill else [])
     facts: dict[str, int | float] = {}
     clock = request.clock
@@ -92,13 +93,23 @@ def _make_clock(
 ) -> tuple[Clock, dict[str, float]]:
     """The clip's clock from the decoded times, and the assumed frame rate where one was needed."""
     with stage("clock"):
-        if request.clip.media is None and not request.numbers:
+        if request.clip.media is None and not request.images.numbers:
             raise InputError("the clip has neither a media file nor face images: add one, or remove its label files")
-        min_frames = max(request.num_rows, max(request.numbers, default=0))
+        _check_numbering(request.images, len(times_s) or request.num_rows)
+        min_frames = max(request.num_rows, max(request.images.numbers, default=0))
         if not len(times_s) and not min_frames:
             sound = sounds.get(CLOCK_RATE_HZ) or _read_sounds(request.clip, [CLOCK_RATE_HZ], folder)[CLOCK_RATE_HZ]
             min_frames = _count_frames_of_sound(sound, request.assume_fps)
         return extend_clock(times_s, min_frames, request.assume_fps)
+
+
+def _check_numbering(images: FaceImages, num_frames: int) -> None:
+    """Raise InputError where an image is numbered 0, but another one has the number of the last frame."""
+    if images.first == 0 and images.numbers[-1] == num_frames + 1 > 1:
+        raise InputError(
+            f"{images.path(1)} is numbered from 0, but {images.path(num_frames + 1)} from 1 (there are {num_frames} "
+            "frames): delete the wrong image or rename all"
+        )
 
 
 def extend_clock(times_s: np.ndarray, min_frames: int, assume_fps: float | None) -> tuple[Clock, dict[str, float]]:

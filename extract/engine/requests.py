@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from abaw.tracks import Clock, Track
 from extract.encoders.base import Encoder
@@ -32,13 +33,13 @@ class ClipError(Exception):
 class ReadRequest:
     """What to read of a clip.
 
-    ``numbers``: the frame numbers of its face images. ``num_rows``: the number of its label rows. ``encoders``: by the
+    ``images``: its face images. ``num_rows``: the number of its label rows. ``encoders``: by the
     folder of their tracks. ``fill``: frames without a face image take the face detected in the video. ``clock``: the
     clip's clock if it is stored already.
     """
 
     clip: Clip
-    numbers: list[int]
+    images: FaceImages
     num_rows: int
     encoders: Mapping[str, Encoder]
     target: TargetConfig

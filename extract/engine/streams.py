@@ -6,16 +6,14 @@ of a minute.
 
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 
-import cv2
 import numpy as np
 
-from abaw.dataset.layout import Clip
-from abaw.errors import InputError
+from abaw.dataset.face_images import FaceImages
 from abaw.tracks import Track
 from extract import media
 from extract.encoders.base import PictureEncoder
+from extract.engine.image_files import read_image
 from extract.engine.requests import ReadRequest, Rows, Send, stage
 from extract.faces.geometry import Face, cut, resize_face
 from extract.faces.target import TargetSelector
@@ -142,18 +140,17 @@ class FaceStream:
 
 
 class ImageStream:
-    """The face images of the data set, in the order of their frames. ``num_unreadable`` counts damaged ones."""
+    """The face images of the data set, in the order of their frames, counting the empty and the damaged ones."""
 
-    def __init__(self, clip: Clip, numbers: list[int], streams: list[FrameStream]) -> None:
-        self._clip, self._streams = clip, streams
-        self._remaining = deque(numbers)
-        self.num_unreadable = 0
-        if numbers and numbers[0] < 1:
-            with stage("clock"):
-                raise InputError(
-                    f"{clip.image(numbers[0])} is numbered below 1, but frames are numbered from 00001: delete or "
-                    "rename the image"
-                )
+    def __init__(self, images: FaceImages, streams: list[FrameStream]) -> None:
+        self._images, self._streams = images, streams
+        self._remaining = deque(images.numbers)
+        self.num_empty = self.num_damaged = 0
+
+    @property
+    def num_unreadable(self) -> int:
+        """How many images gave no picture."""
+        return self.num_empty + self.num_damaged
 
     def read_at(self, position: int) -> bool:
         """Read the image of a position on the clock and add it to the streams; False where there is none."""
@@ -163,8 +160,12 @@ class ImageStream:
         face = None
         if self._streams:
             with stage("read images"):
-                face = read_image(self._clip.image(number))
-            self.num_unreadable += face is None
+                found = read_image(self._images.path(number))
+            if isinstance(found, str):
+                self.num_empty += found == "empty"
+                self.num_damaged += found == "damaged"
+            else:
+                face = found
         for stream in self._streams:
             crop = stream.encoder.crop
             stream.add(position, face if face is None or crop is None else resize_face(face, crop))
@@ -174,10 +175,3 @@ class ImageStream:
         """Read the images of frames beyond the decoded pictures."""
         while self._remaining:
             self.read_at(self._remaining[0] - 1)
-
-
-def read_image(path: Path) -> Rgb | None:
-    """An image file as RGB, None where it is empty or damaged. Raises OSError where it cannot be opened."""
-    # imread cannot open some non-ASCII paths and prints to stderr on damage: decode from bytes
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

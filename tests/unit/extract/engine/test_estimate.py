@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from extract.encoders.base import PictureEncoder, SoundEncoder
 from extract.engine.estimate import Estimate, Speed, _num_rows, _picture_task
@@ -55,10 +56,10 @@ def test_reading_decodes_pictures_and_detects_faces_only_where_that_is_needed(
     tmp_path, encoders, numbers, fill, has_clock, task
 ):
     named = {str(i): encoder for i, encoder in enumerate(encoders)}
-    clock = object() if has_clock else None
-    request = ReadRequest(Clip("v", tmp_path / "v.mp4"), numbers, 0, named, None, None, fill, clock)
+    clock, images = object() if has_clock else None, FaceImages(tmp_path, numbers)
+    request = ReadRequest(Clip("v", tmp_path / "v.mp4"), images, 0, named, None, None, fill, clock)
     assert _picture_task(request) == task
-    assert _picture_task(ReadRequest(Clip("v", None), numbers, 0, named, None, None, fill, clock)) == ""
+    assert _picture_task(ReadRequest(Clip("v", None), images, 0, named, None, None, fill, clock)) == ""
 
 
 def test_rows_are_counted_by_frames_images_or_seconds_of_sound():

@@ -7,7 +7,7 @@ import pytest
 from abaw.dataset.layout import open_dataset
 from extract.encoders.base import PictureEncoder
 from extract.engine.requests import ClipError, iterate_in_stage, stage
-from extract.engine.streams import MAX_ROWS_PER_MESSAGE, FrameStream, ImageStream, read_image
+from extract.engine.streams import MAX_ROWS_PER_MESSAGE, FrameStream, ImageStream
 from extract.faces.geometry import Crop
 
 
@@ -111,7 +111,7 @@ def clip_with_images(folder, *numbers):
 def test_the_image_of_frame_n_is_read_at_position_n_minus_1_and_the_rest_at_the_end(tmp_path):
     clip = clip_with_images(tmp_path, 1, 3, 4, 9)
     stream, sent = make_stream(crop=Crop(2))
-    images = ImageStream(clip, [1, 3, 4, 9], [stream])
+    images = ImageStream(clip.face_images(), [stream])
     assert [images.read_at(position) for position in range(4)] == [True, False, True, True]
     images.read_rest()
     stream.flush()
@@ -121,27 +121,15 @@ def test_the_image_of_frame_n_is_read_at_position_n_minus_1_and_the_rest_at_the_
     assert images.num_unreadable == 0
 
 
-def test_a_damaged_image_is_counted_and_its_row_is_unobserved(tmp_path):
-    clip = clip_with_images(tmp_path, 1, 2)
+def test_damaged_and_empty_images_are_counted_and_their_rows_are_unobserved(tmp_path):
+    clip = clip_with_images(tmp_path, 1, 2, 3)
     (tmp_path / "cropped/v/00002.jpg").write_bytes(b"no image")
+    (tmp_path / "cropped/v/00003.jpg").write_bytes(b"")
     stream, _ = make_stream(crop=Crop(2))
-    images = ImageStream(clip, [1, 2], [stream])
+    images = ImageStream(clip.face_images(), [stream])
     images.read_rest()
-    assert images.num_unreadable == 1
-    assert stream.rows(TIMES_S, {}).observed.tolist() == [True, False]
-
-
-def test_an_image_below_number_1_is_an_error_of_the_clip(tmp_path):
-    clip = clip_with_images(tmp_path, 0, 1)
-    with pytest.raises(ClipError, match="00000.jpg is numbered below 1, but frames are numbered from 00001"):
-        ImageStream(clip, [0, 1], [])
-
-
-def test_an_image_is_read_as_rgb_and_an_empty_one_as_none(tmp_path):
-    cv2.imwrite(str(tmp_path / "red.png"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
-    assert read_image(tmp_path / "red.png")[4, 4].tolist() == [250, 0, 0]
-    (tmp_path / "empty.png").touch()
-    assert read_image(tmp_path / "empty.png") is None
+    assert (images.num_damaged, images.num_empty, images.num_unreadable) == (1, 1, 2)
+    assert stream.rows(TIMES_S, {}).observed.tolist() == [True, False, False]
 
 
 def test_an_error_is_reported_with_its_stage_and_an_inner_stage_wins():
