@@ -5,7 +5,21 @@ Every command of the command line is a function here that returns its result, pr
 costs nothing. docs/python.md has examples.
 """
 
+import os
 from importlib import import_module
+
+# Libraries that report about their users are switched off before any is imported; a value that the user has set
+# stays. onnxruntime, which lightning and torchmetrics import, would write a device id into the home folder.
+TELEMETRY = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+for _name, _value in TELEMETRY.items():
+    os.environ.setdefault(_name, _value)
 
 TYPE_CHECKING = False  # type checkers take it for true; the module typing would double the time of the import
 if TYPE_CHECKING:

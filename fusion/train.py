@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,12 +74,11 @@ def train(
             module.input_stage.set_statistics(measure_statistics(source, list_clips(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
-            with log_run(trainer.loggers, config):
+            with log_run(trainer.loggers, config), _default_sigterm():
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
         except MisconfigurationException as error:
             raise InputError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
         except SystemExit as stop:  # raised by Lightning: without a code on SIGTERM, with 1 on SIGINT
-            LOG.warning("stopped: run the same command again to resume after the last complete epoch")
             raise SystemExit(130 if stop.code else 143) from stop
     return load_module(folder, config, tasks)
 
@@ -124,6 +125,19 @@ def _epochs_done(resume: Path, run: str) -> int:
             f"{resume} belongs to a run with another config: delete it to start again, or give the run another name"
         )
     return known["epoch"] + 1
+
+
+@contextlib.contextmanager
+def _default_sigterm() -> Iterator[None]:
+    """Set aside the caller's handler of SIGTERM: Lightning's own ends a training at the end of a step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -21,13 +21,22 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
+GOES_ON = "stopped: the same command goes on from here"
+STARTS_AGAIN = "stopped: the same command starts again from the beginning"
+STOPPED: dict[str, str] = {}  # command -> what is said when Ctrl-C or SIGTERM ends it
 
 
-def command(name: str, *, order: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as the command ``name``; its docstring is the help, its arguments are the options."""
+def command(
+    name: str, *, order: int, stopped: str = STARTS_AGAIN
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as the command ``name``; its docstring is the help, its arguments are the options.
+
+    ``stopped``: what is said when Ctrl-C or SIGTERM ends it.
+    """
 
     def register(run: Callable[..., None]) -> Callable[..., None]:
         COMMANDS[name] = Command(name, order, run)
+        STOPPED[name] = stopped
         return run
 
     return register

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import GOES_ON, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
 
 
-@command("analyze", order=80)
+@command("analyze", order=80, stopped=f"{GOES_ON}; features that are complete are not extracted again")
 def analyze(
     media: Annotated[list[Path], typer.Argument(help="video or sound files, or folders of them")],
     run: Annotated[list[Path], typer.Option(help="a trained run; runs of one task are averaged")],

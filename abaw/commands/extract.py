@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import GOES_ON, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
 
 
-@command("extract", order=40)
+@command("extract", order=40, stopped=f"{GOES_ON}; clips that are complete are not extracted again")
 def extract(
     data: Annotated[Path, typer.Argument(help="a data set, a media file or a folder of media files")],
     store: Annotated[Path, typer.Option(help="folder of features, created if missing")],
@@ -33,7 +33,9 @@ def extract(
         str | None, typer.Option(help="I/N: only the I-th of N parts of the clips, for job arrays")
     ] = None,
     engine: Annotated[str, typer.Option(help="local, or ray: the workers of a Ray cluster")] = "local",
-    ray_address: Annotated[str | None, typer.Option(help="address of the cluster; default: this machine's")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="address of the cluster, auto for this machine's; default: a new one")
+    ] = None,
     ray_workers: Annotated[int | None, typer.Option(help="workers; default: one a GPU, or one for two cores")] = None,
     dry_run: Annotated[
         bool, typer.Option(help="only say what is left to do, how much it is and how long it takes")

@@ -3,11 +3,11 @@ from typing import Annotated, Any
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import GOES_ON, command
 from abaw.progress import Progress
 
 
-@command("recipe", order=150)
+@command("recipe", order=150, stopped=f"{GOES_ON}; stages that are complete are not repeated")
 def recipe(
     config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package, such as va")],
     settings: Annotated[

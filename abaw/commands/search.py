@@ -3,10 +3,10 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import GOES_ON, command
 
 
-@command("search", order=60)
+@command("search", order=60, stopped=f"{GOES_ON}, after the last complete epoch of the unfinished trial")
 def search(
     config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package")],
     settings: Annotated[

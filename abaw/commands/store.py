@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abaw.commands import group, show
+from abaw.commands import GOES_ON, STARTS_AGAIN, STOPPED, group, show
 from abaw.errors import InputError
 from abaw.progress import Progress
 
@@ -15,6 +15,8 @@ Data = Annotated[Path | None, typer.Option(help="data set from which the feature
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 store = group("store", order=45, help="Inspect, verify, compare, export, import and prune a store of features.")
+STOPPED["store"] = STARTS_AGAIN
+STOPPED["store export"] = f"{GOES_ON}; clips that are complete are not exported again"
 
 
 @store.command("info")

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import GOES_ON, command
 
 if TYPE_CHECKING:
     from abaw.results.runs import Run
 
 
-@command("train", order=50)
+@command("train", order=50, stopped=f"{GOES_ON}, after the last complete epoch")
 def train(
     config: Annotated[Path, typer.Argument(help="a YAML file, or the name of a config of the package")],
     settings: Annotated[

@@ -114,9 +114,11 @@ def write_json(path: Path, document: Any) -> None:
 def read_json(path: Path) -> Any:
     """The document in a JSON file. Raises InputError with the file's name where it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # of the text, its encoding, or a number of thousands of digits
         raise InputError(f"{path}: not readable as JSON: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not readable as JSON: nested too deeply") from error
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:

@@ -7,13 +7,14 @@ true, false, null, lists and mappings; no tag can build any other object.
 import io
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from abaw.errors import InputError
@@ -61,7 +62,8 @@ def parse_yaml(text: str, place: str | Path) -> Document:
         raise InputError(f"{place}: remove the line that begins with %YAML: files are read as YAML 1.2")
     yaml = _yaml()
     try:
-        node = yaml.compose(text)
+        with warnings.catch_warnings(action="ignore", category=ReusedAnchorWarning):  # YAML allows it
+            node = yaml.compose(text)
         if node is None:
             return Document(None, {})
         lines = _lines(node, place)
@@ -76,7 +78,10 @@ def parse_yaml(text: str, place: str | Path) -> Document:
         raise InputError(f"{at}: not readable as YAML: {problem}{hint}") from error
     except YAMLError as error:
         raise InputError(f"{place}: not readable as YAML: {' '.join(str(error).split())}") from error
-    except ValueError as error:  # a number of thousands of digits, or a tag such as !!int on another word
+    except (
+        ValueError,
+        LookupError,
+    ) as error:  # a number of thousands of digits, or a tag such as !!int on another word
         raise InputError(f"{place}: not readable as YAML: {error}") from error
     except RecursionError as error:
         raise InputError(f"{place}: nested too deeply, expected at most {MAX_DEPTH} levels") from error

@@ -5,6 +5,7 @@ records what is done, so a lost worker costs at most the clips it was working on
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -54,13 +55,14 @@ def extract_on_ray(
     """As ``extract.engine.run.extract``, by the workers of a Ray cluster.
 
     ``build`` makes the encoders and the target on each worker; it is pickled, so it must be a function of a module.
-    ``address``: of a running cluster; None: the cluster of this machine, else a new one on this machine alone.
+    ``address``: of a running cluster, "auto" for the one of this machine; None: a new one on this machine alone, which
+    no other machine can reach.
     ``num_workers``: by default the cluster's GPUs divided by ``num_gpus``, or half of its cores. Raises InputError
     where no cluster answers, workers are lost repeatedly, or Ray is not installed.
     """
     if num_workers is not None and num_workers < 1:
         raise InputError(f"--ray-workers is {num_workers}, expected 1 or more")
-    ray = _import_ray()
+    ray = _import_ray(address)
     _connect(ray, address)
     total = ray.cluster_resources()
     num_workers = num_workers or max(1, int(total.get("GPU", 0) / num_gpus if num_gpus else total.get("CPU", 2) / 2))
@@ -130,20 +132,22 @@ class _Scheduler:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    """Connect to the cluster at ``address``; without it to this machine's, else start one on this machine alone."""
-    problem: Exception | None = None
-    for each in [address] if address else ["auto", "local"]:
-        try:
-            ray.init(address=each, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            problem = error
-        else:
-            return
-    raise InputError(
-        f"no Ray cluster answers at {address or 'this machine'} ({problem}): start one with `ray start --head`, or "
-        "give another --ray-address"
-    ) from problem
+    """Connect to the cluster at ``address``; without it start one on this machine alone, which no other can reach."""
+    settings: dict[str, Any] = {"ignore_reinit_error": True, "log_to_driver": False, "configure_logging": False}
+    if not address:  # not None or "auto": Ray would join what RAY_ADDRESS or a file in /tmp names
+        settings |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    try:
+        ray.init(address=address or "local", **settings)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if not address:
+            raise InputError(f"Ray does not start on this machine ({error}): run without --engine ray") from error
+        raise InputError(
+            f"no Ray cluster answers at {address} ({error}): start one with `ray start --head`, or give another "
+            "--ray-address"
+        ) from error
 
 
-def _import_ray() -> Any:
+def _import_ray(address: str | None) -> Any:
+    if not address:  # read when Ray is imported: without it even a machine's own cluster listens to all others
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     return import_optional("ray", needed_by="--engine ray", install="'abaw[ray]'")

@@ -205,7 +205,7 @@ def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
     stopped.terminate()
     _, said = stopped.communicate()
     assert stopped.returncode == 143
-    assert "stopped: run the same command again" in said
+    assert "stopped: the same command goes on from here, after the last complete epoch" in said
     done = abaw(*words[3:], "trainer.max_epochs=3", cwd=job)
     assert done.stdout.splitlines()[-1] == "runs/stopped"
 

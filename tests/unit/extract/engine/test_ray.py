@@ -1,11 +1,13 @@
 """The scheduler of a cluster: tasks of lost workers are repeated, and it gives up after many losses. No Ray needed."""
 
+import os
+import sys
 import types
 from collections import deque
 
 import pytest
 
-from extract.engine.ray import _Scheduler
+from extract.engine.ray import _connect, _import_ray, _Scheduler
 from extract.engine.run import ExtractionReport
 
 
@@ -72,3 +74,32 @@ def test_many_lost_workers_are_an_error():
 
 def test_no_clips_need_no_worker_to_finish():
     assert run(Cluster(), 0)[0].made == []
+
+
+class Ray:
+    """Stands in for the module ray: records how it is started."""
+
+    def init(self, **settings):
+        self.settings = settings
+
+
+def test_without_an_address_no_cluster_is_joined_and_ray_listens_to_this_machine_alone(monkeypatch):
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    cluster = Ray()
+    monkeypatch.setitem(sys.modules, "ray", cluster)
+    _connect(_import_ray(None), None)
+    assert cluster.settings["address"] == "local"
+    assert cluster.settings["_node_ip_address"] == "127.0.0.1"
+    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+
+
+def test_an_address_that_is_given_is_joined(monkeypatch):
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    cluster = Ray()
+    monkeypatch.setitem(sys.modules, "ray", cluster)
+    _connect(_import_ray("192.0.2.7:6379"), "192.0.2.7:6379")
+    assert cluster.settings["address"] == "192.0.2.7:6379"
+    assert "_node_ip_address" not in cluster.settings
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ

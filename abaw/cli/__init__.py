@@ -1,24 +1,31 @@
 """The command line: the commands found in ``commands/``, the options they share, and errors as messages.
 
-Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input.
+Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input, 70 a bug in abaw, 130 stopped by Ctrl-C,
+143 stopped by SIGTERM.
 """
 
 import importlib
 import logging
 import pkgutil
 import re
+import signal
 import sys
-from typing import Annotated, Any
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
 
 from abaw import __version__, commands
-from abaw.commands import COMMANDS
+from abaw.cli.failures import BAD_INPUT, BUG, explain, report_bug, show_traceback
+from abaw.commands import COMMANDS, STOPPED
 from abaw.plugins import load_plugin
 
 SHARED = ("--plugin", "--quiet", "--verbose", "--version")
-VERBOSITY = {"quiet": False, "verbose": False}
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as of a shell
+STATE: dict[str, Any] = {"verbose": False, "words": []}  # of the command that runs: set where its words are read
 
 
 class _AnywhereGroup(typer.core.TyperGroup):
@@ -39,12 +46,17 @@ class _AnywhereGroup(typer.core.TyperGroup):
                 shared.append(word)
             else:
                 others.append(word)
+        STATE["words"] = others[:2]
         return super().parse_args(ctx, [*shared, *others])
 
 
 app = typer.Typer(
     cls=_AnywhereGroup,
     help="Frame-by-frame expression and valence-arousal from faces and voices.",
+    epilog=(
+        "Exit codes: 0 done; 1 the command worked and found faults; 2 wrong use or bad input; 70 a bug in abaw; "
+        "130 stopped by Ctrl-C; 143 stopped by SIGTERM."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -73,7 +85,7 @@ def options(
     ] = False,
 ) -> None:
     """Set how much is shown and load plug-ins, for whichever command is given."""
-    VERBOSITY.update(quiet=quiet, verbose=verbose)
+    STATE["verbose"] = verbose
     logging.getLogger("abaw").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     for path in plugin or ():
         load_plugin(path)
@@ -92,20 +104,56 @@ def _add_commands() -> None:
 _add_commands()
 
 
-def main() -> None:
-    """Run one command. Bad input becomes one message on stderr and exit code 2."""
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, by default that of ``sys.argv``, and exit. Every error is one message on stderr."""
+    given = list(sys.argv[1:] if words is None else words)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    STATE.update(verbose=False, words=[])
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
-        from abaw.pipelines.siblings import check_siblings  # here: the import itself may refuse
+        code = _run(given)
+        sys.stdout.flush()  # here, where a full disk is still an error and not a remark of the interpreter
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except SystemExit as stop:  # on SIGTERM
+        code = stop.code if isinstance(stop.code, int) else BUG
+    except Exception as error:
+        code = _report(error, given)
+    if code in (INTERRUPTED, TERMINATED):
+        _print(STOPPED.get(" ".join(STATE["words"][:2])) or STOPPED.get(" ".join(STATE["words"][:1])) or "stopped")
+    sys.exit(code)
 
-        check_siblings()
-        app()
-    except (ValueError, OSError) as error:
-        if VERBOSITY["verbose"]:
-            raise
-        print(f"abaw: {error}", file=sys.stderr)
-        sys.exit(2)
+
+def _run(words: list[str]) -> int:
+    from abaw.pipelines.siblings import check_siblings  # here: the import itself may refuse
+
+    check_siblings()
+    try:
+        app(words)
+    except SystemExit as end:  # how typer ends every command
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+def _report(error: Exception, words: list[str]) -> int:
+    """Say what went wrong; returns the exit code."""
+    if STATE["verbose"]:
+        show_traceback(error)
+    message = explain(error)
+    if message is None:
+        _print(f"abaw: {report_bug(error, words)}")
+        return BUG
+    _print(f"abaw: {message}")
+    return BAD_INPUT
+
+
+def _print(message: str) -> None:
+    """Print one line to stderr, whatever characters a file's name has."""
+    encoding = sys.stderr.encoding or "utf-8"
+    print(message.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """On SIGTERM: end as on Ctrl-C, so that temporary files are removed."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,79 @@
+"""How a command ends: a sentence for bad input, one line and a file for a bug, a remark where it was stopped."""
+
+import errno
+import os
+import signal
+
+import pytest
+
+from abaw import cli
+from abaw.cli.failures import explain
+from abaw.errors import InputError
+
+
+@pytest.fixture
+def ended(monkeypatch, tmp_path, capsys):
+    """Exit code and stderr of ``abaw list`` whose work is replaced."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(work, *words):
+        monkeypatch.setattr("abaw.pipelines.listing.list_parts", lambda _: work())
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*words, "list"])
+        return stop.value.code, capsys.readouterr().err
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def raises(error):
+    def work():
+        raise error
+
+    return work
+
+
+def test_bad_input_is_a_sentence(ended):
+    assert ended(raises(InputError("x.txt:3: 'a' is not a number"))) == (2, "abaw: x.txt:3: 'a' is not a number\n")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("shapes"), RecursionError("deep"), AssertionError()])
+def test_a_bug_is_one_line_that_names_the_file_with_the_traceback(ended, tmp_path, error):
+    code, shown = ended(raises(error))
+    (file,) = tmp_path.glob("abaw-bug-*.txt")
+    assert code == 70
+    assert shown.count("\n") == 1
+    assert shown.startswith("abaw: this is a bug in abaw (")
+    assert str(file) in shown
+    assert "Traceback (most recent call last)" in file.read_text()
+    assert "abaw list" in file.read_text()
+
+
+def test_verbose_shows_the_traceback_too(ended):
+    code, shown = ended(raises(InputError("wrong")), "-v")
+    assert code == 2
+    assert shown.startswith("Traceback (most recent call last)")
+    assert shown.endswith("abaw: wrong\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EISDIR, errno.ENAMETOOLONG, errno.EROFS])
+def test_an_error_of_the_system_names_the_file_and_what_to_do(number):
+    sentence = explain(OSError(number, os.strerror(number), "a/b.txt"))
+    assert sentence.startswith(f"a/b.txt: {os.strerror(number).lower()}: ")
+
+
+def test_too_little_memory_is_a_sentence():
+    assert "fewer readers" in explain(MemoryError())
+
+
+def test_a_stopped_command_says_whether_it_goes_on(ended):
+    again = "stopped: the same command starts again from the beginning\n"
+    assert ended(raises(KeyboardInterrupt())) == (130, again)
+    assert ended(lambda: os.kill(os.getpid(), signal.SIGTERM)) == (143, again)
+
+
+@pytest.mark.parametrize("name", ["extract", "train", "search", "recipe", "analyze", "store export"])
+def test_long_commands_go_on_where_they_were_stopped(name):
+    assert cli.STOPPED[name].startswith("stopped: the same command goes on from here")
