@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,25 @@ from typing import Any, overload
 from filelock import FileLock, Timeout
 
 from abaw.errors import InputError
+from abaw.files.locks import NO_LOCKS, locked
+from abaw.files.temporary import atomic_write, remove_stale_files
+
+__all__ = [
+    "as_list",
+    "as_path",
+    "as_paths",
+    "atomic_write",
+    "folder_lock",
+    "is_running",
+    "locked",
+    "read_json",
+    "remove_stale_files",
+    "sha256",
+    "visible",
+    "write_json",
+]
 
 LOG = logging.getLogger("abaw")
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # how file systems without locks answer
 
 
 @overload
@@ -51,47 +66,6 @@ def as_list(given: Any, what: str, expected: str) -> list[Any]:
     if isinstance(given, bytes) or not isinstance(given, Iterable):
         raise InputError(f"{what} is {given!r}, expected {expected}")
     return list(given)
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` to write to, renamed to ``path`` when the block ends without an error.
-
-    The folder is made where it is missing. The content is synced to the disk before the renaming; after an error the
-    temporary file is removed and ``path`` is as it was. Raises IsADirectoryError where ``path`` is a folder.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_prefix()}{os.getpid()}-{path.name}")  # same suffix: some writers need it
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_stale_files(folder: Path) -> None:
-    """Remove the temporary files in a folder whose process ran on this host and has ended."""
-    for path in folder.glob(f"{_prefix()}*"):
-        pid = writer_pid(path)
-        if pid is not None and not is_running(pid):
-            path.unlink(missing_ok=True)
-
-
-def writer_pid(path: Path) -> int | None:
-    """The process of this host that made a temporary file; None for every other file."""
-    if not path.name.startswith(_prefix()):
-        return None
-    pid, _, name = path.name.removeprefix(_prefix()).partition("-")
-    return int(pid) if name and pid.isascii() and pid.isdecimal() else None
-
-
-def _prefix() -> str:
-    """How the names of this host's temporary files begin: hidden, and different on every host."""
-    return f".{socket.gethostname()}-"
 
 
 def is_running(pid: int) -> bool:
@@ -142,6 +116,8 @@ def folder_lock(folder: Path, what: str, *, beside: bool = False) -> Iterator[No
     """
     path = folder.with_name(f".{folder.name}.lock") if beside else folder / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():  # it could lead to another user's file
+        raise InputError(f"{path} is a link, expected a lock file: remove it")
     lock = FileLock(path, blocking=False)
     try:
         lock.acquire()

@@ -1,22 +1,24 @@
 """Leases on clips: which process works on which clip, so that processes that share a store do no clip twice.
 
-A lease is a file that its holder keeps locked. The operating system releases the lock when the process ends, however it
-ends, so a lease of this host that can be locked has no holder. Locks may not reach other hosts: a lease of another host
-counts until its file has not been touched for ``EXPIRY_S``.
+A lease is a file that its holder makes anew and keeps locked. The operating system releases the lock when the process
+ends, however it ends, so a lease made on this machine that can be locked has no holder. Locks may not reach other
+machines: their holders write a new number every ``RENEWAL_S``, and whoever sees a lease of another machine unchanged
+for ``EXPIRY_S``, by its own clock, takes it. What the lease's file says about the time does not count.
 """
 
-import fcntl
 import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-EXPIRY_S = 600.0
-RENEWAL_S = EXPIRY_S / 10
+from abaw.errors import InputError
+from abaw.files.locks import NO_LOCKS, create_locked, is_same_file, open_locked
+from abaw.files.temporary import boot
+
+EXPIRY_S = 90.0
+RENEWAL_S = EXPIRY_S / 6
 
 
 class Leases:
@@ -25,11 +27,12 @@ class Leases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, int] = {}  # clip -> file descriptor
+        self._seen: dict[str, tuple[bytes, float]] = {}  # of other machines: clip -> content, since when unchanged
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
     def __enter__(self) -> "Leases":
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         threading.Thread(target=self._renew, daemon=True, name="leases").start()
         return self
 
@@ -37,39 +40,34 @@ class Leases:
         self._ended.set()
         for clip_id in list(self._held):
             self.release(clip_id)
-        with suppress(OSError):  # not empty: other processes hold leases
-            self._folder.rmdir()
+        if not self._folder.is_symlink():
+            try:
+                self._folder.rmdir()
+            except OSError:
+                return  # not empty: other processes hold leases
 
     def acquire(self, clip_id: str) -> bool:
         """Take the lease on a clip; False where another process, or this one already, holds it.
 
-        Raises OSError where the file system has no locks.
+        Raises OSError where the file system has no locks; InputError where the folder of leases is a link.
         """
-        path = self._folder / clip_id
         with self._lock:
             if clip_id in self._held:
                 return False
-            file = _open_locked(path)
+            file = self._take(self._folder / clip_id)
             if file is None:
                 return False
-            try:
-                if _is_held_elsewhere(file):
-                    os.close(file)
-                    return False
-                os.truncate(file, 0)
-                os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
-                os.fsync(file)  # other hosts read it before they take the lease
-            except OSError:
-                os.close(file)
-                raise
             self._held[clip_id] = file
+            self._seen.pop(clip_id, None)
             return True
 
     def release(self, clip_id: str) -> None:
         """End this process's lease on a clip."""
         with self._lock:
-            (self._folder / clip_id).unlink(missing_ok=True)  # while the lock is held: it can only be our own file
-            os.close(self._held.pop(clip_id))
+            file = self._held.pop(clip_id)
+            if is_same_file(self._folder / clip_id, file):  # else taken from this process while it was suspended
+                (self._folder / clip_id).unlink(missing_ok=True)
+            os.close(file)
 
     def remove_stale(self) -> None:
         """Remove the leases that no process holds."""
@@ -81,54 +79,63 @@ class Leases:
             if self.acquire(clip_id):
                 self.release(clip_id)
 
+    def _make_folder(self) -> None:
+        if self._folder.is_symlink():
+            raise InputError(f"{self._folder} is a link, expected a folder of this store: remove it")
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def _take(self, path: Path) -> int | None:
+        """The descriptor of a lease made anew, in the place of one that has no holder; None where it has one."""
+        self._make_folder()  # a process that ended may have removed it
+        try:
+            file = create_locked(path)
+            if file is None and (old := open_locked(path)) is not None:
+                try:
+                    if not self._is_held_elsewhere(path.name, old):
+                        path.unlink(missing_ok=True)
+                        file = create_locked(path)
+                finally:
+                    os.close(old)
+            if file is not None:
+                _write(file, 0)
+                os.fsync(file)  # other machines read it before they take the lease
+        except FileNotFoundError:  # the folder was removed again
+            return None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise OSError(error.errno, f"{path.parent} is on a file system without locks: use --shard I/N") from error
+        return file
+
+    def _is_held_elsewhere(self, clip_id: str, file: int) -> bool:
+        """Whether a lease that could be locked is held by a process of another machine, which renews it."""
+        content = os.pread(file, 4096, 0)
+        try:
+            holder = json.loads(content)
+            is_here = holder["boot"] == boot() if "boot" in holder else holder["host"] == socket.gethostname()
+        except (ValueError, KeyError, TypeError):  # its process was stopped while writing
+            return False
+        if is_here:
+            return False
+        content += str(os.fstat(file).st_mtime_ns).encode()  # a change of it is a sign of life, whatever it says
+        now_s = time.monotonic()
+        before, since_s = self._seen.get(clip_id, (b"", now_s))
+        if before != content:
+            self._seen[clip_id] = content, now_s
+            return True
+        return now_s - since_s < EXPIRY_S
+
     def _renew(self) -> None:
-        """Touch the files of the leases held, so that they do not expire for other hosts."""
+        """Write a new number to the leases held, so that other machines see that this process lives."""
+        number = 0
         while not self._ended.wait(RENEWAL_S):
+            number += 1
             with self._lock:
                 for file in self._held.values():
-                    os.utime(file)
+                    _write(file, number)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``, waiting while another process of this host holds it; it is removed at the end."""
-    while (file := _open_locked(path, wait=True)) is None:
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(file)
-
-
-def _open_locked(path: Path, wait: bool = False) -> int | None:
-    """The descriptor of the file, opened and locked; None where another process holds it or has just removed it.
-
-    Raises OSError where the file system has no locks.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except FileNotFoundError:  # a process that ended has just removed the folder
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        if os.stat(path).st_ino == os.fstat(file).st_ino:  # otherwise its holder has just removed this file
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        os.close(file)
-        return None
-    except OSError as error:
-        os.close(file)
-        raise OSError(error.errno, f"{path.parent} is on a file system without locks: use --shard I/N") from error
-    os.close(file)
-    return None
-
-
-def _is_held_elsewhere(file: int) -> bool:
-    """Whether a lease is held by a process of another host and has not expired."""
-    try:
-        host = json.loads(os.pread(file, 4096, 0))["host"]
-    except (ValueError, KeyError):  # a new file, or its process was stopped while writing
-        return False
-    return host != socket.gethostname() and time.time() - os.fstat(file).st_mtime < EXPIRY_S
+def _write(file: int, number: int) -> None:
+    """Write who holds a lease; every number has as many digits, so that no reader meets half of a longer text."""
+    holder = {"host": socket.gethostname(), "boot": boot(), "pid": os.getpid(), "renewed": f"{number:012d}"}
+    os.pwrite(file, json.dumps(holder).encode(), 0)

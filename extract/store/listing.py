@@ -1,13 +1,16 @@
 """What a store's folder holds: folders of features, track files, recipes, temporary files."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from abaw.files import read_json, visible
+from abaw.files.temporary import TEMPORARY
 from extract.encoders import ENCODERS
 from extract.store.store import FeatureStore, Recipe, choose_folder
 from extract.store.track_file import TrackFile
 
+OLD_TEMPORARY = re.compile(r"\.(?!abaw-).+-\d+-.+")  # .<host>-<process>-<name>: before they were locked
 NUM_SHOWN = 5  # clips or files named in one line of a report
 
 
@@ -50,8 +53,12 @@ def track_paths(folder: Path) -> dict[str, Path]:
 def temporary_files(store: FeatureStore) -> list[Path]:
     """Temporary files: those that running processes are writing, and stale ones of processes that were stopped."""
     folders = [store.root / "clock", *feature_folders(store)]
-    found = [path for folder in folders if folder.is_dir() for path in folder.glob(".*-*") if path.is_file()]
-    return sorted(found)
+    hidden = [path for folder in folders if folder.is_dir() for path in folder.glob(".*-*")]
+    return sorted(
+        path
+        for path in hidden
+        if any(each.fullmatch(path.name) for each in (TEMPORARY, OLD_TEMPORARY)) and path.is_file()
+    )
 
 
 def modality(recipe: Recipe) -> str | None:

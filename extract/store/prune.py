@@ -3,7 +3,6 @@
 Behind ``abaw store prune``.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,11 @@ from pathlib import Path
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
-from abaw.files import is_running, visible, writer_pid
+from abaw.files import visible
+from abaw.files.temporary import TEMPORARY, is_locked, is_stale
+from extract.store.leases import Leases
 from extract.store.listing import (
+    OLD_TEMPORARY,
     feature_folders,
     find_folder,
     first_few,
@@ -24,8 +26,7 @@ from extract.store.listing import (
 from extract.store.store import FeatureStore, read_failures
 from extract.store.track_file import TrackFile
 
-MIN_AGE_S = 24 * 3600.0  # of a temporary file of another host, whose process may still be writing
-TEMPORARY = re.compile(r"\..+-\d+-.+")  # .<host>-<process>-<name>; hidden files of other programs are left alone
+MIN_AGE_S = 24 * 3600.0  # of a temporary file of which no lock says whether its process has ended
 NO_CLOCK, OTHER_MEDIA = "its clip has no clock", "made from other media than its clip's clock"
 DAMAGED = "damaged"
 USELESS = (DAMAGED, NO_CLOCK, OTHER_MEDIA)
@@ -60,7 +61,7 @@ class PruneReport:
         """The report line by line: every file with its reason, then the sum."""
         yield from (f"{each.path}: {each.reason}" for each in self.removals)
         if self.kept:
-            yield f"kept, because their processes may still be running: {first_few(self.kept)}"
+            yield f"kept, because a process may be writing them: {first_few(self.kept)}"
         if not self.removals:
             yield f"{self.store}: nothing to remove"
             return
@@ -89,18 +90,57 @@ def prune(
                 reasons.setdefault(path, "its clip is not in the data set")
             elif folder.name != "clock" and (reason := _why_useless(store, clip_id, path)):
                 reasons.setdefault(path, reason)
-    removals = [Removal(_relative(store, path), path.stat().st_size, reason) for path, reason in reasons.items()]
+    kept = [path for path in temporary if path not in reasons and path.exists()]
+    sizes = {path: size for path in reasons if (size := _num_bytes(path)) is not None}
+    removals = {path: Removal(_relative(store, path), size, reasons[path]) for path, size in sizes.items()}
     if yes:
-        for path, reason in reasons.items():
-            # an extraction may have made the track again in the meantime
-            if reason not in USELESS or _why_useless(store, path.name.removesuffix(".safetensors"), path):
-                path.unlink(missing_ok=True)
+        with Leases(store.root / ".leases") as leases:
+            for path, reason in reasons.items():
+                if path.suffix != ".safetensors" or path in temporary:
+                    is_done = _remove(path)
+                else:
+                    is_done = _remove_track(store, path, reason, leases)
+                if not is_done:
+                    kept.append(path)
+                    removals.pop(path, None)
         for folder in named_folders:
-            if not any(folder.iterdir()):  # files of other programs stay
+            if folder.is_dir() and not any(folder.iterdir()):  # files of other programs stay
                 folder.rmdir()
         _remove_failures(store, dataset)
-    kept = [_relative(store, path) for path in temporary if path not in reasons]
-    return PruneReport(str(store.root), yes, sum(each.num_bytes for each in removals), removals, kept)
+    num_bytes = sum(each.num_bytes for each in removals.values())
+    return PruneReport(
+        str(store.root), yes, num_bytes, list(removals.values()), [_relative(store, path) for path in kept]
+    )
+
+
+def _remove(path: Path) -> bool:
+    """Remove a file that is no track; False for a recipe that tracks still need, as an extraction makes some."""
+    if path.name == "recipe.json" and track_paths(path.parent):
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _remove_track(store: FeatureStore, path: Path, reason: str, leases: Leases) -> bool:
+    """Remove a track or clock; False where an extraction works on its clip."""
+    clip_id = path.name.removesuffix(".safetensors")
+    if not leases.acquire(clip_id):
+        return False
+    try:
+        # an extraction may have made the track again in the meantime
+        if reason not in USELESS or _why_useless(store, clip_id, path):
+            path.unlink(missing_ok=True)
+    finally:
+        leases.release(clip_id)
+    return True
+
+
+def _num_bytes(path: Path) -> int | None:
+    """The size of a file; None where it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _remove_failures(store: FeatureStore, dataset: Dataset | None) -> None:
@@ -155,11 +195,17 @@ def _has_readable_clock(store: FeatureStore, clip_id: str) -> bool:
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether the process of a temporary file has ended: certain on this host, assumed after a day on another."""
-    pid = writer_pid(path)
-    if pid is not None:
-        return not is_running(pid)
-    return bool(TEMPORARY.fullmatch(path.name)) and time.time() - path.stat().st_mtime > MIN_AGE_S
+    """Whether the process of a temporary file has ended: certain on this machine, assumed after a day on another.
+
+    A day is no proof, but whoever asks for the removal has read the list.
+    """
+    if is_stale(path):
+        return True
+    is_known = OLD_TEMPORARY.fullmatch(path.name) or (TEMPORARY.fullmatch(path.name) and not is_locked(path))
+    try:
+        return bool(is_known) and time.time() - path.stat().st_mtime > MIN_AGE_S
+    except FileNotFoundError:  # its process has just finished it
+        return False
 
 
 def _relative(store: FeatureStore, path: Path) -> str:

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path, atomic_write, read_json
+from abaw.files import as_path, atomic_write, locked, read_json
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
-from extract.store.leases import locked
 from extract.store.track_file import Tensor, TensorFile, TrackFile, TrackWriter, read_metadata, write_tensors
 
 Recipe = dict[str, Any]

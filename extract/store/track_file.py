@@ -213,8 +213,7 @@ class TrackWriter:
             name, num = self._recipe["name"], int(observed.sum())
             raise InputError(f"clip {self._clip_id!r}: {name} gave {self.num_rows} rows, expected {num}")
         Track(np.zeros((len(times_s), 0), np.float32), times_s, observed)  # checks the times
-        if not (self._folder / "recipe.json").exists():
-            write_json(self._folder / "recipe.json", self._recipe)
+        self._write_recipe()
         tensors = {
             "values": Tensor(self._dtype, (len(times_s), self._dim), self._blocks(observed)),
             "times_s": Tensor.of(times_s.astype(np.float64)),
@@ -223,6 +222,11 @@ class TrackWriter:
         if filled is not None:
             tensors["filled"] = Tensor.of(filled.astype(bool))
         write_tensors(self._folder / f"{self._clip_id}.safetensors", tensors, metadata)
+        self._write_recipe()  # again: the features may have been removed meanwhile
+
+    def _write_recipe(self) -> None:
+        if not (self._folder / "recipe.json").exists():
+            write_json(self._folder / "recipe.json", self._recipe)
 
     def _blocks(self, observed: np.ndarray) -> Iterator[bytes]:
         """The values of all rows in order, in blocks; rows that are not observed are zeros."""

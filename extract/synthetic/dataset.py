@@ -35,6 +35,8 @@ What is planted, and the clip that has it (synth.json repeats this under "contai
 """
 
 import json
+import re
+import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -47,6 +49,7 @@ import cv2
 import numpy as np
 
 from abaw.errors import InputError
+from abaw.files import locked
 from extract.media import Sound
 from extract.synthetic.face import FaceState, Head, Person, Pose, cut_crop, draw_background, draw_person, paste_head
 from extract.synthetic.labels import NOISE, Images, write_labels, write_truth
@@ -88,8 +91,9 @@ def make_dataset(
 
     ``out`` is complete or absent: everything is written to a folder beside it, which is renamed at the end. Nothing is
     done where ``out`` was made with the same arguments before. The same arguments give the same bytes on one machine
-    with one set of library versions. ``progress(done, total)`` counts videos. Raises InputError where the arguments
-    leave no room for every planted case, and where ``out`` holds anything else.
+    with one set of library versions. ``progress(done, total)`` counts videos. Where another process is making ``out``,
+    its end is waited for. Raises InputError where the arguments leave no room for every planted case, and where ``out``
+    holds anything else.
     """
     out = Path(out)
     arguments = {"num_clips": num_clips, "seconds": float(seconds), "seed": seed}
@@ -97,16 +101,27 @@ def make_dataset(
     finished = _read_finished(out, arguments)
     if finished is not None:
         return finished
-    partial = out.parent / f".{out.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir(parents=True)
+    with locked(out.parent / f".{out.name}.lock", waiting=f"waiting for the abaw synth that is writing {out}"):
+        finished = _read_finished(out, arguments)  # another process may have made it while this one waited
+        return _write_all(out, arguments, progress) if finished is None else finished
+
+
+def _write_all(out: Path, arguments: dict, progress: Callable[[int, int], None] | None) -> dict:
+    """Write the data set and return the content of its synth.json. The caller holds the lock on ``out``."""
+    num_clips, seconds, seed = arguments["num_clips"], arguments["seconds"], arguments["seed"]
+    beginning = f".{out.name}.partial"
+    for left in out.parent.iterdir():  # by runs that were killed
+        if re.fullmatch(rf"{re.escape(beginning)}(-[0-9a-f]{{16}})?", left.name) and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    partial = out.parent / f"{beginning}-{secrets.token_hex(8)}"  # a name that nobody can guess
+    partial.mkdir()
     try:
         scenes = make_scenes(num_clips)
         num_frames: dict[str, int] = {}
         images: Images = {}
         # threads, not processes: most of the time is spent in OpenCV and the codecs, which release the GIL
         with ThreadPoolExecutor(2) as pool:
-            results = pool.map(lambda scene: _write_scene(partial, scene, float(seconds), seed), scenes)
+            results = pool.map(lambda scene: _write_scene(partial, scene, seconds, seed), scenes)
             for done, (scene, (num, of_scene)) in enumerate(zip(scenes, results, strict=True), start=1):
                 num_frames.update(dict.fromkeys(scene.clips, num))
                 images |= of_scene

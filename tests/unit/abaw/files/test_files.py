@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -22,7 +21,6 @@ from abaw.files import (
     sha256,
     visible,
     write_json,
-    writer_pid,
 )
 
 
@@ -32,12 +30,6 @@ def ended_pid():
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
-
-
-def make_temporary(folder, pid, host=None):
-    path = folder / f".{host or socket.gethostname()}-{pid}-12-24-1920x1080.safetensors"
-    path.write_bytes(b"half")
-    return path
 
 
 def test_a_file_appears_when_it_is_complete_and_no_temporary_file_stays(tmp_path):
@@ -99,25 +91,6 @@ def test_the_content_is_on_the_disk_before_the_file_gets_its_name(tmp_path, monk
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("replace"), replace(*paths)))
     write_json(tmp_path / "a.json", {})
     assert calls == ["fsync", "replace"]
-
-
-def test_only_temporary_files_of_ended_processes_of_this_host_are_removed(tmp_path, ended_pid):
-    stale = make_temporary(tmp_path, ended_pid)
-    kept = {make_temporary(tmp_path, os.getpid()), make_temporary(tmp_path, ended_pid, host="elsewhere")}
-    for name in ("a.json", f".{socket.gethostname()}-notes", f".{socket.gethostname()}-{ended_pid}-"):
-        (tmp_path / name).touch()
-        kept.add(tmp_path / name)
-    remove_stale_files(tmp_path)
-    assert not stale.exists()
-    assert set(tmp_path.iterdir()) == kept
-
-
-def test_the_process_of_a_temporary_file_is_in_its_name(tmp_path):
-    with atomic_write(tmp_path / "12-24-1920x1080.npy") as path:
-        path.touch()
-        assert writer_pid(path) == os.getpid()
-    assert writer_pid(tmp_path / "12-24-1920x1080.npy") is None
-    assert writer_pid(tmp_path / ".elsewhere-12-a") is None
 
 
 def test_a_process_is_running_until_it_has_ended(ended_pid, monkeypatch):

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from extract.store.leases import EXPIRY_S, Leases, locked
+from abaw.errors import InputError
+from extract.store.leases import EXPIRY_S, Leases
 
 HOLD = """
 import sys, time
@@ -55,15 +56,81 @@ def test_a_lease_is_given_back_and_the_folder_goes_with_the_last(tmp_path):
     assert not (tmp_path / "leases").exists()
 
 
-def test_a_lease_of_another_host_counts_until_it_was_not_touched_for_long(tmp_path):
+def write_lease(path, boot="elsewhe", **more):
+    path.write_text(json.dumps({"host": "elsewhere", "boot": boot, "pid": 1, "renewed": "0"} | more))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The waiting process's own clock, which a test advances."""
+    now = [1000.0]
+    monkeypatch.setattr("extract.store.leases.time.monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("stamp_s", [0.0, 4e9], ids=["long ago", "in the future"])
+def test_a_lease_of_another_machine_is_taken_when_it_was_not_renewed_for_long_whatever_its_time_says(
+    tmp_path, clock, stamp_s
+):
     path = tmp_path / "leases" / "a"
     with Leases(tmp_path / "leases") as leases:
-        path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+        write_lease(path)
+        os.utime(path, (stamp_s, stamp_s))
         assert not leases.acquire("a")
-        then = time.time() - EXPIRY_S - 1
-        os.utime(path, (then, then))
+        clock[0] += EXPIRY_S - 1
+        assert not leases.acquire("a")
+        clock[0] += 2
         assert leases.acquire("a")
-        assert json.loads(path.read_text()) == {"host": socket.gethostname(), "pid": os.getpid()}
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert EXPIRY_S < 120
+
+
+@pytest.mark.parametrize("renew", [lambda path: write_lease(path, renewed="1"), lambda path: os.utime(path, (1, 1))])
+def test_a_lease_of_another_machine_that_is_renewed_counts(tmp_path, clock, renew):
+    path = tmp_path / "leases" / "a"
+    with Leases(tmp_path / "leases") as leases:
+        write_lease(path)
+        assert not leases.acquire("a")
+        clock[0] += EXPIRY_S - 1
+        renew(path)
+        assert not leases.acquire("a")
+        clock[0] += EXPIRY_S - 1
+        assert not leases.acquire("a")
+        clock[0] += 2
+        assert leases.acquire("a")
+
+
+def test_a_process_that_lost_a_lease_while_it_was_suspended_leaves_that_of_the_new_holder(tmp_path):
+    with Leases(tmp_path / "leases") as leases:
+        leases.acquire("a")
+        (tmp_path / "leases/a").unlink()
+        write_lease(tmp_path / "leases/a")
+        leases.release("a")
+        assert json.loads((tmp_path / "leases/a").read_text())["host"] == "elsewhere"
+
+
+def test_a_link_in_the_place_of_a_lease_is_removed_and_what_it_leads_to_stays(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    with Leases(tmp_path / "leases") as leases:
+        (tmp_path / "leases/a").symlink_to(victim)
+        (tmp_path / "leases/b").hardlink_to(victim)
+        os.mkfifo(tmp_path / "leases/c")
+        for clip_id in "abc":
+            assert not leases.acquire(clip_id)
+            assert leases.acquire(clip_id)
+        assert victim.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["victim"]
+
+
+def test_a_folder_of_leases_that_is_a_link_is_refused_and_what_it_leads_to_stays(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "a").write_text("mine")
+    (tmp_path / "leases").symlink_to(victim)
+    with pytest.raises(InputError, match=r"leases is a link, expected a folder of this store: remove it"):
+        Leases(tmp_path / "leases").__enter__()
+    assert (victim / "a").read_text() == "mine"
 
 
 def test_a_sweep_removes_what_the_dead_left_and_nothing_else(holder, tmp_path):
@@ -81,36 +148,17 @@ def test_a_sweep_of_a_folder_that_another_process_has_just_removed_finds_nothing
         assert not (tmp_path / "leases").exists()
 
 
-def test_a_lease_held_is_touched_so_that_it_does_not_expire(tmp_path, monkeypatch):
+def test_a_lease_held_is_renewed(tmp_path, monkeypatch):
     monkeypatch.setattr("extract.store.leases.RENEWAL_S", 0.01)
     with Leases(tmp_path / "leases") as leases:
         leases.acquire("a")
         path = tmp_path / "leases" / "a"
-        os.utime(path, (0, 0))
+        before = path.read_text()
         for _ in range(1000):
-            if path.stat().st_mtime > 0:
+            if path.read_text() != before:
                 break
             time.sleep(0.01)
-        assert path.stat().st_mtime > 0
-
-
-def test_a_lock_is_of_one_process_at_a_time(tmp_path):
-    code = f"""
-import sys
-from pathlib import Path
-from extract.store.leases import locked
-path = Path({str(tmp_path)!r}) / "count"
-for _ in range(200):
-    with locked(path.with_name("lock")):
-        path.write_text(str(int(path.read_text()) + 1))
-"""
-    (tmp_path / "count").write_text("0")
-    both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-    assert [each.wait() for each in both] == [0, 0]
-    assert (tmp_path / "count").read_text() == "400"
-    with locked(tmp_path / "lock"):
-        assert (tmp_path / "lock").exists()
-    assert not (tmp_path / "lock").exists()
+        assert path.read_text() != before
 
 
 def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch):

@@ -1,12 +1,15 @@
 """`abaw store prune`: what is of no use is removed, and nothing else."""
 
+import fcntl
 import os
-import socket
 import time
 
+import numpy as np
 import pytest
 
 from abaw.dataset.layout import Clip, Dataset
+from abaw.files.temporary import temporary_path
+from extract.store.leases import Leases
 from extract.store.prune import prune
 from extract.store.store import Failure, read_failures
 from extract.store.verify import verify
@@ -18,40 +21,71 @@ def store(tmp_path):
     return make_store(tmp_path / "store")
 
 
-def make_temporary(path, host=None, pid=None, age_s=0.0):
-    """A temporary file, by default of a process that has just ended."""
-    pid = _dead() if pid is None else pid
-    path = path / f".{host or socket.gethostname()}-{pid}-12-24-1920x1080.safetensors"
+def make_temporary(folder, name="12-24-1920x1080.safetensors"):
+    """A temporary file that no process is writing."""
+    path = temporary_path(folder / name)
+    path.write_bytes(b"half")
+    return path
+
+
+def make_old_temporary(folder, age_s):
+    """A temporary file as earlier versions named it."""
+    path = folder / ".far-away-77-12-24-1920x1080.safetensors"
     path.write_bytes(b"half")
     os.utime(path, (time.time() - age_s,) * 2)
     return path
 
 
-def _dead():
-    pid = os.spawnlp(os.P_NOWAIT, "true", "true")
-    os.waitpid(pid, 0)
-    return pid
-
-
 def test_stale_temporary_files_are_removed_and_those_of_a_running_process_stay(store):
     dead = make_temporary(store.folder(FACE))
     in_clock = make_temporary(store.root / "clock")
-    live = make_temporary(store.folder(FACE), pid=os.getpid(), age_s=1e6)
-    shown = prune(store)
-    assert {each.path for each in shown.removals} == {
-        path.relative_to(store.root).as_posix() for path in (dead, in_clock)
-    }
-    assert dead.exists()  # nothing is touched before --yes
-    assert prune(store, yes=True).num_bytes == 8
+    live = make_temporary(store.folder(FACE))
+    os.utime(live, (0, 0))
+    with live.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        shown = prune(store)
+        assert {each.path for each in shown.removals} == {
+            path.relative_to(store.root).as_posix() for path in (dead, in_clock)
+        }
+        assert dead.exists()  # nothing is touched before --yes
+        assert prune(store, yes=True).num_bytes == 8
     assert (dead.exists(), in_clock.exists(), live.exists()) == (False, False, True)
-    assert "kept, because their processes may still be running" in str(shown)
+    assert "kept, because a process may be writing them" in str(shown)
 
 
-def test_temporary_files_of_another_host_are_removed_after_a_day(store):
-    young = make_temporary(store.folder(FACE), host="far-away", pid=77, age_s=3600)
-    old = make_temporary(store.folder(VOICE), host="far-away", pid=77, age_s=25 * 3600)
+def test_temporary_files_of_earlier_versions_are_removed_after_a_day(store):
+    young = make_old_temporary(store.folder(FACE), age_s=3600)
+    old = make_old_temporary(store.folder(VOICE), age_s=25 * 3600)
     prune(store, yes=True)
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_temporary_files_of_another_machine_are_removed_after_a_day(store, monkeypatch):
+    young, old = make_temporary(store.folder(FACE)), make_temporary(store.folder(VOICE))
+    os.utime(old, (0, 0))
+    monkeypatch.setattr("abaw.files.temporary.boot", lambda: "another0")
+    monkeypatch.setattr("abaw.files.temporary.LOCAL_TYPES", frozenset())
+    assert len(prune(store, yes=True).kept) == 1
+    assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_a_clip_that_is_being_extracted_keeps_its_tracks_and_their_recipe(store):
+    with Leases(store.root / ".leases") as leases:
+        leases.acquire("a")
+        pruned = prune(store, ["mel"], yes=True)
+    folder = store.folder(VOICE)
+    assert {path.name for path in folder.iterdir()} == {"a.safetensors", "recipe.json"}
+    assert [each.path for each in pruned.removals] == [f"{folder.name}/b.safetensors"]
+    assert set(pruned.kept) == {f"{folder.name}/a.safetensors", f"{folder.name}/recipe.json"}
+    prune(store, ["mel"], yes=True)
+    assert not folder.exists()
+
+
+def test_a_track_that_is_finished_after_its_recipe_was_removed_brings_it_back(store):
+    with store.writer(VOICE, "c", 4) as writer:
+        prune(store, ["mel"], yes=True)
+        writer.finish(np.zeros(0), np.zeros(0, bool), {})
+    assert store.find("mel") == VOICE
 
 
 def test_hidden_files_of_other_programs_and_complete_tracks_stay(store):
