@@ -8,19 +8,21 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from abaw.calibration.fitting import fit_task
 from abaw.challenge import submission, verification
 from abaw.competition import ablation
 from abaw.competition.job import Job
 from abaw.competition.stages import Stage
-from abaw.competition.state import StageState, made_from
+from abaw.competition.state import STATE_FILE, StageState, made_from
 from abaw.competition.templates import only
 from abaw.ensembling.combining import combine as combine_folders
 from abaw.ensembling.pooling import pool as pool_runs
 from abaw.errors import InputError
 from abaw.evaluation import report
-from abaw.files import atomic_write, folder_lock, write_json
+from abaw.files import atomic_write, visible, write_json
+from abaw.files.ownership import Owner, own_folder
 from abaw.files.yaml import dump_yaml
 from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
@@ -155,7 +157,9 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
     ``progress`` is called for the items of each stage, such as clips; the stages are logged. Raises InputError where
     another recipe is running in the same folder, and whatever a stage raises; the next call continues with that stage.
     """
-    with folder_lock(job.places.work, "a recipe"):
+    with own_folder(
+        job.places.work, "recipe", "a recipe", partial(find_foreign, job), "give another --work or name=..."
+    ):
         _keep_config(job)
         state = StageState(job.places.work)
         for number, stage in enumerate(job.stages, start=1):
@@ -175,6 +179,14 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
 def is_done(job: Job, state: StageState, stage: Stage) -> bool:
     """Whether a stage is done. For training, the run's own folder decides: it may have been trained by other means."""
     return job.is_trained(stage) if stage.kind == "train" else state.is_done(stage)
+
+
+def find_foreign(job: Job, owner: Owner) -> list[str]:
+    """The files in the folder for results that no recipe wrote."""
+    work = job.places.work
+    if owner or ((work / STATE_FILE).is_file() and job.record.is_file()):  # the second: by an older version
+        return []
+    return [path.name for path in visible(work, "*")]
 
 
 def _keep_config(job: Job) -> None:

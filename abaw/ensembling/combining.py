@@ -47,13 +47,12 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
 def write(
     wheres: Sequence[Path], out: Path, task: Task, ensemble: EnsembleWeights, post_processing: PostProcessing | None
 ) -> int:
-    """Write the ensemble's tables and predictions.json; returns the number of tables.
+    """Write the ensemble's tables and predictions.json, for which ``out`` is held; returns the number of tables.
 
     ``fitted_on`` also names the videos that the weights of a member, itself an ensemble, were fitted on.
     """
     abouts = [predictions.read_metadata(where) for where in wheres]
     clip_ids = predictions.clip_ids(wheres[0])
-    predictions.begin(out)
     for clip_id in clip_ids:
         tables = [predictions.read_table(where, clip_id, task) for where in wheres]
         predictions.write_table(out, clip_id, ensemble.table(tables), task)
@@ -153,9 +152,11 @@ def combine(
         taken = predictions.resolve(asked.like, name) if asked.like else None
         check_members(members[name], to / name, tasks[name], taken)
     results = {name: _weigh(members[name], tasks[name], asked) for name in names}
-    for name, each in results.items():
-        num = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
-        results[name] = replace(each, num_tables=num)
+    clips = {name: predictions.clip_ids(members[name][0]) for name in names}
+    with predictions.replace_tables_of(to, clips):
+        for name, each in results.items():
+            num = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
+            results[name] = replace(each, num_tables=num)
     return CombineReport(results, to)
 
 

@@ -24,13 +24,13 @@ def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProc
                 raise InputError(f"{out} already holds these tables: give another --out")
         for clip_id, (where, _) in sources.items():  # all are read before old tables are deleted
             predictions.read_table(where, clip_id, tasks[name])
-    for name, sources in found.items():
-        predictions.begin(out / name)
-        for clip_id, (where, _) in sources.items():
-            predictions.write_table(
-                out / name, clip_id, predictions.read_table(where, clip_id, tasks[name]), tasks[name]
-            )
-        predictions.write_metadata(out / name, _about(name, sources, post_processings.get(name)))
+    with predictions.replace_tables_of(out, found):
+        for name, sources in found.items():
+            for clip_id, (where, _) in sources.items():
+                predictions.write_table(
+                    out / name, clip_id, predictions.read_table(where, clip_id, tasks[name]), tasks[name]
+                )
+            predictions.write_metadata(out / name, _about(name, sources, post_processings.get(name)))
     return sum(map(len, found.values()))
 
 

@@ -1,19 +1,14 @@
-"""Files that are complete or absent, whatever stops the process that writes them; reading JSON; locks and hashes."""
+"""Files that are complete or absent, whatever stops the process that writes them; reading JSON; hashes."""
 
-import errno
 import hashlib
 import json
-import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, overload
 
-from filelock import FileLock, Timeout
-
 from abaw.errors import InputError
-from abaw.files.locks import NO_LOCKS, locked
+from abaw.files.locks import locked
 from abaw.files.temporary import atomic_write, remove_stale_files
 
 __all__ = [
@@ -21,7 +16,6 @@ __all__ = [
     "as_path",
     "as_paths",
     "atomic_write",
-    "folder_lock",
     "is_running",
     "locked",
     "read_json",
@@ -30,8 +24,6 @@ __all__ = [
     "visible",
     "write_json",
 ]
-
-LOG = logging.getLogger("abaw")
 
 
 @overload
@@ -104,32 +96,3 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def folder_lock(folder: Path, what: str, *, beside: bool = False) -> Iterator[None]:
-    """Hold a folder for this process. The lock ends with the process. Its file lies in the folder, which is made where
-    it is missing, or, hidden, ``beside`` it.
-
-    Raises InputError where another process holds it. ``what`` names the work for that message, as "a search". On a file
-    system without locks there is a warning instead.
-    """
-    path = folder.with_name(f".{folder.name}.lock") if beside else folder / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():  # it could lead to another user's file
-        raise InputError(f"{path} is a link, expected a lock file: remove it")
-    lock = FileLock(path, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            f"{what} is running in {folder}: wait until it has finished, or give another name=..."
-        ) from error
-    except (NotImplementedError, OSError) as error:
-        if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
-            raise
-        LOG.warning("%s is on a file system without locks: do not start two runs in it at once", folder)
-    try:
-        yield
-    finally:
-        lock.release()

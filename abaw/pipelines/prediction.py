@@ -140,22 +140,21 @@ def write_predictions(
     for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
         for clip_id in {clip_id for clips in of_task.values() for clip_id in clips}:
             source.clock(clip_id)
-    for name in tasks:
-        predictions.begin(out / name)
     num_tables = 0
-    for clip_id, tables in predict_tables(members, tasks, of_task, progress):
-        for name, table in tables.items():
-            predictions.write_table(out / name, clip_id, table, tasks[name])
-            num_tables += 1
-    for name, task in tasks.items():
-        kept = (post_processing or {}).get(name)
-        about = {
-            "task": name,
-            "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
-            **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
-            "post_processing": kept.document() if kept else {},
-        }
-        predictions.write_metadata(out / name, about)
+    with predictions.replace_tables_of(out, of_task):
+        for clip_id, tables in predict_tables(members, tasks, of_task, progress):
+            for name, table in tables.items():
+                predictions.write_table(out / name, clip_id, table, tasks[name])
+                num_tables += 1
+        for name, task in tasks.items():
+            kept = (post_processing or {}).get(name)
+            about = {
+                "task": name,
+                "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
+                **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
+                "post_processing": kept.document() if kept else {},
+            }
+            predictions.write_metadata(out / name, about)
     return num_tables
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.dataset.layout import open_dataset, open_once
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
-from abaw.files import as_path, folder_lock
+from abaw.files import as_path
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
 from abaw.plugins import records
@@ -44,9 +44,27 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     """
     file, checked = open_config(config, settings)
     run = Run(as_path(runs, "runs") / checked.name)
-    if run.state(checked) == "complete":
-        LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
-        return run
+    if run.is_complete():
+        return _as_it_is(run, checked)
+    from fusion.train import is_first_process
+
+    # before anything is read: a second training in the folder is refused at once
+    with run.hold() if is_first_process() else nullcontext():
+        if run.state(checked) == "complete":  # another process has finished it meanwhile
+            return _as_it_is(run, checked)
+        _train(run, file, checked)
+    return run
+
+
+def _as_it_is(run: Run, config: "Config") -> Run:
+    """A run that is complete. Raises InputError where it is one of other settings."""
+    run.state(config)
+    LOG.info("%s is complete already: delete it, or give another name=..., to train again", run.folder)
+    return run
+
+
+def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
+    """Train a run that is new or was stopped, in its folder; the caller holds that."""
     if run.has_begun():
         run.require_plugins()
     tasks = _tasks(file, checked)
@@ -56,23 +74,14 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
         labels = split_labels(official, tasks, checked.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
     source = _source(file, checked)
+    from fusion.train import is_first_process
     from fusion.train import train as train_network
 
-    first = is_first_process()
-    with folder_lock(run.folder, "a training", beside=True) if first else nullcontext():
-        if first:
-            if run.state(checked) == "complete":  # another process has finished it meanwhile
-                return run
-            run.begin(checked, _facts(checked, tasks, labels, source))
-        try:
-            module = train_network(checked, tasks, labels, source, run.folder)
-        except Exception:  # whatever it was, a run without a finished epoch must not block its name
-            if first:
-                run.discard_unless_trained()
-            raise
-        if first:
-            _score_held_out((run, module, source), dataset, tasks, labels["validation"])
-    return run
+    if is_first_process():
+        run.begin(checked, _facts(checked, tasks, labels, source))
+    module = train_network(checked, tasks, labels, source, run.folder)
+    if is_first_process():
+        _score_held_out((run, module, source), dataset, tasks, labels["validation"])
 
 
 @open_once()

@@ -16,10 +16,10 @@ post_processing         what is done to the tables before they are scored or sub
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
 """
 
-import os
-import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write, is_running, read_json, visible, write_json
+from abaw.files import atomic_write, read_json, visible, write_json
+from abaw.files.names import checked_name
+from abaw.files.ownership import Owner, own_folder, record_owner
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METADATA = "predictions.json"
+WRITTEN = {"task", "split", "run", "commit", "seeds", "post_processing", "ensemble"}  # keys of every predictions.json
 CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.bool_()}
 
 
@@ -101,7 +104,8 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
     columns |= {name: task.to_labels(values)[:, i].astype(np.int8) for name, i in numbers}
-    with atomic_write(folder / f"{clip_id}.parquet") as temporary:
+    path = folder / f"{checked_name(clip_id, f'a clip of {task.name}')}.parquet"
+    with atomic_write(path) as temporary:
         parquet.write_table(pa.table(columns), temporary)
 
 
@@ -140,25 +144,43 @@ def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
     write_json(folder / METADATA, dict(about))
 
 
-def begin(folder: Path) -> None:
-    """Empty a prediction folder for new tables and mark it as incomplete until ``write_metadata``.
+@contextmanager
+def replace_tables(folder: Path, names: Iterable[str]) -> Iterator[None]:
+    """Hold a prediction folder for new tables of the clips ``names``; ``write_metadata`` in the block completes it.
 
-    Raises InputError where it holds tables without predictions.json, which this project did not write and must not
-    delete, and where another process of this host is writing to it (a process of another host is not noticed).
+    The tables that this project wrote there before are removed. Raises InputError, before anything is written, where
+    another process writes to the folder, or where it holds tables or a predictions.json that this project did not
+    write.
     """
+    new = sorted(names)
+    with own_folder(folder, "predictions", "abaw predict or combine", partial(_foreign, folder), "give another --out"):
+        old = clip_ids(folder)
+        record_owner(folder, "predictions", tables=sorted({*old, *new}))  # before: a stop must not leave unknown ones
+        write_metadata(folder, {"complete": False})
+        for clip_id in old:
+            (folder / f"{clip_id}.parquet").unlink()
+        yield
+        record_owner(folder, "predictions", tables=new)
+
+
+@contextmanager
+def replace_tables_of(out: Path, clips: Mapping[str, Iterable[str]]) -> Iterator[None]:
+    """``replace_tables`` for the folders ``out/<task>`` of several tasks at once, by task the clips."""
+    with ExitStack() as held:
+        for task in sorted(clips):  # in one order: of two processes one gets all, or both are refused
+            held.enter_context(replace_tables(out / task, clips[task]))
+        yield
+
+
+def _foreign(folder: Path, owner: Owner) -> list[str]:
+    """The files in a prediction folder that would be replaced and are not of this project."""
+    tables = clip_ids(folder)
+    if isinstance(owner.get("tables"), list):
+        return [f"{clip_id}.parquet" for clip_id in tables if clip_id not in owner["tables"]]
     about = read_metadata(folder)
-    if clip_ids(folder) and not about:
-        raise InputError(f"{folder} holds tables without a {METADATA}: give another --out, or move them away")
-    me, writer = {"host": socket.gethostname(), "pid": os.getpid()}, about.get("writer")
-    pid = writer.get("pid") if isinstance(writer, dict) and writer.get("host") == me["host"] else None
-    if isinstance(pid, int) and pid != me["pid"] and is_running(pid):
-        raise InputError(
-            f"process {pid} is writing to {folder}: wait for it, or give another --out (if that process is not abaw, "
-            "delete the folder)"
-        )
-    write_metadata(folder, {"complete": False, "writer": me})
-    for clip_id in clip_ids(folder):
-        (folder / f"{clip_id}.parquet").unlink()
+    if about.keys() >= WRITTEN or (about.get("complete") is False and "writer" in about):
+        return []  # by a version without owner files
+    return [f"{clip_id}.parquet" for clip_id in tables] + [METADATA] * (folder / METADATA).is_file()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -189,7 +211,7 @@ def tasks_in(folder: Path) -> list[str]:
     task = read_metadata(folder).get("task")
     if task is None:
         raise InputError(f"{folder} has no {METADATA} that names its task: name the task (--task)")
-    return [task]
+    return [checked_name(task, f"the task in {folder / METADATA}")]
 
 
 def resolve(folder: Path, task_name: str) -> Path:

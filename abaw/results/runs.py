@@ -2,19 +2,23 @@
 
 RUN/config.yaml        the complete config as it was used
 RUN/run.json           commit, seed, fold, versions, recipes, label tasks and videos seen, the labels' hash, split
-                       sizes; scores once it is complete (empty for a refit, which holds nothing out)
+                       sizes; once it is complete its scores (empty for a refit, which holds nothing out) and the
+                       SHA-256 of the weights
 RUN/weights/           safetensors
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
 RUN/resume.ckpt        Lightning's state at the end of the last epoch, until the run is complete
+RUN/.abaw.json         the owner file: which process trained last, and the hash of config.yaml
 """
 
 import hashlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +29,9 @@ import numpy as np
 from abaw.configs.file import parse_section
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write, read_json, visible, write_json
+from abaw.files import atomic_write, read_json, sha256, visible, write_json
+from abaw.files.names import checked_name
+from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
 from abaw.tasks import TASKS
@@ -48,6 +54,19 @@ PACKAGES = (
 )
 RESUME = "resume.ckpt"
 POST_PROCESSING = "post_processing.json"
+CONFIG = "config.yaml"
+# what a training writes before its first epoch ends: loggers and profilers too
+FIRST_FILES = (
+    CONFIG,
+    POST_PROCESSING,
+    "run.json",
+    "events.out.tfevents.*",
+    "wandb",
+    "mlflow.db",
+    "mlruns",
+    "*profile*",
+)
+OTHER_NAME = "give the run another name (name=...)"
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,10 @@ class Run:
         """Whether the folder holds a run, complete or not."""
         return (self.folder / "run.json").is_file()
 
+    def is_complete(self) -> bool:
+        """Whether the folder holds a run that was trained to its end."""
+        return self._has_files() and "scores" in self.document()
+
     def require_plugins(self) -> None:
         """Load the plug-ins that the run was trained with. Raises InputError where one has changed or is missing."""
         require(self.document().get("plugins", ()), str(self.folder))
@@ -110,17 +133,39 @@ class Run:
         """The folder of a split's prediction tables; "validation" are the clips that this run held out."""
         return self.folder / "predictions" / split
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the folder for a training. Where that fails before its first epoch has ended, the folder is as before.
+
+        Raises InputError, before anything is written, where another process trains in the folder, or where it holds
+        files that are not of a run.
+        """
+        with own_folder(self.folder, "run", "a training", self._foreign, OTHER_NAME):
+            before = {path.name for path in self.folder.iterdir()}
+            try:
+                yield
+            except Exception:  # whatever it was, a run without a finished epoch must not block its name
+                if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
+                    self._remove_new(before)
+                raise
+
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """Write config.yaml, run.json and an empty post_processing.json."""
-        with atomic_write(self.folder / "config.yaml") as temporary:
-            temporary.write_text(dump_yaml(config.model_dump(mode="json")), encoding="utf-8")
-        write_json(self.folder / POST_PROCESSING, {})
+        """Write config.yaml, run.json and an empty post_processing.json; files that have this content stay."""
+        text, path = dump_yaml(config.model_dump(mode="json")), self.folder / CONFIG
+        record_owner(self.folder, "run", config=hashlib.sha256(text.encode()).hexdigest())
+        if not path.is_file() or self.config() != config:
+            with atomic_write(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        if not (self.folder / POST_PROCESSING).is_file():
+            write_json(self.folder / POST_PROCESSING, {})
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the scores on what was held out ({} where nothing was), which completes the run; remove resume.ckpt."""
-        write_json(self.folder / "run.json", {**self.document(), "scores": scores})
+        """Add the weights' hash and the scores on what was held out ({} where nothing was), which completes the run;
+        remove resume.ckpt."""
+        hashes = {path.name: sha256(path) for path in visible(self.folder / "weights", "*")}
+        write_json(self.folder / "run.json", {**self.document(), "weights": hashes, "scores": scores})
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
@@ -129,10 +174,11 @@ class Run:
         A stopped run may be continued with another ``trainer``: for longer, or on another device. Sections that a
         training does not read (``UNTRAINED``) may always differ.
         """
-        if not (self.folder / "config.yaml").is_file() or not (self.folder / "run.json").is_file():
-            self._check_free()
+        if not self._has_files():
+            if foreign := self._foreign(read_owner(self.folder, "run")):
+                raise InputError(f"{self.folder} is no run and holds {', '.join(foreign[:3])}: {OTHER_NAME}")
             return "new"
-        state = "complete" if "scores" in self.document() else "begun"
+        state = "complete" if self.is_complete() else "begun"
         before, now = (c.model_dump(mode="json", exclude=set(UNTRAINED)) for c in (self.config(), config))
         changed = [key for key in now if before.get(key) != now[key] and (state, key) != ("begun", "trainer")]
         if changed:
@@ -142,19 +188,38 @@ class Run:
             )
         return state
 
-    def _check_free(self) -> None:
-        """Raises InputError where the folder holds other files than a run that was stopped while it began."""
-        others = {path.name for path in visible(self.folder, "*")} - {"config.yaml", POST_PROCESSING, "run.json"}
-        if others:
-            raise InputError(
-                f"{self.folder} is no run and holds {', '.join(sorted(others)[:3])}: "
-                "give the run another name (name=...)"
-            )
+    def check_weights(self) -> None:
+        """Raises InputError where the weights are not those that run.json names; runs of older versions name none."""
+        for name, recorded in self.document().get("weights", {}).items():
+            path = self.folder / "weights" / checked_name(name, f"weights in {self.folder / 'run.json'}")
+            if not path.is_file():
+                raise NotFoundError(f"no weights at {path}: copy them there, or delete the run and train again")
+            if sha256(path) != recorded:
+                raise InputError(
+                    f"{path} is damaged or of another training: its SHA-256 differs from the one in "
+                    f"{self.folder / 'run.json'}: restore the file, or delete the run and train again"
+                )
 
-    def discard_unless_trained(self) -> None:
-        """Remove the folder of a run that failed before its first epoch ended, so that its name is free again."""
-        if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def _has_files(self) -> bool:
+        return (self.folder / CONFIG).is_file() and (self.folder / "run.json").is_file()
+
+    def _foreign(self, owner: Owner) -> list[str]:
+        """The names of visible files that no training wrote; none in a run, or one that was stopped while it began."""
+        if self._has_files() and "seed" in self.document():
+            return []
+        ours = {POST_PROCESSING} if owner else set()
+        if owner and (self.folder / CONFIG).is_file() and sha256(self.folder / CONFIG) == owner.get("config"):
+            ours.add(CONFIG)
+        return [path.name for path in visible(self.folder, "*") if path.name not in ours]
+
+    def _remove_new(self, before: set[str]) -> None:
+        """Remove what a training has written that failed before its first epoch ended."""
+        for path in list(self.folder.iterdir()):
+            if path.name not in before and any(fnmatch(path.name, name) for name in FIRST_FILES):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 Parsed = TypeVar("Parsed")

@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import folder_lock, read_json, write_json
+from abaw.files import read_json, visible, write_json
+from abaw.files.ownership import Owner, own_folder
 from abaw.optional import import_optional
 from abaw.tuning.space import Vary
 
@@ -33,7 +35,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
     another search, where one is running in it, or where Optuna is not installed.
     """
     optuna = import_optional("optuna", needed_by="a search", install="'abaw[search]'")
-    with folder_lock(folder, "a search"):
+    with own_folder(folder, "search", "a search", partial(_foreign, folder), "give another name=..."):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
@@ -42,6 +44,15 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
             yield Study(study, seed)
         finally:
             storage.engine.dispose()
+
+
+def _foreign(folder: Path, owner: Owner) -> list[str]:
+    """The files in a search's folder that no search wrote."""
+    if owner or (
+        (folder / "search.json").is_file() and (folder / "study.db").is_file()
+    ):  # the latter: an older version
+        return []
+    return [path.name for path in visible(folder, "*")]
 
 
 def _check_same(path: Path, about: dict[str, Any]) -> None:
@@ -99,7 +110,5 @@ class Study:
 
 def forget(folder: Path) -> None:
     """Delete a study in which nothing was trained, so that a search with corrected input can begin."""
-    for name in ("search.json", "study.db", "lock"):
+    for name in ("search.json", "study.db"):
         (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()

@@ -57,7 +57,7 @@ def test_two_recipes_at_once_in_one_folder_are_refused(data, tmp_path, monkeypat
     found = only(job(data, tmp_path), "check")
     monkeypatch.setitem(ACTIONS, "check", lambda *_: run_job(found))
     with pytest.raises(
-        ValueError, match="a recipe is running in .*work/synthetic: wait until it has finished, or give"
+        ValueError, match=r"a recipe is running in .*work/synthetic \(process \d+ .*\): wait until it has finished, or"
     ):
         run_job(found)
 

@@ -1,7 +1,6 @@
 """Ensembles of prediction folders: what is written, what it records, and what is refused."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 from tests.support.abaw.ensembles import about_of, recorded
 from tests.support.fitted import write_dataset, write_folder
+from tests.support.owners import held_elsewhere
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 CLIPS = {"t1": "train", "t2_left": "train", "t2_right": "train", "t3": "train", "v1": "validation", "v2": "validation"}
@@ -231,13 +231,9 @@ def test_a_combine_that_is_killed_leaves_a_folder_that_is_refused_and_the_next_o
 
 
 def test_a_second_process_that_would_write_to_the_same_folder_is_refused(job):
-    waiting = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    writer = {"host": os.uname().nodename, "pid": waiting.pid}
-    predictions.write_metadata(job / "both/va", {"complete": False, "writer": writer})
-    with pytest.raises(
-        ValueError, match=f"process {waiting.pid} is writing to .*both/va: wait for it, or give another"
-    ):
+    refused = pytest.raises(ValueError, match=r"abaw predict or combine is running in .*both/va \(process")
+    with held_elsewhere(job / "both/va"), refused:
         run_combine(job)
-    waiting.communicate(b"\n")
+    assert not list((job / "both/va").glob("*.parquet"))
     run_combine(job)
     assert about_of(job / "both")["task"] == "va"

@@ -1,7 +1,5 @@
 """Files are complete or absent, stale temporary files are removed, and one process holds a folder."""
 
-import errno
-import fcntl
 import hashlib
 import os
 import signal
@@ -9,12 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from filelock import FileLock
 
 from abaw.errors import InputError
 from abaw.files import (
     atomic_write,
-    folder_lock,
     is_running,
     read_json,
     remove_stale_files,
@@ -126,62 +122,3 @@ def test_hidden_files_are_not_visible(tmp_path):
 def test_sha256_is_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
-
-
-def test_one_process_holds_a_folder_and_the_lock_ends_with_it(tmp_path):
-    code = f"""
-import time
-from pathlib import Path
-from abaw.files import folder_lock
-with folder_lock(Path({str(tmp_path)!r}) / "work", "a search"):
-    print("held", flush=True)
-    time.sleep(600)
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "held\n"
-        refused = pytest.raises(InputError, match=r"a search is running in .*work: wait until it has finished")
-        with refused, folder_lock(tmp_path / "work", "a search"):
-            pass
-        holder.kill()
-    with folder_lock(tmp_path / "work", "a search"):
-        assert (tmp_path / "work").is_dir()
-
-
-def test_a_lock_beside_a_folder_leaves_the_folder_as_it_is(tmp_path):
-    with folder_lock(tmp_path / "runs/own", "a training", beside=True):
-        refused = pytest.raises(InputError, match=r"a training is running in .*runs/own: wait until it has finished")
-        with refused, folder_lock(tmp_path / "runs/own", "a training", beside=True):
-            pass
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".own.lock"]
-
-
-def test_an_error_in_the_work_ends_the_lock(tmp_path, monkeypatch):
-    locks = []
-
-    def make_lock(*arguments, **options):
-        locks.append(FileLock(*arguments, **options))  # kept: a lock also ends when its object is deleted
-        return locks[-1]
-
-    monkeypatch.setattr("abaw.files.FileLock", make_lock)
-    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path, "a search"):
-        raise ZeroDivisionError
-    with folder_lock(tmp_path, "a search"):
-        assert [lock.is_locked for lock in locks] == [False, True]
-
-
-def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog):
-    def unknown(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", unknown)
-    with folder_lock(tmp_path / "work", "a search"):
-        assert "work is on a file system without locks" in caplog.text
-
-
-def test_any_other_error_of_the_lock_is_raised(tmp_path, monkeypatch):
-    def broken(*_):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(fcntl, "flock", broken)
-    with pytest.raises(OSError, match="Input/output error"), folder_lock(tmp_path / "work", "a search"):
-        pass

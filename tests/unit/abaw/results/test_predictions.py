@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from abaw.errors import InputError
+from abaw.files.ownership import OWNER
 from abaw.pipelines.analysis import write_frames
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
@@ -249,16 +251,57 @@ def test_what_was_killed_while_writing_is_no_clip(tmp_path):
     assert predictions.clip_ids(tmp_path) == []
 
 
-def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
-    from abaw.results import predictions
+def make_tables(folder, *clip_ids):
+    with predictions.replace_tables(folder, clip_ids):
+        for clip_id in clip_ids:
+            predictions.write_table(folder, clip_id, table(), VA)
+        predictions.write_metadata(folder, {"task": "va"})
 
-    (tmp_path / "old.parquet").touch()
-    with pytest.raises(ValueError, match=r"holds tables without a predictions\.json: give another --out"):
-        predictions.begin(tmp_path)
-    predictions.write_metadata(tmp_path, {"task": "va"})
-    predictions.begin(tmp_path)
-    assert predictions.clip_ids(tmp_path) == []
+
+def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
+    make_tables(tmp_path, "1", "2")
+    with suppress(ZeroDivisionError), predictions.replace_tables(tmp_path, ["3"]):
+        assert predictions.clip_ids(tmp_path) == []
+        predictions.write_table(tmp_path, "3", table(), VA)
+        raise ZeroDivisionError
     with pytest.raises(ValueError, match="is not complete because its abaw predict or combine was stopped"):
         predictions.resolve(tmp_path, "va")
-    predictions.write_metadata(tmp_path, {"task": "va"})
+    make_tables(tmp_path, "4")
+    assert predictions.clip_ids(tmp_path) == ["4"]
     assert predictions.resolve(tmp_path, "va") == tmp_path
+
+
+@pytest.mark.parametrize("own", ["1.parquet", "predictions.json"])
+def test_a_users_own_tables_are_never_replaced(tmp_path, own):
+    (tmp_path / own).write_text('{"task": "va"}')
+    with pytest.raises(ValueError, match=f"holds {own}, not written by abaw predict or combine: give another --out"):
+        make_tables(tmp_path, "1")
+    assert [path.name for path in tmp_path.iterdir()] == [own]
+    assert (tmp_path / own).read_text() == '{"task": "va"}'
+
+
+def test_a_users_table_among_ours_stays_and_is_named(tmp_path):
+    make_tables(tmp_path, "1")
+    (tmp_path / "mine.parquet").write_text("mine")
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(ValueError, match=r"holds mine\.parquet, not written by"):
+        make_tables(tmp_path, "1")
+    assert predictions.clip_ids(tmp_path) == ["1", "mine"]
+    (tmp_path / "mine.parquet").unlink()
+    make_tables(tmp_path, "2")
+    assert (tmp_path / "notes.txt").read_text() == "notes"
+
+
+def test_tables_of_a_version_without_owner_files_are_replaced(tmp_path):
+    make_tables(tmp_path, "1")
+    (tmp_path / OWNER).unlink()
+    predictions.write_metadata(tmp_path, dict.fromkeys(predictions.WRITTEN))
+    make_tables(tmp_path, "2")
+    assert predictions.clip_ids(tmp_path) == ["2"]
+
+
+@pytest.mark.parametrize("name", ["../victim", "..", "/victim", ".hidden", "a\\b", "x" * 201, "\udcff", "", 3])
+def test_the_name_of_a_clip_cannot_lead_out_of_the_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="expected the name of a file, not a path"):
+        predictions.write_table(tmp_path / "out", name, table(), VA)
+    assert not list(tmp_path.iterdir())

@@ -1,11 +1,13 @@
 """A run's folder: when it is new, begun or complete, and what is fitted after training."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
 from abaw.configs.sections import UNTRAINED, Config
-from abaw.files import read_json
+from abaw.errors import InputError, NotFoundError
+from abaw.files import read_json, visible
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.results import runs
 from abaw.results.runs import Run
@@ -118,3 +120,99 @@ def test_run_json_has_the_seed(tmp_path, config):
     run = Run(tmp_path / "x")
     run.begin(changed(config, training={"seed": 7}), {})
     assert run.document()["seed"] == 7
+
+
+# ---- the folder is ours alone
+
+
+def listed(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def fail(run, config, *then):
+    """A training that fails in its first epoch, after loggers have written."""
+    with suppress(ZeroDivisionError), run.hold():
+        run.state(config)
+        run.begin(config, {"tasks": {}, "recipes": {}})
+        for name in ("events.out.tfevents.1", "wandb/a/b", *then):
+            (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (run.folder / name).touch()
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "others", [["config.yaml"], ["config.yaml", ".git/HEAD"], ["post_processing.json"], ["run.json"]]
+)
+def test_a_folder_with_a_users_files_is_no_run_and_stays_as_it_is(tmp_path, config, others):
+    run = Run(tmp_path / "x")
+    for name in others:
+        (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.folder / name).write_text("{}")
+    before = listed(tmp_path)
+    with pytest.raises(InputError, match=f"x is no run and holds {others[0]}: give the run another name"):
+        run.state(config)
+    with pytest.raises(InputError, match=f"x holds {others[0]}, not written by a training: give the run"), run.hold():
+        pass
+    assert listed(tmp_path) == before
+
+
+@pytest.mark.parametrize("was_there", ["nothing", "an empty folder", "hidden files"])
+def test_a_training_that_fails_before_its_first_epoch_has_ended_leaves_the_folder_as_it_was(
+    tmp_path, config, was_there
+):
+    run = Run(tmp_path / "x")
+    if was_there != "nothing":
+        run.folder.mkdir()
+    if was_there == "hidden files":
+        (run.folder / ".git").mkdir()
+        (run.folder / ".git/HEAD").write_text("ref")
+    before = listed(tmp_path)
+    fail(run, config)
+    assert listed(tmp_path) == before
+
+
+def test_what_a_user_puts_into_the_folder_meanwhile_stays(tmp_path, config):
+    run = Run(tmp_path / "x")
+    fail(run, config, "notes.txt")
+    assert [path.name for path in visible(run.folder, "*")] == ["notes.txt"]
+
+
+def test_a_training_that_fails_after_an_epoch_keeps_what_it_has(tmp_path, config):
+    run = Run(tmp_path / "x")
+    fail(run, config, "resume.ckpt")
+    assert run.state(config) == "begun"
+
+
+def test_a_config_that_says_the_same_is_not_written_again(run, config):
+    path = run.folder / "config.yaml"
+    path.write_text("# mine\n" + path.read_text())
+    run.begin(config, {"tasks": {}, "recipes": {}})
+    assert path.read_text().startswith("# mine\n")
+
+
+def test_a_training_that_was_stopped_while_it_began_begins_again(tmp_path, config):
+    run = Run(tmp_path / "x")
+    run.begin(config, {})
+    (run.folder / "run.json").unlink()
+    assert run.state(config) == "new"
+    (run.folder / "config.yaml").write_text("name: mine")
+    with pytest.raises(InputError, match=r"is no run and holds config\.yaml"):
+        run.state(config)
+
+
+# ---- weights
+
+
+def test_weights_are_compared_with_their_hash_in_run_json(run):
+    weights = run.folder / "weights/model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    run.check_weights()  # a run of an older version does not name it
+    run.finish({})
+    run.check_weights()
+    weights.write_bytes(b"weighty")
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged or of another training: its SHA-256 differs"):
+        run.check_weights()
+    weights.unlink()
+    with pytest.raises(NotFoundError, match=r"no weights at .*model\.safetensors"):
+        run.check_weights()
