@@ -26,7 +26,7 @@ from abaw.files.locks import NO_LOCKS
 
 LOG = logging.getLogger("abaw")
 OWNER, LOCK = ".abaw.json", ".abaw.lock"
-BEAT_S, WATCH_S = 5.0, 20.0
+BEAT_S, OBSERVE_S = 5.0, 20.0
 Owner = dict[str, Any]
 
 
@@ -86,8 +86,8 @@ def folder_lock(folder: Path, work: str, advice: str = "give another name=...") 
     where it stays empty.
 
     Raises InputError at once where another process holds it, and says which; ``work``, as "a search", and ``advice``
-    are for that message. A lock may not reach other hosts: one that a process of another host has left is watched for
-    ``WATCH_S`` seconds, in which a running process touches it. On a file system without locks there is a warning.
+    are for that message. A lock may not reach other hosts: one that a process of another host has left is observed for
+    ``OBSERVE_S`` seconds, in which a running process touches it. On a file system without locks there is a warning.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, expected a folder for {work}: {advice}")
@@ -145,10 +145,12 @@ def _acquire(path: Path, work: str, advice: str) -> tuple[FileLock, bool]:
 def _check_has_ended(path: Path, holder: Owner, work: str, advice: str) -> None:
     """Raises InputError where a process of another host touches the lock file."""
     before = path.stat().st_mtime_ns
-    LOG.info("%s was being written on host %s: waiting %g s for a sign of it", path.parent, holder.get("host"), WATCH_S)
-    end = time.monotonic() + WATCH_S
+    LOG.info(
+        "%s was being written on host %s: waiting %g s for a sign of it", path.parent, holder.get("host"), OBSERVE_S
+    )
+    end = time.monotonic() + OBSERVE_S
     while time.monotonic() < end:
-        time.sleep(min(1.0, WATCH_S / 10))
+        time.sleep(min(1.0, OBSERVE_S / 10))
         with path.open("rb") as file:  # opened: network file systems then ask the server
             if os.fstat(file.fileno()).st_mtime_ns != before:
                 raise InputError(_is_held(path.parent, work, advice))
@@ -175,8 +177,8 @@ def _beating(path: Path) -> Iterator[None]:
 
 def _is_held(folder: Path, work: str, advice: str) -> str:
     who = _holder(folder)
-    told = [str(who.get(key)) for key in ("pid", "host", "started", "command")]
-    by = " (process {} on host {} since {}: {})".format(*told) if "pid" in who else ""
+    about = [str(who.get(key)) for key in ("pid", "host", "started", "command")]
+    by = " (process {} on host {} since {}: {})".format(*about) if "pid" in who else ""
     return f"{who.get('work', work)} is running in {folder}{by}: wait until it has finished, or {advice}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from abaw.files import folder_lock
+from tests.support.owners import held_elsewhere
 from tests.support.plugins import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,9 +102,9 @@ def test_a_config_that_names_no_plugin_says_so_with_its_line(made, given):
 
 
 def test_a_second_training_in_the_folder_of_one_that_is_running_is_refused(made):
-    with folder_lock(made / "runs/beside", "a training", beside=True):
+    with held_elsewhere(made / "runs/beside", "run") as holder:
         refused = run(made, "train", "own.yaml", "name=beside", SOUND, code=2).stderr
-    assert "a training is running in runs/beside: wait until it has finished" in refused
+    assert f"is running in runs/beside (process {holder.pid} on host " in refused
     assert not (made / "runs/beside").exists()
 
 

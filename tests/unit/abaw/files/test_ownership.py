@@ -21,7 +21,7 @@ def own(folder, foreign=()):
     return own_folder(folder, "run", "a training", lambda _: foreign, "give another name=...")
 
 
-def test_a_second_process_is_refused_at_once_and_told_who_holds_the_folder(tmp_path):
+def test_a_second_process_is_refused_at_once_and_sees_who_holds_the_folder(tmp_path):
     with held_elsewhere(tmp_path / "work") as holder:
         said = rf"predict or combine is running in .*work \(process {holder.pid} on host .*: -c .*\): wait until it has"
         with pytest.raises(InputError, match=said), own(tmp_path / "work"):
@@ -74,10 +74,18 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
         pass
 
 
+def test_a_link_in_the_place_of_the_lock_is_refused(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / LOCK).symlink_to("victim")
+    with pytest.raises(InputError, match=r"\.abaw\.lock is a link, expected a lock file: remove it"), own(tmp_path):
+        pass
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
 @pytest.mark.parametrize("is_alive", [True, False])
-def test_a_lock_that_another_host_has_left_is_watched_for_a_sign_of_its_process(tmp_path, monkeypatch, is_alive):
+def test_a_lock_that_another_host_has_left_is_observed_for_a_sign_of_its_process(tmp_path, monkeypatch, is_alive):
     monkeypatch.setattr(ownership, "BEAT_S", 0.02)
-    monkeypatch.setattr(ownership, "WATCH_S", 1.0 if is_alive else 0.1)
+    monkeypatch.setattr(ownership, "OBSERVE_S", 1.0 if is_alive else 0.1)
     owner = {"purpose": "run", "work": "a training", "host": "elsewhere", "machine": "other", "pid": 7}
     (tmp_path / OWNER).write_text(json.dumps(owner))
     (tmp_path / LOCK).touch()
