@@ -1,4 +1,4 @@
-"""Opens media files, chooses their streams, and reads packets and frames; losses are counted."""
+"""Opens media files and reads packets and frames; losses are counted."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from abaw.errors import InputError, NotFoundError
+from abaw.files.regular import check_regular
 
 
 class MediaError(InputError):
@@ -48,8 +49,9 @@ class DecodeCounts:
 def open_media(path: str | os.PathLike) -> Iterator[Any]:
     """The container of a file, open for reading. Raises NotFoundError and MediaError."""
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise NotFoundError(f"no media file at {path}: check the path")
+    check_regular(path)
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is an empty file: download or copy it again, or leave the clip out")
     try:  # "file:", or a colon in the name would start a protocol; tags need not be UTF-8
@@ -66,13 +68,6 @@ def open_media(path: str | os.PathLike) -> Iterator[Any]:
                 f"{path} has neither a video nor an audio stream: give a media file, or leave the clip out"
             )
         yield container
-
-
-def video_stream(container: Any) -> Any:
-    """The largest video stream that is not cover art, the first of equally large ones; None without one."""
-    attached = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
-    return max(streams, key=lambda stream: getattr(stream, "width", 0) * getattr(stream, "height", 0), default=None)
 
 
 def packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any]:

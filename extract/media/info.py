@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from extract.media.container import DecodeCounts, open_media, packets, video_stream
+from extract.media.colour import HDR_CURVES
+from extract.media.container import DecodeCounts, open_media, packets
+from extract.media.streams import choose_audio_stream, choose_video_stream, video_streams
 from extract.media.timing import time_of
 from extract.media.video import pictures
 
@@ -19,7 +21,10 @@ class MediaInfo:
     ``num_packets``: of pictures to be shown; in a damaged file fewer can be decoded. ``is_variable``: some picture is
     more than a quarter of the median interval away from even spacing; one lost frame is enough. ``fps``: the mean rate,
     which rounding of stamps to 1 ms does not change; for a variable rate one over the median interval; nan below two
-    pictures. The times of the sound may differ from those of decoded samples by one sound frame.
+    pictures. The times of the sound may differ from those of decoded samples by one sound frame. ``num_video_streams``
+    counts no cover art; ``video_stream`` and ``audio_stream`` are the indices, within their kind, of the streams that
+    are read. ``pixel_aspect``: how many times wider than high the pixels are stored, where pictures are rescaled for
+    it, else 1. ``hdr``: "PQ" or "HLG" where colours are mapped to those of common screens, else "".
     """
 
     has_video: bool
@@ -35,17 +40,24 @@ class MediaInfo:
     sound_start_s: float
     sound_stop_s: float
     sound_rate_hz: int
+    num_video_streams: int = 0
+    num_audio_streams: int = 0
+    video_stream: int | None = None
+    audio_stream: int | None = None
+    pixel_aspect: float = 1.0
+    hdr: str = ""
 
 
-def probe(path: str | os.PathLike) -> MediaInfo:
+def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_stream: int | None = None) -> MediaInfo:
     """Read a file's properties from its packets; only the first picture is decoded, for its size and rotation.
 
-    Raises NotFoundError, and MediaError where the file cannot be read or no picture of its video stream decoded.
+    ``video_stream`` and ``audio_stream`` as in ``pictures`` and ``sounds``. Raises NotFoundError, and MediaError where
+    the file cannot be read, has no such stream, or no picture of its video stream can be decoded.
     """
-    first = next(pictures(path), None)
+    first = next(pictures(path, video_stream=video_stream), None)
     height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
     with open_media(path) as container:
-        video, audio = video_stream(container), container.streams.best("audio")
+        video, audio = choose_video_stream(container, video_stream), choose_audio_stream(container, audio_stream)
         picture_times_s: list[float] = []
         sound_times_s: list[float] = []
         for packet in packets(container, [stream for stream in (video, audio) if stream], DecodeCounts()):
@@ -71,6 +83,12 @@ def probe(path: str | os.PathLike) -> MediaInfo:
             min(sound_times_s, default=math.nan),
             max(sound_times_s, default=math.nan),
             audio.sample_rate if sound_times_s else 0,
+            len(video_streams(container)),
+            len(container.streams.audio),
+            None if video is None else container.streams.video.index(video),
+            None if audio is None else container.streams.audio.index(audio),
+            1.0 if first is None else first.pixel_aspect,
+            "" if first is None else HDR_CURVES.get(first._frame.color_trc, ""),
         )
 
 

@@ -1,0 +1,65 @@
+"""Which video and which audio stream of a media file is read.
+
+A stream can be chosen by its index within its kind, from 0, as ffmpeg counts them: its ``v:1`` is video stream 1.
+"""
+
+from typing import Any
+
+import av
+
+from extract.media.container import MediaError
+
+NOT_VIDEO = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails  # cover art, chapter pictures
+
+
+def choose_video_stream(container: Any, index: int | None = None) -> Any:
+    """Video stream ``index``, or else the one that players show; None where the file has no video.
+
+    Cover art and thumbnails never count as video, a single picture only where there is no other stream. Of the others
+    the streams flagged default go first, then the largest, then the first. Raises MediaError where there is no stream
+    ``index``.
+    """
+    streams = video_streams(container)
+    if not streams:
+        return None
+    if index is not None:
+        return _stream_at(container, "video", index)
+    return max(streams, key=lambda stream: (stream.frames != 1, _is_default(stream), _num_pixels(stream)))
+
+
+def choose_audio_stream(container: Any, index: int | None = None) -> Any:
+    """Audio stream ``index``, or else the one that players play; None where the file has no sound.
+
+    Streams flagged default go first, then FFmpeg's own order, in which streams for people who hear or see badly go
+    last. Raises MediaError where there is no stream ``index``.
+    """
+    if not container.streams.audio:
+        return None
+    if index is not None:
+        return _stream_at(container, "audio", index)
+    return container.streams.best("audio")
+
+
+def video_streams(container: Any) -> list[Any]:
+    """The video streams of a file, without cover art and thumbnails; those without a decoder only if all are so."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & NOT_VIDEO]
+    return [stream for stream in streams if stream.codec_context is not None] or streams
+
+
+def _stream_at(container: Any, kind: str, index: int) -> Any:
+    streams = getattr(container.streams, kind)
+    if not 0 <= index < len(streams):
+        plural = "s" * (len(streams) != 1)
+        raise MediaError(
+            f"{container.name.removeprefix('file:')} has {len(streams)} {kind} stream{plural}, counted from 0, but "
+            f"--{kind}-stream is {index}: choose another stream, or leave the option out"
+        )
+    return streams[index]
+
+
+def _is_default(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def _num_pixels(stream: Any) -> int:
+    return int(getattr(stream, "width", 0) or 0) * int(getattr(stream, "height", 0) or 0)
