@@ -30,7 +30,7 @@ from abaw.tasks import TASKS
 from abaw.tracks import Clock
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
-from extract.store.track_file import pack_header
+from extract.store.tensor_file import pack_header
 
 NAMES, DIM, NUM_FRAMES, FPS = ("face", "scene", "voice", "words"), 1024, 4096, 25.0
 GB, SIZES_GB = 1_000_000_000, (1, 20)

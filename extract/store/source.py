@@ -1,7 +1,7 @@
 """The features that training and prediction read: tracks of a store, aligned to the clips' frame timestamps."""
 
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -15,6 +15,7 @@ from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
 from extract.store.store import FeatureStore, Recipe
+from extract.store.tensor_file import Version, checked_files, trust_files
 from extract.store.track_file import TrackFile
 
 MAX_OPEN_FILES = 2048  # tracks, and as many clocks, that a source keeps open
@@ -41,7 +42,8 @@ class AlignedSource:
         self.clock = lru_cache(maxsize=num)(store.clock)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AlignedSource, (self._store, self._features, self.recipes)  # without the caches
+        # without the caches; what this process has verified, the other one need not verify again
+        return _rebuilt, (self._store, self._features, self.recipes, checked_files())
 
     def names(self) -> tuple[str, ...]:
         """The tracks' names."""
@@ -105,6 +107,16 @@ class AlignedSource:
             max_gap_s=gap_s,
         )[before : before + stop - first]
         return file, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)
+
+
+def _rebuilt(
+    store: FeatureStore,
+    features: Mapping[str, FeatureConfig],
+    recipes: Mapping[str, Recipe],
+    checked: Iterable[Version],
+) -> AlignedSource:
+    trust_files(checked)
+    return AlignedSource(store, features, recipes)
 
 
 def _aligner(name: str) -> Callable[..., align.Plan]:

@@ -21,7 +21,8 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write, locked, read_json
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
-from extract.store.track_file import Tensor, TensorFile, TrackFile, TrackWriter, read_metadata, write_tensors
+from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
+from extract.store.track_file import TrackFile, TrackWriter
 
 Recipe = dict[str, Any]
 
@@ -71,7 +72,13 @@ class FeatureStore:
         recipes = {folder: recipe for folder, recipe in self.recipes().items() if "encoder" in recipe}
         names = {folder: recipe["name"] for folder, recipe in recipes.items()}
         advice = f"; run abaw extract DATA --store {self.root} --encoder {name}"
-        return recipes[choose_folder(self.root, names, name, advice)]
+        folder = choose_folder(self.root, names, name, advice)
+        if self.folder(recipes[folder]).name != folder:
+            raise InputError(
+                f"{self.root / folder / 'recipe.json'} is not the recipe of its folder: one of the two was changed; "
+                "rename the folder back, or delete it and run abaw extract again"
+            )
+        return recipes[folder]
 
     def has(self, recipe: Recipe, clip_id: str, source: str | None = None) -> bool:
         """Whether the track exists and, with ``source``, whether it was made from exactly that source."""
@@ -99,7 +106,10 @@ class FeatureStore:
         damaged or was made from other media than the clip's clock.
         """
         file = self.open(recipe, clip_id)
-        return Track(file.rows(0, len(file.times_s)), file.times_s, file.observed)
+        try:
+            return Track(file.rows(0, len(file.times_s)), file.times_s, file.observed)
+        except InputError as error:
+            raise InputError(f"{file.path} is damaged ({error}): delete it and run {self._command(recipe)}") from error
 
     def open(self, recipe: Recipe, clip_id: str) -> TrackFile:
         """The track mapped into memory, to read some of its rows. Raises what ``get`` raises."""
@@ -110,7 +120,10 @@ class FeatureStore:
                 f"run {command}"
             )
         file = TrackFile(path, command)
-        if file.metadata.get("source") != self.clock_metadata(clip_id).get("source"):
+        clock = self.clock_path(clip_id)
+        if file.metadata.get("source") != (
+            TensorFile(clock, command).metadata.get("source") if clock.exists() else None
+        ):
             raise InputError(
                 f"the {recipe['name']} track of clip {clip_id!r} was made from other media than its clock: "
                 f"run {command}"
@@ -145,7 +158,14 @@ class FeatureStore:
                 f"no clock for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}"
             )
         file = TensorFile(path, command)
-        return Clock(file["frames"], file["times_s"], file["decoded"])
+        file.check_content()
+        frames, times_s, decoded = file["frames"], file["times_s"], file["decoded"]
+        if not frames.ndim == times_s.ndim == decoded.ndim == 1 or times_s.dtype != float or decoded.dtype != bool:
+            raise file.damage("its tensors are not those of a clock")
+        try:
+            return Clock(frames, times_s, decoded)
+        except InputError as error:
+            raise file.damage(str(error)) from error
 
     def clock_metadata(self, clip_id: str) -> dict[str, str]:
         """What the clip's clock was made from; {} where there is no clock."""

@@ -11,29 +11,15 @@ from extract.store.track_file import TrackFile
 
 def wrong_shapes(file: TrackFile, recipe: Recipe) -> Iterator[str]:
     """Whether the tensors have the shapes and types of one track with the recipe's ``stored_dtype``."""
+    yield from file.wrong_shapes()
     if file.values.ndim != 2:
-        yield f"values have the shape {file.values.shape}, expected (time, dim)"
         return
     num_rows = len(file.values)
-    expected = {"times_s": (file.times_s, "float64"), **{name: (flags, "bool") for name, flags in file.flags.items()}}
-    for name, (array, dtype) in expected.items():
-        if array.shape != (num_rows,) or array.dtype != dtype:
-            yield (
-                f"{name} has the shape {array.shape} and type {array.dtype}, expected ({num_rows},) and {dtype}, "
-                f"because values have {num_rows} rows"
-            )
     if int(file.metadata.get("rows", num_rows)) != num_rows:
         yield f"{num_rows} rows, but {file.metadata['rows']} were written"
     stored_dtype = recipe.get("stored_dtype", "float16")
     if recipe and file.values.dtype != stored_dtype:
         yield f"values are {file.values.dtype}, but the recipe's stored_dtype is {stored_dtype}"
-
-
-def check_times(file: TrackFile) -> Iterator[str]:
-    """Whether times are finite and increase strictly."""
-    late = np.flatnonzero(~(np.diff(file.times_s) > 0))
-    if late.size or not np.isfinite(file.times_s).all():
-        yield f"times do not increase strictly, first at row {int(late[0]) + 1 if late.size else 0}"
 
 
 def check_values(file: TrackFile) -> Iterator[str]:

@@ -1,145 +1,57 @@
-"""Tracks and clocks as safetensors files: written in blocks, so that memory does not grow with a clip, and mapped."""
+"""Tracks as safetensors files: written from rows as they come, mapped into memory and verified when they are read."""
 
-import hashlib
-import json
-import math
-import mmap
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from abaw.errors import InputError
-from abaw.files import atomic_write, write_json
+from abaw.files import write_json
 from abaw.tracks import Track
-
-BLOCK_BYTES = 4 << 20
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I32": "int32", "BOOL": "bool"}
-DTYPE_NAMES = {numpy_name: name for name, numpy_name in DTYPES.items()}
-EXTRACT_AGAIN = "abaw extract again"
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor to write, in blocks of bytes because it may be larger than memory."""
-
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    blocks: Iterable[bytes]
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> "Tensor":
-        """An array in memory as one block."""
-        return cls(array.dtype, array.shape, [array.tobytes()])
-
-    @property
-    def num_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, complete or absent; the SHA-256 of what follows the header is added to its metadata.
-
-    The library's own writer needs all tensors in memory and writes metadata in an order that differs between runs.
-    """
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # widest type first: aligned
-    header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, "sha256": "0" * 64}.items()))}
-    offset = 0
-    for name in order:
-        tensor = tensors[name]
-        stop = offset + tensor.num_bytes
-        header[name] = {
-            "dtype": DTYPE_NAMES[tensor.dtype.name],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, stop],
-        }
-        offset = stop
-    digest = hashlib.sha256()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        file.write(pack_header(header))
-        for name in order:
-            for block in tensors[name].blocks:
-                file.write(block)
-                digest.update(block)
-        header["__metadata__"]["sha256"] = digest.hexdigest()  # as long as the zeros it replaces
-        file.seek(0)
-        file.write(pack_header(header))
-
-
-def pack_header(header: Mapping[str, Any]) -> bytes:
-    """How a safetensors file begins: the header's length in 8 bytes, then the header as JSON, padded to 8 bytes."""
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-class TensorFile:
-    """A safetensors file mapped into memory: ``file[name]`` is a tensor of which only what is used is read.
-
-    Copies would grow with the store in every process that reads from it; the pages of a mapped file are shared.
-    Raises InputError where the file is damaged; the message says to run ``command``.
-    """
-
-    def __init__(self, path: Path, command: str = EXTRACT_AGAIN) -> None:
-        self.path = path
-        try:
-            with safe_open(path, framework="numpy") as file:  # checks the header and the file's length
-                self.metadata: dict[str, str] = file.metadata() or {}
-        except SafetensorError as error:
-            raise InputError(f"{path} is damaged ({error}): delete it and run {command}") from error
-        with path.open("rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._start = 8 + int.from_bytes(self._bytes[:8], "little")
-        self._header = json.loads(self._bytes[8 : self._start])
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._header
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._header:
-            names = ", ".join(sorted(self._header.keys() - {"__metadata__"})) or "none"
-            raise InputError(f"{self.path} has no tensor {name!r}; it has {names}")
-        entry = self._header[name]
-        if entry["dtype"] not in DTYPES:
-            raise InputError(f"{self.path}: {name} is of type {entry['dtype']}, expected one of {', '.join(DTYPES)}")
-        start = self._start + entry["data_offsets"][0]
-        return np.ndarray(tuple(entry["shape"]), DTYPES[entry["dtype"]], self._bytes, start)
-
-    def body_sha256(self) -> str:
-        """The SHA-256 of what follows the header, in hexadecimal."""
-        digest = hashlib.sha256()
-        for first in range(self._start, len(self._bytes), BLOCK_BYTES):
-            digest.update(self._bytes[first : first + BLOCK_BYTES])
-        return digest.hexdigest()
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """A file's metadata without its tensors; {} where it is damaged or missing, so that it is extracted again."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError):
-        return {}
+from extract.store.tensor_file import BLOCK_BYTES, EXTRACT_AGAIN, Tensor, TensorFile, write_tensors
 
 
 class TrackFile:
     """A stored track, mapped into memory: ``values`` (time, dim) as stored, ``times_s`` (time), ``observed`` (time).
 
     ``flags`` are the tensors with one bool a row: ``observed`` and, where faces of missing images were taken from the
-    video, ``filled``. Raises InputError where the file is damaged or holds no track.
+    video, ``filled``. Raises InputError where the file is damaged or holds no track; with ``check``, also where its
+    content is not what was written, shapes do not fit, or times do not increase.
     """
 
-    def __init__(self, path: Path, command: str = EXTRACT_AGAIN) -> None:
+    def __init__(self, path: Path, command: str = EXTRACT_AGAIN, *, check: bool = True) -> None:
         self.path, self._file = path, TensorFile(path, command)
         self.metadata = self._file.metadata
         self.values, self.times_s = self._file["values"], self._file["times_s"]
         self.flags = {"observed": self._file["observed"]}
         if "filled" in self._file:
             self.flags["filled"] = self._file["filled"]
+        if check:
+            self._file.check_content()
+            for fault in self.wrong_shapes() or self.wrong_times():
+                raise self._file.damage(fault)
+
+    def wrong_shapes(self) -> list[str]:
+        """What is wrong with the shapes and types of the tensors."""
+        if self.values.ndim != 2:
+            return [f"values have the shape {self.values.shape}, expected (time, dim)"]
+        num_rows = len(self.values)
+        expected = {"times_s": (self.times_s, "float64"), **{name: (each, "bool") for name, each in self.flags.items()}}
+        return [
+            f"{name} has the shape {array.shape} and type {array.dtype}, expected ({num_rows},) and {dtype}, "
+            f"because values have {num_rows} rows"
+            for name, (array, dtype) in expected.items()
+            if array.shape != (num_rows,) or array.dtype != dtype
+        ]
+
+    def wrong_times(self) -> list[str]:
+        """Whether times are not finite or do not increase strictly."""
+        late = np.flatnonzero(~(np.diff(self.times_s) > 0))
+        if not late.size and np.isfinite(self.times_s).all():
+            return []
+        return [f"times do not increase strictly, first at row {int(late[0]) + 1 if late.size else 0}"]
 
     @property
     def observed(self) -> np.ndarray:

@@ -20,8 +20,9 @@ from extract.media import MediaInfo, probe
 from extract.store.fingerprint import fingerprint
 from extract.store.listing import feature_folders, modality, temporary_files, track_paths
 from extract.store.store import FeatureStore, Recipe, read_failures
-from extract.store.track_checks import check_times, check_times_on_clock, check_values, wrong_shapes
-from extract.store.track_file import TensorFile, TrackFile
+from extract.store.tensor_file import BODY_SUM, TensorFile
+from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
+from extract.store.track_file import TrackFile
 
 ASSUMED_FPS = re.compile(r" at \S+ fps$")  # what an assumed frame rate adds to the source in a file's metadata
 SOUND_MARGIN_S = 0.1  # times of sound are exact to one frame of the codec, and encoders pad the ends
@@ -153,7 +154,7 @@ class _Verification:
         dims = {}
         for path in paths.values():
             try:
-                dims[path] = TrackFile(path).values.shape[-1]
+                dims[path] = TrackFile(path, check=False).values.shape[-1]
             except (ValueError, OSError):
                 continue  # reported when the track itself is checked
         most_common = Counter(dims.values()).most_common(1)
@@ -163,12 +164,12 @@ class _Verification:
 
     def check_track(self, clip_id: str, path: Path, recipe: Recipe, kind: str | None) -> Iterator[str]:
         """The faults of a track; wrong shapes come alone because they make all other checks meaningless."""
-        file = TrackFile(path)
+        file = TrackFile(path, check=False)
         if wrong := [*wrong_shapes(file, recipe)]:
             yield from wrong
             return
-        yield from check_times(file)
-        if "sha256" not in file.metadata:
+        yield from file.wrong_times()
+        if BODY_SUM not in file.metadata:
             self.report.num_unchecked += 1
         yield from _check_sum(file, file.metadata)
         yield from check_values(file)
@@ -210,5 +211,5 @@ class _Verification:
 
 def _check_sum(file: TensorFile | TrackFile, metadata: Mapping[str, str]) -> Iterator[str]:
     """Whether the content is what was written; no fault where no checksum was recorded."""
-    if "sha256" in metadata and file.body_sha256() != metadata["sha256"]:
+    if BODY_SUM in metadata and file.body_sha256() != metadata[BODY_SUM]:
         yield "its content is not what was written (SHA-256): delete it and run abaw extract again"

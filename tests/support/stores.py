@@ -1,13 +1,12 @@
 """Small feature stores for tests of the store's commands."""
 
-import hashlib
-
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from abaw.tracks import Clock, Track
 from extract.store.store import FeatureStore
+from extract.store.tensor_file import BODY_SUM, HEADER_SUM, Tensor, write_tensors
 
 FACE = {"name": "hog", "encoder": "face_hog", "settings": {"crop_px": 112}, "version": 1, "crop": {"size_px": 112}}
 VOICE = {"name": "mel", "encoder": "voice_mel", "settings": {}, "version": 1, "stored_dtype": "float32"}
@@ -37,15 +36,20 @@ def make_store(root, clips=("a", "b"), seed=0):
 
 
 def rewrite(path, metadata=None, **tensors):
-    """Replace tensors and metadata of a track's file (None removes one); the checksum is that of the new content."""
+    """Replace tensors and metadata of a track's file (None removes one); the checksums are those of the new content.
+
+    ``sha256=None`` writes a file of an earlier version, without checksums; another one stands as it is given.
+    """
     with safe_open(path, framework="numpy") as file:
         known = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
         about = dict(file.metadata())
     kept = {name: value for name, value in (known | tensors).items() if value is not None}
-    about = {key: text for key, text in (about | (metadata or {})).items() if text is not None}
-    save_file(kept, path, about)
-    if "sha256" in about and "sha256" not in (metadata or {}):
-        save_file(kept, path, about | {"sha256": hashlib.sha256(body(path)).hexdigest()})
+    given = {key: text for key, text in (about | (metadata or {})).items() if text is not None}
+    others = {key: text for key, text in given.items() if key not in (BODY_SUM, HEADER_SUM)}
+    if BODY_SUM in (metadata or {}):
+        save_file(kept, path, {key: text for key, text in given.items() if key != HEADER_SUM})
+        return
+    write_tensors(path, {name: Tensor.of(value) for name, value in kept.items()}, others)
 
 
 def body(path):

@@ -126,7 +126,7 @@ def test_a_value_out_of_range_fails_only_its_clip_and_a_full_disk_stops_the_run(
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("extract.store.track_file.pack_header", full)
+    monkeypatch.setattr("extract.store.tensor_file.pack_header", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path, tmp_path / "other")
 

@@ -107,7 +107,7 @@ def test_a_full_disk_stops_the_run_at_every_stage(six, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("extract.store.track_file.tempfile.TemporaryFile", "extract.store.track_file.atomic_write"):
+    for place in ("extract.store.track_file.tempfile.TemporaryFile", "extract.store.tensor_file.atomic_write"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space left"):

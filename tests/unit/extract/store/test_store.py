@@ -98,7 +98,7 @@ def test_a_write_that_fails_leaves_no_file(store, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("extract.store.track_file.pack_header", full)
+    monkeypatch.setattr("extract.store.tensor_file.pack_header", full)
     with pytest.raises(OSError, match="no space left"):
         store.put(RECIPE, "c", voice())
     assert sorted(p.name for p in store.folder(RECIPE).iterdir()) == ["a.safetensors", "recipe.json"]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from extract.store import track_file
-from extract.store.track_file import Tensor, TensorFile, TrackFile, TrackWriter, read_metadata, write_tensors
+from extract.store import tensor_file, track_file
+from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
+from extract.store.track_file import TrackFile, TrackWriter
 from tests.support.stores import body, flip_bit
 
 RECIPE = {"name": "loud", "encoder": "loud", "settings": {}}
@@ -56,7 +57,7 @@ def test_a_mapped_file_keeps_its_content_when_it_is_replaced(tmp_path):
 def test_the_checksum_is_that_of_the_content(tmp_path, monkeypatch):
     path = write(tmp_path / "a.safetensors")
     assert TensorFile(path).body_sha256() == TensorFile(path).metadata["sha256"]
-    monkeypatch.setattr(track_file, "BLOCK_BYTES", 7)
+    monkeypatch.setattr(tensor_file, "BLOCK_BYTES", 7)
     assert TensorFile(path).body_sha256() == TensorFile(path).metadata["sha256"]
     flip_bit(path, len(body(path)) - 1)
     assert TensorFile(path).body_sha256() != TensorFile(path).metadata["sha256"]
