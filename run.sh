@@ -2,6 +2,7 @@
 # Sets up an environment and runs one of these in it:
 #     ./run.sh                   the main job on a small synthetic data set (needs no data set and no weights)
 #     ./run.sh test [ARGS]       the tests; ARGS go to pytest
+#     ./run.sh fuzz [ARGS]       the fuzz harness: thousands of damaged inputs, kills and interrupts (tests/fuzz); --help
 #     ./run.sh lint              ruff (rules and format) and mypy
 #     ./run.sh full AFFWILD2_ROOT [CONFIG [OPTIONS]]
 #                                a whole competition on Aff-Wild2; CONFIG is va (default), expr, au, mtl or a YAML file,
@@ -67,6 +68,11 @@ run_tests() {
   exec "$PY" -m pytest -n 2 "$@"
 }
 
+run_fuzz() {
+  export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1
+  exec "$PY" -m tests.fuzz "$@"
+}
+
 # runs all three, even if one fails
 lint() {
   local failed=0
@@ -79,14 +85,15 @@ lint() {
 what=${1:-}
 if [ "$what" = full ] && [ $# -lt 2 ]; then what=unknown; fi
 case "$what" in
-  "" | test | lint | full) setup .venv constraints.txt dev ;;
+  "" | test | fuzz | lint | full) setup .venv constraints.txt dev ;;
   test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
-  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test [pytest arguments] | lint | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
+  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test [pytest arguments] | fuzz [arguments] | lint | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
 esac
 case "$what" in
   "") main_job ;;
   full) shift; full "$@" ;;
   test) shift; run_tests "$@" ;;
+  fuzz) shift; run_fuzz "$@" ;;
   lint) lint ;;
   test-mediapipe)
     shift

@@ -109,8 +109,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if words is None else words)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     STATE.update(verbose=False, words=[])
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if is_main else None
     try:
         code = _run(given)
         sys.stdout.flush()  # here, where a full disk is still an error and not a remark of the interpreter
@@ -120,6 +120,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         code = stop.code if isinstance(stop.code, int) else BUG
     except Exception as error:
         code = _report(error, given)
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
     if code in (INTERRUPTED, TERMINATED):
         _print(STOPPED.get(" ".join(STATE["words"][:2])) or STOPPED.get(" ".join(STATE["words"][:1])) or "stopped")
     sys.exit(code)

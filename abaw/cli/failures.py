@@ -12,6 +12,7 @@ from pathlib import Path
 from abaw.errors import AbawError
 
 BAD_INPUT, BUG = 2, 70  # exit codes
+MAX_LENGTH = 2000  # characters of a message
 # what can be done, where the error itself does not say so
 HINTS = {
     errno.ENOSPC: "free some space, or choose a folder on another disk",
@@ -34,7 +35,8 @@ HINTS = {
 def explain(error: BaseException) -> str | None:
     """An error that is not a fault of this project as a sentence; None for any other: a bug."""
     if isinstance(error, AbawError):
-        return str(error)
+        text = str(error)  # it may quote a whole file that was given as a value
+        return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH // 2]} ... {text[-MAX_LENGTH // 2 :]}"
     if isinstance(error, OSError):
         return _explain_os_error(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU

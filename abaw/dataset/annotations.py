@@ -78,7 +78,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Stripped are spaces and tabs. CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is not text.
     """
     try:
-        texts = path.read_text(encoding="utf-8-sig").split("\n")
+        texts = path.read_bytes().decode("utf-8-sig").split("\n")  # a \r inside a line ends none: rows would move
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
     texts = [text.rstrip("\r").strip(BLANKS) for text in texts]

@@ -14,25 +14,32 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fuzz.kinds import KINDS
+from tests.fuzz.inputs import INPUTS
 from tests.fuzz.worker import HANG_S, Trial
 from tests.fuzz.world import copy_world, make_world
 
 ROOT = Path(__file__).resolve().parents[2]
 Finding = tuple[str, int, str]  # kind, seed, what is wrong
-SHARES = {"media": 0.5, "onnx": 0.5, "runs": 0.5, "run_json": 0.5, "recipes": 0.5}  # of slower kinds fewer inputs
+SHARES = {
+    "media": 0.5,
+    "onnx": 0.5,
+    "runs": 0.5,
+    "run_json": 0.5,
+    "recipes": 0.5,
+    "training_configs": 0.5,
+}  # of slower kinds fewer inputs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="damage the project's inputs and see what the commands say")
     parser.add_argument("--inputs", type=int, default=400, help="of each kind; slower kinds get half")
-    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="*", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay a single one")
     parser.add_argument("--out", type=Path, default=Path("work/fuzz"), help="folder of the findings")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        trained = any(KINDS[name].trained for name in given.kinds)
+        trained = any(INPUTS[name].slow for name in given.kinds)
         world = make_world(Path(scratch) / "world", trained=trained)
         findings, counts = [], Counter()
         for name in given.kinds:
@@ -76,15 +83,15 @@ def try_seeds(world: Path, name: str, seeds: range, scratch: Path) -> Iterator[F
 def _rows(process: subprocess.Popen) -> Iterator[dict]:
     """What a worker prints, until it ends or prints nothing for too long."""
     assert process.stdout is not None
-    heard_s = time.monotonic()
-    while time.monotonic() - heard_s < 2 * HANG_S:
+    last_s = time.monotonic()
+    while time.monotonic() - last_s < 2 * HANG_S:
         if not select.select([process.stdout], [], [], 1)[0]:
             continue
         line = process.stdout.readline()
         if not line:
             process.wait()
             return
-        heard_s = time.monotonic()
+        last_s = time.monotonic()
         yield json.loads(line)
 
 
@@ -96,7 +103,7 @@ def _save(out: Path, world: Path, finding: Finding) -> None:
     (folder / target.name).write_bytes(data)
     with (folder / "finding.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(
-            f"{fault}\nfile: {target.relative_to(world)}\nabaw {' '.join(words)}\n"
+            f"{fault}\nfile: {target.relative_to(world)}\nabaw {words}\n"
             f"python -m tests.fuzz --kinds {name} --seed {seed}\n"
         )
 

@@ -15,14 +15,15 @@ import pyarrow as pa
 from pyarrow import parquet
 
 TEXTS = (
-    "", " ", "0", "-0", "-1", "+1", "1_0", "1.0", "1e400", "1e-400", "-1e9", "nan", "inf", "-inf", "0x10", "True", "null",
-    "１２", "٣", "1,5", "1;2", "1.5.2", "--1", "9" * 30, "9" * 5000, "a" * 300, "../../victim", "/etc/passwd", "~", "~/x",
-    "\0", "a\0b", "\ufeff", "é", "e\u0301", "\u202e", "\u2028", "\x85", "\r", "\t", "\"", "'", "{}", "[]", "*a", "&a", "!!int x",
-    "#", ":", "- ", "%s", "{0}", "$HOME", "`id`", "\\", "CON", "nul", "-5", "7.5", "2147483648", "-9223372036854775809",
+    "", " ", "0", "-0", "-1", "+1", "1_0", "1.0", "1e400", "1e-400", "-1e9", "nan", "inf", "-inf", "0x10",
+    "null", "１２", "٣", "1,5", "1;2", "1.5.2", "--1", "9" * 30, "9" * 5000, "a" * 300, "../../victim", "/etc/passwd", "~",
+    "~/x", "\0", "a\0b", "\ufeff", "é", "e\u0301", "\u202e", "\u2028", "\x85", "\r", "\t", "\"", "'", "{}", "[]", "*a",
+    "&a", "!!int x", "#", ":", "- ", "%s", "{0}", "$HOME", "`id`", "\\", "CON", "nul", "-5", "7.5", "2147483648",
+    "-9223372036854775809",
 )  # fmt: skip
 VALUES = (
-    None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**70), 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"), "", [],
-    {}, [[]], {"": 0}, [None], {"a": {"b": {}}}, *TEXTS,
+    None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**70), 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"), "",
+    [], {}, [[]], {"": 0}, [None], {"a": {"b": {}}}, *TEXTS,
 )  # fmt: skip
 
 
@@ -127,7 +128,9 @@ def by_yaml(data: bytes, rng: random.Random) -> bytes:
         rows = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]" for i in range(1, 12)]
         return data + "\n".join(["", "x0: &x0 [1, 1]", *rows, ""]).encode()
     if kind == 1:
-        return data + rng.choice((b"[" * 100_000, b"- " * 100_000, b"{a: " * 20_000, b"x: &x {<<: *x}\n", b"x: &x [*x]\n"))
+        return data + rng.choice(
+            (b"[" * 100_000, b"- " * 100_000, b"{a: " * 20_000, b"x: &x {<<: *x}\n", b"x: &x [*x]\n")
+        )
     lines = data.decode().split("\n")
     for _ in range(rng.choice((1, 1, 2))):
         i = rng.randrange(len(lines))
@@ -139,7 +142,9 @@ def by_yaml(data: bytes, rng: random.Random) -> bytes:
         elif kind == 10:
             lines.insert(i, lines[rng.randrange(len(lines))])
         else:
-            lines[i] = lines[i].replace(":", rng.choice(("", "::", ": !!float", ": !!python/object:os.system", ": &a")), 1)
+            lines[i] = lines[i].replace(
+                ":", rng.choice(("", "::", ": !!float", ": !!python/object:os.system", ": &a")), 1
+            )
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
@@ -153,7 +158,16 @@ def by_columns(data: bytes, rng: random.Random) -> bytes:
     elif kind == 1:
         table = table.rename_columns([*table.column_names[:i], rng.choice(TEXTS), *table.column_names[i + 1 :]])
     elif kind == 2:
-        types = (pa.string(), pa.int64(), pa.float64(), pa.int8(), pa.bool_(), pa.null(), pa.list_(pa.int8()), pa.binary())
+        types = (
+            pa.string(),
+            pa.int64(),
+            pa.float64(),
+            pa.int8(),
+            pa.bool_(),
+            pa.null(),
+            pa.list_(pa.int8()),
+            pa.binary(),
+        )
         table = table.set_column(i, name, pa.array([None] * num, rng.choice(types)))
     elif kind == 3:
         values = table[name].to_pylist()

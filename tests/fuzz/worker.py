@@ -1,4 +1,4 @@
-"""Tries the inputs of some seeds in one process, so that a crash ends this process alone: ``python -m tests.fuzz.worker``.
+"""Tries the inputs of some seeds in a process of its own, which a crash ends: ``python -m tests.fuzz.worker``.
 
 Prints a line of JSON for every input: before it is tried, and its findings afterwards.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from abaw.cli import main
-from tests.fuzz.kinds import KINDS, Kind
+from tests.fuzz.inputs import INPUTS, InputKind
 from tests.fuzz.oracles import Outcome
 
 HANG_S = 30
@@ -30,10 +30,10 @@ class Trial:
     """A world of which one file at a time is damaged."""
 
     def __init__(self, world: Path, name: str) -> None:
-        self.world, self.name, self.kind = world, name, KINDS[name]
-        self._sound: dict[tuple[str, ...], Outcome] = {}
+        self.world, self.name, self.kind = world, name, INPUTS[name]
+        self._sound: dict[str, Outcome] = {}
 
-    def mutate(self, seed: int) -> tuple[Path, bytes, tuple[str, ...]]:
+    def mutate(self, seed: int) -> tuple[Path, bytes, str]:
         """The file that a seed damages, its new content, and the command that reads it."""
         rng = random.Random(f"{self.name} {seed}")
         targets = sorted({path for pattern in self.kind.files for path in self.world.glob(pattern)})
@@ -52,8 +52,8 @@ class Trial:
         target, data, words = self.mutate(seed)
         if words not in self._sound:
             self._sound[words] = run_command(self.world, words)
-            if self._sound[words].code and "nowhere" not in " ".join(words):
-                raise RuntimeError(f"abaw {' '.join(words)} refuses the sound input: {self._sound[words].err}")
+            if self._sound[words].code and "nowhere" not in words:
+                raise RuntimeError(f"abaw {words} refuses the sound input: {self._sound[words].err}")
         before, sound = self._sound[words], target.read_bytes()
         others = _state(self.world, target)
         kept = target.with_name(f"{target.name}.sound")
@@ -67,12 +67,12 @@ class Trial:
             kept.unlink(missing_ok=True)
             target.unlink(missing_ok=True)
             target.write_bytes(sound)
-        changed = {place for place in others.items() ^ _state(self.world, target).items()}
-        if changed and not self.kind.trained:
+        changed = others.items() ^ _state(self.world, target).items()
+        if changed and not self.kind.slow:
             yield f"changed {sorted(place for place, _ in changed)[:3]}"
 
 
-def find_faults(kind: Kind, target: Path, before: Outcome, after: Outcome) -> Iterator[str]:
+def find_faults(kind: InputKind, target: Path, before: Outcome, after: Outcome) -> Iterator[str]:
     """What is wrong with the outcome of a command on a damaged file."""
     if "Traceback (most recent call last)" in after.text:
         yield "a traceback"
@@ -89,12 +89,12 @@ def find_faults(kind: Kind, target: Path, before: Outcome, after: Outcome) -> It
         yield f"exit {after.code}, {fault}"
 
 
-def run_command(world: Path, words: tuple[str, ...]) -> Outcome:
+def run_command(world: Path, words: str) -> Outcome:
     """Run one command in this process, with its outputs in a new folder."""
     made_in = world / "out"
     shutil.rmtree(made_in, ignore_errors=True)
     made_in.mkdir()
-    given = [word.replace("{out}", "out") for word in words]
+    given = words.replace("{out}", "out").split()
     out, err = io.StringIO(), io.StringIO()
     signal.signal(signal.SIGALRM, _hang)
     signal.alarm(HANG_S)
@@ -130,7 +130,7 @@ def _state(world: Path, target: Path) -> dict[str, tuple[int, int]]:
 def work() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("world", type=Path)
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=INPUTS)
     parser.add_argument("first", type=int)
     parser.add_argument("last", type=int)
     given = parser.parse_args()

@@ -41,7 +41,7 @@ def make_world(folder: Path, *, trained: bool) -> Path:
         write_face_net(Path("net.onnx"))
         _write_predictions()
         text = packaged_config("synthetic").path.read_text(encoding="utf-8")
-        for before, after in (("work/synthetic", "data"), ("work/store", "store")):
+        for before, after in (("work/synthetic", "data"), ("work/store", "store"), ("{num: 1, fold", "{num: 2, fold")):
             text = text.replace(before, after)
         Path("config.yaml").write_text(text, encoding="utf-8")
         Path("space.yaml").write_text("training.learning_rate: log:1e-4:1e-2\nmodel.hidden_dim: [8, 16]\n")

@@ -16,7 +16,6 @@ def ended(monkeypatch, tmp_path, capsys):
     """Exit code and stderr of ``abaw list`` whose work is replaced."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(work, *words):
         monkeypatch.setattr("abaw.pipelines.listing.list_parts", lambda _: work())
@@ -24,8 +23,7 @@ def ended(monkeypatch, tmp_path, capsys):
             cli.main([*words, "list"])
         return stop.value.code, capsys.readouterr().err
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
+    return run
 
 
 def raises(error):
