@@ -1,8 +1,8 @@
 """Numbers in text files: labels, lists, templates, challenge files.
 
-``int()`` and ``float()`` accept more than these files may hold: ``1_0``, ``+1``, digits of other scripts (``１``, ``١``),
-``nan``, ``inf`` and white space of every kind. A text that was damaged or comes from another program would become
-another label in silence.
+``int()`` and ``float()`` accept more than these files may hold: ``1_0``, ``+1``, ``nan``, ``inf``, digits of other
+scripts (full-width, Arabic-Indic) and white space of every kind. A text that was damaged or comes from another program
+would become another label in silence.
 """
 
 import math

@@ -75,7 +75,8 @@ def read_action_units(path: Path) -> Labels:
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """The number (from 1) and the stripped text of each line, without blank lines at the end.
 
-    Stripped are spaces and tabs. CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is not text.
+    Spaces and tabs are stripped; CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is
+    not text.
     """
     try:
         texts = path.read_bytes().decode("utf-8-sig").split("\n")  # a \r inside a line ends none: rows would move

@@ -104,7 +104,7 @@ def _begins(path: Path, kind: str) -> bool:
 
 
 def _listing(path: Path, kind: str, is_test: bool) -> Listing:
-    """The clips of a file. Rows that name none are skipped: reading the labels refuses them, and a test list has none."""
+    """The clips of a file. Rows that name none are skipped, as reading the labels refuses them; not in a test list."""
     last_frames: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
     num_rows = 0

@@ -14,6 +14,7 @@ held_out                whether every table is from runs that were not trained o
 made_by                 clip -> the run that held it out, where several runs made the tables
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
+tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +28,16 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from abaw.dataset.layout import video_of
 from abaw.errors import InputError, NotFoundError
-from abaw.files import atomic_write, read_json, visible, write_json
+from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name
 from abaw.files.ownership import Owner, own_folder, record_owner
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
+from abaw.results import checksums
+from abaw.results.plausible import check_plausible
 from abaw.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
 METADATA = "predictions.json"
 WRITTEN = {"task", "split", "run", "commit", "seeds", "post_processing", "ensemble"}  # keys of every predictions.json
 CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.bool_()}
+CLIP_COLUMNS = {"clip", "clip_id", "video", "video_id"}  # in which other programs may name a row's clip
+AGAIN = "mend the table or run abaw predict again"
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,18 @@ class Table:
         if wrong.size:
             row = int(wrong[0])
             raise InputError(f"row {row + 1} is frame {self.frames[row]}: frames must be 1, 2, 3 ... without a gap")
-        if not np.isfinite(self.times_s).all() or (np.diff(self.times_s) <= 0).any():
-            raise InputError("time_s must be finite and increase from frame to frame")
-        broken = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
+        late = np.flatnonzero(~(np.diff(self.times_s, prepend=-np.inf) > 0) | ~np.isfinite(self.times_s))
+        if late.size:
+            row = int(late[0])
+            raise InputError(
+                f"row {row + 1}, column 'time_s' is {self.times_s[row]:g}: time_s must be finite and increase from "
+                "frame to frame"
+            )
+        broken = np.argwhere(~np.isfinite(self.values))
         if broken.size:
-            raise InputError(f"frame {broken[0] + 1} has a value that is not finite")
+            row, column = (int(i) for i in broken[0])
+            value = self.values[row, column]
+            raise InputError(f"row {row + 1}, column {self.columns[column]!r} is {value}, expected a finite number")
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Column name -> values, one a frame: "frame", "time_s", "observed", then the task's columns."""
@@ -110,20 +123,46 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
 
 
 def read_table(folder: Path, clip_id: str, task: Task) -> Table:
-    """The clip's table. Raises NotFoundError where there is none, InputError, naming the file, where it is broken."""
+    """The clip's table. Raises NotFoundError where there is none, and InputError, naming file, row and column, where it
+    is broken, has changed since it was written, or holds what cannot be predictions of the task (``check_plausible``).
+    """
     path = folder / f"{clip_id}.parquet"
     if not path.is_file():
         raise NotFoundError(f"no {task.name} predictions for clip {clip_id!r} in {folder}: run abaw predict")
+    content = path.read_bytes()
+    is_unchanged = checksums.is_unchanged(_document(folder), clip_id, content)
     try:
-        found = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not readable as Parquet ({error}): run abaw predict again") from error
-    types = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
-    try:
-        frames, times_s, observed, *values = (_column(found, name, type_) for name, type_ in types.items())
-        return Table(frames, times_s, observed, np.stack(values, axis=1), task.columns)
+        found = _parse(content, clip_id, task)
     except ValueError as error:
-        raise InputError(f"{path}: {error}; mend the table or run abaw predict again") from error
+        changed = "" if is_unchanged else " (it has changed since it was written)"
+        raise InputError(f"{path}: {error}{changed}; {AGAIN}") from error
+    if not is_unchanged:
+        raise InputError(f"{path}: it has changed since it was written; {AGAIN}, or {checksums.ACCEPT}")
+    return found
+
+
+def _parse(content: bytes, clip_id: str, task: Task) -> Table:
+    try:
+        found = parquet.ParquetFile(pa.BufferReader(content)).read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"not readable as Parquet ({error})") from error
+    repeated = [name for name in dict.fromkeys(found.column_names) if found.column_names.count(name) > 1]
+    if repeated:
+        raise InputError(f"there are several columns {repeated[0]!r}")
+    _check_clip(found, clip_id)
+    types = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
+    frames, times_s, observed, *values = (_column(found, name, type_) for name, type_ in types.items())
+    table = Table(frames, times_s, observed, np.stack(values, axis=1), task.columns)
+    check_plausible(table.values, task)
+    return table
+
+
+def _check_clip(found: pa.Table, clip_id: str) -> None:
+    """Raises InputError where a table of another program says that its rows are of another clip."""
+    for name in CLIP_COLUMNS & set(found.column_names):
+        for named in found[name].unique().to_pylist():
+            if str(named) not in (clip_id, video_of(clip_id)):
+                raise InputError(f"column {name!r} has rows of {named!r}, expected only rows of {clip_id!r}")
 
 
 def _column(found: pa.Table, name: str, type_: pa.DataType) -> np.ndarray:
@@ -133,15 +172,22 @@ def _column(found: pa.Table, name: str, type_: pa.DataType) -> np.ndarray:
     column = found[name]
     if column.null_count:
         raise InputError(f"column {name!r} has {column.null_count} empty cells")
+    given = column.type
+    is_number = pa.types.is_integer(given) or pa.types.is_floating(given)
+    if not (is_number or (pa.types.is_boolean(type_) and pa.types.is_boolean(given))):
+        raise InputError(f"column {name!r} is {given}, expected {type_}")
     try:
-        return np.asarray(column.cast(type_).to_numpy())
+        values = np.asarray(column.cast(type_).to_numpy())
     except pa.ArrowException as error:
-        raise InputError(f"column {name!r} is {column.type}, expected {type_}: {error}") from error
+        raise InputError(f"column {name!r} is {given}, expected {type_}: {error}") from error
+    if pa.types.is_boolean(type_) and not np.array_equal(values, column.to_numpy()):  # True is not what 5 stands for
+        raise InputError(f"column {name!r} has other values than 0 and 1, expected {type_}")
+    return values
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write predictions.json, which completes the folder."""
-    write_json(folder / METADATA, dict(about))
+    """Write predictions.json with the checksums of all tables in the folder, which completes it."""
+    write_json(folder / METADATA, checksums.sealed(about, folder))
 
 
 @contextmanager
@@ -156,7 +202,7 @@ def replace_tables(folder: Path, names: Iterable[str]) -> Iterator[None]:
     with own_folder(folder, "predictions", "abaw predict or combine", partial(_foreign, folder), "give another --out"):
         old = clip_ids(folder)
         record_owner(folder, "predictions", tables=sorted({*old, *new}))  # before: a stop must not leave unknown ones
-        write_metadata(folder, {"complete": False})
+        write_json(folder / METADATA, checksums.sealed({"complete": False}))
         for clip_id in old:
             (folder / f"{clip_id}.parquet").unlink()
         yield
@@ -184,14 +230,26 @@ def _foreign(folder: Path, owner: Owner) -> list[str]:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The content of predictions.json; {} where there is none. Raises InputError where it is no JSON object."""
+    """The content of predictions.json without its checksums; {} where there is none.
+
+    Raises InputError where it is no JSON object, or has changed since it was written.
+    """
+    return {key: value for key, value in _document(folder).items() if key not in (checksums.TABLES, checksums.OWN)}
+
+
+def _document(folder: Path) -> dict[str, Any]:
     path = folder / METADATA
-    if not path.is_file():
-        return {}
-    about = read_json(path)
-    if not isinstance(about, dict):
-        raise InputError(f"{path}: expected a JSON object with at least the key 'task'")
-    return about
+    return checksums.parse_sealed(path.read_bytes(), path) if path.is_file() else {}
+
+
+def check_unchanged(folder: Path) -> None:
+    """Raises InputError for the first table that is missing, was added, or has changed since it was written."""
+    document, there = _document(folder), clip_ids(folder)
+    checksums.check_names(document, folder, there)
+    for clip_id in there:
+        path = folder / f"{clip_id}.parquet"
+        if not checksums.is_unchanged(document, clip_id, path.read_bytes()):
+            raise InputError(f"{path}: it has changed since it was written; {AGAIN}, or {checksums.ACCEPT}")
 
 
 def clip_ids(folder: Path) -> list[str]:
@@ -217,7 +275,8 @@ def tasks_in(folder: Path) -> list[str]:
 def resolve(folder: Path, task_name: str) -> Path:
     """The prediction folder of a task: ``<folder>/<task>``, or ``folder`` itself.
 
-    Raises NotFoundError, naming the tasks that are there, and InputError for an incomplete folder.
+    Raises NotFoundError, naming the tasks that are there, and InputError for an incomplete folder, or one whose tables
+    were deleted or added since it was written.
     """
     where = next((path for path in (folder / task_name, folder) if _holds_tables(path)), None)
     if where is None:
@@ -230,6 +289,7 @@ def resolve(folder: Path, task_name: str) -> Path:
         raise InputError(f"{where} is not complete because its abaw predict or combine was stopped: run that again")
     if about.get("task", task_name) != task_name:
         raise InputError(f"{where} holds {about['task']} predictions, not {task_name}: name another folder or task")
+    checksums.check_names(_document(where), where, clip_ids(where))
     return where
 
 

@@ -80,6 +80,10 @@ class Ambivalence(Task):
     def blocks(self) -> tuple[tuple[Block, int], ...]:
         return (("units", 1),) if self.level == "frame" else ()
 
+    @property
+    def column_ranges(self) -> tuple[tuple[float, float], ...]:
+        return ((0.0, 1.0),) * self.out_dim
+
     def strata(self, labels: Labels) -> np.ndarray:
         return np.where(labels.scored, labels.values[:, 0].astype(int), -1)
 

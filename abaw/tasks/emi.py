@@ -67,6 +67,10 @@ class MimicryIntensity(Task):
         found = dataset.listing("emi", split)
         return read_mimicry(found.path) if found else {}
 
+    @property
+    def column_ranges(self) -> tuple[tuple[float, float], ...]:
+        return ((0.0, 1.0),) * self.out_dim
+
     def strata(self, labels: Labels) -> np.ndarray:
         """The index of the strongest emotion."""
         return np.where(labels.scored, labels.values.argmax(axis=1), -1)

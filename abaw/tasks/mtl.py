@@ -75,6 +75,10 @@ class MultiTask(Task):
     def blocks(self) -> tuple[tuple[Block, int], ...]:
         return tuple(block for part in self._parts.values() for block in part.blocks)
 
+    @property
+    def column_ranges(self) -> tuple[tuple[float, float], ...]:
+        return tuple(each for part in self._parts.values() for each in part.column_ranges)
+
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
         return dataset.listed_clips("mtl", split)
 

@@ -1,4 +1,4 @@
-"""Numbers of text files: what Python reads and a label file must not hold is refused, in every file that has numbers."""
+"""What Python reads as a number and a label file must not hold is refused, in every file that has numbers."""
 
 import numpy as np
 import pytest
@@ -118,6 +118,6 @@ def test_a_row_of_a_challenge_file_with_odd_digits_is_refused(task, text):
     num = len(built.to_labels(np.full((1, len(built.columns)), 0.5, np.float32))[0])
     row = built.row(np.zeros(num))
     built.parse_row(row)
-    first, comma, others = row.partition(",")
+    _, comma, others = row.partition(",")
     with pytest.raises(InputError):
         built.parse_row(f"{text}{comma}{others}")

@@ -60,6 +60,7 @@ def test_mimicry_has_one_row_a_video_whatever_its_suffix(tmp_path):
     for frames, num in (([False, True, False], 2), ([False] * 3, 1)):  # a clip is observed where a frame of it is
         table = Table(np.arange(1, 4), np.arange(3.0), np.array(frames), np.full((3, 6), 0.25, np.float32), EMI.columns)
         predictions.write_table(tmp_path / "p" / "emi", "00012", table, EMI)
+        predictions.write_metadata(tmp_path / "p" / "emi", {"task": "emi"})
         assert submission.submit(tmp_path / "p", sample, tmp_path / "out.txt").num_observed == num
 
 

@@ -38,7 +38,7 @@ def test_a_post_processing_that_is_broken_is_named_and_nothing_is_written(tmp_pa
 
 def notes(folder, about, task=VA):
     """The summary's lines after the first."""
-    predicted(folder / "p", task, about, b=np.full((1, len(task.columns)), 0.5))
+    predicted(folder / "p", task, about, b=task.probabilities(np.zeros((1, task.out_dim))))
     sample = template(folder, ["b/00001.jpg"], task=task)
     return str(submission.submit(folder / "p", sample, folder / "out.txt")).splitlines()[1:-1]
 

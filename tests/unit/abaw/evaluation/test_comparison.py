@@ -11,7 +11,7 @@ from abaw.evaluation.report import comparison, score
 from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, report, scores_of, text_of, write_tables
 
 
-def pair(tmp_path, data, noise=(1.2, 0.2), task="va", **words):
+def pair(tmp_path, data, noise=(1.0, 0.2), task="va", **words):
     return [
         write_tables(tmp_path / name, data, task, noise=each, seed=seed, **{**KNOWN, "seeds": [seed]}, **words)
         for seed, (name, each) in enumerate(zip("ab", noise, strict=True))

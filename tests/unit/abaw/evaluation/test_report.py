@@ -75,6 +75,7 @@ def test_the_post_processing_is_applied_to_the_whole_table_not_to_its_labelled_r
             *(each[:FRAMES] for each in (table.frames, table.times_s, table.observed, table.values)), VA.columns
         )
         predictions.write_table(longer, clip_id, cut, VA)
+    predictions.write_metadata(longer, predictions.read_metadata(longer))
     assert scores_of(where, data)["raw"]["scores"] == scores_of(longer, data)["raw"]["scores"]
     assert scores_of(where, data)["scores"] != scores_of(longer, data)["scores"]
 

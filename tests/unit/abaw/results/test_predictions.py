@@ -132,11 +132,20 @@ FAULTS = {
     "no frame": (lambda c: c.pop("frame"), "no column 'frame'"),
     "a frame left out": (lambda c: c.update(frame=[1, 2, 4, 5, 6]), "row 3 is frame 4: frames must be 1, 2, 3"),
     "frames from 0": (lambda c: c.update(frame=[0, 1, 2, 3, 4]), "row 1 is frame 0"),
-    "nan": (lambda c: c.update(valence=[0, 0, float("nan"), 0, 0]), "frame 3 has a value that is not finite"),
-    "infinite": (lambda c: c.update(arousal=[0, float("-inf"), 0, 0, 0]), "frame 2 has a value that is not finite"),
+    "nan": (
+        lambda c: c.update(valence=[0, 0, float("nan"), 0, 0]),
+        "row 3, column 'valence' is nan, expected a finite number",
+    ),
+    "infinite": (
+        lambda c: c.update(arousal=[0, float("-inf"), 0, 0, 0]),
+        "row 2, column 'arousal' is -inf, expected a finite number",
+    ),
     "an empty cell": (lambda c: c.update(valence=[None, 0, 0, 0, 0]), "column 'valence' has 1 empty cells"),
     "words": (lambda c: c.update(valence=list("abcde")), "column 'valence' is string, expected float"),
-    "time stands still": (lambda c: c.update(time_s=[0.0, 1, 1, 2, 3]), "time_s must be finite and increase"),
+    "time stands still": (
+        lambda c: c.update(time_s=[0.0, 1, 1, 2, 3]),
+        "row 3, column 'time_s' is 1: time_s must be finite and increase",
+    ),
 }
 
 

@@ -1,0 +1,44 @@
+"""Whether the values of a prediction table can be predictions of its task."""
+
+import numpy as np
+
+from abaw.errors import InputError
+from abaw.tasks.base import Task
+
+ROUNDING = 1e-5  # of float32 means of probabilities
+SUM_TOLERANCE = 0.05  # tables of other programs may have 16 bits or two decimals
+
+
+def check_plausible(values: np.ndarray, task: Task) -> None:
+    """Raises InputError, with frame, column and value, where one of (time columns) is outside the range of its column.
+
+    The ranges are the task's (``column_ranges``); probabilities of classes must sum to 1.
+    """
+    low, high = np.array(task.column_ranges, np.float64).T
+    row, column = _first((values < low - ROUNDING) | (values > high + ROUNDING))
+    if row >= 0:
+        raise InputError(
+            f"row {row + 1}, column {task.columns[column]!r} is {values[row, column]:g}, "
+            f"expected {low[column]:g} to {high[column]:g}{_hint(task, column)}"
+        )
+    for block in task.distributions:
+        sums = values[:, block].sum(axis=1, dtype=np.float64)
+        row, _ = _first(abs(sums - 1)[:, None] > SUM_TOLERANCE)
+        if row >= 0:
+            raise InputError(
+                f"row {row + 1}: {', '.join(task.columns[block])} sum to {sums[row]:g}, "
+                "expected probabilities that sum to 1"
+            )
+
+
+def _first(wrong: np.ndarray) -> tuple[int, int]:
+    """Row and column of the first True; (-1, -1) where there is none."""
+    if not wrong.any():
+        return -1, -1
+    row = int(wrong.any(axis=1).argmax())
+    return row, int(wrong[row].argmax())
+
+
+def _hint(task: Task, column: int) -> str:
+    low, high = task.column_ranges[column]
+    return " (a probability, not a logit)" if (low, high) == (0, 1) and task.columns[column].startswith("p_") else ""
