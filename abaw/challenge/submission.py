@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.challenge.gaps import MAX_FILLED, MAX_HELD, ClipRows, GapLimits, gap_lines
 from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
@@ -27,24 +28,40 @@ class Submission:
     """Counts of a submission's rows; ``notes`` are lines on the provenance of its predictions.
 
     ``num_observed`` rows of frames in which something was observed, ``num_between`` of other frames of the clip,
-    ``num_beyond`` rows after the clip's last frame, which repeat its last value. Where a clip has a single row, it is
-    observed if any of its frames is.
+    ``num_beyond`` rows after the clip's last frame, which repeat its last value; ``clips`` has these of each clip.
+    Where a clip has a single row, it is observed if any of its frames is.
     """
 
     task: str
-    num_clips: int
-    num_rows: int
-    num_observed: int
-    num_between: int
-    num_beyond: int
+    clips: tuple[ClipRows, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def num_clips(self) -> int:
+        return len(self.clips)
+
+    @property
+    def num_rows(self) -> int:
+        return sum(each.num_rows for each in self.clips)
+
+    @property
+    def num_observed(self) -> int:
+        return sum(each.num_observed for each in self.clips)
+
+    @property
+    def num_between(self) -> int:
+        return sum(each.num_filled for each in self.clips)
+
+    @property
+    def num_beyond(self) -> int:
+        return sum(each.num_held for each in self.clips)
 
     def __str__(self) -> str:
         counts = (
             f"{self.task}: {self.num_rows} rows of {self.num_clips} clips: {self.num_observed} observed, "
             f"{self.num_between} between observed frames, {self.num_beyond} beyond the clip's end (last value held)"
         )
-        return "\n".join([counts, *self.notes])
+        return "\n".join([counts, *gap_lines(self.clips), *self.notes])
 
 
 @dataclass(frozen=True)
@@ -89,31 +106,44 @@ def find_source(folder: Path, task: Task) -> Source:
     return Source(where, task, predictions.post_processing_of(where))
 
 
-def submit(folder: str | Path, template: str | Path, out: str | Path, *, task: str | None = None) -> Submission:
+def submit(
+    folder: str | Path,
+    template: str | Path,
+    out: str | Path,
+    *,
+    task: str | None = None,
+    max_held: float = MAX_HELD,
+    max_filled: float = MAX_FILLED,
+) -> Submission:
     """Write ``out`` from the tables in ``folder`` (a prediction folder, or one that holds one for each task).
 
+    ``max_held``: the share of rows, of a clip and of all, that may repeat the clip's last value because they are after
+    its last frame; ``max_filled``: that may be of frames in which nothing was observed (``GapLimits``).
+
     Each table is read once. Raises NotFoundError where the template's task or one of its clips has no predictions, and
-    InputError where the folder holds another task; then nothing is written.
+    InputError where the folder holds another task, or more rows would be held or filled; then nothing is written.
     """
-    folder, out = as_path(folder, "folder"), as_path(out, "out")
+    folder, out, limits = as_path(folder, "folder"), as_path(out, "out"), GapLimits(max_held, max_filled)
     asked = read_template(as_path(template, "template"), task)
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 
-    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out)
+    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out, limits)
     return replace(summary, notes=source.notes(asked.task))
 
 
-def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path) -> Submission:
+def write(
+    template: Template, task: Task, prediction_of: PredictionOf, out: Path, limits: GapLimits | None = None
+) -> Submission:
     """Write the template's header and its rows in its order, with ``task``'s values; the file is complete or absent.
 
     A row has the values of its frame, or, after the clip's last frame, those of the last one. ``prediction_of`` is
     called once for each clip, and a clip is freed as soon as its rows are written. Raises what ``prediction_of``
-    raises, and InputError for a clip without a frame or where ``out`` is the template.
+    raises, and InputError for a clip without a frame, where ``out`` is the template, or beyond the ``limits``.
     """
     if out.exists() and out.samefile(template.path):
         raise InputError(f"{out} is the template itself: give the submission another name")
-    counts = np.zeros(3, np.int64)  # observed, between, beyond
+    found: dict[int, ClipRows] = {}
     clips, rows_of, waiting = template.clips, _by_clip(template), {}
     with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write("" if template.header is None else template.header + "\n")
@@ -121,13 +151,15 @@ def write(template: Template, task: Task, prediction_of: PredictionOf, out: Path
             if clip not in waiting:
                 prediction, observed = prediction_of(clips[clip])
                 texts, seen = _texts(template, task, rows_of[clip], prediction, observed)
-                counts += seen
+                found[clip] = ClipRows(clips[clip], *map(int, seen))
                 waiting[clip] = iter(texts)
             file.writelines(_lines(template, clip, start, stop, waiting[clip]))
             if stop > rows_of[clip][-1]:
                 del waiting[clip]
-    observed_rows, between, beyond = (int(count) for count in counts)
-    return Submission(task.name, len(template.stems), len(template), observed_rows, between, beyond)
+        rows = tuple(found.values())
+        if limits is not None:
+            limits.check(rows)
+    return Submission(task.name, rows)
 
 
 def _texts(

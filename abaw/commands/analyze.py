@@ -27,6 +27,6 @@ def analyze(
         found = analysis.analyze(media, run, out, device=device, assume_fps=assume_fps, progress=progress)
     for failure in found.extraction.failed:
         LOG.warning("%s", failure)
-    print(f"{out}: {len(found.clips)} analyzed, {len(found.extraction.failed)} failed")
+    print(found)
     if found.extraction.failed:
         raise typer.Exit(1)

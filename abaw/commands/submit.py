@@ -12,9 +12,15 @@ def submit(
     template: Annotated[Path, typer.Option(help="the organisers' sample prediction file")],
     out: Annotated[Path, typer.Option(help="challenge file to write")],
     task: Annotated[str | None, typer.Option(help="the template's task; default: read from its first line")] = None,
+    max_held: Annotated[
+        float, typer.Option(help="share of a clip's rows, and of all, that may be after its last frame (value held)")
+    ] = 0.01,
+    max_filled: Annotated[
+        float, typer.Option(help="share of a clip's rows, and of all, that may be of frames with nothing observed")
+    ] = 0.5,
 ) -> None:
     """Write the challenge file, row for row as the template asks, and say what its predictions were made from."""
     from abaw.challenge import submission
 
-    print(submission.submit(folder, template, out, task=task))
+    print(submission.submit(folder, template, out, task=task, max_held=max_held, max_filled=max_filled))
     print(out)

@@ -130,7 +130,8 @@ def predict(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 def submit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Write the challenge file and verify it. Raises InputError where it does not have what the template asks for."""
     (folder, template), (out,), task = stage.inputs, stage.outputs, only(job.tasks)
-    LOG.info("%s", submission.submit(folder, template, out, task=task))
+    limits = job.config.submission.model_dump()
+    LOG.info("%s", submission.submit(folder, template, out, task=task, **limits))
     if faults := verification.verify(out, template, task=task):
         raise InputError("\n".join([f"{out} does not have what {template} asks for:", *map(str, faults)]))
     return True

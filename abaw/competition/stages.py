@@ -181,8 +181,8 @@ def _of_test(
     both, like = work / "test" / "ensemble", work / "held-out" / "ensemble"
     why = f"{len(members)} members on the test clips, with the same weights and post-processing"
     yield Stage("combine test", why, (*each, like, places.post_processing), (both,), {"ensemble": config.ensemble})
-    stems = [template.stem for template in templates]
+    stems, limits = [template.stem for template in templates], {"submission": config.submission.model_dump()}
     for template, stem in zip(templates, stems, strict=True):
         name = stem if stems.count(stem) == 1 else f"{template.parent.name}-{stem}"
         out = work / "submission" / f"{name}.txt"
-        yield Stage("submit", f"the rows of {template.name}, verified", (both, template), (out,), {}, name)
+        yield Stage("submit", f"the rows of {template.name}, verified", (both, template), (out,), limits, name)

@@ -15,7 +15,7 @@ from pydantic import (
 from abaw.errors import InputError
 
 # keys that do not change what a single training computes
-UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble"})
+UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble", "submission"})
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
 Smoother = Literal["box", "median", "gaussian", "savgol"]
@@ -144,6 +144,14 @@ class PostProcessingConfig(_Strict):
         return widths
 
 
+class SubmissionConfig(_Strict):
+    """What a challenge file may hold: the shares of rows, of each clip and of all, that may be after the clip's last
+    frame (``max_held``) or of frames in which nothing was observed (``max_filled``)."""
+
+    max_held: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_filled: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class TrainingConfig(_Strict):
     """The optimizer and the course of training.
 
@@ -178,7 +186,7 @@ class Config(_Strict):
 
     Only ``abaw recipe`` and ``abaw fit`` read ``post_processing``, what is fitted after training; only ``abaw recipe``
     reads ``encoders``, the encoders to extract with, ``members``, the models to train, each with its settings applied
-    over this config, and ``ensemble``, how members are combined.
+    over this config, ``ensemble``, how members are combined, and ``submission``, what a challenge file may hold.
     """
 
     name: FolderName
@@ -197,6 +205,7 @@ class Config(_Strict):
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}
     ensemble: EnsembleMethod = "mean"
+    submission: SubmissionConfig = SubmissionConfig()
 
     @field_validator("tasks")
     @classmethod

@@ -17,6 +17,7 @@ from abaw.evaluation import labelled_tables
 from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
 from abaw.results import predictions, provenance
+from abaw.results.observed import unobserved_lines
 from abaw.tasks.base import Task
 
 
@@ -46,16 +47,19 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
 
 def write(
     wheres: Sequence[Path], out: Path, task: Task, ensemble: EnsembleWeights, post_processing: PostProcessing | None
-) -> int:
-    """Write the ensemble's tables and predictions.json, for which ``out`` is held; returns the number of tables.
+) -> dict[str, tuple[int, int]]:
+    """Write the ensemble's tables and predictions.json, for which ``out`` is held.
 
+    Returns, for each clip, how many frames no member observed, and how many it has.
     ``fitted_on`` also names the videos that the weights of a member, itself an ensemble, were fitted on.
     """
     abouts = [predictions.read_metadata(where) for where in wheres]
-    clip_ids = predictions.clip_ids(wheres[0])
+    clip_ids, frames = predictions.clip_ids(wheres[0]), {}
     for clip_id in clip_ids:
         tables = [predictions.read_table(where, clip_id, task) for where in wheres]
-        predictions.write_table(out, clip_id, ensemble.table(tables), task)
+        combined = ensemble.table(tables)
+        frames[clip_id] = int((~combined.observed).sum()), len(combined.observed)
+        predictions.write_table(out, clip_id, combined, task)
     fitted_on = {
         *ensemble.fitted_on,
         *(video for about in abouts for video in (about.get("ensemble") or {}).get("fitted_on", ())),
@@ -69,7 +73,7 @@ def write(
         "ensemble": replace(ensemble, fitted_on=tuple(sorted(fitted_on))).document([str(where) for where in wheres]),
     }
     predictions.write_metadata(out, about)
-    return len(clip_ids)
+    return frames
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,9 @@ def combine(
     clips = {name: predictions.clip_ids(members[name][0]) for name in names}
     with predictions.replace_tables_of(to, clips):
         for name, each in results.items():
-            num = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
-            results[name] = replace(each, num_tables=num)
+            frames = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
+            remarks = (*each.remarks, *unobserved_lines(frames))
+            results[name] = replace(each, num_tables=len(frames), remarks=remarks)
     return CombineReport(results, to)
 
 

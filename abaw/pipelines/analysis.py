@@ -1,7 +1,7 @@
 """Analysis of any media with trained runs: a table of every frame."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from abaw.dataset.layout import Dataset, open_dataset
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, as_paths, atomic_write
 from abaw.progress import ProgressCallback, silent
+from abaw.results.observed import unobserved_lines
 from abaw.results.runs import Run
 
 if TYPE_CHECKING:
@@ -54,11 +55,19 @@ class FrameTable:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What ``analyze`` made: ``<clip>.parquet`` and ``<clip>.csv`` in ``out``, and what of the extraction failed."""
+    """What ``analyze`` made: ``<clip>.parquet`` and ``<clip>.csv`` in ``out``, and what of the extraction failed.
+
+    ``unobserved``: by clip, in how many frames nothing was observed, and how many it has. As text: where that is so.
+    """
 
     out: Path
     clips: tuple[str, ...]
     extraction: "ExtractionReport"
+    unobserved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        counts = f"{self.out}: {len(self.clips)} analyzed, {len(self.extraction.failed)} failed"
+        return "\n".join([*unobserved_lines(self.unobserved), counts])
 
     def table(self, clip_id: str) -> FrameTable:
         """One clip's table. Raises NotFoundError for a clip that was not analysed."""
@@ -97,7 +106,7 @@ def analyze(
         Dataset(out, clips), store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress
     )
     good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
-    kept = post_processing_of(opened, None)
+    kept, unobserved = post_processing_of(opened, None), {}
     if good:
         members = [open_member(run, store.root, device) for run in opened]
         tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
@@ -106,7 +115,9 @@ def analyze(
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
             boxes = store.get(faces, clip_id) if is_there else None
             write_frames(out, clip_id, tasks, tables, boxes, kept)
-    return Analysis(out, tuple(good), report)
+            seen = next(iter(tables.values())).observed
+            unobserved[clip_id] = int((~seen).sum()), len(seen)
+    return Analysis(out, tuple(good), report, unobserved)
 
 
 def write_frames(

@@ -4,6 +4,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.tasks.base import Task
+from abaw.tasks.ranges import column_ranges, distributions
 
 ROUNDING = 1e-5  # of float32 means of probabilities
 SUM_TOLERANCE = 0.05  # tables of other programs may have 16 bits or two decimals
@@ -14,14 +15,15 @@ def check_plausible(values: np.ndarray, task: Task) -> None:
 
     The ranges are the task's (``column_ranges``); probabilities of classes must sum to 1.
     """
-    low, high = np.array(task.column_ranges, np.float64).T
+    low, high = np.array(column_ranges(task), np.float64).T
     row, column = _first((values < low - ROUNDING) | (values > high + ROUNDING))
     if row >= 0:
+        hint = " (a probability, not a logit)" if task.columns[column].startswith("p_") else ""
         raise InputError(
             f"row {row + 1}, column {task.columns[column]!r} is {values[row, column]:g}, "
-            f"expected {low[column]:g} to {high[column]:g}{_hint(task, column)}"
+            f"expected {low[column]:g} to {high[column]:g}{hint}"
         )
-    for block in task.distributions:
+    for block in distributions(task):
         sums = values[:, block].sum(axis=1, dtype=np.float64)
         row, _ = _first(abs(sums - 1)[:, None] > SUM_TOLERANCE)
         if row >= 0:
@@ -37,8 +39,3 @@ def _first(wrong: np.ndarray) -> tuple[int, int]:
         return -1, -1
     row = int(wrong.any(axis=1).argmax())
     return row, int(wrong[row].argmax())
-
-
-def _hint(task: Task, column: int) -> str:
-    low, high = task.column_ranges[column]
-    return " (a probability, not a logit)" if (low, high) == (0, 1) and task.columns[column].startswith("p_") else ""

@@ -48,6 +48,7 @@ class Ambivalence(Task):
     name = "ah"
     columns = ("p_AH",)
     out_dim = 1
+    column_ranges = ((0.0, 1.0),)
     header = ""
     folders = ()
     test_lists = ()
@@ -79,10 +80,6 @@ class Ambivalence(Task):
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
         return (("units", 1),) if self.level == "frame" else ()
-
-    @property
-    def column_ranges(self) -> tuple[tuple[float, float], ...]:
-        return ((0.0, 1.0),) * self.out_dim
 
     def strata(self, labels: Labels) -> np.ndarray:
         return np.where(labels.scored, labels.values[:, 0].astype(int), -1)

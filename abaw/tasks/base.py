@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -61,6 +59,7 @@ class Task(ABC):
     test_lists: tuple[str, ...]
     r_drop_weight: float = 0.0
     max_score: float = 1.0  # the ranking score of perfect predictions
+    column_ranges: tuple[tuple[float, float], ...] | None = None  # of plausible tables; None: by ``blocks``
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -87,27 +86,6 @@ class Task(ABC):
         and every unit is a goal, the classes of a block together are one. (): no scale or bias is fitted.
         """
         return ()
-
-    @property
-    def column_ranges(self) -> tuple[tuple[float, float], ...]:
-        """The lowest and the highest plausible value of each column of a table: probabilities are 0 to 1.
-
-        Values outside are refused when a table is read. Columns that are no probabilities have no limits here.
-        """
-        ranges = [
-            (-math.inf, math.inf) if kind == "values" else (0.0, 1.0) for kind, num in self.blocks for _ in range(num)
-        ]
-        return tuple(ranges) if len(ranges) == len(self.columns) else ((-math.inf, math.inf),) * len(self.columns)
-
-    @property
-    def distributions(self) -> tuple[slice, ...]:
-        """The columns of a table that are the probabilities of one choice, and sum to 1."""
-        stops = list(accumulate(num for _, num in self.blocks))
-        if not stops or stops[-1] != len(self.columns):
-            return ()
-        return tuple(
-            slice(stop - num, stop) for (kind, num), stop in zip(self.blocks, stops, strict=True) if kind == "classes"
-        )
 
     def wanted(self, split: str) -> str:
         """What a data set must hold for this split, in words, for the error where ``clips`` finds none."""

@@ -45,6 +45,7 @@ class MimicryIntensity(Task):
     name = "emi"
     columns = tuple(EMOTIONS)
     out_dim = len(EMOTIONS)
+    column_ranges = ((0.0, 1.0),) * out_dim
     resolution = "clip"
     header = EMI_HEADER
     folders = ()
@@ -66,10 +67,6 @@ class MimicryIntensity(Task):
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         found = dataset.listing("emi", split)
         return read_mimicry(found.path) if found else {}
-
-    @property
-    def column_ranges(self) -> tuple[tuple[float, float], ...]:
-        return ((0.0, 1.0),) * self.out_dim
 
     def strata(self, labels: Labels) -> np.ndarray:
         """The index of the strongest emotion."""

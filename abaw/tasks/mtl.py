@@ -15,6 +15,7 @@ from abaw.errors import InputError
 from abaw.registry import nearest
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
+from abaw.tasks.ranges import column_ranges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ class MultiTask(Task):
         if not any(self._weights.values()):
             raise InputError("mtl: all weights are 0: nothing would be learned")
         self.columns = tuple(column for part in parts.values() for column in part.columns)
+        self.column_ranges = tuple(each for part in parts.values() for each in column_ranges(part))
         self.out_dim = sum(part.out_dim for part in parts.values())
         self._outs = _slices({name: part.out_dim for name, part in parts.items()})
         self._cells = _slices({name: len(part.columns) for name, part in parts.items()})
@@ -74,10 +76,6 @@ class MultiTask(Task):
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
         return tuple(block for part in self._parts.values() for block in part.blocks)
-
-    @property
-    def column_ranges(self) -> tuple[tuple[float, float], ...]:
-        return tuple(each for part in self._parts.values() for each in part.column_ranges)
 
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
         return dataset.listed_clips("mtl", split)

@@ -20,7 +20,6 @@ from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concat
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_RAW = 4.0
 NUM_BINS = 4  # of valence, and of arousal: a stratum is a cell of this grid
 
 CccOver = Literal["batch", "sequence"]
@@ -48,6 +47,9 @@ class ValenceArousal(Task):
     name = "va"
     columns = ("valence", "arousal")
     out_dim = 2
+    # The head is linear: raw values exceed [-1, 1], to 1.3 where training converged, and are clipped when they are
+    # scored or submitted. Beyond 4 they are of another scale (1 to 9, percent, the -5 of label files), or diverged.
+    column_ranges = ((-4.0, 4.0),) * out_dim
     resolution = "frame"
     header = VA_HEADER
     folders = ("VA_Estimation_Challenge",)
@@ -65,15 +67,6 @@ class ValenceArousal(Task):
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
         return (("values", self.out_dim),)
-
-    @property
-    def column_ranges(self) -> tuple[tuple[float, float], ...]:
-        """The head is linear: raw values go beyond [-1, 1], and are clipped when they are scored or submitted.
-
-        Trained networks stay within 1.3. Beyond 4 the numbers are of another scale (1 to 9, percent, the -5 of label
-        files) or of a training that diverged.
-        """
-        return ((-MAX_RAW, MAX_RAW),) * self.out_dim
 
     def strata(self, labels: Labels) -> np.ndarray:
         bins = np.clip(((labels.values + 1) / 2 * NUM_BINS).astype(int), 0, NUM_BINS - 1)

@@ -80,6 +80,7 @@ def test_what_a_training_does_not_read_may_change(run, config):
         "encoders": ["face_hog"],
         "members": {"one": {"training.seed": 1}},
         "ensemble": "weighted",
+        "submission": {"max_held": 0.5},
     }
     assert others.keys() == UNTRAINED
     run.finish({})
