@@ -10,6 +10,7 @@ from abaw.tracks import Track
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.engine.requests import ClipError, ReadResult, Rows, stage
 from extract.media import Sound
+from extract.store.sources import ClipSource
 from extract.store.track_file import TrackWriter
 
 
@@ -17,13 +18,15 @@ class OpenClip:
     """A clip whose tracks are being written; ``writers`` by the folder of the track.
 
     It is done when its reader has finished (``is_read``) and either all rows are encoded or it has failed.
+    ``is_repeated``: its files changed meanwhile, and its reader reads them again. ``found``: its files before that.
     """
 
     def __init__(self, clip_id: str, source: str) -> None:
         self.clip_id, self.source = clip_id, source
         self.writers: dict[str, TrackWriter] = {}
         self.read: ReadResult | None = None
-        self.is_read = False
+        self.found: ClipSource | None = None
+        self.is_read = self.is_repeated = False
         self.error: ClipError | None = None
         self._sound_rows: dict[str, Rows] = {}
         self._missed: dict[str, list[np.ndarray]] = {}

@@ -13,7 +13,7 @@ from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
 from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
-from extract.store.fingerprint import fingerprint
+from extract.store.sources import ClipSource, Sources, with_fps
 from extract.store.store import Failure, FeatureStore, Recipe
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # every further clip would fail as well
@@ -68,6 +68,7 @@ class ExtractionPlan:
     recipes: dict[str, Recipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.sources = Sources(self.store.root)
         if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
             raise InputError(f"--assume-fps is {self.assume_fps}, expected a number of frames per second above 0")
         self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
@@ -81,34 +82,48 @@ class ExtractionPlan:
                 raise InputError(f"the encoder {spec.name!r} is given twice with the same settings: remove one")
             self.encoders[folder], self.recipes[folder] = spec.encoder, recipe
 
-    def make_request(self, clip: Clip) -> tuple[ReadRequest, str] | None:
+    def make_request(self, clip: Clip, *, remember: bool = False) -> tuple[ReadRequest, str] | None:
         """What to read of a clip for its missing tracks, and the source they are made from; None if none is missing.
 
         Where the stored clock is reused, the source is the clock's, which includes an assumed frame rate.
+        ``remember``: the store then remembers the files of a clip that lacks nothing.
         """
         num_rows = self.dataset.num_label_rows(clip.clip_id)
         images = clip.face_images()
         numbers = images.numbers
-        source = fingerprint(clip, list(numbers))
         known = self.store.clock_metadata(clip.clip_id)
+        source = self.sources.look(clip, images, known.get("source", ""))
         fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
-        clock_source = _with_fps(source, fps if "assumed_fps" in known else None)
+        known_fps = fps if "assumed_fps" in known else None
         missing = {
             folder: encoder
             for folder, encoder in self.encoders.items()
-            if not self.store.has(self.recipes[folder], clip.clip_id, clock_source)
+            if not self._has(self.recipes[folder], clip.clip_id, source, known_fps)
         }
-        if self._is_clock_valid(clip.clip_id, known, clock_source, max(num_rows, max(numbers, default=0))):
+        if known and self._is_clock_valid(
+            clip.clip_id, known, with_fps(source.text, known_fps), max(num_rows, max(numbers, default=0))
+        ):
+            if not missing:
+                if remember:
+                    self.sources.remember(clip.clip_id, source)
+                return None
             clock = self.store.clock(clip.clip_id)
-            request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, clock)
-            return (request, clock_source) if missing else None
+            request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, clock, source)
+            return request, with_fps(source.text, known_fps)
         if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, which moves every track
             missing = dict(self.encoders)
-        return ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill), source
+        request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, None, source)
+        return request, source.text
+
+    def _has(self, recipe: Recipe, clip_id: str, source: ClipSource, fps: float | None) -> bool:
+        """Whether a track exists that was made from this source; media are not read where there is no track at all."""
+        is_there = self.store.has(recipe, clip_id)
+        return is_there and self.store.has(recipe, clip_id, with_fps(source.text, fps))
 
     def open_clip(self, request: ReadRequest, source: str) -> OpenClip:
         """The clip with a writer for each missing track."""
         clip = OpenClip(request.clip.clip_id, source)
+        clip.found = request.source
         try:
             for folder, encoder in request.encoders.items():
                 clip.add_writer(folder, self.store.writer(self.recipes[folder], clip.clip_id, encoder.dim))
@@ -147,7 +162,7 @@ class ExtractionPlan:
         assert read is not None
         metadata = {"source": clip.source, "tool": f"abaw {version('abaw')}"}
         if read.facts:  # else the clock was stored before
-            metadata["source"] = _with_fps(clip.source, read.facts.get("assumed_fps"))
+            metadata["source"] = with_fps(clip.source, read.facts.get("assumed_fps"))
             facts = {key: str(value) for key, value in read.facts.items()}
             self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
         # before the tracks: a clip that has all of them is not read again
@@ -155,15 +170,16 @@ class ExtractionPlan:
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):
             self.store.put(faces, clip.clip_id, read.faces, metadata)
         clip.finish(metadata)
+        if clip.found is not None:
+            self.sources.remember(clip.clip_id, clip.found)
 
     def _is_clock_valid(self, clip_id: str, known: Mapping[str, str], source: str, min_frames: int) -> bool:
         """Whether the stored clock was made from this source and is as long as the frames, images and labels need."""
         if known.get("source") != source:
             return False
+        try:
+            num = len(self.store.clock(clip_id))
+        except InputError:  # damaged: it is made again
+            return False
         # without any frame, image or label (0) the clock is as long as the sound
-        return max(int(known["num_frames"]), min_frames) in (0, len(self.store.clock(clip_id)))
-
-
-def _with_fps(source: str, assumed_fps: float | None) -> str:
-    """The source of a clock and its tracks; it includes an assumed frame rate, which changes their times."""
-    return source if assumed_fps is None else f"{source} at {assumed_fps} fps"
+        return max(int(known["num_frames"]), min_frames) in (0, num)

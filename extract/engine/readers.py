@@ -15,15 +15,18 @@ from functools import partial
 
 import numpy as np
 
+from abaw.errors import InputError
 from extract.engine.batching import OpenClip
 from extract.engine.plan import ExtractionPlan
 from extract.engine.reading import read_clip
-from extract.engine.requests import ClipError, ReadResult
+from extract.engine.requests import ClipError, ReadRequest, ReadResult
 from extract.media import Sound
 from extract.store.leases import Leases
 
 MAX_MESSAGES = 8  # in the queue: a few batches, 80 MB of prepared pictures of 224 px
 POLL_S = 0.2
+
+CHANGED = "its files changed twice while they were read: wait until they are complete, then run the same command again"
 
 LOG = logging.getLogger("abaw")
 
@@ -36,7 +39,8 @@ class _Stopped(BaseException):
 class Message:
     """A reader's message about a clip: a load to encode, its end (``ReadResult``), or an error.
 
-    Without ``clip`` and ``error``: all its tracks were in the store already.
+    Without ``clip`` and ``error``: all its tracks were in the store already. ``is_repeated``: after this error the same
+    reader reads the clip again.
     """
 
     clip_id: str
@@ -44,6 +48,7 @@ class Message:
     name: str = ""
     load: np.ndarray | Sound | ReadResult | None = None
     error: ClipError | None = None
+    is_repeated: bool = False
 
 
 class Readers:
@@ -119,25 +124,38 @@ class Readers:
         return None
 
     def _read(self, clip_id: str) -> None:
+        if not self._read_once(clip_id, is_last=False):
+            LOG.info("%s: its files changed while they were read: they are read again", clip_id)
+            self._read_once(clip_id, is_last=True)
+
+    def _read_once(self, clip_id: str, *, is_last: bool) -> bool:
+        """Read a clip; False where its files changed meanwhile and it is to be read again."""
         clip: OpenClip | None = None
+        request: ReadRequest | None = None
         try:
-            needed = self._plan.make_request(self._plan.dataset.clips[clip_id])
+            needed = self._plan.make_request(self._plan.dataset.clips[clip_id], remember=True)
             if needed is None:
                 self._send(Message(clip_id))
-                return
+                return True
             request, source = needed
             clip = self._plan.open_clip(request, source)
             send, check = partial(self._send_load, clip), partial(self._check, clip)
             result = read_clip(request, send, self._plan.store.root, check)
-        except (ClipError, ValueError, OSError) as error:
-            clip_error = error if isinstance(error, ClipError) else ClipError("read", error)
-            self._send(Message(clip_id, clip, error=clip_error))
+            has_changed = _has_changed(request)
+            error = ClipError("read", InputError(CHANGED)) if has_changed else None
+        except (ClipError, ValueError, OSError) as reason:
+            error = reason if isinstance(reason, ClipError) else ClipError("read", reason)
+            has_changed = clip is not None and _has_changed(request)
         except BaseException:  # the run ends, and the main thread may not have this clip yet
             if clip is not None:
                 clip.close()
             raise
-        else:
+        if error is None:
             self._send(Message(clip_id, clip, load=result))
+            return True
+        is_repeated = has_changed and not is_last
+        self._send(Message(clip_id, clip, error=error, is_repeated=is_repeated))
+        return not is_repeated
 
     def _check(self, clip: OpenClip) -> None:
         if clip.error is not None:  # an encoder failed on it: the rest need not be read
@@ -157,3 +175,11 @@ class Readers:
                 continue
             return
         raise _Stopped
+
+
+def _has_changed(request: ReadRequest | None) -> bool:
+    """Whether the media or images of a clip are not those that were there before they were read."""
+    try:
+        return request is not None and request.source is not None and request.source.has_changed()
+    except (ValueError, OSError):  # they are gone
+        return True

@@ -13,6 +13,7 @@ from abaw.tracks import Clock, Track
 from extract.encoders.base import Encoder
 from extract.faces.target import TargetConfig
 from extract.media import Sound
+from extract.store.sources import ClipSource
 
 Send = Callable[[str, np.ndarray | Sound], None]  # takes the folder of a track and what its encoder is to encode
 Item = TypeVar("Item")
@@ -35,7 +36,7 @@ class ReadRequest:
 
     ``images``: its face images. ``num_rows``: the number of its label rows. ``encoders``: by the
     folder of their tracks. ``fill``: frames without a face image take the face detected in the video. ``clock``: the
-    clip's clock if it is stored already.
+    clip's clock if it is stored already. ``source``: its media and images as they were before they are read.
     """
 
     clip: Clip
@@ -46,6 +47,7 @@ class ReadRequest:
     assume_fps: float | None = None
     fill: bool = False
     clock: Clock | None = None
+    source: ClipSource | None = None
 
 
 @dataclass(frozen=True)

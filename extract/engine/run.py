@@ -5,6 +5,7 @@ bounded queue. A clip is leased before it is read and files are written atomical
 is started again, and a second process beside it takes the other clips.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from extract.engine.requests import ReadResult
 from extract.faces.target import TargetConfig
 from extract.store.leases import Leases
 from extract.store.store import Failure, FeatureStore
+
+LOG = logging.getLogger("abaw")
 
 
 @dataclass
@@ -74,6 +77,12 @@ def extract(
                     (report.made if outcome else report.present).append(clip_id)
                 leases.release(clip_id)
                 progress(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
+    if plan.sources.of_earlier_versions:
+        LOG.warning(
+            "%d clips were extracted by an earlier version, which recorded only parts of their media and images; these "
+            "are the same, so the clips are not extracted again. From now on every change is noticed",
+            len(plan.sources.of_earlier_versions),
+        )
     return report
 
 
@@ -93,8 +102,11 @@ def _encode(plan: ExtractionPlan, readers: Readers) -> Iterator[tuple[str, bool 
                 clip = opened.setdefault(message.clip_id, message.clip)
                 served = _process(batcher, clip, message)
             for clip in served:
-                if clip.clip_id in opened and clip.is_done:
+                if opened.get(clip.clip_id) is clip and clip.is_done:
                     del opened[clip.clip_id]
+                    if clip.is_repeated:
+                        clip.close()
+                        continue
                     yield clip.clip_id, plan.close_clip(clip)
     finally:
         for clip in opened.values():
@@ -105,7 +117,7 @@ def _process(batcher: Batcher, clip: OpenClip, message: Message) -> list[OpenCli
     """Process a message; returns the clips that got rows, and the message's own."""
     if message.error is not None:
         clip.fail(message.error)
-        clip.is_read = True
+        clip.is_read, clip.is_repeated = True, message.is_repeated
     elif isinstance(message.load, ReadResult):
         clip.read, clip.is_read = message.load, True
     elif message.load is not None:

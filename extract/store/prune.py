@@ -23,6 +23,7 @@ from extract.store.listing import (
     temporary_files,
     track_paths,
 )
+from extract.store.sources import Sources
 from extract.store.store import FeatureStore, read_failures
 from extract.store.track_file import TrackFile
 
@@ -130,6 +131,8 @@ def _remove_track(store: FeatureStore, path: Path, reason: str, leases: Leases) 
         # an extraction may have made the track again in the meantime
         if reason not in USELESS or _why_useless(store, clip_id, path):
             path.unlink(missing_ok=True)
+            if path.parent.name == "clock":
+                Sources(store.root).path(clip_id).unlink(missing_ok=True)
     finally:
         leases.release(clip_id)
     return True

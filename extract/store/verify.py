@@ -3,7 +3,6 @@
 Behind ``abaw store verify``. The checks of a single track are in ``track_checks.py``.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,14 +16,13 @@ from abaw.files import read_json
 from abaw.progress import ProgressCallback, silent
 from abaw.tracks import Clock
 from extract.media import MediaInfo, probe
-from extract.store.fingerprint import fingerprint
 from extract.store.listing import feature_folders, modality, temporary_files, track_paths
+from extract.store.sources import ASSUMED_FPS, Sources
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
 from extract.store.track_file import TrackFile
 
-ASSUMED_FPS = re.compile(r" at \S+ fps$")  # what an assumed frame rate adds to the source in a file's metadata
 SOUND_MARGIN_S = 0.1  # times of sound are exact to one frame of the codec, and encoders pad the ends
 
 
@@ -39,7 +37,8 @@ class Fault:
 @dataclass
 class VerifyReport:
     """How much was checked, and every fault. ``num_unchecked`` tracks have no checksum; ``num_failed`` could not be
-    extracted. ``str`` of it is text for a terminal.
+    extracted; of ``num_partly_compared`` clips an earlier version recorded only parts of their media and images. ``str``
+    of it is text for a terminal.
     """
 
     store: str
@@ -47,6 +46,7 @@ class VerifyReport:
     num_tracks: int = 0
     num_bytes: int = 0
     num_unchecked: int = 0
+    num_partly_compared: int = 0
     num_failed: int = 0
     num_temporary_files: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -59,6 +59,11 @@ class VerifyReport:
         yield from (f"{fault.file}: {fault.message}" for fault in self.faults)
         if self.num_unchecked:
             yield f"no checksum recorded in {self.num_unchecked} of {self.num_tracks} tracks"
+        if self.num_partly_compared:
+            yield (
+                f"{self.num_partly_compared} clips were extracted by an earlier version: only the size and parts of "
+                "their media and images could be compared"
+            )
         if self.num_failed:
             yield f"{self.num_failed} tracks could not be extracted: abaw store info {self.store} lists them"
         result = f"{len(self.faults)} faults" if self.faults else "no faults"
@@ -101,6 +106,7 @@ class _Verification:
         self.report = VerifyReport(str(store.root))
         self.clocks: dict[str, Clock] = {}
         self.media_info = cache(self._media_info)
+        self.sources = Sources(store.root)
 
     def record(self, path: Path, messages: Iterable[str]) -> None:
         """Add a file's faults to the report; a file that cannot be read is a fault too."""
@@ -127,8 +133,11 @@ class _Verification:
         clip = dataset.clips.get(clip_id)
         if clip is None or (clip.media is None and clip.images is None):
             yield f"{dataset.root} has no media and no images of this clip"
-        elif fingerprint(clip, clip.image_numbers()) != ASSUMED_FPS.sub("", source):
+            return
+        found = self.sources.look(clip, clip.face_images(), source, trust_stamp=False)
+        if found.text != ASSUMED_FPS.sub("", source):
             yield f"{clip.media or clip.images} has changed since it was extracted: run abaw extract again"
+        self.report.num_partly_compared += found.is_of_earlier_version
 
     def check_recipe(self, folder: Path) -> Recipe:
         """The folder's recipe, {} where it cannot be read; records the faults of the recipe and of failed.jsonl."""

@@ -76,16 +76,16 @@ def test_decoded_frames_that_differ_from_the_stored_clock_are_an_error(six, tmp_
 def test_a_read_error_of_one_clip_does_not_stop_the_others(six, tmp_path, monkeypatch):
     import errno
 
-    from extract.engine import plan
+    from extract.store import sources
 
-    real = plan.fingerprint
+    real = sources.fingerprint
 
-    def broken(clip, numbers):
+    def broken(clip, images):
         if clip.clip_id == "c0":
             raise OSError(errno.EIO, "Input/output error")
-        return real(clip, numbers)
+        return real(clip, images)
 
-    monkeypatch.setattr(plan, "fingerprint", broken)
+    monkeypatch.setattr(sources, "fingerprint", broken)
     _, report = store_of(Brightness(), six, tmp_path)
     assert [failure.clip for failure in report.failed] == ["c0"]
     assert len(report.made) == 5

@@ -26,13 +26,20 @@ class Plan:
         self.dataset = types.SimpleNamespace(clips={clip_id: clip_id for clip_id in clip_ids})
         self.store, self.present, self.opened = types.SimpleNamespace(root=None), present, {}
 
-    def make_request(self, clip):
-        return None if clip in self.present else (clip, "source")
+    def make_request(self, clip, *, remember):
+        assert remember
+        return None if clip in self.present else (Request(clip), "source")
 
     def open_clip(self, request, source):
-        self.opened[request] = OpenClip(request, source)
+        self.opened[request] = OpenClip(str(request), source)
         self.opened[request].add_writer("x", Writer())
         return self.opened[request]
+
+
+class Request(str):
+    """A request for the clip of this name."""
+
+    source = None
 
 
 class Leases:

@@ -34,7 +34,7 @@ def read_all(store):
     return [clock.times_s, clock.decoded, *(each for track in tracks for each in vars(track).values())]
 
 
-def flips(size, num=150, seed=0):
+def flips(size, num=100, seed=0):
     """Every bit of the first 8 bytes, and ``num`` others drawn at random over the whole file."""
     drawn = np.random.default_rng(seed).choice(8 * size, num, replace=False)
     return [*range(64), *(int(bit) for bit in drawn)]
@@ -57,11 +57,11 @@ def test_every_flipped_bit_is_an_error_that_names_the_file(store, which):
         np.testing.assert_array_equal(old, new)
 
 
-def test_every_flipped_bit_of_a_header_is_seen_without_reading_the_content(store):
+def test_flipped_bits_of_a_header_are_seen_without_reading_the_content(store):
     path = store.track_path(FACE, "a")
     content = path.read_bytes()
     header_bytes = 8 + int.from_bytes(content[:8], "little")
-    for bit in range(64, 8 * header_bytes):
+    for bit in range(64, 8 * header_bytes, 7):  # 7: each of the 8 bits of a byte in turn
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)

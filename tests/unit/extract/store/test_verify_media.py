@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip, Dataset
 from extract.store.fingerprint import fingerprint
 from extract.store.store import FeatureStore
@@ -30,7 +31,7 @@ def with_media(tmp_path):
         path = tmp_path / f"{clip_id}.mp4"
         path.write_bytes(clip_id.encode() * 100)
         clips[clip_id] = Clip(clip_id, path)
-        about = {"source": fingerprint(clips[clip_id], [])}
+        about = {"source": fingerprint(clips[clip_id], FaceImages())}
         store.put_clock(clip_id, make_clock(), about)
         store.put(FACE, clip_id, make_track(), about)
     return store, Dataset(tmp_path, clips)
@@ -72,7 +73,7 @@ def test_rows_outside_the_clips_sound_are_a_fault(tmp_path):
     pictures = [np.zeros((64, 64, 3), np.uint8)] * 10
     write_clip(path, pictures, np.arange(10) / 10, Sound(np.zeros(16000, np.float32), 16000, 0.0))
     clip = Clip("a", path)
-    store, about = FeatureStore(tmp_path / "store"), {"source": fingerprint(clip, [])}
+    store, about = FeatureStore(tmp_path / "store"), {"source": fingerprint(clip, FaceImages())}
     store.put_clock("a", make_clock(), about)
     store.put(VOICE, "a", make_track(40, 4, 0.025), about)
     dataset = Dataset(tmp_path, {"a": clip})
@@ -94,7 +95,7 @@ def test_rows_of_sound_of_a_clip_without_sound_are_a_fault(tmp_path):
     path = tmp_path / "a.mp4"
     write_clip(path, [np.zeros((64, 64, 3), np.uint8)] * 10, np.arange(10) / 10, None)
     clip = Clip("a", path)
-    store, about = FeatureStore(tmp_path / "store"), {"source": fingerprint(clip, [])}
+    store, about = FeatureStore(tmp_path / "store"), {"source": fingerprint(clip, FaceImages())}
     store.put_clock("a", make_clock(), about)
     store.put(VOICE, "a", make_track(0, 4), about)
     dataset = Dataset(tmp_path, {"a": clip})
