@@ -5,7 +5,8 @@ is run as Python code. A package declares its parts as entry points in the group
 ``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part is a function decorated
 with its registry's ``register``, as in this project's own files.
 
-What a run or a store was made with is recorded by the content's hash, and checked before it is used again.
+What a run or a store was made with is recorded by the content's hash, and checked before it is used again. A file is
+run only where the user has named it, or trusts who made the run.
 """
 
 import ast
@@ -32,6 +33,7 @@ REGISTRIES = {  # by the name that a plug-in decorates with
     "FUSION_MODELS": "fusion.models",
     "TASKS": "abaw.tasks",
 }
+GROUPS = ("abaw.encoders", "abaw.models", "abaw.tasks")
 HOW = "a function at the top level of the file, without brackets, with " + ", ".join(
     f"@{name}.register (from {REGISTRIES[name]})" for name in ("ENCODERS", "FUSION_MODELS", "TASKS")
 )
@@ -120,16 +122,17 @@ def installed(group: str) -> tuple[tuple[str, PlugIn], ...]:
     return tuple(found)
 
 
-def require(records: Iterable[Mapping[str, str]], made: str) -> None:
+def require(records: Iterable[Mapping[str, str]], made: str, *, trusted: bool = False) -> None:
     """Load the plug-ins that ``made`` (a run, a store: named in messages) was made with.
 
-    Raises InputError where one has changed since, NotFoundError where it is missing.
+    Raises InputError where one has changed since, or is not loaded yet and ``made`` is not ``trusted``; NotFoundError
+    where it is missing.
     """
     for record in records:
         if "package" in record:
             _require_package(record, made)
         elif not any(each.sha256 == record["sha256"] for each in loaded()):
-            _require_file(record, made)
+            _require_file(record, made, trusted)
 
 
 def records(plugins: Iterable[PlugIn | None]) -> list[dict[str, str]]:
@@ -141,10 +144,15 @@ def records(plugins: Iterable[PlugIn | None]) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def _require_file(record: Mapping[str, str], made: str) -> None:
+def _require_file(record: Mapping[str, str], made: str, trusted: bool) -> None:
     path = Path(record["path"])
     for known in (each.path for each in loaded() if each.path.name == path.name):
         raise InputError(_changed(str(known), made))
+    if not trusted:
+        raise InputError(
+            f"{made} was made with the plug-in {path}, a Python file that would be run: read it and, if you trust it, "
+            f"give --plugin {path}, or --trust to predict, analyze, train, search or recipe"
+        )
     if not path.is_file():
         others = f", and {', '.join(map(str, loaded()))} has other content" if loaded() else ""
         raise NotFoundError(
@@ -157,13 +165,11 @@ def _require_file(record: Mapping[str, str], made: str) -> None:
 
 
 def _require_package(record: Mapping[str, str], made: str) -> None:
-    try:
-        spec = importlib.util.find_spec(record["module"])
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
+    # only what an installed package declares: looking for any other module would import the packages in its name
+    declared = [plugin for group in GROUPS for _, plugin in installed(group) if plugin.module == record["module"]]
+    if not declared:
         raise NotFoundError(f"{made} was made with {record['package']}, which is not installed: install it")
-    if sha256(Path(spec.origin)) != record["sha256"]:
+    if declared[0].sha256 != record["sha256"]:
         raise InputError(_changed(f"module {record['module']} of {record['package']}", made))
 
 

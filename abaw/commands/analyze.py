@@ -19,12 +19,15 @@ def analyze(
     assume_fps: Annotated[
         float | None, typer.Option(help="rows a second for files without a video, such as sound files")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
+    ] = False,
 ) -> None:
     """Predict every frame of any video or sound file: a table with time, face box and the runs' predictions."""
     from abaw.pipelines import analysis
 
     with Progress("analyze") as progress:
-        found = analysis.analyze(media, run, out, device=device, assume_fps=assume_fps, progress=progress)
+        found = analysis.analyze(media, run, out, device=device, assume_fps=assume_fps, trust=trust, progress=progress)
     for failure in found.extraction.failed:
         LOG.warning("%s", failure)
     print(found)

@@ -24,6 +24,7 @@ def predict(
     data: Annotated[Path | None, typer.Option(help="data set; default: the run's")] = None,
     store: Annotated[Path | None, typer.Option(help="store of features; default: the run's")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
+    trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the runs name")] = False,
 ) -> None:
     """Write prediction tables, one a clip; several runs are averaged, or with --held-out pooled."""
     from abaw.pipelines import prediction
@@ -39,6 +40,7 @@ def predict(
             data=data,
             store=store,
             device=device,
+            trust=trust,
             progress=progress,
         )
     print(found)

@@ -28,6 +28,9 @@ def recipe(
     faces: Annotated[str, typer.Option(help="face detector, as for extract")] = "haar",
     download: Annotated[bool, typer.Option(help="fetch encoders' weights that are not on this machine")] = False,
     assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="use plug-ins and code of models that the config and the runs name")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="only list the stages, which are done and which are to do")] = False,
 ) -> None:
     """Run a whole competition, from videos to challenge files. Run the same command again to continue."""
@@ -42,6 +45,7 @@ def recipe(
         "faces": faces,
         "download": download,
         "assume_fps": assume_fps,
+        "trust": trust,
     }
     if dry_run:
         print(plan_recipe(config, settings or [], **chosen))

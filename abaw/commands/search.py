@@ -20,11 +20,14 @@ def search(
     trials: Annotated[int, typer.Option(min=1, help="how many in all; a stopped search continues")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="seed of the values drawn; training has its own")] = 0,
     runs: Annotated[Path, typer.Option(help="folder in which the search's folder is created")] = Path("runs"),
+    trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the config of a run names")] = False,
 ) -> None:
     """Search settings that score best on the validation split, with Optuna; every trial is a run."""
     from abaw.tuning.run import search as run_search
 
-    found = run_search(config, settings or [], vary=vary or [], space=space, trials=trials, seed=seed, runs=runs)
+    found = run_search(
+        config, settings or [], vary=vary or [], space=space, trials=trials, seed=seed, runs=runs, trust=trust
+    )
     print("\n".join(found.table()))
     print(
         f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, "

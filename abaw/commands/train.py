@@ -24,15 +24,16 @@ def train(
     folds: Annotated[
         bool, typer.Option("--folds", help="train a run for every fold, NAME-fold0, NAME-fold1, ...")
     ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that a run names")] = False,
 ) -> None:
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.report import summary
     from abaw.pipelines import training
 
     trained = (
-        training.train_folds(config, settings or [], runs=runs)
+        training.train_folds(config, settings or [], runs=runs, trust=trust)
         if folds
-        else [training.train(config, settings or [], runs=runs)]
+        else [training.train(config, settings or [], runs=runs, trust=trust)]
     )
     if not training.is_first_process():
         return

@@ -27,6 +27,7 @@ from abaw.files.yaml import dump_yaml
 from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
+from abaw.plugins import loaded
 from abaw.progress import ProgressCallback, silent
 
 LOG = logging.getLogger("abaw")
@@ -59,9 +60,10 @@ def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Train one run; on several devices in a process of its own, which Lightning starts again for each device."""
     settings, runs = job.of_fold(stage.member, stage.fold), job.places.runs
     if open_config(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
-        training.train(job.path, settings, runs=runs)
+        training.train(job.path, settings, runs=runs, trust=job.trust)
         return True
     words = [sys.executable, "-m", "abaw", "train", str(job.path), *settings, "--runs", str(runs)]
+    words += ["--trust"] * job.trust + [word for plugin in loaded() for word in ("--plugin", str(plugin.path))]
     done = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise InputError(

@@ -11,12 +11,12 @@ from abaw.challenge.template import find_templates
 from abaw.competition.stages import Places, Stage, members_of, stages_of
 from abaw.competition.state import check_same, check_whole, facts
 from abaw.competition.templates import check_templates
-from abaw.configs.file import as_setting
+from abaw.configs.file import as_setting, read_config
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import labels_by_task
 from abaw.folds import split_labels
-from abaw.pipelines.configuration import check_model, open_config
+from abaw.pipelines.configuration import check_encoders, check_model, check_plugins, open_config
 from abaw.pipelines.extraction import check_detector, check_encoder
 from abaw.pipelines.features import find_recipes, same_features
 from abaw.results.runs import RESUME, Run, labels_hash
@@ -36,6 +36,7 @@ class Job:
 
     ``settings`` are applied over the config at ``path``, for all members; ``members`` has the further settings of each
     by name. ``extraction``: the options of that stage. ``labels``: for each member, the hash of the labels by fold.
+    ``trust``: whether the runs' plug-ins may be run.
     """
 
     path: str | Path
@@ -48,6 +49,7 @@ class Job:
     stages: "list[Stage]"
     extraction: Mapping[str, Any]
     labels: Mapping[str, list[str]]
+    trust: bool = False
 
     @property
     def data(self) -> Path:
@@ -65,7 +67,7 @@ class Job:
 
     def run(self, member: str, fold: int) -> Run:
         """The run of a member and a fold, trained or not."""
-        return Run(self.places.run(member, fold))
+        return Run(self.places.run(member, fold), self.trust)
 
     def is_trained(self, stage: Stage) -> bool:
         """Whether the run of a training stage is complete.
@@ -97,14 +99,20 @@ def open_job(
     work: Path,
     templates: list[Path],
     extraction: Mapping[str, Any],
+    *,
+    trust: bool = False,
 ) -> Job:
     """Open a recipe and check all of it that needs no weights, media or features.
 
     Raises InputError or NotFoundError for what is wrong in the config, its members, the options of the extraction, the
-    data set's labels, the templates, and the runs that exist.
+    data set's labels, the templates, and the runs that exist; without ``trust`` also for code that the config names.
     """
     settings = [*settings, *([as_setting("data", str(data))] if data else [])]
-    file, config = open_config(path, settings)
+    if not trust:
+        given = read_config(path, settings)
+        check_plugins(given, "a recipe")
+        check_encoders(given, "a recipe")
+    file, config = open_config(path, settings, trust=trust)
     members = members_of(file, config)
     tasks = {name: TASKS.build(name, **each.settings) for name, each in config.tasks.items()}
     tasks_of = {name: _tasks_of(path, [*settings, *of_member], name, tasks) for name, of_member in members.items()}
@@ -125,7 +133,7 @@ def open_job(
     of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
     with file.at("folds", "num"):
         stages = stages_of(config, list(members), places, facts(dataset), found, of_features)
-    job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels)
+    job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels, trust)
     job.check_runs()
     return job
 

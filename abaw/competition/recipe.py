@@ -69,6 +69,7 @@ def run_recipe(
     faces: str = "haar",
     download: bool = False,
     assume_fps: float | None = None,
+    trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> RecipeResult:
     """Run a whole competition: extract, train, combine, post-process, score, and write the challenge files.
@@ -76,13 +77,14 @@ def run_recipe(
     ``config``: a YAML file, or the name of a config of the package, such as "va". ``settings``: as for ``train``, for
     all members. ``data``: the data set; default: the config's. ``templates``: sample prediction files to fill;
     default: those in the data set. ``device``: for encoders and predictions. ``faces``, ``download``, ``assume_fps``:
-    as for ``extract``. Runs are folders of ``runs``, everything else is in ``work/<name>``. Stages that are done are
-    skipped, so that the same call continues a recipe that was stopped.
+    as for ``extract``. ``trust``: run the plug-ins and the code of models that the config file and the runs name, which
+    may be of somebody else. Runs are folders of ``runs``, everything else is in ``work/<name>``. Stages that are done
+    are skipped, so that the same call continues a recipe that was stopped.
 
     Raises InputError or NotFoundError before the first stage for whatever can be known without weights, media and
     features: a wrong config, member, option or template, a leak, runs of other labels or features.
     """
-    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps)
+    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps, trust)
     run_job(job, progress)
     submissions = tuple(stage.outputs[0] for stage in job.stages if stage.kind == "submit")
     return RecipeResult(job.places.work, ablation.read(job.places.work / "steps.json"), submissions)
@@ -100,12 +102,13 @@ def plan_recipe(
     faces: str = "haar",
     download: bool = False,
     assume_fps: float | None = None,
+    trust: bool = False,
 ) -> RecipePlan:
     """Check a recipe and say which of its stages are done. Nothing is written; arguments and errors as ``run_recipe``.
 
     A stage that reads what an unfinished stage makes is not done either.
     """
-    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps)
+    job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps, trust)
     state = StageState(job.places.work)
     to_do: list[Stage] = []
     for stage in job.stages:
@@ -127,8 +130,10 @@ def _open(
     faces: str,
     download: bool,
     assume_fps: float | None,
+    trust: bool,
 ) -> Job:
     extraction = {"device": device, "faces": faces, "download": download, "assume_fps": assume_fps}
     given = as_path(data, "data", optional=True)
     paths = as_paths(templates, "templates")
-    return open_job(config, as_texts(settings), given, as_path(runs, "runs"), as_path(work, "work"), paths, extraction)
+    places = as_path(runs, "runs"), as_path(work, "work")
+    return open_job(config, as_texts(settings), given, *places, paths, extraction, trust=trust)

@@ -83,15 +83,18 @@ def analyze(
     *,
     device: str = "cpu",
     assume_fps: float | None = None,
+    trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> Analysis:
     """Predict every frame of any media with trained runs; a table a clip, as Parquet and CSV, in ``out``.
 
     ``media``: video or sound files, or folders of them. ``runs``: runs of one task are averaged, runs of several tasks
     fill their columns. Features go to ``out/store``. ``assume_fps``: frame rate of the table of a file that is sound
-    alone. Media that cannot be read do not stop the others: they are in the report with their reasons.
+    alone. Media that cannot be read do not stop the others: they are in the report with their reasons. ``trust``: use
+    what the runs name that can run code or lead to any file: plug-ins, ``trust_remote_code``, absolute paths.
 
-    Raises InputError where two media have one name, or the runs chose faces in different ways.
+    Raises InputError where two media have one name, the runs chose faces in different ways, or a run asks for something
+    that is not trusted.
     """
     from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables
     from extract.engine import run as extraction
@@ -99,7 +102,7 @@ def analyze(
     from extract.store.store import FeatureStore
 
     out = as_path(out, "out")
-    opened = [Run(folder) for folder in as_paths(runs, "runs")]
+    opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     store, clips = FeatureStore(out / "store"), _clips(as_paths(media, "media"))
     specs, config, fill = _encoders(opened, device)
     report = extraction.extract(
@@ -180,7 +183,7 @@ def _encoders(runs: list[Run], device: str) -> "tuple[list[EncoderSpec], TargetC
 
     recipes = [recipe for run in runs for recipe in run.finished()["recipes"].values()]
     distinct = [recipe for i, recipe in enumerate(recipes) if recipe not in recipes[:i]]
-    rebuilt = [rebuild(recipe, device) for recipe in distinct]
+    rebuilt = [rebuild(recipe, device, trusted=all(run.trusted for run in runs)) for recipe in distinct]
     configs = [config for _, config in rebuilt if config is not None]
     if any(config.recipe() != configs[0].recipe() for config in configs):
         raise InputError("these runs chose faces in different ways: analyze with one run at a time")

@@ -10,8 +10,10 @@ from abaw.configs.file import parse_setting
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
+from abaw.files.names import checked_name
 from abaw.numbers import INTEGER
 from abaw.progress import ProgressCallback, silent
+from abaw.trust import check_trusted, find_untrusted
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
@@ -157,7 +159,11 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "En
         raise InputError(f"stored_dtype is {stored_dtype!r} in {text!r}, expected float16 or float32")
     if not isinstance(label, str) or not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
         raise InputError(f"as={label!r} in {text!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
-    return EncoderSpec(label, presets.build(name, device=device, download=download, **settings), stored_dtype)
+    return EncoderSpec(
+        checked_name(label, f"as= in {text!r}"),
+        presets.build(name, device=device, download=download, **settings),
+        stored_dtype,
+    )
 
 
 def check_encoder(text: str) -> None:
@@ -173,10 +179,13 @@ def check_encoder(text: str) -> None:
     ENCODERS.check(*presets.resolve(name, own))
 
 
-def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, TargetConfig | None]":
+def rebuild(
+    recipe: dict[str, Any], device: str = "cpu", *, trusted: bool = False
+) -> "tuple[EncoderSpec, TargetConfig | None]":
     """The encoder of a stored recipe, and how faces were chosen for it.
 
-    Raises InputError where they would give other numbers today.
+    Raises InputError where they would give other numbers today, and where the recipe is not ``trusted`` and asks for
+    a model's own code, a plug-in that is not loaded, or weights outside the current folder.
     """
     from extract import DETECTORS, presets
     from extract.engine.plan import EncoderSpec
@@ -187,7 +196,12 @@ def rebuild(recipe: dict[str, Any], device: str = "cpu") -> "tuple[EncoderSpec, 
             f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "
             "train a run on features of encoders"
         )
-    plugins.require([recipe["plugin"]] if "plugin" in recipe else (), f"the features {recipe['name']}")
+    made = f"the recipe of the features {checked_name(recipe['name'], 'the recipe of features')}"
+    plugins.require([recipe["plugin"]] if "plugin" in recipe else (), made, trusted=trusted)
+    if not trusted:
+        of_faces = recipe.get("faces") or {}
+        asked = find_untrusted(recipe["settings"], recipe.get("found_at", ()))
+        check_trusted([*asked, *find_untrusted(of_faces.get("settings", {}), of_faces.get("found_at", ()))], made)
     encoder = presets.build(recipe["encoder"], device=device, **recipe["settings"])
     spec = EncoderSpec(recipe["name"], encoder, recipe["stored_dtype"])
     faces = recipe.get("faces")

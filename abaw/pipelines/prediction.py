@@ -67,6 +67,7 @@ def predict(
     data: str | Path | None = None,
     store: str | Path | None = None,
     device: str = "cpu",
+    trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> Predictions:
     """Write prediction tables, one a clip, into ``out/<task>``; several runs are averaged.
@@ -74,8 +75,10 @@ def predict(
     Exactly one of ``split`` ("train", "validation" or "test"), ``clips`` (names) and ``held_out`` (what each run
     predicted for the clips it held out, pooled over folds) says which clips. ``post_processing``: a file that ``fit``
     wrote, kept with the tables; by default a single run's own. ``data`` and ``store``: by default those of the run.
+    ``trust``: run the plug-ins that the runs name.
 
-    Raises InputError for a run that is not complete, an unknown split or clip; NotFoundError where features are
+    Raises InputError for a run that is not complete or whose weights are damaged, for an unknown split or clip, and
+    for a plug-in that is neither loaded nor trusted; NotFoundError where features are
     missing.
     """
     folders = as_paths(runs, "runs")
@@ -87,7 +90,7 @@ def predict(
         raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
-    opened = [Run(folder) for folder in folders]
+    opened = [Run(folder, trust) for folder in folders]
     kept = post_processing_of(opened, as_path(post_processing, "post_processing", optional=True))
     tasks = {name: task for run in opened for name, task in run.tasks().items()}
     if held_out:
@@ -120,6 +123,7 @@ def open_member(run: Run, store: Path | None, device: str) -> "Member":
     from extract.store.store import FeatureStore
 
     recipes, config = run.finished()["recipes"], run.config()
+    run.check_weights()
     source = AlignedSource(FeatureStore(store or config.store), config.features, recipes)
     from fusion.train import load_module
 

@@ -31,19 +31,20 @@ LOG = logging.getLogger("abaw")
 RUNS = Path("runs")
 
 
-def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS) -> Run:
+def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS, trust: bool = False) -> Run:
     """Train what a config says, then predict and score what it holds out with the best weights.
 
     ``config``: a YAML file, or the name of a config that comes with the package. ``settings``: ``key=value`` texts or
     a mapping of dotted keys, applied over it. The run's folder is ``runs/<name>``. A run that was stopped continues,
-    one that is complete is returned as it is.
+    one that is complete is returned as it is. ``trust``: run the plug-ins that a run names, where its own config is
+    given or it continues; those that another config names are the user's own.
 
     Everything that is wrong in the config is an InputError with file and line before any data are read or anything is
     written. Where several processes train (DDP), the first alone writes; in the others the run may not be complete on
     return.
     """
-    file, checked = open_config(config, settings)
-    run = Run(as_path(runs, "runs") / checked.name)
+    file, checked = open_config(config, settings, trust=trust)
+    run = Run(as_path(runs, "runs") / checked.name, trust)
     if run.is_complete():
         return _as_it_is(run, checked)
     from fusion.train import is_first_process
@@ -85,21 +86,24 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
 
 
 @open_once()
-def train_folds(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS) -> list[Run]:
+def train_folds(
+    config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS, trust: bool = False
+) -> list[Run]:
     """Train a run for every fold of the config, one after the other; complete ones are returned as they are.
 
-    The runs are named ``<name>-fold0``, ``<name>-fold1`` and so on. Raises InputError with file and line where the
-    config has a single fold, or asks for a refit.
+    The runs are named ``<name>-fold0``, ``<name>-fold1`` and so on. ``trust``: as for ``train``.
+
+    Raises InputError with file and line where the config has a single fold, or asks for a refit.
     """
     texts = as_texts(settings)
-    file, checked = open_config(config, [*texts, "folds.fold=0"])  # whichever fold it names
+    file, checked = open_config(config, [*texts, "folds.fold=0"], trust=trust)  # whichever fold it names
     num = checked.folds.num
     if num == 1:
         raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
     if checked.folds.refit:
         raise file.error(("folds", "refit"), "a refit has no folds: take --folds away, or set folds.refit to false")
     each = [[*texts, f"name={checked.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(num)]
-    return [train(config, own, runs=runs) for own in each]
+    return [train(config, own, runs=runs, trust=trust) for own in each]
 
 
 def is_first_process() -> bool:

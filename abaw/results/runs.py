@@ -74,10 +74,11 @@ class Run:
     """The folder of a training: its config, what it was trained on, its weights and scores.
 
     ``folder`` may be missing: a method that needs a file raises NotFoundError then. Files are read when
-    needed, and again only after they have changed.
+    needed, and again only after they have changed. ``trusted``: the plug-ins that run.json names may be run.
     """
 
     folder: Path
+    trusted: bool = False
 
     def config(self) -> Config:
         """The config it was trained with. Raises NotFoundError where the folder is no run."""
@@ -111,8 +112,11 @@ class Run:
         return self._has_files() and "scores" in self.document()
 
     def require_plugins(self) -> None:
-        """Load the plug-ins that the run was trained with. Raises InputError where one has changed or is missing."""
-        require(self.document().get("plugins", ()), str(self.folder))
+        """Load the plug-ins that the run was trained with.
+
+        Raises InputError where one has changed, is missing, or is not loaded yet and the run is not trusted.
+        """
+        require(self.document().get("plugins", ()), str(self.folder), trusted=self.trusted)
 
     def tasks(self) -> dict[str, Task]:
         """Its tasks, with what they took from the training split (class weights, say)."""

@@ -57,11 +57,12 @@ def search(
     trials: int = 20,
     seed: int = 0,
     runs: str | Path = RUNS,
+    trust: bool = False,
 ) -> SearchResult:
     """Find the settings that score best on the validation split: draw, train and score ``trials`` trials in all.
 
-    ``config`` and ``settings``: as for ``train``, the same for all trials. ``vary``: keys and their values, as texts
-    ``"key=LOW:HIGH"``, ``"key=log:LOW:HIGH"`` or ``"key=[A, B]"``, or as a mapping of keys to ``"LOW:HIGH"``,
+    ``config``, ``settings`` and ``trust``: as for ``train``, the same for all trials. ``vary``: keys and their values,
+    as texts ``"key=LOW:HIGH"``, ``"key=log:LOW:HIGH"`` or ``"key=[A, B]"``, or as a mapping of keys to ``"LOW:HIGH"``,
     ``"log:LOW:HIGH"`` or a list; ``space``: a YAML file of such keys. Trials are runs in the folder
     ``runs/<name>-search``; its best.yaml is the config of the best one. A search that was stopped continues.
 
@@ -72,6 +73,7 @@ def search(
         raise InputError(f"{trials} trials, expected 1 or more")
     texts = as_texts(settings)
     varied = read_space(as_path(space, "space", optional=True), vary)
+    open_config(config, texts, trust=trust)  # loads the plug-ins
     file, checked = read_config(config, texts), _checked(config, texts)
     _check_space(file, config, texts, varied)
     folder = as_path(runs, "runs") / f"{checked.name}-search"

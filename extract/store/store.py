@@ -19,6 +19,7 @@ import numpy as np
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write, locked, read_json
+from abaw.files.names import checked_name
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
@@ -51,7 +52,8 @@ class FeatureStore:
         Settings listed under ``found_at`` only locate weights and do not count: the weights' own hash does.
         """
         text = json.dumps(_without_locations(recipe), sort_keys=True, separators=(",", ":"))
-        return self.root / f"{recipe['name']}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        name = checked_name(recipe["name"], "the recipe of features")
+        return self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def recipes(self) -> dict[str, Recipe]:
         """Folder name -> recipe. Raises NotFoundError where there is no store."""
@@ -132,7 +134,7 @@ class FeatureStore:
 
     def track_path(self, recipe: Recipe, clip_id: str) -> Path:
         """Where a track is stored."""
-        return self.folder(recipe) / f"{clip_id}.safetensors"
+        return self.folder(recipe) / f"{checked_name(clip_id, 'a clip')}.safetensors"
 
     def _command(self, recipe: Recipe) -> str:
         """The command that makes tracks of this recipe."""
@@ -173,7 +175,7 @@ class FeatureStore:
 
     def clock_path(self, clip_id: str) -> Path:
         """Where a clip's clock is stored."""
-        return self.root / "clock" / f"{clip_id}.safetensors"
+        return self.root / "clock" / f"{checked_name(clip_id, 'a clip')}.safetensors"
 
     def record_failure(self, recipe: Recipe, failure: Failure) -> None:
         """Record why a clip has no track; replaces an earlier failure of the clip."""

@@ -53,12 +53,21 @@ def made(tmp_path_factory):
 
 
 def test_own_parts_are_trained_predicted_and_scored_by_name(made):
-    run(made, "predict", "runs/own", "--split", "validation", "--out", "predictions")  # the run names its plug-in
-    found = json.loads(run(made, "score", "predictions", "--json").stdout)["results"]
+    words = ["predict", "runs/own", "--split", "validation", "--out", "predictions"]
+    said = run(made, *words, code=2).stderr
+    assert "runs/own was made with the plug-in" in said
+    assert f"give --plugin {(made / 'my_parts.py').resolve()}, or --trust" in said
+    assert not (made / "predictions").exists()
+    run(made, *words, "--trust")  # the run names its plug-in
+    assert "give --plugin" in run(made, "score", "predictions", code=2).stderr
+    found = json.loads(run(made, "score", "predictions", "--json", "--plugin", "my_parts.py").stdout)["results"]
     assert [(each["task"], next(iter(each["scores"]))) for each in found] == [("own_va", "CCC")]
     assert found[0]["scores"]["n"] > 100
     video = next(path for path in (made / "data/videos").rglob("*.mp4"))
-    assert "1 analyzed, 0 failed" in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis").stdout
+    assert (
+        "1 analyzed, 0 failed"
+        in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis", "--trust").stdout
+    )
 
 
 def test_a_run_and_a_recipe_record_the_file_by_its_content(made):
@@ -69,7 +78,7 @@ def test_a_run_and_a_recipe_record_the_file_by_its_content(made):
 
 
 def test_a_run_whose_file_has_changed_or_moved_says_so(made):
-    words = ["predict", "runs/own", "--split", "validation", "--out", "later"]
+    words = ["predict", "runs/own", "--split", "validation", "--out", "later", "--trust"]
     own, moved = made / "my_parts.py", made / "moved.py"
     try:
         own.write_text(PARTS + "# edited\n")
@@ -92,6 +101,17 @@ def test_a_plugin_with_other_content_has_other_features(made):
     stderr = run(made, "train", "own.yaml", "name=other", code=2).stderr
     assert "own.yaml:7: " in stderr
     assert "has 2 recipes named 'own_colour'" in stderr
+
+
+def test_the_config_of_a_run_and_a_recipe_run_no_plugin_of_somebody_else_unasked(made):
+    said = run(made, "train", "runs/own/config.yaml", "name=new", code=2).stderr
+    assert "the config of a run asks for the plug-in my_parts.py (allow it alone with --plugin my_parts.py)" in said
+    assert "complete already" in run(made, "train", "runs/own/config.yaml", "--trust").stderr
+    recipe = ["recipe", "own.yaml", "folds.num=2", "--dry-run"]
+    assert "own.yaml:2: a recipe asks for the plug-in my_parts.py" in run(made, *recipe, code=2).stderr
+    assert "stages are done" in run(made, *recipe, "--plugin", "my_parts.py").stdout
+    said = run(made, "recipe", "synthetic", "encoders=[hf_audio:model=x,trust_remote_code=true]", code=2).stderr
+    assert "a recipe asks" not in said  # the user's own words
 
 
 @pytest.mark.parametrize("given", ["nowhere.py", "own.yaml"])

@@ -128,8 +128,14 @@ def test_two_files_with_one_name_of_a_part_are_refused(file, tmp_path):
 def test_what_something_was_made_with_is_loaded_again(file, monkeypatch):
     kept = records([load_plugin(file), None, load_plugin(file)])
     assert kept == [{"path": str(file), "sha256": loaded()[0].sha256}]
+    require(kept, "runs/a")  # the user has loaded it
     monkeypatch.setattr(plugins, "_LOADED", {})
-    require(kept, "runs/a")
+    with pytest.raises(
+        InputError, match=r"runs/a was made with the plug-in .*my_parts.py, .*give --plugin .*, or --trust"
+    ):
+        require(kept, "runs/a")
+    assert not loaded()
+    require(kept, "runs/a", trusted=True)
     assert ENCODERS.plugin("own_colour").path == file
 
 
@@ -138,16 +144,26 @@ def test_a_plugin_that_has_changed_or_is_missing_is_an_error_that_says_so(file, 
     monkeypatch.setattr(plugins, "_LOADED", {})
     file.write_text(PARTS + "# edited\n")
     with pytest.raises(InputError, match=r"my_parts.py has changed since runs/a was made: restore the content"):
-        require(kept, "runs/a")
+        require(kept, "runs/a", trusted=True)
     load_plugin(file)
     with pytest.raises(InputError, match=r"my_parts.py has changed since runs/a was made"):
-        require(kept, "runs/a")
+        require(kept, "runs/a", trusted=True)
     monkeypatch.setattr(plugins, "_LOADED", {})
     file.unlink()
     with pytest.raises(NotFoundError, match=r"my_parts.py that runs/a was made with is missing: put it back, or say"):
-        require(kept, "runs/a")
+        require(kept, "runs/a", trusted=True)
     load_plugin(write(tmp_path, PARTS, "moved.py"))  # the same content elsewhere
-    require(kept, "runs/a")
+    require(kept, "runs/a", trusted=True)
+
+
+def test_a_module_that_no_installed_package_declares_is_never_looked_for(tmp_path, monkeypatch):
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil/__init__.py").write_text("raise SystemExit('the code of a stranger ran')")
+    (tmp_path / "evil/parts.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    record = {"package": "evil 1.0", "module": "evil.parts", "sha256": "0"}
+    with pytest.raises(NotFoundError, match="made with evil 1.0, which is not installed"):
+        require([record], "runs/a", trusted=True)
 
 
 def in_a_process(folder, *words, **environment):
