@@ -74,7 +74,7 @@ def load_plugin(path: str | Path) -> PlugIn:
     Loading the same file twice changes nothing; after an edit it is loaded anew. Raises NotFoundError where there is
     no such file; InputError where it does not import, registers nothing, or takes a name that is in use.
     """
-    path = Path(os.path.realpath(as_path(path, "plug-in").expanduser()))  # resolve() raises where links form a circle
+    path = Path(os.path.realpath(as_path(path, "plug-in")))  # resolve() raises where links form a circle
     if not path.is_file():
         raise NotFoundError(f"no plug-in at {path}: give a Python file that decorates {HOW}")
     text = path.read_bytes()

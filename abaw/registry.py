@@ -9,6 +9,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -149,7 +150,7 @@ class Registry:
             ) from error
         own = part.settings.keys()
         return {
-            key: self._typed(name, key, value, hints.get(key, Any)) if key in own else value
+            key: self._typed(name, key, _expanded(value), hints.get(key, Any)) if key in own else value
             for key, value in settings.items()
         }
 
@@ -189,6 +190,11 @@ class Registry:
             for path in visible(Path(folder), "*.py")
             if path.stem not in ("__init__", "base")
         ]
+
+
+def _expanded(value: Any) -> Any:
+    """A setting in which ``~``, where it begins a path, is the home folder."""
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~") else value
 
 
 @cache

@@ -20,7 +20,8 @@ import typer.core
 
 from abaw import __version__, commands
 from abaw.cli.failures import BAD_INPUT, BUG, explain, report_bug, show_traceback
-from abaw.commands import COMMANDS, STOPPED
+from abaw.commands import COMMANDS, STOPPED, with_paths
+from abaw.errors import InputError
 from abaw.plugins import load_plugin
 
 SHARED = ("--plugin", "--quiet", "--verbose", "--version")
@@ -96,6 +97,8 @@ def _add_commands() -> None:
         importlib.import_module(f"abaw.commands.{module.name}")
     for each in sorted(COMMANDS.values(), key=lambda each: each.order):
         if isinstance(each.run, typer.Typer):
+            for part in each.run.registered_commands:
+                part.callback = with_paths(part.callback) if part.callback else None
             app.add_typer(each.run, name=each.name)
         else:
             app.command(each.name)(each.run)
@@ -132,11 +135,22 @@ def _run(words: list[str]) -> int:
     from abaw.pipelines.siblings import check_siblings  # here: the import itself may refuse
 
     check_siblings()
+    _check_words(words)
     try:
         app(words)
     except SystemExit as end:  # how typer ends every command
         return end.code if isinstance(end.code, int) else 0
     return 0
+
+
+def _check_words(words: list[str]) -> None:
+    """Raises InputError for what no option takes: an empty text, which would mean the current folder, and NUL bytes."""
+    for before, word in zip(["", *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            place = word.rstrip("=") or before
+            raise InputError(f"an empty text is given{f' after {place}' * bool(place)}, expected a value")
+        if "\0" in word:
+            raise InputError(f"{word!r} holds a NUL byte, which no name of a file may have")
 
 
 def _report(error: Exception, words: list[str]) -> int:

@@ -4,11 +4,15 @@ A command reads its options, calls one function of the library and prints what i
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import typer
+
+from abaw.files import as_path
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,26 @@ def command(
     """
 
     def register(run: Callable[..., None]) -> Callable[..., None]:
-        COMMANDS[name] = Command(name, order, run)
+        COMMANDS[name] = Command(name, order, with_paths(run))
         STOPPED[name] = stopped
         return run
 
     return register
+
+
+def with_paths(run: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose options that are paths may begin with ``~``."""
+
+    @wraps(run)
+    def wrapped(**given: Any) -> None:
+        for name, value in given.items():
+            if isinstance(value, Path):
+                given[name] = as_path(value, name)
+            elif isinstance(value, Sequence) and value and isinstance(value[0], Path):
+                given[name] = [as_path(each, name) for each in value]
+        run(**given)
+
+    return wrapped
 
 
 def group(name: str, *, order: int, help: str) -> typer.Typer:

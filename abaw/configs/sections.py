@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -13,6 +14,7 @@ from pydantic import (
 )
 
 from abaw.errors import InputError
+from abaw.files import as_path
 
 # keys that do not change what a single training computes
 UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble", "submission"})
@@ -21,6 +23,7 @@ Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows ar
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
 EnsembleMethod = Literal["mean", "weighted", "centred"]
+Place = Annotated[str, AfterValidator(lambda given: str(as_path(given, "path")))]  # ~ is the home folder
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$", max_length=200)]
 
 
@@ -190,8 +193,8 @@ class Config(_Strict):
     """
 
     name: FolderName
-    data: str
-    store: str
+    data: Place
+    store: Place
     plugins: list[str] = []
     tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
     features: Annotated[dict[str, FeatureConfig], Field(min_length=1)]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from abaw.errors import InputError, NotFoundError
+from abaw.files import as_path
 from abaw.files.yaml import read_yaml
 from abaw.registry import nearest
 
@@ -19,7 +20,7 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | No
     layout, known = document.values, ("root", *KEYS, "first_image")
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
         raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
-    root = _plain(path.parent / layout.pop("root"))
+    root = _plain(path.parent / as_path(layout.pop("root"), f"{path}: root"))
     first_image = layout.pop("first_image", None)
     if first_image is not None and (isinstance(first_image, bool) or first_image not in (0, 1)):
         line = document.lines.get(("first_image",), 1)
@@ -35,7 +36,7 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | No
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path}:{line}: {key} is {value!r}, expected a folder or a list of folders")
-        folders[key] = [_plain(root / name) for name in names]
+        folders[key] = [_plain(root / as_path(name, f"{path}:{line}: {key}")) for name in names]
     for key, named in {"root": [root], **folders}.items():
         missing = next((folder for folder in named if not folder.exists()), None)
         if missing:

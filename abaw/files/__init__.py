@@ -33,7 +33,8 @@ def as_path(given: str | Path | None, what: str, *, optional: bool) -> Path | No
 def as_path(given: str | Path | None, what: str, *, optional: bool = False) -> Path | None:
     """A path given by a caller. ``what`` names the argument in the message; ``optional``: None is None.
 
-    Raises InputError for other types and for an empty text, which pathlib would take for the current folder.
+    ``~`` is the home folder. Raises InputError for other types, for an empty text, which pathlib would take for the
+    current folder, and for the home folder of a user that does not exist.
 
     >>> as_path("", "store")
     Traceback (most recent call last):
@@ -43,7 +44,10 @@ def as_path(given: str | Path | None, what: str, *, optional: bool = False) -> P
         return None
     if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
         raise InputError(f"{what} is {given!r}, expected a path as text or pathlib.Path")
-    return Path(given)
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{what} is {str(given)!r}: {error} (write ./~ for a file of that name)") from error
 
 
 def as_paths(given: str | Path | Iterable[str | Path], what: str) -> list[Path]:

@@ -50,7 +50,8 @@ class FrameTable:
     def _read(self) -> Any:
         from pyarrow import parquet
 
-        return parquet.read_table(self.path)
+        with self.path.open("rb") as file:
+            return parquet.read_table(file)
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,11 @@ def write_frames(
         columns |= {column: final[:, i] for i, column in enumerate(tasks[name].columns)}
         columns |= tasks[name].names(final)
     frames = pa.table(columns)
-    with atomic_write(out / f"{clip_id}.parquet") as temporary:
-        parquet.write_table(frames, temporary)
-    with atomic_write(out / f"{clip_id}.csv") as temporary:
-        csv.write_csv(frames, temporary)
+    # pyarrow gets open files: it would take a path with a colon for an address
+    with atomic_write(out / f"{clip_id}.parquet") as temporary, temporary.open("wb") as file:
+        parquet.write_table(frames, file)
+    with atomic_write(out / f"{clip_id}.csv") as temporary, temporary.open("wb") as file:
+        csv.write_csv(frames, file)
 
 
 def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:

@@ -118,8 +118,8 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
     columns |= {name: task.to_labels(values)[:, i].astype(np.int8) for name, i in numbers}
     path = folder / f"{checked_name(clip_id, f'a clip of {task.name}')}.parquet"
-    with atomic_write(path) as temporary:
-        parquet.write_table(pa.table(columns), temporary)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        parquet.write_table(pa.table(columns), file)  # a file: pyarrow would take a path with a colon for an address
 
 
 def read_table(folder: Path, clip_id: str, task: Task) -> Table:
