@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import sha256
 from abaw.optional import import_optional
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
@@ -18,6 +17,7 @@ from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.hub import MissingWeights
+from extract.networks.onnx_files import hash_network
 
 FACTS = {"modality": "audio", "dim": 1, "built_in": False, "licence": "MIT", "size_mb": 1}
 
@@ -45,7 +45,7 @@ class Vad(SoundEncoder):
     rate_hz, dim = GRID.rate_hz, 1
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self._settings, self._weights = settings, {path.name: sha256(path)}
+        self._settings, self._weights = settings, hash_network(path)
         self._session = _session(path)
         self._wants_rate = "sr" in {each.name for each in self._session.get_inputs()}
 

@@ -31,6 +31,10 @@ CHANGED = "its files changed twice while they were read: wait until they are com
 LOG = logging.getLogger("abaw")
 
 
+class ReadOnlyStore(OSError):
+    """A store that can only be read lacks tracks."""
+
+
 class _Stopped(BaseException):
     """The main thread has ended, so the reader stops."""
 
@@ -137,12 +141,18 @@ class Readers:
             if needed is None:
                 self._send(Message(clip_id))
                 return True
+            if self._leases.is_read_only:
+                raise ReadOnlyStore(
+                    f"{self._plan.store.root} can only be read, and it lacks tracks of clip {clip_id!r}"
+                )
             request, source = needed
             clip = self._plan.open_clip(request, source)
             send, check = partial(self._send_load, clip), partial(self._check, clip)
             result = read_clip(request, send, self._plan.store.root, check)
             has_changed = _has_changed(request)
             error = ClipError("read", InputError(CHANGED)) if has_changed else None
+        except ReadOnlyStore as reason:
+            raise InputError(f"{reason}: give another --store, or the right to write to it") from reason
         except (ClipError, ValueError, OSError) as reason:
             error = reason if isinstance(reason, ClipError) else ClipError("read", reason)
             has_changed = clip is not None and _has_changed(request)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import sha256, visible
 from abaw.optional import import_optional
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
+from extract.networks.onnx_files import hash_network
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
@@ -34,8 +33,8 @@ class Graph:
 
     ``shape`` is the input's shape, with a name or None for an axis of any length. ``output`` is the index or the name
     of one of the file's outputs, the name of any tensor inside the network, or "hidden": the input of the last linear
-    layer before the first output. The last two need the package onnx. External weights beside the file (FILE.data,
-    FILE_data) are hashed with it.
+    layer before the first output. The last two need the package onnx. The files in which it keeps weights are
+    hashed with it.
     """
 
     def __init__(self, file: Path, output: int | str, *, device: str = "cpu", threads: int = 0) -> None:
@@ -43,9 +42,7 @@ class Graph:
             raise MissingWeights(f"no ONNX file at {file}: give file=PATH of the network")
         if threads < 0:
             raise InputError(f"threads is {threads}, expected 0 (one for each core) or more")
-        self.weights = {
-            path.name: sha256(path) for path in (file, *visible(file.parent, f"{escape(file.name)}[._]data*"))
-        }
+        self.weights = hash_network(file)
         self._session = _session(file, file, device, threads)
         outputs = [each.name for each in self._session.get_outputs()]
         self.output = _chosen(file, output, outputs)

@@ -6,33 +6,46 @@ machines: their holders write a new number every ``RENEWAL_S``, and whoever sees
 for ``EXPIRY_S``, by its own clock, takes it. What the lease's file says about the time does not count.
 """
 
+import errno
 import json
 import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from abaw.errors import InputError
 from abaw.files.locks import NO_LOCKS, create_locked, is_same_file, open_locked
 from abaw.files.temporary import boot
 
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 EXPIRY_S = 90.0
 RENEWAL_S = EXPIRY_S / 6
 
 
 class Leases:
-    """The leases that this process holds on the clips of a store; used in a ``with``, safe for several threads."""
+    """The leases that this process holds on the clips of a store; used in a ``with``, safe for several threads.
+
+    ``is_read_only``: the store can only be read. Then every clip can be had, to look whether it lacks anything.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, int] = {}  # clip -> file descriptor
+        self.is_read_only = False
+        self._held: dict[str, int | None] = {}  # clip -> file descriptor
         self._seen: dict[str, tuple[bytes, float]] = {}  # of other machines: clip -> content, since when unchanged
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
     def __enter__(self) -> "Leases":
-        self._make_folder()
+        try:
+            self._make_folder()
+        except OSError as error:
+            if error.errno not in READ_ONLY or not self._folder.parent.is_dir():
+                raise
+            self.is_read_only = True
+            return self
         threading.Thread(target=self._renew, daemon=True, name="leases").start()
         return self
 
@@ -40,11 +53,8 @@ class Leases:
         self._ended.set()
         for clip_id in list(self._held):
             self.release(clip_id)
-        if not self._folder.is_symlink():
-            try:
-                self._folder.rmdir()
-            except OSError:
-                return  # not empty: other processes hold leases
+        with suppress(OSError):  # not empty: other processes hold leases; or a store that can only be read
+            self._folder.rmdir()
 
     def acquire(self, clip_id: str) -> bool:
         """Take the lease on a clip; False where another process, or this one already, holds it.
@@ -54,8 +64,8 @@ class Leases:
         with self._lock:
             if clip_id in self._held:
                 return False
-            file = self._take(self._folder / clip_id)
-            if file is None:
+            file = None if self.is_read_only else self._take(self._folder / clip_id)
+            if file is None and not self.is_read_only:
                 return False
             self._held[clip_id] = file
             self._seen.pop(clip_id, None)
@@ -65,6 +75,8 @@ class Leases:
         """End this process's lease on a clip."""
         with self._lock:
             file = self._held.pop(clip_id)
+            if file is None:
+                return
             if is_same_file(self._folder / clip_id, file):  # else taken from this process while it was suspended
                 (self._folder / clip_id).unlink(missing_ok=True)
             os.close(file)
@@ -72,7 +84,7 @@ class Leases:
     def remove_stale(self) -> None:
         """Remove the leases that no process holds."""
         try:
-            clip_ids = sorted(os.listdir(self._folder))
+            clip_ids = [] if self.is_read_only else sorted(os.listdir(self._folder))
         except FileNotFoundError:  # the last other process has just removed the folder
             return
         for clip_id in clip_ids:
@@ -132,7 +144,8 @@ class Leases:
             number += 1
             with self._lock:
                 for file in self._held.values():
-                    _write(file, number)
+                    if file is not None:
+                        _write(file, number)
 
 
 def _write(file: int, number: int) -> None:

@@ -183,7 +183,7 @@ class FeatureStore:
 
     def remove_failure(self, recipe: Recipe, clip_id: str) -> None:
         """Remove a clip's failure from the list, where there is one; the list is removed with its last failure."""
-        if (self.folder(recipe) / "failed.jsonl").exists():
+        if any(failure.clip == clip_id for failure in read_failures(self.folder(recipe))):
             self._write_failures(recipe, clip_id, [])
 
     def _write_failures(self, recipe: Recipe, clip_id: str, new: list[Failure]) -> None:

@@ -36,9 +36,10 @@ class Fault:
 
 @dataclass
 class VerifyReport:
-    """How much was checked, and every fault. ``num_unchecked`` tracks have no checksum; ``num_failed`` could not be
-    extracted; of ``num_partly_compared`` clips an earlier version recorded only parts of their media and images. ``str``
-    of it is text for a terminal.
+    """How much was checked, and every fault; ``str`` of it is text for a terminal.
+
+    ``num_unchecked`` tracks have no checksum; ``num_failed`` could not be extracted. Of ``num_partly_compared`` clips
+    an earlier version recorded only parts of their media and images.
     """
 
     store: str

@@ -45,6 +45,8 @@ class Request(str):
 class Leases:
     """Leases of which ``taken`` ones belong to another process for the first ``num_refusals`` attempts."""
 
+    is_read_only = False
+
     def __init__(self, taken=(), num_refusals=2):
         self.taken, self.num_refusals, self.lock = taken, num_refusals, threading.Lock()
 
