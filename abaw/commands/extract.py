@@ -66,6 +66,8 @@ def extract(
         report = extraction.extract(data, store, encoder, **chosen, **spread, progress=progress)
     for failure in report.failed:
         LOG.warning("%s", failure)
+    for line in report.loss_lines(f"abaw store info {store} --losses"):
+        print(line)
     print(f"{store}: {report}")
     if report.failed:
         raise typer.Exit(1)

@@ -20,13 +20,24 @@ STOPPED["store export"] = f"{GOES_ON}; clips that are complete are not exported 
 
 
 @store.command("info")
-def info(store: Store, data: Data = None, as_json: Json = False) -> None:
-    """Show features, recipes, sizes, failures, clocks and, with --data, the coverage of each split."""
+def info(
+    store: Store,
+    data: Data = None,
+    as_json: Json = False,
+    losses: Annotated[
+        bool, typer.Option("--losses", help="one line for every clip of which anything was lost")
+    ] = False,
+) -> None:
+    """Show features, recipes, sizes, failures, losses, clocks and, with --data, the coverage of each split."""
     from extract.store.info import info
     from extract.store.store import FeatureStore
 
     with Progress("info") as progress:
-        show(info(FeatureStore(store), _dataset(data), progress), as_json)
+        found = info(FeatureStore(store), _dataset(data), progress)
+    if losses and not as_json:
+        print("\n".join(f"{clip_id}: {lost}" for clip_id, lost in found.losses.items()) or "no losses")
+    else:
+        show(found, as_json)
 
 
 @store.command("verify")

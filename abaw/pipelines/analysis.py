@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from extract.faces.target import TargetConfig
 
 
+LOSSES_KEY = b"losses"  # in the metadata of a table's Parquet file
+
+
 @dataclass(frozen=True)
 class FrameTable:
     """One clip's table of every frame: time, face box, and what the runs predict; empty cells where no face was found.
@@ -53,22 +56,36 @@ class FrameTable:
         with self.path.open("rb") as file:
             return parquet.read_table(file)
 
+    @property
+    def losses(self) -> str:
+        """The line of what of the clip was lost, which the file's metadata hold; "" where nothing was."""
+        from pyarrow import parquet
+
+        with self.path.open("rb") as file:
+            metadata: dict[bytes, bytes] = parquet.read_schema(file).metadata or {}
+        return metadata.get(LOSSES_KEY, b"").decode()
+
 
 @dataclass(frozen=True)
 class Analysis:
     """What ``analyze`` made: ``<clip>.parquet`` and ``<clip>.csv`` in ``out``, and what of the extraction failed.
 
-    ``unobserved``: by clip, in how many frames nothing was observed, and how many it has. As text: where that is so.
+    ``unobserved``: by clip, in how many frames nothing was observed, and how many it has. ``extraction.losses``: what
+    of each clip was lost. ``meaningless``: the clips without anything that the runs take, a face or sound, so that
+    their predictions mean nothing, and why. As text: all of these where there are any.
     """
 
     out: Path
     clips: tuple[str, ...]
     extraction: "ExtractionReport"
     unobserved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    meaningless: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        lost = self.extraction.loss_lines(f"abaw store info {self.out / 'store'} --losses")
+        meaningless = [f"{clip_id}: {why}" for clip_id, why in self.meaningless.items()]
         counts = f"{self.out}: {len(self.clips)} analyzed, {len(self.extraction.failed)} failed"
-        return "\n".join([*unobserved_lines(self.unobserved), counts])
+        return "\n".join([*lost, *unobserved_lines(self.unobserved), *meaningless, counts])
 
     def table(self, clip_id: str) -> FrameTable:
         """One clip's table. Raises NotFoundError for a clip that was not analysed."""
@@ -118,10 +135,26 @@ def analyze(
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good), progress):
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
             boxes = store.get(faces, clip_id) if is_there else None
-            write_frames(out, clip_id, tasks, tables, boxes, kept)
+            write_frames(out, clip_id, tasks, tables, boxes, kept, str(report.losses.get(clip_id, "")))
             seen = next(iter(tables.values())).observed
             unobserved[clip_id] = int((~seen).sum()), len(seen)
-    return Analysis(out, tuple(good), report, unobserved)
+    return Analysis(out, tuple(good), report, unobserved, _meaningless(report, specs))
+
+
+def _meaningless(report: "ExtractionReport", specs: "list[EncoderSpec]") -> dict[str, str]:
+    """The clips without a face where the encoders take faces alone, without sound where they take that, or both."""
+    from extract.encoders.base import PictureEncoder
+
+    takes_sound = any(not isinstance(spec.encoder, PictureEncoder) for spec in specs)
+    pictures = [spec.encoder for spec in specs if isinstance(spec.encoder, PictureEncoder)]
+    if any(encoder.crop is None for encoder in pictures):  # there is something to see in any picture
+        return {}
+    found: dict[str, str] = {}
+    for clip_id, losses in report.losses.items():
+        if (losses.has_no_face or not pictures) and (losses.has_no_sound or not takes_sound):
+            reasons = ["no face was found"] * bool(pictures) + ["nothing is audible"] * takes_sound
+            found[clip_id] = f"its predictions mean nothing: {' and '.join(reasons)}"
+    return found
 
 
 def write_frames(
@@ -131,10 +164,12 @@ def write_frames(
     tables: "Mapping[str, Table]",
     boxes: "Track | None",
     post_processing: "Mapping[str, PostProcessing] | None" = None,
+    losses: str = "",
 ) -> None:
     """``<clip>.parquet`` and ``<clip>.csv``: one row a frame, empty face cells where no face was found.
 
-    Where a task has post-processing, its numbers and names are those after it.
+    Where a task has post-processing, its numbers and names are those after it. ``losses``: the line of what of the clip
+    was lost, kept in the metadata of the Parquet file.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
@@ -148,6 +183,8 @@ def write_frames(
         columns |= {column: final[:, i] for i, column in enumerate(tasks[name].columns)}
         columns |= tasks[name].names(final)
     frames = pa.table(columns)
+    if losses:
+        frames = frames.replace_schema_metadata({LOSSES_KEY: losses.encode()})
     # pyarrow gets open files: it would take a path with a colon for an address
     with atomic_write(out / f"{clip_id}.parquet") as temporary, temporary.open("wb") as file:
         parquet.write_table(frames, file)

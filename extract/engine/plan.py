@@ -3,7 +3,7 @@
 import errno
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 from abaw.dataset.layout import Clip, Dataset
@@ -13,6 +13,7 @@ from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
 from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
+from extract.losses import ClipLosses
 from extract.store.sources import ClipSource, Sources, with_fps
 from extract.store.store import Failure, FeatureStore, Recipe
 
@@ -163,15 +164,23 @@ class ExtractionPlan:
         metadata = {"source": clip.source, "tool": f"abaw {version('abaw')}"}
         if read.facts:  # else the clock was stored before
             metadata["source"] = with_fps(clip.source, read.facts.get("assumed_fps"))
+        faces = faces_recipe(self.target)
+        self._write_losses(clip.clip_id, metadata["source"], read.losses)  # first: what is complete is not read again
+        if read.facts:
             facts = {key: str(value) for key, value in read.facts.items()}
             self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
         # before the tracks: a clip that has all of them is not read again
-        faces = faces_recipe(self.target)
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):
             self.store.put(faces, clip.clip_id, read.faces, metadata)
         clip.finish(metadata)
         if clip.found is not None:
             self.sources.remember(clip.clip_id, clip.found)
+
+    def _write_losses(self, clip_id: str, source: str, losses: ClipLosses) -> None:
+        """Add what was lost to the clip's losses; those of faces in the video under the folder of their boxes."""
+        folder = self.store.folder(faces_recipe(self.target)).name
+        faces = {folder if name == "video" else name: each for name, each in losses.faces.items()}
+        self.store.add_losses(clip_id, source, replace(losses, faces=faces))
 
     def _is_clock_valid(self, clip_id: str, known: Mapping[str, str], source: str, min_frames: int) -> bool:
         """Whether the stored clock was made from this source and is as long as the frames, images and labels need."""

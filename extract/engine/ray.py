@@ -105,8 +105,7 @@ class _Scheduler:
                 self._add_worker()
                 continue
             if clip_ids:
-                num_done = len(self._report.made) + len(self._report.present) + len(self._report.failed)
-                progress(clip_ids[-1], num_done, num_clips)
+                progress(clip_ids[-1], self._report.num_clips, num_clips)
             if self._tasks:
                 clip_ids = self._tasks.popleft()
                 self._running[worker.extract.remote(clip_ids)] = worker, clip_ids
@@ -129,6 +128,7 @@ class _Scheduler:
         self._report.made += part.made
         self._report.present += part.present
         self._report.failed += part.failed
+        self._report.losses |= part.losses
 
 
 def _connect(ray: Any, address: str | None) -> None:

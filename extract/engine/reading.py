@@ -1,6 +1,7 @@
 """Reading one clip: its media are decoded once for all encoders, and its clock is made if it is not stored yet."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from abaw.errors import InputError
 from abaw.tracks import Clock
 from extract import media
 from extract.encoders.base import PictureEncoder, SoundEncoder
+from extract.engine.loss_counts import face_losses, picture_losses, sound_losses
 from extract.engine.requests import ReadRequest, ReadResult, Send, iterate_in_stage, stage
 from extract.engine.streams import FaceStream, FrameStream, ImageStream
+from extract.losses import ClipLosses, PictureLosses
 
 CLOCK_RATE_HZ = 16000  # of the sound that alone decides how long a clock is: rates differ by a sample at its end
 
@@ -29,16 +32,18 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     streams = [
         FrameStream(name, each, send) for name, each in request.encoders.items() if isinstance(each, PictureEncoder)
     ]
-    by_image = [each for each in streams if numbers and (each.encoder.crop is not None or not _has_pictures(clip))]
+    num_streams = cache(lambda: _num_streams(clip))
+    by_image = [each for each in streams if numbers and (each.encoder.crop is not None or not num_streams()[0])]
     by_video = [each for each in streams if each not in by_image]
     sound_encoders = {name: each for name, each in request.encoders.items() if isinstance(each, SoundEncoder)}
-    counts = media.DecodeCounts()
-    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, counts)
+    counts, of_sound = media.DecodeCounts(), media.DecodeCounts()
+    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, of_sound)
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
     images = ImageStream(request.images, by_image)
     faces = FaceStream(request, by_video, by_image if request.fill else [])
     facts: dict[str, int | float] = {}
+    pictures_lost: PictureLosses | None = None
     clock = request.clock
     if clock is None or by_video or request.fill:
         times_s: list[float] = []
@@ -51,7 +56,9 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
             _check_same_times(clock, np.array(times_s, np.float64))
         else:
             clock, assumed = _make_clock(request, np.array(times_s, np.float64), sounds, folder)
-            facts = {"num_frames": len(times_s), **vars(counts), **assumed}
+            facts = {"num_frames": len(times_s), **_facts(counts), **assumed}
+        if num_streams()[0]:
+            pictures_lost = picture_losses(counts, clock, len(times_s), num_streams()[0])
     images.read_rest()
     for stream in streams:
         stream.flush()
@@ -59,7 +66,12 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     from_images["num_unreadable_images"] = str(images.num_unreadable)
     rows = {each.name: each.rows(clock.times_s, from_images) for each in by_image}
     rows |= {each.name: each.rows(clock.times_s, {"crops": "found"} if each.encoder.crop else {}) for each in by_video}
-    return ReadResult(clock, rows, faces.track(clock.times_s), facts)
+    lost = ClipLosses(
+        pictures_lost,
+        sound_losses(of_sound, list(sounds.values()), clock, num_streams()) if sounds else None,
+        face_losses(request, clock, images, faces),
+    )
+    return ReadResult(clock, rows, faces.track(clock.times_s), facts, lost)
 
 
 def _read_sounds(
@@ -71,11 +83,17 @@ def _read_sounds(
         return media.sounds(clip.media, rates_hz, folder, counts)
 
 
-def _has_pictures(clip: Clip) -> bool:
+def _facts(counts: media.DecodeCounts) -> dict[str, int]:
+    """What the metadata of every clock says, with the keys of before: a sound clip's clock keeps its bytes."""
+    return {"num_corrupt_packets": counts.num_corrupt_packets, "num_dropped": 0, "num_untimed": counts.num_untimed}
+
+
+def _num_streams(clip: Clip) -> tuple[int, int]:
+    """How many video and audio streams the clip has."""
     if clip.media is None:
-        return False
+        return 0, 0
     with stage("decode"):
-        return media.has_pictures(clip.media)
+        return media.num_streams(clip.media)
 
 
 def _check_same_times(clock: Clock, times_s: np.ndarray) -> None:

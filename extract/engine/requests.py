@@ -12,6 +12,7 @@ from abaw.dataset.layout import Clip
 from abaw.tracks import Clock, Track
 from extract.encoders.base import Encoder
 from extract.faces.target import TargetConfig
+from extract.losses import ClipLosses
 from extract.media import Sound
 from extract.store.sources import ClipSource
 
@@ -68,13 +69,14 @@ class Rows:
 class ReadResult:
     """What reading a clip gave: its clock, the rows of each vision encoder by folder, and the target's face.
 
-    ``facts``: counts of the decoder; empty where the clock was stored before.
+    ``facts``: counts of the decoder; empty where the clock was stored before. ``losses``: of what was read.
     """
 
     clock: Clock
     rows: dict[str, Rows]
     faces: Track | None
     facts: dict[str, int | float]
+    losses: ClipLosses = field(default_factory=ClipLosses)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from extract.engine.plan import EncoderSpec, ExtractionPlan
 from extract.engine.readers import Message, Readers
 from extract.engine.requests import ReadResult
 from extract.faces.target import TargetConfig
+from extract.losses import ClipLosses, summarize
 from extract.store.leases import Leases
 from extract.store.store import Failure, FeatureStore
 
@@ -27,11 +28,24 @@ LOG = logging.getLogger("abaw")
 
 @dataclass
 class ExtractionReport:
-    """The clips that an extraction made, those whose tracks were in the store already, and those that failed."""
+    """The clips that an extraction made, those whose tracks were in the store already, and those that failed.
+
+    ``losses``: of the clips made or present those of which anything was lost, and what.
+    """
 
     made: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    losses: dict[str, ClipLosses] = field(default_factory=dict)
+
+    @property
+    def num_clips(self) -> int:
+        """How many clips there were."""
+        return len(self.made) + len(self.present) + len(self.failed)
+
+    def loss_lines(self, more: str = "") -> list[str]:
+        """How many of the clips in the store have losses, and the worst of them; ``more``: what lists all."""
+        return summarize(self.losses, len(self.made) + len(self.present), more)
 
     def __str__(self) -> str:
         return f"{len(self.made)} clips extracted, {len(self.present)} done before, {len(self.failed)} failed"
@@ -74,9 +88,9 @@ def extract(
                 if isinstance(outcome, Failure):
                     report.failed.append(outcome)
                 else:
-                    (report.made if outcome else report.present).append(clip_id)
+                    _add(report, store, clip_id, is_new=outcome)
                 leases.release(clip_id)
-                progress(clip_id, len(report.made) + len(report.present) + len(report.failed), len(chosen))
+                progress(clip_id, report.num_clips, len(chosen))
     if plan.sources.of_earlier_versions:
         LOG.warning(
             "%d clips were extracted by an earlier version, which recorded only parts of their media and images; these "
@@ -84,6 +98,18 @@ def extract(
             len(plan.sources.of_earlier_versions),
         )
     return report
+
+
+def _add(report: ExtractionReport, store: FeatureStore, clip_id: str, *, is_new: bool) -> None:
+    """Add a clip to the report, with its losses as they are in the store."""
+    try:
+        losses = store.losses(clip_id)
+    except InputError as error:
+        report.failed.append(Failure(clip_id, "losses", str(error)))
+        return
+    (report.made if is_new else report.present).append(clip_id)
+    if losses:
+        report.losses[clip_id] = losses
 
 
 def _encode(plan: ExtractionPlan, readers: Readers) -> Iterator[tuple[str, bool | Failure]]:

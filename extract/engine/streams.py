@@ -87,6 +87,17 @@ class FaceStream:
             with stage("faces"):
                 self._selector = request.target.make_selector(request.clip.side, request.clip.media)
         self._faces: list[Face | None] = []
+        self.num_filled = 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether encoders take all their faces from the video."""
+        return any(stream.encoder.crop is not None for stream in self._streams)
+
+    @property
+    def num_faces(self) -> int:
+        """The number of pictures with the target's face."""
+        return sum(face is not None for face in self._faces)
 
     def add(self, position: int, picture: media.Picture, has_image: bool) -> None:
         """Add the next decoded picture; ``has_image``: the data set has a face image of it."""
@@ -102,6 +113,7 @@ class FaceStream:
         crops: dict[object, Rgb] = {}
         for stream in self._streams:
             self._add_to(stream, position, rgb, face, crops)
+        self.num_filled += bool(self._filling) and face is not None and not has_image
         for stream in self._filling if face is not None and not has_image else []:
             self._add_to(stream, position, rgb, face, crops, filled=True)
 
@@ -146,6 +158,11 @@ class ImageStream:
         self._images, self._streams = images, streams
         self._remaining = deque(images.numbers)
         self.num_empty = self.num_damaged = 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there are images and encoders that take them."""
+        return bool(self._streams and self._images.numbers)
 
     @property
     def num_unreadable(self) -> int:

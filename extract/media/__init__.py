@@ -7,8 +7,8 @@ imports PyAV.
 
 from extract.media.audio import MAX_GAP_S, Sound, sound, sounds
 from extract.media.container import DecodeCounts, MediaError
-from extract.media.info import MediaInfo, probe
-from extract.media.video import Picture, Rgb, has_pictures, pictures
+from extract.media.info import MediaInfo, num_streams, probe
+from extract.media.video import Picture, Rgb, pictures
 
 __all__ = [
     "MAX_GAP_S",
@@ -18,7 +18,7 @@ __all__ = [
     "Picture",
     "Rgb",
     "Sound",
-    "has_pictures",
+    "num_streams",
     "pictures",
     "probe",
     "sound",

@@ -92,6 +92,12 @@ def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_str
         )
 
 
+def num_streams(path: str | os.PathLike) -> tuple[int, int]:
+    """How many video streams, without cover art, and audio streams a file has. Raises NotFoundError and MediaError."""
+    with open_media(path) as container:
+        return len(video_streams(container)), len(container.streams.audio)
+
+
 def _rate(times_s: np.ndarray) -> tuple[float, bool]:
     """Rate in Hz and whether it is variable, as MediaInfo defines them."""
     if len(times_s) < 2:

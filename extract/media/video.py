@@ -12,7 +12,7 @@ import numpy as np
 
 from extract.media.colour import Rgb, shown_width, to_rgb
 from extract.media.container import DecodeCounts, MediaError, decode, open_media
-from extract.media.streams import choose_video_stream, video_streams
+from extract.media.streams import choose_video_stream
 from extract.media.timing import in_order_of_time, time_of
 
 
@@ -73,9 +73,3 @@ def pictures(
             f"no picture of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets, {counts.num_untimed} "
             "pictures without a time): download or copy the file again, or leave the clip out"
         )
-
-
-def has_pictures(path: str | os.PathLike) -> bool:
-    """Whether a file has a video stream other than cover art. Raises NotFoundError and MediaError."""
-    with open_media(path) as container:
-        return bool(video_streams(container))

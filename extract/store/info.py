@@ -1,6 +1,6 @@
 """What a store holds, how much of a data set that covers, and which clips failed: ``abaw store info``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,10 @@ import numpy as np
 from abaw.dataset.layout import SPLITS, Dataset
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
+from abaw.tracks import Clock
+from extract.losses import ClipLosses, percent, summarize
 from extract.store.listing import (
+    all_losses,
     feature_folders,
     first_few,
     format_bytes,
@@ -20,6 +23,7 @@ from extract.store.listing import (
     track_paths,
 )
 from extract.store.store import FeatureStore, Recipe, read_failures
+from extract.store.track_checks import num_covered
 from extract.store.track_file import TrackFile
 
 
@@ -51,6 +55,7 @@ class ClockInfo:
 class FeatureInfo:
     """One folder of features. ``rates_hz``: the lowest and the highest over its clips, None without two rows.
 
+    ``num_covered`` of the ``num_frames`` frames of its clips have an observed row (``track_checks.num_covered``).
     ``failed``: clip -> why it has no track. The tracks of the clips in ``outdated`` were made from other media than the
     clips' clocks, or there is no clock; those in ``damaged`` cannot be read.
     """
@@ -65,6 +70,8 @@ class FeatureInfo:
     num_clips: int
     num_rows: int
     num_observed: int
+    num_frames: int
+    num_covered: int
     num_bytes: int
     failed: dict[str, str]
     outdated: list[str]
@@ -75,7 +82,9 @@ class FeatureInfo:
         rate = ""
         if self.rates_hz is not None:
             rate = " to ".join(f"{rate:.5g}" for rate in sorted(set(self.rates_hz))) + " Hz, "
-        observed = f"{100 * self.num_observed / self.num_rows:.1f} % observed" if self.num_rows else "no rows"
+        observed = f"{percent(self.num_observed, self.num_rows)} of rows observed" if self.num_rows else "no rows"
+        if self.num_rows and self.modality != "text":  # there is no word in most frames
+            observed = f"observed in {percent(self.num_covered, self.num_frames)} of {self.num_frames} frames"
         yield f"{self.folder}: {self.recipe}"
         yield (
             f"  {self.modality or 'unknown modality'}, dim {self.dim or 'unknown'}, {self.dtype}, {rate}"
@@ -102,7 +111,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store holds; ``dataclasses.asdict`` of it is JSON, ``str`` of it is text for a terminal."""
+    """What a store holds; ``dataclasses.asdict`` of it is JSON, ``str`` of it is text for a terminal.
+
+    ``losses``: of the clips of which anything was lost.
+    """
 
     store: str
     num_bytes: int
@@ -110,6 +122,7 @@ class StoreInfo:
     features: list[FeatureInfo]
     coverage: list[Coverage]
     temporary_files: list[str]
+    losses: dict[str, ClipLosses]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -126,6 +139,7 @@ class StoreInfo:
             missing = f"; missing: {first_few(row.missing)}" if row.missing else ""
             present = f"{row.num_clips - len(row.missing)} of {row.num_clips}"
             yield f"  {row.task:<5} {row.split:<10} {row.folder:<{width}} {present}{missing}"
+        yield from summarize(self.losses, self.clocks.num_clips, f"abaw store info {self.store} --losses")
         if self.temporary_files:
             yield (
                 f"temporary files: {first_few(self.temporary_files)}: abaw store prune {self.store} --yes removes the "
@@ -141,12 +155,12 @@ def info(store: FeatureStore, dataset: Dataset | None = None, progress: Progress
     """
     folders = feature_folders(store)
     clocks, readable_clocks = _clocks(store)
-    readable = {"clock": readable_clocks}
+    readable = {"clock": set(readable_clocks)}
     features = []
     for done, folder in enumerate(folders):
         progress(folder.name, done, len(folders))
         recipe = read_recipe(folder)
-        described, of_folder = _features(store, folder, recipe)
+        described, of_folder = _features(store, folder, recipe, readable_clocks)
         features.append(described)
         if "finder" not in recipe:  # boxes of detected faces: clips with face images need none
             readable[folder.name] = of_folder
@@ -154,7 +168,7 @@ def info(store: FeatureStore, dataset: Dataset | None = None, progress: Progress
     temporary = temporary_files(store)
     num_bytes = clocks.num_bytes + sum(each.num_bytes for each in features) + _num_bytes(temporary)
     names = [path.relative_to(store.root).as_posix() for path in temporary]
-    return StoreInfo(str(store.root), num_bytes, clocks, features, coverage, names)
+    return StoreInfo(str(store.root), num_bytes, clocks, features, coverage, names, all_losses(store))
 
 
 def describe_recipe(recipe: Recipe) -> str:
@@ -167,17 +181,17 @@ def describe_recipe(recipe: Recipe) -> str:
     return " ".join(words)
 
 
-def _clocks(store: FeatureStore) -> tuple[ClockInfo, set[str]]:
-    """The clocks together, and the clips whose clock can be read."""
+def _clocks(store: FeatureStore) -> tuple[ClockInfo, dict[str, Clock]]:
+    """The clocks together, and those that can be read, by clip."""
     paths = track_paths(store.root / "clock")
     num_frames, num_decoded, seconds = 0, 0, 0.0
-    readable: set[str] = set()
+    readable: dict[str, Clock] = {}
     for clip_id in paths:
         try:
             clock = store.clock(clip_id)
         except (ValueError, TypeError):
             continue
-        readable.add(clip_id)
+        readable[clip_id] = clock
         num_frames, num_decoded = num_frames + len(clock), num_decoded + int(clock.decoded.sum())
         seconds += float(clock.times_s[-1] - clock.times_s[0]) if len(clock) else 0.0
     assumed = [clip_id for clip_id in paths if clip_id in readable and "assumed_fps" in store.clock_metadata(clip_id)]
@@ -186,11 +200,13 @@ def _clocks(store: FeatureStore) -> tuple[ClockInfo, set[str]]:
     return ClockInfo(len(paths), num_frames, num_decoded, round(seconds, 3), assumed, damaged, num_bytes), readable
 
 
-def _features(store: FeatureStore, folder: Path, recipe: Recipe) -> tuple[FeatureInfo, set[str]]:
+def _features(
+    store: FeatureStore, folder: Path, recipe: Recipe, clocks: Mapping[str, Clock]
+) -> tuple[FeatureInfo, set[str]]:
     """One folder, and the clips whose track training could read."""
     paths = track_paths(folder)
     outdated, damaged, rates_hz = [], [], []
-    num_rows, num_observed = 0, 0
+    num_rows, num_observed, num_frames, num_with_row = 0, 0, 0, 0
     dim, dtype = None, recipe.get("stored_dtype", "float16")
     for clip_id, path in paths.items():
         try:
@@ -202,6 +218,9 @@ def _features(store: FeatureStore, folder: Path, recipe: Recipe) -> tuple[Featur
             dim, dtype = file.values.shape[-1], file.values.dtype.name
         if is_outdated(store, clip_id, file):
             outdated.append(clip_id)
+        elif clip_id in clocks:
+            num_frames += len(clocks[clip_id])
+            num_with_row += num_covered(file, recipe, clocks[clip_id])
         if len(file.times_s) > 1:
             rates_hz.append(1 / float(np.median(np.diff(file.times_s))))
         num_rows, num_observed = num_rows + len(file.values), num_observed + int(file.observed.sum())
@@ -216,6 +235,8 @@ def _features(store: FeatureStore, folder: Path, recipe: Recipe) -> tuple[Featur
         len(paths),
         num_rows,
         num_observed,
+        num_frames,
+        num_with_row,
         _num_bytes(paths.values()),
         {failure.clip: f"{failure.stage}: {failure.reason}" for failure in read_failures(folder)},
         outdated,

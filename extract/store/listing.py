@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from abaw.errors import InputError
 from abaw.files import read_json, visible
 from abaw.files.temporary import TEMPORARY
 from extract.encoders import ENCODERS
-from extract.store.store import FeatureStore, Recipe, choose_folder
+from extract.losses import ClipLosses
+from extract.store.store import LOSSES_ENDING, FeatureStore, Recipe, choose_folder
 from extract.store.track_file import TrackFile
 
 OLD_TEMPORARY = re.compile(r"\.(?!abaw-).+-\d+-.+")  # .<host>-<process>-<name>: before they were locked
@@ -59,6 +62,22 @@ def temporary_files(store: FeatureStore) -> list[Path]:
         for path in hidden
         if any(each.fullmatch(path.name) for each in (TEMPORARY, OLD_TEMPORARY)) and path.is_file()
     )
+
+
+def losses_paths(store: FeatureStore) -> dict[str, Path]:
+    """Clip -> file of its losses, sorted."""
+    paths = visible(store.root / "clock", f"*{LOSSES_ENDING}")
+    return {path.name.removesuffix(LOSSES_ENDING): path for path in paths}
+
+
+def all_losses(store: FeatureStore) -> dict[str, ClipLosses]:
+    """The losses of every clip of which anything was lost; files that cannot be read are faults for ``verify``."""
+    found: dict[str, ClipLosses] = {}
+    for clip_id in track_paths(store.root / "clock"):
+        with suppress(InputError):
+            if losses := store.losses(clip_id):
+                found[clip_id] = losses
+    return found
 
 
 def modality(recipe: Recipe) -> str | None:

@@ -20,6 +20,7 @@ from extract.store.listing import (
     first_few,
     format_bytes,
     is_outdated,
+    losses_paths,
     temporary_files,
     track_paths,
 )
@@ -91,6 +92,9 @@ def prune(
                 reasons.setdefault(path, "its clip is not in the data set")
             elif folder.name != "clock" and (reason := _why_useless(store, clip_id, path)):
                 reasons.setdefault(path, reason)
+    for clip_id, path in losses_paths(store).items():
+        if clip_id in unknown or not store.clock_path(clip_id).exists():
+            reasons[path] = "its clip is not in the data set" if clip_id in unknown else NO_CLOCK
     kept = [path for path in temporary if path not in reasons and path.exists()]
     sizes = {path: size for path in reasons if (size := _num_bytes(path)) is not None}
     removals = {path: Removal(_relative(store, path), size, reasons[path]) for path, size in sizes.items()}

@@ -1,6 +1,7 @@
 """Features on disk, keyed by their whole recipe; a track is complete or absent.
 
     STORE/clock/<clip>.safetensors                   the clip's frame timestamps, written before its tracks
+    STORE/clock/<clip>.losses.json                   what of the clip was lost; no file where nothing was
     STORE/<name>-<recipe hash>/recipe.json           everything that can change a number
     STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; the metadata name the source
     STORE/<name>-<recipe hash>/failed.jsonl          clips that could not be extracted, and why
@@ -11,6 +12,7 @@ Files are mapped into memory when they are read (``track_file.py``): a window co
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,17 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path, atomic_write, locked, read_json
+from abaw.files import as_path, atomic_write, locked, read_json, write_json
 from abaw.files.names import checked_name
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
+from extract.losses import ClipLosses, PictureLosses
 from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
 from extract.store.track_file import TrackFile, TrackWriter
 
 Recipe = dict[str, Any]
+LOSSES_ENDING = ".losses.json"
+LOSSES_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,43 @@ class FeatureStore:
         """Where a clip's clock is stored."""
         return self.root / "clock" / f"{checked_name(clip_id, 'a clip')}.safetensors"
 
+    def losses(self, clip_id: str) -> ClipLosses:
+        """What of a clip was lost; of a clip extracted by an earlier version only what its clock says.
+
+        Raises InputError where the file is damaged or of other media than the clip's clock.
+        """
+        path, about = self.losses_path(clip_id), self.clock_metadata(clip_id)
+        if not path.exists():
+            num_corrupt = int(about.get("num_corrupt_packets", 0))
+            found = PictureLosses(int(about.get("num_frames", 0)), num_corrupt_packets=num_corrupt)
+            return ClipLosses(found if num_corrupt else None)
+        try:
+            source, losses = _parse_losses(path)
+        except LOSSES_ERRORS as error:
+            raise InputError(f"{path}: not readable as the losses of a clip ({error}): delete it") from error
+        if source != about.get("source"):
+            raise InputError(f"{path} is about other media than the clip's clock: run abaw extract again")
+        return losses
+
+    def add_losses(self, clip_id: str, source: str, losses: ClipLosses) -> None:
+        """Add what was lost of the parts of a clip that were read now; no file where nothing was lost at all.
+
+        The losses of other media, by their ``source``, are forgotten. Only the process that has leased the clip writes.
+        """
+        path, known = self.losses_path(clip_id), ClipLosses()
+        with suppress(OSError, *LOSSES_ERRORS):  # there are none, or they are damaged: written anew
+            known_source, known_losses = _parse_losses(path)
+            known = known_losses if known_source == source else known
+        lost = known.merged(losses).to_json()
+        if lost:
+            write_json(path, {"source": source, "losses": lost})
+        else:
+            path.unlink(missing_ok=True)
+
+    def losses_path(self, clip_id: str) -> Path:
+        """Where a clip's losses are stored."""
+        return self.root / "clock" / f"{checked_name(clip_id, 'a clip')}{LOSSES_ENDING}"
+
     def record_failure(self, recipe: Recipe, failure: Failure) -> None:
         """Record why a clip has no track; replaces an earlier failure of the clip."""
         self._write_failures(recipe, failure.clip, [failure])
@@ -204,6 +246,12 @@ class FeatureStore:
                 if failure.clip == clip_id:
                     return f" ({failure.stage} failed: {failure.reason}; fix that, or remove the clip's label files)"
         return ""
+
+
+def _parse_losses(path: Path) -> tuple[str, ClipLosses]:
+    """The source and the losses in a file. Raises ``LOSSES_ERRORS`` where it is damaged."""
+    document = read_json(path)
+    return document["source"], ClipLosses.from_json(document["losses"])
 
 
 def read_failures(folder: Path) -> list[Failure]:

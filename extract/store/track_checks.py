@@ -1,4 +1,7 @@
-"""Checks of one stored track: shapes, values, and times against the clip's clock. Each yields a message for a fault."""
+"""Checks of one stored track: shapes, values, and times against the clip's clock. Each yields a message for a fault.
+
+``num_covered`` says how much of the clip the track observed.
+"""
 
 from collections.abc import Iterator
 
@@ -60,6 +63,26 @@ def check_times_on_clock(file: TrackFile, recipe: Recipe, clock: Clock) -> Itera
             yield from _check_inside(times_s, clock, 0.0)
         else:
             yield f"row {int(strange[0])}, at {times_s[strange[0]]} s, is not at a frame of the clock"
+
+
+def num_covered(file: TrackFile, recipe: Recipe, clock: Clock) -> int:
+    """The number of the clock's frames that an observed row covers: one at the frame or, of rows that span several
+    frames or come at a rate of their own, as the rows of sound, one that is no farther than rows are apart.
+    """
+    seen_s = file.times_s[file.observed]
+    if not len(seen_s) or not len(clock):
+        return 0
+    frame_s = clock.interval_s if len(clock) > 1 else 0.0
+    if "span" in recipe or "crop" in recipe or "finder" in recipe:  # made from pictures
+        span, stride = _span_and_stride(recipe, file.times_s, clock.times_s)
+        reach_s = frame_s * max(span - 1, stride - 1) / 2
+    else:
+        row_s = float(np.median(np.diff(file.times_s))) if len(file.times_s) > 1 else 0.0
+        reach_s = max(row_s, frame_s) / 2
+    after = np.searchsorted(seen_s, clock.times_s)
+    before_s = clock.times_s - seen_s[np.maximum(after - 1, 0)]
+    after_s = seen_s[np.minimum(after, len(seen_s) - 1)] - clock.times_s
+    return int((np.minimum(np.abs(before_s), np.abs(after_s)) <= reach_s + 1e-6).sum())
 
 
 def _check_imported_times(times_s: np.ndarray, recipe: Recipe, clock: Clock) -> Iterator[str]:

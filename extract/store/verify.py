@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
 from abaw.files import read_json
 from abaw.progress import ProgressCallback, silent
 from abaw.tracks import Clock
+from extract.losses import ClipLosses, summarize
 from extract.media import MediaInfo, probe
-from extract.store.listing import feature_folders, modality, temporary_files, track_paths
+from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
 from extract.store.sources import ASSUMED_FPS, Sources
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, TensorFile
@@ -39,7 +41,8 @@ class VerifyReport:
     """How much was checked, and every fault; ``str`` of it is text for a terminal.
 
     ``num_unchecked`` tracks have no checksum; ``num_failed`` could not be extracted. Of ``num_partly_compared`` clips
-    an earlier version recorded only parts of their media and images.
+    an earlier version recorded only parts of their media and images. ``losses``: of the clips of
+    which anything was lost, which is no fault of the store.
     """
 
     store: str
@@ -50,6 +53,7 @@ class VerifyReport:
     num_partly_compared: int = 0
     num_failed: int = 0
     num_temporary_files: int = 0
+    losses: dict[str, ClipLosses] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -67,6 +71,7 @@ class VerifyReport:
             )
         if self.num_failed:
             yield f"{self.num_failed} tracks could not be extracted: abaw store info {self.store} lists them"
+        yield from summarize(self.losses, self.num_clocks, f"abaw store info {self.store} --losses")
         result = f"{len(self.faults)} faults" if self.faults else "no faults"
         yield f"{self.store}: {self.num_clocks} clocks and {self.num_tracks} tracks checked, {result}"
 
@@ -84,6 +89,9 @@ def verify(store: FeatureStore, dataset: Dataset | None = None, progress: Progre
     for clip_id, path in track_paths(store.root / "clock").items():
         report.num_clocks += 1
         run.record(path, run.check_clock(clip_id, path))
+    for clip_id, path in losses_paths(store).items():
+        run.record(path, run.check_losses(clip_id))
+    report.losses = all_losses(store)
     paths = [(folder, track_paths(folder)) for folder in folders]
     total = sum(len(of_folder) for _, of_folder in paths)
     for folder, of_folder in paths:
@@ -139,6 +147,13 @@ class _Verification:
         if found.text != ASSUMED_FPS.sub("", source):
             yield f"{clip.media or clip.images} has changed since it was extracted: run abaw extract again"
         self.report.num_partly_compared += found.is_of_earlier_version
+
+    def check_losses(self, clip_id: str) -> Iterator[str]:
+        """The faults of a file of losses."""
+        try:
+            self.store.losses(clip_id)
+        except InputError as error:
+            yield str(error)
 
     def check_recipe(self, folder: Path) -> Recipe:
         """The folder's recipe, {} where it cannot be read; records the faults of the recipe and of failed.jsonl."""

@@ -54,13 +54,6 @@ def test_a_damaged_image_is_an_unobserved_row_and_counted(tmp_path):
         assert file.metadata()["num_unreadable_images"] == "1"
 
 
-def test_an_image_numbered_zero_is_an_error(tmp_path):
-    write_video(tmp_path / "videos/v.mp4", [picture()] * 3)
-    write_images(tmp_path / "cropped/v", [0, 1])
-    (failure,) = run(tmp_path, tmp_path / "store").failed
-    assert "frames are numbered from 00001" in failure.reason
-
-
 def test_the_same_encoder_twice_is_an_error(tmp_path):
     write_video(tmp_path / "a.mp4", [picture()] * 3)
     with pytest.raises(ValueError, match="'voice_mel' is given twice with the same settings: remove one"):

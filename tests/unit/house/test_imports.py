@@ -38,7 +38,7 @@ ORDER = {
     ],
     "extract": [
         ("__init__",),
-        ("align", "media"),
+        ("align", "losses", "media"),
         ("networks",),
         ("faces",),
         ("encoders",),
