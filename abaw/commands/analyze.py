@@ -19,6 +19,12 @@ def analyze(
     assume_fps: Annotated[
         float | None, typer.Option(help="rows a second for files without a video, such as sound files")
     ] = None,
+    video_stream: Annotated[
+        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
+    ] = None,
+    audio_stream: Annotated[
+        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
     ] = False,
@@ -27,7 +33,17 @@ def analyze(
     from abaw.pipelines import analysis
 
     with Progress("analyze") as progress:
-        found = analysis.analyze(media, run, out, device=device, assume_fps=assume_fps, trust=trust, progress=progress)
+        found = analysis.analyze(
+            media,
+            run,
+            out,
+            device=device,
+            assume_fps=assume_fps,
+            video_stream=video_stream,
+            audio_stream=audio_stream,
+            trust=trust,
+            progress=progress,
+        )
     for failure in found.extraction.failed:
         LOG.warning("%s", failure)
     print(found)

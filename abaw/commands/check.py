@@ -10,6 +10,12 @@ from abaw.progress import Progress
 @command("check", order=30)
 def check(
     data: Annotated[Path, typer.Argument(help="a data set, a media file or a folder of media files")],
+    video_stream: Annotated[
+        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
+    ] = None,
+    audio_stream: Annotated[
+        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit with code 1 when there are findings")] = False,
 ) -> None:
@@ -17,7 +23,7 @@ def check(
     from abaw.pipelines import checking
 
     with Progress("check") as progress:
-        report = checking.check(data, progress=progress)
+        report = checking.check(data, video_stream=video_stream, audio_stream=audio_stream, progress=progress)
     show(report, as_json)
     if strict and report.findings:
         raise typer.Exit(1)

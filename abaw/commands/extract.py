@@ -28,6 +28,12 @@ def extract(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     download: Annotated[bool, typer.Option(help="fetch weights that are not on this machine")] = False,
     assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
+    video_stream: Annotated[
+        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
+    ] = None,
+    audio_stream: Annotated[
+        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
+    ] = None,
     readers: Annotated[int | None, typer.Option(help="decoding threads; default: half of the cores, at most 8")] = None,
     shard: Annotated[
         str | None, typer.Option(help="I/N: only the I-th of N parts of the clips, for job arrays")
@@ -55,6 +61,8 @@ def extract(
         "device": device,
         "download": download,
         "assume_fps": assume_fps,
+        "video_stream": video_stream,
+        "audio_stream": audio_stream,
         "readers": readers,
         "shard": shard,
     }

@@ -4,6 +4,7 @@ The organisers name them after their frames, five digits from 00001.jpg. Read as
 of digits, ``frame_0001``, ``img-1``, ``<clip>_00001``, OpenFace's ``frame_det_00_000001.bmp``, and numbers from 0.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from abaw.dataset.split_files import IMAGE_NAME
 from abaw.errors import InputError
+from abaw.files.regular import check_regular
+from abaw.numbers import MAX_FRAME
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of two images of one frame the first is read
 EXPECTED = f"<clip>/00001.jpg for frame 1 (or {', '.join(SUFFIXES[1:])})"
@@ -44,6 +47,17 @@ class FaceImages:
 def is_image(name: str) -> bool:
     """Whether a file is an image by its suffix."""
     return not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES
+
+
+def list_images(folder: Path) -> list[str]:
+    """The names in a clip's folder of images. Raises InputError where one of an image is no file, such as a folder."""
+    with os.scandir(folder) as entries:
+        names = []
+        for entry in entries:
+            if is_image(entry.name) and not entry.is_file():
+                check_regular(folder / entry.name)
+            names.append(entry.name)
+    return names
 
 
 def find_images(folder: Path, names: Iterable[str], first: int | None = None) -> FaceImages:
@@ -102,6 +116,11 @@ def _number(folder: Path, found: list[tuple[int, str]], unread: list[str], first
     names: dict[int, str] = {}
     for number, name in found:
         frame = number + 1 - base
+        if frame > MAX_FRAME:
+            raise InputError(
+                f"{folder / name} is numbered {number}, but {MAX_FRAME} is the last frame that a clip may have: rename "
+                "or remove the image"
+            )
         if numbers and numbers[-1] == frame:
             unread.append(name)
             continue

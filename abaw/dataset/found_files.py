@@ -5,14 +5,11 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from abaw.dataset.face_images import OPENFACE, FaceImages, find_images, is_image, parse_image_name
+from abaw.dataset.media_files import MEDIA_SUFFIXES, is_media
 from abaw.dataset.split_files import IMAGE_NAME
 from abaw.errors import InputError
 
 SPLIT_FOLDERS = {"Train_Set": "train", "Validation_Set": "validation"}
-MEDIA_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv "  # pictures and sound
-    ".aac .aif .aiff .amr .flac .m4a .mka .mp3 .oga .ogg .opus .wav .wma".split()  # sound alone
-)
 
 
 class FoundFiles:
@@ -50,7 +47,14 @@ class FoundFiles:
             elif path.name in SPLIT_FOLDERS:
                 self.label_folders.append(path)
             else:
+                num_files, num_others = len(self.files), self._num_folders()
                 self.walk(path, is_base=False)
+                is_empty = self._num_folders() == num_others and not any(map(is_media, self.files[num_files:]))
+                if is_empty and path.suffix.lower() in MEDIA_SUFFIXES:
+                    self.files.append(path)  # a clip that fails, instead of one that is missed
+
+    def _num_folders(self) -> int:
+        return len(self.image_folders) + len(self.label_folders) + len(self.unread_folders)
 
     def _add_images(self, folder: Path, names: list[str], others: list[str], is_base: bool) -> bool:
         """Whether the images in a folder are those of a clip; ``others``: without the organisers' names."""

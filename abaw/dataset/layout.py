@@ -4,29 +4,37 @@ A clip is the whole recording of one subject: ``<video>``, ``<video>_left`` or `
 folder of face images, label files, and an entry in a test list; every name that occurs in one of these is a clip.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
 from abaw.dataset.dataset_file import KEYS, read_dataset_file
-from abaw.dataset.face_images import FaceImages, find_images
+from abaw.dataset.face_images import FaceImages, find_images, list_images
 from abaw.dataset.found_files import (
-    MEDIA_SUFFIXES,
     SPLIT_FOLDERS,
     FoundFiles,
     below,
     images_by_clip,
     numbering_doubts,
 )
+from abaw.dataset.media_files import (
+    MediaFiles,
+    Streams,
+    is_media,
+    name_media,
+    name_problem,
+    printable,
+    stem_of,
+)
 from abaw.dataset.split_files import Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, visible
 
+SIDES = ("left", "right")
 SPLITS = ("train", "validation", "test")
 TEST_LIST_END = "_test_set_release.txt"
 
@@ -38,6 +46,8 @@ class Clip:
     ``media``: its video or sound file, which the clips ``_left`` and ``_right`` of one video share. ``images``: the
     folder of its face images, named after their frames: 00001.jpg and so on. ``first_image``: the number in the names
     that means frame 1; None: 0 where an image is numbered 0, else 1. ``image_doubt``: why that cannot be known.
+    ``streams``: which streams of ``media`` are read. ``unused``: files beside it that hold the same recording once
+    more. ``problem``: why nothing of the clip can be read, whatever its files hold.
     """
 
     clip_id: str
@@ -45,11 +55,16 @@ class Clip:
     images: Path | None = None
     first_image: int | None = None
     image_doubt: str = ""
+    streams: Streams = field(default_factory=Streams)
+    unused: tuple[Path, ...] = ()
+    problem: str = ""
 
     @property
     def side(self) -> str | None:
         """Which person of the video this is: "left", "right", or None where there is one person."""
-        return split_side(self.clip_id)[1] if self.media is not None and self.media.stem != self.clip_id else None
+        side = split_side(self.clip_id)[1]
+        has_side = self.media is not None and self.clip_id.endswith(f"{stem_of(self.media)}_{side}")
+        return side if has_side else None
 
     def face_images(self) -> FaceImages:
         """The images by their frames. Raises InputError where the names do not determine the frames."""
@@ -57,7 +72,7 @@ class Clip:
             return FaceImages()
         if self.image_doubt:
             raise InputError(self.image_doubt)
-        return find_images(self.images, os.listdir(self.images), self.first_image)
+        return find_images(self.images, list_images(self.images), self.first_image)
 
     def image_numbers(self) -> list[int]:
         """The frames that have an image, ascending. A missing number is a frame without a face."""
@@ -113,6 +128,10 @@ class Dataset:
                 "with the key 'test_lists' in a data set file (README, 'Your data')"
             )
         return tuple(text for path in found for _, text in lines(path) if text)
+
+    def with_streams(self, streams: Streams) -> "Dataset":
+        """The same data set with these streams read of every media file."""
+        return replace(self, clips={clip_id: replace(clip, streams=streams) for clip_id, clip in self.clips.items()})
 
     def listing(self, kind: str, split: str) -> Listing | None:
         """The file that holds this split; None where there is none. Raises InputError where there are several."""
@@ -185,10 +204,13 @@ def _open(path: Path) -> Dataset:
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):
         return _find(*read_dataset_file(path))
-    if path.suffix.lower() not in MEDIA_SUFFIXES:
-        known = ", ".join(sorted(MEDIA_SUFFIXES))
-        raise InputError(f"{path} is not known as a media file by its suffix, expected one of {known}")
-    return Dataset(path.parent, {path.stem: Clip(path.stem, path)})
+    if not is_media(path):
+        raise InputError(
+            f"{path} is not a media file: neither its suffix (such as .mp4, .mov or .wav) nor its content is that of a "
+            "video or of sound; give a media file, a folder, or a data set file (.yaml)"
+        )
+    clip = stem_of(path)
+    return Dataset(path.parent, {clip: Clip(clip, path, problem=name_problem(clip))})
 
 
 def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = None) -> Dataset:
@@ -206,16 +228,17 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
     for kind, splits in split_files.find_listings(below(seen.files, within["test_lists"]), ("test",)).items():
         listings.setdefault(kind, {}).update(splits)
     read = {*test_lists.values(), *(each.path for each in _all(listings))}
-    media, num_ignored = _media(path for path in below(seen.files, within["videos"]) if path not in read)
+    named = set(images)
+    named.update(clip for splits in challenges.values() for files in splits.values() for clip in files)
+    named.update(text for path in test_lists.values() for _, text in lines(path) if text)
+    named.update(clip for each in _all(listings) for clip in each.last_frames)
+    found = name_media((path for path in below(seen.files, within["videos"]) if path not in read), root, named)
+    media = found.by_clip
     if not (media or images or challenges or listings):
         raise NotFoundError(
             f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
             "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
         )
-    named = set(images)
-    named.update(clip for splits in challenges.values() for files in splits.values() for clip in files)
-    named.update(text for path in test_lists.values() for _, text in lines(path) if text)
-    named.update(clip for each in _all(listings) for clip in each.last_frames)
     video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
     alone = set(media) - set(video_of.values())  # a video that no other file names is a clip of its own
     unread = []
@@ -225,14 +248,16 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
         else:
             unread.append(unknown)
     doubts = {} if first_image is not None else numbering_doubts(images.values(), seen.folders_from_0)
-    clips = {
-        clip: Clip(
-            clip, media.get(video_of.get(clip, clip)), folder := images.get(clip), first_image, doubts.get(folder, "")
+    clips = {}
+    for clip in sorted(named | alone):
+        video, folder = video_of.get(clip, clip), images.get(clip)
+        problem = name_problem(clip) or _ambiguity(video, found)
+        unused = found.unused.get(video, ())
+        clips[clip] = Clip(
+            clip, media.get(video), folder, first_image, doubts.get(folder, ""), unused=unused, problem=problem
         )
-        for clip in sorted(named | alone)
-    }
     image_roots = tuple(sorted({path.parent for path in images.values()}))
-    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings, tuple(unread))
+    return Dataset(root, clips, image_roots, challenges, test_lists, found.num_ignored, listings, tuple(unread))
 
 
 def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:
@@ -241,20 +266,15 @@ def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Li
             yield from found
 
 
-def _media(files: Iterable[Path]) -> tuple[dict[str, Path], int]:
-    media: dict[str, Path] = {}
-    num_ignored = 0
-    for path in files:
-        if path.suffix.lower() not in MEDIA_SUFFIXES:
-            num_ignored += 1
-        elif path.stem in media:
-            raise InputError(
-                f"two media named {path.stem!r}: {media[path.stem]} and {path}; rename one, or name the folders to use "
-                "with the key 'videos' in a data set file (README, 'Your data')"
-            )
-        else:
-            media[path.stem] = path
-    return media, num_ignored
+def _ambiguity(video: str, found: MediaFiles) -> str:
+    """Why it is not known which file is a clip's video; empty where it is."""
+    if video not in found.ambiguous:
+        return ""
+    places = " and ".join(printable(str(path)) for path in found.ambiguous[video])
+    return (
+        f"its video may be {places}: rename or remove one, or name the folders to use with the key 'videos' in a data "
+        "set file (README, 'Your data')"
+    )
 
 
 def _challenges(folders: Iterable[Path]) -> dict[str, dict[str, dict[str, Path]]]:
@@ -303,7 +323,7 @@ def split_side(clip_id: str) -> tuple[str, str | None]:
     >>> split_side("left_video_right")
     ('left_video', 'right')
     """
-    for side in ("left", "right"):
+    for side in SIDES:
         if clip_id.endswith(f"_{side}"):
             return clip_id.removesuffix(f"_{side}"), side
     return clip_id, None

@@ -16,6 +16,11 @@ NAMES = {
 
 def check_regular(path: Path) -> None:
     """Raise InputError where a path is a folder, a named pipe, a device or a socket; OSError where there is nothing."""
-    kind = NAMES.get(stat.S_IFMT(path.stat().st_mode))
+    try:
+        kind = NAMES.get(stat.S_IFMT(path.stat().st_mode))
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        kind = "a link to a file that is not there"
     if kind is not None:
         raise InputError(f"{path} is {kind}, expected a file: remove it, or rename it so that it names no clip")

@@ -1,11 +1,12 @@
 """Analysis of any media with trained runs: a table of every frame."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import Dataset, open_dataset
+from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, as_paths, atomic_write
 from abaw.progress import ProgressCallback, silent
@@ -101,6 +102,8 @@ def analyze(
     *,
     device: str = "cpu",
     assume_fps: float | None = None,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
     trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> Analysis:
@@ -108,11 +111,13 @@ def analyze(
 
     ``media``: video or sound files, or folders of them. ``runs``: runs of one task are averaged, runs of several tasks
     fill their columns. Features go to ``out/store``. ``assume_fps``: frame rate of the table of a file that is sound
-    alone. Media that cannot be read do not stop the others: they are in the report with their reasons. ``trust``: use
-    what the runs name that can run code or lead to any file: plug-ins, ``trust_remote_code``, absolute paths.
+    alone. ``video_stream`` and ``audio_stream``: the streams to read of every file, counted from 0 within their kind;
+    by default those that players choose. Media that cannot be read do not stop the others: they are in the report with
+    their reasons. ``trust``: use what the runs name that can run code or lead to any file: plug-ins,
+    ``trust_remote_code``, absolute paths.
 
-    Raises InputError where two media have one name, the runs chose faces in different ways, or a run asks for something
-    that is not trusted.
+    Tables are named after the files, and where several have one name, after their folders too. Raises InputError where
+    the runs chose faces in different ways, or a run asks for something that is not trusted.
     """
     from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables
     from extract.engine import run as extraction
@@ -121,12 +126,11 @@ def analyze(
 
     out = as_path(out, "out")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
-    store, clips = FeatureStore(out / "store"), _clips(as_paths(media, "media"))
+    store = FeatureStore(out / "store")
+    dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
     specs, config, fill = _encoders(opened, device)
-    report = extraction.extract(
-        Dataset(out, clips), store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress
-    )
-    good = [clip_id for clip_id in clips if clip_id in {*report.made, *report.present}]
+    report = extraction.extract(dataset, store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress)
+    good = [clip_id for clip_id in dataset.clips if clip_id in {*report.made, *report.present}]
     kept, unobserved = post_processing_of(opened, None), {}
     if good:
         members = [open_member(run, store.root, device) for run in opened]
@@ -204,14 +208,17 @@ def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:
 
 
 def _clips(media: list[Path]) -> "dict[str, Clip]":
-    clips: dict[str, Clip] = {}
+    """The clips of all the media; those of one name in several folders are named by their folders as well."""
+    by_name: dict[str, dict[Path, Clip]] = {}
     for path in media:
         for clip_id, clip in open_dataset(path).clips.items():
-            if clip_id in clips:
-                raise InputError(
-                    f"two media named {clip_id!r}: {clips[clip_id].media} and {clip.media}; analyze one at a time"
-                )
-            clips[clip_id] = clip
+            by_name.setdefault(clip_id, {})[(clip.media or clip.images or path).absolute()] = clip
+    clips: dict[str, Clip] = {}
+    for clip_id, clips_of_name in by_name.items():
+        names = {clip_id: next(iter(clips_of_name))}
+        if len(clips_of_name) > 1:
+            names = names_by_folder(clip_id, list(clips_of_name), Path("/"), {*by_name, *clips})
+        clips |= {name: replace(clips_of_name[path], clip_id=name) for name, path in names.items()}
     return clips
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abaw.dataset.layout import open_dataset
+from abaw.dataset.media_files import Streams
 from abaw.files import as_path
 from abaw.progress import ProgressCallback, silent
 
@@ -11,15 +12,22 @@ if TYPE_CHECKING:
     from extract.dataset_check.check import CheckReport
 
 
-def check(data: str | Path, *, progress: ProgressCallback = silent) -> "CheckReport":
+def check(
+    data: str | Path,
+    *,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
+    progress: ProgressCallback = silent,
+) -> "CheckReport":
     """Look at every clip and label file of a data set, a media file or a folder of media.
 
     The report has facts for every clip and split, and findings: what would lose rows or shift them, each with advice.
-    Raises NotFoundError where ``data`` does not exist. Files that cannot be read are findings, not errors.
+    ``video_stream`` and ``audio_stream``: the streams to look at, as in ``extract``. Raises NotFoundError where
+    ``data`` does not exist. Files that cannot be read are findings, not errors.
     """
     from extract.dataset_check.check import check as check_dataset
 
-    return check_dataset(open_dataset(data), progress=progress)
+    return check_dataset(open_dataset(data).with_streams(Streams(video_stream, audio_stream)), progress=progress)
 
 
 def synthesize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from abaw import plugins
 from abaw.configs.file import parse_setting
 from abaw.dataset.layout import open_dataset
+from abaw.dataset.media_files import Streams
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
 from abaw.files.names import checked_name
@@ -38,6 +39,8 @@ def extract(
     device: str = "cpu",
     download: bool = False,
     assume_fps: float | None = None,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
     readers: int | None = None,
     shard: str | None = None,
     engine: str = "local",
@@ -52,8 +55,10 @@ def extract(
     same form. ``target``: whose face (largest, longest, leftmost, rightmost, central, speaking). ``detect_every``:
     frames from one detection to the next; the face is tracked between. ``fill_missing_faces``: frames without a face
     image take the face detected in the video. ``download``: fetch weights that are not on this machine.
-    ``assume_fps``: the frame rate of clips without a video. ``readers``: decoding threads. ``shard``: "I/N", the I-th
-    of N parts of the clips. ``engine``: "local", or "ray" with ``ray_address`` and ``ray_workers``.
+    ``assume_fps``: the frame rate of clips without a video. ``video_stream`` and ``audio_stream``: the streams to
+    read of every file, counted from 0 within their kind; by default those that players choose. ``readers``: decoding
+    threads. ``shard``: "I/N", the I-th of N parts of the clips. ``engine``: "local", or "ray" with ``ray_address`` and
+    ``ray_workers``.
 
     A clip that fails does not stop the others: it is in the report with its reason. Raises InputError for a wrong
     encoder, setting or option; NotFoundError for missing data or weights; OSError where the store cannot be written.
@@ -66,6 +71,7 @@ def extract(
     # workers elsewhere have other folders to begin from
     dataset = open_dataset(as_path(data, "data").resolve() if engine == "ray" else data)
     opened = FeatureStore(as_path(store, "store").resolve() if engine == "ray" else store)
+    dataset = dataset.with_streams(Streams(video_stream, audio_stream))
     clip_ids = shard_of(dataset, shard)
     parts = partial(build, texts, faces, target, detect_every, device, download, _plugin_paths())
     settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
@@ -90,6 +96,8 @@ def estimate_extraction(
     device: str = "cpu",
     download: bool = False,
     assume_fps: float | None = None,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
     readers: int | None = None,
     shard: str | None = None,
 ) -> "Estimate":
@@ -99,7 +107,7 @@ def estimate_extraction(
     from extract.engine.run import default_readers
     from extract.store.store import FeatureStore
 
-    texts, dataset = _several(encoders), open_dataset(data)
+    texts, dataset = _several(encoders), open_dataset(data).with_streams(Streams(video_stream, audio_stream))
     specs, config = build(texts, faces, target, detect_every, device, download)
     plan = ExtractionPlan(dataset, FeatureStore(store), config, assume_fps=assume_fps, fill=fill_missing_faces)
     plan.add_encoders(specs)

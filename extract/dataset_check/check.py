@@ -10,7 +10,8 @@ import numpy as np
 
 from abaw.challenge.template import find_templates, read_template
 from abaw.dataset.annotations import Labels
-from abaw.dataset.layout import SPLITS, Clip, Dataset, video_of
+from abaw.dataset.layout import SIDES, SPLITS, Clip, Dataset, video_of
+from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -150,19 +151,27 @@ def _read(dataset: Dataset, task: Task, split: str, clip_id: str | None, collect
         return {}
 
 
-def _probe(path: Path) -> MediaInfo | str:
+def _probe(path: Path, streams: Streams) -> MediaInfo | str:
     """What a media file contains, or why it cannot be read."""
     try:
-        return probe(path)
+        return probe(path, video_stream=streams.video, audio_stream=streams.audio)
     except (ValueError, OSError) as error:
         return str(error)
 
 
-def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path], MediaInfo | str]) -> ClipFacts:
+def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path, Streams], MediaInfo | str]) -> ClipFacts:
+    if clip.problem:
+        return replace(facts, clip=printable(clip.clip_id), problem=clip.problem)
     if clip.media is None:
         return facts
-    facts = replace(facts, media=str(clip.media), has_video_name=clip.media.stem == clip.clip_id)
-    info = probed(clip.media)
+    facts = replace(
+        facts,
+        media=printable(str(clip.media)),
+        has_video_name=stem_of(clip.media) == clip.clip_id,
+        is_renamed=clip.clip_id not in (stem_of(clip.media), *(f"{stem_of(clip.media)}_{side}" for side in SIDES)),
+        unused=tuple(printable(path.name) for path in clip.unused),
+    )
+    info = probed(clip.media, clip.streams)
     if isinstance(info, str):
         return replace(facts, media_error=info)
     has_both = info.has_video and info.has_sound
@@ -176,6 +185,12 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path], MediaInf
         width=info.width,
         height=info.height,
         rotation_deg=info.rotation_deg,
+        num_video_streams=info.num_video_streams,
+        num_audio_streams=info.num_audio_streams,
+        video_stream=info.video_stream,
+        audio_stream=info.audio_stream,
+        pixel_aspect=info.pixel_aspect,
+        hdr=info.hdr,
         sound_late_s=info.sound_start_s - info.first_picture_s if has_both else None,
         sound_short_s=info.last_picture_s - info.sound_stop_s if has_both else None,
     )

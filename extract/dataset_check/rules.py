@@ -32,13 +32,19 @@ class ClipFacts:
     video its sound begins, and how much earlier it ends. ``num_gaps`` gaps between its images hold ``num_missing``
     frames before ``last_image``. ``label_rows`` and ``scored_without_image``: by task. ``others_in_video``: the other
     clips of the same video. ``has_video_name``: its name is that of the video, without ``_left`` or ``_right``.
+    ``is_renamed``: its name holds a folder's or a suffix, because other files have the same name. ``unused``: files
+    beside its media that are not read. ``video_stream`` and ``audio_stream``: the streams that are read. ``problem``:
+    why nothing of it can be read.
     """
 
     clip: str
     media: str | None = None
     media_error: str | None = None
+    problem: str = ""
     others_in_video: tuple[str, ...] = ()
     has_video_name: bool = False
+    is_renamed: bool = False
+    unused: tuple[str, ...] = ()
     has_video: bool = False
     has_sound: bool = False
     fps: float | None = None
@@ -47,6 +53,12 @@ class ClipFacts:
     width: int = 0
     height: int = 0
     rotation_deg: int = 0
+    num_video_streams: int = 0
+    num_audio_streams: int = 0
+    video_stream: int | None = None
+    audio_stream: int | None = None
+    pixel_aspect: float = 1.0
+    hdr: str = ""
     sound_late_s: float | None = None
     sound_short_s: float | None = None
     images: str | None = None
@@ -106,6 +118,16 @@ def apply_rules(clip: ClipFacts) -> Iterator[Finding]:
 
 
 @rule(
+    advice="extraction reports the clip as failed and continues with the others",
+    fine={},
+    found={"problem": "its name cannot name a file", "media": None, "images": None},
+)
+def unusable_clip(clip: ClipFacts) -> Iterator[str]:
+    if clip.problem:
+        yield clip.problem
+
+
+@rule(
     advice="get the file again; extraction reports the clip as failed and continues with the others",
     fine={},
     found={"media_error": "it is empty", "has_video": False, "has_sound": False},
@@ -121,7 +143,7 @@ def unreadable_media(clip: ClipFacts) -> Iterator[str]:
     found={"media": None, "images": None, "has_video": False, "has_sound": False},
 )
 def no_files(clip: ClipFacts) -> Iterator[str]:
-    if clip.media is None and clip.images is None:
+    if clip.media is None and clip.images is None and not clip.problem:
         yield "named by labels or a test list, but there is neither a video nor a folder of images"
 
 
@@ -244,6 +266,58 @@ def sound_short(clip: ClipFacts) -> Iterator[str]:
 def rotated(clip: ClipFacts) -> Iterator[str]:
     if clip.rotation_deg:
         yield f"the file is to be shown rotated by {clip.rotation_deg} degrees"
+
+
+@rule(
+    advice="choose another with --video-stream or --audio-stream, counted from 0, if this is the wrong one",
+    fine={"num_video_streams": 1, "num_audio_streams": 1, "video_stream": 0, "audio_stream": 0},
+    found={"num_video_streams": 2, "num_audio_streams": 1, "video_stream": 1, "audio_stream": 0},
+)
+def several_streams(clip: ClipFacts) -> Iterator[str]:
+    if clip.num_video_streams > 1:
+        yield f"{clip.num_video_streams} video streams: stream {clip.video_stream} is read, {clip.width}x{clip.height}"
+    if clip.num_audio_streams > 1:
+        yield f"{clip.num_audio_streams} audio streams: stream {clip.audio_stream} is read"
+
+
+@rule(
+    advice="they are widened or narrowed when they are decoded, so that faces have their true proportions",
+    fine={"pixel_aspect": 1.0},
+    found={"pixel_aspect": 1.422},
+)
+def pixel_aspect(clip: ClipFacts) -> Iterator[str]:
+    if clip.pixel_aspect != 1:
+        yield f"pixels are stored {clip.pixel_aspect:.3f} times as wide as high"
+
+
+@rule(
+    advice="it is mapped to the range of common screens; encoders are trained on such pictures",
+    fine={"hdr": ""},
+    found={"hdr": "HLG"},
+)
+def hdr(clip: ClipFacts) -> Iterator[str]:
+    if clip.hdr:
+        yield f"the video is HDR ({clip.hdr})"
+
+
+@rule(
+    advice="the sound of the video itself is used; to use the other, put it into the video file with ffmpeg",
+    fine={"unused": ()},
+    found={"unused": ("12-24-1920x1080.wav",)},
+)
+def unused_files(clip: ClipFacts) -> Iterator[str]:
+    if clip.unused:
+        yield f"{', '.join(clip.unused)} has the name of the video {clip.media} and is not read"
+
+
+@rule(
+    advice="labels and lists need this name; rename the files if their names are to stay as they are",
+    fine={"is_renamed": False},
+    found={"is_renamed": True},
+)
+def same_name(clip: ClipFacts) -> Iterator[str]:
+    if clip.is_renamed:
+        yield f"other files have the name of {clip.media} too: this clip is named after its folder or with its suffix"
 
 
 @rule(

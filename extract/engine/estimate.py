@@ -127,7 +127,7 @@ def _extent(clip: Clip, num_images: int) -> tuple[int, float]:
     """The number of pictures and the seconds of sound of a clip, by its packets."""
     if clip.media is None:
         return num_images, 0.0
-    info = media.probe(clip.media)
+    info = media.probe(clip.media, video_stream=clip.streams.video, audio_stream=clip.streams.audio)
     return info.num_packets, info.sound_stop_s - info.sound_start_s if info.has_sound else 0.0
 
 
@@ -145,8 +145,8 @@ def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
     """The pictures per second that one thread reads from a clip, with face detection where the task includes it."""
     assert clip.media is not None
     start_s, num = time.perf_counter(), 0
-    selector = request.target.make_selector(clip.side, clip.media) if task == "faces" else None
-    for picture in islice(media.pictures(clip.media), NUM_SAMPLE_FRAMES):
+    selector = request.target.make_selector(clip.side, clip.media, clip.streams) if task == "faces" else None
+    for picture in islice(media.pictures(clip.media, video_stream=clip.streams.video), NUM_SAMPLE_FRAMES):
         rgb = picture.rgb()
         if selector is not None:
             selector.select(picture.time_s, rgb)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.media_files import name_problem, printable
 from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder
@@ -86,9 +87,12 @@ class ExtractionPlan:
     def make_request(self, clip: Clip, *, remember: bool = False) -> tuple[ReadRequest, str] | None:
         """What to read of a clip for its missing tracks, and the source they are made from; None if none is missing.
 
-        Where the stored clock is reused, the source is the clock's, which includes an assumed frame rate.
-        ``remember``: the store then remembers the files of a clip that lacks nothing.
+        The source names the content of the files, and the streams where they were chosen. Where the stored clock is
+        reused, the source is the clock's, which includes an assumed frame rate. ``remember``: the store then remembers
+        the files of a clip that lacks nothing. Raises InputError where the clip cannot be read whatever its files hold.
         """
+        if clip.problem:
+            raise InputError(clip.problem)
         num_rows = self.dataset.num_label_rows(clip.clip_id)
         images = clip.face_images()
         numbers = images.numbers
@@ -142,6 +146,13 @@ class ExtractionPlan:
                 clip.fail(ClipError("write", error))
         clip.close()
         return self.record(clip.clip_id, list(clip.writers), clip.error) or True
+
+    def reject(self, clip: Clip) -> Failure:
+        """The failure of a clip that cannot be read whatever its files hold, recorded where its name can be."""
+        failure = Failure(printable(clip.clip_id), "read", clip.problem)
+        for recipe in [] if name_problem(clip.clip_id) else self.recipes.values():
+            self.store.record_failure(recipe, failure)
+        return failure
 
     def record(self, clip_id: str, folders: Iterable[str], error: ClipError | None) -> bool | Failure:
         """Record in the store that a clip failed, or that it no longer fails: then False.

@@ -47,7 +47,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     clock = request.clock
     if clock is None or by_video or request.fill:
         times_s: list[float] = []
-        pictures = media.pictures(clip.media, counts) if clip.media else ()
+        pictures = media.pictures(clip.media, counts, clip.streams.video) if clip.media else ()
         for position, picture in enumerate(iterate_in_stage("decode", pictures)):
             check()
             times_s.append(picture.time_s)
@@ -80,7 +80,7 @@ def _read_sounds(
     with stage("decode"):
         if clip.media is None:
             return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
-        return media.sounds(clip.media, rates_hz, folder, counts)
+        return media.sounds(clip.media, rates_hz, folder, counts, audio_stream=clip.streams.audio)
 
 
 def _facts(counts: media.DecodeCounts) -> dict[str, int]:

@@ -78,7 +78,10 @@ def extract(
     num_readers = default_readers() if num_readers is None else num_readers
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
-    report = ExtractionReport()
+    report, num_clips = ExtractionReport(), len(chosen)
+    for clip_id in [each for each in chosen if dataset.clips[each].problem]:  # not even a lease can have their names
+        report.failed.append(plan.reject(dataset.clips[clip_id]))
+        chosen.remove(clip_id)
     with Leases(store.root / ".leases") as leases:
         for folder in store.root.glob("*/"):
             remove_stale_files(folder)
@@ -90,7 +93,7 @@ def extract(
                 else:
                     _add(report, store, clip_id, is_new=outcome)
                 leases.release(clip_id)
-                progress(clip_id, report.num_clips, len(chosen))
+                progress(clip_id, report.num_clips, num_clips)
     if plan.sources.of_earlier_versions:
         LOG.warning(
             "%d clips were extracted by an earlier version, which recorded only parts of their media and images; these "

@@ -85,7 +85,9 @@ class FaceStream:
         self._selector: TargetSelector | None = None
         if filling or any(stream.encoder.crop is not None for stream in streams):
             with stage("faces"):
-                self._selector = request.target.make_selector(request.clip.side, request.clip.media)
+                self._selector = request.target.make_selector(
+                    request.clip.side, request.clip.media, request.clip.streams
+                )
         self._faces: list[Face | None] = []
         self.num_filled = 0
 

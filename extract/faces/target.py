@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from abaw.dataset.media_files import Streams
 from abaw.errors import InputError
 from abaw.registry import nearest
 from extract import media
@@ -58,18 +59,19 @@ class TargetConfig:
         """JSON: the detector's recipe, and everything else that can change which box is chosen."""
         return {**self.detector.recipe(), "target": self.target, "every": self.detect_every, "persons": VERSION}
 
-    def make_selector(self, side: str | None, path: Path | None) -> "TargetSelector":
+    def make_selector(self, side: str | None, path: Path | None, streams: Streams | None = None) -> "TargetSelector":
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
-        ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, which
-        "longest" and "speaking" decode once here, before the first ``select``. Raises InputError for another side.
+        ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
+        which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``. Raises
+        InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
         if side is not None:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
-        return _select_from_whole_clip(tracker, self.target, path)
+        return _select_from_whole_clip(tracker, self.target, path, streams or Streams())
 
 
 class TargetSelector(ABC):
@@ -244,10 +246,10 @@ class _FaceTable:
         return np.array(self._times_s), np.array(self._rows).reshape(-1, 20)
 
 
-def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None) -> _OfflineSelector:
+def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None, streams: Streams) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
-    for picture in media.pictures(path) if path is not None else ():
+    for picture in media.pictures(path, video_stream=streams.video) if path is not None else ():
         rgb = picture.rgb()
         faces = tracker.track(picture.time_s, rgb)
         table.add(picture.time_s, faces, tracker.mouth_motions())
@@ -259,14 +261,14 @@ def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None
         return _OfflineSelector(times_s, rows[_choose_longest(frames, persons)])
     chosen = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
-        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path))
+        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams))
         chosen = chosen if (speakers < 0).all() else speakers
     return _OfflineSelector(times_s, rows[persons == chosen[frames]])
 
 
-def _read_sound(path: Path) -> media.Sound:
+def _read_sound(path: Path, streams: Streams) -> media.Sound:
     """The clip's sound, its samples on disk: four hours are half a gigabyte."""
-    return media.sounds(path, [RATE_HZ], Path(tempfile.gettempdir()))[RATE_HZ]
+    return media.sounds(path, [RATE_HZ], Path(tempfile.gettempdir()), audio_stream=streams.audio)[RATE_HZ]
 
 
 def _choose_longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:

@@ -19,15 +19,26 @@ from pathlib import Path
 from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from abaw.files import atomic_write, read_json
+from abaw.files.regular import check_regular
 from extract.store.fingerprint import fingerprint, old_fingerprint, stamp
 
-ASSUMED_FPS = re.compile(r" at \S+ fps$")  # what an assumed frame rate adds to a source
+# what chosen streams and an assumed frame rate add to a source
+CHOICES = re.compile(r"(?: v:\d+)?(?: a:\d+)?(?: at \S+ fps)?$")
 KEYS = ("stamp", "content", "source")
 
 
 def with_fps(source: str, assumed_fps: float | None) -> str:
     """The source of a clock and its tracks; it includes an assumed frame rate, which changes their times."""
     return source if assumed_fps is None else f"{source} at {assumed_fps} fps"
+
+
+def without_choices(source: str) -> str:
+    """The part of a source that names the content of media and images.
+
+    >>> without_choices("1f0c v:1 at 25.0 fps")
+    '1f0c'
+    """
+    return CHOICES.sub("", source, count=1)
 
 
 class ClipSource:
@@ -46,8 +57,10 @@ class ClipSource:
         *,
         trust_stamp: bool = True,
     ) -> None:
-        self._clip, self._images, self._known = clip, images, ASSUMED_FPS.sub("", known)
+        self._clip, self._images, self._known = clip, images, without_choices(known)
         self._remembered, self._trust_stamp = remembered or {}, trust_stamp
+        if clip.media is not None:
+            check_regular(clip.media)
         self.stamp = stamp(clip)  # first: a change while the content is read must be seen
 
     @cached_property
@@ -68,7 +81,12 @@ class ClipSource:
 
     @property
     def text(self) -> str:
-        """What clock and tracks of this content name as their source."""
+        """What clock and tracks of this content name as their source, which includes streams that were chosen."""
+        return " ".join(filter(None, (self.files, str(self._clip.streams))))
+
+    @property
+    def files(self) -> str:
+        """The part of ``text`` that names the content."""
         if self._remembered.get("content") == self.content:
             return self._remembered["source"]
         return self._known if self.is_of_earlier_version else self.content
@@ -85,7 +103,7 @@ class ClipSource:
 
     def record(self) -> dict[str, str]:
         """What the store remembers."""
-        return {"stamp": self.stamp, "content": self.content, "source": self.text}
+        return {"stamp": self.stamp, "content": self.content, "source": self.files}
 
     def is_remembered(self) -> bool:
         """Whether the store remembers exactly this."""

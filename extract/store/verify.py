@@ -19,7 +19,7 @@ from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
 from extract.media import MediaInfo, probe
 from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
-from extract.store.sources import ASSUMED_FPS, Sources
+from extract.store.sources import Sources, without_choices
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
@@ -144,7 +144,7 @@ class _Verification:
             yield f"{dataset.root} has no media and no images of this clip"
             return
         found = self.sources.look(clip, clip.face_images(), source, trust_stamp=False)
-        if found.text != ASSUMED_FPS.sub("", source):
+        if found.files != without_choices(source):
             yield f"{clip.media or clip.images} has changed since it was extracted: run abaw extract again"
         self.report.num_partly_compared += found.is_of_earlier_version
 

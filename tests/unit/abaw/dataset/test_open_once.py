@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import abaw
-from abaw.dataset import layout
 from abaw.dataset.layout import open_dataset, open_once
 from tests.support.recipes import TWO, tables, write_data
 
@@ -21,7 +20,7 @@ def walks(monkeypatch):
         listed.append(Path(folder))
         return listdir(folder)
 
-    monkeypatch.setattr(layout.os, "listdir", count)
+    monkeypatch.setattr(os, "listdir", count)
     return listed
 
 

@@ -80,7 +80,7 @@ def test_streams_can_be_chosen_and_are_counted_within_their_kind(tmp_path):
     assert (info.num_video_streams, info.num_audio_streams) == (2, 2)
 
 
-def test_the_sound_flagged_default_is_heard(tmp_path):
+def test_the_sound_flagged_default_is_read(tmp_path):
     path = write_streams(tmp_path / "clip.mkv", [(64, 48, 90)], [0.25, 0.5], [DEFAULT], [NONE, DEFAULT])
     assert read(path) == (64, 0.5)
     assert probe(path).audio_stream == 1

@@ -1,0 +1,156 @@
+"""The media files of a data set: which files are media, which clip each belongs to, and which names cannot be used."""
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from abaw.dataset.media_content import is_media_content
+from abaw.errors import InputError
+
+VIDEO_SUFFIXES = frozenset(
+    ".264 .265 .3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg .mkv "
+    ".mov .mp4 .mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .wtv .y4m".split()
+)
+SOUND_SUFFIXES = frozenset(
+    ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .eac3 .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus .spx .tta .w64 "
+    ".wav .weba .wma .wv".split()
+)
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES
+MAX_NAME_BYTES = 160  # of a clip: files are named after it, with suffixes and as temporary files, up to 255 bytes
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Which video and which audio stream of a file are read; None: the one that players choose.
+
+    Streams are counted from 0 within their kind, as ffmpeg's ``v:1`` and ``a:0``. Raises InputError for other values.
+    """
+
+    video: int | None = None
+    audio: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, index in (("video", self.video), ("audio", self.audio)):
+            if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
+                raise InputError(
+                    f"--{name}-stream is {index!r}, expected 0 for a file's first {name} stream, 1 for its second"
+                )
+
+    def __str__(self) -> str:
+        """What is chosen, as ``v:1 a:0``; empty where nothing is."""
+        return " ".join(
+            f"{kind}:{index}" for kind, index in (("v", self.video), ("a", self.audio)) if index is not None
+        )
+
+
+@dataclass
+class MediaFiles:
+    """The media of a data set.
+
+    ``by_clip``: one file for each clip. ``unused``: files beside it that hold the same recording once more, by clip.
+    ``ambiguous``: names that labels or images give to a clip, but several videos have. ``num_ignored``: other files.
+    """
+
+    by_clip: dict[str, Path] = field(default_factory=dict)
+    unused: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    ambiguous: dict[str, list[Path]] = field(default_factory=dict)
+    num_ignored: int = 0
+
+
+def is_media(path: Path) -> bool:
+    """Whether a file is to be read as media: by its suffix, and where that is not known, by its content."""
+    return path.suffix.lower() in MEDIA_SUFFIXES or is_media_content(path)
+
+
+def stem_of(path: Path) -> str:
+    """The name of a media file without its suffix; what follows a dot is a suffix only where a letter follows it.
+
+    >>> stem_of(Path("a/12.5.mp4")), stem_of(Path("a/take.dat")), stem_of(Path("a/take 1.5"))
+    ('12.5', 'take', 'take 1.5')
+    """
+    suffix = path.suffix
+    return path.stem if suffix.lower() in MEDIA_SUFFIXES or (suffix[1:2].isalpha() and len(suffix) < 7) else path.name
+
+
+def name_media(files: Iterable[Path], root: Path, named: Collection[str] = ()) -> MediaFiles:
+    """The clip of each media file: its name without suffix, with its folders where several files have one name.
+
+    ``named``: the clips that labels, lists and images name. A sound file with the name of the only video, or of one in
+    its folder, is the same recording once more and is not used; so is a file of unknown suffix beside it.
+    """
+    found = MediaFiles()
+    by_stem: dict[str, list[Path]] = {}
+    for path in files:
+        if is_media(path):
+            by_stem.setdefault(stem_of(path), []).append(path)
+        else:
+            found.num_ignored += 1
+    repeated: dict[str, list[Path]] = {}
+    unused_by_path: dict[Path, list[Path]] = {}
+    for stem, paths in by_stem.items():
+        kept, unused = _drop_repeats(paths)
+        for path in unused:  # to the video in its folder, else to the only one
+            owner = next((each for each in kept if each.parent == path.parent), kept[0])
+            unused_by_path.setdefault(owner, []).append(path)
+        if len(kept) == 1:
+            found.by_clip[stem] = kept[0]
+        elif stem in named or f"{stem}_left" in named or f"{stem}_right" in named:
+            found.ambiguous[stem] = kept
+        else:
+            repeated[stem] = kept
+    for stem, paths in repeated.items():
+        found.by_clip |= names_by_folder(stem, paths, root, found.by_clip.keys() | set(named))
+    found.unused = {clip: tuple(unused_by_path[path]) for clip, path in found.by_clip.items() if path in unused_by_path}
+    return found
+
+
+def name_problem(clip_id: str) -> str:
+    """Why a clip of this name cannot have files of its own; empty where it can."""
+    shown = printable(clip_id)
+    if not clip_id or clip_id.startswith(".") or "/" in clip_id or "\0" in clip_id:
+        return f"the clip's name is '{shown}', which cannot name a file: rename it"
+    try:
+        num_bytes = len(clip_id.encode())
+    except UnicodeEncodeError:
+        return f"the clip's name is '{shown}', which is not UTF-8: rename the file"
+    if num_bytes > MAX_NAME_BYTES:
+        return f"the clip's name has {num_bytes} bytes, expected at most {MAX_NAME_BYTES}: give the file a shorter name"
+    return ""
+
+
+def printable(name: str) -> str:
+    """A name in which bytes that are not UTF-8 are written out, so that it can be printed and stored.
+
+    >>> printable("a\\udcff")
+    'a\\\\xff'
+    """
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _drop_repeats(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The files of one name that are recordings, and those that only repeat another."""
+    known = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
+    folders = {path.parent for path in known}
+    unused = [
+        path
+        for path in paths
+        if path not in known and (path.parent in folders or (len(known) == 1 and path.suffix.lower() in SOUND_SUFFIXES))
+    ]
+    return [path for path in paths if path not in unused], unused
+
+
+def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Collection[str]) -> dict[str, Path]:
+    """Different names for files of one name: with as many of their folders as needed, else with their suffixes."""
+    folders = [
+        path.parent.relative_to(root).parts if path.is_relative_to(root) else path.parent.parts for path in paths
+    ]
+    for last in ([stem] * len(paths), [path.name for path in paths]):
+        for depth in range(max(map(len, folders)) + 1):
+            names = [
+                "_".join([*parts[max(0, len(parts) - depth) :], end]) for parts, end in zip(folders, last, strict=True)
+            ]
+            if len(set(names)) == len(names) and not set(names) & set(taken):
+                return dict(zip(names, paths, strict=True))
+    names = ["_".join([*path.parent.parts[1:], path.name]) for path in paths]
+    return dict(zip(names, paths, strict=True))
