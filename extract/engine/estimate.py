@@ -60,6 +60,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
     """
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
+    plan.check_media()
     total = Estimate(num_rows=dict.fromkeys(plan.encoders, 0.0))
     speeds = {name: measure_speed(encoder) for name, encoder in plan.encoders.items()}
     frames_per_s: dict[str, float] = {}

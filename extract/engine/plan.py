@@ -84,6 +84,15 @@ class ExtractionPlan:
                 raise InputError(f"the encoder {spec.name!r} is given twice with the same settings: remove one")
             self.encoders[folder], self.recipes[folder] = spec.encoder, recipe
 
+    def check_media(self) -> None:
+        """Raises InputError where no clip of the data set has anything to extract features from."""
+        clips = self.dataset.clips.values()
+        if clips and not any(clip.media or clip.images for clip in clips):
+            raise InputError(
+                f"{self.dataset.root} names {len(clips)} clip{'s' * (len(clips) != 1)} in labels and lists, but holds no media and no face images "
+                "of them: give the folder that holds these too, or a data set file (YAML) with the keys videos and images"
+            )
+
     def make_request(self, clip: Clip, *, remember: bool = False) -> tuple[ReadRequest, str] | None:
         """What to read of a clip for its missing tracks, and the source they are made from; None if none is missing.
 

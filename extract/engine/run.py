@@ -67,14 +67,16 @@ def extract(
 
     A clip that fails is in the report and leaves no partial file; the others continue. A clip leased by another process
     is waited for. ``fill``: frames without a face image take the face detected in the video. ``progress`` is called
-    after each clip. Raises InputError for an unknown clip, an encoder given twice, or a senseless ``assume_fps`` or
-    ``num_readers``; OSError where the store cannot be written to.
+    after each clip. Raises InputError for an unknown clip, an encoder given twice, a senseless ``assume_fps`` or
+    ``num_readers``, a data set of labels alone, or a store that lacks tracks and can only be read; OSError where the store cannot be written to.
     """
     plan = ExtractionPlan(dataset, store, target, assume_fps, fill)
     plan.add_encoders(specs)
     chosen = list(dataset.clips) if clip_ids is None else list(clip_ids)
     if unknown := [clip_id for clip_id in chosen if clip_id not in dataset.clips]:
         raise InputError(f"{dataset.root} has no clip {unknown[0]!r}: `abaw check` lists its clips")
+    if chosen:
+        plan.check_media()
     num_readers = default_readers() if num_readers is None else num_readers
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
@@ -84,7 +86,8 @@ def extract(
         chosen.remove(clip_id)
     with Leases(store.root / ".leases") as leases:
         for folder in store.root.glob("*/"):
-            remove_stale_files(folder)
+            if not folder.is_symlink():
+                remove_stale_files(folder)
         leases.remove_stale()
         with Readers(plan, leases, chosen, num_readers) as readers:
             for clip_id, outcome in _encode(plan, readers):

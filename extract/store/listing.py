@@ -81,13 +81,20 @@ def all_losses(store: FeatureStore) -> dict[str, ClipLosses]:
 
 
 def modality(recipe: Recipe) -> str | None:
-    """The modality of features: vision, audio or text; None for an encoder that is not known (any more)."""
+    """The modality of features: vision, audio or text; None where there is no recipe.
+
+    Of an encoder that is not known here, as one of a plug-in that is not loaded, the recipe tells whether it encodes
+    pictures; then the other modality is "audio or text".
+    """
     if "finder" in recipe:
         return "vision"
     if "modality" in recipe:
         return str(recipe["modality"])
     facts = {part.name: part.facts for part in ENCODERS.parts()}
-    return facts.get(recipe.get("encoder", ""), {}).get("modality")
+    name = recipe.get("encoder")
+    if name is None or name in facts:
+        return facts.get(name or "", {}).get("modality")
+    return "vision" if "span" in recipe else "audio or text"
 
 
 def is_outdated(store: FeatureStore, clip_id: str, file: TrackFile) -> bool:

@@ -89,6 +89,15 @@ def test_a_clip_that_only_a_label_file_names_fails_even_with_an_assumed_frame_ra
         FeatureStore(tmp_path / "store").clock("ghost")
 
 
+def test_a_data_set_of_labels_alone_is_one_error(tmp_path):
+    labels = tmp_path / "notes/VA_Estimation_Challenge/Train_Set/ghost.txt"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("valence,arousal\n0,0\n")
+    with pytest.raises(ValueError, match="names 1 clip in labels and lists, but holds no media and no face images"):
+        run(tmp_path, tmp_path / "store", assume_fps=10.0)
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_file_that_cannot_be_read_fails_only_its_clip(tmp_path):
     for name in ("good", "images", "labels"):
         write_video(tmp_path / f"videos/{name}.mp4", [picture()] * 3)

@@ -4,7 +4,7 @@ import pytest
 
 from extract.store.diff import diff
 from extract.store.info import info
-from extract.store.listing import format_bytes
+from extract.store.listing import format_bytes, modality
 from extract.store.prune import prune
 from extract.store.store import FeatureStore
 from extract.store.verify import verify
@@ -25,3 +25,17 @@ def test_the_error_of_a_missing_store_names_the_command_that_makes_one(tmp_path)
 )
 def test_sizes_have_decimal_units(num, text):
     assert format_bytes(num) == text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"name": "hog", "encoder": "face_hog"}, "vision"),
+        ({"name": "mine", "encoder": "of_a_plugin", "span": 1, "stride": 1}, "vision"),
+        ({"name": "mine", "encoder": "of_a_plugin"}, "audio or text"),
+        ({"name": "mine", "encoder": "import", "modality": "text"}, "text"),
+        ({}, None),
+    ],
+)
+def test_the_modality_of_an_encoder_of_a_plug_in_that_is_not_loaded_is_read_from_its_recipe(recipe, expected):
+    assert modality(recipe) == expected
