@@ -7,15 +7,16 @@ is not done runs again with the next call.
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from abaw.calibration.fitting import fit_task
 from abaw.challenge import submission, verification
 from abaw.competition import ablation
 from abaw.competition.job import Job
 from abaw.competition.stages import Stage
-from abaw.competition.state import STATE_FILE, StageState, made_from
+from abaw.competition.state import STATE_FILE, StageState, back_up_changed_tables, made_from
 from abaw.competition.templates import only
 from abaw.ensembling.combining import combine as combine_folders
 from abaw.ensembling.pooling import pool as pool_runs
@@ -57,8 +58,16 @@ def extract(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 
 
 def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
-    """Train one run; on several devices in a process of its own, which Lightning starts again for each device."""
+    """Train one run; on several devices in a process of its own, which Lightning starts again for each device.
+
+    A run that is complete, but whose tables are damaged, predicts what it held out again.
+    """
     settings, runs = job.of_fold(stage.member, stage.fold), job.places.runs
+    run = job.run(stage.member, stage.fold)
+    if run.is_complete():
+        _report_backups(back_up_changed_tables(run))
+        training.predict_held_out(run, job.extraction["device"])
+        return True
     if open_config(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
         training.train(job.path, settings, runs=runs, trust=job.trust)
         return True
@@ -170,9 +179,10 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
             if is_done(job, state, stage):
                 LOG.info("%s: done before", place)
                 continue
-            LOG.info("%s: %s", place, stage.why)
+            again = why_again(job, state, stage)
+            LOG.info("%s: %s%s", place, stage.why, f" (again: {again})" if again else "")
             made = made_from(stage)
-            state.invalidate(stage)  # a stop would leave some of its outputs old and some new
+            _report_backups(state.invalidate(stage))  # a stop would leave some of its outputs old and some new
             if ACTIONS[stage.kind](job, stage, progress):
                 state.record(stage, made)
             if stage.kind == "extract":
@@ -182,6 +192,16 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
 def is_done(job: Job, state: StageState, stage: Stage) -> bool:
     """Whether a stage is done. For training, the run's own folder decides: it may have been trained by other means."""
     return job.is_trained(stage) if stage.kind == "train" else state.is_done(stage)
+
+
+def why_again(job: Job, state: StageState, stage: Stage) -> str | None:
+    """Why a stage that was done is not done now; None where it is done, or never was."""
+    return job.why_again(stage) if stage.kind == "train" else state.why_again(stage)
+
+
+def _report_backups(moved: Sequence[tuple[Path, Path]]) -> None:
+    for path, kept in moved:
+        LOG.warning("%s has changed since it was made, and is made again: the changed file is now %s", path, kept)
 
 
 def find_foreign(job: Job, owner: Owner) -> list[str]:

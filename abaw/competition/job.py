@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.challenge.rules import OF_AFFWILD2
 from abaw.challenge.template import find_templates
 from abaw.competition.stages import Places, Stage, members_of, stages_of
-from abaw.competition.state import check_same, check_whole, facts
+from abaw.competition.state import check_same, check_weights, facts, why_predict_again
 from abaw.competition.templates import check_templates
 from abaw.configs.file import as_setting, read_config
 from abaw.dataset.layout import open_dataset
@@ -70,10 +70,21 @@ class Job:
         return Run(self.places.run(member, fold), self.trust)
 
     def is_trained(self, stage: Stage) -> bool:
-        """Whether the run of a training stage is complete.
+        """Whether the run of a training stage is complete, with its tables of the clips that it held out.
 
-        Raises InputError where its folder holds a run of another config, of other labels or features, or a damaged one.
+        Raises InputError where its folder holds a run of another config, of other labels or features, or one whose
+        weights have changed.
         """
+        run = self.run(stage.member, stage.fold)
+        return self._check_run(stage) and why_predict_again(run) is None
+
+    def why_again(self, stage: Stage) -> str | None:
+        """Why a training stage must be done again although its run is complete: its tables are damaged."""
+        run = self.run(stage.member, stage.fold)
+        return why_predict_again(run) if self._check_run(stage) else None
+
+    def _check_run(self, stage: Stage) -> bool:
+        """Whether the run of a training stage is complete; raises as ``is_trained``."""
         config = open_config(self.path, self.of_fold(stage.member, stage.fold))[1]
         run = self.run(stage.member, stage.fold)
         state = run.state(config)
@@ -81,14 +92,14 @@ class Job:
             labels = self.labels[stage.member][stage.fold]
             check_same(run, labels, *_features(self.places.store, config, run.folder))
         if state == "complete":
-            check_whole(run)
+            check_weights(run)
         return state == "complete"
 
     def check_runs(self) -> None:
         """Check every run that exists: an error of ``is_trained`` comes before days of extraction, not after them."""
         for stage in self.stages:
             if stage.kind == "train":
-                self.is_trained(stage)
+                self._check_run(stage)
 
 
 def open_job(

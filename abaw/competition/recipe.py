@@ -1,12 +1,12 @@
 """A whole competition by one call: plan it, or run it and get its results."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from abaw.competition import ablation
 from abaw.competition.ablation import Step
-from abaw.competition.actions import is_done, run_job
+from abaw.competition.actions import is_done, run_job, why_again
 from abaw.competition.job import Job, open_job
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, depends
@@ -21,14 +21,20 @@ WORK = Path("work")
 
 @dataclass(frozen=True)
 class RecipePlan:
-    """The stages of a recipe in their order, and whether each is done. As text: one line for each stage."""
+    """The stages of a recipe in their order, and whether each is done. As text: one line for each stage.
+
+    ``reasons``: what each stage is for. ``again``: why a stage that was done before is to be done again.
+    """
 
     stages: Mapping[str, bool]
     reasons: Mapping[str, str]
+    again: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
-            f"{'done ' if is_done else 'to do'}  {name}: {self.reasons[name]}" for name, is_done in self.stages.items()
+            f"{'done ' if is_done else 'to do'}  {name}: {self.reasons[name]}"
+            + (f" (again: {self.again[name]})" if name in self.again else "")
+            for name, is_done in self.stages.items()
         ]
         return "\n".join([*lines, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
 
@@ -111,11 +117,20 @@ def plan_recipe(
     job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps, trust)
     state = StageState(job.places.work)
     to_do: list[Stage] = []
+    again: dict[str, str] = {}
     for stage in job.stages:
-        if any(depends(stage, on) for on in to_do) or not is_done(job, state, stage):
+        first = next((on.name for on in to_do if depends(stage, on)), None)
+        why, done = why_again(job, state, stage), is_done(job, state, stage)
+        if first or not done:
             to_do.append(stage)
+        if first and (done or why):
+            again[stage.name] = f"it reads what {first} makes"
+        elif why:
+            again[stage.name] = why
     return RecipePlan(
-        {stage.name: stage not in to_do for stage in job.stages}, {stage.name: stage.why for stage in job.stages}
+        {stage.name: stage not in to_do for stage in job.stages},
+        {stage.name: stage.why for stage in job.stages},
+        again,
     )
 
 

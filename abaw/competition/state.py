@@ -2,62 +2,164 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from abaw.competition.stages import Stage
 from abaw.competition.templates import listed
 from abaw.dataset.layout import SPLITS, Dataset
-from abaw.errors import InputError
-from abaw.files import read_json, visible, write_json
+from abaw.errors import InputError, NotFoundError
+from abaw.files import read_json, sha256, visible, write_json
 from abaw.results import predictions
 from abaw.results.runs import Run
 
 STATE_FILE = "recipe.json"
+BACKUP = re.compile(r"\.bak\d*$", re.ASCII)
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:
-    """Hashes of what stages depend on in a data set: clips; media, label files and lists by name, size and modification
-    time; folders of images by their modification time."""
+    """Hashes of what stages depend on in a data set: clips; media, images, label files and lists by name, size and
+    modification time."""
     folders = [clip.images for clip in dataset.clips.values() if clip.images is not None]
     files = {clip.media for clip in dataset.clips.values() if clip.media is not None}
     files |= {path for splits in dataset.challenges.values() for clips in splits.values() for path in clips.values()}
     files |= {*dataset.test_lists.values(), *listed(dataset, SPLITS)}
     return {
         "clips": _hash(sorted(dataset.clips)),
-        "images": _hash([[str(folder), folder.stat().st_mtime_ns] for folder in folders]),
+        "images": _hash([[str(folder), _stamps(folder)] for folder in folders]),
         "files": _hash([_stamp(path) for path in sorted(files)]),
     }
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a stage was made from: the hash of its settings, and of each input by its path."""
+
+    settings: str
+    inputs: Mapping[str, str]
+
+
 class StageState:
-    """The record of finished stages, recipe.json: for each stage, the hash of what it was made from."""
+    """The record of finished stages, recipe.json: for each stage, hashes of its settings, its inputs and its outputs.
+
+    Inputs and outputs count by their content, which is read whenever a stage is checked: what was deleted, cut, damaged
+    or edited is made again, and what was only copied or touched is not. This costs about a second for a gigabyte. Of
+    the store of features, which can have terabytes and has checksums of its own, names and sizes of files count.
+    """
 
     def __init__(self, work: Path) -> None:
         self._path = work / STATE_FILE
 
     def is_done(self, stage: Stage) -> bool:
-        """Whether a stage's outputs exist and were made from its inputs and settings as they are now."""
-        return all(path.exists() for path in stage.outputs) and self._done().get(stage.name) == made_from(stage)
+        """Whether a stage's outputs are as it made them, from its inputs and settings as they are now."""
+        return stage.name in self._done() and self.why_again(stage) is None
 
-    def record(self, stage: Stage, made: str) -> None:
-        """Record that a stage is done. ``made`` is the hash (``made_from``) of its inputs before it began."""
-        write_json(self._path, {**self._done(), stage.name: made})
+    def why_again(self, stage: Stage) -> str | None:
+        """Why a stage that was done must be done again; None where it needs not, or never was done."""
+        recorded = self._done().get(stage.name)
+        if recorded is None:
+            return None
+        made = made_from(stage)
+        if recorded["settings"] != made.settings:
+            return "its settings or the data set have changed"
+        before = recorded["inputs"]
+        if len(before) != len(made.inputs):
+            return "it has other inputs"
+        for (path, now), then in zip(made.inputs.items(), before.values(), strict=True):
+            if now != then:
+                return f"{path} has changed"
+        return next(_differences(recorded["outputs"], outputs_of(stage), stage), None)
 
-    def invalidate(self, stage: Stage) -> None:
-        """Record that a stage is not done, before it runs again and may be stopped halfway."""
+    def record(self, stage: Stage, made: Made) -> None:
+        """Record that a stage is done. ``made``: what it was made from, as it was before it began (``made_from``)."""
+        entry = {"settings": made.settings, "inputs": dict(made.inputs), "outputs": outputs_of(stage)}
+        write_json(self._path, {**self._done(), stage.name: entry})
+
+    def invalidate(self, stage: Stage) -> list[tuple[Path, Path]]:
+        """Record that a stage is not done, before it runs again and may be stopped halfway.
+
+        Outputs that were changed since they were made, which may be the work of a user, are renamed first, so that they
+        are not overwritten. Returns their paths and their new ones. (A run's tables: ``back_up_changed_tables``.)
+        """
         done = self._done()
-        if stage.name in done:
-            write_json(self._path, {name: made for name, made in done.items() if name != stage.name})
+        if stage.name not in done:
+            return []
+        moved = []
+        recorded, now = done[stage.name]["outputs"], outputs_of(stage)
+        for name, content in now.items():
+            if stage.kind not in ("extract", "train") and recorded.get(name, content) != content:
+                moved.append((Path(name), back_up(Path(name))))
+        write_json(self._path, {name: made for name, made in done.items() if name != stage.name})
+        return moved
 
-    def _done(self) -> dict[str, str]:
-        return read_json(self._path) if self._path.is_file() else {}
+    def _done(self) -> dict[str, Any]:
+        if not self._path.is_file():
+            return {}
+        document = read_json(self._path)
+        if not isinstance(document, dict):
+            raise InputError(
+                f"{self._path}: expected a JSON object: delete it, and all stages but training are made again"
+            )
+        return {name: entry for name, entry in document.items() if _is_entry(entry)}  # others: by an older version
 
 
-def made_from(stage: Stage) -> str:
-    """The hash of a stage's settings and inputs; files count by name, size and modification time."""
-    return _hash([stage.settings, *(_stamp(path) for path in stage.inputs)])
+def _is_entry(entry: Any) -> bool:
+    parts = ("settings", str), ("inputs", dict), ("outputs", dict)
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in parts)
+
+
+def made_from(stage: Stage) -> Made:
+    """The hashes of a stage's settings and of the content of its inputs as they are now."""
+    return Made(_hash(stage.settings), {str(path): _hash(_contents(path)) for path in stage.inputs})
+
+
+def outputs_of(stage: Stage) -> dict[str, str]:
+    """The hash of every file that a stage made, by path; of the store of features the size of every file."""
+    if stage.kind == "extract":
+        stores = [path.parent for path in stage.outputs]
+        return {str(path): str(path.stat().st_size) for store in stores for path in _files(store, "*.safetensors")}
+    found: dict[str, str] = {}
+    for path in stage.outputs:
+        found |= {str(path / name) if name else str(path): content for name, content in _contents(path).items()}
+    return found
+
+
+def _differences(before: Mapping[str, str], now: Mapping[str, str], stage: Stage) -> Iterator[str]:
+    missing = [str(path) for path in stage.outputs if not path.exists()]
+    for name in [*missing, *(name for name in before if name not in now)]:
+        yield f"{name} is missing"
+    for name, content in before.items():
+        if now[name] != content:
+            yield f"{name} has changed since it was made"
+    if stage.kind != "extract":  # other encoders and clips may be added to a store
+        for name in now.keys() - before.keys():
+            yield f"{name} was added"
+
+
+def _contents(path: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a folder by its name in it; of a single file by "". {} where there is nothing."""
+    if path.is_dir():
+        return {each.relative_to(path).as_posix(): sha256(each) for each in _files(path, "*")}
+    return {"": sha256(path)} if path.is_file() else {}
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """The files at any depth, without hidden ones, such as locks, and those that are backups."""
+    found = (path for path in folder.rglob(pattern) if path.is_file() and not BACKUP.search(path.name))
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def back_up(path: Path) -> Path:
+    """Rename a file so that it is kept beside the new one."""
+    names = (f"{path.name}.bak{number or ''}" for number in count())
+    to = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    path.rename(to)
+    return to
 
 
 def depends(stage: Stage, on: Stage) -> bool:
@@ -70,12 +172,16 @@ def depends(stage: Stage, on: Stage) -> bool:
 
 
 def _stamp(path: Path) -> Any:
-    if path.is_dir():
-        return [_stamp(each) for each in sorted(path.rglob("*")) if each.is_file() and not each.name.startswith(".")]
     if not path.is_file():
         return [str(path)]
     stat = path.stat()
     return [str(path), stat.st_size, stat.st_mtime_ns]
+
+
+def _stamps(folder: Path) -> list[Any]:
+    """Name, size and modification time of every file in a folder of images."""
+    with os.scandir(folder) as entries:
+        return sorted((each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in entries)
 
 
 def _hash(facts: Any) -> str:
@@ -86,18 +192,36 @@ AGAIN = "delete that folder, or give another name=..., to train again"
 Recipes = Mapping[str, dict[str, Any]]
 
 
-def check_whole(run: Run) -> None:
-    """Raise InputError where a complete run lacks its weights, or tables of the clips that it held out."""
+def check_weights(run: Run) -> None:
+    """Raise InputError where a complete run lacks its weights, or they have changed since it was trained."""
+    run.finished()
+    if not visible(run.folder / "weights", "*.safetensors"):
+        raise InputError(f"{run.folder} is damaged: its weights are missing: {AGAIN}")
+    run.check_weights()
+
+
+def why_predict_again(run: Run) -> str | None:
+    """Why the tables of the clips that a complete run held out must be predicted again; None where they are whole."""
     document = run.finished()
     sizes = document.get("splits", {}).get("validation", {})
-    missing = [] if visible(run.folder / "weights", "*.safetensors") else ["weights"]
     for name in document["tasks"]:
         tables = run.predictions("validation") / name
-        num_clips = sizes.get(name, {}).get("clips", 1)
-        if not (tables / predictions.METADATA).is_file() or len(predictions.clip_ids(tables)) < num_clips:
-            missing.append(f"held-out predictions of {name}")
-    if missing:
-        raise InputError(f"{run.folder} is damaged: its {' and '.join(missing)} are missing: {AGAIN}")
+        if not (tables / predictions.METADATA).is_file():
+            return f"{tables / predictions.METADATA} is missing"
+        try:
+            predictions.check_unchanged(tables)
+        except (InputError, NotFoundError) as error:
+            return str(error)
+        if len(predictions.clip_ids(tables)) < sizes.get(name, {}).get("clips", 1):
+            return f"tables in {tables} are missing"
+    return None
+
+
+def back_up_changed_tables(run: Run) -> list[tuple[Path, Path]]:
+    """Rename the tables of the clips that a run held out that have changed since they were made, before all are made
+    again. Returns their paths and their new ones."""
+    folders = [run.predictions("validation") / name for name in run.document()["tasks"]]
+    return [(path, back_up(path)) for folder in folders for path in predictions.changed_files(folder)]
 
 
 def check_same(run: Run, labels: str, recipes: Recipes, is_same: Callable[[Any, Any], bool]) -> None:

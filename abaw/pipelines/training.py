@@ -106,6 +106,20 @@ def train_folds(
     return [train(config, own, runs=runs, trust=trust) for own in each]
 
 
+def predict_held_out(run: Run, device: str = "cpu") -> None:
+    """Predict and score again, with the weights of a complete run, what it held out. Raises InputError where the labels
+    are missing, or another process holds the run's folder.
+    """
+    from abaw.pipelines.prediction import open_member
+
+    config, tasks = run.config(), dict(run.tasks())
+    dataset = open_dataset(config.data)
+    official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
+    held_out = split_labels(official, tasks, config.folds)["validation"]
+    with run.hold():
+        _score_held_out(open_member(run, None, device), dataset, tasks, held_out)
+
+
 def is_first_process() -> bool:
     """Whether this process writes and reports a training: of several (DDP, each started with this command) one does."""
     fusion = sys.modules.get("fusion.train")  # it takes seconds to load, and where nothing was trained nobody has

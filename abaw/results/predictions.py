@@ -246,10 +246,18 @@ def check_unchanged(folder: Path) -> None:
     """Raises InputError for the first table that is missing, was added, or has changed since it was written."""
     document, there = _document(folder), clip_ids(folder)
     checksums.check_names(document, folder, there)
-    for clip_id in there:
-        path = folder / f"{clip_id}.parquet"
-        if not checksums.is_unchanged(document, clip_id, path.read_bytes()):
-            raise InputError(f"{path}: it has changed since it was written; {AGAIN}, or {checksums.ACCEPT}")
+    if changed := changed_files(folder):
+        raise InputError(f"{changed[0]}: it has changed since it was written; {AGAIN}, or {checksums.ACCEPT}")
+
+
+def changed_files(folder: Path) -> list[Path]:
+    """The tables that have changed since they were written; predictions.json alone where it has changed itself."""
+    try:
+        document = _document(folder)
+    except InputError:
+        return [folder / METADATA]
+    paths = {clip_id: folder / f"{clip_id}.parquet" for clip_id in clip_ids(folder)}
+    return [path for name, path in paths.items() if not checksums.is_unchanged(document, name, path.read_bytes())]
 
 
 def clip_ids(folder: Path) -> list[str]:

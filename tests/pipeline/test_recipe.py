@@ -17,7 +17,7 @@ from abaw.commands.synth import synth
 from abaw.competition.job import open_job
 from abaw.configs.file import read_config
 from abaw.dataset.layout import open_dataset, video_of
-from abaw.files import read_json, write_json
+from abaw.files import read_json, sha256, write_json
 from abaw.pipelines import training
 from abaw.results import predictions
 from abaw.tasks import TASKS
@@ -78,7 +78,8 @@ def test_a_recipe_ends_with_verified_challenge_files_and_scores(inside, capsys):
 
 
 def test_a_finished_recipe_does_nothing_again(inside, capsys, caplog):
-    before = {path: path.stat().st_mtime_ns for path in Path("work").rglob("*")}
+    files = (path for path in Path("work").rglob("[!.]*") if path.is_file())  # hidden: which process holds the folder
+    before = {path: path.stat().st_mtime_ns for path in files}
     with caplog.at_level("INFO", "abaw"):
         recipe(CONFIG, SETTINGS)
     stages = [text for text in caplog.messages if text.startswith("[")]
@@ -96,10 +97,55 @@ def test_only_stages_that_depend_on_a_change_run_again(inside, capsys):
     added = plan(capsys, MEMBERS[:-1] + ", big: {model.hidden_dim: 16}}")
     assert added[:4] == [*(f"train synthetic-big fold {fold}" for fold in range(3)), "pool synthetic-big"]
     assert added[4:] == ["combine", *of_fit[:3], "predict synthetic-big", *of_fit[3:]]
-    weights = Path("runs/synthetic-tcn-fold2/weights/model.safetensors")
-    os.utime(weights)  # as if it were trained again; only the predictions of the test clips read it
-    assert plan(capsys) == ["predict synthetic-tcn", *of_fit[3:]]
+    run = Path("runs/synthetic-tcn-fold2")
+    weights, document = run / "weights/model.safetensors", (run / "run.json").read_bytes()
+    before = weights.read_bytes()
+    os.utime(weights)
+    assert plan(capsys) == []
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"fold2/weights/model\.safetensors is damaged or of another training"):
+        plan(capsys)
+    hashes = {"weights": {weights.name: sha256(weights)}}
+    write_json(run / "run.json", {**read_json(run / "run.json"), **hashes})  # as if it were trained again
+    assert plan(capsys) == ["predict synthetic-tcn", *of_fit[3:]]  # only these read the weights
+    weights.write_bytes(before)
+    (run / "run.json").write_bytes(document)
+    assert plan(capsys) == []
+
+
+def test_what_was_cut_deleted_damaged_or_edited_is_made_again_and_ends_the_same(inside, capsys, caplog):
+    work = Path("work/synthetic")
+    held_out = Path("runs/synthetic-gru-fold1/predictions/validation/va")
+    files = [path for path in work.rglob("*") if path.is_file()] + list(held_out.iterdir())
+    before = {path: path.read_bytes() for path in files if not path.name.startswith(".") and path.name != "recipe.json"}
+    challenge = work / "submission" / CHALLENGES["va"]
+    challenge.write_bytes(before[challenge][:200])
+    table = next((work / "test/synthetic-tcn/va").glob("*.parquet"))
+    table.unlink()
+    combined = next((work / "validation/expr").glob("*.parquet"))
+    combined.write_bytes(before[combined][:-100])
+    decoding = work / "post_processing.json"
+    decoding.write_bytes(before[decoding].replace(b"0", b"1", 1))
+    own = next(held_out.glob("*.parquet"))
+    own.write_bytes(bytes([*before[own][:200], before[own][200] ^ 4, *before[own][201:]]))
+    recipe(CONFIG, SETTINGS, dry_run=True)
+    text = capsys.readouterr().out
+    for line, why in {
+        "train synthetic-gru fold 1": f"{own}: it has changed since it was written",
+        "pool synthetic-gru": "it reads what train synthetic-gru fold 1 makes",
+        "predict synthetic-tcn": f"{table} is missing",
+    }.items():
+        assert any(each.startswith(f"to do  {line}: ") and f"(again: {why}" in each for each in text.splitlines())
     recipe(CONFIG, SETTINGS)
+    assert {path: path.read_bytes() for path in before} == before
+    kept = {own, challenge, decoding, combined}
+    assert {*work.rglob("*.bak"), *held_out.glob("*.bak")} == {path.with_name(f"{path.name}.bak") for path in kept}
+    for path in kept:
+        assert (
+            f"{path} has changed since it was made, and is made again: the changed file is now {path}.bak"
+            in caplog.text
+        )
+        path.with_name(f"{path.name}.bak").unlink()
     assert plan(capsys) == []
 
 

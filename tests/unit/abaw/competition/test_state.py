@@ -1,12 +1,14 @@
 """When a stage runs again, and which existing runs a recipe accepts."""
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from abaw.competition.stages import Stage
-from abaw.competition.state import StageState, depends, facts, made_from
+from abaw.competition.state import StageState, back_up_changed_tables, depends, facts, made_from
 from abaw.dataset.layout import open_dataset
 from abaw.results.runs import labels_hash
 from abaw.tasks import TASKS
@@ -29,13 +31,85 @@ def test_a_stage_is_done_until_a_setting_an_input_or_its_output_changes(tmp_path
     stage = made_stage(tmp_path, bias=True)
     state.record(stage, made_from(stage))
     (tmp_path / "in/.b.txt").write_text("a temporary file of another process")
+    (tmp_path / "in/a.txt.bak").write_text("a backup")
+    os.utime(tmp_path / "in/a.txt")
+    os.utime(tmp_path / "out.txt")
     assert state.is_done(stage)
+    assert state.why_again(stage) is None
     (tmp_path / "in/b.txt").write_text("3")
-    assert not state.is_done(stage)
+    assert state.why_again(stage) == f"{tmp_path / 'in'} has changed"
     (tmp_path / "in/b.txt").unlink()
     assert state.is_done(stage)
     (tmp_path / "out.txt").unlink()
+    assert state.why_again(stage) == f"{tmp_path / 'out.txt'} is missing"
     assert not state.is_done(stage)
+
+
+def test_an_output_is_noticed_where_one_byte_of_it_changed_whatever_its_size_and_time(tmp_path):
+    state, stage = StageState(tmp_path), made_stage(tmp_path)
+    out = tmp_path / "tables"
+    (out / "va").mkdir(parents=True)
+    (out / "va/a.parquet").write_bytes(bytes(1000))
+    stage = replace(stage, outputs=(out, tmp_path / "out.txt"))
+    state.record(stage, made_from(stage))
+    before = (out / "va/a.parquet").stat()
+    (out / "va/a.parquet").write_bytes(bytes(500) + b"\1" + bytes(499))
+    os.utime(out / "va/a.parquet", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert state.why_again(stage) == f"{out / 'va/a.parquet'} has changed since it was made"
+    (out / "va/a.parquet").write_bytes(bytes(1000))
+    assert state.is_done(stage)
+    (out / "va/b.parquet").write_bytes(b"")
+    assert state.why_again(stage) == f"{out / 'va/b.parquet'} was added"
+
+
+def test_what_a_user_changed_is_kept_beside_what_is_made_again(tmp_path):
+    state, stage = StageState(tmp_path), made_stage(tmp_path)
+    for number, kept in enumerate(["out.txt.bak", "out.txt.bak1"]):
+        state.record(stage, made_from(stage))
+        (tmp_path / "out.txt").write_text(f"by hand {number}")
+        assert state.invalidate(stage) == [(tmp_path / "out.txt", tmp_path / kept)]
+        assert (tmp_path / kept).read_text() == f"by hand {number}"
+        assert not state.is_done(stage)
+        (tmp_path / "out.txt").write_text("2")
+    state.record(stage, made_from(stage))
+    assert state.invalidate(stage) == []  # it is as it was made
+
+
+def test_the_store_counts_by_the_files_that_were_there(tmp_path):
+    store = tmp_path / "store"
+    (store / "clock").mkdir(parents=True)
+    for name in ("clock/a.safetensors", "clock/lock"):
+        (store / name).write_bytes(b"12")
+    state, stage = StageState(tmp_path), Stage("extract", "", (), (store / "clock",))
+    state.record(stage, made_from(stage))
+    (store / "hog").mkdir()
+    (store / "hog/a.safetensors").write_bytes(b"")
+    (store / "clock/lock").unlink()
+    assert state.is_done(stage)
+    (store / "clock/a.safetensors").write_bytes(b"1")
+    assert state.why_again(stage) == f"{store / 'clock/a.safetensors'} has changed since it was made"
+    (store / "clock/a.safetensors").unlink()
+    assert state.why_again(stage) == f"{store / 'clock/a.safetensors'} is missing"
+    assert state.invalidate(stage) == []
+
+
+def test_a_record_of_an_older_version_is_no_record_and_a_damaged_one_is_named(tmp_path):
+    state, stage = StageState(tmp_path), made_stage(tmp_path)
+    (tmp_path / "recipe.json").write_text('{"fit": "0123456789abcdef"}')
+    assert not state.is_done(stage)
+    assert state.why_again(stage) is None
+    (tmp_path / "recipe.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"recipe\.json: expected a JSON object: delete it"):
+        state.is_done(stage)
+
+
+def test_a_replaced_image_of_a_folder_changes_the_facts(data):
+    (data / "cropped/a").mkdir(parents=True)
+    image = data / "cropped/a/00001.jpg"
+    image.write_bytes(b"1")
+    before = facts(open_dataset(data))
+    image.write_bytes(b"22")
+    assert facts(open_dataset(data)) != before
 
 
 def test_a_folder_and_a_path_inside_it_depend_on_each_other():
@@ -102,20 +176,37 @@ def test_the_place_where_weights_were_found_makes_no_other_features(data, tmp_pa
     assert any(is_trained(job(data, tmp_path)))
 
 
-@pytest.mark.parametrize(
-    ("gone", "what"),
-    [
-        ("weights/model.safetensors", "weights"),
-        ("predictions/validation/va/d.parquet", "held-out predictions of va"),
-        ("predictions/validation/va/predictions.json", "held-out predictions of va"),
-    ],
-)
-def test_a_complete_run_that_lacks_weights_or_predictions_is_refused(data, tmp_path, gone, what):
-    run = trained_run(data, tmp_path)
-    (run.folder / gone).unlink()
-    message = f"runs/synthetic-gru-fold1 is damaged: its {what} are missing: delete that folder"
+def test_a_complete_run_without_its_weights_or_with_others_is_refused(data, tmp_path):
+    weights = trained_run(data, tmp_path).folder / "weights/model.safetensors"
+    weights.write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or of another training"):
+        job(data, tmp_path)
+    weights.unlink()
+    message = "runs/synthetic-gru-fold1 is damaged: its weights are missing: delete that folder"
     with pytest.raises(ValueError, match=message):
         job(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("d.parquet", None, "has no table of clip 'd', which it had"),
+        ("predictions.json", None, r"predictions\.json is missing"),
+        ("d.parquet", b"PAR1", r"d\.parquet: it has changed since it was written"),
+        ("predictions.json", b'{"task": "va", "tables": {}}', r"predictions\.json has changed since it was written"),
+        ("predictions.json", b"{", r"predictions\.json: not readable as JSON"),
+    ],
+)
+def test_a_complete_run_with_damaged_tables_has_to_predict_them_again(data, tmp_path, name, content, why):
+    run = trained_run(data, tmp_path)
+    path = run.predictions("validation") / "va" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    found = job(data, tmp_path)
+    stage = of_kind(found.stages, "train")[2]
+    assert not found.is_trained(stage)
+    assert re.search(why, found.why_again(stage))
+    moved = back_up_changed_tables(run)
+    assert [kept.name for _, kept in moved] == ([] if content is None else [f"{name}.bak"])
 
 
 def test_the_hash_of_labels_depends_on_every_value_and_not_on_the_order(data):
