@@ -67,7 +67,10 @@ def extract(
         "shard": shard,
     }
     if dry_run:
-        print(extraction.estimate_extraction(data, store, encoder, **chosen))
+        estimate = extraction.estimate_extraction(data, store, encoder, **chosen)
+        print(estimate)
+        if not estimate.is_feasible:
+            raise typer.Exit(1)
         return
     spread: dict[str, Any] = {"engine": engine, "ray_address": ray_address, "ray_workers": ray_workers}
     with Progress("extract") as progress:

@@ -1,10 +1,14 @@
 """The estimate of a dry run: clips, frames, gigabytes and time of an extraction, before anything is written."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
+from math import inf
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +17,10 @@ from abaw.errors import InputError
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.engine.plan import ExtractionPlan
-from extract.engine.requests import ReadRequest
-from extract.media import MediaError, Sound
+from extract.engine.reading import check_files, count_frames_of_sound, extend_clock
+from extract.engine.requests import ClipError, ReadRequest
+from extract.media import Sound
+from extract.store.listing import first_few
 
 TRIAL_S = 2.0  # how long each encoder is timed, after one batch to warm up
 NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read
@@ -22,16 +28,25 @@ NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read
 
 @dataclass
 class Estimate:
-    """The work that remains. ``num_rows`` and ``seconds``: of encoding, by folder; ``num_bytes``: of the new tracks."""
+    """The work that remains. ``num_rows`` and ``seconds``: of encoding, by folder; ``num_bytes``: of the new tracks.
+
+    ``failing``: clip -> why it would fail. ``free_bytes``: on the store's disk.
+    """
 
     num_clips: int = 0
     num_present: int = 0
     num_frames: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    failing: dict[str, str] = field(default_factory=dict)
     num_rows: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     num_bytes: float = 0.0
     read_s: float = 0.0
+    free_bytes: float = inf
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether nothing is known that would fail."""
+        return not self.failing and self.num_bytes <= self.free_bytes
 
     @property
     def total_s(self) -> float:
@@ -42,12 +57,17 @@ class Estimate:
         def about(seconds: float) -> str:
             return f"about {timedelta(seconds=round(seconds))}"
 
-        lines = [f"{clip_id}: cannot be read and would fail" for clip_id in self.unreadable]
+        by_reason: dict[str, list[str]] = {}
+        for clip_id, reason in self.failing.items():
+            by_reason.setdefault(reason, []).append(clip_id)
+        lines = [f"would fail: {first_few(clips)}: {reason}" for reason, clips in by_reason.items()]
+        if self.num_bytes > self.free_bytes:
+            lines.append(f"would fail: {self.num_bytes / 1e9:.2f} GB, but {self.free_bytes / 1e9:.2f} GB are free")
         for name, num_rows in self.num_rows.items():
             lines.append(f"{name}: {num_rows:.0f} rows, {about(self.seconds[name])} of encoding")
         lines.append(f"reading: {about(self.read_s)}, at the same time")
         lines.append(
-            f"{self.num_clips} clips to extract, {self.num_present} done before, {len(self.unreadable)} unreadable; "
+            f"{self.num_clips} clips to extract, {self.num_present} done before, {len(self.failing)} would fail; "
             f"{self.num_frames} frames, {self.num_bytes / 1e9:.2f} GB, {about(self.total_s)}"
         )
         return "\n".join(lines)
@@ -56,7 +76,8 @@ class Estimate:
 def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) -> Estimate:
     """Count the missing tracks, and time each encoder and the decoding of a first clip. Writes nothing.
 
-    Raises InputError where ``num_readers`` is below 1.
+    A clip of which extraction would fail, as far as its packets show, is in ``failing``. Raises InputError where
+    ``num_readers`` is below 1; NotADirectoryError or PermissionError where the store could not be written.
     """
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
@@ -72,12 +93,12 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
                 total.num_present += 1
                 continue
             request, _ = needed
-            num_frames, sound_s = _extent(clip, len(request.images.numbers))
+            num_frames, sound_s = _extent(request)
             if task := _picture_task(request):
                 frames_per_s[task] = frames_per_s.get(task) or _measure_reading(clip, request, task)
                 total.read_s += num_frames / frames_per_s[task] / num_readers
-        except (MediaError, OSError, ValueError):
-            total.unreadable.append(clip_id)
+        except (ClipError, OSError, ValueError) as error:
+            total.failing[clip_id] = str(error)
             continue
         total.num_clips += 1
         total.num_frames += num_frames
@@ -88,7 +109,20 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
         width = np.dtype(plan.recipes[name]["stored_dtype"]).itemsize
         total.num_bytes += num_rows * (encoder.dim * width + 9)  # 9: a time and a flag
         total.seconds[name] = num_rows / speed.rows_per_s
+    if total.num_clips:
+        total.free_bytes = _free_bytes(plan.store.root)
     return total
+
+
+def _free_bytes(root: Path) -> float:
+    """The free space where a store is or would be made. Raises NotADirectoryError or PermissionError."""
+    root = root.absolute()
+    folder = next(path for path in (root, *root.parents) if path.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give another folder for the store")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} cannot be written: give another folder for the store, or get the permission")
+    return float(shutil.disk_usage(folder).free)
 
 
 @dataclass(frozen=True)
@@ -124,12 +158,25 @@ def _repeat(encode: Callable[[], int]) -> tuple[int, float]:
     return num_rows, max(took_s, 1e-6)
 
 
-def _extent(clip: Clip, num_images: int) -> tuple[int, float]:
-    """The number of pictures and the seconds of sound of a clip, by its packets."""
-    if clip.media is None:
-        return num_images, 0.0
-    info = media.probe(clip.media, video_stream=clip.streams.video, audio_stream=clip.streams.audio)
-    return info.num_packets, info.sound_stop_s - info.sound_start_s if info.has_sound else 0.0
+def _extent(request: ReadRequest) -> tuple[int, float]:
+    """The number of frames and the seconds of sound of a clip, by its packets.
+
+    Raises InputError where extraction could not make the clip's clock.
+    """
+    check_files(request)
+    num_pictures, sound_s, stop_s = 0, 0.0, None
+    clip = request.clip
+    if clip.media is not None:
+        info = media.probe(clip.media, video_stream=clip.streams.video, audio_stream=clip.streams.audio)
+        num_pictures = info.num_packets
+        if info.has_sound:
+            sound_s, stop_s = info.sound_stop_s - info.sound_start_s, info.sound_stop_s
+    min_frames = max(request.num_rows, max(request.images.numbers, default=0))
+    if request.clock is None:
+        if not num_pictures and not min_frames:
+            return count_frames_of_sound(stop_s, request.assume_fps), sound_s
+        extend_clock(np.arange(num_pictures, dtype=np.float64), min_frames, request.assume_fps)
+    return num_pictures or len(request.images.numbers), sound_s
 
 
 def _picture_task(request: ReadRequest) -> str:

@@ -111,14 +111,19 @@ def _make_clock(
 ) -> tuple[Clock, dict[str, float]]:
     """The clip's clock from the decoded times, and the assumed frame rate where one was needed."""
     with stage("clock"):
-        if request.clip.media is None and not request.images.numbers:
-            raise InputError("the clip has neither a media file nor face images: add one, or remove its label files")
+        check_files(request)
         _check_numbering(request.images, len(times_s) or request.num_rows)
         min_frames = max(request.num_rows, max(request.images.numbers, default=0))
         if not len(times_s) and not min_frames:
             sound = sounds.get(CLOCK_RATE_HZ) or _read_sounds(request.clip, [CLOCK_RATE_HZ], folder)[CLOCK_RATE_HZ]
-            min_frames = _count_frames_of_sound(sound, request.assume_fps)
+            min_frames = count_frames_of_sound(sound.stop_s if len(sound.samples) else None, request.assume_fps)
         return extend_clock(times_s, min_frames, request.assume_fps)
+
+
+def check_files(request: ReadRequest) -> None:
+    """Raise InputError where the clip has no files to read."""
+    if request.clip.media is None and not request.images.numbers:
+        raise InputError("the clip has neither a media file nor face images: add one, or remove its label files")
 
 
 def _check_numbering(images: FaceImages, num_frames: int) -> None:
@@ -158,9 +163,13 @@ def extend_clock(times_s: np.ndarray, min_frames: int, assume_fps: float | None)
     return Clock(np.arange(1, num_frames + 1), times_s, np.arange(num_frames) < num_frames - len(added)), assumed
 
 
-def _count_frames_of_sound(sound: media.Sound, assume_fps: float | None) -> int:
-    if not len(sound.samples):
+def count_frames_of_sound(stop_s: float | None, assume_fps: float | None) -> int:
+    """The number of frames of a clip of sound alone that ends at ``stop_s``; None: it has no sound either.
+
+    Raises InputError where there is no sound or no rate.
+    """
+    if stop_s is None:
         raise InputError("the clip has no picture, no face image, no label and no sound: leave it out")
     if assume_fps is None:
         raise InputError("the clip has sound only, so its frame rate is unknown: give --assume-fps FPS")
-    return ceil(sound.stop_s * assume_fps)
+    return ceil(stop_s * assume_fps)

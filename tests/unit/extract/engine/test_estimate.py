@@ -72,13 +72,16 @@ def test_rows_are_counted_by_frames_images_or_seconds_of_sound():
 
 
 def test_reading_and_encoding_overlap_and_the_text_names_what_is_left():
-    found = Estimate(2, 1, 100, ["bad"], {"x-1": 99.6}, {"x-1": 61.0}, 2.5e9, 30.0)
+    failing = {"bad": "it is empty", "a": "give --assume-fps FPS", "b": "give --assume-fps FPS"}
+    found = Estimate(2, 1, 100, failing, {"x-1": 99.6}, {"x-1": 61.0}, 2.5e9, 30.0, 2e9)
     assert found.total_s == 61.0
     assert str(found).splitlines() == [
-        "bad: cannot be read and would fail",
+        "would fail: bad: it is empty",
+        "would fail: a, b: give --assume-fps FPS",
+        "would fail: 2.50 GB, but 2.00 GB are free",
         "x-1: 100 rows, about 0:01:01 of encoding",
         "reading: about 0:00:30, at the same time",
-        "2 clips to extract, 1 done before, 1 unreadable; 100 frames, 2.50 GB, about 0:01:01",
+        "2 clips to extract, 1 done before, 3 would fail; 100 frames, 2.50 GB, about 0:01:01",
     ]
     found.read_s = 90.0
     assert found.total_s == 90.0
