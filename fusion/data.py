@@ -1,6 +1,8 @@
 """Windows of clips for training and validation, read lazily from a FeatureSource."""
 
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import lightning
 import numpy as np
@@ -10,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from abaw.batches import FeatureSource, Window, collate, windows
 from abaw.configs.sections import Config, WindowConfig
 from abaw.errors import InputError
+from abaw.processes import end_with_parent
 from abaw.tasks.base import Task
 from abaw.tracks import Track
 from fusion.sampling import (
@@ -136,9 +139,14 @@ def loader(
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
+        worker_init_fn=partial(_end_with_training, os.getpid()),
         # its own generator: a loader draws a number each time it is iterated, which must not affect dropout
         generator=torch.Generator(),
     )
+
+
+def _end_with_training(parent: int, _: int) -> None:
+    end_with_parent(parent)
 
 
 def _check_scored(split: str, labels: LabelsByTask, shift: int) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from abaw.batches import FeatureSource
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError
+from abaw.processes import end_with_parent_if_any, parent_of_trainings
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, EpochLogger, ResumeCheckpoint, WeightAveraging
@@ -59,6 +61,7 @@ def train(
 
     Raises InputError where settings or labels cannot be used, or resume.ckpt belongs to another config.
     """
+    end_with_parent_if_any()  # of several processes (DDP) the first one has started the others
     for keys, message in find_config_errors(config):
         raise InputError(f"{'.'.join(keys)}: {message}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +77,7 @@ def train(
             module.input_stage.set_statistics(measure_statistics(source, list_clips(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
-            with log_run(trainer.loggers, config), _default_sigterm():
+            with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings():
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
         except MisconfigurationException as error:
             raise InputError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
@@ -116,15 +119,36 @@ def _trainer(config: Config, folder: Path, run: str, *, validates: bool) -> ligh
 
 
 def _epochs_done(resume: Path, run: str) -> int:
-    """Number of complete epochs in a resume file. Raises InputError where it belongs to another config."""
+    """Number of complete epochs in a resume file; 0 where there is none, or a damaged one, which is set aside.
+
+    Raises InputError where it belongs to another config.
+    """
     if not resume.exists():
         return 0
-    known = torch.load(resume, map_location="cpu", weights_only=True)
-    if known.get("config") != run:
+    try:
+        known = _read_resume(resume)
+        epochs_done, config = known["epoch"] + 1, known["config"]
+    except Exception as error:  # a damaged file can raise anything
+        if isinstance(error, OSError):  # it cannot be read at all now: no sign of damage
+            raise
+        aside = resume.with_name(f"{RESUME}.damaged")
+        LOG.warning("%s is damaged (%s): renamed to %s; training starts from the beginning", resume, error, aside.name)
+        if is_first_process():
+            resume.replace(aside)
+        return 0
+    if config != run:
         raise InputError(
             f"{resume} belongs to a run with another config: delete it to start again, or give the run another name"
         )
-    return known["epoch"] + 1
+    return int(epochs_done)
+
+
+def _read_resume(resume: Path) -> Any:
+    """The content of a resume file. Raises an error of some type where it is damaged."""
+    with zipfile.ZipFile(resume) as file:  # torch does not compare the checksums
+        if (name := file.testzip()) is not None:
+            raise ValueError(f"the checksum of {name} differs")
+    return torch.load(resume, map_location="cpu", weights_only=True)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
 from abaw.plugins import loaded
+from abaw.processes import parent_of_trainings
 from abaw.progress import ProgressCallback, silent
 
 LOG = logging.getLogger("abaw")
@@ -73,7 +74,8 @@ def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
         return True
     words = [sys.executable, "-m", "abaw", "train", str(job.path), *settings, "--runs", str(runs)]
     words += ["--trust"] * job.trust + [word for plugin in loaded() for word in ("--plugin", str(plugin.path))]
-    done = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
+    with parent_of_trainings():
+        done = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise InputError(
             f"training {stage.member} fold {stage.fold} ended with exit code {done.returncode}; its messages are above"

@@ -166,7 +166,7 @@ class TrainingConfig(_Strict):
     predictions are shifted back. ``num_workers``: processes that read windows (0: only this process).
     """
 
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4

@@ -13,6 +13,7 @@ from abaw.files import as_path
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
 from abaw.plugins import records
+from abaw.processes import end_with_parent_if_any
 from abaw.results.runs import Run, labels_hash
 from abaw.tasks import TASKS
 
@@ -43,6 +44,7 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     written. Where several processes train (DDP), the first alone writes; in the others the run may not be complete on
     return.
     """
+    end_with_parent_if_any()
     file, checked = open_config(config, settings, trust=trust)
     run = Run(as_path(runs, "runs") / checked.name, trust)
     if run.is_complete():

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +63,26 @@ def test_only_the_first_process_writes_and_logs(run):
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("epoch")] == [
         f"epoch {number}/3" for number in (1, 2, 3)
     ]
+
+
+def children_of(pid):
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def is_training(pid):
+    """Whether a process is one that Lightning has started, and has begun its own training."""
+    return b"LOCAL_RANK=" in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
+def test_the_second_process_ends_when_the_first_is_killed_before_its_first_epoch(tmp_path):
+    config = make_config(max_epochs=3, devices=2, strategy="ddp")
+    words = [sys.executable, "-m", "tests.support.processes", str(tmp_path), config.model_dump_json()]
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as first:
+        while not [pid for pid in children_of(first.pid) if is_training(pid)]:
+            assert first.poll() is None
+            time.sleep(0.05)
+        first.kill()
+        first.stderr.read()  # it ends when the second process, which has the same, has ended
+    assert not (tmp_path / "weights").exists()

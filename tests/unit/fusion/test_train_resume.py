@@ -144,3 +144,20 @@ def test_a_cosine_cannot_be_bent_to_another_end_but_a_constant_rate_may_go_on(
     with contextlib.nullcontext() if fits else refused:
         train(longer, make_tasks(), labels, source, tmp_path)
         assert torch.load(tmp_path / "resume.ckpt", weights_only=True)["epoch"] == 2
+
+
+def test_a_damaged_resume_file_is_set_aside_with_a_word_and_training_begins_again(source, labels, tmp_path, caplog):
+    config, tasks = make_config(max_epochs=2), make_tasks()
+    train(config, tasks, labels, source, tmp_path)
+    resume, weights = tmp_path / "resume.ckpt", tmp_path / "weights/model.safetensors"
+    content, before = bytearray(resume.read_bytes()), weights.read_bytes()
+    content[len(content) // 2] ^= 1
+    for damaged in (content, content[: len(content) // 2]):  # a flipped bit, a file that was cut
+        resume.write_bytes(damaged)
+        caplog.clear()
+        train(config, tasks, labels, source, tmp_path)
+        (said,) = [message for message in caplog.messages if "resume.ckpt is damaged" in message]
+        assert said.endswith("renamed to resume.ckpt.damaged; training starts from the beginning")
+        assert (tmp_path / "resume.ckpt.damaged").read_bytes() == damaged
+        assert resume.is_file()
+        assert weights.read_bytes() == before

@@ -1,0 +1,54 @@
+"""Processes that end with their parent: a child whose parent was killed would wait for it for ever."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PARENT = "ABAW_PARENT_PID"  # by which a process tells its children who their parent is
+PR_SET_PDEATHSIG = 1
+INTERVAL_S = 1.0
+
+
+@contextmanager
+def parent_of_trainings() -> Iterator[None]:
+    """Processes that are started in the block, and train too, end with this one (``end_with_parent_if_any``)."""
+    before = os.environ.get(PARENT)
+    os.environ[PARENT] = str(os.getpid())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PARENT]
+        else:
+            os.environ[PARENT] = before
+
+
+def end_with_parent_if_any() -> None:
+    """Where a process of this project has started this one to train, end with it."""
+    parent = os.environ.get(PARENT, "")
+    if parent.isdecimal() and int(parent) != os.getpid():
+        end_with_parent(int(parent))
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process as soon as its parent, process ``parent``, has ended, in whatever way; at once where it has.
+
+    By the kernel where that is Linux, else by a thread that looks every ``INTERVAL_S`` seconds. Nothing is lost: files
+    are complete or absent.
+    """
+    is_set = sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not is_set:
+        threading.Thread(target=_observe, args=(parent,), daemon=True, name="parent").start()
+
+
+def _observe(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGKILL)
