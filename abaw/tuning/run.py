@@ -1,7 +1,8 @@
 """A hyper-parameter search: draw trials, train and rank them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,15 +114,31 @@ def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
 def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], space: Sequence[Vary]) -> None:
     """Raise InputError where a value of a key is wrong, or none of the models that may be drawn has such a setting."""
     models = [vary for vary in space if vary.key in ("model", "model.name")]
-    starts = [{vary.key: value} for vary in models for value in vary.samples()] or [{}]
-    for start in starts:
-        _checked(path, settings_of(file, settings, start))
+    starts: list[dict[str, Any]] = []
+    for vary in models:
+        with _at(vary):
+            for value in vary.samples():
+                starts.append({vary.key: value})
+                _checked(path, settings_of(file, settings, starts[-1]))
+    if not models:
+        starts = [{}]
+        _checked(path, settings)
     for vary in (vary for vary in space if vary not in models):
-        meant = [start for start in starts if _has_meaning(vary.key, start)]
-        if not meant:
-            raise InputError(f"none of the models that are varied has the setting {vary.key}: see abaw list models")
-        for value in vary.samples():
-            _checked(path, settings_of(file, settings, {**meant[0], vary.key: value}))
+        with _at(vary):
+            meant = [start for start in starts if _has_meaning(vary.key, start)]
+            if not meant:
+                raise InputError(f"none of the models that are varied has the setting {vary.key}: see abaw list models")
+            for value in vary.samples():
+                _checked(path, settings_of(file, settings, {**meant[0], vary.key: value}))
+
+
+@contextmanager
+def _at(vary: Vary) -> Iterator[None]:
+    """Add the place where a key is varied to the message of an error that is raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{vary.place}: {error}") from error
 
 
 def _checked(path: str | Path, settings: list[str]) -> "Config":

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ class Range:
     low: float
     high: float
     is_log: bool
+    place: str = field(default="", repr=False, compare=False)  # where it is given, for messages
 
     def samples(self) -> tuple[Any, ...]:
         """The values that are checked before anything is trained."""
@@ -39,6 +40,7 @@ class Choice:
 
     key: str
     values: tuple[Any, ...]
+    place: str = field(default="", repr=False, compare=False)  # where it is given, for messages
 
     def samples(self) -> tuple[Any, ...]:
         """The values that are checked before anything is trained."""
@@ -99,10 +101,10 @@ def _parse(key: str, values: Any, place: str) -> Vary:
     if isinstance(values, (list, tuple)):
         if len(values) < 2 or any(value in values[:i] for i, value in enumerate(values)):
             raise InputError(f"{place}: {key} is {values!r}: a list needs two values or more, each once")
-        return Choice(key, tuple(values))
+        return Choice(key, tuple(values), place)
     *log, low, high = str(values).split(":") if ":" in str(values) else ("", "", "")
     try:
-        found = Range(key, _number(low), _number(high), log == ["log"])
+        found = Range(key, _number(low), _number(high), log == ["log"], place)
     except ValueError:
         raise InputError(f"{place}: {key} is {values!r}, expected {FORMS}") from None
     if log not in ([], ["log"]):

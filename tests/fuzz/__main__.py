@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fuzz.inputs import INPUTS
-from tests.fuzz.worker import HANG_S, Trial
+from tests.fuzz.worker import FIRST_S, Trial
 from tests.fuzz.world import copy_world, make_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +84,7 @@ def _rows(process: subprocess.Popen) -> Iterator[dict]:
     """What a worker prints, until it ends or prints nothing for too long."""
     assert process.stdout is not None
     last_s = time.monotonic()
-    while time.monotonic() - last_s < 2 * HANG_S:
+    while time.monotonic() - last_s < FIRST_S + 60:
         if not select.select([process.stdout], [], [], 1)[0]:
             continue
         line = process.stdout.readline()

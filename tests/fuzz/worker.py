@@ -19,6 +19,7 @@ from tests.fuzz.inputs import INPUTS, InputKind
 from tests.fuzz.oracles import Outcome
 
 HANG_S = 30
+FIRST_S = 180  # of the sound input, which loads the libraries
 MADE_LIMIT = 2**24  # bytes of a file that are compared
 
 
@@ -51,7 +52,7 @@ class Trial:
         """What is wrong with the outcome of a seed."""
         target, data, words = self.mutate(seed)
         if words not in self._sound:
-            self._sound[words] = run_command(self.world, words)
+            self._sound[words] = run_command(self.world, words, FIRST_S)
             if self._sound[words].code and "nowhere" not in words:
                 raise RuntimeError(f"abaw {words} refuses the sound input: {self._sound[words].err}")
         before, sound = self._sound[words], target.read_bytes()
@@ -89,7 +90,7 @@ def find_faults(kind: InputKind, target: Path, before: Outcome, after: Outcome) 
         yield f"exit {after.code}, {fault}"
 
 
-def run_command(world: Path, words: str) -> Outcome:
+def run_command(world: Path, words: str, limit_s: int = HANG_S) -> Outcome:
     """Run one command in this process, with its outputs in a new folder."""
     made_in = world / "out"
     shutil.rmtree(made_in, ignore_errors=True)
@@ -97,7 +98,7 @@ def run_command(world: Path, words: str) -> Outcome:
     given = words.replace("{out}", "out").split()
     out, err = io.StringIO(), io.StringIO()
     signal.signal(signal.SIGALRM, _hang)
-    signal.alarm(HANG_S)
+    signal.alarm(limit_s)
     code: int | str | None = 0
     try:
         with contextlib.chdir(world), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -106,7 +107,7 @@ def run_command(world: Path, words: str) -> Outcome:
         code = end.code
     except Hang:
         code = -1
-        err.write(f"\nno end within {HANG_S} s")
+        err.write(f"\nno end within {limit_s} s")
     finally:
         signal.alarm(0)
     made = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import abaw
-from tests.support.no_network import is_supported
+from tests.fuzz.no_network import is_supported
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not is_supported(), reason="connections are forbidden by a filter of Linux")
@@ -29,14 +29,14 @@ def run(home, *words, **variables):
 
 
 def test_no_command_connects_or_writes_below_the_home_folder(tmp_path):
-    done = run(tmp_path / "home", "-m", "tests.support.no_network", str(tmp_path / "world"))
+    done = run(tmp_path / "home", "-m", "tests.fuzz.no_network", str(tmp_path / "world"))
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert list((tmp_path / "home").rglob("*")) == []
 
 
 @pytest.mark.parametrize("call", ["create_connection(('192.0.2.1', 9), 1)", "getaddrinfo('abaw.invalid', 9)"])
 def test_a_planted_connection_ends_the_process(tmp_path, call):
-    code = f"from tests.support.no_network import *; forbid_connections(); import socket; socket.{call}"
+    code = f"from tests.fuzz.no_network import *; forbid_connections(); import socket; socket.{call}"
     assert run(tmp_path / "home", "-c", code).returncode == -signal.SIGSYS
 
 

@@ -1,7 +1,7 @@
-"""Every command in one process that may connect to nothing: ``python -m tests.support.no_network FOLDER``.
+"""Every command in one process that may connect to nothing: ``python -m tests.fuzz.no_network FOLDER``.
 
-The kernel ends the process at the first attempt to connect a socket, whoever makes it, C++ code included. A socket may be
-opened: urllib3 does it at its import, to see whether there is IPv6.
+The kernel ends the process at the first attempt to connect a socket, whoever makes it, C++ code included. A socket may
+be opened: urllib3 does it at its import, to see whether there is IPv6.
 """
 
 import ctypes
