@@ -15,7 +15,8 @@ from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-from extract.dataset_check.rules import RULES, ClipFacts, Finding, apply_rules
+from extract.dataset_check.facts import ClipFacts, Finding
+from extract.dataset_check.rules import RULES, apply_rules
 from extract.dataset_check.splits import SplitFacts, split_facts
 from extract.media import MediaInfo, probe
 
@@ -205,7 +206,10 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
     facts = replace(facts, images=str(clip.images))
     if not images_listed:
         return facts
-    numbers = np.array(clip.image_numbers(), int)
+    try:
+        numbers = np.array(clip.image_numbers(), int)
+    except (ValueError, OSError) as error:
+        return replace(facts, image_error=str(error))
     steps = np.diff(numbers, prepend=0)
     frames = {
         name: np.flatnonzero(each.scored) + 1 for name, each in labels.items() if tasks[name].resolution == "frame"

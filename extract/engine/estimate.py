@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from abaw.dataset.layout import Clip
+from abaw.dataset.media_files import printable
 from abaw.errors import InputError
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
@@ -98,7 +99,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
                 frames_per_s[task] = frames_per_s.get(task) or _measure_reading(clip, request, task)
                 total.read_s += num_frames / frames_per_s[task] / num_readers
         except (ClipError, OSError, ValueError) as error:
-            total.failing[clip_id] = str(error)
+            total.failing[printable(clip_id)] = str(error)
             continue
         total.num_clips += 1
         total.num_frames += num_frames

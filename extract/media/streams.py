@@ -17,27 +17,27 @@ def choose_video_stream(container: Any, index: int | None = None) -> Any:
 
     Cover art and thumbnails never count as video, a single picture only where there is no other stream. Of the others
     the streams flagged default go first, then the largest, then the first. Raises MediaError where there is no stream
-    ``index``.
+    ``index``, or no decoder for the stream.
     """
     streams = video_streams(container)
     if not streams:
         return None
     if index is not None:
-        return _stream_at(container, "video", index)
-    return max(streams, key=lambda stream: (stream.frames != 1, _is_default(stream), _num_pixels(stream)))
+        return _check_decoder(container, _stream_at(container, "video", index))
+    chosen = max(streams, key=lambda stream: (stream.frames != 1, _is_default(stream), _num_pixels(stream)))
+    return _check_decoder(container, chosen)
 
 
 def choose_audio_stream(container: Any, index: int | None = None) -> Any:
     """Audio stream ``index``, or else the one that players play; None where the file has no sound.
 
     Streams flagged default go first, then FFmpeg's own order, in which streams for people who hear or see badly go
-    last. Raises MediaError where there is no stream ``index``.
+    last. Raises MediaError where there is no stream ``index``, or no decoder for the stream.
     """
     if not container.streams.audio:
         return None
-    if index is not None:
-        return _stream_at(container, "audio", index)
-    return container.streams.best("audio")
+    stream = container.streams.best("audio") if index is None else _stream_at(container, "audio", index)
+    return _check_decoder(container, stream)
 
 
 def video_streams(container: Any) -> list[Any]:
@@ -51,10 +51,24 @@ def _stream_at(container: Any, kind: str, index: int) -> Any:
     if not 0 <= index < len(streams):
         plural = "s" * (len(streams) != 1)
         raise MediaError(
-            f"{container.name.removeprefix('file:')} has {len(streams)} {kind} stream{plural}, counted from 0, but "
+            f"{_name(container)} has {len(streams)} {kind} stream{plural}, counted from 0, but "
             f"--{kind}-stream is {index}: choose another stream, or leave the option out"
         )
     return streams[index]
+
+
+def _check_decoder(container: Any, stream: Any) -> Any:
+    """The same stream. Raises MediaError where its codec is not known."""
+    if stream is not None and stream.codec_context is None:
+        raise MediaError(
+            f"the {stream.type} stream of {_name(container)} is in a format without a decoder here: convert the file "
+            "with ffmpeg, or leave the clip out"
+        )
+    return stream
+
+
+def _name(container: Any) -> str:
+    return str(container.name.removeprefix("file:"))
 
 
 def _is_default(stream: Any) -> bool:
