@@ -18,6 +18,8 @@ from extract.engine.requests import ReadRequest, ReadResult, Send, iterate_in_st
 from extract.engine.streams import FaceStream, FrameStream, ImageStream
 from extract.losses import ClipLosses, PictureLosses
 
+# the last image may have a number this many times that of the last frame, and some more, where a video is cut off
+MAX_TIMES_LONGER, MIN_LAST_IMAGE = 10, 1000
 CLOCK_RATE_HZ = 16000  # of the sound that alone decides how long a clock is: rates differ by a sample at its end
 
 
@@ -127,7 +129,14 @@ def check_files(request: ReadRequest) -> None:
 
 
 def _check_numbering(images: FaceImages, num_frames: int) -> None:
-    """Raise InputError where an image is numbered 0, but another one has the number of the last frame."""
+    """Raise InputError where an image is numbered 0, but another one has the number of the last frame, or where one is
+    numbered so high that it cannot be of this video, even if that is cut off."""
+    last = max(images.numbers, default=0)
+    if num_frames and last > MAX_TIMES_LONGER * num_frames + MIN_LAST_IMAGE:
+        raise InputError(
+            f"{images.path(last)} is numbered far beyond the last of {num_frames} frames: rename or remove the image, or "
+            "give the clip its own video"
+        )
     if images.first == 0 and images.numbers[-1] == num_frames + 1 > 1:
         raise InputError(
             f"{images.path(1)} is numbered from 0, but {images.path(num_frames + 1)} from 1 (there are {num_frames} "
