@@ -10,7 +10,7 @@ def touch(root, *names):
     return [root / name for name in names]
 
 
-def test_media_of_one_name_are_told_apart_by_their_folders(tmp_path):
+def test_media_of_one_name_are_named_by_their_folders(tmp_path):
     paths = touch(tmp_path, "angry/001.mp4", "happy/001.mp4", "happy/002.mp4")
     clips = _clips([*paths, paths[0]])
     assert {name: clip.media for name, clip in clips.items()} == dict(
@@ -19,7 +19,7 @@ def test_media_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert all(clip.clip_id == name for name, clip in clips.items())
 
 
-def test_clips_of_one_name_in_two_folders_of_media_are_told_apart(tmp_path):
+def test_clips_of_one_name_in_two_folders_of_media_have_different_names(tmp_path):
     touch(tmp_path, "a/x/1.mp4", "a/y/1.mp4", "b/1.mp4", "b/2.mp4")
     assert sorted(_clips([tmp_path / "a", tmp_path / "b"])) == ["1", "2", "x_1", "y_1"]
     touch(tmp_path, "c/1.mp4")
