@@ -10,8 +10,8 @@ MAX_BYTES = 200  # temporary files add the host, the process and a suffix; file 
 def checked_name(name: Any, what: str) -> str:
     """A name that can be the name of a file or folder. ``what`` says in the message what it is the name of.
 
-    Raises InputError where it is no text, is empty, begins with a dot, has a slash, backslash or control character, is
-    not valid Unicode, or has more than ``MAX_BYTES`` bytes: such a name, read from a file, could lead out of a folder.
+    Raises InputError where it is no text, is empty, begins with a dot, has a slash or a NUL byte, is not valid Unicode,
+    or has more than ``MAX_BYTES`` bytes: such a name, read from a file, could lead out of a folder.
 
     >>> checked_name("../../victim", "the features")
     Traceback (most recent call last):
@@ -28,12 +28,12 @@ def _fault(name: Any) -> str:
         return "is no text"
     if not name:
         return "is empty"
-    if "/" in name or "\\" in name:
+    if "/" in name:
         return "has a slash"
     if name.startswith("."):
         return "begins with a dot"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        return "has a control character"
+    if "\0" in name:
+        return "has a NUL byte"
     try:
         num_bytes = len(name.encode())
     except UnicodeEncodeError:

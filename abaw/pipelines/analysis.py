@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import Dataset, open_dataset
 from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path, as_paths, atomic_write
+from abaw.files import as_path, as_paths, atomic_write, visible
+from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.progress import ProgressCallback, silent
 from abaw.results.observed import unobserved_lines
 from abaw.results.runs import Run
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 
 LOSSES_KEY = b"losses"  # in the metadata of a table's Parquet file
+SUFFIXES = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
@@ -119,21 +122,49 @@ def analyze(
     Tables are named after the files, and where several have one name, after their folders too. Raises InputError where
     the runs chose faces in different ways, or a run asks for something that is not trusted.
     """
+    out = as_path(out, "out")
+    opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
+    dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
+    specs, config, fill = _encoders(opened, device)
+    tables = [f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES]
+    advice = "give another --out"
+    with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):
+        before = read_owner(out, "analysis").get("tables", [])
+        record_owner(out, "analysis", tables=sorted({*before, *tables, "store"}))
+        return _analyze(opened, dataset, specs, config, fill, device, assume_fps, progress)
+
+
+def _foreign(out: Path, names: Sequence[str], owner: Owner) -> list[str]:
+    """Those of the files to write that are there already and were not written by an analysis."""
+    by_us = owner.get("tables", [])
+    if not owner and (out / "store/clock").is_dir():  # by a version without owner files: tables of both kinds
+        pairs = [[path.with_suffix(suffix).name for suffix in SUFFIXES] for path in visible(out, "*.parquet")]
+        by_us = [name for pair in pairs if all((out / name).is_file() for name in pair) for name in (*pair, "store")]
+    return [name for name in names if name not in by_us and (out / name).exists()]
+
+
+def _analyze(
+    runs: list[Run],
+    dataset: Dataset,
+    specs: "list[EncoderSpec]",
+    config: "TargetConfig",
+    fill: bool,
+    device: str,
+    assume_fps: float | None,
+    progress: ProgressCallback,
+) -> Analysis:
+    """Extract and predict, in the folder ``dataset.root``, which the caller holds."""
     from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables
     from extract.engine import run as extraction
     from extract.engine.plan import faces_recipe
     from extract.store.store import FeatureStore
 
-    out = as_path(out, "out")
-    opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
-    store = FeatureStore(out / "store")
-    dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
-    specs, config, fill = _encoders(opened, device)
+    out, store = dataset.root, FeatureStore(dataset.root / "store")
     report = extraction.extract(dataset, store, specs, config, assume_fps=assume_fps, fill=fill, progress=progress)
     good = [clip_id for clip_id in dataset.clips if clip_id in {*report.made, *report.present}]
-    kept, unobserved = post_processing_of(opened, None), {}
+    kept, unobserved = post_processing_of(runs, None), {}
     if good:
-        members = [open_member(run, store.root, device) for run in opened]
+        members = [open_member(run, store.root, device) for run in runs]
         tasks = {name: task for run, _, _ in members for name, task in run.tasks().items()}
         faces = faces_recipe(config)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good), progress):
