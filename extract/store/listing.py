@@ -10,7 +10,7 @@ from abaw.files import read_json, visible
 from abaw.files.temporary import TEMPORARY
 from extract.encoders import ENCODERS
 from extract.losses import ClipLosses
-from extract.store.store import LOSSES_ENDING, FeatureStore, Recipe, choose_folder
+from extract.store.store import LOSSES_ENDING, NO_FEATURES, FeatureStore, Recipe, choose_folder
 from extract.store.track_file import TrackFile
 
 OLD_TEMPORARY = re.compile(r"\.(?!abaw-).+-\d+-.+")  # .<host>-<process>-<name>: before they were locked
@@ -23,7 +23,8 @@ def feature_folders(store: FeatureStore) -> list[Path]:
     Raises NotFoundError where there is no store.
     """
     store.check_exists()
-    return [path for path in visible(store.root, "*") if path.is_dir() and path.name != "clock" and _has_features(path)]
+    folders = [path for path in visible(store.root, "*") if path.is_dir() and path.name not in NO_FEATURES]
+    return [path for path in folders if _has_features(path)]
 
 
 def _has_features(folder: Path) -> bool:

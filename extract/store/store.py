@@ -29,6 +29,8 @@ from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_t
 from extract.store.track_file import TrackFile, TrackWriter
 
 Recipe = dict[str, Any]
+NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
+SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
 LOSSES_ENDING = ".losses.json"
 LOSSES_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
@@ -63,12 +65,19 @@ class FeatureStore:
     def recipes(self) -> dict[str, Recipe]:
         """Folder name -> recipe. Raises NotFoundError where there is no store."""
         self.check_exists()
-        return {path.parent.name: read_json(path) for path in sorted(self.root.glob("*/recipe.json"))}
+        paths = sorted(path for path in self.root.glob("*/recipe.json") if path.parent.name not in NO_FEATURES)
+        return {path.parent.name: read_json(path) for path in paths}
 
     def check_exists(self) -> None:
-        """Raises NotFoundError where there is no store."""
+        """Raises NotFoundError where there is no folder, or one that holds nothing of a store."""
+        command = f"abaw extract DATA --store {self.root} --encoder NAME"
         if not self.root.is_dir():
-            raise NotFoundError(f"no store at {self.root}: run abaw extract DATA --store {self.root} --encoder NAME")
+            raise NotFoundError(f"no store at {self.root}: run {command}")
+        if not any(next(self.root.glob(pattern), None) for pattern in SIGNS):
+            raise NotFoundError(
+                f"{self.root} is no store of features: it has neither clocks (clock/<clip>.safetensors) nor a folder "
+                f"with a recipe.json: check the path, or run {command}"
+            )
 
     def find(self, name: str) -> Recipe:
         """The recipe of features by their folder's name, with or without its hash.

@@ -77,4 +77,6 @@ def test_prune_removes_the_losses_of_clips_that_are_gone(store, tmp_path):
 def test_a_clip_named_recipe_is_no_folder_of_features(store):
     store.put_clock("recipe", make_clock(), {"source": "of it"})
     store.add_losses("recipe", "of it", SILENT)
+    (store.root / "media").mkdir()
+    (store.root / "media" / "recipe.json").write_text("{}")
     assert len(store.recipes()) == len(info(store).features) == 2

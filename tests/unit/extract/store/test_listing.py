@@ -1,7 +1,10 @@
 """What all commands of the store share: the missing store, names and sizes in reports."""
 
+import shutil
+
 import pytest
 
+from abaw.errors import NotFoundError
 from extract.store.diff import diff
 from extract.store.info import info
 from extract.store.listing import format_bytes, modality
@@ -17,6 +20,27 @@ def test_the_error_of_a_missing_store_names_the_command_that_makes_one(tmp_path)
             work(FeatureStore(tmp_path / "none"))
     with pytest.raises(FileNotFoundError, match=r"no store at .*none: run abaw extract"):
         diff(make_store(tmp_path / "one"), FeatureStore(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("files", [(), ("notes.txt",), ("clock/12.txt", "a/b.safetensors"), ("runs/va/config.yaml",)])
+def test_a_folder_that_is_no_store_is_an_error_that_says_so(tmp_path, files):
+    for name in files:
+        (tmp_path / "some" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "some" / name).touch()
+    (tmp_path / "some").mkdir(exist_ok=True)
+    for work in (info, verify, prune):
+        with pytest.raises(
+            NotFoundError, match=r"some is no store of features: .* check the path, or run abaw extract"
+        ):
+            work(FeatureStore(tmp_path / "some"))
+
+
+@pytest.mark.parametrize("removed", ["clock", "hog-*", "*-*/recipe.json"])
+def test_a_store_that_lacks_a_part_is_still_a_store(tmp_path, removed):
+    store = make_store(tmp_path / "store")
+    for path in store.root.glob(removed):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert verify(store).num_tracks > 0
 
 
 @pytest.mark.parametrize(
