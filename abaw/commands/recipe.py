@@ -25,7 +25,7 @@ def recipe(
     device: Annotated[
         str, typer.Option(help="for encoders and predictions: cpu, cuda, cuda:1 (trainer.* is for training)")
     ] = "cpu",
-    faces: Annotated[str, typer.Option(help="face detector, as for extract")] = "haar",
+    faces: Annotated[str, typer.Option(help="face detector, as for extract")] = "centerface",
     download: Annotated[bool, typer.Option(help="fetch encoders' weights that are not on this machine")] = False,
     assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
     trust: Annotated[

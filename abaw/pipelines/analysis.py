@@ -267,5 +267,5 @@ def _encoders(runs: list[Run], device: str) -> "tuple[list[EncoderSpec], TargetC
     fills = {"fill_missing_faces" in recipe for recipe in distinct if "faces" in recipe}
     if len(fills) > 1:
         raise InputError("these runs filled missing faces in different ways: analyze with one run at a time")
-    config = configs[0] if configs else TargetConfig(build_detector("haar"))
+    config = configs[0] if configs else TargetConfig(build_detector("centerface"))
     return [spec for spec, _ in rebuilt], config, fills == {True}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from extract.engine.estimate import Estimate
     from extract.engine.plan import EncoderSpec
     from extract.engine.run import ExtractionReport
-    from extract.faces.detectors import FaceDetector
+    from extract.faces.detector import FaceDetector
     from extract.faces.target import TargetConfig
 
 ENGINES = ("local", "ray")
@@ -32,7 +32,7 @@ def extract(
     store: str | Path,
     encoders: str | Sequence[str],
     *,
-    faces: str = "haar",
+    faces: str = "centerface",
     target: str = "largest",
     detect_every: int = 5,
     fill_missing_faces: bool = False,
@@ -89,7 +89,7 @@ def estimate_extraction(
     store: str | Path,
     encoders: str | Sequence[str],
     *,
-    faces: str = "haar",
+    faces: str = "centerface",
     target: str = "largest",
     detect_every: int = 5,
     fill_missing_faces: bool = False,
@@ -129,7 +129,7 @@ def make_clocks(
 
     dataset, target = open_dataset(data), FeatureStore(store)
     lacking = [clip_id for clip_id in clips_without_clock(target, list(clips)) if clip_id in dataset.clips]
-    parts = build((), faces="haar", target="largest", detect_every=1, device="cpu", download=False)
+    parts = build((), faces="centerface", target="largest", detect_every=1, device="cpu", download=False)
     return run.extract(dataset, target, *parts, assume_fps=assume_fps, clip_ids=lacking, progress=progress)
 
 
@@ -195,8 +195,9 @@ def rebuild(
     Raises InputError where they would give other numbers today, and where the recipe is not ``trusted`` and asks for
     a model's own code, a plug-in that is not loaded, or weights outside the current folder.
     """
-    from extract import DETECTORS, presets
+    from extract import presets
     from extract.engine.plan import EncoderSpec
+    from extract.faces.detectors import rebuild_detector
     from extract.faces.target import TargetConfig
 
     if recipe["encoder"] == "import":
@@ -215,9 +216,8 @@ def rebuild(
     faces = recipe.get("faces")
     config = None
     if faces:
-        detector = DETECTORS.build(faces["finder"], **faces["settings"])
-        config = TargetConfig(detector, faces["target"], faces["every"])
-    now = spec.recipe(config or TargetConfig(build_detector("haar")), "fill_missing_faces" in recipe)
+        config = TargetConfig(rebuild_detector(faces), faces["target"], faces["every"])
+    now = spec.recipe(config or TargetConfig(build_detector("centerface")), "fill_missing_faces" in recipe)
     if "plugin" in recipe and "plugin" in now:  # the content is the same, it may lie elsewhere now
         now["plugin"] = recipe["plugin"]
     changed = [key for key in recipe.keys() | now.keys() if recipe.get(key) != now.get(key)]

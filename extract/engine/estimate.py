@@ -78,11 +78,14 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
     """Count the missing tracks, and time each encoder and the decoding of a first clip. Writes nothing.
 
     A clip of which extraction would fail, as far as its packets show, is in ``failing``. Raises InputError where
-    ``num_readers`` is below 1; NotADirectoryError or PermissionError where the store could not be written.
+    ``num_readers`` is below 1; MissingWeights as ``extract.engine.run.extract``; NotADirectoryError or PermissionError
+    where the store could not be written.
     """
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")
     plan.check_media()
+    clip_ids = list(clip_ids)
+    plan.check_detector(clip_ids)
     total = Estimate(num_rows=dict.fromkeys(plan.encoders, 0.0))
     speeds = {name: measure_speed(encoder) for name, encoder in plan.encoders.items()}
     frames_per_s: dict[str, float] = {}

@@ -93,6 +93,25 @@ class ExtractionPlan:
                 "of them: give the folder that holds these too, or a data set file (YAML) with the keys videos and images"
             )
 
+    def check_detector(self, clip_ids: Iterable[str]) -> None:
+        """Raises MissingWeights where a clip lacks tracks of detected faces and the detector's weights are not here."""
+        if any(self._may_detect_faces(self.dataset.clips[clip_id]) for clip_id in clip_ids):
+            self.target.detector.check_weights()
+
+    def _may_detect_faces(self, clip: Clip) -> bool:
+        if clip.problem or clip.media is None:
+            return False
+        takes_face = [
+            folder
+            for folder, encoder in self.encoders.items()
+            if isinstance(encoder, PictureEncoder) and encoder.crop is not None
+        ]
+        lacks_any = any(not self.store.has(self.recipes[folder], clip.clip_id) for folder in takes_face)
+        try:
+            return lacks_any and (self.fill or not clip.image_numbers())
+        except InputError:  # the clip fails alone, when it is read
+            return False
+
     def make_request(self, clip: Clip, *, remember: bool = False) -> tuple[ReadRequest, str] | None:
         """What to read of a clip for its missing tracks, and the source they are made from; None if none is missing.
 

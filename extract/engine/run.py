@@ -68,7 +68,8 @@ def extract(
     A clip that fails is in the report and leaves no partial file; the others continue. A clip leased by another process
     is waited for. ``fill``: frames without a face image take the face detected in the video. ``progress`` is called
     after each clip. Raises InputError for an unknown clip, an encoder given twice, a senseless ``assume_fps`` or
-    ``num_readers``, a data set of labels alone, or a store that lacks tracks and can only be read; OSError where the store cannot be written to.
+    ``num_readers``, a data set of labels alone, or a store that lacks tracks and can only be read; MissingWeights where
+    the face detector needs weights that are not here; OSError where the store cannot be written to.
     """
     plan = ExtractionPlan(dataset, store, target, assume_fps, fill)
     plan.add_encoders(specs)
@@ -77,6 +78,7 @@ def extract(
         raise InputError(f"{dataset.root} has no clip {unknown[0]!r}: `abaw check` lists its clips")
     if chosen:
         plan.check_media()
+    plan.check_detector(chosen)
     num_readers = default_readers() if num_readers is None else num_readers
     if num_readers < 1:
         raise InputError(f"--readers is {num_readers}, expected 1 or more")

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from extract.faces.detectors import MAX_SIDE_PX
+from extract.faces.detector import MAX_SIDE_PX
 from extract.faces.geometry import Box, Face, warp
 from extract.media import Rgb
 

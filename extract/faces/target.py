@@ -15,7 +15,7 @@ from abaw.errors import InputError
 from abaw.registry import nearest
 from extract import media
 from extract.faces.active_speaker import RATE_HZ, detect_speakers
-from extract.faces.detectors import FaceDetector
+from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.faces.tracking import FaceTracker
 from extract.media import Rgb

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from extract.faces.detectors import FaceDetector
+from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Crop, Face, cut
 from extract.faces.optical_flow import (
     View,

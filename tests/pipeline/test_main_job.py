@@ -71,7 +71,7 @@ def test_what_is_done_is_not_done_again(job):
 def test_a_run_says_what_it_was_made_of(job):
     run = json.loads((job / "runs/synthetic/run.json").read_text())
     assert run["label_tasks_seen"] == ["expr", "va"]
-    assert run["recipes"]["face_hog"]["faces"]["finder"] == "haar"
+    assert run["recipes"]["face_hog"]["faces"]["finder"] == "centerface"
     assert run["splits"]["train"]["va"]["scored"] <= run["splits"]["train"]["va"]["frames"]
     assert len(run["tasks"]["expr"]["class_weights"]) == 8
     assert {"torch", "python"} <= run["versions"].keys()

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from extract.faces.detectors import FaceDetector
+from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.faces.target import TargetConfig
 from extract.faces.tracking import FaceTracker

@@ -7,7 +7,7 @@ from abaw.dataset.layout import open_dataset
 from extract.encoders import ENCODERS
 from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
-from extract.faces.detectors import FaceDetector
+from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.faces.target import TargetConfig
 from extract.media import Sound

@@ -112,7 +112,6 @@ KEPT = {
     ("tell", "abaw/tuning/study.py"): "a method of Optuna",
     ("eyes", "extract/synthetic/"): "those of a drawn face",
     ("finder", "extract/"): "a key of stored recipes, whose hash names the store's folders",
-    ("finder", "abaw/pipelines/extraction.py"): "the same key",
     ("finder", "tests/"): "the same key",
 }
 

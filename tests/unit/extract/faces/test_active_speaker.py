@@ -11,7 +11,7 @@ from extract.faces.active_speaker import (
     compute_spectral_flux,
     detect_speakers,
 )
-from extract.faces.detectors import FaceDetector
+from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Face
 from extract.media import Sound, sound
 from extract.synthetic.face import EYES, FaceState, Head, Pose, draw_background, draw_person, paste_head

@@ -25,7 +25,7 @@ def build(name, media, **settings):
     return DETECTORS.build(name, **settings)
 
 
-@pytest.fixture(scope="module", params=["haar", "yunet", "mtcnn", "mediapipe"])
+@pytest.fixture(scope="module", params=["centerface", "haar", "yunet", "mtcnn", "mediapipe"])
 def detector(request, media):
     return build(request.param, media)
 
@@ -72,7 +72,7 @@ def test_the_detectors_agree_where_the_face_is(detector, first, media):
         assert np.abs(face.points - expected.points).max() < 0.15 * expected.box.width
 
 
-@pytest.mark.parametrize("name", ["yunet", "mtcnn", "mediapipe"])
+@pytest.mark.parametrize("name", ["centerface", "yunet", "mtcnn", "mediapipe"])
 def test_five_points_are_eyes_nose_and_mouth_in_their_order(name, first, media):
     detector, rgb = build(name, media), first("clips/single_face.mp4")
     (face,) = detector.detect(rgb)
