@@ -126,7 +126,9 @@ def test_a_mirrored_face_is_not_mirrored_back():
 
 
 def test_an_aligned_crop_needs_points_and_the_error_names_detectors_with_points():
-    with pytest.raises(ValueError, match="needs the five points of the face.*use centerface, yunet, mtcnn or mediapipe"):
+    with pytest.raises(
+        ValueError, match="needs the five points of the face.*use centerface, yunet, mtcnn or mediapipe"
+    ):
         cut(ramp(), of(0, 0, 10, 10), Crop(112, aligned=True))
     with pytest.raises(ValueError, match="cannot be aligned: expected distinct"):
         cut(ramp(), of(0, 0, 10, 10, points=np.full((5, 2), 3.0)), Crop(112, aligned=True))
