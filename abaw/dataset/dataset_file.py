@@ -3,21 +3,23 @@
 import os
 from pathlib import Path
 
+from abaw.dataset.media_files import Streams
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path
-from abaw.files.yaml import read_yaml
+from abaw.files.yaml import Document, read_yaml
 from abaw.registry import nearest
 
+STREAM_KEYS = ("video_stream", "audio_stream")
 KEYS = ("videos", "images", "annotations", "test_lists")
 
 
-def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | None]:
-    """The root of a data set, the folders or files of each key that is given, and ``first_image`` where it is given.
+def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | None, Streams]:
+    """The root of a data set, the folders or files of each key, ``first_image``, and the streams of media to read.
 
     Raises InputError with file and line for an unknown key or a wrong value, NotFoundError where a folder is missing.
     """
     document = read_yaml(path)
-    layout, known = document.values, ("root", *KEYS, "first_image")
+    layout, known = document.values, ("root", *KEYS, "first_image", *STREAM_KEYS)
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
         raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
     root = _plain(path.parent / as_path(layout.pop("root"), f"{path}: root"))
@@ -27,6 +29,7 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | No
         raise InputError(
             f"{path}:{line}: first_image is {first_image!r}, expected 0 or 1, the number of frame 1's image"
         )
+    chosen = [_stream(layout.pop(key, None), key, path, document) for key in STREAM_KEYS]
     folders: dict[str, list[Path]] = {}
     for key, value in layout.items():
         line = document.lines.get((str(key),), 1)
@@ -42,7 +45,16 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | No
         if missing:
             line = document.lines.get((key,), 1)
             raise NotFoundError(f"{path}:{line}: no folder {missing}: folders are relative to root, root to this file")
-    return root, folders, first_image
+    return root, folders, first_image, Streams(*chosen)
+
+
+def _stream(index: object, key: str, path: Path, document: Document) -> int | None:
+    if index is None or (isinstance(index, int) and not isinstance(index, bool) and index >= 0):
+        return index
+    line = document.lines.get((key,), 1)
+    raise InputError(
+        f"{path}:{line}: {key} is {index!r}, expected 0 for the first of its kind in a file, 1 for the second"
+    )
 
 
 def _plain(folder: Path) -> Path:

@@ -130,8 +130,9 @@ class Dataset:
         return tuple(text for path in found for _, text in lines(path) if text)
 
     def with_streams(self, streams: Streams) -> "Dataset":
-        """The same data set with these streams read of every media file."""
-        return replace(self, clips={clip_id: replace(clip, streams=streams) for clip_id, clip in self.clips.items()})
+        """The same data set with these streams read of every media file, as far as they are given."""
+        clips = {clip_id: replace(clip, streams=streams.or_else(clip.streams)) for clip_id, clip in self.clips.items()}
+        return replace(self, clips=clips)
 
     def listing(self, kind: str, split: str) -> Listing | None:
         """The file that holds this split; None where there is none. Raises InputError where there are several."""
@@ -203,7 +204,8 @@ def _open(path: Path) -> Dataset:
     if path.is_dir():
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):
-        return _find(*read_dataset_file(path))
+        root, folders, first_image, streams = read_dataset_file(path)
+        return _find(root, folders, first_image).with_streams(streams)
     if not is_media(path):
         raise InputError(
             f"{path} is not a media file: neither its suffix (such as .mp4, .mov or .wav) nor its content is that of a "

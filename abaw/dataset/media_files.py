@@ -37,6 +37,10 @@ class Streams:
                     f"--{name}-stream is {index!r}, expected 0 for a file's first {name} stream, 1 for its second"
                 )
 
+    def or_else(self, others: "Streams") -> "Streams":
+        """These streams, and where none is chosen the ``others``."""
+        return Streams(*(b if a is None else a for a, b in ((self.video, others.video), (self.audio, others.audio))))
+
     def __str__(self) -> str:
         """What is chosen, as ``v:1 a:0``; empty where nothing is."""
         return " ".join(

@@ -134,8 +134,8 @@ def _check_numbering(images: FaceImages, num_frames: int) -> None:
     last = max(images.numbers, default=0)
     if num_frames and last > MAX_TIMES_LONGER * num_frames + MIN_LAST_IMAGE:
         raise InputError(
-            f"{images.path(last)} is numbered far beyond the last of {num_frames} frames: rename or remove the image, or "
-            "give the clip its own video"
+            f"{images.path(last)} is numbered far beyond the last of {num_frames} frames: rename or remove the image, "
+            "or give the clip its own video"
         )
     if images.first == 0 and images.numbers[-1] == num_frames + 1 > 1:
         raise InputError(

@@ -274,3 +274,19 @@ def test_streams_are_chosen_for_every_clip(tmp_path):
     chosen = open_dataset(touch(tmp_path, "a.mp4", "b.mp4")).with_streams(Streams(1, 0))
     assert {str(clip.streams) for clip in chosen.clips.values()} == {"v:1 a:0"}
     assert str(Streams()) == ""
+
+
+def test_a_data_set_file_chooses_streams_and_an_option_goes_before_it(tmp_path):
+    touch(tmp_path, "d/a.mp4")
+    (tmp_path / "data.yaml").write_text("root: d\nvideo_stream: 1\naudio_stream: 2\n")
+    dataset = open_dataset(tmp_path / "data.yaml")
+    assert str(dataset.clips["a"].streams) == "v:1 a:2"
+    assert str(dataset.with_streams(Streams(audio=0)).clips["a"].streams) == "v:1 a:0"
+
+
+@pytest.mark.parametrize("index", ["-1", "one", "[0]", "true"])
+def test_a_stream_in_a_data_set_file_is_a_number_from_0(tmp_path, index):
+    touch(tmp_path, "d/a.mp4")
+    (tmp_path / "data.yaml").write_text(f"root: d\nvideo_stream: {index}\n")
+    with pytest.raises(InputError, match=r"data\.yaml:2: video_stream is .*, expected 0 for the first"):
+        open_dataset(tmp_path / "data.yaml")
