@@ -1,5 +1,6 @@
 """What a data set holds, and what in it would lose rows or shift them, before hours are spent on it: ``abaw check``."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -10,16 +11,22 @@ import numpy as np
 
 from abaw.challenge.template import find_templates, read_template
 from abaw.dataset.annotations import Labels
+from abaw.dataset.face_images import EXPECTED, is_image
 from abaw.dataset.layout import SIDES, SPLITS, Clip, Dataset, video_of
 from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
+from extract.dataset_check import loss_rules, rules  # noqa: F401  they register their rules
 from extract.dataset_check.facts import ClipFacts, Finding
-from extract.dataset_check.rules import RULES, apply_rules
+from extract.dataset_check.losses import clip_losses
+from extract.dataset_check.rule import RULES, apply_rules
 from extract.dataset_check.splits import SplitFacts, split_facts
-from extract.media import MediaInfo, probe
+from extract.engine.image_files import check_image
+from extract.losses import summarize
+from extract.media import MediaInfo, look_for_sound, probe
 
+Probe = Callable[[Path, Streams], tuple[MediaInfo, bool, str] | str]
 NUM_SHOWN = 4  # findings of one kind in the text of a report
 
 
@@ -28,6 +35,7 @@ class CheckReport:
     """Facts of every split and clip, and findings; ``dataclasses.asdict`` of it is JSON, ``str`` text for a terminal.
 
     ``num_media``: media files that belong to a clip; ``num_ignored``: files that are neither media nor read otherwise.
+    As text, the losses of the clips are summarised as ``abaw extract`` does.
     """
 
     root: str
@@ -52,6 +60,7 @@ class CheckReport:
         by_code: dict[str, list[Finding]] = defaultdict(list)
         for finding in self.findings:
             by_code[finding.code].append(finding)
+        yield from summarize({facts.clip: facts.losses for facts in self.clips}, len(self.clips), "--json")
         yield f"{len(self.findings)} findings" + ":" * bool(by_code)
         for code, same in by_code.items():
             yield f"  {code} ({len(same)}): {same[0].advice}"
@@ -74,9 +83,9 @@ class _Collected:
 def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCallback = silent) -> CheckReport:
     """Look at every clip and every label file; files that cannot be read are findings, not errors.
 
-    The packets of every video are read, but only its first frame is decoded. Without ``images_listed`` the folders of
-    images are not opened (slow on a network drive), and the findings about them are missing. ``progress`` is called
-    before each clip.
+    The packets of every video are read, but only its first frame and seconds of sound are decoded; of images only the
+    ends are read. Without ``images_listed`` the folders of images are not opened (slow on a network drive), and the
+    findings about them are missing. ``progress`` is called before each clip.
     """
     collected = _Collected()
     for name in TASKS.names():
@@ -91,9 +100,10 @@ def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCal
         others = tuple(other for other in clips_of[clip.media] if clip.media and other != clip.clip_id)
         facts = _media_facts(ClipFacts(clip.clip_id, others_in_video=others), clip, probed)
         labels = {task: of_clip[clip.clip_id] for task, of_clip in collected.labels.items() if clip.clip_id in of_clip}
-        clips.append(_image_facts(facts, clip, labels, images_listed))
+        facts = _image_facts(facts, clip, labels, images_listed)
+        clips.append(replace(facts, losses=clip_losses(facts)))
     findings = collected.findings + _clip_findings(clips)
-    findings += [*_repeat_findings(dataset), *_leak_findings(collected.videos)]
+    findings += [*_unread_findings(dataset), *_repeat_findings(dataset), *_leak_findings(collected.videos)]
     findings += _template_findings(dataset, {facts.clip: facts for facts in clips})
     return CheckReport(
         str(dataset.root),
@@ -152,15 +162,16 @@ def _read(dataset: Dataset, task: Task, split: str, clip_id: str | None, collect
         return {}
 
 
-def _probe(path: Path, streams: Streams) -> MediaInfo | str:
-    """What a media file contains, or why it cannot be read."""
+def _probe(path: Path, streams: Streams) -> tuple[MediaInfo, bool, str] | str:
+    """What a media file contains and whether its sound is audible, in which channel, or why it cannot be read."""
     try:
-        return probe(path, video_stream=streams.video, audio_stream=streams.audio)
+        info = probe(path, video_stream=streams.video, audio_stream=streams.audio)
+        return info, *(look_for_sound(path, streams.audio) if info.has_sound else (False, ""))
     except (ValueError, OSError) as error:
         return str(error)
 
 
-def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path, Streams], MediaInfo | str]) -> ClipFacts:
+def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
     if clip.problem:
         return replace(facts, clip=printable(clip.clip_id), problem=clip.problem)
     if clip.media is None:
@@ -172,14 +183,17 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Callable[[Path, Streams],
         is_renamed=clip.clip_id not in (stem_of(clip.media), *(f"{stem_of(clip.media)}_{side}" for side in SIDES)),
         unused=tuple(printable(path.name) for path in clip.unused),
     )
-    info = probed(clip.media, clip.streams)
-    if isinstance(info, str):
-        return replace(facts, media_error=info)
+    found = probed(clip.media, clip.streams)
+    if isinstance(found, str):
+        return replace(facts, media_error=found)
+    info, is_audible, channel = found
     has_both = info.has_video and info.has_sound
     return replace(
         facts,
         has_video=info.has_video,
         has_sound=info.has_sound,
+        is_silent=info.has_sound and not is_audible,
+        channel=channel,
         fps=info.fps if np.isfinite(info.fps) else None,  # JSON has no nan
         is_variable=info.is_variable if info.has_video else None,
         num_frames=info.num_packets if info.has_video else None,
@@ -207,9 +221,11 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
     if not images_listed:
         return facts
     try:
-        numbers = np.array(clip.image_numbers(), int)
+        images = clip.face_images()
+        damages = Counter(check_image(images.path(number)) for number in images.numbers)
     except (ValueError, OSError) as error:
         return replace(facts, image_error=str(error))
+    numbers = np.array(images.numbers, int)
     steps = np.diff(numbers, prepend=0)
     frames = {
         name: np.flatnonzero(each.scored) + 1 for name, each in labels.items() if tasks[name].resolution == "frame"
@@ -217,11 +233,22 @@ def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images
     return replace(
         facts,
         num_images=len(numbers),
+        num_empty=damages["empty"],
+        num_damaged=damages["damaged"],
+        unread=tuple(map(printable, images.unread)),
+        first_image=images.first,
         last_image=int(numbers[-1]) if len(numbers) else 0,
         num_gaps=int((steps > 1).sum()),
         num_missing=int((steps - 1).clip(0).sum()),
         scored_without_image={name: int((~np.isin(scored, numbers)).sum()) for name, scored in frames.items()},
     )
+
+
+def _unread_findings(dataset: Dataset) -> Iterator[Finding]:
+    for folder in dataset.unread_images:
+        num = sum(map(is_image, os.listdir(folder)))
+        message = f"{printable(str(folder))} holds {num} images whose names give no frame, and is named as no clip"
+        yield Finding("unread_images", None, message, f"no problem if they are no faces; else expected {EXPECTED}")
 
 
 def _repeat_findings(dataset: Dataset) -> Iterator[Finding]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from extract.losses import ClipLosses
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -23,7 +25,10 @@ class ClipFacts:
     clips of the same video. ``has_video_name``: its name is that of the video, without ``_left`` or ``_right``.
     ``is_renamed``: its name holds a folder's or a suffix, because other files have the same name. ``unused``: files
     beside its media that are not read. ``video_stream`` and ``audio_stream``: the streams that are read. ``problem``:
-    why nothing of it can be read.
+    why nothing of it can be read. ``is_silent``: nothing is audible. ``channel``: the channel of the sound that is
+    taken because its channels cancel each other out. Of its images ``num_empty`` hold nothing, ``num_damaged`` are cut
+    off or no images, and ``unread`` have names that give no frame, or one that has another image. ``first_image``: the
+    number of the image of frame 1. ``losses``: what is lost, as far as packets, names and the ends of images show.
     """
 
     clip: str
@@ -48,16 +53,23 @@ class ClipFacts:
     audio_stream: int | None = None
     pixel_aspect: float = 1.0
     hdr: str = ""
+    is_silent: bool = False
+    channel: str = ""
     sound_late_s: float | None = None
     sound_short_s: float | None = None
     images: str | None = None
     image_error: str = ""
     num_images: int | None = None
     last_image: int | None = None
+    num_empty: int = 0
+    num_damaged: int = 0
+    unread: tuple[str, ...] = ()
+    first_image: int = 1
     num_gaps: int = 0
     num_missing: int = 0
     label_rows: dict[str, int] = field(default_factory=dict)
     scored_without_image: dict[str, int] = field(default_factory=dict)
+    losses: ClipLosses = field(default_factory=ClipLosses)
 
     @property
     def last_frame(self) -> int:

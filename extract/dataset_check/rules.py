@@ -1,60 +1,14 @@
-"""The rules of ``abaw check``: each looks at the facts of one clip and finds what would lose or shift its rows.
-
-A rule is one decorated function. It declares, as changes of ``ORDINARY``, facts for which it finds nothing (``fine``)
-and facts for which it finds something (``found``); they are its test.
-"""
+"""The rules of ``abaw check`` about files, labels, times and names."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from extract.dataset_check.facts import ClipFacts, Finding
+from extract.dataset_check.facts import ClipFacts
+from extract.dataset_check.rule import rule
 
 NAME_FPS = re.compile(r"\d+-(\d+)-\d+x\d+(?!\d)", re.ASCII)
 MAX_FPS_DIFFERENCE = 0.5  # 29.97 is called 30
 MAX_SOUND_OFFSET_S = 0.5
-
-Check = Callable[[ClipFacts], Iterator[str]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule: ``check`` yields a message for each finding; see the module's text for ``fine`` and ``found``."""
-
-    check: Check
-    advice: str
-    fine: Mapping[str, Any]
-    found: Mapping[str, Any]
-
-
-ORDINARY = {
-    "clip": "12-24-1920x1080",
-    "media": "12-24-1920x1080.mp4",
-    "images": "12-24-1920x1080",
-    "has_video": True,
-    "has_sound": True,
-    "fps": 24.0,
-    "num_frames": 100,
-}
-RULES: dict[str, Rule] = {}  # in the order of the report: what prevents work first, what is only good to know last
-
-
-def rule(*, advice: str, fine: Mapping[str, Any], found: Mapping[str, Any]) -> Callable[[Check], Check]:
-    """Register a rule under the name of its function."""
-
-    def register(check: Check) -> Check:
-        RULES[check.__name__] = Rule(check, advice, fine, found)
-        return check
-
-    return register
-
-
-def apply_rules(clip: ClipFacts) -> Iterator[Finding]:
-    """All findings of one clip, in the order of the rules."""
-    for code, each in RULES.items():
-        for message in each.check(clip):
-            yield Finding(code, clip.clip, message, each.advice)
 
 
 @rule(

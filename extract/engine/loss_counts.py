@@ -2,16 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from abaw.tracks import Clock
 from extract import media
 from extract.engine.requests import ReadRequest
 from extract.engine.streams import FaceStream, ImageStream
 from extract.losses import MIN_SHORT_S, FaceLosses, PictureLosses, SoundLosses
-
-MIN_PEAK = 1e-3  # -60 dB: below it there is nothing to hear, only the noise of a codec or a converter
-BLOCK_SAMPLES = 1 << 20
 
 
 def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, num_streams: int) -> PictureLosses:
@@ -44,21 +39,13 @@ def sound_losses(
     ends_s = (sound.start_s - start_s, stop_s - sound.stop_s)
     return SoundLosses(
         channel=sound.channel,
-        state="" if is_audible(sound.samples) else "silent",
+        state="" if media.is_audible(sound.samples) else "silent",
         clip_s=round(stop_s - start_s, 3),
         gaps_s=round(sum(stop - start for start, stop in sound.gaps_s), 3),
         short_s=round(sum(end_s for end_s in ends_s if end_s > MIN_SHORT_S), 3),
         num_mended=counts.num_mended_sound_stamps,
         num_corrupt_packets=counts.num_corrupt_packets,
         num_unused_streams=num_audio - 1,
-    )
-
-
-def is_audible(samples: np.ndarray) -> bool:
-    """Whether some sample is louder than noise; read only up to it, in blocks: the sound may be mapped from a file."""
-    return any(
-        np.abs(samples[first : first + BLOCK_SAMPLES]).max() >= MIN_PEAK
-        for first in range(0, len(samples), BLOCK_SAMPLES)
     )
 
 

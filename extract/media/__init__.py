@@ -5,6 +5,7 @@ file everything decodable is returned, and losses are counted. Besides ``synthet
 imports PyAV.
 """
 
+from extract.media.audible import is_audible, look_for_sound
 from extract.media.audio import MAX_GAP_S, Sound, sound, sounds
 from extract.media.container import DecodeCounts, MediaError
 from extract.media.info import MediaInfo, num_streams, probe
@@ -18,6 +19,8 @@ __all__ = [
     "Picture",
     "Rgb",
     "Sound",
+    "is_audible",
+    "look_for_sound",
     "num_streams",
     "pictures",
     "probe",

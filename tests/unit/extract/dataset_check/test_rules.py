@@ -2,7 +2,9 @@
 
 import pytest
 
-from extract.dataset_check.rules import ORDINARY, RULES, ClipFacts, apply_rules
+from extract.dataset_check.check import check as _  # noqa: F401  all rules
+from extract.dataset_check.facts import ClipFacts
+from extract.dataset_check.rule import ORDINARY, RULES, apply_rules
 
 
 def codes(**facts):

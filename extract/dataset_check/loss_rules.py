@@ -1,0 +1,70 @@
+"""Rules about face images that give no picture and sound in which there is nothing to hear."""
+
+from collections.abc import Iterator
+
+from abaw.dataset.face_images import EXPECTED
+from extract.dataset_check.facts import ClipFacts
+from extract.dataset_check.rule import rule
+
+
+@rule(
+    advice="get them again: their frames are not observed",
+    fine={"num_images": 10},
+    found={"num_images": 10, "num_empty": 1},
+)
+def empty_images(clip: ClipFacts) -> Iterator[str]:
+    if clip.num_empty:
+        yield f"{clip.num_empty} of {clip.num_images} face images hold 0 bytes"
+
+
+@rule(
+    advice="get them again: their frames are not observed",
+    fine={"num_images": 10},
+    found={"num_images": 10, "num_damaged": 1},
+)
+def damaged_images(clip: ClipFacts) -> Iterator[str]:
+    if clip.num_damaged:
+        yield f"{clip.num_damaged} of {clip.num_images} face images are cut off or no images"
+
+
+@rule(
+    advice=f"expected {EXPECTED}; rename them, or remove those that are not needed",
+    fine={"num_images": 10},
+    found={"num_images": 10, "unread": ("a.png", "b.png")},
+)
+def unread_images(clip: ClipFacts) -> Iterator[str]:
+    if clip.unread:
+        yield (
+            f"{len(clip.unread)} images in {clip.images} are not read, as {clip.unread[0]}: their names give no frame, "
+            f"or one that has another image; {clip.num_images} are read"
+        )
+
+
+@rule(
+    advice="image 0 is taken as frame 1, image i as frame i + 1; rename the images if that is wrong",
+    fine={"first_image": 1},
+    found={"first_image": 0},
+)
+def numbered_from_0(clip: ClipFacts) -> Iterator[str]:
+    if clip.first_image == 0:
+        yield f"the face images in {clip.images} are numbered from 0"
+
+
+@rule(
+    advice="features of sound say nothing about the person",
+    fine={},
+    found={"is_silent": True},
+)
+def silent_sound(clip: ClipFacts) -> Iterator[str]:
+    if clip.is_silent:
+        yield "its sound is silent"
+
+
+@rule(
+    advice="one channel alone is taken; the mix of all would be nearly silent",
+    fine={},
+    found={"channel": "FL"},
+)
+def cancelled_sound(clip: ClipFacts) -> Iterator[str]:
+    if clip.channel:
+        yield f"the channels of its sound cancel each other out: {clip.channel} is taken"
