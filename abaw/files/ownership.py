@@ -45,6 +45,8 @@ def own_folder(
     """
 
     def check() -> None:
+        if (other := _holder(folder).get("purpose", purpose)) != purpose:
+            raise InputError(f"{folder} is for another purpose ({other}, as its {OWNER} says): {advice}")
         if foreign := sorted(find_foreign(read_owner(folder, purpose))):
             more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
             raise InputError(

@@ -15,9 +15,9 @@ with own_folder(Path(sys.argv[1]), sys.argv[2], "abaw predict or combine", lambd
 
 
 @contextmanager
-def held_elsewhere(folder, purpose="predictions"):
-    """Another process holds the folder while the block runs; yields that process."""
-    words = [sys.executable, "-c", HOLD, str(folder), purpose]
+def held_elsewhere(folder, purpose="predictions", command=()):
+    """Another process, started by ``command``, holds the folder while the block runs; yields that process."""
+    words = [*command, sys.executable, "-c", HOLD, str(folder), purpose]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         yield process

@@ -4,7 +4,9 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
+import subprocess
 import threading
 from contextlib import suppress
 
@@ -16,13 +18,15 @@ from abaw.files import ownership, write_json
 from abaw.files.ownership import LOCK, OWNER, folder_lock, own_folder, read_owner
 from tests.support.owners import held_elsewhere
 
+OTHER_PIDS = ["--user", "--pid", "--fork", "--map-root-user"]
+
 
 def own(folder, foreign=()):
     return own_folder(folder, "run", "a training", lambda _: foreign, "give another name=...")
 
 
 def test_a_second_process_is_refused_at_once_and_sees_who_holds_the_folder(tmp_path):
-    with held_elsewhere(tmp_path / "work") as holder:
+    with held_elsewhere(tmp_path / "work", "run") as holder:
         said = rf"predict or combine is running in .*work \(process {holder.pid} on host .*: -c .*\): wait until it has"
         with pytest.raises(InputError, match=said), own(tmp_path / "work"):
             pass
@@ -66,6 +70,24 @@ def test_an_owner_file_of_another_purpose_damaged_or_linked_proves_nothing(tmp_p
     (tmp_path / OWNER).unlink()
     (tmp_path / OWNER).write_text("{")
     assert read_owner(tmp_path, "predictions") == {}
+
+
+def test_a_folder_of_another_purpose_is_refused(tmp_path):
+    write_json(tmp_path / OWNER, {"purpose": "analysis"})
+    said = r"is for another purpose \(analysis, as its \.abaw\.json says\): give another name"
+    with pytest.raises(InputError, match=said), own(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run(["unshare", *OTHER_PIDS, "true"]).returncode != 0,
+    reason="needs the right to make a PID namespace",
+)
+def test_a_process_of_another_pid_namespace_is_refused_too(tmp_path):
+    with held_elsewhere(tmp_path / "work", "run", ["unshare", *OTHER_PIDS]):
+        refused = pytest.raises(InputError, match=r"is running in .*work \(process 1 on host")
+        with refused, own(tmp_path / "work"):
+            pass
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):

@@ -11,6 +11,7 @@ from abaw.results import predictions
 from abaw.tasks import TASKS
 from tests.support.abaw.ensembles import about_of
 from tests.support.fitted import write_folder
+from tests.support.owners import held_elsewhere
 
 VA = TASKS.build("va")
 
@@ -112,3 +113,11 @@ def test_a_single_runs_own_post_processing_is_taken_along_a_file_goes_first_and_
     ):
         run_predict([one], tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_second_process_that_pools_into_the_same_folder_is_refused(tmp_path):
+    run = write_run(tmp_path / "r", "2", "1")
+    refused = pytest.raises(ValueError, match=r"is running in .*held/va \(process \d+ on host")
+    with held_elsewhere(tmp_path / "held/va"), refused:
+        predict([run], tmp_path / "held", held_out=True)
+    assert not (tmp_path / "held").exists()

@@ -1,6 +1,7 @@
 """Prediction tables: what is written is read back, and a table made elsewhere is checked."""
 
 import json
+import subprocess
 import sys
 from contextlib import suppress
 
@@ -314,3 +315,32 @@ def test_the_name_of_a_clip_cannot_lead_out_of_the_folder(tmp_path, name):
     with pytest.raises(ValueError, match="expected the name of a file, not a path"):
         predictions.write_table(tmp_path / "out", name, table(), VA)
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_two_processes_never_mix(tmp_path):
+    code = f"""
+import sys, numpy as np
+from pathlib import Path
+from abaw.results import predictions
+from abaw.tasks import TASKS
+task, clips = TASKS.build("va"), [str(i) for i in range(20)]
+values = np.full((1, 2), float(sys.argv[1]), np.float32)
+table = predictions.Table(np.array([1]), np.zeros(1), np.ones(1, bool), values, task.columns)
+print("ready", flush=True)
+sys.stdin.readline()
+with predictions.replace_tables(Path({str(tmp_path)!r}) / "va", clips):
+    for clip in clips:
+        predictions.write_table(Path({str(tmp_path)!r}) / "va", clip, table, task)
+    predictions.write_metadata(Path({str(tmp_path)!r}) / "va", {{"task": "va"}})
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([sys.executable, "-c", code, str(i)], **pipes) for i in (0, 1)]
+    assert [each.stdout.readline() for each in both] == ["ready\n"] * 2
+    for each in both:
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    said = [each.communicate()[1] for each in both]
+    assert 0 in [each.returncode for each in both], said
+    assert all(each.returncode == 0 or "is running in" in text for each, text in zip(both, said, strict=True)), said
+    found = {predictions.read_table(tmp_path / "va", str(i), VA).values[0, 0] for i in range(20)}
+    assert len(found) == 1
