@@ -188,8 +188,8 @@ def task_of(where: Path, name: str, run: Run | None = None) -> Task:
     runs = [run] if run is not None else list(_runs_of(where))
     for each in runs:
         each.require_plugins()
-    known = (each.document().get("tasks", {}) for each in runs)
-    return TASKS.build(name, **next((tasks[name] for tasks in known if name in tasks), {}))
+    known = next((each for each in runs if name in each.document().get("tasks", {})), None)
+    return TASKS.build(name) if known is None else known.task(name)
 
 
 def _runs_of(where: Path) -> Iterator[Run]:

@@ -34,6 +34,7 @@ from abaw.files.names import checked_name
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
+from abaw.results.run_document import read_run_document
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -121,7 +122,15 @@ class Run:
     def tasks(self) -> dict[str, Task]:
         """Its tasks, with what they took from the training split (class weights, say)."""
         self.require_plugins()
-        return {name: TASKS.build(name, **settings) for name, settings in self.document()["tasks"].items()}
+        return {name: self.task(name) for name in self.document().get("tasks", {})}
+
+    def task(self, name: str) -> Task:
+        """One of its tasks. Raises InputError, naming run.json, where its settings cannot be used."""
+        try:
+            built: Task = TASKS.build(name, **self.document()["tasks"][name])
+        except InputError as error:
+            raise InputError(f"{self.folder / 'run.json'}: {error}") from error
+        return built
 
     def post_processing(self) -> dict[str, dict[str, Any]]:
         """Task -> what `abaw fit` wrote, which ``parse_post_processing`` reads. Raises InputError for other content."""
@@ -237,8 +246,7 @@ def _unchanged(read: Callable[[Path, tuple[int, int, int]], Parsed], path: Path)
 
 @lru_cache(maxsize=64)
 def _document(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
-    document: dict[str, Any] = read_json(path)
-    return document
+    return read_run_document(path)
 
 
 @lru_cache(maxsize=64)

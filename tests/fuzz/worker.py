@@ -52,9 +52,10 @@ class Trial:
         """What is wrong with the outcome of a seed."""
         target, data, words = self.mutate(seed)
         if words not in self._sound:
-            self._sound[words] = run_command(self.world, words, FIRST_S)
-            if self._sound[words].code and "nowhere" not in words:
-                raise RuntimeError(f"abaw {words} refuses the sound input: {self._sound[words].err}")
+            outcome = run_command(self.world, words, FIRST_S)
+            if outcome.code and "nowhere" not in words:
+                raise RuntimeError(f"abaw {words} refuses the sound input: {outcome.err}")
+            self._sound[words] = outcome
         before, sound = self._sound[words], target.read_bytes()
         others = _state(self.world, target)
         kept = target.with_name(f"{target.name}.sound")

@@ -9,7 +9,7 @@ from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json, visible
 from abaw.files.yaml import dump_yaml, read_yaml
-from abaw.results import runs
+from abaw.results import run_document
 from abaw.results.runs import Run
 
 NEW_KEYS = ["plugins", "folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
@@ -46,7 +46,7 @@ def test_a_run_is_new_then_begun_then_complete(tmp_path, config):
 
 def test_a_file_is_parsed_once_and_again_after_it_has_changed(run, config, monkeypatch):
     parsed = []
-    monkeypatch.setattr(runs, "read_json", lambda path: parsed.append(path) or read_json(path))
+    monkeypatch.setattr(run_document, "read_json", lambda path: parsed.append(path) or read_json(path))
     assert [run.document()["name"] for _ in range(3)] == ["x"] * 3
     run.document()["name"] = "changed by a caller"
     assert Run(run.folder).document()["name"] == "x"
@@ -217,3 +217,21 @@ def test_weights_are_compared_with_their_hash_in_run_json(run):
     weights.unlink()
     with pytest.raises(NotFoundError, match=r"no weights at .*model\.safetensors"):
         run.check_weights()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tasks", 5), ("tasks", {"va": []}), ("plugins", 5), ("videos", {"train": 3}), ("scores", {"va": {"CCC": "high"}})],
+)
+def test_a_run_whose_document_holds_values_of_other_types_names_file_and_key(run, key, value):
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(InputError, match=rf"run\.json: {key}"):
+        run.document()
+
+
+def test_a_task_of_a_run_whose_settings_cannot_be_used_names_the_file(run):
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tasks": {"va": {"mse_weight": "heavy"}}}))
+    with pytest.raises(InputError, match=r"run\.json: task 'va': mse_weight is 'heavy'"):
+        run.tasks()
