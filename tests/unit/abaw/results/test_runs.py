@@ -221,7 +221,13 @@ def test_weights_are_compared_with_their_hash_in_run_json(run):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("tasks", 5), ("tasks", {"va": []}), ("plugins", 5), ("videos", {"train": 3}), ("scores", {"va": {"CCC": "high"}})],
+    [
+        ("tasks", 5),
+        ("tasks", {"va": []}),
+        ("plugins", 5),
+        ("videos", {"train": 3}),
+        ("scores", {"va": {"CCC": "high"}}),
+    ],
 )
 def test_a_run_whose_document_holds_values_of_other_types_names_file_and_key(run, key, value):
     path = run.folder / "run.json"
