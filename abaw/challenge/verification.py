@@ -23,6 +23,7 @@ from abaw.tasks.base import Task
 
 MAX_FAULTS = 100  # that are listed
 NUM_REMEMBERED = 5000  # valid values, which are not parsed again: there are few different classes
+MIN_JOINED, SHARE_JOINED = 10, 0.9  # faults of one kind, of all rows
 NUM_SHOWN = 200  # characters of a wrong text
 MARK = "\ufeff"
 CLUTTER = re.compile("[\x00-\x1f\ufeff\udc80-\udcff\"']")
@@ -52,11 +53,20 @@ class Faults:
         if len(self.first) < MAX_FAULTS:
             self.first.append((line, words))
 
+    def join(self, num_rows: int) -> None:
+        """Make one of them where (nearly) every row has one: the whole file is of another kind."""
+        if self.count >= max(MIN_JOINED, SHARE_JOINED * num_rows):
+            line, words = self.first[0]
+            others = f"{self.count - 1} of the other {num_rows - 1} rows are wrong there too"
+            self.first = [(line, f"{words}; {others}: is this file for another task?")]
+            self.count = 1
+
 
 def verify(path: str | Path, template: str | Path, *, task: str | None = None) -> list[Fault]:
     """Check the challenge file ``path`` against its template: every fault with its line; [] for a valid file.
 
-    At most ``MAX_FAULTS`` faults and a count of the others; consecutive rows with the same fault are one. ``task``: the
+    At most ``MAX_FAULTS`` faults and a count of the others; consecutive rows with the same fault are one, and so are
+    wrong locations, or wrong values, in nearly all rows of a file with another header. ``task``: the
     template's task, where the file does not show it. Raises NotFoundError where a file is missing, InputError where one
     is not text, the template is invalid, or it is of another task than the one named.
     """
@@ -67,7 +77,10 @@ def verify(path: str | Path, template: str | Path, *, task: str | None = None) -
     order = Faults()
     for line, words in order_faults(asked, *reading.rows):
         order.add(line, words)
-    sources = (reading.faults, reading.ends, order)
+    if asked.header is None or reading.has_other_header:
+        for each in (reading.places, reading.values):
+            each.join(len(reading.rows[2]))
+    sources = (reading.faults, reading.places, reading.values, reading.ends, order)
     merged = list(heapq.merge(*(each.first for each in sources), key=itemgetter(0)))[:MAX_FAULTS]
     num_more = sum(each.count for each in sources) - len(merged)
     found = [Fault(path, line, words) for line, words in merged]
@@ -91,8 +104,8 @@ class _Reading:
     """One pass over a submission: the faults of single lines, and which row each line is."""
 
     def __init__(self, asked: Template) -> None:
-        self.faults, self.ends = Faults(), Faults()
-        self.first_line = asked.first_line
+        self.faults, self.places, self.values, self.ends = Faults(), Faults(), Faults(), Faults()
+        self.has_other_header, self.first_line = False, asked.first_line
         self._asked = asked
         self._places = Places(asked.layout, asked.stems)
         self._meant = Meant(asked)
@@ -136,6 +149,7 @@ class _Reading:
         header = self._asked.header
         if header is None or text == header:
             return header is not None
+        self.has_other_header = True
         if self._meant.place(text.partition(",")[0]) is not None:
             self.faults.add(1, f"the header is missing: line 1 is a row, expected {header!r}")
             self.first_line = 1
@@ -166,7 +180,7 @@ class _Reading:
         elif not text.strip():
             self.faults.add(number, "a blank line")
         if comma:  # a line without a comma is reported with its value
-            self.faults.add(number, why)
+            self.places.add(number, why)
         return meant or (-1, 0)
 
     def _check_value(self, number: int, text: str, value: str, *, is_row: bool) -> None:
@@ -177,7 +191,7 @@ class _Reading:
         else:
             fault = _no_comma(text, is_row=is_row) if text.strip() else None  # a blank line is reported already
         if fault:
-            self.faults.add(number, fault)
+            self.values.add(number, fault)
         elif value and len(self._good) < NUM_REMEMBERED:
             self._good.add(value)
 

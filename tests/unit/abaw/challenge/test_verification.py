@@ -1,7 +1,9 @@
 """A challenge file is what its template asks for, or every reason why not is reported with its line number."""
 
 import re
+from itertools import permutations
 
+import numpy as np
 import pytest
 
 from abaw.challenge.order import order_faults
@@ -174,3 +176,20 @@ def test_white_space_is_found_though_a_task_would_take_it(tmp_path, monkeypatch)
     monkeypatch.setattr(type(VA), "parse_row", lambda self, text: [float(cell) for cell in text.split(",")])
     (found,) = reasons(out, sample)
     assert found.endswith("out.txt:2: '0.25,-0.5 ' contains white space")
+
+
+@pytest.mark.parametrize(("name", "other"), list(permutations(["va", "expr", "au", "mtl", "emi"], 2)))
+def test_a_file_for_another_task_is_a_few_findings_not_one_a_row(tmp_path, name, other):
+    files = {}
+    for task in (TASKS.build(name), TASKS.build(other)):
+        label = task.to_labels(task.probabilities(np.zeros((1, task.out_dim))))[0]
+        places = [f"{i:05d}.mp4" if task.name == "emi" else f"a/{i:05d}.jpg" for i in range(1, 301)]
+        files[task.name] = tmp_path / f"{task.name}.txt"
+        files[task.name].write_text(f"{task.header}\n" + "".join(f"{place},{task.row(label)}\n" for place in places))
+    faults = verify(files[name], files[other])
+    assert faults[0].line == 1
+    assert f"it is the header of {name}; if this file is for {name}, give the template of {name}" in str(faults[0])
+    assert len(faults) <= 5
+    if (name, other) == ("va", "expr"):
+        words = "'0.000000,0.000000' is not one class 0 .. 7; 299 of the other 299 rows are wrong there too: is this"
+        assert [fault.message for fault in faults[1:]] == [f"{words} file for another task?"]
