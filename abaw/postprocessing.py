@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from abaw.configs.sections import Overlap, Smoother, Space
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
+from abaw.files.seals import SEAL, is_sealed, seal, without_seal
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
@@ -156,7 +157,7 @@ def parse_post_processing(document: Any, place: str, task: Task | None = None) -
             f"{place}: post-processing is {document!r}, expected an object with keys of {', '.join(known)}"
         )
     given: dict[str, Any] = {}
-    for key, value in document.items():
+    for key, value in without_seal(document).items():
         if key not in known:
             raise InputError(
                 f"{place}: unknown key {key!r} in post-processing{nearest(key, known)} known: {', '.join(known)}"
@@ -188,6 +189,25 @@ def _typed(place: str, key: str, value: Any, default: Any) -> Any:
     return tuple(item if str in kinds else float(item) for item in value)
 
 
+def fitted_document(fitted: Mapping[str, PostProcessing]) -> dict[str, Any]:
+    """The JSON document of a file of fitted post-processing by task, each sealed with its checksum."""
+    return {name: seal(each.document(), task=name) for name, each in fitted.items()}
+
+
+def check_unchanged(documents: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The documents of a file of post-processing by task, without their checksums; those written by hand have none.
+
+    Raises InputError where one has changed since it was fitted.
+    """
+    for name, document in documents.items():
+        if isinstance(document, dict) and SEAL in document and not is_sealed(document, task=name):
+            raise InputError(
+                f"{path}, {name}: the post-processing has changed since it was fitted: fit it again with abaw fit, or, "
+                f'if you changed it on purpose, remove its key "{SEAL}"'
+            )
+    return {name: without_seal(each) if isinstance(each, dict) else each for name, each in documents.items()}
+
+
 def read_post_processing(path: Path, tasks: Mapping[str, Task]) -> dict[str, PostProcessing]:
     """The post-processing that `abaw fit` wrote for these tasks, of which at least one must have some.
 
@@ -198,6 +218,7 @@ def read_post_processing(path: Path, tasks: Mapping[str, Task]) -> dict[str, Pos
     documents = read_json(path)
     if not isinstance(documents, dict):
         raise InputError(f"{path}: expected a JSON object, task -> post-processing, as abaw fit writes it")
+    documents = check_unchanged(documents, path)
     known = {name: documents[name] for name in tasks if name in documents}
     if not known:
         raise InputError(

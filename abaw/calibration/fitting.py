@@ -25,7 +25,7 @@ from abaw.evaluation.labelled_tables import (
 from abaw.evaluation.report import summary
 from abaw.files import as_path, write_json
 from abaw.folds import check_apart
-from abaw.postprocessing import PostProcessing
+from abaw.postprocessing import PostProcessing, fitted_document
 from abaw.results import predictions
 from abaw.results.runs import Run
 from abaw.tasks.base import Block, PredictionPair, Task
@@ -301,7 +301,7 @@ def fit(
     dataset = as_path(data, "data", optional=True)
     results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}
     if out is not None:
-        write_json(out, {name: each.post_processing.document() for name, each in results.items()})
+        write_json(out, fitted_document({name: each.post_processing for name, each in results.items()}))
     return FitReport(results, out)
 
 

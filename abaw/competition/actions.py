@@ -29,6 +29,7 @@ from abaw.pipelines import extraction, prediction, training
 from abaw.pipelines.checking import check as check_data
 from abaw.pipelines.configuration import open_config
 from abaw.plugins import loaded
+from abaw.postprocessing import fitted_document
 from abaw.processes import parent_of_trainings
 from abaw.progress import ProgressCallback, silent
 
@@ -106,7 +107,7 @@ def fit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     found = {name: fit_task(stage.inputs[0], name, job.data, options, "validation") for name in job.tasks}
     for each in found.values():
         LOG.info("%s", each)
-    write_json(stage.outputs[0], {name: each.post_processing.document() for name, each in found.items()})
+    write_json(stage.outputs[0], fitted_document({name: each.post_processing for name, each in found.items()}))
     return True
 
 

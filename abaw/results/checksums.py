@@ -14,10 +14,11 @@ from typing import Any
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import sha256, visible
+from abaw.files.seals import SEAL, is_sealed, seal
 
-TABLES, OWN = "tables", "sha256"  # keys of predictions.json
+TABLES = "tables"  # key of predictions.json
 NUM_NAMED = 5
-ACCEPT = f'if you changed it on purpose, remove the keys "{TABLES}" and "{OWN}" from predictions.json'
+ACCEPT = f'if you changed it on purpose, remove the keys "{TABLES}" and "{SEAL}" from predictions.json'
 
 
 def sealed(document: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def sealed(document: Mapping[str, Any], folder: Path | None = None) -> dict[str,
     whole = dict(document)
     if folder is not None:
         whole[TABLES] = {path.stem: sha256(path) for path in visible(folder, "*.parquet")}
-    return {**whole, OWN: _digest(whole)}
+    return seal(whole)
 
 
 @lru_cache(maxsize=32)
@@ -40,8 +41,7 @@ def parse_sealed(content: bytes, path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not readable as JSON: {error}: make the predictions again") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a JSON object with at least the key 'task'")
-    whole = {key: value for key, value in document.items() if key != OWN}
-    if (OWN in document or TABLES in document) and document.get(OWN) != _digest(whole):
+    if (SEAL in document or TABLES in document) and not is_sealed(document):
         raise InputError(f"{path} has changed since it was written: make the predictions again, or {ACCEPT}")
     return document
 
@@ -74,7 +74,3 @@ def is_unchanged(document: Mapping[str, Any], clip_id: str, content: bytes) -> b
     """Whether a table's bytes are those that were written; True where no checksum is recorded."""
     recorded = document.get(TABLES)
     return recorded is None or recorded.get(clip_id) == hashlib.sha256(content).hexdigest()
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

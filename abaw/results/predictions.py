@@ -33,6 +33,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name
 from abaw.files.ownership import Owner, own_folder, record_owner
+from abaw.files.seals import without_seal
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.registry import nearest
@@ -234,7 +235,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
     Raises InputError where it is no JSON object, or has changed since it was written.
     """
-    return {key: value for key, value in _document(folder).items() if key not in (checksums.TABLES, checksums.OWN)}
+    return {key: value for key, value in without_seal(_document(folder)).items() if key != checksums.TABLES}
 
 
 def _document(folder: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from abaw.files.names import checked_name
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
+from abaw.postprocessing import check_unchanged
 from abaw.results.run_document import read_run_document
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
@@ -140,7 +141,7 @@ class Run:
             raise InputError(
                 f"{path}: expected a JSON object with post-processing for each task: write it with abaw fit"
             )
-        return document
+        return check_unchanged(document, path)
 
     def predictions(self, split: str) -> Path:
         """The folder of a split's prediction tables; "validation" are the clips that this run held out."""

@@ -7,7 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from abaw.postprocessing import PostProcessing, fill, parse_post_processing, read_post_processing, smooth, stitch
+from abaw.files import write_json
+from abaw.postprocessing import (
+    PostProcessing,
+    fill,
+    fitted_document,
+    parse_post_processing,
+    read_post_processing,
+    smooth,
+    stitch,
+)
 from abaw.tasks import TASKS
 
 TASK = {name: TASKS.build(name) for name in ("va", "expr", "au", "mtl")}
@@ -195,6 +204,25 @@ def test_post_processings_are_read_for_the_tasks_asked_and_errors_name_the_file(
         ValueError, match="post_processing.json, va: post-processing: bias has 3 numbers, va has 2 logits"
     ):
         read_post_processing(path, TASK)
+
+
+def test_one_flipped_bit_of_a_fitted_post_processing_is_an_error_or_changes_no_number(tmp_path):
+    path, fitted = tmp_path / "post_processing.json", {"va": PostProcessing(True, "box", 5, bias=(0.25, -0.5))}
+    write_json(path, fitted_document(fitted))
+    whole, num_refused = path.read_bytes(), 0
+    for place in np.random.default_rng(3).choice(len(whole) * 8, 100, replace=False).tolist():
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            found, refused = read_post_processing(path, {"va": TASK["va"]}), ""
+        except ValueError as error:
+            found, refused = None, str(error)
+        assert found == fitted or path.name in refused, f"bit {place}: {refused}"
+        num_refused += path.name in refused
+    assert num_refused > 70  # white space may change
+    write_json(path, {"va": {"width": 3, "smoother": "box"}})  # by hand, without a checksum
+    assert read_post_processing(path, {"va": TASK["va"]})["va"].width == 3
 
 
 def test_scipy_is_imported_only_by_what_smooths():

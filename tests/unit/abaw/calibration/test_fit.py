@@ -10,7 +10,9 @@ from abaw.calibration import fitting
 from abaw.configs.sections import PostProcessingConfig
 from abaw.evaluation.report import summary
 from abaw.postprocessing import PostProcessing, parse_post_processing
-from tests.support.fitted import labels_of, write_dataset, write_folder
+from abaw.results import predictions
+from abaw.tasks import TASKS
+from tests.support.fitted import labels_of, table_of, write_dataset, write_folder
 
 CLIPS = {"t1": "train", "t2_left": "train", "t2_right": "train", "t3": "train", "v1": "validation", "v2": "validation"}
 
@@ -55,7 +57,11 @@ def test_without_an_output_file_nothing_is_written(job):
 
 
 def test_what_does_not_gain_on_other_clips_is_left_out(job):
-    write_folder(job / "noise", CLIPS, noise=30.0, seed=3, held_out=True)
+    for clip_id in CLIPS:
+        table = table_of(clip_id, noise=30.0, seed=3)
+        noise = replace(table, values=table.values / 30)
+        predictions.write_table(job / "noise/va", clip_id, noise, TASKS.build("va"))
+    predictions.write_metadata(job / "noise/va", {"task": "va", "held_out": True})
     report, documents = run_fit(job, "noise")
     found = parse_post_processing(documents["va"], "d.json")
     assert replace(found, fitted_on=()) == PostProcessing()
@@ -118,9 +124,9 @@ def test_a_single_video_is_fitted_on_but_not_scored(job):
 
 
 def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):
-    about = json.loads((job / "held/va/predictions.json").read_text())
+    about = predictions.read_metadata(job / "held/va")
     about["ensemble"] = {"how": "weighted", "weights": [1.0], "members": ["x"], "fitted_on": ["t1"]}
-    (job / "held/va/predictions.json").write_text(json.dumps(about))
+    predictions.write_metadata(job / "held/va", about)
     report, _ = run_fit(job)
     assert "the ensemble's weights were fitted on these videos too" in str(report)
 
