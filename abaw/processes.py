@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PARENT = "ABAW_PARENT_PID"  # by which a process tells its children who their parent is
+PARENT = "ABAW_PARENT_PID"  # by which a process names itself to its children
 PR_SET_PDEATHSIG = 1
 INTERVAL_S = 1.0
 

@@ -10,9 +10,9 @@ from abaw.configs.packaged import packaged_config, packaged_configs
 from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.files import as_list
+from abaw.files.trust import RUNS_CODE, check_trusted
 from abaw.plugins import load_plugin, loaded
 from abaw.tasks import TASKS
-from abaw.trust import RUNS_CODE, check_trusted
 
 Settings = Sequence[str] | Mapping[str, Any]
 

@@ -12,9 +12,9 @@ from abaw.dataset.media_files import Streams
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
 from abaw.files.names import checked_name
+from abaw.files.trust import check_trusted, find_untrusted
 from abaw.numbers import INTEGER
 from abaw.progress import ProgressCallback, silent
-from abaw.trust import check_trusted, find_untrusted
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset

@@ -19,7 +19,7 @@ HUBS = ("huggingface_hub", "timm")
 ORDER = {
     "abaw": [
         ("errors",),
-        ("files", "metrics", "numbers", "optional", "processes", "progress", "tracks", "trust"),
+        ("files", "metrics", "numbers", "optional", "processes", "progress", "tracks"),
         ("plugins",),
         ("batches", "registry"),
         ("configs", "dataset"),
