@@ -1,7 +1,7 @@
 """Opens media files and reads packets and frames; losses are counted."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.context import Flags
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files.regular import check_regular
@@ -16,6 +17,9 @@ from abaw.files.regular import check_regular
 
 class MediaError(InputError):
     """A file exists but nothing in it can be decoded. The message says why and what to do."""
+
+
+MAX_READ_ERRORS = 100  # in a row; some demuxers find their way back after damage, others repeat the error for ever
 
 
 @dataclass
@@ -46,8 +50,8 @@ class DecodeCounts:
 
 
 @contextmanager
-def open_media(path: str | os.PathLike) -> Iterator[Any]:
-    """The container of a file, open for reading. Raises NotFoundError and MediaError."""
+def open_media(path: str | os.PathLike, options: dict[str, str] | None = None) -> Iterator[Any]:
+    """The container of a file, open for reading; ``options`` of FFmpeg. Raises NotFoundError and MediaError."""
     path = Path(path)
     if not path.exists():
         raise NotFoundError(f"no media file at {path}: check the path")
@@ -55,7 +59,7 @@ def open_media(path: str | os.PathLike) -> Iterator[Any]:
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is an empty file: download or copy it again, or leave the clip out")
     try:  # "file:", or a colon in the name would start a protocol; tags need not be UTF-8
-        container = av.open(f"file:{path}", metadata_errors="ignore")
+        container = av.open(f"file:{path}", metadata_errors="ignore", options=options)
     except av.FFmpegError as error:
         with path.open("rb") as file:
             is_mp4 = file.read(8)[4:] == b"ftyp"
@@ -71,22 +75,38 @@ def open_media(path: str | os.PathLike) -> Iterator[Any]:
 
 
 def packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any]:
-    """The packets of some streams, up to the first read error, which is counted."""
-    try:
-        for packet in container.demux(streams):
-            if packet.size:
-                yield packet
-            elif packet.dts is None:  # the end: PyAV would flush next, and fails on a stream first met while reading
-                return
-    except av.FFmpegError:
-        counts.num_corrupt_packets += 1
+    """The packets of some streams; reading goes on after an error, which is counted, until nothing more comes."""
+    num_errors = 0
+    while num_errors < MAX_READ_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                if packet.size:
+                    num_errors = 0
+                    yield packet
+                elif packet.dts is None:  # the end: PyAV flushes next, and fails on a stream first met while reading
+                    return
+            return
+        except av.FFmpegError:
+            counts.num_corrupt_packets += not num_errors
+            num_errors += 1
 
 
-def decode(container: Any, stream: Any, counts: DecodeCounts) -> Iterator[Any]:
-    """The decodable frames of a stream; errors are counted."""
+def decode(
+    container: Any, stream: Any, counts: DecodeCounts, prepare: Callable[[int, Any], None] = lambda *_: None
+) -> Iterator[Any]:
+    """The decodable frames of a stream; errors are counted.
+
+    ``prepare`` is called with the number of each packet and the packet before it is decoded. The number is the
+    ``opaque`` of its frames. An error gives its packet's number instead of a frame.
+    """
     stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
-    for packet in chain(packets(container, [stream], counts), [None]):  # None flushes the decoder
+    stream.codec_context.flags |= Flags.copy_opaque
+    for number, packet in enumerate(chain(packets(container, [stream], counts), [None])):  # None flushes the decoder
+        if packet is not None:
+            packet.opaque = number
+            prepare(number, packet)
         try:
             yield from stream.decode(packet)
         except av.FFmpegError:
             counts.num_corrupt_packets += 1
+            yield number

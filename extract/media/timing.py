@@ -1,9 +1,28 @@
-"""The times of packets and frames."""
+"""The one place where time stamps become times, for pictures and sound alike. Needs no PyAV.
 
-import heapq
-from collections import deque
-from collections.abc import Iterator
+What is believed, in this order:
+
+1. Stamps that start anew and go on from there, in pictures and sound at the same place, are a *join* of recordings:
+   everything after it is shifted by one offset, so that pictures go on at their interval and the sound stays with them.
+2. A stamp that leaps and returns is wrong: the picture gets a time between its neighbours, the sound is counted on.
+3. All other stamps hold, and so do gaps: of a variable frame rate, of sound that starts late.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+MAX_PAUSE_S = 10.0  # pictures and sound that both leap ahead by more than this were joined; FFmpeg draws the line there
+MAX_LEAP_S = 3600.0  # nor is this a gap where only one of them leaps
+MIN_SOUND_LEAP_S = 0.5  # sound alone that goes back by less overlaps, and is cut
+MAX_REORDERED = 16  # pictures, in H.264 and HEVC
+ROUNDING_S = 0.0015  # of stamps stored in milliseconds
+NUM_NEIGHBOURS = 4  # pictures looked at on each side to tell a wrong stamp from a right one
+
+Ticks = Float[np.ndarray, " packets"]
 
 
 def stamp_of(timed: Any) -> Any:
@@ -16,22 +35,213 @@ def time_of(timed: Any, stream: Any) -> float | None:
     return None if stamp_of(timed) is None else float(stamp_of(timed) * stream.time_base)
 
 
-def in_order_of_time(frames: Iterator[Any]) -> Iterator[Any]:
-    """The same frames with their time stamps sorted.
+@dataclass(frozen=True)
+class Stamps:
+    """The stamps of a stream's packets in the order of the file, in ticks of ``tick_s``; nan where there is none.
 
-    AVI stores no presentation times: for H.264 with B frames FFmpeg guesses them out of order. The frames themselves
-    are in order, and H.264 reorders over at most 16 frames.
+    ``is_hidden``: to be decoded but not shown. ``offsets``: from decoding to presentation, as the demuxer knows it also
+    of packets without a stamp.
     """
-    waiting: deque[Any] = deque()
-    stamps: list[int] = []
-    for frame in frames:
-        if stamp_of(frame) is None:
-            yield frame
-            continue
-        waiting.append(frame)
-        heapq.heappush(stamps, stamp_of(frame))
-        if len(waiting) > 16:
-            waiting[0].pts = heapq.heappop(stamps)
-            yield waiting.popleft()
-    for frame, frame.pts in zip(waiting, sorted(stamps), strict=True):
-        yield frame
+
+    pts: Ticks
+    dts: Ticks
+    durations: Ticks
+    is_hidden: Bool[np.ndarray, " packets"]
+    tick_s: Fraction
+    offsets: Ticks | None = None
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def either(self) -> Ticks:
+        """The pts of each packet, else its dts."""
+        return np.where(np.isnan(self.pts), self.dts, self.pts)
+
+    @property
+    def interval(self) -> float:
+        """Median ticks between two packets in the order of presentation; 0 below two."""
+        known = self.either
+        steps = np.diff(np.unique(known[~np.isnan(known)]))
+        return float(np.median(steps)) if len(steps) else 0.0
+
+    def shifted(self, by: Ticks) -> "Stamps":
+        """The same stamps, each moved."""
+        return replace(self, pts=self.pts + by, dts=self.dts + by)
+
+
+@dataclass(frozen=True)
+class PictureTimes:
+    """When the picture of each packet is shown, in ticks; never nan unless no packet has a stamp.
+
+    ``is_trusted``: False where the stamp was wrong or missing. ``lost``: pictures of which not even a packet is left.
+    ``is_reordered``: packets are not in the order of presentation. ``is_regular``: the stamps confirm each other.
+    """
+
+    ticks: Ticks
+    is_trusted: Bool[np.ndarray, " packets"]
+    is_hidden: Bool[np.ndarray, " packets"]
+    tick_s: Fraction
+    interval: float
+    is_reordered: bool
+    is_regular: bool
+    lost: Ticks
+
+    def time_s(self, ticks: float) -> float:
+        """A time in seconds, exact where it is a stamp of the file."""
+        return float(int(ticks) * self.tick_s) if float(ticks).is_integer() else ticks * float(self.tick_s)
+
+    @property
+    def rows(self) -> Float[np.ndarray, " rows"]:
+        """When each row is shown, in ticks."""
+        return np.sort(np.concatenate([self.ticks[~self.is_hidden], self.lost]))
+
+
+def mend_pictures(stamps: Stamps, is_reordered: bool) -> PictureTimes:
+    """The times of pictures, from stamps without joins; those that are wrong or missing lie between their neighbours.
+
+    ``is_reordered``: the codec may have packets out of the order of presentation.
+    """
+    dts, pts, interval = stamps.dts, stamps.either, stamps.interval
+    tick_s = float(stamps.tick_s)
+    if stamps.offsets is not None:
+        pts, dts = _count_on(pts, dts, stamps.offsets, interval)
+    is_trusted = ~np.isnan(pts)
+    backward = np.diff(pts[is_trusted]) <= 0
+    is_reordered = bool(backward.any()) and (is_reordered or backward.mean() > 0.25)
+    if is_reordered:
+        is_trusted &= ~_are_far(pts)
+        ticks = _into_widest_gaps(np.where(is_trusted, pts, np.nan), interval)
+    else:
+        is_trusted &= are_in_order(pts, interval, max_end=MAX_PAUSE_S / tick_s)
+        ticks = interpolate(np.where(is_trusted, pts, np.nan), interval)
+    is_regular = bool(is_trusted.all()) and _is_regular(pts, dts, interval, ROUNDING_S / tick_s)
+    if stamps.offsets is not None:
+        is_trusted &= ~np.isnan(stamps.either)
+    lost = np.zeros(0)
+    return PictureTimes(
+        ticks, is_trusted, stamps.is_hidden, stamps.tick_s, interval, is_reordered, is_regular, lost
+    )
+
+
+def _count_on(pts: Ticks, dts: Ticks, offsets: Ticks, interval: float) -> tuple[Ticks, Ticks]:
+    """Stamps of all packets where few have their own: counted between those, in the order of decoding."""
+    own = np.where(np.isnan(dts), pts, dts)
+    late = own - interval * np.arange(len(own))
+    places = np.flatnonzero(~np.isnan(own))
+    for before, place, after in zip(places, places[1:], places[2:], strict=False):
+        near = abs(late[after] - late[before]) < interval / 2
+        if near and abs(late[place] - (late[before] + late[after]) / 2) > interval / 2:
+            own[place] = late[place] = np.nan
+    counted = interpolate(np.where(are_in_order(own, interval), own, np.nan), interval)
+    is_counted = np.isnan(pts) | ~(np.abs(counted - own) <= interval / 2)
+    return np.where(is_counted, counted + np.nan_to_num(offsets), pts), counted
+
+
+def are_in_order(ticks: Ticks, interval: float, max_end: float = np.inf) -> Bool[np.ndarray, " packets"]:
+    """Which stamps can be believed of a sequence that must increase; nan stays True, and is passed over.
+
+    At either end a single step of more than ``max_end`` has no other packet to confirm it.
+    """
+    good = np.ones(len(ticks), bool)
+    places = np.flatnonzero(~np.isnan(ticks))
+    known = ticks[places]
+    steps = np.diff(known)
+    if not (steps > 0).all():
+        latest, is_good = -np.inf, np.ones(len(known), bool)
+        for place, tick in enumerate(known):
+            if is_good[place]:
+                is_good[place : place + NUM_NEIGHBOURS] &= believe(known[place : place + NUM_NEIGHBOURS], latest)
+            if is_good[place]:
+                latest = tick
+        good[places] = is_good
+    if len(known) > 2 and max_end < np.inf:
+        limit = max(max_end, 20 * interval)
+        good[places[0]] &= bool(steps[0] < limit)
+        good[places[-1]] &= bool(steps[-1] < limit)
+    return good
+
+
+def believe(ticks: Ticks, latest: float) -> Bool[np.ndarray, " ahead"]:
+    """Which of the next stamps in order of presentation can be believed, as far as the first of them is concerned.
+
+    One wrong stamp contradicts all others on the way; where two contradict each other, the one that lies farther from
+    the middle of its neighbours is wrong. nan is passed over.
+    """
+    good = np.ones(len(ticks), bool)
+    first = ticks[0]
+    if first <= latest:
+        good[0] = False
+        return good
+    smaller = 1 + np.flatnonzero(ticks[1:] <= first)
+    if len(smaller) == 1:
+        other = int(smaller[0])
+        wrong = 0 if _stray(ticks, 0, other, latest) >= _stray(ticks, other, 0, latest) else other
+        good[wrong] = False
+    elif len(smaller):
+        good[0] = False
+    return good
+
+
+def _stray(ticks: Ticks, place: int, other: int, latest: float) -> float:
+    """How far a stamp lies from where its neighbours put it, the ``other`` suspect left in place."""
+    before = [each for each in ticks[:place] if not np.isnan(each)]
+    after = [each for each in ticks[place + 1 :] if not np.isnan(each)]
+    left, right = before[-1] if before else latest, after[0] if after else np.nan
+    if not np.isfinite(left) or np.isnan(right):
+        known = [each for each in np.delete(ticks, place) if not np.isnan(each)]
+        return float(np.abs(np.array(known) - ticks[place]).min(initial=np.inf))
+    return float(abs(ticks[place] - (left + right) / 2))
+
+
+def interpolate(ticks: Ticks, interval: float) -> Ticks:
+    """The same sequence with nan replaced: on the line between its neighbours, at the interval beyond the ends."""
+    known = np.flatnonzero(~np.isnan(ticks))
+    if not len(known) or len(known) == len(ticks):
+        return ticks
+    places = np.arange(len(ticks))
+    filled = np.interp(places, known, ticks[known])
+    filled -= interval * np.maximum(known[0] - places, 0)
+    return filled + interval * np.maximum(places - known[-1], 0)
+
+
+def _are_far(pts: Ticks) -> Bool[np.ndarray, " packets"]:
+    """Which stamps lie farther from the order of the packets than a decoder could have reordered them."""
+    is_far = np.isnan(pts)
+    for _ in range(len(pts) // 4):
+        places = np.flatnonzero(~is_far)
+        ranks = np.argsort(np.argsort(pts[places], kind="stable"), kind="stable")
+        moved = np.abs(ranks - np.arange(len(places)))
+        if not len(moved) or moved.max() <= MAX_REORDERED:
+            break
+        is_far[places[int(np.argmax(moved))]] = True
+    return is_far
+
+
+def _into_widest_gaps(ticks: Ticks, interval: float) -> Ticks:
+    """Replace nan in packets out of order by the middle of the widest gap that is near enough."""
+    ticks = ticks.copy()
+    for place in np.flatnonzero(np.isnan(ticks)):
+        known = np.sort(ticks[~np.isnan(ticks)])
+        if not len(known):
+            return ticks
+        ends = np.concatenate([[known[0] - 2 * interval], known, [known[-1] + 2 * interval]])
+        first = min(max(int(place) - MAX_REORDERED, 0), len(ends) - 2)
+        gaps = np.diff(ends)[first : int(place) + MAX_REORDERED + 2]
+        gaps = np.where(gaps > 1.5 * interval, gaps, 0) if (gaps[1:-1] > 1.5 * interval).any() else gaps
+        widest = first + int(np.argmax(gaps))
+        ticks[place] = (ends[widest] + ends[widest + 1]) / 2
+    return ticks
+
+
+def _is_regular(pts: Ticks, dts: Ticks, interval: float, rounding: float) -> bool:
+    """Whether the stamps confirm each other: evenly spaced, or the same as the container's times of decoding."""
+    shown = np.sort(pts)
+    if len(shown) < 2 or (np.diff(shown) <= 0).any():
+        return len(shown) < 2
+    if np.abs(np.diff(shown) - interval).max() <= interval / 4 + rounding:
+        return True
+    return any(
+        np.abs(shown[: len(shown) - late] - dts[late:]).max(initial=0) <= rounding
+        for late in range(min(MAX_REORDERED, len(shown) - 1))
+    )

@@ -1,0 +1,110 @@
+"""Decoded pictures and those that could not be decoded, in the order in which they are shown. Needs no PyAV."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from extract.media.timing import MAX_REORDERED, NUM_NEIGHBOURS, PictureTimes, believe
+
+Row = tuple[float, Any]  # when it is shown, in ticks; the frame, None where it could not be decoded
+
+
+class RowOrder:
+    """Rows of a stream whose packets have stamps: each packet's picture has its row, decoded or not.
+
+    Decoders give pictures in the order of presentation, whatever their stamps say. Where the stamps confirm each other
+    they decide, else the order of the decoder does, and a stamp that contradicts it is replaced.
+    """
+
+    def __init__(self, times: PictureTimes, is_lost: Callable[[int], bool]) -> None:
+        self._times, self._is_lost = times, is_lost
+        self.num_mended = 0
+        self._ticks = np.concatenate([times.ticks, times.lost])
+        self._order = np.argsort(self._ticks, kind="stable")
+        self._next = 0
+        self._given: set[int] = set()  # packets whose picture waits or has its row
+        self._waiting: deque[tuple[int, float, Any]] = deque()
+        self._latest = -np.inf
+        self._min_step = times.interval / 16 or 1.0
+
+    def add(self, packet: int, frame: Any) -> Iterator[Row]:
+        """Add the next frame of the decoder and the packet that it came from; gives the rows that are complete."""
+        if packet in self._given:
+            return  # the decoder gave the same picture again, or only after those that follow it
+        known = np.nan if self._times.is_reordered and not self._times.is_trusted[packet] else self._ticks[packet]
+        self._given.add(packet)
+        self._waiting.append((packet, float(known), frame))
+        if len(self._waiting) > (NUM_NEIGHBOURS if self._times.is_reordered else 0):
+            yield from self._give()
+
+    def finish(self) -> Iterator[Row]:
+        """The rows that are left; the decoder has given all frames."""
+        while self._waiting:
+            yield from self._give()
+        yield from self._lost_before(np.inf)
+
+    def _give(self) -> Iterator[Row]:
+        """The next row, and before it those that are lost."""
+        if self._times.is_regular:
+            packet, ticks, frame = min(self._waiting, key=lambda each: each[1])
+            self._waiting.remove((packet, ticks, frame))
+        else:
+            ticks = self._settle()
+            packet, _, frame = self._waiting.popleft()
+        yield from self._lost_before(ticks)
+        self._latest = max(ticks, self._latest + self._min_step)
+        yield self._latest, frame
+
+    def _settle(self) -> float:
+        """When the first waiting picture is shown."""
+        ahead = np.array([ticks for _, ticks, _ in self._waiting])
+        good = believe(ahead[: NUM_NEIGHBOURS + 1], self._latest)
+        for place in np.flatnonzero(~good):
+            packet, _, frame = self._waiting[place]
+            self._waiting[place] = (packet, np.nan, frame)
+        self.num_mended += int((~good).sum())
+        ahead[: len(good)][~good] = np.nan
+        if not np.isnan(ahead[0]):
+            return float(ahead[0])
+        later = np.flatnonzero(ahead > self._latest)
+        if not np.isfinite(self._latest):
+            return float(ahead[later[0]] - later[0] * self._times.interval) if len(later) else 0.0
+        if not len(later):
+            return self._latest + self._times.interval
+        return float(self._latest + (ahead[later[0]] - self._latest) / (later[0] + 1))
+
+    def _lost_before(self, ticks: float) -> Iterator[Row]:
+        """Rows of pictures before a time that were not decoded."""
+        while self._next < len(self._order) and self._ticks[self._order[self._next]] < ticks:
+            packet = int(self._order[self._next])
+            self._next += 1
+            if packet not in self._given and (packet >= len(self._times.ticks) or self._is_lost(packet)):
+                self._given.add(packet)
+                self._latest = max(float(self._ticks[packet]), self._latest + self._min_step)
+                yield self._latest, None
+
+
+class SortedOrder:
+    """Rows of a stream without times of presentation (AVI): frames in the decoder's order, their stamps sorted.
+
+    FFmpeg guesses the times of H.264 with B frames there, out of order. The frames themselves are in order.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[Any] = deque()
+        self._ticks: list[float] = []
+
+    def add(self, ticks: float, frame: Any) -> Iterator[Row]:
+        """Add the next frame, None for one that could not be decoded; gives the rows that are complete."""
+        self._frames.append(frame)
+        heapq.heappush(self._ticks, ticks)
+        if len(self._frames) > MAX_REORDERED:
+            yield heapq.heappop(self._ticks), self._frames.popleft()
+
+    def finish(self) -> Iterator[Row]:
+        """The rows that are left."""
+        while self._frames:
+            yield heapq.heappop(self._ticks), self._frames.popleft()
