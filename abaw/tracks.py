@@ -17,7 +17,8 @@ Times = Float[np.ndarray, " time"]
 class Clock:
     """The frames of a clip and their timestamps, to which labels, predictions and submissions refer.
 
-    ``frames`` is 1 .. n. A frame after the last decoded one has ``decoded=False`` and a time at the median interval.
+    ``frames`` is 1 .. n. A damaged frame that has a time has ``decoded=False``; so has a frame after the
+    last one of the video, at the median interval.
     Raises InputError where lengths differ, frames are not 1 .. n or times do not increase.
     """
 

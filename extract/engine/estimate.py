@@ -198,7 +198,8 @@ def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
     assert clip.media is not None
     start_s, num = time.perf_counter(), 0
     selector = request.target.make_selector(clip.side, clip.media, clip.streams) if task == "faces" else None
-    for picture in islice(media.pictures(clip.media, video_stream=clip.streams.video), NUM_SAMPLE_FRAMES):
+    pictures = media.pictures(clip.media, video_stream=clip.streams.video)
+    for picture in islice((picture for picture in pictures if picture.is_decodable), NUM_SAMPLE_FRAMES):
         rgb = picture.rgb()
         if selector is not None:
             selector.select(picture.time_s, rgb)

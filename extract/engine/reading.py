@@ -49,15 +49,19 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     clock = request.clock
     if clock is None or by_video or request.fill:
         times_s: list[float] = []
+        decoded: list[bool] = []
         pictures = media.pictures(clip.media, counts, clip.streams.video) if clip.media else ()
         for position, picture in enumerate(iterate_in_stage("decode", pictures)):
             check()
             times_s.append(picture.time_s)
+            decoded.append(picture.is_decodable)
             faces.add(position, picture, images.read_at(position))
         if clock is not None:
-            _check_same_times(clock, np.array(times_s, np.float64))
+            _check_same_times(clock, np.array(times_s, np.float64), np.array(decoded, bool))
         else:
-            clock, assumed = _make_clock(request, np.array(times_s, np.float64), sounds, folder)
+            clock, assumed = _make_clock(
+                request, np.array(times_s, np.float64), np.array(decoded, bool), sounds, folder
+            )
             facts = {"num_frames": len(times_s), **_facts(counts), **assumed}
         if num_streams()[0]:
             pictures_lost = picture_losses(counts, clock, len(times_s), num_streams()[0])
@@ -87,7 +91,8 @@ def _read_sounds(
 
 def _facts(counts: media.DecodeCounts) -> dict[str, int]:
     """What the metadata of every clock says, with the keys of before: a sound clip's clock keeps its bytes."""
-    return {"num_corrupt_packets": counts.num_corrupt_packets, "num_dropped": 0, "num_untimed": counts.num_untimed}
+    facts = {"num_corrupt_packets": counts.num_corrupt_packets, "num_dropped": 0, "num_untimed": counts.num_untimed}
+    return facts | ({"num_undecodable": counts.num_undecodable} if counts.num_undecodable else {})
 
 
 def _num_streams(clip: Clip) -> tuple[int, int]:
@@ -98,20 +103,27 @@ def _num_streams(clip: Clip) -> tuple[int, int]:
         return media.num_streams(clip.media)
 
 
-def _check_same_times(clock: Clock, times_s: np.ndarray) -> None:
-    """Raise ClipError where the decoded times are not those of the stored clock: rows would get wrong times."""
+def _check_same_times(clock: Clock, times_s: np.ndarray, decoded: np.ndarray) -> None:
+    """Raise ClipError where the pictures' times are not those of the stored clock: rows would get wrong times."""
     with stage("clock"):
-        if not np.array_equal(times_s, clock.times_s[clock.decoded]):
+        num = len(times_s)
+        is_same = np.array_equal(times_s, clock.times_s[:num]) and np.array_equal(decoded, clock.decoded[:num])
+        if not is_same or clock.decoded[num:].any():
             raise InputError(
-                f"{len(times_s)} frames were decoded, but the stored clock has {int(clock.decoded.sum())} or other "
-                "times: the file or the decoder has changed; delete the clip's clock from the store and extract again"
+                f"{int(decoded.sum())} frames were decoded, but the stored clock has {int(clock.decoded.sum())} or "
+                "other times: the file or the decoder has changed; delete the clip's clock from the store and extract "
+                "again"
             )
 
 
 def _make_clock(
-    request: ReadRequest, times_s: np.ndarray, sounds: Mapping[int, media.Sound], folder: Path
+    request: ReadRequest,
+    times_s: np.ndarray,
+    decoded: np.ndarray,
+    sounds: Mapping[int, media.Sound],
+    folder: Path,
 ) -> tuple[Clock, dict[str, float]]:
-    """The clip's clock from the decoded times, and the assumed frame rate where one was needed."""
+    """The clip's clock from the pictures' times, and the assumed frame rate where one was needed."""
     with stage("clock"):
         check_files(request)
         _check_numbering(request.images, len(times_s) or request.num_rows)
@@ -119,7 +131,7 @@ def _make_clock(
         if not len(times_s) and not min_frames:
             sound = sounds.get(CLOCK_RATE_HZ) or _read_sounds(request.clip, [CLOCK_RATE_HZ], folder)[CLOCK_RATE_HZ]
             min_frames = count_frames_of_sound(sound.stop_s if len(sound.samples) else None, request.assume_fps)
-        return extend_clock(times_s, min_frames, request.assume_fps)
+        return extend_clock(times_s, min_frames, request.assume_fps, decoded)
 
 
 def check_files(request: ReadRequest) -> None:
@@ -144,11 +156,14 @@ def _check_numbering(images: FaceImages, num_frames: int) -> None:
         )
 
 
-def extend_clock(times_s: np.ndarray, min_frames: int, assume_fps: float | None) -> tuple[Clock, dict[str, float]]:
-    """A clock of the decoded times, extended to ``min_frames`` at their median interval, else at ``assume_fps``.
+def extend_clock(
+    times_s: np.ndarray, min_frames: int, assume_fps: float | None, decoded: np.ndarray | None = None
+) -> tuple[Clock, dict[str, float]]:
+    """A clock of the pictures' times, extended to ``min_frames`` at their median interval, else at ``assume_fps``.
 
-    Added frames have ``decoded`` False. The second value is {"assumed_fps": ...} where that rate was used. Raises
-    InputError where frames must be added and there is neither an interval nor a rate.
+    ``decoded``: which pictures could be decoded, by default all. Added frames have ``decoded`` False. The second value
+    is {"assumed_fps": ...} where that rate was used. Raises InputError where frames must be added and there is neither
+    an interval nor a rate.
 
     >>> extend_clock(np.array([0.0, 0.1]), 4, None)[0].times_s.round(3)
     array([0. , 0.1, 0.2, 0.3])
@@ -168,8 +183,9 @@ def extend_clock(times_s: np.ndarray, min_frames: int, assume_fps: float | None)
     else:
         interval_s, assumed = 1 / assume_fps, {"assumed_fps": assume_fps}
     last_s = times_s[-1] if len(times_s) else -interval_s
+    decoded = np.ones(len(times_s), bool) if decoded is None else decoded
     times_s = np.concatenate([times_s, last_s + interval_s * added])
-    return Clock(np.arange(1, num_frames + 1), times_s, np.arange(num_frames) < num_frames - len(added)), assumed
+    return Clock(np.arange(1, num_frames + 1), times_s, np.append(decoded, np.zeros(len(added), bool))), assumed
 
 
 def count_frames_of_sound(stop_s: float | None, assume_fps: float | None) -> int:

@@ -75,7 +75,7 @@ class FrameStream:
 
 
 class FaceStream:
-    """The decoded pictures of a clip: the target's face to streams with a crop, the whole picture to the others.
+    """The pictures of a clip: the target's face to streams with a crop, the whole picture to the others.
 
     ``streams`` get every picture; ``filling`` get the face of pictures without a face image.
     """
@@ -102,8 +102,14 @@ class FaceStream:
         return sum(face is not None for face in self._faces)
 
     def add(self, position: int, picture: media.Picture, has_image: bool) -> None:
-        """Add the next decoded picture; ``has_image``: the data set has a face image of it."""
+        """Add the next picture, unobserved if it was not decoded; ``has_image``: the data set has its face image."""
         if not self._streams and not self._filling:
+            return
+        if not picture.is_decodable:
+            if self._selector is not None:
+                self._faces.append(None)
+            for stream in self._streams:
+                stream.add(position, None)
             return
         with stage("decode"):
             rgb = picture.rgb()

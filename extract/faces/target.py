@@ -250,6 +250,8 @@ def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
     for picture in media.pictures(path, video_stream=streams.video) if path is not None else ():
+        if not picture.is_decodable:
+            continue
         rgb = picture.rgb()
         faces = tracker.track(picture.time_s, rgb)
         table.add(picture.time_s, faces, tracker.mouth_motions())

@@ -5,14 +5,12 @@ file everything decodable is returned, and losses are counted. Besides ``synthet
 imports PyAV.
 """
 
-from extract.media.audible import is_audible, look_for_sound
-from extract.media.audio import MAX_GAP_S, Sound, sound, sounds
+from extract.media.audio import Sound, is_audible, look_for_sound, sound, sounds
 from extract.media.container import DecodeCounts, MediaError
 from extract.media.info import MediaInfo, num_streams, probe
 from extract.media.video import Picture, Rgb, pictures
 
 __all__ = [
-    "MAX_GAP_S",
     "DecodeCounts",
     "MediaError",
     "MediaInfo",

@@ -1,5 +1,6 @@
 """The sound of a media file: mono, every sample at its true time."""
 
+import math
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
@@ -7,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extract.media.audio_buffer import AudioBuffer, Samples
+import numpy as np
+
+from extract.media.audio_buffer import AudioBuffer, Samples, SoundFrame, SoundOrder
 from extract.media.container import DecodeCounts, MediaError, decode, open_media
 from extract.media.mono import Mixer
+from extract.media.scan import scan
 from extract.media.streams import choose_audio_stream
 from extract.media.timing import time_of
 
-MAX_GAP_S = 3600.0  # in the sound; a longer one means broken time stamps, and its zeros would fill the memory
+MIN_PEAK = 1e-3  # -60 dB: below it there is nothing to hear, only the noise of a codec or a converter
+ENOUGH_S = 5.0  # of audible sound
+BLOCK_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,10 @@ def sound(
     their mean, surround sound is mixed by its layout (``mono.Mixer``). Where the mix is nearly silent because channels
     are in opposite phase, the loudest channel is taken for the whole file, and ``channel`` names it.
 
-    Missing sound is filled with zeros and listed in ``gaps_s``; overlapping sound is cut. ``counts`` receives what was
+    Missing sound is filled with zeros and listed in ``gaps_s`` where time stamps agree that it is missing; overlapping
+    sound is cut. ``counts`` receives what was
     lost. A file without sound gives no samples, at 0.0 s. Raises NotFoundError, and MediaError where the file cannot be
-    read, no sound can be decoded, or its times jump by more than an hour.
+    read or no sound can be decoded.
     """
     return sounds(path, [rate_hz], counts=counts, audio_stream=audio_stream)[rate_hz]
 
@@ -100,19 +107,26 @@ def _decode_sound(
     path: str | os.PathLike, buffers: list[AudioBuffer], counts: DecodeCounts, audio_stream: int | None, mixer: Mixer
 ) -> None:
     """Decode one sound of a file into every buffer."""
-    first, num_corrupt = buffers[0], counts.num_corrupt_packets
+    first, num_corrupt, order = buffers[0], counts.num_corrupt_packets, SoundOrder()
+    times = scan(path, audio_stream=audio_stream)
+
+    def set_stamp(number: int, packet: Any) -> None:
+        ticks = times.sound_ticks[number] if number < len(times.sound_ticks) else math.nan
+        if packet.pts is None or ticks != packet.pts:
+            packet.pts = packet.dts = None if math.isnan(ticks) else int(ticks)
+
+    def append(frames: Iterable[SoundFrame]) -> None:
+        for frame in frames:
+            for buffer in buffers:
+                buffer.append(frame.samples, frame.rate_hz, frame.time_s)
+
     with open_media(path) as container:
         stream: Any = choose_audio_stream(container, audio_stream)
-        for frame in decode(container, stream, counts) if stream else ():
-            time_s = time_of(frame, stream)
-            if first.is_started and time_s is not None and time_s > first.stop_s + MAX_GAP_S:
-                raise MediaError(
-                    f"the sound of {path} jumps from {first.stop_s:.1f} s to {time_s:.1f} s: its time stamps are "
-                    "broken, rewrite the file with ffmpeg"
-                )
-            samples = mixer.mix(frame)
-            for buffer in buffers:
-                buffer.append(samples, frame.sample_rate, time_s)
+        for frame in decode(container, stream, counts, set_stamp) if stream else ():
+            append(order.add(SoundFrame(mixer.mix(frame), frame.sample_rate, time_of(frame, stream))))
+        append(order.finish())
+    times.add_to(counts)
+    counts.num_mended_sound_stamps += order.num_mended
     num_corrupt = counts.num_corrupt_packets - num_corrupt
     if num_corrupt and not first.is_started:
         raise MediaError(
@@ -120,3 +134,28 @@ def _decode_sound(
             "remove its audio stream"
         )
     counts.sound_gaps_s += sum(stop_s - start_s for start_s, stop_s in first.gaps_s)
+
+
+def is_audible(samples: Samples) -> bool:
+    """Whether some sample is louder than noise; read only up to it, in blocks: the sound may be mapped from a file."""
+    return any(
+        np.abs(samples[first : first + BLOCK_SAMPLES]).max() >= MIN_PEAK
+        for first in range(0, len(samples), BLOCK_SAMPLES)
+    )
+
+
+def look_for_sound(path: str | os.PathLike, audio_stream: int | None = None) -> tuple[bool, str]:
+    """Whether a file's sound is audible, and which channel is taken where its channels cancel out, else "".
+
+    No more is decoded than the first ``ENOUGH_S`` of audible sound. Raises NotFoundError, and MediaError where the file
+    cannot be read or has no such stream.
+    """
+    mixer, audible_s = Mixer(), 0.0
+    with open_media(path) as container:
+        stream = choose_audio_stream(container, audio_stream)
+        for frame in decode(container, stream, DecodeCounts()) if stream else ():
+            if is_audible(mixer.mix(frame)):
+                audible_s += frame.samples / frame.sample_rate
+            if audible_s >= ENOUGH_S:
+                break
+    return audible_s > 0 or bool(mixer.loudest), mixer.loudest

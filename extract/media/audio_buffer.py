@@ -2,6 +2,9 @@
 
 import io
 import tempfile
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from jaxtyping import Float32
 # stay far below it; the shortest common frame (Opus 20 ms, AAC 21 ms) lies above, so that a single lost frame is
 # noticed. Errors cannot accumulate: the distance is always to the end of the samples themselves.
 MAX_JITTER_S = 0.010
+
+AHEAD_S = 1.0  # of sound that is looked at to see whether a leap stays
+MIN_AHEAD = 8  # frames; some are long
 
 Samples = Float32[np.ndarray, " n"]
 
@@ -89,3 +95,99 @@ class AudioBuffer:
     def _flush(self) -> None:
         if self.is_started:
             self._resample(np.zeros(0, np.float32), last=True)
+
+
+@dataclass(frozen=True)
+class SoundFrame:
+    """Decoded mono sound and when it starts; None: directly after the frame before it."""
+
+    samples: Samples
+    rate_hz: int
+    time_s: float | None
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasts."""
+        return len(self.samples) / self.rate_hz
+
+
+class SoundOrder:
+    """Frames of sound, each with a time only where that can be believed; the others follow the frame before.
+
+    A stamp away from where the samples before it end makes a gap or an overlap only if a later stamp agrees and none
+    returns. The first stamp is replaced where later ones agree with each other and not with it. Frames that share one
+    stamp follow each other. ``num_mended`` counts the stamps that were not believed.
+    """
+
+    def __init__(self) -> None:
+        self.num_mended = 0
+        self._waiting: deque[SoundFrame] = deque()
+        self._stop_s: float | None = None
+        self._shared_s: float | None = None
+
+    def add(self, frame: SoundFrame) -> Iterator[SoundFrame]:
+        """Add the next decoded frame; gives the frames whose times are settled."""
+        if frame.time_s is not None and frame.time_s == self._shared_s:
+            frame = replace(frame, time_s=None)
+        else:
+            self._shared_s = frame.time_s
+        self._waiting.append(frame)
+        while self._waiting and (self._is_near() or self._sees_ahead()):
+            yield self._give()
+
+    def finish(self) -> Iterator[SoundFrame]:
+        """The frames that are left; nothing follows them."""
+        while self._waiting:
+            yield self._give()
+
+    def _is_near(self) -> bool:
+        """Whether the first waiting frame is where the sound so far ends."""
+        time_s = self._waiting[0].time_s
+        return self._stop_s is not None and (time_s is None or abs(time_s - self._stop_s) <= MAX_JITTER_S)
+
+    def _sees_ahead(self) -> bool:
+        if self._stop_s is None and self._waiting[0].time_s is not None and len(self._waiting) > 1:
+            late_s = self._late_s(self._waiting[0].time_s)[1:]
+            if (np.abs(late_s[:2]) <= MAX_JITTER_S).any():
+                return True
+        return len(self._waiting) > MIN_AHEAD and sum(each.length_s for each in self._waiting) > AHEAD_S
+
+    def _late_s(self, start_s: float) -> np.ndarray:
+        """How much later each waiting stamp is than its samples, if those start at a time; nan without a stamp."""
+        lengths_s = np.array([each.length_s for each in self._waiting])
+        times_s = np.array([each.time_s for each in self._waiting], float)
+        return times_s - start_s - (np.cumsum(lengths_s) - lengths_s)
+
+    def _give(self) -> SoundFrame:
+        """The first waiting frame, with its time where that can be believed."""
+        if self._stop_s is None:
+            start_s = self._find_start_s()
+            self.num_mended += self._waiting[0].time_s not in (None, start_s)
+            self._waiting[0] = replace(self._waiting[0], time_s=start_s)
+            self._stop_s = start_s
+        elif not self._is_near() and not self._is_leap():
+            self.num_mended += 1
+            self._waiting[0] = replace(self._waiting[0], time_s=None)
+        frame = self._waiting.popleft()
+        if frame.time_s is not None and abs(frame.time_s - self._stop_s) > MAX_JITTER_S:
+            self._stop_s = max(frame.time_s, self._stop_s - frame.length_s)
+        self._stop_s += frame.length_s
+        return frame
+
+    def _is_leap(self) -> bool:
+        """Whether the stamps from the first waiting one on agree that it is not where the sound so far ends."""
+        assert self._stop_s is not None
+        late_s = self._late_s(self._stop_s)
+        later_s = late_s[1:][~np.isnan(late_s[1:])]
+        returns = np.abs(later_s) <= MAX_JITTER_S
+        agrees = np.abs(later_s - late_s[0]) <= MAX_JITTER_S
+        return bool(agrees.any() and not returns.any())
+
+    def _find_start_s(self) -> float:
+        """When the sound starts, by the first stamp that another one confirms."""
+        starts_s = self._late_s(0.0)
+        starts_s = starts_s[~np.isnan(starts_s)]
+        for start_s in starts_s:
+            if (np.abs(starts_s - start_s) <= MAX_JITTER_S).sum() > 1:
+                return float(start_s)
+        return float(starts_s[0]) if len(starts_s) else 0.0

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.codec.context import Flags
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files.regular import check_regular
@@ -91,22 +90,32 @@ def packets(container: Any, streams: list, counts: DecodeCounts) -> Iterator[Any
             num_errors += 1
 
 
+def number_stamps(number: int, packet: Any) -> None:
+    """Replace the stamps of a packet by its number, which its frames then have: a ``prepare`` for ``decode``.
+
+    PyAV has an attribute ``opaque`` for this, but two threads that use it lose their values.
+    """
+    packet.pts = packet.dts = number
+
+
 def decode(
-    container: Any, stream: Any, counts: DecodeCounts, prepare: Callable[[int, Any], None] = lambda *_: None
+    container: Any,
+    stream: Any,
+    counts: DecodeCounts,
+    prepare: Callable[[int, Any], None] = lambda *_: None,
+    fail: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Any]:
     """The decodable frames of a stream; errors are counted.
 
-    ``prepare`` is called with the number of each packet and the packet before it is decoded. The number is the
-    ``opaque`` of its frames. An error gives its packet's number instead of a frame.
+    ``prepare`` is called with the number of each packet and the packet before it is decoded, ``fail`` with the number
+    of a packet that cannot be decoded.
     """
     stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
-    stream.codec_context.flags |= Flags.copy_opaque
     for number, packet in enumerate(chain(packets(container, [stream], counts), [None])):  # None flushes the decoder
         if packet is not None:
-            packet.opaque = number
             prepare(number, packet)
         try:
             yield from stream.decode(packet)
         except av.FFmpegError:
             counts.num_corrupt_packets += 1
-            yield number
+            fail(number)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from extract.media.colour import HDR_CURVES
-from extract.media.container import DecodeCounts, open_media, packets
+from extract.media.container import open_media
+from extract.media.scan import scan
 from extract.media.streams import choose_audio_stream, choose_video_stream, video_streams
-from extract.media.timing import time_of
 from extract.media.video import pictures
 
 
@@ -54,35 +54,29 @@ def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_str
     ``video_stream`` and ``audio_stream`` as in ``pictures`` and ``sounds``. Raises NotFoundError, and MediaError where
     the file cannot be read, has no such stream, or no picture of its video stream can be decoded.
     """
-    first = next(pictures(path, video_stream=video_stream), None)
+    first = next((each for each in pictures(path, video_stream=video_stream) if each.is_decodable), None)
     height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
+    scanned = scan(path, video_stream=video_stream, audio_stream=audio_stream)
+    times, rows_s = scanned.pictures, np.zeros(0)
+    if times is not None and not np.isnan(times.ticks).any():
+        rows_s = np.array([times.time_s(ticks) for ticks in times.rows])
     with open_media(path) as container:
         video, audio = choose_video_stream(container, video_stream), choose_audio_stream(container, audio_stream)
-        picture_times_s: list[float] = []
-        sound_times_s: list[float] = []
-        for packet in packets(container, [stream for stream in (video, audio) if stream], DecodeCounts()):
-            time_s = time_of(packet, packet.stream)
-            if time_s is None or packet.is_discard:
-                continue
-            if packet.stream is video:
-                picture_times_s.append(time_s)
-            else:
-                sound_times_s += [time_s, time_s + float((packet.duration or 0) * audio.time_base)]
-        if sound_times_s and audio.start_time is not None:  # the first packets may hold only the encoder's delay
-            sound_times_s = np.maximum(sound_times_s, float(audio.start_time * audio.time_base)).tolist()
+        sound_s = scanned.sound_s
+        if audio is not None and audio.start_time is not None:  # the first packets may hold only the encoder's delay
+            sound_s = tuple(np.maximum(sound_s, float(audio.start_time * audio.time_base)).tolist())
         return MediaInfo(
             first is not None,
-            bool(sound_times_s),
+            not math.isnan(sound_s[0]),
             width,
             height,
             0 if first is None else first._frame.rotation,
-            len(picture_times_s),
-            *_rate(np.unique(picture_times_s)),
-            min(picture_times_s, default=math.nan),
-            max(picture_times_s, default=math.nan),
-            min(sound_times_s, default=math.nan),
-            max(sound_times_s, default=math.nan),
-            audio.sample_rate if sound_times_s else 0,
+            len(rows_s),
+            *_rate(rows_s),
+            float(rows_s[0]) if len(rows_s) else math.nan,
+            float(rows_s[-1]) if len(rows_s) else math.nan,
+            *sound_s,
+            0 if math.isnan(sound_s[0]) else audio.sample_rate,
             len(video_streams(container)),
             len(container.streams.audio),
             None if video is None else container.streams.video.index(video),

@@ -28,11 +28,11 @@ class RowOrder:
         self._given: set[int] = set()  # packets whose picture waits or has its row
         self._waiting: deque[tuple[int, float, Any]] = deque()
         self._latest = -np.inf
-        self._min_step = times.interval / 16 or 1.0
+        self._min_step = times.interval / 64 or 1.0
 
     def add(self, packet: int, frame: Any) -> Iterator[Row]:
         """Add the next frame of the decoder and the packet that it came from; gives the rows that are complete."""
-        if packet in self._given:
+        if packet in self._given or packet >= len(self._times.ticks):
             return  # the decoder gave the same picture again, or only after those that follow it
         known = np.nan if self._times.is_reordered and not self._times.is_trusted[packet] else self._ticks[packet]
         self._given.add(packet)
@@ -55,8 +55,7 @@ class RowOrder:
             ticks = self._settle()
             packet, _, frame = self._waiting.popleft()
         yield from self._lost_before(ticks)
-        self._latest = max(ticks, self._latest + self._min_step)
-        yield self._latest, frame
+        yield self._after(ticks), frame
 
     def _settle(self) -> float:
         """When the first waiting picture is shown."""
@@ -81,10 +80,20 @@ class RowOrder:
         while self._next < len(self._order) and self._ticks[self._order[self._next]] < ticks:
             packet = int(self._order[self._next])
             self._next += 1
-            if packet not in self._given and (packet >= len(self._times.ticks) or self._is_lost(packet)):
+            if packet not in self._given and self._has_row(packet):
                 self._given.add(packet)
-                self._latest = max(float(self._ticks[packet]), self._latest + self._min_step)
-                yield self._latest, None
+                yield self._after(float(self._ticks[packet])), None
+
+    def _has_row(self, packet: int) -> bool:
+        """Whether a packet without a picture should have had one."""
+        if packet >= len(self._times.ticks):
+            return True
+        return not self._times.is_hidden[packet] and self._is_lost(packet)
+
+    def _after(self, ticks: float) -> float:
+        """The time of the next row, moved where it would not be later than the row before."""
+        self._latest = ticks if ticks > self._latest else self._latest + self._min_step
+        return self._latest
 
 
 class SortedOrder:

@@ -7,21 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from extract.media.container import DecodeCounts, open_media, packets, video_stream
+from extract.media.container import DecodeCounts, open_media, packets
 from extract.media.joins import find_joins
-from extract.media.timing import ROUNDING_S, PictureTimes, Stamps, Ticks, mend_pictures
+from extract.media.mpeg import MAX_STUFFED, time_mpeg
+from extract.media.streams import choose_audio_stream, choose_video_stream
+from extract.media.timing import (
+    MAX_PAUSE_S,
+    MAX_REORDERED,
+    ROUNDING_S,
+    PictureTimes,
+    Stamps,
+    Ticks,
+    confirm,
+    count_on,
+    mend_pictures,
+)
 
 # In these containers not every packet has a stamp of its own: the demuxer counts on from the one before.
 COUNTING = {"mpegts", "mpeg"}
 # In these a packet may be lost altogether; mp4 and mov list all of them in an index.
 WITHOUT_INDEX = {"mpegts", "mpeg", "matroska,webm", "flv"}
+# These store when a packet is decoded; elsewhere FFmpeg makes that up from the times of presentation.
+WITH_DTS = {"mov,mp4,m4a,3gp,3g2,mj2", "flv", "mpegts", "mpeg"}
 # These say in their header how long they are.
 ANNOUNCING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "asf"}
 # The standards of these codecs allow no picture to be left out.
 ALWAYS_EVEN = {"mpeg1video", "mpeg2video"}
 MIN_HOLE_BYTES = 64  # between packets; headers of packets and clusters are shorter
 MIN_COUNTING_HOLE_BYTES = 16384  # where packets are cut into pieces, among those of other streams
+MAX_COUNTING_PAUSE_S = 1.0  # their recorders do not pause; other files are simply appended to them
 MAX_SOUND_JITTER_S = 0.01
+MAX_PIECES_APART = 100  # packets to look ahead for the one that a piece belongs to
 
 
 @dataclass(frozen=True)
@@ -41,15 +57,20 @@ class Scan:
     announced_s: float
     readable_s: float
 
+    def add_to(self, counts: DecodeCounts) -> None:
+        """Record what concerns the whole file, pictures and sound alike."""
+        counts.num_joins, counts.announced_s, counts.readable_s = self.num_joins, self.announced_s, self.readable_s
+
 
 @dataclass(frozen=True)
 class _Stream:
-    """The stamps of a stream's packets, and where in the file each begins (nan: unknown)."""
+    """The stamps of a stream's packets, where in the file each begins (nan: unknown), and the zeros at its end."""
 
     stamps: Stamps
     positions: np.ndarray
     codec: str
     is_reordered: bool
+    num_zeros: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,29 +91,32 @@ class _File:
         return bool(((self.damage >= first) & (self.damage <= stop)).any())
 
 
-def scan(path: str | os.PathLike) -> Scan:
-    """Read all packets of a file; twice where a container that counts stamps has doubtful ones.
+def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stream: int | None = None) -> Scan:
+    """Read all packets of a file; more than once where a container that counts stamps has doubtful ones.
 
     Raises NotFoundError and MediaError.
     """
-    file = _read(path)
-    if file.format in COUNTING and not _is_even(file):
-        file = _with_own_stamps(file, _read(path, {"fflags": "nofillin"}))
-    streams = (file.pictures, file.sound)
-    picture_shifts, sound_shifts, num_joins = find_joins(
-        *(None if stream is None else stream.stamps for stream in streams),
-        lambda of_sound, packet: file.is_damaged(streams[of_sound], packet - 1, packet),
-    )
+    choice = (path, video_stream, audio_stream)
+    file = _read(*choice)
+    own, pieces = file, None
+    if file.format in COUNTING and not (_is_even(file.pictures) and _follows(file.sound)):
+        own = _with_own_stamps(file, _read(*choice, "nofillin"))
+        pieces = _read(*choice, "nofillin+noparse").pictures
+    picture_shifts, sound_shifts, num_joins = _find_joins(own)
+    if own is not file and _is_even(file.pictures) and not picture_shifts.any():
+        own = replace(own, pictures=file.pictures)
     pictures, num_untimed, num_mended = None, 0, 0
-    if file.pictures is not None:
-        stamps = file.pictures.stamps.shifted(picture_shifts)
-        pictures = mend_pictures(stamps, file.pictures.is_reordered)
-        if file.format not in COUNTING:
-            num_untimed = int(np.isnan(stamps.either[~stamps.is_hidden]).sum())
-        was_stamped = ~np.isnan(stamps.either) & ~stamps.is_hidden
-        num_mended = int((pictures.ticks != stamps.either)[was_stamped].sum())
-        pictures = replace(pictures, lost=_find_lost(file, pictures))
-    sound = None if file.sound is None else file.sound.stamps.shifted(sound_shifts)
+    if own.pictures is not None and file.pictures is not None:
+        stamps = own.pictures.stamps.shifted(picture_shifts)
+        piece_ticks = np.zeros(0)
+        if own.pictures is not file.pictures and pieces is not None:
+            piece_ticks = _shift_pieces(pieces.stamps.either, own.pictures.stamps.either, picture_shifts)
+        pictures = _time_pictures(own, stamps, file.pictures.stamps, piece_ticks)
+        is_stamped = ~np.isnan(stamps.either)
+        shown = ~stamps.is_hidden
+        num_untimed = 0 if file.format in COUNTING else int((~is_stamped & shown).sum())
+        num_mended = int((np.abs(pictures.ticks - stamps.either) > 1)[is_stamped & shown].sum())
+    sound = None if own.sound is None else own.sound.stamps.shifted(sound_shifts)
     sound_s = (math.nan, math.nan) if sound is None else _extent_s(sound)
     ends_s = [0.0, *sound_s]
     if pictures is not None and len(pictures.rows):
@@ -109,10 +133,55 @@ def scan(path: str | os.PathLike) -> Scan:
     )
 
 
-def _read(path: str | os.PathLike, options: dict[str, str] | None = None) -> _File:
-    with open_media(path, options) as container:
-        streams = {"video": video_stream(container), "audio": container.streams.best("audio")}
+def _find_joins(file: _File) -> tuple[np.ndarray, np.ndarray, int]:
+    streams = (file.pictures, file.sound)
+    stamps, of_sound = (None if stream is None else stream.stamps for stream in streams)
+    pause_s = MAX_COUNTING_PAUSE_S if file.format in COUNTING else MAX_PAUSE_S
+    return find_joins(stamps, of_sound, lambda at, packet: file.is_damaged(streams[at], packet - 1, packet), pause_s)
+
+
+def _shift_pieces(pieces: np.ndarray, packets: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """The stamps that pieces have, shifted like the packets with the same stamps, or like the piece before."""
+    shifted, latest = [], 0
+    for ticks in pieces[~np.isnan(pieces)]:
+        same = np.flatnonzero(packets[latest : latest + MAX_PIECES_APART] == ticks)
+        latest += int(same[0]) if len(same) else 0
+        shifted.append(ticks + shifts[min(latest, len(shifts) - 1)])
+    return np.array(shifted)
+
+
+def _time_pictures(file: _File, stamps: Stamps, counted: Stamps, pieces: np.ndarray) -> PictureTimes:
+    """The times of pictures from their shifted stamps, those that the demuxer ``counted``, and those of ``pieces``.
+
+    Pieces are packets as the container cuts them, in which a picture was even where its bytes are gone.
+    """
+    stream, lost = file.pictures, np.zeros(0)
+    assert stream is not None
+    if not len(pieces):
+        times = mend_pictures(stamps, stream.is_reordered)
+        return confirm(replace(times, lost=_find_lost(file, times)), stamps.dts)
+    if stream.codec in ALWAYS_EVEN and _is_constant(counted):
+        offsets = counted.pts - counted.dts
+        ticks, lost = time_mpeg(stamps, offsets, stream.num_zeros, pieces)
+        return replace(mend_pictures(replace(stamps, pts=ticks), stream.is_reordered), lost=lost, is_regular=True)
+    times = mend_pictures(count_on(stamps, counted), stream.is_reordered)
+    pieces = pieces[~np.isin(pieces, stamps.either)]
+    rows, near = np.sort(times.ticks), 0.5 * times.interval
+    places = np.clip(np.searchsorted(rows, pieces), 1, len(rows) - 1)
+    apart = np.minimum(np.abs(pieces - rows[places - 1]), np.abs(rows[places] - pieces))
+    lost = np.unique(pieces[(apart > near) & (pieces > rows[0] - MAX_REORDERED * times.interval)])
+    times = replace(times, lost=lost[lost < rows[-1] + MAX_REORDERED * times.interval])
+    times = replace(times, lost=np.concatenate([times.lost, _find_lost(file, times)]))
+    return confirm(times, np.full(len(stamps), np.nan))
+
+
+def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int | None, flags: str = "") -> _File:
+    """The packets of a file; ``flags`` switch off what FFmpeg makes up."""
+    with open_media(path, {"fflags": flags} if flags else None) as container:
+        video, audio = choose_video_stream(container, video_stream), choose_audio_stream(container, audio_stream)
+        streams = {"video": video, "audio": audio}
         names = {stream.index: name for name, stream in streams.items() if stream is not None}
+        form = container.format.name
         packets_of: dict[str, list] = {name: [] for name in names.values()}
         spans, damage = [], []
         for packet in packets(container, list(container.streams), DecodeCounts()):
@@ -123,25 +192,36 @@ def _read(path: str | os.PathLike, options: dict[str, str] | None = None) -> _Fi
                     damage.append(position)
             name = names.get(packet.stream_index)
             if name is not None:
-                packets_of[name].append((packet.pts, packet.dts, packet.duration, position, packet.is_discard))
-        form = container.format.name
-        found = {name: _stream(streams[name], rows) for name, rows in packets_of.items() if rows}
+                is_first = not packets_of[name]
+                num_zeros = _count_zeros(bytes(packet), is_first) if form in COUNTING and name == "video" else 0
+                times = (packet.pts, packet.dts, packet.duration)
+                packets_of[name].append((*times, position, packet.is_discard, num_zeros))
+        found = {name: _stream(streams[name], rows, form in WITH_DTS) for name, rows in packets_of.items() if rows}
         holes = _find_holes(np.array(spans, float).reshape(-1, 2), form) if form in WITHOUT_INDEX else np.zeros(0)
         announced_s = (container.duration or 0) / 1e6 if form in ANNOUNCING else 0.0
     return _File(form, found.get("video"), found.get("audio"), np.concatenate([damage, holes]), announced_s)
 
 
-def _stream(stream: Any, rows: list[tuple]) -> _Stream:
-    pts, dts, durations, positions, hidden = zip(*rows, strict=True)
-    stamps = Stamps(
-        np.array(pts, float),
-        np.array(dts, float),
-        np.nan_to_num(np.array(durations, float)),
-        np.array(hidden, bool),
-        stream.time_base,
-    )
+def _stream(stream: Any, rows: list[tuple], has_dts: bool) -> _Stream:
+    pts, dts, durations, positions, hidden, num_zeros = (np.array(column, float) for column in zip(*rows, strict=True))
+    if not has_dts:
+        dts = np.where(np.isnan(pts), dts, np.nan)
+    known = np.where(np.isnan(pts), dts, pts)
+    steps = np.diff(np.unique(known[~np.isnan(known)]))
+    interval = float(np.median(steps)) if len(steps) else 0.0
+    stamps = Stamps(pts, dts, np.nan_to_num(durations), hidden.astype(bool), stream.time_base, interval)
     codec = stream.codec_context
-    return _Stream(stamps, np.array(positions, float), codec.name, bool(getattr(codec, "has_b_frames", False)))
+    return _Stream(stamps, positions, codec.name, bool(getattr(codec, "has_b_frames", False)), num_zeros)
+
+
+def _count_zeros(data: bytes, is_first: bool) -> int:
+    """How many zero bytes end the data: a picture that was erased is read as the end of the one before.
+
+    The first picture has none before it, and is read as the beginning of the second.
+    """
+    num_zeros = len(data) - len(data.rstrip(b"\0"))
+    num_leading = len(data) - len(data.lstrip(b"\0")) if is_first else 0
+    return num_zeros if num_leading <= 2 * MAX_STUFFED else max(num_leading, num_zeros)
 
 
 def _find_holes(spans: np.ndarray, form: str) -> np.ndarray:
@@ -153,41 +233,51 @@ def _find_holes(spans: np.ndarray, form: str) -> np.ndarray:
     return spans[1:, 0][is_hole]
 
 
-def _is_even(file: _File) -> bool:
-    """Whether pictures are evenly spaced and sounds follow each other."""
-    if file.pictures is not None:
-        stamps = file.pictures.stamps
-        rounding = ROUNDING_S / float(stamps.tick_s)
-        steps = np.diff(np.sort(stamps.pts))  # nan, where a stamp is missing, is not even
-        if not (np.abs(steps - stamps.interval) <= stamps.interval / 4 + rounding).all():
-            return False
-    if file.sound is not None:
-        stamps = file.sound.stamps
-        late = np.diff(stamps.pts) - stamps.durations[:-1]
-        return bool((np.abs(late) <= MAX_SOUND_JITTER_S / float(stamps.tick_s)).all())
-    return True
+def _is_even(pictures: _Stream | None) -> bool:
+    """Whether none was erased, and all are evenly spaced, or as unevenly as film on a television."""
+    if pictures is None:
+        return True
+    if np.median(pictures.num_zeros) <= MAX_STUFFED < pictures.num_zeros.max():
+        return False
+    stamps = pictures.stamps
+    rounding = ROUNDING_S / float(stamps.tick_s)
+    steps = np.diff(np.sort(stamps.pts))  # nan, where a stamp is missing, is not even
+    share = 0.25 if _is_constant(stamps) else 0.6
+    return bool((np.abs(steps - stamps.interval) <= share * stamps.interval + rounding).all())
+
+
+def _is_constant(stamps: Stamps) -> bool:
+    """Whether all pictures are meant to be shown equally long."""
+    return bool(stamps.durations.max(initial=0) <= 1.2 * stamps.durations.min(initial=np.inf))
+
+
+def _follows(sound: _Stream | None) -> bool:
+    """Whether every sound starts where the one before ends."""
+    if sound is None:
+        return True
+    late = np.diff(sound.stamps.pts) - sound.stamps.durations[:-1]
+    return bool((np.abs(late) <= MAX_SOUND_JITTER_S / float(sound.stamps.tick_s)).all())
 
 
 def _with_own_stamps(file: _File, own: _File) -> _File:
     """The file with only those stamps that are its packets' own."""
-    found = []
+    found: list[_Stream | None] = []
     for stream, bare in ((file.pictures, own.pictures), (file.sound, own.sound)):
         if stream is not None and bare is not None and len(stream.stamps) == len(bare.stamps):
-            stamps = stream.stamps
-            offsets = stamps.pts - stamps.dts if stream is file.pictures else None
-            stream = replace(stream, stamps=replace(stamps, pts=bare.stamps.pts, dts=bare.stamps.dts, offsets=offsets))
+            stamps = replace(stream.stamps, pts=bare.stamps.pts, dts=bare.stamps.dts)
+            stream = replace(stream, stamps=stamps, num_zeros=bare.num_zeros)
         found.append(stream)
     return replace(file, pictures=found[0], sound=found[1])
 
 
-def _find_lost(file: _File, times: PictureTimes) -> Ticks:
+def _find_lost(file: _File, times: PictureTimes) -> np.ndarray:
     """Times of pictures of which not even a packet is left: gaps of whole intervals in an even stream, at damage."""
     stream, order = file.pictures, np.argsort(times.ticks, kind="stable")
     steps = np.diff(times.ticks[order]) / (times.interval or 1)
     gaps = np.flatnonzero(steps > 1.5)
     if stream is None or file.format not in WITHOUT_INDEX or not len(gaps):
         return np.zeros(0)
-    rounding = ROUNDING_S / float(times.tick_s) / times.interval
+    rounding = ROUNDING_S / float(times.tick_s) / (times.interval or 1)
     if (np.abs(steps - 1) <= 0.25 + rounding).mean() < 0.9 * (1 - len(gaps) / len(steps)):
         return np.zeros(0)
     lost = []
@@ -200,9 +290,9 @@ def _find_lost(file: _File, times: PictureTimes) -> Ticks:
 
 def _extent_s(stamps: Stamps) -> tuple[float, float]:
     """When the first packet of sound starts and the last one ends, by stamps that others confirm."""
-    ticks = stamps.either
-    known = np.flatnonzero(~np.isnan(ticks))
+    known = np.flatnonzero(~np.isnan(stamps.either))
     if not len(known):
         return math.nan, math.nan
-    stops = ticks + stamps.durations
-    return float(int(np.min(ticks[known])) * stamps.tick_s), float(int(np.max(stops[known])) * stamps.tick_s)
+    first, last = np.nanargmin(stamps.either), np.nanargmax(stamps.either + stamps.durations)
+    stop_s = float(int(stamps.either[last]) * stamps.tick_s) + float(int(stamps.durations[last]) * stamps.tick_s)
+    return float(int(stamps.either[first]) * stamps.tick_s), stop_s

@@ -20,7 +20,7 @@ MAX_LEAP_S = 3600.0  # nor is this a gap where only one of them leaps
 MIN_SOUND_LEAP_S = 0.5  # sound alone that goes back by less overlaps, and is cut
 MAX_REORDERED = 16  # pictures, in H.264 and HEVC
 ROUNDING_S = 0.0015  # of stamps stored in milliseconds
-NUM_NEIGHBOURS = 4  # pictures looked at on each side to tell a wrong stamp from a right one
+NUM_NEIGHBOURS = 4  # pictures looked at on each side to choose between two stamps
 
 Ticks = Float[np.ndarray, " packets"]
 
@@ -39,8 +39,8 @@ def time_of(timed: Any, stream: Any) -> float | None:
 class Stamps:
     """The stamps of a stream's packets in the order of the file, in ticks of ``tick_s``; nan where there is none.
 
-    ``is_hidden``: to be decoded but not shown. ``offsets``: from decoding to presentation, as the demuxer knows it also
-    of packets without a stamp.
+    ``interval``: median ticks between two packets in the order of presentation, 0 for one packet. ``is_hidden``: to be
+    decoded but not shown.
     """
 
     pts: Ticks
@@ -48,7 +48,7 @@ class Stamps:
     durations: Ticks
     is_hidden: Bool[np.ndarray, " packets"]
     tick_s: Fraction
-    offsets: Ticks | None = None
+    interval: float
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -57,13 +57,6 @@ class Stamps:
     def either(self) -> Ticks:
         """The pts of each packet, else its dts."""
         return np.where(np.isnan(self.pts), self.dts, self.pts)
-
-    @property
-    def interval(self) -> float:
-        """Median ticks between two packets in the order of presentation; 0 below two."""
-        known = self.either
-        steps = np.diff(np.unique(known[~np.isnan(known)]))
-        return float(np.median(steps)) if len(steps) else 0.0
 
     def shifted(self, by: Ticks) -> "Stamps":
         """The same stamps, each moved."""
@@ -85,7 +78,7 @@ class PictureTimes:
     interval: float
     is_reordered: bool
     is_regular: bool
-    lost: Ticks
+    lost: Float[np.ndarray, " lost"]
 
     def time_s(self, ticks: float) -> float:
         """A time in seconds, exact where it is a stamp of the file."""
@@ -100,42 +93,30 @@ class PictureTimes:
 def mend_pictures(stamps: Stamps, is_reordered: bool) -> PictureTimes:
     """The times of pictures, from stamps without joins; those that are wrong or missing lie between their neighbours.
 
-    ``is_reordered``: the codec may have packets out of the order of presentation.
+    Nothing is lost or confirmed yet. ``is_reordered``: the codec may have packets out of the order of presentation.
     """
-    dts, pts, interval = stamps.dts, stamps.either, stamps.interval
-    tick_s = float(stamps.tick_s)
-    if stamps.offsets is not None:
-        pts, dts = _count_on(pts, dts, stamps.offsets, interval)
+    pts, interval, tick_s = stamps.either, stamps.interval, float(stamps.tick_s)
     is_trusted = ~np.isnan(pts)
-    backward = np.diff(pts[is_trusted]) <= 0
-    is_reordered = bool(backward.any()) and (is_reordered or backward.mean() > 0.25)
+    num_backward = int((np.diff(pts[is_trusted]) <= 0).sum())
+    is_reordered = num_backward > (0 if is_reordered else len(pts) / 4)
     if is_reordered:
         is_trusted &= ~_are_far(pts)
         ticks = _into_widest_gaps(np.where(is_trusted, pts, np.nan), interval)
     else:
         is_trusted &= are_in_order(pts, interval, max_end=MAX_PAUSE_S / tick_s)
         ticks = interpolate(np.where(is_trusted, pts, np.nan), interval)
-    is_regular = bool(is_trusted.all()) and _is_regular(pts, dts, interval, ROUNDING_S / tick_s)
-    if stamps.offsets is not None:
-        is_trusted &= ~np.isnan(stamps.either)
-    lost = np.zeros(0)
-    return PictureTimes(
-        ticks, is_trusted, stamps.is_hidden, stamps.tick_s, interval, is_reordered, is_regular, lost
+    nothing = np.zeros(0)
+    return PictureTimes(ticks, is_trusted, stamps.is_hidden, stamps.tick_s, interval, is_reordered, False, nothing)
+
+
+def count_on(own: Stamps, counted: Stamps) -> Stamps:
+    """``own`` stamps, those missing taken from ``counted``, moved by what the own stamps around them were moved."""
+    moved = interpolate(own.either - counted.either, 0.0)
+    return replace(
+        own,
+        pts=np.where(np.isnan(own.either), counted.pts + moved, own.either),
+        dts=np.where(np.isnan(own.dts), counted.dts + moved, own.dts),
     )
-
-
-def _count_on(pts: Ticks, dts: Ticks, offsets: Ticks, interval: float) -> tuple[Ticks, Ticks]:
-    """Stamps of all packets where few have their own: counted between those, in the order of decoding."""
-    own = np.where(np.isnan(dts), pts, dts)
-    late = own - interval * np.arange(len(own))
-    places = np.flatnonzero(~np.isnan(own))
-    for before, place, after in zip(places, places[1:], places[2:], strict=False):
-        near = abs(late[after] - late[before]) < interval / 2
-        if near and abs(late[place] - (late[before] + late[after]) / 2) > interval / 2:
-            own[place] = late[place] = np.nan
-    counted = interpolate(np.where(are_in_order(own, interval), own, np.nan), interval)
-    is_counted = np.isnan(pts) | ~(np.abs(counted - own) <= interval / 2)
-    return np.where(is_counted, counted + np.nan_to_num(offsets), pts), counted
 
 
 def are_in_order(ticks: Ticks, interval: float, max_end: float = np.inf) -> Bool[np.ndarray, " packets"]:
@@ -234,14 +215,19 @@ def _into_widest_gaps(ticks: Ticks, interval: float) -> Ticks:
     return ticks
 
 
-def _is_regular(pts: Ticks, dts: Ticks, interval: float, rounding: float) -> bool:
-    """Whether the stamps confirm each other: evenly spaced, or the same as the container's times of decoding."""
-    shown = np.sort(pts)
-    if len(shown) < 2 or (np.diff(shown) <= 0).any():
-        return len(shown) < 2
-    if np.abs(np.diff(shown) - interval).max() <= interval / 4 + rounding:
-        return True
-    return any(
-        np.abs(shown[: len(shown) - late] - dts[late:]).max(initial=0) <= rounding
-        for late in range(min(MAX_REORDERED, len(shown) - 1))
+def confirm(times: PictureTimes, dts: Ticks) -> PictureTimes:
+    """The same times, ``is_regular`` where they confirm each other.
+
+    They do where rows are evenly spaced, or at the container's own times of decoding, a few packets later.
+    """
+    rows, rounding = times.rows, ROUNDING_S / float(times.tick_s)
+    steps = np.diff(rows)
+    if not times.is_trusted.all() or (steps <= 0).any():
+        return replace(times, is_regular=False)
+    is_even = not len(steps) or np.abs(steps - times.interval).max() <= times.interval / 4 + rounding
+    shown = np.sort(times.ticks)
+    is_decoded_so = any(
+        np.abs(shown[: len(shown) - late] - dts[late:]).max() <= rounding
+        for late in range(min(MAX_REORDERED, len(shown)))
     )
+    return replace(times, is_regular=bool(is_even or is_decoded_so))

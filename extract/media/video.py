@@ -1,28 +1,40 @@
 """The pictures of a media file at their true times."""
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
-import av
 import numpy as np
 
 from extract.media.colour import Rgb, shown_width, to_rgb
-from extract.media.container import DecodeCounts, MediaError, decode, open_media
+from extract.media.container import DecodeCounts, MediaError, decode, number_stamps, open_media
+from extract.media.rows import Row, RowOrder, SortedOrder
+from extract.media.scan import scan
 from extract.media.streams import choose_video_stream
-from extract.media.timing import in_order_of_time, time_of
+from extract.media.timing import PictureTimes, stamp_of
+
+# Decoders of which a packet that gives no picture and no error holds none: hidden references, or nothing that changed.
+WITHOUT_PICTURE = {"vp8", "vp9", "mpeg4"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture and the time at which it is shown. ``rgb`` converts the colours when it is called."""
+    """A picture and the time at which it is shown. ``rgb`` converts the colours when it is called.
+
+    A picture that could not be decoded has a time, and ``is_decodable`` is False.
+    """
 
     time_s: float
-    _frame: av.VideoFrame = field(repr=False)
+    _frame: Any = field(repr=False)  # an av.VideoFrame, None where it could not be decoded
     _pixel_aspect: Fraction | None = field(default=None, repr=False)
+
+    @property
+    def is_decodable(self) -> bool:
+        """Whether there is a picture to see."""
+        return self._frame is not None
 
     @property
     def pixel_aspect(self) -> float:
@@ -54,22 +66,46 @@ def pictures(
     raises NotFoundError, and MediaError where the file cannot be read, has no such stream, or no picture of it can be
     decoded.
     """
-    counts, latest_s = DecodeCounts() if counts is None else counts, -math.inf
+    counts = DecodeCounts() if counts is None else counts
+    num_decoded, num_corrupt = counts.num_decoded, counts.num_corrupt_packets
+    scanned = scan(path, video_stream=video_stream)
     with open_media(path) as container:
         stream = choose_video_stream(container, video_stream)
         if stream is None:
             return
-        frames = decode(container, stream, counts)
-        for frame in in_order_of_time(frames) if container.format.name == "avi" else frames:
-            time_s = time_of(frame, stream)
-            if time_s is None:
-                counts.num_untimed += 1
-            elif time_s > latest_s:
-                latest_s = time_s
-                counts.num_decoded += 1
-                yield Picture(time_s, frame, stream.sample_aspect_ratio)
-    if latest_s == -math.inf:
+        scanned.add_to(counts)
+        counts.num_mended_picture_stamps += scanned.num_mended
+        counts.num_untimed += scanned.num_untimed
+        times = scanned.pictures
+        if times is not None and not np.isnan(times.ticks).any():
+            for ticks, frame in _rows(container, stream, times, counts):
+                counts.num_decoded += frame is not None
+                counts.num_undecodable += frame is None
+                yield Picture(times.time_s(ticks), frame, stream.sample_aspect_ratio)
+    if counts.num_decoded == num_decoded:
         raise MediaError(
-            f"no picture of {path} can be decoded ({counts.num_corrupt_packets} corrupt packets, {counts.num_untimed} "
-            "pictures without a time): download or copy the file again, or leave the clip out"
+            f"no picture of {path} can be decoded ({counts.num_corrupt_packets - num_corrupt} corrupt packets, "
+            f"{scanned.num_untimed} pictures without a time): download or copy the file again, or leave the clip out"
         )
+
+
+def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts) -> Iterator[Row]:
+    """The rows of a stream: when each is shown, in ticks, and its frame, None where it could not be decoded."""
+    failed: list[int] = []
+    if container.format.name == "avi":
+        order, num_rows = SortedOrder(), 0
+        for frame in chain(decode(container, stream, counts, fail=failed.append), [None]):
+            for packet in failed[num_rows:]:
+                if packet < len(times.ticks):
+                    yield from order.add(float(times.ticks[packet]), None)
+            num_rows = len(failed)
+            if frame is not None and stamp_of(frame) is not None:
+                yield from order.add(float(stamp_of(frame)), frame)
+        yield from order.finish()
+        return
+    is_silent = stream.codec_context.name in WITHOUT_PICTURE
+    rows = RowOrder(times, lambda packet: not is_silent or packet in failed)
+    for frame in decode(container, stream, counts, number_stamps, failed.append):
+        yield from rows.add(frame.pts, frame)
+    yield from rows.finish()
+    counts.num_mended_picture_stamps += rows.num_mended

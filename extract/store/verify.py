@@ -132,7 +132,7 @@ class _Verification:
         about = self.store.clock_metadata(clip_id)
         yield from _check_sum(TensorFile(path), about)
         num_marked = int(clock.decoded.sum())
-        num = int(about.get("num_frames", num_marked))
+        num = int(about.get("num_frames", num_marked)) - int(about.get("num_undecodable", 0))
         if num != num_marked:
             yield f"{num_marked} frames are marked as decoded, but {num} were decoded"
         if self.dataset is not None:

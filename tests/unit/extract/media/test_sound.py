@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from extract.media import MediaError, Sound, sound
+from extract.media import DecodeCounts, Sound, sound
 from tests.support.extract.clips import find_click_s, make_burst, make_click
 
 
@@ -90,10 +90,21 @@ def test_small_errors_of_time_stamps_do_not_accumulate(tmp_path, step_s):
     assert find_click_s(sound(tmp_path / "clip.mkv")) == pytest.approx(starts_s[-1], abs=0.011)
 
 
-def test_a_jump_of_the_time_stamps_is_an_error(tmp_path):
-    write_audio_frames(tmp_path / "clip.mkv", np.zeros(640), [0.0, 90000.0], 320)
-    with pytest.raises(MediaError, match=r"jumps from 0\.0 s to 90000\.0 s"):
-        sound(tmp_path / "clip.mkv")
+def test_a_single_stamp_that_leaps_is_not_believed(tmp_path):
+    starts_s = [i / 50 for i in range(50)]
+    starts_s[49] = 90000.0
+    write_audio_frames(tmp_path / "clip.mkv", np.zeros(50 * 320), starts_s, 320)
+    counts = DecodeCounts()
+    decoded = sound(tmp_path / "clip.mkv", counts=counts)
+    assert (len(decoded.samples), decoded.gaps_s, counts.num_mended_sound_stamps) == (16000, (), 1)
+
+
+def test_a_gap_of_more_than_an_hour_is_a_join(tmp_path):
+    starts_s = [i / 50 + (90000 if i >= 20 else 0) for i in range(50)]
+    write_audio_frames(tmp_path / "clip.mkv", np.zeros(50 * 320), starts_s, 320)
+    counts = DecodeCounts()
+    decoded = sound(tmp_path / "clip.mkv", counts=counts)
+    assert (len(decoded.samples), decoded.gaps_s, counts.num_joins) == (16000, (), 1)
 
 
 def test_a_change_of_rate_and_channels_in_the_middle_is_handled(tmp_path):
