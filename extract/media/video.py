@@ -91,8 +91,8 @@ def pictures(
 
 def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts) -> Iterator[Row]:
     """The rows of a stream: when each is shown, in ticks, and its frame, None where it could not be decoded."""
-    failed: list[int] = []
     if container.format.name == "avi":
+        failed: list[int] = []
         order, num_rows = SortedOrder(), 0
         for frame in chain(decode(container, stream, counts, fail=failed.append), [None]):
             for packet in failed[num_rows:]:
@@ -103,9 +103,10 @@ def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts
                 yield from order.add(float(stamp_of(frame)), frame)
         yield from order.finish()
         return
+    wrong: set[int] = set()
     is_silent = stream.codec_context.name in WITHOUT_PICTURE
-    rows = RowOrder(times, lambda packet: not is_silent or packet in failed)
-    for frame in decode(container, stream, counts, number_stamps, failed.append):
+    rows = RowOrder(times, lambda packet: not is_silent or packet in wrong)
+    for frame in decode(container, stream, counts, number_stamps, wrong.add):
         yield from rows.add(frame.pts, frame)
     yield from rows.finish()
     counts.num_mended_picture_stamps += rows.num_mended
