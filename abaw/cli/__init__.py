@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input, 70 a bug 
 """
 
 import importlib
+import io
 import logging
 import pkgutil
 import re
@@ -111,6 +112,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command, by default that of ``sys.argv``, and exit. Every error is one message on stderr."""
     given = list(sys.argv[1:] if words is None else words)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     STATE.update(verbose=False, words=[])
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _terminate) if is_main else None

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS
 from abaw.errors import InputError
+from abaw.files.regular import check_regular
 from abaw.numbers import BLANKS, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
@@ -76,8 +77,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """The number (from 1) and the stripped text of each line, without blank lines at the end.
 
     Spaces and tabs are stripped; CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is
-    not text.
+    not text, or no file, such as a named pipe.
     """
+    check_regular(path)
     try:
         texts = path.read_bytes().decode("utf-8-sig").split("\n")  # a \r inside a line ends none: rows would move
     except UnicodeDecodeError as error:

@@ -1,6 +1,7 @@
 """One walk over the folders of a data set: media, lists, folders of face images and folders of labels."""
 
 import os
+import stat
 from collections.abc import Container, Iterable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class FoundFiles:
         self.folders_from_0: set[Path] = set()
         self.openface_folders: set[Path] = set()
         self.unread_folders: list[Path] = []
+        self.num_special = 0  # pipes, devices, sockets and links to nothing: opening them may block
         self._walked: set[Path] = set()
 
     def walk(self, folder: Path, is_base: bool = True) -> None:
@@ -42,8 +44,12 @@ class FoundFiles:
         if self._add_images(folder, names, others, is_base):
             others = [name for name in others if not is_image(name)]
         for path in (folder / name for name in sorted(others) if not name.startswith(".")):
-            if not path.is_dir():
-                self.files.append(path)
+            mode = _mode(path)
+            if not stat.S_ISDIR(mode):
+                if stat.S_ISREG(mode) or path.suffix.lower() in MEDIA_SUFFIXES:  # of media the clip is to fail
+                    self.files.append(path)
+                else:
+                    self.num_special += 1
             elif path.name in SPLIT_FOLDERS:
                 self.label_folders.append(path)
             else:
@@ -74,6 +80,14 @@ class FoundFiles:
         if any(map(OPENFACE.match, found.names.values())):
             self.openface_folders.add(folder)
         return True
+
+
+def _mode(path: Path) -> int:
+    """The type of what a path leads to; 0 where that is nothing or cannot be known."""
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return 0
 
 
 def below(paths: Iterable[Path], folders: list[Path] | None) -> list[Path]:

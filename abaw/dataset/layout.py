@@ -258,8 +258,9 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
         clips[clip] = Clip(
             clip, media.get(video), folder, first_image, doubts.get(folder, ""), unused=unused, problem=problem
         )
+    num_ignored = found.num_ignored + seen.num_special
     image_roots = tuple(sorted({path.parent for path in images.values()}))
-    return Dataset(root, clips, image_roots, challenges, test_lists, found.num_ignored, listings, tuple(unread))
+    return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings, tuple(unread))
 
 
 def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:

@@ -23,4 +23,4 @@ def check_regular(path: Path) -> None:
             raise
         kind = "a link to a file that is not there"
     if kind is not None:
-        raise InputError(f"{path} is {kind}, expected a file: remove it, or rename it so that it names no clip")
+        raise InputError(f"{path} is {kind}, expected a file: remove or rename it")

@@ -10,8 +10,8 @@ from extract.media.audio_buffer import Samples
 
 # The mix of two channels in opposite phase is silence. A frame cancels out where its mix holds less than this share of
 # the energy that channels with nothing in common would give. It is 1 for such channels and for a single one that is not
-# silent, 2 for two equal channels, and 0.1 for channels in opposite phase of which one is 0.63 times as strong.
-MIN_ENERGY = 0.1
+# silent, 2 for two equal channels, and 0.25 for channels in opposite phase of which one is 0.45 times as strong.
+MIN_ENERGY = 0.25
 MAX_CANCELLED = 0.1  # the share of a track's energy that may lie in such frames; plain stereo stays far below it
 SURROUND = 0.5**0.5  # ITU-R BS.775: centre and surround channels go into left and right at -3 dB
 WEIGHTS = {  # of channels in the mean of left and right, by FFmpeg's names; others are surround channels

@@ -19,31 +19,39 @@ def choose_video_stream(container: Any, index: int | None = None) -> Any:
     the streams flagged default go first, then the largest, then the first. Raises MediaError where there is no stream
     ``index``, or no decoder for the stream.
     """
-    streams = video_streams(container)
-    if not streams:
-        return None
-    if index is not None:
-        return _check_decoder(container, _stream_at(container, "video", index))
-    chosen = max(streams, key=lambda stream: (stream.frames != 1, _is_default(stream), _num_pixels(stream)))
-    return _check_decoder(container, chosen)
+    main = _main_video(container)
+    if main is None or index is None:
+        return _check_decoder(container, main)
+    return _check_decoder(container, _stream_at(container, "video", index))
 
 
 def choose_audio_stream(container: Any, index: int | None = None) -> Any:
     """Audio stream ``index``, or else the one that players play; None where the file has no sound.
 
-    Streams flagged default go first, then FFmpeg's own order, in which streams for people who hear or see badly go
-    last. Raises MediaError where there is no stream ``index``, or no decoder for the stream.
+    It is of the same programme as the video where there are several. Streams flagged default go first, then FFmpeg's
+    own order, in which streams for people who hear or see badly go last. Raises MediaError where there is no stream
+    ``index``, or no decoder for the stream.
     """
     if not container.streams.audio:
         return None
-    stream = container.streams.best("audio") if index is None else _stream_at(container, "audio", index)
-    return _check_decoder(container, stream)
+    if index is not None:
+        return _check_decoder(container, _stream_at(container, "audio", index))
+    return _check_decoder(container, container.streams.best("audio", related=_main_video(container)))
 
 
 def video_streams(container: Any) -> list[Any]:
     """The video streams of a file, without cover art and thumbnails; those without a decoder only if all are so."""
     streams = [stream for stream in container.streams.video if not stream.disposition & NOT_VIDEO]
     return [stream for stream in streams if stream.codec_context is not None] or streams
+
+
+def _main_video(container: Any) -> Any:
+    """The video stream that players show; None without one."""
+    return max(
+        video_streams(container),
+        key=lambda stream: (stream.frames != 1, _is_default(stream), _num_pixels(stream)),
+        default=None,
+    )
 
 
 def _stream_at(container: Any, kind: str, index: int) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
+from abaw.dataset.media_files import Streams
 from abaw.files import atomic_write, read_json
 from abaw.files.regular import check_regular
 from extract.store.fingerprint import fingerprint, old_fingerprint, stamp
@@ -39,6 +40,16 @@ def without_choices(source: str) -> str:
     '1f0c'
     """
     return CHOICES.sub("", source, count=1)
+
+
+def chosen_streams(source: str) -> Streams:
+    """The streams that a source names.
+
+    >>> chosen_streams("1f0c v:1 at 25.0 fps")
+    Streams(video=1, audio=None)
+    """
+    named = {kind: int(index) for kind, index in re.findall(r" ([va]):(\d+)", source)}
+    return Streams(named.get("v"), named.get("a"))
 
 
 class ClipSource:

@@ -19,7 +19,7 @@ from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
 from extract.media import MediaInfo, probe
 from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
-from extract.store.sources import Sources, without_choices
+from extract.store.sources import Sources, chosen_streams, without_choices
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
@@ -228,8 +228,9 @@ class _Verification:
         clip = self.dataset.clips.get(clip_id) if self.dataset else None
         if clip is None or clip.media is None or not clip.media.is_file():
             return None
+        streams = chosen_streams(self.store.clock_metadata(clip_id).get("source", ""))
         try:
-            return probe(clip.media)
+            return probe(clip.media, video_stream=streams.video, audio_stream=streams.audio)
         except ValueError:
             return None  # the file was changed, which is already a fault of the clock
 

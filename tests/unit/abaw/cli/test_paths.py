@@ -1,5 +1,7 @@
 """Paths in options, configs and settings: ~ is the home folder, a colon a character; what is no path is a sentence."""
 
+import io
+import os
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,13 @@ def test_what_is_no_path_is_a_sentence(home, capsys, words, message):
     assert run(*words) == 2
     assert message in capsys.readouterr().err
     assert {path.name for path in home.iterdir()} == {"p", "q", "va_sample.txt"}
+
+
+def test_a_path_that_is_no_text_can_be_printed(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "a.mp4").touch()
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", printed)
+    assert run("check", str(folder)) == 0
+    assert b"caf\\udce9: 1 clips" in printed.buffer.getvalue()

@@ -241,6 +241,17 @@ def test_pipes_and_folders_with_the_names_of_media_are_clips_that_fail(tmp_path)
     }
 
 
+def test_pipes_with_the_names_of_lists_and_labels_are_not_waited_for(tmp_path):
+    touch(tmp_path, "a.mp4", "VA_Estimation_Challenge/Train_Set/a.txt")
+    for name in ("train.txt", "VA_Estimation_Challenge_test_set_release.txt", "training_set_annotations.txt"):
+        os.mkfifo(tmp_path / name)
+    os.mkfifo(tmp_path / "VA_Estimation_Challenge/Train_Set/b.txt")
+    dataset = open_dataset(tmp_path)
+    assert (list(dataset.clips), dataset.num_ignored) == (["a", "b"], 3)
+    with pytest.raises(InputError, match=r"b\.txt is a named pipe, expected a file"):
+        dataset.num_label_rows("b")
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
 def test_an_image_that_is_no_file_concerns_its_clip_alone(tmp_path, make):
     touch(tmp_path, "crops/a/00001.jpg", "crops/b/00001.jpg")
