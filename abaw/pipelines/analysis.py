@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
-    from abaw.tracks import Track
     from extract.engine.plan import EncoderSpec
     from extract.engine.run import ExtractionReport
     from extract.faces.target import TargetConfig
+    from extract.store.track_file import TrackFile
 
 
 LOSSES_KEY = b"losses"  # in the metadata of a table's Parquet file
@@ -169,7 +169,7 @@ def _analyze(
         faces = faces_recipe(config)
         for clip_id, tables in predict_tables(members, tasks, dict.fromkeys(tasks, good), progress):
             is_there = store.has(faces, clip_id, store.clock_metadata(clip_id).get("source"))
-            boxes = store.get(faces, clip_id) if is_there else None
+            boxes = store.open(faces, clip_id) if is_there else None
             write_frames(out, clip_id, tasks, tables, boxes, kept, str(report.losses.get(clip_id, "")))
             seen = next(iter(tables.values())).observed
             unobserved[clip_id] = int((~seen).sum()), len(seen)
@@ -197,12 +197,13 @@ def write_frames(
     clip_id: str,
     tasks: "Mapping[str, Task]",
     tables: "Mapping[str, Table]",
-    boxes: "Track | None",
+    boxes: "TrackFile | None",
     post_processing: "Mapping[str, PostProcessing] | None" = None,
     losses: str = "",
 ) -> None:
-    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame, empty face cells where no face was found.
+    """``<clip>.parquet`` and ``<clip>.csv``: one row a frame, empty face cells where the target was not found.
 
+    ``person`` is the target's number in the clip, ``other_persons`` the numbers of the others in the picture.
     Where a task has post-processing, its numbers and names are those after it. ``losses``: the line of what of the clip
     was lost, kept in the metadata of the Parquet file.
     """
@@ -211,7 +212,7 @@ def write_frames(
 
     first = next(iter(tables.values()))
     columns: dict[str, Any] = {"frame": first.frames, "time_s": first.times_s, "observed": first.observed}
-    columns |= _face_columns(len(first.frames), boxes)
+    columns |= _face_columns(first.times_s, boxes)
     for name, table in tables.items():
         kept = (post_processing or {}).get(name)
         final = kept.apply(tasks[name], table.values, table.observed) if kept else table.values
@@ -227,15 +228,25 @@ def write_frames(
         csv.write_csv(frames, file)
 
 
-def _face_columns(num: int, boxes: "Track | None") -> dict[str, Any]:
+def _face_columns(times_s: "np.ndarray", boxes: "TrackFile | None") -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    values, found = np.zeros((num, 4), np.float32), np.zeros(num, bool)
-    if boxes is not None:  # a row of the track is a decoded frame; the clock may be longer
-        values[: len(boxes)], found[: len(boxes)] = boxes.values[:, :4], boxes.observed
+    num = len(times_s)
+    values, found = np.zeros((num, 6), np.float32), np.zeros(num, bool)
+    others: list[list[int]] = [[] for _ in range(num)]
+    if boxes is not None:  # a row of the track is a decoded frame; the table has a row for every frame
+        places = np.searchsorted(times_s, boxes.times_s)
+        values[places], found[places] = boxes.values, boxes.observed
+        persons = boxes.table("persons")
+        for frame, person in () if persons is None else persons[:, [0, 5]].astype(int).tolist():
+            if not found[frame - 1] or person != values[frame - 1, 4]:
+                others[frame - 1].append(person)
     sides = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
-    return {side: pa.array(values[:, i], mask=~found) for i, side in enumerate(sides)}
+    columns = {side: pa.array(values[:, i], mask=~found) for i, side in enumerate(sides)}
+    columns["person"] = pa.array(values[:, 4].astype(np.int32), mask=~found)
+    columns["other_persons"] = pa.array([" ".join(map(str, sorted(each))) for each in others])
+    return columns
 
 
 def _clips(media: list[Path]) -> "dict[str, Clip]":

@@ -66,5 +66,7 @@ def face_losses(request: ReadRequest, clock: Clock, images: ImageStream, faces: 
     elif request.images.unread and not request.images.numbers:
         found["images"] = FaceLosses("images", num_unread=len(request.images.unread))
     if faces.is_read:
-        found["video"] = FaceLosses("video", num_frames=len(clock), num_faces=faces.num_faces)
+        found["video"] = FaceLosses(
+            "video", num_frames=len(clock), num_faces=faces.num_faces, num_others=faces.num_others
+        )
     return found

@@ -48,7 +48,7 @@ class EncoderSpec:
 def faces_recipe(target: TargetConfig) -> Recipe:
     """The recipe of the target's face track.
 
-    Its columns: left, top, width, height in pixels, person, and 1 where the face was detected, 0 where tracked.
+    Its columns, and those of the table ``persons`` beside it: see ``extract.engine.requests.FoundFaces``.
     """
     return {"name": "faces", "stored_dtype": "float32", **target.recipe()}
 
@@ -210,7 +210,8 @@ class ExtractionPlan:
             self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
         # before the tracks: a clip that has all of them is not read again
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):
-            self.store.put(faces, clip.clip_id, read.faces, metadata)
+            tables = {"persons": read.faces.persons}
+            self.store.put(faces, clip.clip_id, read.faces.target, metadata, tables)
         clip.finish(metadata)
         if clip.found is not None:
             self.sources.remember(clip.clip_id, clip.found)

@@ -43,7 +43,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
     images = ImageStream(request.images, by_image)
-    faces = FaceStream(request, by_video, by_image if request.fill else [])
+    faces = FaceStream(request, by_video, by_image if request.fill else [], check)
     facts: dict[str, int | float] = {}
     pictures_lost: PictureLosses | None = None
     clock = request.clock
@@ -77,7 +77,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
         sound_losses(of_sound, list(sounds.values()), clock, num_streams()) if sounds else None,
         face_losses(request, clock, images, faces),
     )
-    return ReadResult(clock, rows, faces.track(clock.times_s), facts, lost)
+    return ReadResult(clock, rows, faces.found(clock.times_s), facts, lost)
 
 
 def _read_sounds(

@@ -66,15 +66,27 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class FoundFaces:
+    """The faces found in a clip's pictures.
+
+    ``target``: the target's face, one row a picture: left, top, width, height in pixels, person, and 1 where it was
+    detected, 0 where it was tracked. ``persons``: one row a face, the target's included: the frame, then the same.
+    """
+
+    target: Track
+    persons: np.ndarray
+
+
+@dataclass(frozen=True)
 class ReadResult:
-    """What reading a clip gave: its clock, the rows of each vision encoder by folder, and the target's face.
+    """What reading a clip gave: its clock, the rows of each vision encoder by folder, and the faces found.
 
     ``facts``: counts of the decoder; empty where the clock was stored before. ``losses``: of what was read.
     """
 
     clock: Clock
     rows: dict[str, Rows]
-    faces: Track | None
+    faces: FoundFaces | None
     facts: dict[str, int | float]
     losses: ClipLosses = field(default_factory=ClipLosses)
 

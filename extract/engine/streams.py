@@ -4,8 +4,9 @@ The streams run in reading threads and send what they prepare at once: a clip of
 of a minute.
 """
 
+from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from abaw.tracks import Track
 from extract import media
 from extract.encoders.base import PictureEncoder
 from extract.engine.image_files import read_image
-from extract.engine.requests import ReadRequest, Rows, Send, stage
+from extract.engine.requests import FoundFaces, ReadRequest, Rows, Send, stage
 from extract.faces.geometry import Face, cut, resize_face
 from extract.faces.target import TargetSelector
 from extract.media import Rgb
@@ -77,18 +78,28 @@ class FrameStream:
 class FaceStream:
     """The pictures of a clip: the target's face to streams with a crop, the whole picture to the others.
 
-    ``streams`` get every picture; ``filling`` get the face of pictures without a face image.
+    ``streams`` get every picture; ``filling`` get the face of pictures without a face image. ``check``: as of
+    ``TargetConfig.make_selector``.
     """
 
-    def __init__(self, request: ReadRequest, streams: list[FrameStream], filling: list[FrameStream]) -> None:
+    def __init__(
+        self,
+        request: ReadRequest,
+        streams: list[FrameStream],
+        filling: list[FrameStream],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._streams, self._filling = streams, filling
         self._selector: TargetSelector | None = None
         if filling or any(stream.encoder.crop is not None for stream in streams):
             with stage("faces"):
                 self._selector = request.target.make_selector(
-                    request.clip.side, request.clip.media, request.clip.streams
+                    request.clip.side, request.clip.media, request.clip.streams, check
                 )
+        self._positions: list[int] = []
         self._faces: list[Face | None] = []
+        self._persons = array("f")  # an hour of two persons takes 6 MB
+        self.num_others = 0  # pictures without the target, but with other persons
         self.num_filled = 0
 
     @property
@@ -107,7 +118,7 @@ class FaceStream:
             return
         if not picture.is_decodable:
             if self._selector is not None:
-                self._faces.append(None)
+                self._add_faces(position, None, ())
             for stream in self._streams:
                 stream.add(position, None)
             return
@@ -117,13 +128,20 @@ class FaceStream:
         if self._selector is not None:
             with stage("faces"):
                 face = self._selector.select(picture.time_s, rgb)
-            self._faces.append(face)
+            self._add_faces(position, face, self._selector.faces)
         crops: dict[object, Rgb] = {}
         for stream in self._streams:
             self._add_to(stream, position, rgb, face, crops)
         self.num_filled += bool(self._filling) and face is not None and not has_image
         for stream in self._filling if face is not None and not has_image else []:
             self._add_to(stream, position, rgb, face, crops, filled=True)
+
+    def _add_faces(self, position: int, target: Face | None, faces: Sequence[Face]) -> None:
+        self._positions.append(position)
+        self._faces.append(target)
+        self.num_others += target is None and bool(faces)
+        for face in faces:
+            self._persons.extend((position + 1, *_columns(face)))
 
     def _add_to(
         self,
@@ -143,20 +161,22 @@ class FaceStream:
                 crops[crop] = cut(rgb, face, crop)
         stream.add(position, crops[crop], filled)
 
-    def track(self, times_s: np.ndarray) -> Track | None:
-        """The target's face in each picture: left, top, width, height, person, 1 if detected and 0 if tracked there.
-
-        None where no encoder takes a face.
-        """
+    def found(self, times_s: np.ndarray) -> FoundFaces | None:
+        """The target's face in each picture, and all persons'; None where no encoder takes a face."""
         if self._selector is None:
             return None
         values = np.zeros((len(self._faces), 6), np.float32)
         for row, face in enumerate(self._faces):
             if face is not None:
-                box = face.box
-                values[row] = (box.x, box.y, box.width, box.height, face.person, face.detected)
+                values[row] = _columns(face)
         observed = np.array([face is not None for face in self._faces], bool)
-        return Track(values, times_s[: len(values)], observed)
+        persons = np.array(self._persons, np.float32).reshape(-1, 7)
+        return FoundFaces(Track(values, times_s[np.array(self._positions, int)], observed), persons)
+
+
+def _columns(face: Face) -> tuple[float, ...]:
+    box = face.box
+    return box.x, box.y, box.width, box.height, face.person, face.detected
 
 
 class ImageStream:

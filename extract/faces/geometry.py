@@ -166,8 +166,8 @@ def _by_box(box: Box, crop: Crop) -> np.ndarray:
 def _by_points(points: np.ndarray | None, crop: Crop) -> np.ndarray:
     if points is None:
         raise InputError(
-            "an aligned crop needs the five points of the face, which this face detector does not give: use centerface, "
-            "yunet, mtcnn or mediapipe, or give the encoder crop=face"
+            "an aligned crop needs the five points of the face, which this face detector does not give: use "
+            "centerface, yunet, mtcnn or mediapipe, or give the encoder crop=face"
         )
     goal = (TEMPLATE - TEMPLATE_PX / 2) / (1 + 2 * crop.margin) + TEMPLATE_PX / 2
     return fit_similarity(points, goal * crop.size_px / TEMPLATE_PX)

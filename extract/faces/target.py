@@ -59,23 +59,32 @@ class TargetConfig:
         """JSON: the detector's recipe, and everything else that can change which box is chosen."""
         return {**self.detector.recipe(), "target": self.target, "every": self.detect_every, "persons": VERSION}
 
-    def make_selector(self, side: str | None, path: Path | None, streams: Streams | None = None) -> "TargetSelector":
+    def make_selector(
+        self,
+        side: str | None,
+        path: Path | None,
+        streams: Streams | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> "TargetSelector":
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
         ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
-        which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``. Raises
-        InputError for another side.
+        which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``;
+        ``check`` is called at every picture of that pass and may raise to stop it. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
         if side is not None:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
-        return _select_from_whole_clip(tracker, self.target, path, streams or Streams())
+        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check)
 
 
 class TargetSelector(ABC):
-    """Selects the target's face in the pictures of one clip."""
+    """Selects the target's face in the pictures of one clip. ``faces``: all persons' in the last picture."""
+
+    def __init__(self) -> None:
+        self.faces: Sequence[Face] = ()
 
     @abstractmethod
     def select(self, time_s: float, rgb: Rgb) -> Face | None:
@@ -198,30 +207,34 @@ class _OnlineSelector(TargetSelector):
     """Tracks and chooses picture by picture."""
 
     def __init__(self, tracker: FaceTracker, policy: _Policy) -> None:
+        super().__init__()
         self._tracker, self._policy = tracker, policy
 
     def select(self, time_s: float, rgb: Rgb) -> Face | None:
-        faces = self._tracker.track(time_s, rgb)
-        return self._policy.choose(faces, self._tracker.known_persons(), rgb.shape[1], rgb.shape[0])
+        self.faces = self._tracker.track(time_s, rgb)
+        return self._policy.choose(self.faces, self._tracker.known_persons(), rgb.shape[1], rgb.shape[0])
 
 
 class _OfflineSelector(TargetSelector):
-    """Looks up the faces chosen from the whole clip: ``times_s`` of its pictures, and rows of a ``_FaceTable``."""
+    """Looks up the faces of the whole clip: ``times_s`` of its pictures, rows of a ``_FaceTable``, which are chosen."""
 
-    def __init__(self, times_s: np.ndarray, rows: np.ndarray) -> None:
-        self._times_s, self._rows = times_s, rows
+    def __init__(self, times_s: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> None:
+        super().__init__()
+        self._times_s, self._rows, self._chosen = times_s, rows, chosen
         self._frames = np.ascontiguousarray(rows[:, 0])
 
     def select(self, time_s: float, rgb: Rgb) -> Face | None:
         frame = int(np.searchsorted(self._times_s, time_s))
         if frame == len(self._times_s) or self._times_s[frame] != time_s:
             raise InputError(f"the first pass over the clip had no picture at {time_s} s: the file changed, try again")
-        place = int(np.searchsorted(self._frames, frame))
-        if place == len(self._frames) or self._frames[place] != frame:
-            return None
-        row = self._rows[place].tolist()
-        points = np.array(row[10:]).reshape(5, 2) if row[9] else None
-        return Face(Box(*row[5:9]), points, int(row[1]), bool(row[2]), row[3])
+        places = range(*np.searchsorted(self._frames, [frame, frame + 1]).tolist())
+        self.faces = [_face_of_row(self._rows[place].tolist()) for place in places]
+        return next((face for face, place in zip(self.faces, places, strict=True) if self._chosen[place]), None)
+
+
+def _face_of_row(row: list[float]) -> Face:
+    points = np.array(row[10:]).reshape(5, 2) if row[9] else None
+    return Face(Box(*row[5:9]), points, int(row[1]), bool(row[2]), row[3])
 
 
 class _FaceTable:
@@ -246,10 +259,13 @@ class _FaceTable:
         return np.array(self._times_s), np.array(self._rows).reshape(-1, 20)
 
 
-def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None, streams: Streams) -> _OfflineSelector:
+def _select_from_whole_clip(
+    tracker: FaceTracker, target: str, path: Path | None, streams: Streams, check: Callable[[], None]
+) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
     for picture in media.pictures(path, video_stream=streams.video) if path is not None else ():
+        check()
         if not picture.is_decodable:
             continue
         rgb = picture.rgb()
@@ -260,12 +276,12 @@ def _select_from_whole_clip(tracker: FaceTracker, target: str, path: Path | None
     times_s, rows = table.arrays()
     frames, persons = rows[:, 0].astype(int), rows[:, 1].astype(int)
     if target == "longest":
-        return _OfflineSelector(times_s, rows[_choose_longest(frames, persons)])
+        return _OfflineSelector(times_s, rows, _choose_longest(frames, persons))
     chosen = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
         speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams))
         chosen = chosen if (speakers < 0).all() else speakers
-    return _OfflineSelector(times_s, rows[persons == chosen[frames]])
+    return _OfflineSelector(times_s, rows, persons == chosen[frames])
 
 
 def _read_sound(path: Path, streams: Streams) -> media.Sound:

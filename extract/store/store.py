@@ -101,14 +101,22 @@ class FeatureStore:
         path = self.track_path(recipe, clip_id)
         return path.exists() and (source is None or read_metadata(path).get("source") == source)
 
-    def put(self, recipe: Recipe, clip_id: str, track: Track, metadata: Mapping[str, str] | None = None) -> None:
+    def put(
+        self,
+        recipe: Recipe,
+        clip_id: str,
+        track: Track,
+        metadata: Mapping[str, str] | None = None,
+        tables: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Write a track, complete or not at all, in the recipe's ``stored_dtype`` (float16 where it names none).
 
+        ``tables``: arrays of float32 to keep in its file, whose rows need not be those of the track.
         Raises InputError where a value does not fit that type.
         """
         with self.writer(recipe, clip_id, track.dim) as writer:
             writer.add(track.values[track.observed])
-            writer.finish(track.times_s, track.observed, metadata or {})
+            writer.finish(track.times_s, track.observed, metadata or {}, tables=tables)
 
     def writer(self, recipe: Recipe, clip_id: str, dim: int) -> TrackWriter:
         """A writer that takes the observed rows of a track as they come."""

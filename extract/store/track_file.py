@@ -57,6 +57,10 @@ class TrackFile:
     def observed(self) -> np.ndarray:
         return self.flags["observed"]
 
+    def table(self, name: str) -> np.ndarray | None:
+        """An array that is kept beside the track; None where there is none, as in files of earlier versions."""
+        return self._file[name] if name in self._file else None  # noqa: SIM401  it has no get
+
     @property
     def dim(self) -> int:
         return int(self.values.shape[1])
@@ -115,9 +119,11 @@ class TrackWriter:
         observed: np.ndarray,
         metadata: Mapping[str, str],
         filled: np.ndarray | None = None,
+        tables: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write the track: ``observed`` (time) marks the added rows, ``filled`` (time) those taken from the video.
 
+        ``tables``: other arrays to keep in the file, by name.
         Rows that are not observed are stored as zeros. Raises InputError where another number of rows was added, or
         times do not increase.
         """
@@ -133,6 +139,7 @@ class TrackWriter:
         }
         if filled is not None:
             tensors["filled"] = Tensor.of(filled.astype(bool))
+        tensors |= {name: Tensor.of(table) for name, table in (tables or {}).items()}
         write_tensors(self._folder / f"{self._clip_id}.safetensors", tensors, metadata)
         self._write_recipe()  # again: the features may have been removed meanwhile
 

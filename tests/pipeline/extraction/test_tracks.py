@@ -26,6 +26,23 @@ def test_a_face_detected_in_the_video_gives_a_row_per_frame_and_its_box(tmp_path
     assert len(FeatureStore(tmp_path / "store").clock("a")) == 20
 
 
+def test_the_boxes_of_all_persons_are_stored_beside_the_targets(tmp_path):
+    """The target, large, leaves after five frames, while another person stays."""
+    write_video(tmp_path / "a.mp4", [picture((10, 30, 50), (110, 40, 30))] * 5 + [picture((110, 40, 30))] * 5)
+    report = run(tmp_path / "a.mp4", tmp_path / "store")
+    (recipe,) = (each for each in FeatureStore(tmp_path / "store").recipes().values() if each["name"] == "faces")
+    file = FeatureStore(tmp_path / "store").open(recipe, "a")
+    persons = file.table("persons")
+    assert file.observed.tolist() == [True] * 5 + [False] * 5
+    assert persons[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10]
+    target = int(file.values[0, 4])
+    assert np.array_equal(persons[persons[:, 5] == target][:, 1:], file.values[:5])
+    (other,) = set(persons[persons[:, 0] > 5, 5].astype(int))
+    assert other != target
+    assert np.abs(persons[persons[:, 5] == other][:, 1:5] - [110, 40, 30, 30]).max() <= 2
+    assert "in 5 frames the person is absent, but others are there" in str(report.losses["a"])
+
+
 def test_left_and_right_have_their_own_face_and_the_same_sound(tmp_path):
     write_video(tmp_path / "videos/v.mp4", [picture((10, 30, 30), (110, 40, 40))] * 6, tone(0.24))
     for side in ("left", "right"):

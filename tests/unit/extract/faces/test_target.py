@@ -9,6 +9,7 @@ import pytest
 from extract import DETECTORS
 from extract.faces.geometry import Box, Face
 from extract.faces.target import TARGETS, TargetConfig
+from extract.media import pictures
 from tests.support.drawn_faces import (
     BLUE,
     FPS,
@@ -224,3 +225,31 @@ def test_the_same_clip_in_several_threads_gives_the_same_faces(clip, yunet):
         thread.join()
     work("alone")
     assert results[0] == results[1] == results[2] == results["alone"]
+
+
+@pytest.mark.parametrize("target", ["largest", "longest"])
+def test_all_persons_of_a_picture_are_there_beside_the_target(film, target):
+    """Red is the target; green alone is there from picture 10 to 20, before the tracker has forgotten red."""
+    shown = [picture((RED, 30, 40, 60), (GREEN, 170, 40))] * 10 + [picture((GREEN, 170, 40))] * 10
+    shown += [picture((RED, 30, 40, 60))] * 30
+    path = film(shown)
+    selector = TargetConfig(Colours(), target, 1).make_selector(None, path)
+    seen = [(selector.select(each.time_s, each.rgb()), list(selector.faces)) for each in pictures(path)]
+    assert [len(faces) for _, faces in seen] == [2] * 10 + [1] * 10 + [1] * 30
+    assert [face is None for face, _ in seen] == [False] * 10 + [True] * 10 + [False] * 30
+    red = seen[0][0].person
+    assert [red in [face.person for face in faces] for _, faces in seen] == [face is not None for face, _ in seen]
+
+
+@pytest.mark.parametrize("target", ["longest", "speaking"])
+def test_the_first_pass_over_a_clip_is_stopped_at_its_next_picture(film, target):
+    asked = []
+
+    def check():
+        asked.append(None)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        TargetConfig(Colours(), target).make_selector(None, film([picture((RED, 100, 40))] * 9), check=check)
+    assert len(asked) == 3
