@@ -4,7 +4,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from abaw.errors import InputError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -16,6 +18,15 @@ ProgressCallback = Callable[[str, int, int], None]  # called with the item's nam
 
 def silent(item: str, done: int, total: int) -> None:
     """The progress callback that reports nothing: the default of every function that takes one."""
+
+
+def as_progress(given: Any) -> ProgressCallback:
+    """A progress callback given by a caller. Raises InputError where it cannot be called."""
+    if not callable(given):
+        raise InputError(
+            f"progress is {given!r}, expected a function of an item's name, how many are done, and of how many"
+        )
+    return given  # type: ignore[no-any-return]
 
 
 class Progress:

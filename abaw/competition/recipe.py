@@ -14,7 +14,7 @@ from abaw.dataset.layout import open_once
 from abaw.files import as_path, as_paths
 from abaw.pipelines.configuration import Settings, as_texts
 from abaw.pipelines.training import RUNS
-from abaw.progress import ProgressCallback, silent
+from abaw.progress import ProgressCallback, as_progress, silent
 
 WORK = Path("work")
 
@@ -90,6 +90,7 @@ def run_recipe(
     Raises InputError or NotFoundError before the first stage for whatever can be known without weights, media and
     features: a wrong config, member, option or template, a leak, runs of other labels or features.
     """
+    as_progress(progress)
     job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps, trust)
     run_job(job, progress)
     submissions = tuple(stage.outputs[0] for stage in job.stages if stage.kind == "submit")

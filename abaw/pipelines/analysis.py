@@ -11,7 +11,7 @@ from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, as_paths, atomic_write, visible
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
-from abaw.progress import ProgressCallback, silent
+from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.observed import unobserved_lines
 from abaw.results.runs import Run
 
@@ -122,6 +122,7 @@ def analyze(
     Tables are named after the files, and where several have one name, after their folders too. Raises InputError where
     the runs chose faces in different ways, or a run asks for something that is not trusted.
     """
+    as_progress(progress)
     out = as_path(out, "out")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))

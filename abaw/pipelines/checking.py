@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.media_files import Streams
 from abaw.files import as_path
-from abaw.progress import ProgressCallback, silent
+from abaw.progress import ProgressCallback, as_progress, silent
 
 if TYPE_CHECKING:
     from extract.dataset_check.check import CheckReport
@@ -27,7 +27,9 @@ def check(
     """
     from extract.dataset_check.check import check as check_dataset
 
-    return check_dataset(open_dataset(data).with_streams(Streams(video_stream, audio_stream)), progress=progress)
+    return check_dataset(
+        open_dataset(data).with_streams(Streams(video_stream, audio_stream)), progress=as_progress(progress)
+    )
 
 
 def synthesize(
@@ -40,5 +42,6 @@ def synthesize(
         progress("video", done, total)
 
     folder = as_path(out, "out")
+    as_progress(progress)
     make_dataset(folder, num_clips=clips, seconds=seconds, seed=seed, progress=report)
     return folder

@@ -14,7 +14,7 @@ from abaw.files import as_list, as_path
 from abaw.files.names import checked_name
 from abaw.files.trust import check_trusted, find_untrusted
 from abaw.numbers import INTEGER
-from abaw.progress import ProgressCallback, silent
+from abaw.progress import ProgressCallback, as_progress, silent
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
@@ -74,7 +74,7 @@ def extract(
     dataset = dataset.with_streams(Streams(video_stream, audio_stream))
     clip_ids = shard_of(dataset, shard)
     parts = partial(build, texts, faces, target, detect_every, device, download, _plugin_paths())
-    settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": progress}
+    settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": fill_missing_faces, "progress": as_progress(progress)}
     if engine == "ray":
         from extract.engine.ray import extract_on_ray
 

@@ -11,7 +11,7 @@ from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths
 from abaw.postprocessing import parse_post_processing, read_post_processing
-from abaw.progress import ProgressCallback, silent
+from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
 from abaw.results.runs import POST_PROCESSING, Run
 
@@ -81,6 +81,7 @@ def predict(
     for a plug-in that is neither loaded nor trusted; NotFoundError where features are
     missing.
     """
+    as_progress(progress)
     folders = as_paths(runs, "runs")
     to, opened_store = as_path(out, "out"), as_path(store, "store", optional=True)
     named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
