@@ -26,6 +26,9 @@ def done(monkeypatch):
         for path in stage.outputs:
             if stage.kind == "score" and path.suffix == ".json":
                 ablation.write(path, {"va": STEPS})
+            elif stage.kind == "extract":
+                path.mkdir(parents=True)
+                (path / "d.safetensors").write_text("x")
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("x")

@@ -8,6 +8,7 @@ import pytest
 
 import abaw
 from abaw.dataset.layout import open_dataset, open_once
+from abaw.tasks import TASKS
 from tests.support.recipes import TWO, tables, write_data
 
 
@@ -36,8 +37,9 @@ def data(tmp_path):
 
 def make_tables(folder):
     rng = np.random.default_rng(len(folder.name))
-    for name, width in (("va", 2), ("expr", 8)):
-        tables(folder, lambda _, width=width: rng.uniform(0.1, 0.9, (2, width)), {}, name)
+    for name in ("va", "expr"):
+        task = TASKS.build(name)
+        tables(folder, lambda _, task=task: task.probabilities(rng.uniform(0.1, 0.9, (2, task.out_dim))), {}, name)
     return folder
 
 
