@@ -100,7 +100,10 @@ class StageState:
     def _done(self) -> dict[str, Any]:
         if not self._path.is_file():
             return {}
-        document = read_json(self._path)
+        try:
+            document = read_json(self._path)
+        except InputError as error:
+            raise InputError(f"{error}: delete it, and all stages but training are made again") from error
         if not isinstance(document, dict):
             raise InputError(
                 f"{self._path}: expected a JSON object: delete it, and all stages but training are made again"

@@ -18,10 +18,11 @@ def check_plausible(values: np.ndarray, task: Task) -> None:
     low, high = np.array(column_ranges(task), np.float64).T
     row, column = _first((values < low - ROUNDING) | (values > high + ROUNDING))
     if row >= 0:
-        hint = " (a probability, not a logit)" if task.columns[column].startswith("p_") else ""
+        is_probability = (low[column], high[column]) == (0, 1)
+        hint = "a probability, not a logit" if is_probability else "is it another scale, or a training that diverged?"
         raise InputError(
             f"row {row + 1}, column {task.columns[column]!r} is {values[row, column]:g}, "
-            f"expected {low[column]:g} to {high[column]:g}{hint}"
+            f"expected {low[column]:g} to {high[column]:g} ({hint})"
         )
     for block in distributions(task):
         sums = values[:, block].sum(axis=1, dtype=np.float64)

@@ -98,9 +98,10 @@ def test_a_record_of_an_older_version_is_no_record_and_a_damaged_one_is_named(tm
     (tmp_path / "recipe.json").write_text('{"fit": "0123456789abcdef"}')
     assert not state.is_done(stage)
     assert state.why_again(stage) is None
-    (tmp_path / "recipe.json").write_text("[1]")
-    with pytest.raises(ValueError, match=r"recipe\.json: expected a JSON object: delete it"):
-        state.is_done(stage)
+    for text, words in {"[1]": "expected a JSON object: delete it", "{": "not readable as JSON: .*: delete it"}.items():
+        (tmp_path / "recipe.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"recipe\.json: {words}"):
+            state.is_done(stage)
 
 
 def test_a_replaced_image_of_a_folder_changes_the_facts(data):
