@@ -1,6 +1,7 @@
 """One channel of sound from many: the mix of a frame's channels, and which channel to take where they cancel out."""
 
 from collections import defaultdict
+from math import isfinite
 from typing import Any
 
 import av
@@ -32,27 +33,36 @@ class Mixer:
 
     def __init__(self, channel: str = "") -> None:
         self.channel = channel
+        self._layouts: dict[str, tuple[list[str], list[float] | None]] = {}
         self._energies: dict[str, float] = defaultdict(float)
         self._energy = self._cancelled = 0.0
 
     def mix(self, frame: av.AudioFrame) -> Samples:
         """The frame's samples in [-1, 1]; not finite ones, as damage may leave behind, are 0."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._mix(frame)
+
+    def _mix(self, frame: av.AudioFrame) -> Samples:
         samples: Any = frame.to_ndarray()
+        layout = frame.layout
         if not frame.format.is_planar:
-            samples = samples.reshape(-1, frame.layout.nb_channels).T
+            samples = samples.reshape(-1, layout.nb_channels).T
         if samples.dtype.kind != "f":
             limits: Any = np.iinfo(samples.dtype)
             samples = (2.0 * samples - limits.min - limits.max - 1) / (limits.max - limits.min + 1)
-        names = _names(frame)
-        weights = _weights(names)
+        if layout.name not in self._layouts:
+            names = _names(layout)
+            self._layouts[layout.name] = names, _weights(names)
+        names, weights = self._layouts[layout.name]
         if self.channel in names:
             mixed = samples[names.index(self.channel)]
         elif weights is None:
             mixed = samples.mean(axis=0)
         else:
             mixed = np.asarray(weights, samples.dtype) @ samples
-        # damaged sound may decode to nan, which would spread through the resampler
-        mixed = np.nan_to_num(mixed, posinf=0, neginf=0).clip(-1, 1).astype(np.float32)
+        if not isfinite(mixed @ mixed):  # damaged sound may decode to nan, which would spread through the resampler
+            mixed = np.nan_to_num(mixed, posinf=0, neginf=0)
+        mixed = mixed.clip(-1, 1).astype(np.float32)
         if len(names) > 1 and not self.channel:
             self._measure(names, weights or [1 / len(names)] * len(names), samples, mixed)
         return mixed
@@ -66,28 +76,30 @@ class Mixer:
 
     def _measure(self, names: list[str], weights: list[float], samples: np.ndarray, mixed: Samples) -> None:
         """Add a frame's energies; those of its channels without what is constant in them."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            energies = np.nan_to_num(_energies(samples), posinf=0, neginf=0)
-        expected = float(np.square(weights) @ energies)
+        energies = [_energy(channel) for channel in samples]
+        expected = sum(weight * weight * energy for weight, energy in zip(weights, energies, strict=True))
+        if not isfinite(expected):  # damaged
+            return
         self._energy += expected
-        if _energies(mixed[None])[0] < MIN_ENERGY * expected:
+        if _energy(mixed) < MIN_ENERGY * expected:
             self._cancelled += expected
         for name, weight, energy in zip(names, weights, energies, strict=True):
             if weight:
-                self._energies[name] += float(energy)
+                self._energies[name] += energy
 
 
-def _names(frame: av.AudioFrame) -> list[str]:
-    """The frame's channels; two of unknown places, as in plain WAV, are left and right, others have their number."""
-    names = [channel.name for channel in frame.layout.channels]
-    if all(name[:4] not in ("NONE", "UNK", "AMBI") and not name.startswith("USR") for name in names):
+def _names(layout: av.AudioLayout) -> list[str]:
+    """The channels of a frame; two of unknown places, as in plain WAV, are left and right, others have their number."""
+    names = [channel.name for channel in layout.channels]
+    if not any(name.startswith(("NONE", "UNK", "USR", "AMBI")) for name in names):
         return names
     return ["FL", "FR"] if len(names) == 2 else [str(i) for i in range(len(names))]
 
 
-def _energies(samples: np.ndarray) -> np.ndarray:
-    """The energy of each channel, without that of its mean."""
-    return np.einsum("ij,ij->i", samples, samples) - np.square(samples.sum(axis=1)) / max(samples.shape[1], 1)
+def _energy(samples: np.ndarray) -> float:
+    """The energy of a channel without that of its mean. Each frame of every file comes here, so it is kept cheap."""
+    total = float(np.add.reduce(samples))
+    return float(samples @ samples) - total * total / max(len(samples), 1)
 
 
 def _weights(names: list[str]) -> list[float] | None:

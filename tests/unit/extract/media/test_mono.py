@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from extract.media import sound
+from extract.media.mono import Mixer
 
 RATE_HZ = 16000
 
@@ -124,3 +125,15 @@ def test_a_layout_that_changes_in_the_middle_is_mixed_by_both(tmp_path):
     for second in (0, 1, 2):
         middle = samples[round((second + 0.4) * RATE_HZ) : round((second + 0.6) * RATE_HZ)]
         assert level_of(middle) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("bad", "becomes"), [(np.nan, 0), (np.inf, 0), (-np.inf, 0), (1e30, 1)])
+def test_values_that_are_no_sound_are_silence_or_full_scale_and_do_not_count(bad, becomes):
+    mixer = Mixer()
+    for level, expected in ((0.5, 0.5), (bad, becomes)):
+        samples = np.full((2, 64), 0.25, np.float32)
+        samples[:, ::2] = level
+        mixed = mixer.mix(av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo"))
+        assert mixed[1::2] == pytest.approx(0.25)
+        assert mixed[::2] == pytest.approx(expected)
+    assert mixer.loudest == ""
