@@ -88,9 +88,10 @@ class ExtractionPlan:
         """Raises InputError where no clip of the data set has anything to extract features from."""
         clips = self.dataset.clips.values()
         if clips and not any(clip.media or clip.images for clip in clips):
+            num = f"{len(clips)} clip" + "s" * (len(clips) != 1)
             raise InputError(
-                f"{self.dataset.root} names {len(clips)} clip{'s' * (len(clips) != 1)} in labels and lists, but holds no media and no face images "
-                "of them: give the folder that holds these too, or a data set file (YAML) with the keys videos and images"
+                f"{self.dataset.root} names {num} in labels and lists, but holds no media and no face images of them: "
+                "give the folder that holds these too, or a data set file (YAML) with the keys videos and images"
             )
 
     def check_detector(self, clip_ids: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
-from abaw.files import remove_stale_files
+from abaw.files import locked, remove_stale_files
 from abaw.progress import ProgressCallback, silent
 from extract.engine.batching import Batcher, OpenClip
 from extract.engine.plan import EncoderSpec, ExtractionPlan
@@ -21,7 +21,7 @@ from extract.engine.requests import ReadResult
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses, summarize
 from extract.store.leases import Leases
-from extract.store.store import Failure, FeatureStore
+from extract.store.store import FAILED_LOCK, Failure, FeatureStore
 
 LOG = logging.getLogger("abaw")
 
@@ -91,6 +91,9 @@ def extract(
             if not folder.is_symlink():
                 remove_stale_files(folder)
         leases.remove_stale()
+        if (store.root / FAILED_LOCK).exists() and not leases.is_read_only:
+            with locked(store.root / FAILED_LOCK):  # a process that was killed left it: it is removed
+                pass
         with Readers(plan, leases, chosen, num_readers) as readers:
             for clip_id, outcome in _encode(plan, readers):
                 if isinstance(outcome, Failure):

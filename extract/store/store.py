@@ -2,6 +2,7 @@
 
     STORE/clock/<clip>.safetensors                   the clip's frame timestamps, written before its tracks
     STORE/clock/<clip>.losses.json                   what of the clip was lost; no file where nothing was
+    STORE/media/<clip>.json                          the media's and images' times and content (``sources.py``)
     STORE/<name>-<recipe hash>/recipe.json           everything that can change a number
     STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; the metadata name the source
     STORE/<name>-<recipe hash>/failed.jsonl          clips that could not be extracted, and why
@@ -28,6 +29,7 @@ from extract.losses import ClipLosses, PictureLosses
 from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
 from extract.store.track_file import TrackFile, TrackWriter
 
+FAILED_LOCK = ".failed"  # held while a list of failures is changed
 Recipe = dict[str, Any]
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
 SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
@@ -247,7 +249,7 @@ class FeatureStore:
 
     def _write_failures(self, recipe: Recipe, clip_id: str, new: list[Failure]) -> None:
         path = self.folder(recipe) / "failed.jsonl"
-        with locked(self.root / ".failed"):
+        with locked(self.root / FAILED_LOCK):
             others = [each for each in read_failures(path.parent) if each.clip != clip_id]
             rows = sorted(json.dumps(vars(each)) for each in others + new)
             if rows:

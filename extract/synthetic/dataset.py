@@ -98,10 +98,11 @@ def make_dataset(
     out = Path(out)
     arguments = {"num_clips": num_clips, "seconds": float(seconds), "seed": seed}
     _check_arguments(num_clips, seconds, seed)
+    lock = out.parent / f".{out.name}.lock"
     finished = _read_finished(out, arguments)
-    if finished is not None:
+    if finished is not None and not lock.exists():
         return finished
-    with locked(out.parent / f".{out.name}.lock", waiting=f"waiting for the abaw synth that is writing {out}"):
+    with locked(lock, waiting=f"waiting for the abaw synth that is writing {out}"):
         finished = _read_finished(out, arguments)  # another process may have made it while this one waited
         return _write_all(out, arguments, progress) if finished is None else finished
 
