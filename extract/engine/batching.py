@@ -10,7 +10,7 @@ from abaw.tracks import Track
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.engine.requests import ClipError, ReadResult, Rows, stage
 from extract.media import Sound
-from extract.store.sources import ClipSource
+from extract.store.origins.sources import ClipSource
 from extract.store.track_file import TrackWriter
 
 

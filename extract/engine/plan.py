@@ -15,7 +15,7 @@ from extract.engine.batching import OpenClip
 from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses
-from extract.store.sources import ClipSource, Sources, with_fps
+from extract.store.origins.sources import ClipSource, Sources, with_fps
 from extract.store.store import Failure, FeatureStore, Recipe
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # every further clip would fail as well

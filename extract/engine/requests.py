@@ -14,7 +14,7 @@ from extract.encoders.base import Encoder
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses
 from extract.media import Sound
-from extract.store.sources import ClipSource
+from extract.store.origins.sources import ClipSource
 
 Send = Callable[[str, np.ndarray | Sound], None]  # takes the folder of a track and what its encoder is to encode
 Item = TypeVar("Item")

@@ -84,7 +84,7 @@ def all_losses(store: FeatureStore) -> dict[str, ClipLosses]:
 def modality(recipe: Recipe) -> str | None:
     """The modality of features: vision, audio or text; None where there is no recipe.
 
-    Of an encoder that is not known here, as one of a plug-in that is not loaded, the recipe tells whether it encodes
+    Of an encoder that is not known here, as one of a plug-in that is not loaded, the recipe says whether it encodes
     pictures; then the other modality is "audio or text".
     """
     if "finder" in recipe:

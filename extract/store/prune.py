@@ -24,7 +24,7 @@ from extract.store.listing import (
     temporary_files,
     track_paths,
 )
-from extract.store.sources import Sources
+from extract.store.origins.sources import Sources
 from extract.store.store import FeatureStore, read_failures
 from extract.store.track_file import TrackFile
 

@@ -19,7 +19,7 @@ from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
 from extract.media import MediaInfo, probe
 from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
-from extract.store.sources import Sources, chosen_streams, without_choices
+from extract.store.origins.sources import Sources, chosen_streams, without_choices
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes

@@ -6,8 +6,8 @@ import pytest
 
 from abaw.dataset.layout import open_dataset
 from extract.engine import readers, reading
-from extract.store import fingerprint, sources
-from extract.store.fingerprint import old_fingerprint
+from extract.store.origins import fingerprint, sources
+from extract.store.origins.fingerprint import old_fingerprint
 from extract.store.store import FeatureStore
 from extract.store.verify import verify
 from tests.support.extract.drawn_clips import write_images
@@ -24,7 +24,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def read_contents(monkeypatch):
-    """The clips whose content was read to tell whether it has changed."""
+    """The clips whose content was read because it may have changed."""
     found, real = [], sources.fingerprint
     monkeypatch.setattr(
         sources, "fingerprint", lambda clip, images: (found.append(clip.clip_id), real(clip, images))[1]

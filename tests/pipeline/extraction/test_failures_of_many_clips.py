@@ -76,7 +76,7 @@ def test_decoded_frames_that_differ_from_the_stored_clock_are_an_error(six, tmp_
 def test_a_read_error_of_one_clip_does_not_stop_the_others(six, tmp_path, monkeypatch):
     import errno
 
-    from extract.store import sources
+    from extract.store.origins import sources
 
     real = sources.fingerprint
 

@@ -39,7 +39,9 @@ def test_memory_is_that_of_a_process_and_its_descendants():
 
 def test_the_report_has_the_growth_of_memory_and_the_speedup_of_two_processes():
     peaks = {"1": {"Anonymous": 1000.0, "Pss_Anon": 400.0}, "20": {"Anonymous": 1100.0, "Pss_Anon": 390.0}}
-    text = training.report({"memory_mb": peaks, "seconds": {"1": [10.0, 12.0, 9.0], "2": [6.0, 5.0, 7.0]}})
+    seconds = {"1": [10.0, 12.0, 9.0], "2": [6.0, 5.0, 7.0]}
+    text = training.report({"memory_mb": peaks, "seconds": seconds, "verification_s": [0.2, 0.3, 0.1]})
     assert "| 1000 MB | 1100 MB | +100 MB |" in text
     assert "| 400 MB | 390 MB | -10 MB |" in text
     assert "take 0.60 of the time" in text
+    assert "takes 0.20 s of CPU time: 2.0% of that epoch" in text

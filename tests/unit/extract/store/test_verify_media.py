@@ -5,7 +5,7 @@ import pytest
 
 from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip, Dataset
-from extract.store.fingerprint import fingerprint
+from extract.store.origins.fingerprint import fingerprint
 from extract.store.store import FeatureStore
 from extract.store.verify import verify
 from tests.support.stores import FACE, VOICE, make_clock, make_track

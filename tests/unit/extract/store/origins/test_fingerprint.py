@@ -5,8 +5,8 @@ import os
 import pytest
 
 from abaw.dataset.layout import Clip
-from extract.store import fingerprint as module
-from extract.store.fingerprint import fingerprint, old_fingerprint, stamp
+from extract.store.origins import fingerprint as module
+from extract.store.origins.fingerprint import fingerprint, old_fingerprint, stamp
 
 SIZE = 5000
 

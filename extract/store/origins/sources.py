@@ -21,7 +21,7 @@ from abaw.dataset.layout import Clip
 from abaw.dataset.media_files import Streams
 from abaw.files import atomic_write, read_json
 from abaw.files.regular import check_regular
-from extract.store.fingerprint import fingerprint, old_fingerprint, stamp
+from extract.store.origins.fingerprint import fingerprint, old_fingerprint, stamp
 
 # what chosen streams and an assumed frame rate add to a source
 CHOICES = re.compile(r"(?: v:\d+)?(?: a:\d+)?(?: at \S+ fps)?$")
