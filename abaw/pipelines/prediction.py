@@ -13,6 +13,7 @@ from abaw.files import as_list, as_path, as_paths
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
+from abaw.results.observed import unobserved_lines
 from abaw.results.runs import POST_PROCESSING, Run
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ class Predictions:
             raise InputError(f"{self.folder} has no predictions of {task!r}: it has {', '.join(self.tasks)}")
         return task
 
+    def num_unobserved(self, task: str) -> dict[str, tuple[int, int]]:
+        """By clip, in how many frames nothing was observed, so that predictions are guesses, and how many it has."""
+        return predictions.num_unobserved(self.folder / self._known(task))
+
     def __str__(self) -> str:
-        return f"{self.folder}: {self.num_tables} tables"
+        notes = [f"{task} {line}" for task in self.tasks for line in unobserved_lines(self.num_unobserved(task))]
+        return "\n".join([*notes, f"{self.folder}: {self.num_tables} tables"])
 
 
 def predict(

@@ -266,6 +266,15 @@ def clip_ids(folder: Path) -> list[str]:
     return [path.stem for path in visible(folder, "*.parquet")]
 
 
+def num_unobserved(folder: Path) -> dict[str, tuple[int, int]]:
+    """By clip, in how many frames nothing was observed, and how many it has; of tables that this project wrote."""
+    columns = {
+        clip_id: parquet.read_table(folder / f"{clip_id}.parquet", columns=["observed"])["observed"].to_numpy()
+        for clip_id in clip_ids(folder)
+    }
+    return {clip_id: (int((~observed).sum()), len(observed)) for clip_id, observed in columns.items()}
+
+
 def tasks_in(folder: Path) -> list[str]:
     """The tasks of a folder of prediction folders, or of a single one. Raises NotFoundError where there is none."""
     if not folder.is_dir():

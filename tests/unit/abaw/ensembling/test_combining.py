@@ -237,3 +237,14 @@ def test_a_second_process_that_would_write_to_the_same_folder_is_refused(job):
     assert not list((job / "both/va").glob("*.parquet"))
     run_combine(job)
     assert about_of(job / "both")["task"] == "va"
+
+
+def test_frames_that_no_member_observed_are_reported_with_their_clips(tmp_path):
+    for name, seen in {"a": [1, 0, 0, 1], "b": [1, 1, 0, 0]}.items():
+        values = np.zeros((4, 2), np.float32)
+        table = Table(np.arange(1, 5), np.arange(4.0), np.array(seen, bool), values, VA.columns)
+        predictions.write_table(tmp_path / name / "va", "x", table, VA)
+        predictions.write_metadata(tmp_path / name / "va", {"task": "va"})
+    found = combine([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    assert found.results["va"].remarks == ("nothing observed: 1 frame of 1 clip ('x' 1 of 4)",)
+    assert "va nothing observed: 1 frame of 1 clip ('x' 1 of 4)" in str(found)

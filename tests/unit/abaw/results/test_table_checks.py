@@ -9,7 +9,9 @@ import pytest
 from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
+from abaw.pipelines.prediction import Predictions
 from abaw.results import predictions
+from abaw.results.observed import unobserved_lines
 from abaw.results.predictions import METADATA, Table
 from abaw.tasks import TASKS
 
@@ -198,3 +200,13 @@ def test_a_changed_post_processing_in_predictions_json_is_refused(tmp_path):
     path.write_text(path.read_text().replace("0.125", "0.725"))
     with pytest.raises(InputError, match=r"predictions\.json has changed since it was written"):
         predictions.post_processing_of(where)
+
+
+def test_frames_in_which_nothing_was_observed_are_counted_and_named_by_clip(tmp_path):
+    counts = predictions.num_unobserved(folder(tmp_path / "va"))
+    assert counts == {"a": (13, 40), "b": (13, 40)}
+    assert list(unobserved_lines(counts)) == ["nothing observed: 26 frames of 2 clips ('a' 13 of 40, 'b' 13 of 40)"]
+    assert list(unobserved_lines({"a": (0, 40)})) == []
+    shown = str(Predictions(tmp_path, {"va": TASK["va"]})).splitlines()
+    assert shown[0].startswith("va nothing observed: 26 frames of 2 clips")
+    assert shown[-1] == f"{tmp_path}: 2 tables"
