@@ -23,9 +23,7 @@ def silent(item: str, done: int, total: int) -> None:
 def as_progress(given: Any) -> ProgressCallback:
     """A progress callback given by a caller. Raises InputError where it cannot be called."""
     if not callable(given):
-        raise InputError(
-            f"progress is {given!r}, expected a function of an item's name, how many are done, and of how many"
-        )
+        raise InputError(f"progress is {given!r}, expected a function of a name, the number done and the total")
     return given  # type: ignore[no-any-return]
 
 

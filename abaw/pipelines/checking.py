@@ -27,9 +27,8 @@ def check(
     """
     from extract.dataset_check.check import check as check_dataset
 
-    return check_dataset(
-        open_dataset(data).with_streams(Streams(video_stream, audio_stream)), progress=as_progress(progress)
-    )
+    dataset = open_dataset(data).with_streams(Streams(video_stream, audio_stream))
+    return check_dataset(dataset, progress=as_progress(progress))
 
 
 def synthesize(
