@@ -127,6 +127,8 @@ def analyze(
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
     specs, config, fill = _encoders(opened, device)
+    for run in opened:  # before hours of extraction
+        run.check_weights()
     tables = [f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES]
     advice = "give another --out"
     with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):
