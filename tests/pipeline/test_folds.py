@@ -10,7 +10,9 @@ from abaw.commands.extract import extract
 from abaw.commands.synth import synth
 from abaw.commands.train import train
 from abaw.dataset.layout import open_dataset, video_of
+from abaw.errors import InputError
 from abaw.pipelines import training
+from abaw.pipelines.prediction import predict
 from abaw.results.runs import Run
 
 CONFIG = Path(__file__).resolve().parents[2] / "abaw/configs/synthetic.yaml"
@@ -187,3 +189,16 @@ def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tm
     with pytest.raises(ValueError, match="no"):
         training.train(CONFIG, [*SMALL, *settings, "name=second"], runs=tmp_path)
     assert (tmp_path / "second").exists()
+
+
+def test_one_flipped_bit_in_the_weights_is_an_error_that_names_the_file(made, runs):
+    run = next(runs.glob("*-fold0"))
+    weights = run / "weights/model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    try:
+        with pytest.raises(InputError, match=r"weights/model\.safetensors is damaged or of another training"):
+            predict([run], made / "flipped", split="validation")
+    finally:
+        weights.write_bytes(content)
+    assert not (made / "flipped").exists()
