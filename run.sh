@@ -72,7 +72,8 @@ run_tests() {
 
 run_fuzz() {
   export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1
-  exec "$PY" -m tests.fuzz "$@"
+  "$PY" -m tests.fuzz "$@"
+  [ $# -gt 0 ] || "$PY" -m tests.fuzz.kills
 }
 
 # runs all three, even if one fails

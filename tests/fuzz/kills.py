@@ -1,0 +1,166 @@
+"""Stop every command at random moments, by SIGKILL and SIGINT, and start it again: ``python -m tests.fuzz.kills``.
+
+After the restart the outputs are byte for byte those of a command that was never stopped; no temporary file and no
+process is left.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from abaw.files.temporary import TEMPORARY
+from tests.fuzz.world import ENCODERS, SETTINGS, copy_world, make_world
+
+ROOT = Path(__file__).resolve().parents[2]
+SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT}
+COMMANDS = {
+    "synth": ["synth", "out/data", "--clips", "14", "--seconds", "2"],
+    "extract": ["extract", "data", "--store", "out/store", *ENCODERS],
+    "train": ["train", "config.yaml", *SETTINGS, "trainer={max_epochs: 4, accelerator: cpu}", "--runs", "out/runs"],
+    "search": [
+        "search", "config.yaml", *SETTINGS, "--vary", "training.learning_rate=log:1e-4:1e-2", "--trials", "2", "--runs",
+        "out/runs",
+    ],
+    "predict": ["predict", "runs/synthetic", "--split", "validation", "--out", "out/predicted"],
+    "analyze": ["analyze", "data/videos/batch1/clip_alpha.mp4", "--run", "runs/synthetic", "--out", "out/analysis"],
+    "combine": ["combine", "predictions", "others", "--out", "out/both", "--task", "va"],
+    "fit": ["fit", "predictions", "--out", "out/post.json", "--task", "va", "--data", "data", "--trust"],
+    "submit": ["submit", "predictions", "--template", "template.txt", "--out", "out/a.txt"],
+    "store export": ["store", "export", "store", "out/npy", "--encoder", "net"],
+}  # fmt: skip
+# what differs from one run of a command to the next, stopped or not; store/media has the time stamps of the media files
+VARYING = re.compile(r"events\.out\.|study\.db|lock$|store/media/|/\.|^\.")
+
+
+class Stopper:
+    """A trained world in which each command is stopped, started again and compared with one that was not stopped."""
+
+    def __init__(self, world: Path, scratch: Path) -> None:
+        self._world, self._scratch = world, scratch
+        self._whole: dict[str, tuple[dict[str, str], float]] = {}
+
+    def stop(self, name: str, signum: int, rng: random.Random) -> list[str]:
+        """What is wrong after the command was stopped at a random moment and started again."""
+        if name not in self._whole:
+            begun_s = time.monotonic()
+            folder = self._fresh()
+            code, said = _run(folder, name)
+            if code:
+                raise RuntimeError(f"abaw {name} ended with {code}: {said}")
+            self._whole[name] = hash_files(folder / "out"), time.monotonic() - begun_s
+        expected, length_s = self._whole[name]
+        folder = self._fresh()
+        session = _start(folder, name)
+        time.sleep(rng.uniform(0.2, 1) * length_s)
+        stopped = session.poll() is None
+        if stopped:
+            session.send_signal(signum)
+        _, said = session.communicate(timeout=120)
+        faults = []
+        if stopped and signum == signal.SIGINT:
+            if session.returncode not in (0, 130, -signal.SIGINT):
+                faults.append(f"exit code {session.returncode} after SIGINT: {said[-300:]}")
+            if "Traceback" in said and session.returncode != -signal.SIGINT:  # not while Python itself begins
+                faults.append(f"a traceback after SIGINT: {said[-300:]}")
+        faults += [f"process {pid} is left" for pid in _members(session.pid)]
+        code, said = _run(folder, name)
+        if code:
+            return [*faults, f"the restart ended with {code}: {said[-300:]}"]
+        found = hash_files(folder / "out")
+        differing = sorted(set(found.items()) ^ set(expected.items()))
+        if differing:
+            faults.append(f"other content after the restart: {[place for place, _ in differing][:4]}")
+        left = [path for path in (folder / "out").rglob("*") if is_left_over(path)]
+        return faults + [f"left over: {path.relative_to(folder)}" for path in left[:3]]
+
+    def _fresh(self) -> Path:
+        folder = self._scratch / "stopped"
+        shutil.rmtree(folder, ignore_errors=True)
+        copy_world(self._world, folder)
+        (folder / "out").mkdir()
+        return folder
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether a file is a temporary one of a command that has ended."""
+    return bool(TEMPORARY.fullmatch(path.name)) or path.name.endswith(".partial")
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """The hash of every file that is a result, by its place."""
+    places = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        place: hashlib.sha256(path.read_bytes()).hexdigest()
+        for place, path in places.items()
+        if not VARYING.search(place)
+    }
+
+
+def _start(folder: Path, name: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "abaw", *COMMANDS[name]],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _run(folder: Path, name: str) -> tuple[int, str]:
+    session = _start(folder, name)
+    _, said = session.communicate(timeout=300)
+    return session.returncode, said
+
+
+def _members(session: int) -> list[int]:
+    """The processes of a session that are still there, once those that are ending had their time."""
+    for _ in range(50):
+        found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session_of(path) == session]
+        if not found:
+            return []
+        time.sleep(0.2)
+    return found
+
+
+def _session_of(process: Path) -> int | None:
+    try:
+        state, _, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+    except OSError:  # it has ended meanwhile
+        return None
+    return None if state == "Z" else int(session)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="stop every command at random moments and start it again")
+    parser.add_argument("--stops", type=int, default=100, help="of each signal")
+    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    given = parser.parse_args()
+    num_faults = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        stopper = Stopper(make_world(Path(scratch) / "world", trained=True), Path(scratch))
+        for signal_name, signum in SIGNALS.items():
+            for seed in range(given.first, given.first + given.stops):
+                name = given.commands[seed % len(given.commands)]
+                faults = stopper.stop(name, signum, random.Random(f"{signal_name} {name} {seed}"))
+                num_faults += len(faults)
+                for fault in faults:
+                    print(f"{signal_name} {name} {seed}: {fault}", flush=True)
+    print(f"{given.stops} kills and {given.stops} interrupts of {len(given.commands)} commands, {num_faults} findings")
+    sys.exit(bool(num_faults))
+
+
+if __name__ == "__main__":
+    main()
