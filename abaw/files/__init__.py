@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+MAX_NAME_BYTES = 255  # of one part of a path, on every usual file system
+
+
 @overload
 def as_path(given: str | Path, what: str) -> Path: ...
 @overload
@@ -34,7 +37,7 @@ def as_path(given: str | Path | None, what: str, *, optional: bool = False) -> P
     """A path given by a caller. ``what`` names the argument in the message; ``optional``: None is None.
 
     ``~`` is the home folder. Raises InputError for other types, for an empty text, which pathlib would take for the
-    current folder, and for the home folder of a user that does not exist.
+    current folder, for the home folder of a user that does not exist, and for names that no file can have.
 
     >>> as_path("", "store")
     Traceback (most recent call last):
@@ -45,9 +48,16 @@ def as_path(given: str | Path | None, what: str, *, optional: bool = False) -> P
     if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
         raise InputError(f"{what} is {given!r}, expected a path as text or pathlib.Path")
     try:
-        return Path(given).expanduser()
+        path = Path(given).expanduser()
     except RuntimeError as error:
         raise InputError(f"{what} is {str(given)!r}: {error} (write ./~ for a file of that name)") from error
+    try:
+        longest = max(path.parts, key=lambda part: len(os.fsencode(part)), default="")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{what} is {str(given)!r}: no name of a file can have such characters") from error
+    if len(os.fsencode(longest)) > MAX_NAME_BYTES:
+        raise InputError(f"{what} has the name {longest[:40]!r}...: file name too long: choose a shorter name")
+    return path
 
 
 def as_paths(given: str | Path | Iterable[str | Path], what: str) -> list[Path]:

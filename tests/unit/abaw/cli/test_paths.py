@@ -67,6 +67,14 @@ def test_the_home_folder_of_nobody_is_a_sentence():
         as_path("~no.such.user/x", "out")
 
 
+def test_characters_that_no_name_can_have_and_long_names_are_a_sentence():
+    with pytest.raises(InputError, match="no name of a file can have such characters"):
+        as_path("\\ud800", "data")
+    with pytest.raises(InputError, match="data has the name 'ééé.*: file name too long"):
+        as_path("a/" + "é" * 128, "data")
+    assert as_path("a/" + "é" * 127 + "x", "data").name == "é" * 127 + "x"
+
+
 @pytest.mark.parametrize("out", ["a:b", "s3://bucket/x", "file:x"])
 def test_a_colon_is_a_character_of_a_name(home, out):
     assert run("combine", "p", "q", "--out", out) == 0
