@@ -122,7 +122,8 @@ class FaceLosses:
 
     ``num_faces`` of ``num_frames`` frames have a face; in ``num_others`` frames without it there were other persons.
     ``num_empty`` images hold nothing, ``num_damaged`` are cut off or no images, ``num_unread`` have names that hold no
-    frame number or that of another image. ``from_0``: image 0 is frame 1.
+    frame number or that of another image; ``num_whole`` are whole pictures, in whose place the video was searched for
+    faces. ``from_0``: image 0 is frame 1.
     """
 
     source: str = "video"
@@ -132,6 +133,7 @@ class FaceLosses:
     num_empty: int = 0
     num_damaged: int = 0
     num_unread: int = 0
+    num_whole: int = 0
     from_0: bool = False
 
     def losses(self) -> Iterator[Loss]:
@@ -154,6 +156,9 @@ class FaceLosses:
         ):
             if lost:
                 yield Loss(kind, f"{_count(lost, 'face image')} {text}", lost / max(num, lost))
+        if self.num_whole:
+            text = f"{_count(self.num_whole, 'image')} not used: whole pictures, not crops of faces"
+            yield Loss("whole pictures as face images", text, 0.0)
         if self.from_0:
             yield Loss("numbered from 0", "face images are numbered from 0: image 0 is frame 1", 0.0)
 

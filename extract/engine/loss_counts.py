@@ -49,8 +49,13 @@ def sound_losses(
     )
 
 
-def face_losses(request: ReadRequest, clock: Clock, images: ImageStream, faces: FaceStream) -> dict[str, FaceLosses]:
-    """Of the target's face: from its images, in the video, or both, by these words."""
+def face_losses(
+    request: ReadRequest, clock: Clock, images: ImageStream, faces: FaceStream, num_whole: int
+) -> dict[str, FaceLosses]:
+    """Of the target's face: from its images, in the video, or both, by these words.
+
+    ``num_whole``: of its images, which were not used because they are whole pictures.
+    """
     found: dict[str, FaceLosses] = {}
     if images.is_read:
         known = request.images
@@ -67,6 +72,10 @@ def face_losses(request: ReadRequest, clock: Clock, images: ImageStream, faces: 
         found["images"] = FaceLosses("images", num_unread=len(request.images.unread))
     if faces.is_read:
         found["video"] = FaceLosses(
-            "video", num_frames=len(clock), num_faces=faces.num_faces, num_others=faces.num_others
+            "video",
+            num_frames=len(clock),
+            num_faces=faces.num_faces,
+            num_others=faces.num_others,
+            num_whole=num_whole,
         )
     return found

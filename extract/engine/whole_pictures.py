@@ -1,0 +1,56 @@
+"""Whole pictures among face images: frames of a video that were saved under the names of face crops."""
+
+import numpy as np
+
+from abaw.dataset.face_images import FaceImages
+from abaw.dataset.layout import Clip
+from extract import media
+from extract.engine.image_files import read_image
+from extract.faces.detector import FaceDetector
+from extract.media import Rgb
+
+NUM_SAMPLES = 5
+CROP_SHAPES = (0.6, 1.3)  # width by height: outside these it is no crop of a face; 4:3 is 1.33, 9:16 is 0.56
+SURE_SHAPES, SURE_PX = (0.7, 1.2), 256  # what crops nearly always are: of these nothing else is looked at
+MIN_FACE_SHARE = 0.15  # of the picture's area: crops with a wide margin have a quarter, aligned ones a half
+
+
+def find_whole_pictures(clip: Clip, images: FaceImages, detector: FaceDetector) -> tuple[int, int] | None:
+    """Width and height of the images of a clip where they are whole pictures, None where they are crops of faces.
+
+    They are whole pictures where a sample of them has one size, and that size is too wide or too high for a face, or
+    that of the video, or the largest face in them covers less than ``MIN_FACE_SHARE``. Crops of up to ``SURE_PX`` of a
+    usual shape are known without opening the video. Raises MissingWeights where only the detector could tell.
+    """
+    shown = _sample(images)
+    sizes = {(each.shape[1], each.shape[0]) for each in shown}
+    if len(sizes) != 1:
+        return None  # none can be read, or they were cut to the size of each face
+    ((width, height),) = sizes
+    shape = width / height
+    if max(width, height) <= SURE_PX and SURE_SHAPES[0] <= shape <= SURE_SHAPES[1]:
+        return None
+    is_whole = not CROP_SHAPES[0] <= shape <= CROP_SHAPES[1] or (width, height) == _size_of_video(clip)
+    return (width, height) if is_whole or _are_faces_small(shown, detector.clone()) else None
+
+
+def _sample(images: FaceImages) -> list[Rgb]:
+    """A few images that can be read, from the first to the last."""
+    places = np.linspace(0, len(images.numbers) - 1, min(NUM_SAMPLES, len(images.numbers))).astype(int)
+    read = [read_image(images.path(images.numbers[place])) for place in places]
+    return [each for each in read if not isinstance(each, str)]
+
+
+def _size_of_video(clip: Clip) -> tuple[int, int] | None:
+    pictures = media.pictures(clip.media, video_stream=clip.streams.video) if clip.media is not None else iter(())
+    first = next((picture.rgb() for picture in pictures if picture.is_decodable), None)
+    return None if first is None else (first.shape[1], first.shape[0])
+
+
+def _are_faces_small(shown: list[Rgb], detector: FaceDetector) -> bool:
+    shares = [
+        max((face.box.area for face in faces), default=0.0) / (picture.shape[0] * picture.shape[1])
+        for picture in shown
+        if (faces := detector.detect(picture))
+    ]
+    return bool(shares) and float(np.median(shares)) < MIN_FACE_SHARE
