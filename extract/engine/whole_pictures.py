@@ -12,6 +12,7 @@ from extract.media import Rgb
 NUM_SAMPLES = 5
 CROP_SHAPES = (0.6, 1.3)  # width by height: outside these it is no crop of a face; 4:3 is 1.33, 9:16 is 0.56
 SURE_SHAPES, SURE_PX = (0.7, 1.2), 256  # what crops nearly always are: of these nothing else is looked at
+MAX_SMALL_PX = 128  # no video is as small as that
 MIN_FACE_SHARE = 0.15  # of the picture's area: crops with a wide margin have a quarter, aligned ones a half
 
 
@@ -20,7 +21,7 @@ def find_whole_pictures(clip: Clip, images: FaceImages, detector: FaceDetector) 
 
     They are whole pictures where a sample of them has one size, and that size is too wide or too high for a face, or
     that of the video, or the largest face in them covers less than ``MIN_FACE_SHARE``. Crops of up to ``SURE_PX`` of a
-    usual shape are known without opening the video. Raises MissingWeights where only the detector could tell.
+    usual shape, and all of up to ``MAX_SMALL_PX``, are known without opening the video. Raises MissingWeights where only the detector could tell.
     """
     shown = _sample(images)
     sizes = {(each.shape[1], each.shape[0]) for each in shown}
@@ -28,7 +29,8 @@ def find_whole_pictures(clip: Clip, images: FaceImages, detector: FaceDetector) 
         return None  # none can be read, or they were cut to the size of each face
     ((width, height),) = sizes
     shape = width / height
-    if max(width, height) <= SURE_PX and SURE_SHAPES[0] <= shape <= SURE_SHAPES[1]:
+    is_usual = max(width, height) <= SURE_PX and SURE_SHAPES[0] <= shape <= SURE_SHAPES[1]
+    if is_usual or max(width, height) <= MAX_SMALL_PX:
         return None
     is_whole = not CROP_SHAPES[0] <= shape <= CROP_SHAPES[1] or (width, height) == _size_of_video(clip)
     return (width, height) if is_whole or _are_faces_small(shown, detector.clone()) else None
