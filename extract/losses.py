@@ -53,9 +53,7 @@ class PictureLosses:
     def losses(self) -> Iterator[Loss]:
         """Each kind of loss that occurred."""
         num = self.num_pictures
-        if self.announced_s - self.readable_s > 0:
-            text = f"only {self.readable_s:.1f} of {self.announced_s:.1f} s announced can be read"
-            yield Loss("cut off", text, 1 - self.readable_s / self.announced_s)
+        yield from _cut_off(self)
         for kind, lost, text in (
             ("undecodable pictures", self.num_undecodable, "cannot be decoded"),
             ("mended times", self.num_mended, "at estimated times (wrong or missing time stamps)"),
@@ -80,6 +78,7 @@ class SoundLosses:
 
     ``channel``: the one channel that was taken because the channels cancel each other out. ``gaps_s``: how much in the
     middle could not be decoded; ``short_s``: how much the sound begins later and ends earlier than the pictures.
+    ``announced_s`` and ``readable_s``: as of pictures.
     """
 
     state: str = ""
@@ -90,9 +89,12 @@ class SoundLosses:
     num_mended: int = 0
     num_corrupt_packets: int = 0
     num_unused_streams: int = 0
+    announced_s: float = 0.0
+    readable_s: float = 0.0
 
     def losses(self) -> Iterator[Loss]:
         """Each kind of loss that occurred."""
+        yield from _cut_off(self)
         if self.state == "missing":
             yield Loss("no sound", "no sound", 1.0)
         elif self.state == "silent":
@@ -237,6 +239,20 @@ def summarize(losses: Mapping[str, ClipLosses], num_clips: int, more: str = "") 
     if len(worst) > NUM_SHOWN:
         lines.append(f"  and {len(worst) - NUM_SHOWN} more" + (f": {more} lists all" if more else ""))
     return lines
+
+
+def lengths(announced_s: float, readable_s: float) -> Any:
+    """The fields ``announced_s`` and ``readable_s`` of pictures or sound where they differ much, else none."""
+    if announced_s - readable_s <= MIN_SHORT_S:
+        return {}
+    return {"announced_s": round(announced_s, 3), "readable_s": round(readable_s, 3)}
+
+
+def _cut_off(part: PictureLosses | SoundLosses) -> Iterator[Loss]:
+    """What of a file's announced length cannot be read; the same text of pictures and sound comes once in a line."""
+    if part.announced_s - part.readable_s > MIN_SHORT_S:
+        text = f"only {part.readable_s:.1f} of {part.announced_s:.1f} s announced can be read"
+        yield Loss("cut off", text, 1 - part.readable_s / part.announced_s)
 
 
 def _given(part: Any) -> dict[str, Any]:

@@ -206,6 +206,10 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
         audio_stream=info.audio_stream,
         pixel_aspect=info.pixel_aspect,
         hdr=info.hdr,
+        num_mended=info.num_mended,
+        num_joins=info.num_joins,
+        announced_s=info.announced_s,
+        readable_s=info.readable_s,
         sound_late_s=info.sound_start_s - info.first_picture_s if has_both else None,
         sound_short_s=info.last_picture_s - info.sound_stop_s if has_both else None,
     )

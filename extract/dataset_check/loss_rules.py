@@ -5,6 +5,27 @@ from collections.abc import Iterator
 from abaw.dataset.face_images import EXPECTED
 from extract.dataset_check.facts import ClipFacts
 from extract.dataset_check.rule import rule
+from extract.losses import MIN_SHORT_S
+
+
+@rule(
+    advice="get the file again; what can be read is used",
+    fine={"announced_s": 60.0, "readable_s": 59.6},
+    found={"announced_s": 60.0, "readable_s": 36.0},
+)
+def cut_off(clip: ClipFacts) -> Iterator[str]:
+    if clip.announced_s - clip.readable_s > MIN_SHORT_S:
+        yield f"only {clip.readable_s:.1f} of {clip.announced_s:.1f} s that {clip.media} announces can be read"
+
+
+@rule(
+    advice="their times are taken from their neighbours",
+    fine={"num_mended": 0},
+    found={"num_mended": 1},
+)
+def wrong_stamps(clip: ClipFacts) -> Iterator[str]:
+    if clip.num_mended:
+        yield f"{clip.num_mended} of {clip.num_frames} pictures have a wrong time stamp or none"
 
 
 @rule(

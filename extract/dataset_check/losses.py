@@ -1,7 +1,7 @@
 """The losses of a clip, as far as the packets of its media, the names of its images and their ends show them."""
 
 from extract.dataset_check.facts import ClipFacts
-from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses
+from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, lengths
 
 
 def clip_losses(facts: ClipFacts) -> ClipLosses:
@@ -9,11 +9,18 @@ def clip_losses(facts: ClipFacts) -> ClipLosses:
     num_pictures, num_frames = facts.num_frames or 0, max([facts.last_frame, *facts.label_rows.values()])
     pictures = sound = None
     if facts.has_video:
-        num_after_end, num_unused = num_frames - num_pictures, facts.num_video_streams - 1
-        pictures = PictureLosses(num_pictures, num_after_end=num_after_end, num_unused_streams=num_unused)
+        pictures = PictureLosses(
+            num_pictures,
+            num_mended=facts.num_mended,
+            num_joins=facts.num_joins,
+            num_after_end=num_frames - num_pictures,
+            num_unused_streams=facts.num_video_streams - 1,
+            **lengths(facts.announced_s, facts.readable_s),
+        )
     if facts.media and not facts.media_error:
         state = "silent" if facts.is_silent else "" if facts.has_sound else "missing"
-        sound = SoundLosses(state, facts.channel, num_unused_streams=max(0, facts.num_audio_streams - 1))
+        num_unused, lost = max(0, facts.num_audio_streams - 1), lengths(facts.announced_s, facts.readable_s)
+        sound = SoundLosses(state, facts.channel, num_unused_streams=num_unused, **lost)
     faces = {}
     if facts.num_images is not None:
         num_faces = facts.num_images - facts.num_empty - facts.num_damaged

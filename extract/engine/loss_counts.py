@@ -6,12 +6,11 @@ from abaw.tracks import Clock
 from extract import media
 from extract.engine.requests import ReadRequest
 from extract.engine.streams import FaceStream, ImageStream
-from extract.losses import MIN_SHORT_S, FaceLosses, PictureLosses, SoundLosses
+from extract.losses import MIN_SHORT_S, FaceLosses, PictureLosses, SoundLosses, lengths
 
 
 def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, num_streams: int) -> PictureLosses:
     """Of the pictures of a video with ``num_streams`` video streams; ``num_pictures`` have a place on its clock."""
-    is_cut = counts.announced_s - counts.readable_s > MIN_SHORT_S
     return PictureLosses(
         num_pictures=num_pictures,
         num_undecodable=counts.num_undecodable,
@@ -19,9 +18,8 @@ def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, 
         num_mended=counts.num_mended_picture_stamps + counts.num_untimed,
         num_joins=counts.num_joins,
         num_after_end=len(clock) - num_pictures if num_pictures else 0,
-        announced_s=round(counts.announced_s, 3) if is_cut else 0.0,
-        readable_s=round(counts.readable_s, 3) if is_cut else 0.0,
         num_unused_streams=num_streams - 1,
+        **lengths(counts.announced_s, counts.readable_s),
     )
 
 
@@ -34,8 +32,9 @@ def sound_losses(
     start_s, stop_s = sound.start_s, sound.stop_s
     if num_video and len(clock) > 1:
         start_s, stop_s = float(clock.times_s[0]), float(clock.times_s[-1]) + clock.interval_s
+    cut = lengths(counts.announced_s, counts.readable_s)
     if not len(sound.samples):
-        return SoundLosses("missing", clip_s=round(stop_s - start_s, 3))
+        return SoundLosses("missing", clip_s=round(stop_s - start_s, 3), **cut)
     ends_s = (sound.start_s - start_s, stop_s - sound.stop_s)
     return SoundLosses(
         channel=sound.channel,
@@ -46,6 +45,7 @@ def sound_losses(
         num_mended=counts.num_mended_sound_stamps,
         num_corrupt_packets=counts.num_corrupt_packets,
         num_unused_streams=num_audio - 1,
+        **cut,
     )
 
 

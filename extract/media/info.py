@@ -24,7 +24,8 @@ class MediaInfo:
     pictures. The times of the sound may differ from those of decoded samples by one sound frame. ``num_video_streams``
     counts no cover art; ``video_stream`` and ``audio_stream`` are the indices, within their kind, of the streams that
     are read. ``pixel_aspect``: how many times wider than high the pixels are stored, where pictures are rescaled for
-    it, else 1. ``hdr``: "PQ" or "HLG" where colours are mapped to those of common screens, else "".
+    it, else 1. ``hdr``: "PQ" or "HLG" where colours are mapped to those of common screens, else "". ``num_mended``
+    pictures have a wrong time stamp or none; the others as in ``DecodeCounts``.
     """
 
     has_video: bool
@@ -46,6 +47,10 @@ class MediaInfo:
     audio_stream: int | None = None
     pixel_aspect: float = 1.0
     hdr: str = ""
+    num_mended: int = 0
+    num_joins: int = 0
+    announced_s: float = 0.0
+    readable_s: float = 0.0
 
 
 def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_stream: int | None = None) -> MediaInfo:
@@ -83,6 +88,10 @@ def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_str
             None if audio is None else container.streams.audio.index(audio),
             1.0 if first is None else first.pixel_aspect,
             "" if first is None else HDR_CURVES.get(first._frame.color_trc, ""),
+            scanned.num_mended + scanned.num_untimed,
+            scanned.num_joins,
+            scanned.announced_s,
+            scanned.readable_s,
         )
 
 

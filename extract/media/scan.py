@@ -282,7 +282,7 @@ def _find_lost(file: _File, times: PictureTimes) -> np.ndarray:
         return np.zeros(0)
     lost = []
     for gap in gaps:
-        before, after = order[gap], order[gap + 1]
+        before, after = int(order[gap]), int(order[gap + 1])
         if stream.codec in ALWAYS_EVEN or file.is_damaged(stream, before, after):
             lost.append(np.linspace(times.ticks[before], times.ticks[after], round(steps[gap]) + 1)[1:-1])
     return np.concatenate([np.zeros(0), *lost])

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,20 +183,19 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
     import torch
     import transformers
     from safetensors import SafetensorError
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
     for file in weights_files(folder):
         if file.suffix != ".safetensors":
             _read_torch_file(file)  # for a clearer message where the file is damaged; memory-mapped, so cheap
     try:
-        model, report = getattr(transformers, auto).from_pretrained(
-            folder,
-            local_files_only=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-            trust_remote_code=trust_remote_code,
-        )
+        with quiet():
+            model, report = getattr(transformers, auto).from_pretrained(
+                folder,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=trust_remote_code,
+            )
     except SafetensorError as error:
         raise InputError(f"the weights in {folder} are damaged or truncated ({error}): download them again") from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
@@ -209,6 +210,27 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
     return model
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing progress bars, hints, and a report of weights that the checkpoint has besides.
+
+    What concerns the result is checked here and is an error: weights that are missing.
+    """
+    from transformers.utils import logging as messages
+
+    verbosity, shows_bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        messages.set_verbosity(verbosity)
+        if shows_bars:
+            messages.enable_progress_bar()
+
+
 def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) -> Any:
     """The model's own AutoImageProcessor, AutoFeatureExtractor, AutoTokenizer or AutoConfig (``kind``).
 
@@ -218,7 +240,8 @@ def load_processor(kind: str, folder: Path, *, trust_remote_code: bool = False) 
 
     load: Callable[..., Any] = getattr(transformers, kind).from_pretrained
     try:
-        return load(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        with quiet():
+            return load(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         _refuse_remote_code(folder, error)
         files = {"AutoTokenizer": "tokenizer.json", "AutoConfig": "config.json"}

@@ -12,7 +12,7 @@ import numpy as np
 from abaw.errors import InputError
 from extract.networks.chunks import check_chunks, pieces
 from extract.networks.frozen import Precision, freeze
-from extract.networks.hub import configs_hash, load_model, load_processor, weights_hash
+from extract.networks.hub import configs_hash, load_model, load_processor, quiet, weights_hash
 
 MIN_SOUND_S = 0.1  # no word is shorter, and a recogniser's convolutions need some samples
 MIN_WORD_S = 0.02  # the length of a word to which a recogniser gives none
@@ -98,9 +98,12 @@ class SpeechRecogniser:
         stop_s = len(samples) / self.rate_hz
         if stop_s < MIN_SOUND_S:
             return []
-        found = self._pipeline(
-            {"raw": samples, "sampling_rate": self.rate_hz}, return_timestamps="word", generate_kwargs=self._generate
-        )
+        with quiet():
+            found = self._pipeline(
+                {"raw": samples, "sampling_rate": self.rate_hz},
+                return_timestamps="word",
+                generate_kwargs=self._generate,
+            )
         words = []
         for each in found["chunks"]:
             start_s, end_s = each["timestamp"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from abaw.dataset.layout import open_dataset
+from extract.dataset_check.check import check
 from extract.engine.run import extract
 from extract.media import Sound
 from extract.store.info import info
@@ -146,6 +147,47 @@ def test_losses_of_real_clips_are_known(media, tmp_path, name):
     report = extract(open_dataset(media / name), FeatureStore(tmp_path), [specs()[1]], bright(), num_readers=1)
     (lost,) = report.losses.values()
     assert REAL[name] in str(lost)
+
+
+def remux(source, path, **options):
+    with av.open(str(source)) as given, av.open(str(path), "w", options=options) as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".mp4", {"movflags": "faststart"}), (".mkv", {}), (".flv", {})])
+def test_a_real_file_cut_at_60_percent_says_how_much_of_it_can_be_read(media, tmp_path, suffix, options):
+    path = tmp_path / f"v{suffix}"
+    remux(media / "nasty/identity_cut_at_3s.mp4", path, **options)  # 6 s at 25 fps
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    store = FeatureStore(tmp_path / "store")
+    report = extract(open_dataset(path), store, [specs()[1]], bright(), num_readers=1)
+    assert report.failed == []
+    (lost,) = report.losses.values()
+    clock = store.clock("v")
+    assert 5.9 < lost.pictures.announced_s < 6.2
+    assert lost.pictures.readable_s == pytest.approx(clock.times_s[-1], abs=0.3)
+    first = f"only {lost.pictures.readable_s:.1f} of {lost.pictures.announced_s:.1f} s announced can be read"
+    assert str(lost).split("; ")[0] == first
+    (facts,) = check(open_dataset(path)).clips
+    assert str(facts.losses).split("; ")[0] == first
+    assert lost.pictures.num_undecodable == int((~clock.decoded).sum())
+
+
+def test_pictures_of_a_real_file_that_cannot_be_decoded_are_counted(media, tmp_path):
+    path = tmp_path / "v.mp4"
+    content = bytearray((media / "nasty/identity_cut_at_3s.mp4").read_bytes())
+    first = content.index(b"mdat") + 4 + len(content) // 3
+    content[first : first + len(content) // 5] = bytes(len(content) // 5)
+    path.write_bytes(content)
+    store = FeatureStore(tmp_path / "store")
+    (lost,) = extract(open_dataset(path), store, [specs()[1]], bright(), num_readers=1).losses.values()
+    num = int((~store.clock("v").decoded).sum())
+    assert num > 10
+    assert f"{num} of 150 pictures cannot be decoded" in str(lost)
 
 
 def test_a_real_clip_without_losses_has_no_line(media, tmp_path):
