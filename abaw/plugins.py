@@ -129,6 +129,9 @@ def require(records: Iterable[Mapping[str, str]], made: str, *, trusted: bool = 
     where it is missing.
     """
     for record in records:
+        keys = ("package", "module", "sha256") if "package" in record else ("path", "sha256")
+        if not all(isinstance(record.get(key), str) for key in keys):
+            raise InputError(f"{made} has a damaged record of a plug-in ({record}), expected {' and '.join(keys)}")
         if "package" in record:
             _require_package(record, made)
         elif not any(each.sha256 == record["sha256"] for each in loaded()):

@@ -200,6 +200,10 @@ def rebuild(
     from extract.faces.detectors import rebuild_detector
     from extract.faces.target import TargetConfig
 
+    lacking = [key for key in ("encoder", "name", "settings", "stored_dtype") if key not in recipe]
+    if lacking:
+        message = f"a recipe of features lacks {', '.join(lacking)}: its run.json is damaged; train the run again"
+        raise InputError(message)
     if recipe["encoder"] == "import":
         raise InputError(
             f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "

@@ -166,6 +166,12 @@ def test_a_module_that_no_installed_package_declares_is_never_looked_for(tmp_pat
         require([record], "runs/a", trusted=True)
 
 
+@pytest.mark.parametrize("record", [{}, {"path": "a.py"}, {"sha256": "0"}, {"package": "a", "sha256": "0"}])
+def test_a_damaged_record_of_a_plugin_is_an_error(record):
+    with pytest.raises(InputError, match="runs/a has a damaged record of a plug-in"):
+        require([record], "runs/a", trusted=True)
+
+
 def in_a_process(folder, *words, **environment):
     paths = f"{folder}{os.pathsep}{ROOT}"
     return subprocess.run(

@@ -74,3 +74,8 @@ def test_a_recipe_file_that_runs_the_code_of_models_needs_trust_and_the_command_
     with pytest.raises(InputError, match=r"c\.yaml:2: a recipe asks for hf_audio:model=x,trust_remote_code=true"):
         check_encoders(read_config(path), "a recipe")
     check_encoders(read_config(path, ["encoders=[hf_audio:model=x,trust_remote_code=true]"]), "a recipe")
+
+
+def test_a_recipe_of_features_that_lacks_a_key_says_so():
+    with pytest.raises(InputError, match="a recipe of features lacks encoder, settings: its run.json is damaged"):
+        rebuild({"name": "x", "stored_dtype": "float16"})
