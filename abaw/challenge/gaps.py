@@ -13,12 +13,16 @@ NUM_ALWAYS_HELD = 5
 
 @dataclass(frozen=True)
 class ClipRows:
-    """A clip's rows in a challenge file: of observed frames, of other frames of the clip, and after its last frame."""
+    """A clip's rows in a challenge file: of observed frames, of other frames of the clip, and after its last frame.
+
+    ``num_unused``: predicted frames after the last one that the template asks for.
+    """
 
     clip_id: str
     num_observed: int
     num_filled: int
     num_held: int
+    num_unused: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -50,9 +54,9 @@ class GapLimits:
         """Raises InputError, naming clips and counts, where more rows are held or filled than is allowed."""
         held, filled = _of(rows, "num_held"), _of(rows, "num_filled")
         slack = NUM_ALWAYS_HELD if self.max_held else 0
-        for name, share, few, counts, words in (
-            ("max-held", self.max_held, slack, held, "are beyond the clip's last prediction: its last value is held"),
-            ("max-filled", self.max_filled, 0, filled, "are of frames in which nothing was observed"),
+        for key, share, few, counts, words in (
+            ("max_held", self.max_held, slack, held, "are beyond the clip's last prediction: its last value is held"),
+            ("max_filled", self.max_filled, 0, filled, "are of frames in which nothing was observed"),
         ):
             many = {clip: each for clip, each in counts.items() if each[0] > max(few, share * each[1])}
             num, total = sum(each[0] for each in counts.values()), sum(each.num_rows for each in rows)
@@ -61,15 +65,19 @@ class GapLimits:
             if many:
                 raise InputError(
                     f"{describe_clips(many)} {words}, more than the allowed {share:.3g} of the rows: predict these "
-                    f"clips again, or allow it with --{name} (at most 1)"
+                    f"clips again, or allow it with --{key.replace('_', '-')} SHARE (in a recipe: "
+                    f"submission.{key}=SHARE)"
                 )
 
 
 def gap_lines(rows: Sequence[ClipRows]) -> Iterator[str]:
-    """A line for the held rows and one for the filled rows, with the clips they are in; none where there are none."""
+    """A line for the held rows, one for the filled rows, and one for many unused frames, each with its clips."""
     for words, name in (("last value held", "num_held"), ("nothing observed", "num_filled")):
         if counts := _of(rows, name):
             yield f"{words}: {describe_clips(counts)}"
+    unused = {each.clip_id: (each.num_unused, each.num_unused + each.num_rows) for each in rows}
+    if many := {clip: each for clip, each in unused.items() if each[0] > max(NUM_ALWAYS_HELD, MAX_HELD * each[1])}:
+        yield f"predicted, but not asked for: {describe_clips(many, 'frame')} after the template's last row of the clip"
 
 
 def _of(rows: Sequence[ClipRows], name: str) -> dict[str, tuple[int, int]]:

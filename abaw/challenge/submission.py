@@ -165,7 +165,7 @@ def write(
 def _texts(
     template: Template, task: Task, rows: np.ndarray, prediction: np.ndarray, observed: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
-    """The text after the comma of each of a clip's rows, and how many are observed, between and beyond."""
+    """The text after the comma of each of a clip's rows; how many are observed, between and beyond; unused frames."""
     if not len(prediction) or not len(observed):
         clip = template.clips[template.clip_of[rows[0]]]
         raise InputError(f"clip {clip!r} has no predicted frame, so that there is no value to write")
@@ -178,7 +178,8 @@ def _texts(
     if template.label_only:
         texts = [text.rpartition(",")[2] for text in texts]
     seen = observed[given]
-    return texts, np.array([(seen & ~beyond).sum(), (~seen & ~beyond).sum(), beyond.sum()])
+    unused = max(0, len(prediction) - 1 - int(wanted.max()))
+    return texts, np.array([(seen & ~beyond).sum(), (~seen & ~beyond).sum(), beyond.sum(), unused])
 
 
 def _lines(template: Template, clip: int, start: int, stop: int, texts: Iterator[str]) -> Iterator[str]:

@@ -42,6 +42,13 @@ def test_a_table_cut_to_one_row_is_not_repeated_over_the_clip_unless_that_is_all
     assert verify(tmp_path / "out.txt", sample) == []
 
 
+def test_a_table_that_is_much_longer_than_the_template_asks_for_is_reported(tmp_path):
+    sample, where = template(tmp_path, rows(a=20, b=20)), predicted(tmp_path / "p", a=[1] * 25, b=[1] * 60)
+    lines = str(submission.submit(where, sample, tmp_path / "out.txt")).splitlines()
+    words = "predicted, but not asked for: 40 frames of 1 clip ('b' 40 of 60) after the template's last row of the clip"
+    assert lines[1] == words
+
+
 @pytest.mark.parametrize(
     ("num_rows", "num_frames", "max_held", "is_allowed"),
     [
