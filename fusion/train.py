@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from abaw.batches import FeatureSource
 from abaw.configs.sections import UNTRAINED, Config
-from abaw.errors import InputError
+from abaw.errors import AbawError, InputError
 from abaw.processes import end_with_parent_if_any, parent_of_trainings
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
@@ -77,13 +77,25 @@ def train(
             module.input_stage.set_statistics(measure_statistics(source, list_clips(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
-            with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings():
+            with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
         except MisconfigurationException as error:
             raise InputError(f"lightning.Trainer refuses the settings under trainer: {str(error).strip()}") from error
         except SystemExit as stop:  # raised by Lightning: without a code on SIGTERM, with 1 on SIGINT
             raise SystemExit(130 if stop.code else 143) from stop
     return load_module(folder, config, tasks)
+
+
+@contextlib.contextmanager
+def errors_of_workers() -> Iterator[None]:
+    """Raise an error of a process that reads windows as it was there; torch passes it on as text with a traceback."""
+    try:
+        yield
+    except AbawError as error:
+        _, is_passed_on, text = str(error).rpartition(f"{type(error).__module__}.{type(error).__qualname__}: ")
+        if is_passed_on and str(error).startswith("Caught "):
+            raise type(error)(text.strip()) from error
+        raise
 
 
 def _trainer(config: Config, folder: Path, run: str, *, validates: bool) -> lightning.Trainer:

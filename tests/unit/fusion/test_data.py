@@ -6,9 +6,11 @@ import torch
 
 from abaw.batches import collate
 from abaw.dataset.annotations import Labels
+from abaw.errors import InputError
 from abaw.tracks import Track
 from fusion.data import ClipDataModule, WindowDataset
 from fusion.targets import fit_to_clock
+from fusion.train import errors_of_workers
 from tests.support.memory import make_config, make_tasks, with_training
 
 
@@ -69,3 +71,16 @@ def test_workers_read_the_same_batches_in_the_same_order(source, labels):
             assert torch.equal(signal.values.nan_to_num(), two.signals[name].values.nan_to_num())
         assert one.target.keys() == two.target.keys()
         assert all(torch.equal(one.target[name], two.target[name]) for name in one.target)
+
+
+def test_an_error_in_a_worker_is_the_one_that_it_would_be_without(source, labels, monkeypatch):
+    def refuse(*_):
+        raise InputError("a.safetensors is damaged: delete it")
+
+    monkeypatch.setattr(type(source), "read", refuse)
+    data = ClipDataModule(with_training(make_config(), num_workers=1), make_tasks(), labels, source)
+    with pytest.raises(InputError) as caught, errors_of_workers():
+        next(iter(data.train_dataloader()))
+    assert str(caught.value) == "a.safetensors is damaged: delete it"
+    with pytest.raises(InputError, match="^other$"), errors_of_workers():
+        raise InputError("other")

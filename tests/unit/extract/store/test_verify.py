@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from abaw.tracks import Track
+from abaw.tracks import Clock, Track
 from extract.store import track_file
 from extract.store.store import Failure
 from extract.store.verify import verify
@@ -161,6 +161,16 @@ def test_a_damaged_clock_is_one_fault(store):
 def test_a_clock_that_marks_other_frames_as_decoded_than_were_is_a_fault(store):
     store.put_clock("a", make_clock(num_undecoded=1), {"source": "of a", "num_frames": "10"})
     assert ("a.safetensors", "9 frames are marked as decoded, but 10 were decoded") in faults(store)
+
+
+def test_pictures_that_cannot_be_decoded_have_rows_and_frames_that_labels_added_have_none(store):
+    decoded = np.array([True, False, True, True, False, False])
+    clock = Clock(np.arange(1, 7), np.arange(6) * 0.1, decoded)
+    store.put_clock("a", clock, {"source": "of a", "num_frames": "3"})
+    for num, is_whole in ((3, False), (4, True), (5, True), (6, True)):
+        store.put(FACE, "a", make_track(num), {"source": "of a"})
+        found = {message for _, message in faults(store)}
+        assert found == (set() if is_whole else {"3 rows, expected 4 at the times of the 4 decoded frames"})
 
 
 def test_a_lost_row_of_a_per_frame_encoder_is_a_fault(store):
