@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from math import inf
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError
@@ -20,6 +21,7 @@ from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.engine.plan import ExtractionPlan
 from extract.engine.reading import check_files, count_frames_of_sound, extend_clock
 from extract.engine.requests import ClipError, ReadRequest
+from extract.engine.whole_pictures import count_whole_pictures
 from extract.media import Sound
 from extract.store.listing import first_few
 
@@ -96,7 +98,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
             if needed is None:
                 total.num_present += 1
                 continue
-            request, _ = needed
+            request = _without_whole_pictures(needed[0])
             num_frames, sound_s = _extent(request)
             if task := _picture_task(request):
                 frames_per_s[task] = frames_per_s.get(task) or _measure_reading(clip, request, task)
@@ -181,6 +183,13 @@ def _extent(request: ReadRequest) -> tuple[int, float]:
             return count_frames_of_sound(stop_s, request.assume_fps), sound_s
         extend_clock(np.arange(num_pictures, dtype=np.float64), min_frames, request.assume_fps)
     return num_pictures or len(request.images.numbers), sound_s
+
+
+def _without_whole_pictures(request: ReadRequest) -> ReadRequest:
+    """The request without face images that are whole pictures. Raises ClipError where there is no video instead."""
+    path = request.clip.media
+    num_whole = count_whole_pictures(request, lambda: media.num_streams(path) if path is not None else (0, 0))
+    return replace(request, images=FaceImages()) if num_whole else request
 
 
 def _picture_task(request: ReadRequest) -> str:

@@ -16,7 +16,7 @@ from extract.encoders.base import PictureEncoder, SoundEncoder
 from extract.engine.loss_counts import face_losses, picture_losses, sound_losses
 from extract.engine.requests import ReadRequest, ReadResult, Send, iterate_in_stage, stage
 from extract.engine.streams import FaceStream, FrameStream, ImageStream
-from extract.engine.whole_pictures import find_whole_pictures
+from extract.engine.whole_pictures import count_whole_pictures
 from extract.losses import ClipLosses, PictureLosses
 
 # the last image may have a number this many times that of the last frame, and some more, where a video is cut off
@@ -28,8 +28,8 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     """Decode a clip once and ``send`` each encoder what it encodes: prepared rows in order, or the sound.
 
     Encoders that take a face get the face images of the data set if the clip has any that are no whole pictures, else
-    faces detected in the video; the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile. ``check`` is called at every
-    picture and may raise to stop. Raises ClipError with the stage that failed.
+    faces detected in the video; the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile.
+    ``check`` is called at every picture and may raise to stop. Raises ClipError with the stage that failed.
     """
     clip, numbers = request.clip, request.images.numbers
     streams = [
@@ -37,7 +37,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     ]
     num_streams = cache(lambda: _num_streams(clip))
     by_image = [each for each in streams if numbers and (each.encoder.crop is not None or not num_streams()[0])]
-    num_whole = _count_whole_pictures(request, num_streams) if any(each.encoder.crop for each in by_image) else 0
+    num_whole = count_whole_pictures(request, num_streams)
     by_image = [] if num_whole else by_image
     by_video = [each for each in streams if each not in by_image]
     sound_encoders = {name: each for name, each in request.encoders.items() if isinstance(each, SoundEncoder)}
@@ -96,25 +96,6 @@ def _facts(counts: media.DecodeCounts) -> dict[str, int]:
     """What the metadata of every clock says, with the keys of before: a sound clip's clock keeps its bytes."""
     facts = {"num_corrupt_packets": counts.num_corrupt_packets, "num_dropped": 0, "num_untimed": counts.num_untimed}
     return facts | ({"num_undecodable": counts.num_undecodable} if counts.num_undecodable else {})
-
-
-def _count_whole_pictures(request: ReadRequest, num_streams: Callable[[], tuple[int, int]]) -> int:
-    """The number of face images if they are whole pictures, else 0.
-
-    Raises ClipError if they are, and there is no video in which faces can be detected.
-    """
-    with stage("read images"):
-        size = find_whole_pictures(request.clip, request.images, request.target.detector)
-        if size is None:
-            return 0
-        num = len(request.images.numbers)
-        if not num_streams()[0]:
-            raise InputError(
-                f"the {num} images in {request.images.folder} are whole pictures of {size[0]} x {size[1]} pixels, not "
-                "crops of faces: give the video that they come from, or crop the faces first, or use encoders with "
-                "crop=none"
-            )
-    return num
 
 
 def _num_streams(clip: Clip) -> tuple[int, int]:

@@ -1,11 +1,16 @@
 """Whole pictures among face images: frames of a video that were saved under the names of face crops."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
+from abaw.errors import InputError
 from extract import media
+from extract.encoders.base import PictureEncoder
 from extract.engine.image_files import read_image
+from extract.engine.requests import ReadRequest, stage
 from extract.faces.detector import FaceDetector
 from extract.media import Rgb
 
@@ -16,12 +21,33 @@ MAX_SMALL_PX = 128  # no video is as small as that
 MIN_FACE_SHARE = 0.15  # of the picture's area: crops with a wide margin have a quarter, aligned ones a half
 
 
+def count_whole_pictures(request: ReadRequest, num_streams: Callable[[], tuple[int, int]]) -> int:
+    """The number of face images to be read if they are whole pictures, else 0.
+
+    ``num_streams``: how many video and audio streams the clip has. Raises ClipError where they are whole pictures, and
+    there is no video in which faces can be detected.
+    """
+    images, encoders = request.images, request.encoders.values()
+    if not images.numbers or not any(isinstance(each, PictureEncoder) and each.crop is not None for each in encoders):
+        return 0
+    with stage("read images"):
+        size = find_whole_pictures(request.clip, images, request.target.detector)
+        if size is not None and not num_streams()[0]:
+            raise InputError(
+                f"the {len(images.numbers)} images in {images.folder} are whole pictures of {size[0]} x {size[1]} "
+                "pixels, not crops of faces: give the video that they come from, or crop the faces first, or use "
+                "encoders with crop=none"
+            )
+    return 0 if size is None else len(images.numbers)
+
+
 def find_whole_pictures(clip: Clip, images: FaceImages, detector: FaceDetector) -> tuple[int, int] | None:
     """Width and height of the images of a clip where they are whole pictures, None where they are crops of faces.
 
     They are whole pictures where a sample of them has one size, and that size is too wide or too high for a face, or
     that of the video, or the largest face in them covers less than ``MIN_FACE_SHARE``. Crops of up to ``SURE_PX`` of a
-    usual shape, and all of up to ``MAX_SMALL_PX``, are known without opening the video. Raises MissingWeights where only the detector could tell.
+    usual shape, and all of up to ``MAX_SMALL_PX``, are known without opening the video. Raises
+    MissingWeights where only the detector could tell.
     """
     shown = _sample(images)
     sizes = {(each.shape[1], each.shape[0]) for each in shown}

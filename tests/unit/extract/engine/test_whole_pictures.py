@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from abaw.dataset.layout import open_dataset
+from extract.engine.estimate import estimate
+from extract.engine.plan import ExtractionPlan
 from extract.engine.whole_pictures import find_whole_pictures
 from extract.store.store import FeatureStore
-from tests.support.extract.drawn_clips import Bright, get, picture, run, write_video
+from tests.support.extract.drawn_clips import Bright, bright, get, picture, run, specs, write_video
 
 
 def find(folder, *sizes, face_px=0, video=None):
@@ -79,3 +81,12 @@ def test_whole_pictures_without_a_video_are_an_error_of_that_clip_alone(tmp_path
     assert (failure.clip, failure.stage) == ("a", "read images")
     assert "the 6 images in" in failure.reason
     assert "are whole pictures of 160 x 120 pixels, not crops of faces: give the video" in failure.reason
+
+
+def test_a_dry_run_says_that_whole_pictures_without_a_video_would_fail(tmp_path):
+    write_pictures(tmp_path / "data/cropped_aligned/a", [picture((40, 30, 40))] * 6)
+    plan = ExtractionPlan(open_dataset(tmp_path / "data"), FeatureStore(tmp_path / "store"), bright(), 25.0)
+    plan.add_encoders(specs()[:1])
+    found = estimate(plan, ["a"], 1)
+    assert found.num_clips == 0
+    assert "are whole pictures of 160 x 120 pixels" in found.failing["a"]
