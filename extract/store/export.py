@@ -6,11 +6,12 @@
     OUT/<name>.about/observed/<clip>.npy    whether each row was observed; other rows are zeros
     OUT/<name>.about/filled/<clip>.npy      where the track has it: which faces were taken from the video
     OUT/<name>.about/done.json              clip -> the version of the track that its files were made from
+    OUT/<name>.about/losses.json            clip -> what of it was lost; no file where nothing was
 
 ``import_.py`` reads such folders.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from abaw.errors import InputError
 from abaw.files import atomic_write, read_json, write_json
 from abaw.progress import ProgressCallback, silent
 from extract import ALIGNERS
-from extract.store.listing import is_outdated, track_paths
+from extract.store.listing import all_losses, is_outdated, track_paths
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore, Recipe
 from extract.store.track_file import TrackFile
@@ -86,6 +87,7 @@ def export(
                 run.record()
     finally:
         run.record()
+        run.record_losses(paths)
     return run.report
 
 
@@ -153,6 +155,14 @@ class _Export:
         if self._done != self._recorded:
             write_json(self.about / "done.json", self._done)
             self._recorded = self._done
+
+    def record_losses(self, clip_ids: Container[str]) -> None:
+        """Write losses.json: clip -> the line of what of it was lost; no file where nothing was."""
+        lost = {clip_id: str(each) for clip_id, each in all_losses(self.store).items() if clip_id in clip_ids}
+        if lost:
+            write_json(self.about / "losses.json", lost)
+        else:
+            (self.about / "losses.json").unlink(missing_ok=True)
 
     def _version(self, clip_id: str, file: TrackFile) -> str:
         """A text that changes with the clip's track and, for aligned rows, with its clock."""

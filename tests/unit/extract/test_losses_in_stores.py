@@ -1,10 +1,13 @@
 """What of a clip was lost is in the store where something was, and info, verify and prune know it."""
 
+import json
+
 import pytest
 
 from abaw.dataset.layout import Clip, Dataset
 from abaw.errors import InputError
 from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses
+from extract.store.export import export
 from extract.store.info import info
 from extract.store.prune import prune
 from extract.store.verify import verify
@@ -72,6 +75,15 @@ def test_prune_removes_the_losses_of_clips_that_are_gone(store, tmp_path):
     store.add_losses("c", "of c", SILENT)  # a clip without a clock
     prune(store, dataset=Dataset(tmp_path, {"a": Clip("a")}), yes=True)
     assert sorted(path.name for path in (store.root / "clock").iterdir()) == ["a.losses.json", "a.safetensors"]
+
+
+def test_an_export_names_what_was_lost(store, tmp_path):
+    path = tmp_path / "out/hog.about/losses.json"
+    export(store, tmp_path / "out", "hog")
+    assert not path.exists()
+    store.add_losses("a", "of a", SILENT)
+    export(store, tmp_path / "out", "hog")
+    assert json.loads(path.read_text()) == {"a": "the sound is silent"}
 
 
 def test_a_clip_named_recipe_is_no_folder_of_features(store):
