@@ -136,6 +136,16 @@ def variable_rate(clip: ClipFacts) -> Iterator[str]:
         yield f"frames are not evenly spaced (mostly {clip.fps:.2f} fps)"
 
 
+@rule(
+    advice="if the pictures are not evenly spaced, get the file in its container, such as MP4",
+    fine={"counted_fps": None},
+    found={"counted_fps": 25.0},
+)
+def no_time_stamps(clip: ClipFacts) -> Iterator[str]:
+    if clip.counted_fps is not None:
+        yield f"{clip.media} has no time stamps: pictures are counted at {clip.counted_fps:.2f} fps, which it states"
+
+
 @rule(advice="features of sound are marked as not observed", fine={}, found={"has_sound": False})
 def no_sound(clip: ClipFacts) -> Iterator[str]:
     if clip.has_video and not clip.has_sound:

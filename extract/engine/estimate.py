@@ -173,7 +173,8 @@ def _extent(request: ReadRequest) -> tuple[int, float]:
     num_pictures, sound_s, stop_s = 0, 0.0, None
     clip = request.clip
     if clip.media is not None:
-        info = media.probe(clip.media, video_stream=clip.streams.video, audio_stream=clip.streams.audio)
+        streams = {"video_stream": clip.streams.video, "audio_stream": clip.streams.audio}
+        info = media.probe(clip.media, **streams, assume_fps=request.assume_fps)
         num_pictures = info.num_packets
         if info.has_sound:
             sound_s, stop_s = info.sound_stop_s - info.sound_start_s, info.sound_stop_s
@@ -206,8 +207,12 @@ def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
     """The pictures per second that one thread reads from a clip, with face detection where the task includes it."""
     assert clip.media is not None
     start_s, num = time.perf_counter(), 0
-    selector = request.target.make_selector(clip.side, clip.media, clip.streams) if task == "faces" else None
-    pictures = media.pictures(clip.media, video_stream=clip.streams.video)
+    selector = (
+        request.target.make_selector(clip.side, clip.media, clip.streams, assume_fps=request.assume_fps)
+        if task == "faces"
+        else None
+    )
+    pictures = media.pictures(clip.media, video_stream=clip.streams.video, assume_fps=request.assume_fps)
     for picture in islice((picture for picture in pictures if picture.is_decodable), NUM_SAMPLE_FRAMES):
         rgb = picture.rgb()
         if selector is not None:

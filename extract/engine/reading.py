@@ -53,7 +53,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     if clock is None or by_video or request.fill:
         times_s: list[float] = []
         decoded: list[bool] = []
-        pictures = media.pictures(clip.media, counts, clip.streams.video) if clip.media else ()
+        pictures = media.pictures(clip.media, counts, clip.streams.video, request.assume_fps) if clip.media else ()
         for position, picture in enumerate(iterate_in_stage("decode", pictures)):
             check()
             times_s.append(picture.time_s)
@@ -65,6 +65,8 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
             clock, assumed = _make_clock(
                 request, np.array(times_s, np.float64), np.array(decoded, bool), sounds, folder
             )
+            if counts.assumed_fps:
+                assumed["assumed_fps"] = counts.assumed_fps
             facts = {"num_frames": len(times_s), **_facts(counts), **assumed}
         if num_streams()[0]:
             pictures_lost = picture_losses(counts, clock, len(times_s), num_streams()[0])

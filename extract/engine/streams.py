@@ -94,7 +94,11 @@ class FaceStream:
         if filling or any(stream.encoder.crop is not None for stream in streams):
             with stage("faces"):
                 self._selector = request.target.make_selector(
-                    request.clip.side, request.clip.media, request.clip.streams, check
+                    request.clip.side,
+                    request.clip.media,
+                    request.clip.streams,
+                    check,
+                    assume_fps=request.assume_fps,
                 )
         self._positions: list[int] = []
         self._faces: list[Face | None] = []

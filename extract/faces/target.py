@@ -65,19 +65,21 @@ class TargetConfig:
         path: Path | None,
         streams: Streams | None = None,
         check: Callable[[], None] = lambda: None,
+        assume_fps: float | None = None,
     ) -> "TargetSelector":
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
         ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
         which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``;
-        ``check`` is called at every picture of that pass and may raise to stop it. Raises InputError for another side.
+        ``check`` is called at every picture of that pass and may raise to stop it. ``assume_fps`` as in
+        ``media.pictures``. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
         if side is not None:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
-        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check)
+        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check, assume_fps)
 
 
 class TargetSelector(ABC):
@@ -260,11 +262,16 @@ class _FaceTable:
 
 
 def _select_from_whole_clip(
-    tracker: FaceTracker, target: str, path: Path | None, streams: Streams, check: Callable[[], None]
+    tracker: FaceTracker,
+    target: str,
+    path: Path | None,
+    streams: Streams,
+    check: Callable[[], None],
+    assume_fps: float | None,
 ) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
-    for picture in media.pictures(path, video_stream=streams.video) if path is not None else ():
+    for picture in media.pictures(path, None, streams.video, assume_fps) if path is not None else ():
         check()
         if not picture.is_decodable:
             continue

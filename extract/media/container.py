@@ -30,7 +30,8 @@ class DecodeCounts:
     were wrong and were replaced. ``num_joins``: places where the time stamps of the file start anew, as where
     recordings were joined. ``num_corrupt_packets``: of pictures and sound, read errors included. ``sound_gaps_s``:
     seconds of silence in place of lost sound. ``announced_s`` is the length by the file's header, and ``readable_s``
-    the length of what could be read; both are 0 where the file does not say.
+    the length of what could be read; both are 0 where the file does not say. ``assumed_fps``: the rate given by the
+    user at which pictures without time stamps were counted; 0: none was needed.
     """
 
     num_decoded: int = 0
@@ -43,6 +44,7 @@ class DecodeCounts:
     sound_gaps_s: float = 0.0
     announced_s: float = 0.0
     readable_s: float = 0.0
+    assumed_fps: float = 0.0
 
 
 # By PyAV's own types nearly everything may be None; containers and streams are Any from here on.

@@ -9,7 +9,7 @@ import numpy as np
 from extract.media.colour import HDR_CURVES
 from extract.media.container import open_media
 from extract.media.scan import scan
-from extract.media.streams import choose_audio_stream, choose_video_stream, video_streams
+from extract.media.streams import choose_audio_stream, choose_video_stream, counted_rate, video_streams
 from extract.media.video import pictures
 
 
@@ -24,8 +24,9 @@ class MediaInfo:
     pictures. The times of the sound may differ from those of decoded samples by one sound frame. ``num_video_streams``
     counts no cover art; ``video_stream`` and ``audio_stream`` are the indices, within their kind, of the streams that
     are read. ``pixel_aspect``: how many times wider than high the pixels are stored, where pictures are rescaled for
-    it, else 1. ``hdr``: "PQ" or "HLG" where colours are mapped to those of common screens, else "". ``num_mended``
-    pictures have a wrong time stamp or none; the others as in ``DecodeCounts``.
+    it, else 1. ``hdr``: "PQ" or "HLG" where colours are mapped to those of common screens, else "". ``counted_fps``:
+    the rate at which pictures without time stamps are counted; nan where the file has stamps. ``num_mended`` pictures
+    have a wrong time stamp or none; the others as in ``DecodeCounts``.
     """
 
     has_video: bool
@@ -51,15 +52,23 @@ class MediaInfo:
     num_joins: int = 0
     announced_s: float = 0.0
     readable_s: float = 0.0
+    counted_fps: float = math.nan
 
 
-def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_stream: int | None = None) -> MediaInfo:
+def probe(
+    path: str | os.PathLike,
+    *,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
+    assume_fps: float | None = None,
+) -> MediaInfo:
     """Read a file's properties from its packets; only the first picture is decoded, for its size and rotation.
 
-    ``video_stream`` and ``audio_stream`` as in ``pictures`` and ``sounds``. Raises NotFoundError, and MediaError where
-    the file cannot be read, has no such stream, or no picture of its video stream can be decoded.
+    ``video_stream``, ``audio_stream`` and ``assume_fps`` as in ``pictures`` and ``sounds``. Raises NotFoundError, and
+    MediaError where the file cannot be read, has no such stream, or no picture of its video stream can be decoded.
     """
-    first = next((each for each in pictures(path, video_stream=video_stream) if each.is_decodable), None)
+    shown = pictures(path, video_stream=video_stream, assume_fps=assume_fps)
+    first = next((each for each in shown if each.is_decodable), None)
     height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
     scanned = scan(path, video_stream=video_stream, audio_stream=audio_stream)
     times, rows_s = scanned.pictures, np.zeros(0)
@@ -67,6 +76,9 @@ def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_str
         rows_s = np.array([times.time_s(ticks) for ticks in times.rows])
     with open_media(path) as container:
         video, audio = choose_video_stream(container, video_stream), choose_audio_stream(container, audio_stream)
+        rate_hz = None if video is None else counted_rate(container, video, assume_fps)
+        if rate_hz is not None and times is not None:
+            rows_s = np.arange(len(times.ticks)) / rate_hz
         sound_s = scanned.sound_s
         if audio is not None and audio.start_time is not None:  # the first packets may hold only the encoder's delay
             sound_s = tuple(np.maximum(sound_s, float(audio.start_time * audio.time_base)).tolist())
@@ -92,6 +104,7 @@ def probe(path: str | os.PathLike, *, video_stream: int | None = None, audio_str
             scanned.num_joins,
             scanned.announced_s,
             scanned.readable_s,
+            math.nan if rate_hz is None else rate_hz,
         )
 
 

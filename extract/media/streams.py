@@ -12,6 +12,13 @@ from extract.media.container import MediaError
 NOT_VIDEO = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails  # cover art, chapter pictures
 
 
+# Formats that are a codec's bytes alone, without time stamps. FFmpeg counts pictures at the rate that the stream
+# states, and at 25 a second where it states none; of those in WITH_STAMPS it makes stamps itself.
+RAW = {"h264", "hevc", "vvc", "evc", "obu", "mjpeg", "mjpeg_2000", "m4v", "mpegvideo", "h261", "h263"}
+RAW |= {"cavsvideo", "avs2", "avs3", "vc1", "dirac", "dnxhd", "apv"}
+WITH_STAMPS = {"m4v", "mpegvideo"}
+
+
 def choose_video_stream(container: Any, index: int | None = None) -> Any:
     """Video stream ``index``, or else the one that players show; None where the file has no video.
 
@@ -43,6 +50,28 @@ def video_streams(container: Any) -> list[Any]:
     """The video streams of a file, without cover art and thumbnails; those without a decoder only if all are so."""
     streams = [stream for stream in container.streams.video if not stream.disposition & NOT_VIDEO]
     return [stream for stream in streams if stream.codec_context is not None] or streams
+
+
+def counted_rate(container: Any, stream: Any, assume_fps: float | None) -> float | None:
+    """The pictures per second at which a raw stream's pictures are counted; None where the file has time stamps.
+
+    It is the rate that the stream states, else ``assume_fps``. Raises MediaError where there is neither.
+    """
+    if container.format.name not in RAW:
+        return None
+    stated = stream.codec_context.framerate
+    if stated:
+        return None if container.format.name in WITH_STAMPS else float(stated)
+    if assume_fps is None:
+        raise MediaError(
+            f"{_name(container)} has no time stamps, and its stream states no frame rate: give --assume-fps FPS"
+        )
+    return assume_fps
+
+
+def states_rate(stream: Any) -> bool:
+    """Whether a stream itself says how many pictures it has in a second."""
+    return bool(stream.codec_context.framerate)
 
 
 def _main_video(container: Any) -> Any:

@@ -13,7 +13,7 @@ from extract.media.colour import Rgb, shown_width, to_rgb
 from extract.media.container import DecodeCounts, MediaError, decode, number_stamps, open_media
 from extract.media.rows import Row, RowOrder, SortedOrder
 from extract.media.scan import scan
-from extract.media.streams import choose_video_stream
+from extract.media.streams import choose_video_stream, counted_rate, states_rate
 from extract.media.timing import PictureTimes, stamp_of
 
 # Decoders of which a packet that gives no picture and no error holds none: hidden references, or nothing that changed.
@@ -57,14 +57,18 @@ class Picture:
 
 
 def pictures(
-    path: str | os.PathLike, counts: DecodeCounts | None = None, video_stream: int | None = None
+    path: str | os.PathLike,
+    counts: DecodeCounts | None = None,
+    video_stream: int | None = None,
+    assume_fps: float | None = None,
 ) -> Iterator[Picture]:
     """Decode the pictures of a file in the order in which they are shown; their times increase strictly.
 
     They come from video stream ``video_stream``, by default the one flagged default, else the largest; never from cover
-    art. A file with sound alone yields none. Corrupt packets are skipped and added to ``counts``. While iterating it
-    raises NotFoundError, and MediaError where the file cannot be read, has no such stream, or no picture of it can be
-    decoded.
+    art. A file with sound alone yields none. In a raw stream, which has no time stamps, pictures are counted at the
+    rate that it states, else at ``assume_fps``, and are counted as untimed. Corrupt packets are skipped and added to
+    ``counts``. While iterating it raises NotFoundError, and MediaError where the file cannot be read, has no such
+    stream, or no picture of it can be decoded.
     """
     counts = DecodeCounts() if counts is None else counts
     num_decoded, num_corrupt = counts.num_decoded, counts.num_corrupt_packets
@@ -76,8 +80,14 @@ def pictures(
         scanned.add_to(counts)
         counts.num_mended_picture_stamps += scanned.num_mended
         counts.num_untimed += scanned.num_untimed
-        times = scanned.pictures
-        if times is not None and not np.isnan(times.ticks).any():
+        times, rate_hz = scanned.pictures, counted_rate(container, stream, assume_fps)
+        if rate_hz is not None:
+            counts.assumed_fps = 0.0 if states_rate(stream) else rate_hz
+            for number, frame in enumerate(decode(container, stream, counts)):
+                counts.num_decoded += 1
+                counts.num_untimed = counts.num_decoded
+                yield Picture(number / rate_hz, frame, stream.sample_aspect_ratio)
+        elif times is not None and not np.isnan(times.ticks).any():
             for ticks, frame in _rows(container, stream, times, counts):
                 counts.num_decoded += frame is not None
                 counts.num_undecodable += frame is None

@@ -155,3 +155,21 @@ def test_a_stream_that_a_clip_does_not_have_fails_that_clip_alone(tmp_path):
     report = extract(dataset, FeatureStore(tmp_path / "store"), light, target())
     assert (report.made, [failure.clip for failure in report.failed]) == (["two"], ["one"])
     assert "has 1 video stream" in report.failed[0].reason
+
+
+def test_a_raw_stream_without_a_rate_takes_the_one_that_is_given(tmp_path):
+    with av.open(str(tmp_path / "raw.mjpeg"), "w", format="mjpeg") as out:
+        stream = out.add_stream("mjpeg", rate=10, width=64, height=48, pix_fmt="yuvj420p")
+        for number in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    store, report = store_of(Brightness(), tmp_path / "raw.mjpeg", tmp_path / "store")
+    assert "give --assume-fps" in report.failed[0].reason
+    for fps in (10, 20, None):  # None: the rate that is stored stays
+        report = store_of(Brightness(), tmp_path / "raw.mjpeg", tmp_path / "store", assume_fps=fps)[1]
+        assert (report.made, report.present) == ((["raw"], []) if fps else ([], ["raw"]))
+        assert store.clock("raw").times_s == pytest.approx(np.arange(5) / (fps or 20))
+        assert store.get(store.find("light"), "raw").times_s == pytest.approx(np.arange(5) / (fps or 20))
+    assert "estimated times" in str(report.losses["raw"])

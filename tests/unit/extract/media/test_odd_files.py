@@ -96,18 +96,6 @@ def test_a_packet_without_pts_takes_dts(tmp_path, pts, dts, time_s):
         assert time_of(packet, container.streams.video[0]) == time_s
 
 
-def test_pictures_without_a_time_are_counted_in_the_error(tmp_path):
-    with av.open(str(tmp_path / "clip.h264"), "w", format="h264") as out:
-        stream = out.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
-        for num, picture in enumerate(make_pictures(5)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = num
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    with pytest.raises(MediaError, match="5 pictures without a time"):
-        list(pictures(tmp_path / "clip.h264"))
-
-
 def test_cover_art_is_not_decoded(tmp_path):
     with av.open(str(tmp_path / "clip.m4a"), "w", format="mp4") as out:
         audio = out.add_stream("aac", rate=16000, layout="mono")
