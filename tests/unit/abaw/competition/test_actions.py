@@ -7,7 +7,7 @@ import pytest
 
 from abaw.challenge import submission, verification
 from abaw.competition.actions import ACTIONS, run_job
-from abaw.competition.state import StageState
+from abaw.competition.state import StageState, made_from
 from abaw.errors import InputError
 from abaw.pipelines import extraction, training
 from abaw.progress import silent
@@ -111,3 +111,21 @@ def test_run_sh_full_needs_a_data_set():
     done = subprocess.run(["bash", str(root / "run.sh"), "full"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "full AFFWILD2_ROOT" in done.stderr
+
+
+def test_the_recipes_limits_of_held_and_filled_rows_reach_the_challenge_file_and_nothing_else(
+    data, tmp_path, monkeypatch
+):
+    given = {}
+    monkeypatch.setattr(submission, "submit", lambda *_, **words: given.update(words))
+    monkeypatch.setattr(verification, "verify", lambda *_, **__: [])
+    stages = {}
+    for share in (0.01, 0.25):
+        found = job(data, tmp_path, f"submission.max_held={share}")
+        (stage,) = of_kind(found.stages, "submit")
+        assert ACTIONS["submit"](found, stage, silent)
+        assert given == {"task": "va", "max_held": share, "max_filled": 0.5}
+        stages[share] = {each.name: made_from(each) for each in found.stages}
+    assert [name for name in stages[0.01] if stages[0.01][name] != stages[0.25][name]] == ["submit sample"]
+    with pytest.raises(InputError, match="max_held"):
+        job(data, tmp_path, "submission.max_held=2")
