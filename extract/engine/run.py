@@ -105,8 +105,9 @@ def extract(
     if plan.sources.of_earlier_versions:
         LOG.warning(
             "%d clips were extracted by an earlier version, which recorded only parts of their media and images; these "
-            "are the same, so the clips are not extracted again. From now on every change is noticed",
+            "are the same, so the clips are not extracted again%s",
             len(plan.sources.of_earlier_versions),
+            "" if leases.is_read_only else ". From now on every change is noticed",
         )
     return report
 

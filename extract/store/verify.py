@@ -21,7 +21,7 @@ from extract.media import MediaInfo, probe
 from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
 from extract.store.origins.sources import Sources, chosen_streams, without_choices
 from extract.store.store import FeatureStore, Recipe, read_failures
-from extract.store.tensor_file import BODY_SUM, TensorFile
+from extract.store.tensor_file import BODY_SUM, HEADER_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
 from extract.store.track_file import TrackFile
 
@@ -40,7 +40,7 @@ class Fault:
 class VerifyReport:
     """How much was checked, and every fault; ``str`` of it is text for a terminal.
 
-    ``num_unchecked`` tracks have no checksum; ``num_failed`` could not be extracted. Of ``num_partly_compared`` clips
+    ``num_unchecked`` tracks have no checksum, ``num_unchecked_headers`` one of their content alone; ``num_failed`` could not be extracted. Of ``num_partly_compared`` clips
     an earlier version recorded only parts of their media and images. ``losses``: of the clips of
     which anything was lost, which is no fault of the store.
     """
@@ -50,6 +50,7 @@ class VerifyReport:
     num_tracks: int = 0
     num_bytes: int = 0
     num_unchecked: int = 0
+    num_unchecked_headers: int = 0
     num_partly_compared: int = 0
     num_failed: int = 0
     num_temporary_files: int = 0
@@ -64,6 +65,11 @@ class VerifyReport:
         yield from (f"{fault.file}: {fault.message}" for fault in self.faults)
         if self.num_unchecked:
             yield f"no checksum recorded in {self.num_unchecked} of {self.num_tracks} tracks"
+        if self.num_unchecked_headers:
+            yield (
+                f"{self.num_unchecked_headers} of {self.num_tracks} tracks were written by an earlier version: their "
+                "content has a checksum, their header has none"
+            )
         if self.num_partly_compared:
             yield (
                 f"{self.num_partly_compared} clips were extracted by an earlier version: only the size and parts of "
@@ -196,6 +202,8 @@ class _Verification:
         yield from file.wrong_times()
         if BODY_SUM not in file.metadata:
             self.report.num_unchecked += 1
+        elif HEADER_SUM not in file.metadata:
+            self.report.num_unchecked_headers += 1
         yield from _check_sum(file, file.metadata)
         yield from check_values(file)
         if not self.store.clock_path(clip_id).exists():

@@ -1,5 +1,6 @@
 """One changed bit anywhere in a store's file is an error that names the file, never other numbers."""
 
+import hashlib
 import pickle
 import time
 
@@ -14,7 +15,7 @@ from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
 from extract.store.tensor_file import TensorFile, checked_files, trust_files
 from extract.store.verify import verify
-from tests.support.stores import FACE, VOICE, flip_bit, make_store, rewrite
+from tests.support.stores import FACE, VOICE, body, flip_bit, make_store, rewrite
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +119,11 @@ def test_files_of_earlier_versions_are_read_and_verify_says_that_they_have_no_ch
     report = verify(store)
     assert (report.faults, report.num_unchecked) == ([], 1)
     assert "no checksum recorded in 1 of 2 tracks" in str(report)
+    path = store.track_path(VOICE, "a")
+    rewrite(path, {"sha256": hashlib.sha256(body(path)).hexdigest()})
+    report = verify(store)
+    assert (report.faults, report.num_unchecked, report.num_unchecked_headers) == ([], 1, 1)
+    assert "1 of 2 tracks were written by an earlier version: their content has a checksum, their header" in str(report)
 
 
 def test_a_file_is_verified_once_in_a_process_and_again_when_it_changes(store, monkeypatch):
