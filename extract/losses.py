@@ -36,7 +36,8 @@ class PictureLosses:
 
     ``num_undecodable`` of them have no content; the time of ``num_mended`` was estimated; at ``num_joins`` places the
     time stamps start anew. ``num_after_end``: frames that labels or images have after the last picture. ``announced_s``
-    and ``readable_s``: how long the file says it is and how much of it can be read, both 0 where these agree.
+    and ``readable_s``: how long the file says it is and how much of it can be read, both 0 where these agree;
+    ``num_announced``: how many pictures it says it has, 0 where that agrees.
     ``num_unused_streams``: other video streams.
     """
 
@@ -48,12 +49,16 @@ class PictureLosses:
     num_after_end: int = 0
     announced_s: float = 0.0
     readable_s: float = 0.0
+    num_announced: int = 0
     num_unused_streams: int = 0
 
     def losses(self) -> Iterator[Loss]:
         """Each kind of loss that occurred."""
         num = self.num_pictures
         yield from _cut_off(self)
+        if self.num_announced > num:
+            text = f"only {num} of {self.num_announced} pictures announced can be read: later ones may have moved"
+            yield Loss("missing pictures", text, 1 - num / self.num_announced)
         for kind, lost, text in (
             ("undecodable pictures", self.num_undecodable, "cannot be decoded"),
             ("mended times", self.num_mended, "at estimated times (wrong or missing time stamps)"),

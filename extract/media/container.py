@@ -31,7 +31,8 @@ class DecodeCounts:
     recordings were joined. ``num_corrupt_packets``: of pictures and sound, read errors included. ``sound_gaps_s``:
     seconds of silence in place of lost sound. ``announced_s`` is the length by the file's header, and ``readable_s``
     the length of what could be read; both are 0 where the file does not say. ``assumed_fps``: the rate given by the
-    user at which pictures without time stamps were counted; 0: none was needed.
+    user at which pictures without time stamps were counted; 0: none was needed. ``num_announced``: the number of
+    pictures by the header, 0 where it does not say.
     """
 
     num_decoded: int = 0
@@ -45,6 +46,7 @@ class DecodeCounts:
     announced_s: float = 0.0
     readable_s: float = 0.0
     assumed_fps: float = 0.0
+    num_announced: int = 0
 
 
 # By PyAV's own types nearly everything may be None; containers and streams are Any from here on.

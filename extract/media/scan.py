@@ -56,10 +56,12 @@ class Scan:
     num_joins: int
     announced_s: float
     readable_s: float
+    num_announced: int = 0
 
     def add_to(self, counts: DecodeCounts) -> None:
         """Record what concerns the whole file, pictures and sound alike."""
         counts.num_joins, counts.announced_s, counts.readable_s = self.num_joins, self.announced_s, self.readable_s
+        counts.num_announced = self.num_announced
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class _File:
     sound: _Stream | None
     damage: np.ndarray
     announced_s: float
+    num_announced: int = 0
 
     def is_damaged(self, stream: _Stream | None, before: int, packet: int) -> bool:
         """Whether bytes were lost from the beginning of one packet of a stream to that of another."""
@@ -130,6 +133,7 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
         num_joins,
         file.announced_s,
         float(np.nanmax(ends_s) - np.nanmin(ends_s)),
+        file.num_announced,
     )
 
 
@@ -199,7 +203,10 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
         found = {name: _stream(streams[name], rows, form in WITH_DTS) for name, rows in packets_of.items() if rows}
         holes = _find_holes(np.array(spans, float).reshape(-1, 2), form) if form in WITHOUT_INDEX else np.zeros(0)
         announced_s = (container.duration or 0) / 1e6 if form in ANNOUNCING else 0.0
-    return _File(form, found.get("video"), found.get("audio"), np.concatenate([damage, holes]), announced_s)
+        # AVI has no time stamps: pictures that are lost in the middle leave no gap
+        num_announced = video.frames if form == "avi" and video is not None else 0
+    lost = np.concatenate([damage, holes])
+    return _File(form, found.get("video"), found.get("audio"), lost, announced_s, num_announced)
 
 
 def _stream(stream: Any, rows: list[tuple], has_dts: bool) -> _Stream:

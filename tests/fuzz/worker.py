@@ -83,8 +83,10 @@ def find_faults(kind: InputKind, target: Path, before: Outcome, after: Outcome) 
     elif after.code == 2:
         if not any(word in after.text for word in (target.name, target.stem, *kind.says)):
             yield f"no file is named: {after.err.strip()[-300:]}"
-        if after.made:
-            yield f"refused, and yet wrote {sorted(after.made)[:3]}"
+        # a prediction folder is marked until it is complete, and what is marked is never read
+        made = [place for place, data in after.made.items() if b'"complete": false' not in data]
+        if made:
+            yield f"refused, and yet wrote {sorted(made)[:3]}"
         if len(after.err) > 3000:
             yield f"a message of {len(after.err)} characters"
     elif fault := kind.oracle(target, before, after):

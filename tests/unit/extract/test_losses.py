@@ -7,6 +7,9 @@ from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, p
 LINES = {
     "": ClipLosses(PictureLosses(100), SoundLosses(clip_s=4.0), {"video": FaceLosses("video", 100, 100)}),
     "only 36.0 of 60.0 s announced can be read": ClipLosses(PictureLosses(900, announced_s=60.0, readable_s=36.0)),
+    "only 23 of 25 pictures announced can be read: later ones may have moved": ClipLosses(
+        PictureLosses(23, num_announced=25)
+    ),
     "3 of 98 pictures cannot be decoded": ClipLosses(PictureLosses(98, num_undecodable=3)),
     "1 of 67 pictures at estimated times (wrong or missing time stamps)": ClipLosses(PictureLosses(67, num_mended=1)),
     "time stamps start anew at 2 places": ClipLosses(PictureLosses(67, num_joins=2)),
