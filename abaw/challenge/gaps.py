@@ -50,8 +50,8 @@ class GapLimits:
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise InputError(f"{name} is {share!r}, expected a share of the rows from 0 to 1")
 
-    def check(self, rows: Sequence[ClipRows]) -> None:
-        """Raises InputError, naming clips and counts, where more rows are held or filled than is allowed."""
+    def check(self, rows: Sequence[ClipRows], place: str) -> None:
+        """Raises InputError, naming ``place``, clips and counts, where more rows are held or filled than is allowed."""
         held, filled = _of(rows, "num_held"), _of(rows, "num_filled")
         slack = NUM_ALWAYS_HELD if self.max_held else 0
         for key, share, few, counts, words in (
@@ -64,8 +64,8 @@ class GapLimits:
                 many = counts
             if many:
                 raise InputError(
-                    f"{describe_clips(many)} {words}, more than the allowed {share:.3g} of the rows: predict these "
-                    f"clips again, or allow it with --{key.replace('_', '-')} SHARE (in a recipe: "
+                    f"{place}: {describe_clips(many)} {words}, more than the allowed {share:.3g} of the rows: "
+                    f"predict these clips again, or allow it with --{key.replace('_', '-')} SHARE (in a recipe: "
                     f"submission.{key}=SHARE)"
                 )
 

@@ -128,18 +128,25 @@ def submit(
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 
-    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out, limits)
+    place = f"{source.where} for {asked.path}"
+    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out, limits, place)
     return replace(summary, notes=source.notes(asked.task))
 
 
 def write(
-    template: Template, task: Task, prediction_of: PredictionOf, out: Path, limits: GapLimits | None = None
+    template: Template,
+    task: Task,
+    prediction_of: PredictionOf,
+    out: Path,
+    limits: GapLimits | None = None,
+    place: str = "",
 ) -> Submission:
     """Write the template's header and its rows in its order, with ``task``'s values; the file is complete or absent.
 
     A row has the values of its frame, or, after the clip's last frame, those of the last one. ``prediction_of`` is
     called once for each clip, and a clip is freed as soon as its rows are written. Raises what ``prediction_of``
-    raises, and InputError for a clip without a frame, where ``out`` is the template, or beyond the ``limits``.
+    raises, and InputError for a clip without a frame, where ``out`` is the template, or beyond the ``limits``;
+    ``place`` names the predictions in its message.
     """
     if out.exists() and out.samefile(template.path):
         raise InputError(f"{out} is the template itself: give the submission another name")
@@ -158,7 +165,7 @@ def write(
                 del waiting[clip]
         rows = tuple(found.values())
         if limits is not None:
-            limits.check(rows)
+            limits.check(rows, place or str(template.path))
     return Submission(task.name, rows)
 
 

@@ -29,7 +29,10 @@ def rows(**num):
 
 def test_a_table_cut_to_one_row_is_not_repeated_over_the_clip_unless_that_is_allowed(tmp_path):
     sample, where = template(tmp_path, rows(a=254, b=77)), predicted(tmp_path / "p", a=[1], b=[1] * 77)
-    with pytest.raises(InputError, match=r"253 rows of 1 clip \('a' 253 of 254\) are beyond the clip's last predict"):
+    with pytest.raises(
+        InputError,
+        match=r"p/va for .*va_sample\.txt: 253 rows of 1 clip \('a' 253 of 254\) are beyond the clip's last predict",
+    ):
         submission.submit(where, sample, tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
     with pytest.raises(InputError, match="more than the allowed 0.9 of the rows: .* allow it with --max-held"):
