@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from abaw.results.runs import commit
 from extract import DETECTORS
 from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box
@@ -59,7 +60,7 @@ def main() -> None:
             "",
             f"Share of the faces found, of {counts}; false faces in {len(without)} pictures without a face;",
             "CPU time of one thread for a picture of the clips.",
-            f"Written by `python -m benchmarks.detectors --every {arguments.every}`.",
+            f"Written by `python -m benchmarks.detectors --every {arguments.every}` at commit {commit()}.",
             "",
             *lines,
             "",

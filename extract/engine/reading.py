@@ -29,7 +29,8 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
 
     Encoders that take a face get the face images of the data set if the clip has any that are no whole pictures, else
     faces detected in the video; the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile.
-    ``check`` is called at every picture and may raise to stop. Raises ClipError with the stage that failed.
+    ``check`` is called at every picture and every frame of sound, and may raise to stop. Raises ClipError with the
+    stage that failed.
     """
     clip, numbers = request.clip, request.images.numbers
     streams = [
@@ -42,7 +43,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     by_video = [each for each in streams if each not in by_image]
     sound_encoders = {name: each for name, each in request.encoders.items() if isinstance(each, SoundEncoder)}
     counts, of_sound = media.DecodeCounts(), media.DecodeCounts()
-    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, of_sound)
+    sounds = _read_sounds(clip, {encoder.rate_hz for encoder in sound_encoders.values()}, folder, of_sound, check)
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
     images = ImageStream(request.images, by_image)
@@ -86,12 +87,16 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
 
 
 def _read_sounds(
-    clip: Clip, rates_hz: Iterable[int], folder: Path, counts: media.DecodeCounts | None = None
+    clip: Clip,
+    rates_hz: Iterable[int],
+    folder: Path,
+    counts: media.DecodeCounts | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[int, media.Sound]:
     with stage("decode"):
         if clip.media is None:
             return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
-        return media.sounds(clip.media, rates_hz, folder, counts, audio_stream=clip.streams.audio)
+        return media.sounds(clip.media, rates_hz, folder, counts, audio_stream=clip.streams.audio, check=check)
 
 
 def _facts(counts: media.DecodeCounts) -> dict[str, int]:

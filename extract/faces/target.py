@@ -70,8 +70,8 @@ class TargetConfig:
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
         ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
-        which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``;
-        ``check`` is called at every picture of that pass and may raise to stop it. ``assume_fps`` as in
+        which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``; ``check``
+        is called at every picture and frame of sound of that pass and may raise to stop it. ``assume_fps`` as in
         ``media.pictures``. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
@@ -286,14 +286,15 @@ def _select_from_whole_clip(
         return _OfflineSelector(times_s, rows, _choose_longest(frames, persons))
     chosen = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
-        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams))
+        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams, check))
         chosen = chosen if (speakers < 0).all() else speakers
     return _OfflineSelector(times_s, rows, persons == chosen[frames])
 
 
-def _read_sound(path: Path, streams: Streams) -> media.Sound:
+def _read_sound(path: Path, streams: Streams, check: Callable[[], None]) -> media.Sound:
     """The clip's sound, its samples on disk: four hours are half a gigabyte."""
-    return media.sounds(path, [RATE_HZ], Path(tempfile.gettempdir()), audio_stream=streams.audio)[RATE_HZ]
+    folder = Path(tempfile.gettempdir())
+    return media.sounds(path, [RATE_HZ], folder, audio_stream=streams.audio, check=check)[RATE_HZ]
 
 
 def _choose_longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:

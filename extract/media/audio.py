@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,17 +71,19 @@ def sounds(
     counts: DecodeCounts | None = None,
     *,
     audio_stream: int | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[int, Sound]:
     """As ``sound`` at several rates, decoded once, or twice where channels cancel each other out.
 
+    ``check`` is called at every decoded frame of sound and may raise to stop.
     With ``folder`` the samples are memory-mapped from unnamed temporary files there, which vanish with the samples:
     even four hours of sound take no memory.
     """
     rates_hz, mixer = list(rates_hz), Mixer()
     counts = DecodeCounts() if counts is None else counts
-    decoded = _decode_sounds(path, rates_hz, folder, counts, audio_stream, mixer)
+    decoded = _decode_sounds(path, rates_hz, folder, counts, audio_stream, mixer, check)
     if mixer.loudest:
-        decoded = _decode_sounds(path, rates_hz, folder, DecodeCounts(), audio_stream, Mixer(mixer.loudest))
+        decoded = _decode_sounds(path, rates_hz, folder, DecodeCounts(), audio_stream, Mixer(mixer.loudest), check)
     return decoded
 
 
@@ -92,11 +94,12 @@ def _decode_sounds(
     counts: DecodeCounts,
     audio_stream: int | None,
     mixer: Mixer,
+    check: Callable[[], None],
 ) -> dict[int, Sound]:
     with ExitStack() as files:
         buffers = [files.enter_context(closing(AudioBuffer(rate_hz, folder))) for rate_hz in rates_hz]
         if buffers:
-            _decode_sound(path, buffers, counts, audio_stream, mixer)
+            _decode_sound(path, buffers, counts, audio_stream, mixer, check)
         return {
             buffer.rate_hz: Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s), mixer.channel)
             for buffer in buffers
@@ -104,7 +107,12 @@ def _decode_sounds(
 
 
 def _decode_sound(
-    path: str | os.PathLike, buffers: list[AudioBuffer], counts: DecodeCounts, audio_stream: int | None, mixer: Mixer
+    path: str | os.PathLike,
+    buffers: list[AudioBuffer],
+    counts: DecodeCounts,
+    audio_stream: int | None,
+    mixer: Mixer,
+    check: Callable[[], None],
 ) -> None:
     """Decode one sound of a file into every buffer."""
     first, num_corrupt, order = buffers[0], counts.num_corrupt_packets, SoundOrder()
@@ -123,6 +131,7 @@ def _decode_sound(
     with open_media(path) as container:
         stream: Any = choose_audio_stream(container, audio_stream)
         for frame in decode(container, stream, counts, set_stamp) if stream else ():
+            check()
             append(order.add(SoundFrame(mixer.mix(frame), frame.sample_rate, time_of(frame, stream))))
         append(order.finish())
     times.add_to(counts)
