@@ -17,7 +17,7 @@ from jaxtyping import Float32
 # noticed. Errors cannot accumulate: the distance is always to the end of the samples themselves.
 MAX_JITTER_S = 0.010
 
-AHEAD_S = 1.0  # of sound that is looked at to see whether a leap stays
+AHEAD_S = 2.0  # of sound that is looked at to see whether a leap stays
 MIN_AHEAD = 8  # frames; some are long
 
 Samples = Float32[np.ndarray, " n"]

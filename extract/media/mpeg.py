@@ -16,9 +16,9 @@ MAX_STUFFED = 3  # zero bytes after a picture that is followed by another one
 def time_mpeg(stamps: Stamps, offsets: Ticks, num_zeros: Ticks, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """When each packet's picture is shown, and when those were that are missing from the file; in ticks.
 
-    ``stamps`` are those in the file. ``offsets``: from decoding to presentation, 0 for B pictures. ``num_zeros``: bytes
-    at the end of each packet, where an erased picture was. ``pieces``: all stamps of pictures in the file, of erased
-    ones too. Without any usable stamp the times are those of ``stamps``, and nothing is missing.
+    ``stamps`` are those in the file. ``offsets``: from decoding to presentation, 0 only for B pictures. ``num_zeros``:
+    bytes at the end of each packet, where an erased picture was. ``pieces``: the stamps of all pictures in the file,
+    erased or not. Without any usable stamp the times are those of ``stamps``, and nothing is missing.
     """
     interval = stamps.interval
     own = np.where(np.isnan(stamps.dts), stamps.pts, stamps.dts)
@@ -73,6 +73,8 @@ def _find_slots(own: Ticks, num_zeros: Ticks, interval: float) -> tuple[np.ndarr
             hole = most if num_zeros[most] > MAX_STUFFED else int(after) - 1
             moved[before] |= hole < before  # the picture after an erased one was given its stamp
             slots[hole + 1 :] += late
+        elif before and slots[before] + late > slots[before - 1] + interval / 2:
+            slots[before:] += late  # after a hole the first stamp was that of an erased picture
         else:
             slots[after:] += late
     if np.median(num_zeros) <= MAX_STUFFED:  # after the last stamp, only the zeros show where a picture was

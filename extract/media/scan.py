@@ -66,13 +66,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Stream:
-    """The stamps of a stream's packets, where in the file each begins (nan: unknown), and the zeros at its end."""
+    """The stamps of a stream's packets; where in the file each begins (nan: unknown), and the zeros at its end."""
 
     stamps: Stamps
     positions: np.ndarray
     codec: str
     is_reordered: bool
     num_zeros: np.ndarray
+    is_key: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class _File:
         if stream is None:
             return False
         first, stop = np.nanmin(stream.positions[[before, packet]]), np.nanmax(stream.positions[[before, packet]])
+        if self.format in COUNTING:  # a damaged packet may have begun before
+            first -= MIN_COUNTING_HOLE_BYTES
         return bool(((self.damage >= first) & (self.damage <= stop)).any())
 
 
@@ -165,7 +168,7 @@ def _time_pictures(file: _File, stamps: Stamps, counted: Stamps, pieces: np.ndar
         times = mend_pictures(stamps, stream.is_reordered)
         return confirm(replace(times, lost=_find_lost(file, times)), stamps.dts)
     if stream.codec in ALWAYS_EVEN and _is_constant(counted):
-        offsets = counted.pts - counted.dts
+        offsets = np.where(stream.is_key, np.inf, counted.pts - counted.dts)
         ticks, lost = time_mpeg(stamps, offsets, stream.num_zeros, pieces)
         return replace(mend_pictures(replace(stamps, pts=ticks), stream.is_reordered), lost=lost, is_regular=True)
     times = mend_pictures(count_on(stamps, counted), stream.is_reordered)
@@ -199,7 +202,7 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
                 is_first = not packets_of[name]
                 num_zeros = _count_zeros(bytes(packet), is_first) if form in COUNTING and name == "video" else 0
                 times = (packet.pts, packet.dts, packet.duration)
-                packets_of[name].append((*times, position, packet.is_discard, num_zeros))
+                packets_of[name].append((*times, position, packet.is_discard, num_zeros, packet.is_keyframe))
         found = {name: _stream(streams[name], rows, form in WITH_DTS) for name, rows in packets_of.items() if rows}
         holes = _find_holes(np.array(spans, float).reshape(-1, 2), form) if form in WITHOUT_INDEX else np.zeros(0)
         announced_s = (container.duration or 0) / 1e6 if form in ANNOUNCING else 0.0
@@ -210,7 +213,9 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
 
 
 def _stream(stream: Any, rows: list[tuple], has_dts: bool) -> _Stream:
-    pts, dts, durations, positions, hidden, num_zeros = (np.array(column, float) for column in zip(*rows, strict=True))
+    pts, dts, durations, positions, hidden, num_zeros, keys = (
+        np.array(column, float) for column in zip(*rows, strict=True)
+    )
     if not has_dts:
         dts = np.where(np.isnan(pts), dts, np.nan)
     known = np.where(np.isnan(pts), dts, pts)
@@ -218,7 +223,7 @@ def _stream(stream: Any, rows: list[tuple], has_dts: bool) -> _Stream:
     interval = float(np.median(steps)) if len(steps) else 0.0
     stamps = Stamps(pts, dts, np.nan_to_num(durations), hidden.astype(bool), stream.time_base, interval)
     codec = stream.codec_context
-    return _Stream(stamps, positions, codec.name, bool(getattr(codec, "has_b_frames", False)), num_zeros)
+    return _Stream(stamps, positions, codec.name, bool(getattr(codec, "has_b_frames", False)), num_zeros, keys > 0)
 
 
 def _count_zeros(data: bytes, is_first: bool) -> int:
