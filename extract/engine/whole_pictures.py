@@ -70,7 +70,9 @@ def _sample(images: FaceImages) -> list[Rgb]:
 
 
 def _size_of_video(clip: Clip) -> tuple[int, int] | None:
-    pictures = media.pictures(clip.media, video_stream=clip.streams.video) if clip.media is not None else iter(())
+    if clip.media is None:
+        return None
+    pictures = media.pictures(clip.media, video_stream=clip.streams.video, assume_fps=1.0)  # times are not used
     first = next((picture.rgb() for picture in pictures if picture.is_decodable), None)
     return None if first is None else (first.shape[1], first.shape[0])
 
