@@ -9,6 +9,14 @@ from abaw.errors import InputError
 from abaw.files import read_json
 
 
+class _Recipe(BaseModel):
+    """What a recipe of features must have here."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+
+
 class _RunDocument(BaseModel):
     """What a run records; other keys are kept as they are."""
 
@@ -22,7 +30,7 @@ class _RunDocument(BaseModel):
     label_tasks_seen: list[str] = []
     plugins: list[dict[str, str]] = []
     labels: str = ""
-    recipes: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, _Recipe] = {}
     folds: dict[str, Any] = {}
     videos: dict[str, list[str]] = {}
     splits: dict[str, dict[str, dict[str, int]]] = {}

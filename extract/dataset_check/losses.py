@@ -14,6 +14,7 @@ def clip_losses(facts: ClipFacts) -> ClipLosses:
             num_mended=facts.num_mended,
             num_joins=facts.num_joins,
             num_after_end=num_frames - num_pictures,
+            num_announced=facts.num_announced,
             num_unused_streams=facts.num_video_streams - 1,
             **lengths(facts.announced_s, facts.readable_s),
         )

@@ -53,6 +53,7 @@ class MediaInfo:
     announced_s: float = 0.0
     readable_s: float = 0.0
     counted_fps: float = math.nan
+    num_announced: int = 0
 
 
 def probe(
@@ -105,6 +106,7 @@ def probe(
             scanned.announced_s,
             scanned.readable_s,
             math.nan if rate_hz is None else rate_hz,
+            scanned.num_announced if scanned.num_announced > len(rows_s) else 0,
         )
 
 

@@ -31,6 +31,7 @@ from extract.store.track_file import TrackFile, TrackWriter
 
 FAILED_LOCK = ".failed"  # held while a list of failures is changed
 Recipe = dict[str, Any]
+RECIPE_TYPES: dict[str, type] = {"settings": dict, "assumed_clock": dict, "span": int, "stride": int}
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
 SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
 LOSSES_ENDING = ".losses.json"
@@ -68,7 +69,7 @@ class FeatureStore:
         """Folder name -> recipe. Raises NotFoundError where there is no store."""
         self.check_exists()
         paths = sorted(path for path in self.root.glob("*/recipe.json") if path.parent.name not in NO_FEATURES)
-        return {path.parent.name: read_json(path) for path in paths}
+        return {path.parent.name: _read_recipe(path) for path in paths}
 
     def check_exists(self) -> None:
         """Raises NotFoundError where there is no folder, or one that holds nothing of a store."""
@@ -312,6 +313,20 @@ def encoder_option(recipe: Recipe) -> str:
     chosen = {key: value for key, value in recipe["settings"].items() if value is not None}
     settings = {**chosen, "as": recipe["name"], "stored_dtype": recipe.get("stored_dtype", "float16")}
     return f"{recipe['encoder']}:" + ",".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _read_recipe(path: Path) -> Recipe:
+    """The content of a recipe.json. Raises InputError, naming file and key, where a value is of another type."""
+    recipe = read_json(path)
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("name"), str):
+        raise InputError(f"{path}: expected a JSON object with a text as 'name': delete its folder and extract again")
+    for key, expected in RECIPE_TYPES.items():
+        if not isinstance(recipe.get(key), expected | None):
+            raise InputError(
+                f"{path}: {key} is {str(recipe[key])[:80]!r}, expected {expected.__name__}; the file is damaged: delete "
+                "its folder and extract again"
+            )
+    return recipe
 
 
 def _without_locations(recipe: Recipe) -> Recipe:
