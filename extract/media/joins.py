@@ -129,6 +129,8 @@ def _offset_s(stamps: Stamps, shifts: Ticks, leap: _Leap) -> float:
     right = shown[first : first + MAX_REORDERED]
     left = left[np.abs(left - np.median(left)) <= 2 * MAX_REORDERED * interval]
     right = right[np.abs(right - np.median(right)) <= 2 * MAX_REORDERED * interval]
+    if not len(left) or not len(right):  # stamps without any order: there is no interval to go on at
+        return float(leapt * stamps.tick_s)
     tried = [leapt, left.max() + interval - right.min(), *(leapt + step * interval for step in range(-3, 4))]
     best = min(tried, key=lambda offset: np.abs(np.diff(np.sort(np.append(left, right + offset))) - interval).sum())
     return float(best * stamps.tick_s)

@@ -19,6 +19,7 @@ MAX_PAUSE_S = 10.0  # pictures and sound that both leap ahead by more than this 
 MAX_LEAP_S = 3600.0  # nor is this a gap where only one of them leaps
 MIN_SOUND_LEAP_S = 0.5  # sound alone that goes back by less overlaps, and is cut
 MAX_REORDERED = 16  # pictures, in H.264 and HEVC
+MAX_FAR = 64  # wrong stamps that are told from others one by one; with more of them a file has no order
 ROUNDING_S = 0.0015  # of stamps stored in milliseconds
 NUM_NEIGHBOURS = 4  # pictures looked at on each side to choose between two stamps
 
@@ -189,18 +190,24 @@ def interpolate(ticks: Ticks, interval: float) -> Ticks:
 def _are_far(pts: Ticks) -> Bool[np.ndarray, " packets"]:
     """Which stamps lie farther from the order of the packets than a decoder could have reordered them."""
     is_far = np.isnan(pts)
-    for _ in range(len(pts) // 4):
+    for num_passes in range(2 * MAX_FAR):
         places = np.flatnonzero(~is_far)
         ranks = np.argsort(np.argsort(pts[places], kind="stable"), kind="stable")
         moved = np.abs(ranks - np.arange(len(places)))
         if not len(moved) or moved.max() <= MAX_REORDERED:
             break
-        is_far[places[int(np.argmax(moved))]] = True
+        is_few = num_passes < MAX_FAR  # one at a time: each moves the ranks of all others
+        is_far[places[int(np.argmax(moved))] if is_few else places[moved > MAX_REORDERED]] = True
     return is_far
 
 
 def _into_widest_gaps(ticks: Ticks, interval: float) -> Ticks:
-    """Replace nan in packets out of order by the middle of the widest gap that is near enough."""
+    """Replace nan in packets out of order by the middle of the widest gap that is near enough.
+
+    Where there are many, they lie between the packets before and after them in the file.
+    """
+    if np.isnan(ticks).sum() > 2 * MAX_FAR:
+        return interpolate(ticks, interval)
     ticks = ticks.copy()
     for place in np.flatnonzero(np.isnan(ticks)):
         known = np.sort(ticks[~np.isnan(ticks)])
