@@ -47,7 +47,7 @@ def find_whole_pictures(clip: Clip, images: FaceImages, detector: FaceDetector) 
     They are whole pictures where a sample of them has one size, and that size is too wide or too high for a face, or
     that of the video, or the largest face in them covers less than ``MIN_FACE_SHARE``. Crops of up to ``SURE_PX`` of a
     usual shape, and all of up to ``MAX_SMALL_PX``, are known without opening the video. Raises
-    MissingWeights where only the detector could tell.
+    MissingWeights where only the detector could decide.
     """
     shown = _sample(images)
     sizes = {(each.shape[1], each.shape[0]) for each in shown}

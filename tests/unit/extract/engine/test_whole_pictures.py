@@ -1,4 +1,4 @@
-"""Whole pictures are told from crops of faces, whatever they are called."""
+"""Whole pictures are not taken for crops of faces, whatever they are called."""
 
 import cv2
 import numpy as np

@@ -1,6 +1,6 @@
 """The face detectors compared on real clips: faces found, false faces, CPU time a picture.
 
-    python -m benchmarks.detectors /path/to/shared/media --out benchmarks/results
+    python -m benchmarks.faces.detectors /path/to/shared/media --out benchmarks/results
 
 Every picture of ``clips/`` shows one face: the box of YuNet, which finds it in all of them, is the reference. Pictures
 that a face fills, tilted, dark and small ones, and crowds are made from them; pictures without a face are those of
@@ -43,24 +43,24 @@ def main() -> None:
     yunet = arguments.media / "weights" / "yunet_n_640_640.onnx"
     reference = DETECTORS.build("yunet", file=str(yunet))
     singles = list(single_faces(arguments.media, reference, arguments.every))
-    kinds, without = make_kinds(singles), list(pictures_without_faces(arguments.media, singles, arguments.every))
-    names = [*kinds, "false faces", "ms a picture"]
+    cases, without = make_cases(singles), list(pictures_without_faces(arguments.media, singles, arguments.every))
+    names = [*cases, "false faces", "ms a picture"]
     lines = ["| detector | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for label, (name, settings) in DETECTORS_COMPARED.items():
         detector = DETECTORS.build(name, **settings, **({"file": str(yunet)} if name == "yunet" else {}))
-        cells = [f"{share_found(detector, shown):.2f}" for shown in kinds.values()]
+        cells = [f"{share_found(detector, shown):.2f}" for shown in cases.values()]
         cells.append(str(sum(len(detector.detect(rgb)) for rgb in without)))
         cells.append(f"{cpu_ms(detector, [rgb for rgb, _ in singles]):.0f}")
         lines.append(f"| `{label}` | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
-    counts = ", ".join(f"{sum(num for _, num in shown)} {kind}" for kind, shown in kinds.items())
+    counts = ", ".join(f"{sum(num for _, num in shown)} {case}" for case, shown in cases.items())
     text = "\n".join(
         [
             "# Face detectors on real clips",
             "",
             f"Share of the faces found, of {counts}; false faces in {len(without)} pictures without a face;",
             "CPU time of one thread for a picture of the clips.",
-            f"Written by `python -m benchmarks.detectors --every {arguments.every}` at commit {commit()}.",
+            f"Written by `python -m benchmarks.faces.detectors --every {arguments.every}` at commit {commit()}.",
             "",
             *lines,
             "",
@@ -80,18 +80,18 @@ def single_faces(media: Path, reference: FaceDetector, every: int) -> Iterator[t
             yield rgb, face.box
 
 
-def make_kinds(singles: list[tuple[Rgb, Box]]) -> dict[str, list[tuple[Rgb, int]]]:
-    """Pictures of each kind, and how many faces each shows."""
+def make_cases(singles: list[tuple[Rgb, Box]]) -> dict[str, list[tuple[Rgb, int]]]:
+    """Pictures of each case, and how many faces each shows."""
     shown = [rgb for rgb, _ in singles]
     small = [cv2.copyMakeBorder(cv2.resize(rgb, (128, 72)), 144, 144, 256, 256, cv2.BORDER_CONSTANT) for rgb in shown]
-    kinds = {
+    cases = {
         "single": shown,
         "filled": [fill(rgb, box, margin) for rgb, box in singles for margin in (0.0, 0.1)],
         "tilted by 40 degrees": [turn(rgb, 40) for rgb in shown],
         "dark": [(rgb * 0.15).astype(np.uint8) for rgb in shown],
         "small": small,
     }
-    found = {kind: [(rgb, 1) for rgb in each] for kind, each in kinds.items()}
+    found = {case: [(rgb, 1) for rgb in each] for case, each in cases.items()}
     rng, num = np.random.default_rng(0), CROWD[0] * CROWD[1]
     return found | {
         "in crowds": [(crowd([shown[i] for i in rng.integers(len(shown), size=num)]), num) for _ in range(3)]
