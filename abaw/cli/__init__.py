@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the work found faults, 2 wrong use or bad input, 70 a bug 
 import importlib
 import io
 import logging
+import os
 import pkgutil
 import re
 import signal
@@ -117,6 +118,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     STATE.update(verbose=False, words=[])
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _terminate) if is_main else None
+    hook, sys.unraisablehook = sys.unraisablehook, _stop_again
     try:
         code = _run(given)
         sys.stdout.flush()  # here, where a full disk is still an error and not a remark of the interpreter
@@ -127,6 +129,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         code = _report(error, given)
     finally:
+        sys.unraisablehook = hook
         if is_main:
             signal.signal(signal.SIGTERM, before)
     if code in (INTERRUPTED, TERMINATED):
@@ -172,6 +175,15 @@ def _print(message: str) -> None:
     """Print one line to stderr, whatever characters a file's name has."""
     encoding = sys.stderr.encoding or "utf-8"
     print(message.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+def _stop_again(lost: Any) -> None:
+    """Send a signal again whose exception Python dropped because it came while an object was being deleted."""
+    if isinstance(lost.exc_value, KeyboardInterrupt | SystemExit):
+        number = signal.SIGINT if isinstance(lost.exc_value, KeyboardInterrupt) else signal.SIGTERM
+        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

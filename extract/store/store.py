@@ -323,8 +323,8 @@ def _read_recipe(path: Path) -> Recipe:
     for key, expected in RECIPE_TYPES.items():
         if not isinstance(recipe.get(key), expected | None):
             raise InputError(
-                f"{path}: {key} is {str(recipe[key])[:80]!r}, expected {expected.__name__}; the file is damaged: delete "
-                "its folder and extract again"
+                f"{path}: {key} is {str(recipe[key])[:80]!r}, expected {expected.__name__}; the file is damaged: "
+                "delete its folder and extract again"
             )
     return recipe
 

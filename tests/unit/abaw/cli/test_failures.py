@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import time
 
 import pytest
 
@@ -70,6 +71,21 @@ def test_a_stopped_command_says_whether_it_goes_on(ended):
     again = "stopped: the same command starts again from the beginning\n"
     assert ended(raises(KeyboardInterrupt())) == (130, again)
     assert ended(lambda: os.kill(os.getpid(), signal.SIGTERM)) == (143, again)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_comes_while_an_object_is_deleted_is_not_lost(ended, number, code):
+    class Slow:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+
+    def work():
+        Slow()
+        for _ in range(1000):
+            time.sleep(0.01)
+
+    assert ended(work)[0] == code
 
 
 @pytest.mark.parametrize("name", ["extract", "train", "search", "recipe", "analyze", "store export"])
