@@ -27,7 +27,7 @@ class RowOrder:
         self._next = 0
         self._given: set[int] = set()  # packets whose picture waits or has its row
         self._waiting: deque[tuple[int, float, Any]] = deque()
-        self._latest = -np.inf
+        self._latest, self._newest = -np.inf, -1
         self._min_step = times.interval / 64 or 1.0
 
     def add(self, packet: int, frame: Any) -> Iterator[Row]:
@@ -36,8 +36,9 @@ class RowOrder:
             return  # the decoder gave the same picture again, or only after those that follow it
         known = np.nan if self._times.is_reordered and not self._times.is_trusted[packet] else self._ticks[packet]
         self._given.add(packet)
+        self._newest = max(self._newest, packet)
         self._waiting.append((packet, float(known), frame))
-        if len(self._waiting) > (NUM_NEIGHBOURS if self._times.is_reordered else 0):
+        while len(self._waiting) > (NUM_NEIGHBOURS if self._times.is_reordered else 0) and self._is_settled():
             yield from self._give()
 
     def finish(self) -> Iterator[Row]:
@@ -45,6 +46,22 @@ class RowOrder:
         while self._waiting:
             yield from self._give()
         yield from self._lost_before(np.inf)
+
+    def _is_settled(self) -> bool:
+        """Whether the decoder has gone past all packets whose stamps are before the first waiting picture.
+
+        Until then a picture that seems to be lost may only have a wrong stamp.
+        """
+        if self._times.is_regular or not self._times.is_reordered or len(self._waiting) > 3 * MAX_REORDERED:
+            return True
+        ticks = next((each for _, each, _ in self._waiting if not np.isnan(each)), -np.inf)
+        for place in range(self._next, len(self._order)):
+            packet = int(self._order[place])
+            if self._ticks[packet] >= ticks:
+                return True
+            if packet not in self._given and self._newest - MAX_REORDERED < packet < len(self._times.ticks):
+                return False
+        return True
 
     def _give(self) -> Iterator[Row]:
         """The next row, and before it those that are lost."""

@@ -216,7 +216,9 @@ def _into_widest_gaps(ticks: Ticks, interval: float) -> Ticks:
         ends = np.concatenate([[known[0] - 2 * interval], known, [known[-1] + 2 * interval]])
         first = min(max(int(place) - MAX_REORDERED, 0), len(ends) - 2)
         gaps = np.diff(ends)[first : int(place) + MAX_REORDERED + 2]
-        gaps = np.where(gaps > 1.5 * interval, gaps, 0) if (gaps[1:-1] > 1.5 * interval).any() else gaps
+        is_end = np.isin(first + np.arange(len(gaps)), [0, len(ends) - 2])
+        if (gaps[~is_end] > 1.5 * interval).any():
+            gaps[is_end] = 0
         widest = first + int(np.argmax(gaps))
         ticks[place] = (ends[widest] + ends[widest + 1]) / 2
     return ticks
