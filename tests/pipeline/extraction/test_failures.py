@@ -66,7 +66,8 @@ def test_damaged_containers_give_what_can_be_decoded_and_a_reason_for_the_rest(m
     assert all(failure.stage == "decode" and failure.reason for failure in report.failed)
     assert len(report.made) == 17
     store = FeatureStore(tmp_path / "store")
-    assert len(store.clock("corrupted")) == 49
+    assert (len(store.clock("corrupted")), int(store.clock("corrupted").decoded.sum())) == (50, 49)
+    assert "1 of 50 pictures cannot be decoded" in str(report.losses["corrupted"])
     assert len(store.clock("one_frame")) == 1
     assert len(get(tmp_path / "store", "voice_mel", "no_audio_track")) == 0
     late = get(tmp_path / "store", "voice_mel", "audio_starts_late_0.8s")
