@@ -30,8 +30,8 @@ KILLS = """
 import os, random, signal, sys, time
 from pathlib import Path
 from abaw.dataset.layout import open_dataset
+from abaw.pipelines.extraction import build_detector
 from extract.encoders import ENCODERS
-from extract.faces.detectors import Haar
 from extract.faces.target import TargetConfig
 from extract.engine.run import extract
 from extract.engine.plan import EncoderSpec
@@ -42,7 +42,7 @@ data, root = Path(sys.argv[1]), Path(sys.argv[2])
 
 def work():
     encoders = [EncoderSpec(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
-    return extract(open_dataset(data), FeatureStore(root), encoders, TargetConfig(Haar(4, 0.1)), num_readers=2)
+    return extract(open_dataset(data), FeatureStore(root), encoders, TargetConfig(build_detector("haar")), num_readers=2)
 
 def done():
     return {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors") if not path.name.startswith(".")}
@@ -77,7 +77,7 @@ def test_after_twenty_kills_the_store_is_identical_and_nothing_was_extracted_twi
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "20 0 0\n"
-    words = ("extract", tmp_path / "data", "--store", tmp_path / "whole", "--encoder", "face_hog")
+    words = ("extract", tmp_path / "data", "--store", tmp_path / "whole", "--faces", "haar", "--encoder", "face_hog")
     with_cli = abaw(*words, "--encoder", "voice_mel")
     assert with_cli.wait() == 0
     with_cli.stdout.close()
