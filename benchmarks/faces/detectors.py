@@ -1,6 +1,6 @@
 """The face detectors compared on real clips: faces found, false faces, CPU time a picture.
 
-    python -m benchmarks.faces.detectors /path/to/shared/media --out benchmarks/results
+    python -m benchmarks.faces.detectors /path/to/shared/media --out benchmarks/results/faces
 
 Every picture of ``clips/`` shows one face: the box of YuNet, which finds it in all of them, is the reference. Pictures
 that a face fills, tilted, dark and small ones, and crowds are made from them; pictures without a face are those of
