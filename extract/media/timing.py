@@ -227,7 +227,8 @@ def _into_widest_gaps(ticks: Ticks, interval: float) -> Ticks:
 def confirm(times: PictureTimes, dts: Ticks) -> PictureTimes:
     """The same times, ``is_regular`` where they confirm each other.
 
-    They do where rows are evenly spaced, or at the container's own times of decoding, a few packets later.
+    They do where rows are evenly spaced, or at the container's own times of decoding, a few packets later; the last
+    of these have nothing to confirm them but their spacing.
     """
     rows, rounding = times.rows, ROUNDING_S / float(times.tick_s)
     steps = np.diff(rows)
@@ -237,6 +238,7 @@ def confirm(times: PictureTimes, dts: Ticks) -> PictureTimes:
     shown = np.sort(times.ticks)
     is_decoded_so = any(
         np.abs(shown[: len(shown) - late] - dts[late:]).max() <= rounding
+        and (np.diff(shown[len(shown) - late - 1 :]) <= 1.5 * times.interval + rounding).all()
         for late in range(min(MAX_REORDERED, len(shown)))
     )
     return replace(times, is_regular=bool(is_even or is_decoded_so))
