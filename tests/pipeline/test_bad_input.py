@@ -78,6 +78,9 @@ def small(tmp_path_factory):
             path.parent.mkdir(parents=True)
             path.write_text(f"{header}\n{row}\n{row}\n")
     (folder / "store/clock").mkdir(parents=True)
+    (folder / "store/clock/Train_Set.safetensors").touch()
+    (folder / "data/videos").mkdir()
+    (folder / "data/videos/Train_Set.mp4").touch()
     return folder
 
 
@@ -105,7 +108,7 @@ def test_a_missing_store_and_a_store_without_the_feature_say_what_makes_them(ref
     [
         ("0.5,o.5", "'o.5' is not a number"),
         ("0.5", "has 1 column, expected 2"),
-        ("nan,0.5", "'nan' is not a finite number"),
+        ("nan,0.5", "'nan' is not a number"),
         ("1.5,0.5", "1.5 is outside [-1, 1]"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from abaw.errors import InputError
 from abaw.tracks import Track
 from extract.store.store import Failure, FeatureStore, encoder_option, read_failures
 from tests.support.stores import make_clock, make_track
@@ -172,3 +173,28 @@ def test_the_recipe_as_an_option_makes_the_same_recipe_again():
     }
     assert encoder_option(recipe) == "hf_vision:layer=-1,as=mine,stored_dtype=float32"
     assert encoder_option({"name": "faces", "finder": "haar", "settings": {}}) == "NAME"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"encoder": "net"}, "expected a JSON object with a text as 'name'"),
+        (["net"], "expected a JSON object with a text as 'name'"),
+        ({"name": "net", "settings": 5}, "settings is '5', expected dict"),
+        ({"name": "net", "span": "wide"}, "span is 'wide', expected int"),
+        ({"name": "net", "assumed_clock": "1"}, "assumed_clock is '1', expected dict"),
+    ],
+)
+def test_a_recipe_with_a_value_of_another_type_names_its_file(tmp_path, recipe, message):
+    path = tmp_path / "net-0123456789/recipe.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(recipe))
+    with pytest.raises(InputError, match=rf"{path}: {message}"):
+        FeatureStore(tmp_path).recipes()
+
+
+def test_a_sound_recipe_is_read_as_it_is(tmp_path):
+    path = tmp_path / "net-0123456789/recipe.json"
+    path.parent.mkdir()
+    path.write_text('{"name": "net", "span": 1, "stride": null, "other": [1]}')
+    assert FeatureStore(tmp_path).recipes() == {path.parent.name: json.loads(path.read_text())}
