@@ -39,3 +39,9 @@ def test_one_picture_alone_needs_no_rate():
 def test_missing_frames_without_any_rate_are_an_error():
     with pytest.raises(ValueError, match=r"1 frame.s. decoded, but the images or labels have 3: give --assume-fps FPS"):
         extend_clock(np.array([2.0]), 3, None)
+
+
+def test_a_frame_that_cannot_be_decoded_keeps_its_place_on_the_clock():
+    clock, _ = extend_clock(np.arange(4) / 10, 6, None, np.array([True, False, True, True]))
+    assert clock.times_s == pytest.approx(np.arange(6) / 10)
+    assert clock.decoded.tolist() == [True, False, True, True, False, False]
