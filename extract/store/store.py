@@ -31,7 +31,8 @@ from extract.store.track_file import TrackFile, TrackWriter
 
 FAILED_LOCK = ".failed"  # held while a list of failures is changed
 Recipe = dict[str, Any]
-RECIPE_TYPES: dict[str, type] = {"settings": dict, "assumed_clock": dict, "span": int, "stride": int}
+RECIPE_TYPES: dict[str, type] = {"encoder": str, "settings": dict, "assumed_clock": dict, "found_at": list}
+RECIPE_TYPES |= {"span": int, "stride": int}
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
 SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
 LOSSES_ENDING = ".losses.json"

@@ -181,6 +181,7 @@ def test_the_recipe_as_an_option_makes_the_same_recipe_again():
         ({"encoder": "net"}, "expected a JSON object with a text as 'name'"),
         (["net"], "expected a JSON object with a text as 'name'"),
         ({"name": "net", "settings": 5}, "settings is '5', expected dict"),
+        ({"name": "net", "encoder": ["net"]}, r"encoder is .*, expected str"),
         ({"name": "net", "span": "wide"}, "span is 'wide', expected int"),
         ({"name": "net", "assumed_clock": "1"}, "assumed_clock is '1', expected dict"),
     ],
