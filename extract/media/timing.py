@@ -19,7 +19,7 @@ MAX_PAUSE_S = 10.0  # pictures and sound that both leap ahead by more than this 
 MAX_LEAP_S = 3600.0  # nor is this a gap where only one of them leaps
 MIN_SOUND_LEAP_S = 0.5  # sound alone that goes back by less overlaps, and is cut
 MAX_REORDERED = 16  # pictures, in H.264 and HEVC
-MAX_FAR = 64  # wrong stamps that are told from others one by one; with more of them a file has no order
+MAX_FAR = 64  # wrong stamps that are found one by one; with more of them a file has no order
 ROUNDING_S = 0.0015  # of stamps stored in milliseconds
 NUM_NEIGHBOURS = 4  # pictures looked at on each side to choose between two stamps
 
