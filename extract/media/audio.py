@@ -13,7 +13,7 @@ import numpy as np
 from extract.media.audio_buffer import AudioBuffer, Samples, SoundFrame, SoundOrder
 from extract.media.container import DecodeCounts, MediaError, decode, open_media
 from extract.media.mono import Mixer
-from extract.media.scan import scan
+from extract.media.scan import COUNTED_SOUND, scan
 from extract.media.streams import choose_audio_stream
 from extract.media.timing import time_of
 
@@ -115,8 +115,9 @@ def _decode_sound(
     check: Callable[[], None],
 ) -> None:
     """Decode one sound of a file into every buffer."""
-    first, num_corrupt, order = buffers[0], counts.num_corrupt_packets, SoundOrder()
+    first, num_corrupt = buffers[0], counts.num_corrupt_packets
     times = scan(path, audio_stream=audio_stream)
+    order = SoundOrder(is_counted=times.format == "avi")
 
     def set_stamp(number: int, packet: Any) -> None:
         ticks = times.sound_ticks[number] if number < len(times.sound_ticks) else math.nan
@@ -135,7 +136,8 @@ def _decode_sound(
             append(order.add(SoundFrame(mixer.mix(frame), frame.sample_rate, time_of(frame, stream))))
         append(order.finish())
     times.add_to(counts)
-    counts.num_mended_sound_stamps += order.num_mended
+    if times.format not in COUNTED_SOUND:
+        counts.num_mended_sound_stamps += order.num_mended
     num_corrupt = counts.num_corrupt_packets - num_corrupt
     if num_corrupt and not first.is_started:
         raise MediaError(

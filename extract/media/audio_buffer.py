@@ -117,10 +117,13 @@ class SoundOrder:
     A stamp away from where the samples before it end makes a gap or an overlap only if a later stamp agrees and none
     returns. The first stamp is replaced where later ones agree with each other and not with it. Frames that share one
     stamp follow each other. ``num_mended`` counts the stamps that were not believed.
+
+    ``is_counted``: the stamps count pieces of the file which may each hold several frames (AVI), so that no sound
+    overlaps, whatever they say.
     """
 
-    def __init__(self) -> None:
-        self.num_mended = 0
+    def __init__(self, is_counted: bool = False) -> None:
+        self.num_mended, self._is_counted = 0, is_counted
         self._waiting: deque[SoundFrame] = deque()
         self._stop_s: float | None = None
         self._shared_s: float | None = None
@@ -178,6 +181,8 @@ class SoundOrder:
         """Whether the stamps from the first waiting one on agree that it is not where the sound so far ends."""
         assert self._stop_s is not None
         late_s = self._late_s(self._stop_s)
+        if self._is_counted and late_s[0] < 0:
+            return False
         later_s = late_s[1:][~np.isnan(late_s[1:])]
         returns = np.abs(later_s) <= MAX_JITTER_S
         agrees = np.abs(later_s - late_s[0]) <= MAX_JITTER_S

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from extract.media.audio import sound
 from extract.media.colour import HDR_CURVES
 from extract.media.container import open_media
 from extract.media.scan import scan
 from extract.media.streams import choose_audio_stream, choose_video_stream, counted_rate, video_streams
 from extract.media.video import pictures
+
+MIN_SHORT_S = 0.5  # by which sound ends before the pictures
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def probe(
         sound_s = scanned.sound_s
         if audio is not None and audio.start_time is not None:  # the first packets may hold only the encoder's delay
             sound_s = tuple(np.maximum(sound_s, float(audio.start_time * audio.time_base)).tolist())
+        # a packet of AVI may hold more frames of sound than FFmpeg says; they are decoded where that may be so
+        if container.format.name == "avi" and len(rows_s) and sound_s[1] < rows_s[-1] - MIN_SHORT_S:
+            sound_s = (sound_s[0], max(sound_s[1], sound(path, 8000, audio_stream=audio_stream).stop_s))
         return MediaInfo(
             first is not None,
             not math.isnan(sound_s[0]),

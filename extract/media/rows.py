@@ -1,8 +1,9 @@
 """Decoded pictures and those that could not be decoded, in the order in which they are shown. Needs no PyAV."""
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterator
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,45 @@ class RowOrder:
         """The time of the next row, moved where it would not be later than the row before."""
         self._latest = ticks if ticks > self._latest else self._latest + self._min_step
         return self._latest
+
+
+class IndexedOrder:
+    """Rows of an AVI of which some pictures are missing: its index has the number of each in the order of decoding.
+
+    ``ticks``: of all rows. ``lost``: the rows of the missing pictures, if all were shown when they are decoded. B
+    pictures come earlier and others later, by as much as where nothing is missing.
+    """
+
+    def __init__(self, ticks: np.ndarray, lost: Iterable[int]) -> None:
+        self._ticks, self._lost, self._row = ticks, sorted(lost), 0
+        self._shifts: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+
+    def lose(self, number: int) -> None:
+        """Add a picture that could not be decoded."""
+        insort(self._lost, number)
+
+    def add(self, number: int, is_b: bool, frame: Any) -> Iterator[Row]:
+        """Add the decoder's next frame and its number in the order of decoding; gives the rows that are complete."""
+        shifts = self._shifts[is_b]
+        row = number + (shifts.most_common(1)[0][0] if shifts else 0)
+        while self._lost and self._lost[0] < number + MAX_REORDERED and self._row < row:
+            yield from self._give(None)
+            self._lost.pop(0)
+        if len(shifts) == 1 and shifts.total() >= NUM_NEIGHBOURS:  # always: the decoder left a picture out in silence
+            while self._row < row:
+                yield from self._give(None)
+        shifts[self._row - number] += 1
+        yield from self._give(frame)
+
+    def finish(self) -> Iterator[Row]:
+        """The rows that are left."""
+        for _ in self._lost:
+            yield from self._give(None)
+
+    def _give(self, frame: Any) -> Iterator[Row]:
+        if self._row < len(self._ticks):
+            yield float(self._ticks[self._row]), frame
+        self._row += 1
 
 
 class SortedOrder:

@@ -20,7 +20,10 @@ from extract.media.timing import (
     Ticks,
     confirm,
     count_on,
+    extent_s,
     mend_pictures,
+    time_by_index,
+    without_delay,
 )
 
 # In these containers not every packet has a stamp of its own: the demuxer counts on from the one before.
@@ -37,6 +40,9 @@ MIN_HOLE_BYTES = 64  # between packets; headers of packets and clusters are shor
 MIN_COUNTING_HOLE_BYTES = 16384  # where packets are cut into pieces, among those of other streams
 MAX_COUNTING_PAUSE_S = 1.0  # their recorders do not pause; other files are simply appended to them
 MAX_SOUND_JITTER_S = 0.01
+# In these no frame of sound has a stamp: FFmpeg counts chunks of AVI, and samples on a page of Ogg.
+COUNTED_SOUND = {"avi", "ogg"}
+AVI_HEADER_BYTES = 8  # between where AVI's index has a chunk and where its data begin
 MAX_PIECES_APART = 100  # packets to look ahead for the one that a piece belongs to
 
 
@@ -46,6 +52,7 @@ class Scan:
 
     ``sound_ticks``: of each packet, shifted at joins, nan where it has no stamp. ``sound_s``: when the first packet of
     sound starts and the last one ends; nan without sound. ``num_untimed`` and ``num_mended`` count pictures.
+    ``format``: as FFmpeg names it.
     """
 
     pictures: PictureTimes | None
@@ -57,6 +64,7 @@ class Scan:
     announced_s: float
     readable_s: float
     num_announced: int = 0
+    format: str = ""
 
     def add_to(self, counts: DecodeCounts) -> None:
         """Record what concerns the whole file, pictures and sound alike."""
@@ -78,7 +86,10 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _File:
-    """The main streams of a file; ``damage``: positions at which bytes were lost."""
+    """The main streams of a file; ``damage``: positions at which bytes were lost.
+
+    ``index``: where the pictures of an AVI begin, and their numbers.
+    """
 
     format: str
     pictures: _Stream | None
@@ -86,6 +97,7 @@ class _File:
     damage: np.ndarray
     announced_s: float
     num_announced: int = 0
+    index: tuple[tuple[int, int], ...] = ()
 
     def is_damaged(self, stream: _Stream | None, before: int, packet: int) -> bool:
         """Whether bytes were lost from the beginning of one packet of a stream to that of another."""
@@ -123,7 +135,9 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
         num_untimed = 0 if file.format in COUNTING else int((~is_stamped & shown).sum())
         num_mended = int((np.abs(pictures.ticks - stamps.either) > 1)[is_stamped & shown].sum())
     sound = None if own.sound is None else own.sound.stamps.shifted(sound_shifts)
-    sound_s = (math.nan, math.nan) if sound is None else _extent_s(sound)
+    if sound is not None and file.sound is not None and (file.format, file.sound.codec) == ("ogg", "vorbis"):
+        sound = without_delay(sound)
+    sound_s = (math.nan, math.nan) if sound is None else extent_s(sound)
     ends_s = [0.0, *sound_s]
     if pictures is not None and len(pictures.rows):
         ends_s += [pictures.time_s(pictures.rows[0]), pictures.time_s(pictures.rows[-1] + pictures.interval)]
@@ -137,6 +151,7 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
         file.announced_s,
         float(np.nanmax(ends_s) - np.nanmin(ends_s)),
         file.num_announced,
+        file.format,
     )
 
 
@@ -164,6 +179,12 @@ def _time_pictures(file: _File, stamps: Stamps, counted: Stamps, pieces: np.ndar
     """
     stream, lost = file.pictures, np.zeros(0)
     assert stream is not None
+    if file.index:
+        number_at = dict(file.index)
+        numbers = np.array([number_at.get(int(position), np.nan) for position in stream.positions])
+        lost = np.setdiff1d(list(number_at.values()), numbers)
+        if len(lost) and np.isfinite(numbers).any():
+            return time_by_index(stamps, numbers, lost)
     if not len(pieces):
         times = mend_pictures(stamps, stream.is_reordered)
         return confirm(replace(times, lost=_find_lost(file, times)), stamps.dts)
@@ -191,6 +212,7 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
         form = container.format.name
         packets_of: dict[str, list] = {name: [] for name in names.values()}
         spans, damage = [], []
+        index = _read_index(video) if form == "avi" and video is not None else ()
         for packet in packets(container, list(container.streams), DecodeCounts()):
             position, size = packet.pos, packet.size
             if position is not None:
@@ -209,7 +231,12 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
         # AVI has no time stamps: pictures that are lost in the middle leave no gap
         num_announced = video.frames if form == "avi" and video is not None else 0
     lost = np.concatenate([damage, holes])
-    return _File(form, found.get("video"), found.get("audio"), lost, announced_s, num_announced)
+    return _File(form, found.get("video"), found.get("audio"), lost, announced_s, num_announced, index)
+
+
+def _read_index(stream: Any) -> tuple[tuple[int, int], ...]:
+    """Where the pictures of a stream begin by the index at the end of the file, and their numbers."""
+    return tuple((each.pos + AVI_HEADER_BYTES, each.timestamp) for each in stream.index_entries if each.size)
 
 
 def _stream(stream: Any, rows: list[tuple], has_dts: bool) -> _Stream:
@@ -298,13 +325,3 @@ def _find_lost(file: _File, times: PictureTimes) -> np.ndarray:
         if stream.codec in ALWAYS_EVEN or file.is_damaged(stream, before, after):
             lost.append(np.linspace(times.ticks[before], times.ticks[after], round(steps[gap]) + 1)[1:-1])
     return np.concatenate([np.zeros(0), *lost])
-
-
-def _extent_s(stamps: Stamps) -> tuple[float, float]:
-    """When the first packet of sound starts and the last one ends, by stamps that others confirm."""
-    known = np.flatnonzero(~np.isnan(stamps.either))
-    if not len(known):
-        return math.nan, math.nan
-    first, last = np.nanargmin(stamps.either), np.nanargmax(stamps.either + stamps.durations)
-    stop_s = float(int(stamps.either[last]) * stamps.tick_s) + float(int(stamps.durations[last]) * stamps.tick_s)
-    return float(int(stamps.either[first]) * stamps.tick_s), stop_s

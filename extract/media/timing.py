@@ -8,6 +8,7 @@ What is believed, in this order:
 3. All other stamps hold, and so do gaps: of a variable frame rate, of sound that starts late.
 """
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -242,3 +243,32 @@ def confirm(times: PictureTimes, dts: Ticks) -> PictureTimes:
         for late in range(min(MAX_REORDERED, len(shown)))
     )
     return replace(times, is_regular=bool(is_even or is_decoded_so))
+
+
+def time_by_index(stamps: Stamps, numbers: np.ndarray, lost: np.ndarray) -> PictureTimes:
+    """The times of an AVI's pictures from their ``numbers`` in its index, in the order of decoding.
+
+    FFmpeg counts those that it finds. What is not in the index, nan, is no picture.
+    """
+    start = float(np.nanmin(stamps.either[:MAX_REORDERED]) - np.nanmin(np.where(np.isnan(stamps.dts), 0, stamps.dts)))
+    is_bogus, nothing = np.isnan(numbers), np.ones(len(numbers), bool)
+    ticks = np.nan_to_num(numbers) + start
+    return PictureTimes(ticks, nothing, is_bogus, stamps.tick_s, stamps.interval, False, False, lost + start)
+
+
+def without_delay(sound: Stamps) -> Stamps:
+    """The stamps of Ogg Vorbis, moved where FFmpeg starts to count at the first packet, which holds no sound.
+
+    It does so where all packets are on one page; elsewhere it counts back from the end of the first page.
+    """
+    return sound.shifted(np.full(len(sound), -sound.durations[0])) if sound.either[0] == 0 else sound
+
+
+def extent_s(stamps: Stamps) -> tuple[float, float]:
+    """When the first packet of sound starts and the last one ends, by stamps that others confirm."""
+    known = np.flatnonzero(~np.isnan(stamps.either))
+    if not len(known):
+        return math.nan, math.nan
+    first, last = np.nanargmin(stamps.either), np.nanargmax(stamps.either + stamps.durations)
+    stop_s = float(int(stamps.either[last]) * stamps.tick_s) + float(int(stamps.durations[last]) * stamps.tick_s)
+    return float(int(stamps.either[first]) * stamps.tick_s), stop_s

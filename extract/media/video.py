@@ -7,11 +7,12 @@ from fractions import Fraction
 from itertools import chain
 from typing import Any
 
+import av
 import numpy as np
 
 from extract.media.colour import Rgb, shown_width, to_rgb
 from extract.media.container import DecodeCounts, MediaError, decode, number_stamps, open_media
-from extract.media.rows import Row, RowOrder, SortedOrder
+from extract.media.rows import IndexedOrder, Row, RowOrder, SortedOrder
 from extract.media.scan import scan
 from extract.media.streams import choose_video_stream, counted_rate, states_rate
 from extract.media.timing import PictureTimes, stamp_of
@@ -101,6 +102,9 @@ def pictures(
 
 def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts) -> Iterator[Row]:
     """The rows of a stream: when each is shown, in ticks, and its frame, None where it could not be decoded."""
+    if container.format.name == "avi" and len(times.lost):
+        yield from _indexed_rows(container, stream, times, counts)
+        return
     if container.format.name == "avi":
         failed: list[int] = []
         order, num_rows = SortedOrder(), 0
@@ -120,3 +124,20 @@ def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts
         yield from rows.add(frame.pts, frame)
     yield from rows.finish()
     counts.num_mended_picture_stamps += rows.num_mended
+
+
+def _indexed_rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts) -> Iterator[Row]:
+    """The rows of an AVI of which some pictures are missing."""
+    rows = times.rows
+    numbers = np.searchsorted(rows, times.ticks)
+    order = IndexedOrder(rows, np.searchsorted(rows, times.lost).tolist())
+
+    def fail(packet: int) -> None:
+        if packet < len(numbers) and not times.is_hidden[packet]:
+            order.lose(int(numbers[packet]))
+
+    for frame in decode(container, stream, counts, number_stamps, fail):
+        if frame.pts is not None and frame.pts < len(numbers) and not times.is_hidden[frame.pts]:
+            is_b = frame.pict_type == av.video.frame.PictureType.B
+            yield from order.add(int(numbers[frame.pts]), is_b, frame)
+    yield from order.finish()
