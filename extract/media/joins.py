@@ -16,6 +16,7 @@ from extract.media.timing import (
 )
 
 MIN_SOUND_STEP_S = 0.02  # back; a smaller one is a rounded stamp
+MAX_PIECES_APART = 100  # packets to look ahead for the one that a piece belongs to
 MAX_APART_S = 3.0  # between the leaps of pictures and of sound at one join
 
 
@@ -62,6 +63,16 @@ def find_joins(
                 offset_s = _offset_s(stamps, shift, leap) if offset_s is None else offset_s
                 shift[leap.first :] = round(offset_s / stamps.tick_s)
     return shifts[0], shifts[1], len(joins)
+
+
+def shift_pieces(pieces: np.ndarray, packets: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """The stamps that pieces have, shifted like the packets with the same stamps, or like the piece before."""
+    shifted, latest = [], 0
+    for ticks in pieces[~np.isnan(pieces)]:
+        same = np.flatnonzero(packets[latest : latest + MAX_PIECES_APART] == ticks)
+        latest += int(same[0]) if len(same) else 0
+        shifted.append(ticks + shifts[min(latest, len(shifts) - 1)])
+    return np.array(shifted)
 
 
 def _is_join(of_pictures: _Leap | None, of_sound: _Leap | None, both: bool, max_pause_s: float) -> bool:

@@ -2,13 +2,15 @@
 
 import math
 import os
+import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from extract.media.container import DecodeCounts, open_media, packets
-from extract.media.joins import find_joins
+from extract.media.joins import find_joins, shift_pieces
 from extract.media.mpeg import MAX_STUFFED, time_mpeg
 from extract.media.streams import choose_audio_stream, choose_video_stream
 from extract.media.timing import (
@@ -42,8 +44,8 @@ MAX_COUNTING_PAUSE_S = 1.0  # their recorders do not pause; other files are simp
 MAX_SOUND_JITTER_S = 0.01
 # In these no frame of sound has a stamp: FFmpeg counts chunks of AVI, and samples on a page of Ogg.
 COUNTED_SOUND = {"avi", "ogg"}
+MIN_AGE_S = 2.0  # of a file whose scan is kept; file systems store times of change this coarsely
 AVI_HEADER_BYTES = 8  # between where AVI's index has a chunk and where its data begin
-MAX_PIECES_APART = 100  # packets to look ahead for the one that a piece belongs to
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,24 @@ class _File:
 def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stream: int | None = None) -> Scan:
     """Read all packets of a file; more than once where a container that counts stamps has doubtful ones.
 
-    Raises NotFoundError and MediaError.
+    The latest scans are kept: the pictures and the sound of a file need the same. Raises NotFoundError and MediaError.
     """
+    key = (os.path.abspath(path), video_stream, audio_stream)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return _scan(*key)
+    if time.time() - status.st_mtime < MIN_AGE_S:  # a change soon after this one may not be seen
+        return _scan(*key)
+    return _scan_once(*key, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=2)
+def _scan_once(path: str, video_stream: int | None, audio_stream: int | None, _: tuple[int, ...]) -> Scan:
+    return _scan(path, video_stream, audio_stream)
+
+
+def _scan(path: str, video_stream: int | None, audio_stream: int | None) -> Scan:
     choice = (path, video_stream, audio_stream)
     file = _read(*choice)
     own, pieces = file, None
@@ -128,7 +146,7 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
         stamps = own.pictures.stamps.shifted(picture_shifts)
         piece_ticks = np.zeros(0)
         if own.pictures is not file.pictures and pieces is not None:
-            piece_ticks = _shift_pieces(pieces.stamps.either, own.pictures.stamps.either, picture_shifts)
+            piece_ticks = shift_pieces(pieces.stamps.either, own.pictures.stamps.either, picture_shifts)
         pictures = _time_pictures(own, stamps, file.pictures.stamps, piece_ticks)
         is_stamped = ~np.isnan(stamps.either)
         shown = ~stamps.is_hidden
@@ -141,6 +159,9 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
     ends_s = [0.0, *sound_s]
     if pictures is not None and len(pictures.rows):
         ends_s += [pictures.time_s(pictures.rows[0]), pictures.time_s(pictures.rows[-1] + pictures.interval)]
+    readable_s = float(np.nanmax(ends_s) - np.nanmin(ends_s))
+    # the header counts in what wrong stamps and joins leap over
+    leapt_s = max(0.0, _stamped_s(file) - readable_s)
     return Scan(
         pictures,
         np.zeros(0) if sound is None else sound.either,
@@ -148,11 +169,21 @@ def scan(path: str | os.PathLike, *, video_stream: int | None = None, audio_stre
         num_untimed,
         num_mended,
         num_joins,
-        file.announced_s,
-        float(np.nanmax(ends_s) - np.nanmin(ends_s)),
+        max(0.0, file.announced_s - leapt_s),
+        readable_s,
         file.num_announced,
         file.format,
     )
+
+
+def _stamped_s(file: _File) -> float:
+    """How long the file is by all of its stamps, wrong ones included."""
+    ends_s = [0.0]
+    for stream in (file.pictures, file.sound):
+        if stream is not None:
+            stops = stream.stamps.either + stream.stamps.durations
+            ends_s += [float(each) * float(stream.stamps.tick_s) for each in (*stream.stamps.either, *stops)]
+    return float(np.nanmax(ends_s) - np.nanmin(ends_s))
 
 
 def _find_joins(file: _File) -> tuple[np.ndarray, np.ndarray, int]:
@@ -160,16 +191,6 @@ def _find_joins(file: _File) -> tuple[np.ndarray, np.ndarray, int]:
     stamps, of_sound = (None if stream is None else stream.stamps for stream in streams)
     pause_s = MAX_COUNTING_PAUSE_S if file.format in COUNTING else MAX_PAUSE_S
     return find_joins(stamps, of_sound, lambda at, packet: file.is_damaged(streams[at], packet - 1, packet), pause_s)
-
-
-def _shift_pieces(pieces: np.ndarray, packets: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """The stamps that pieces have, shifted like the packets with the same stamps, or like the piece before."""
-    shifted, latest = [], 0
-    for ticks in pieces[~np.isnan(pieces)]:
-        same = np.flatnonzero(packets[latest : latest + MAX_PIECES_APART] == ticks)
-        latest += int(same[0]) if len(same) else 0
-        shifted.append(ticks + shifts[min(latest, len(shifts) - 1)])
-    return np.array(shifted)
 
 
 def _time_pictures(file: _File, stamps: Stamps, counted: Stamps, pieces: np.ndarray) -> PictureTimes:

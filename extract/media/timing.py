@@ -19,6 +19,8 @@ from jaxtyping import Bool, Float
 MAX_PAUSE_S = 10.0  # pictures and sound that both leap ahead by more than this were joined; FFmpeg draws the line there
 MAX_LEAP_S = 3600.0  # nor is this a gap where only one of them leaps
 MIN_SOUND_LEAP_S = 0.5  # sound alone that goes back by less overlaps, and is cut
+MAX_UNCONFIRMED_S = 1.0  # a stamp of sound that is farther from both neighbours says nothing of its extent
+MAX_DURATION = 20  # of a packet of sound, in medians
 MAX_REORDERED = 16  # pictures, in H.264 and HEVC
 MAX_FAR = 64  # wrong stamps that are found one by one; with more of them a file has no order
 ROUNDING_S = 0.0015  # of stamps stored in milliseconds
@@ -103,6 +105,8 @@ def mend_pictures(stamps: Stamps, is_reordered: bool) -> PictureTimes:
     is_reordered = num_backward > (0 if is_reordered else len(pts) / 4)
     if is_reordered:
         is_trusted &= ~_are_far(pts)
+        order = np.argsort(np.where(is_trusted, pts, np.nan), kind="stable")[: is_trusted.sum()]
+        is_trusted[order] &= _are_confirmed_ends(pts[order], interval, MAX_PAUSE_S / tick_s)
         ticks = _into_widest_gaps(np.where(is_trusted, pts, np.nan), interval)
     else:
         is_trusted &= are_in_order(pts, interval, max_end=MAX_PAUSE_S / tick_s)
@@ -139,9 +143,16 @@ def are_in_order(ticks: Ticks, interval: float, max_end: float = np.inf) -> Bool
                 latest = tick
         good[places] = is_good
     if len(known) > 2 and max_end < np.inf:
-        limit = max(max_end, 20 * interval)
-        good[places[0]] &= bool(steps[0] < limit)
-        good[places[-1]] &= bool(steps[-1] < limit)
+        good[places] &= _are_confirmed_ends(known, interval, max_end)
+    return good
+
+
+def _are_confirmed_ends(ticks: Ticks, interval: float, max_end: float) -> Bool[np.ndarray, " packets"]:
+    """False for the first and the last stamp where they are far from the one next to them."""
+    good = np.ones(len(ticks), bool)
+    if len(ticks) > 2:
+        steps = np.diff(ticks)
+        good[[0, -1]] = steps[[0, -1]] < max(max_end, 20 * interval)
     return good
 
 
@@ -269,6 +280,14 @@ def extent_s(stamps: Stamps) -> tuple[float, float]:
     known = np.flatnonzero(~np.isnan(stamps.either))
     if not len(known):
         return math.nan, math.nan
-    first, last = np.nanargmin(stamps.either), np.nanargmax(stamps.either + stamps.durations)
-    stop_s = float(int(stamps.either[last]) * stamps.tick_s) + float(int(stamps.durations[last]) * stamps.tick_s)
+    # before a leap MP4 stores a packet's duration up to the next one
+    durations, usual = stamps.durations, np.median(stamps.durations)
+    durations = np.where((durations > MAX_DURATION * usual) & (usual > 0), usual, durations)
+    late_s = (stamps.either - np.cumsum(durations))[known] * float(stamps.tick_s)
+    is_near = np.abs(np.diff(late_s)) <= MAX_UNCONFIRMED_S
+    is_confirmed = np.append(is_near, False) | np.insert(is_near, 0, False)
+    known = known[is_confirmed] if is_confirmed.any() else known
+    first = known[np.argmin(stamps.either[known])]
+    last = known[np.argmax((stamps.either + durations)[known])]
+    stop_s = float(int(stamps.either[last]) * stamps.tick_s) + float(int(durations[last]) * stamps.tick_s)
     return float(int(stamps.either[first]) * stamps.tick_s), stop_s

@@ -1,5 +1,6 @@
 """Joined, erased and cut files keep every row in its place; wrong stamps of sound make no gap."""
 
+import av
 import numpy as np
 import pytest
 
@@ -49,13 +50,10 @@ def test_a_real_joined_file_keeps_all_rows(media, tmp_path):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".flv", ".webm"])
 @pytest.mark.parametrize("leap_s", [4000.0])
 def test_stamps_of_both_streams_that_leap_ahead_are_shifted_back(tmp_path, suffix, leap_s):
-    def leap(kind, number, packet):
-        if float((packet.pts if packet.dts is None else packet.dts) * packet.time_base) >= 0.7:
-            packet.pts += round(leap_s / packet.time_base)
-            packet.dts = None if packet.dts is None else packet.dts + round(leap_s / packet.time_base)
-
     write_small_clip(tmp_path / f"one{suffix}")
-    assert copy_packets(tmp_path / f"one{suffix}", tmp_path / f"leap{suffix}", leap)
+    assert copy_packets(
+        tmp_path / f"one{suffix}", tmp_path / f"leap{suffix}", shift(leap_s, lambda *each: each[2] >= 0.7)
+    )
     counts = DecodeCounts()
     times_s, _ = read_rows(tmp_path / f"leap{suffix}", counts)
     assert times_s == pytest.approx(read_rows(tmp_path / f"one{suffix}")[0], abs=0.0011)
@@ -127,3 +125,48 @@ def test_a_first_stamp_that_the_others_contradict_is_replaced():
     believed, num_mended = settle([60.0, *(0.5 + FRAME_S * i for i in range(1, 60))])
     assert believed[0] == pytest.approx(0.5)
     assert num_mended == 1
+
+
+def shift(leap_s, is_moved):
+    """A change of the packets for which ``is_moved(kind, number, time in seconds)``."""
+
+    def change(kind, number, packet):
+        if is_moved(kind, number, float((packet.pts if packet.dts is None else packet.dts) * packet.time_base)):
+            packet.pts += round(leap_s / packet.time_base)
+            packet.dts = None if packet.dts is None else packet.dts + round(leap_s / packet.time_base)
+
+    return change
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv"])
+@pytest.mark.parametrize("name", ["join", "last picture", "last sound"])
+def test_a_leap_of_stamps_does_not_make_a_file_look_cut_off(tmp_path, suffix, name):
+    write_small_clip(tmp_path / f"one{suffix}")
+    with av.open(str(tmp_path / f"one{suffix}")) as container:
+        last = sum(packet.size > 0 for packet in container.demux(audio=0)) - 1
+    moved = {
+        "join": lambda kind, number, time_s: time_s >= 0.7,
+        "last picture": lambda kind, number, time_s: (kind, number) == ("video", NUM_PICTURES - 1),
+        "last sound": lambda kind, number, time_s: (kind, number) == ("audio", last),
+    }
+    assert copy_packets(tmp_path / f"one{suffix}", tmp_path / f"leap{suffix}", shift(100.0, moved[name]))
+    one, leap = (probe(tmp_path / f"{each}{suffix}") for each in ("one", "leap"))
+    assert leap.readable_s == pytest.approx(one.readable_s, abs=0.05)
+    assert leap.announced_s == pytest.approx(leap.readable_s, abs=0.05)
+    assert leap.last_picture_s == pytest.approx(one.last_picture_s, abs=0.0011)
+    assert leap.sound_stop_s == pytest.approx(one.sound_stop_s, abs=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_rows_go_on_where_the_33_bits_of_stamps_are_full(tmp_path, suffix):
+    write_small_clip(tmp_path / f"one{suffix}")
+    # the container's clock of 90 kHz starts anew at 0, a second after the start
+    assert copy_packets(
+        tmp_path / f"one{suffix}", tmp_path / f"full{suffix}", shift(2**33 / 90000 - 2.0, lambda *_: True)
+    )
+    whole_s, (times_s, decodable) = read_rows(tmp_path / f"one{suffix}")[0], read_rows(tmp_path / f"full{suffix}")
+    assert times_s - times_s[0] == pytest.approx(whole_s - whole_s[0], abs=1e-4)
+    assert decodable.all()
+    whole, decoded = sound(tmp_path / f"one{suffix}"), sound(tmp_path / f"full{suffix}")
+    assert (len(decoded.samples), decoded.gaps_s) == (len(whole.samples), ())
+    assert decoded.start_s - times_s[0] == pytest.approx(whole.start_s - whole_s[0], abs=1e-4)
