@@ -1,4 +1,4 @@
-"""Numbers in text files: labels, lists, templates, challenge files.
+"""Numbers in text: strict parsing of labels, lists, templates and challenge files; counts and shares in messages.
 
 ``int()`` and ``float()`` accept more than these files may hold: ``1_0``, ``+1``, ``nan``, ``inf``, digits of other
 scripts (full-width, Arabic-Indic) and white space of every kind. A text that was damaged or comes from another program
@@ -50,6 +50,27 @@ def parse_frame(digits: str) -> int:
     if len(digits) > 18 or parse_integer(digits) > MAX_FRAME:
         raise InputError(f"frame {digits[:30]} is beyond {MAX_FRAME}, the last frame that a clip may have")
     return int(digits)
+
+
+def format_count(num: int, what: str) -> str:
+    """A number of things in words.
+
+    >>> format_count(1, "frame"), format_count(3, "frame")
+    ('1 frame', '3 frames')
+    """
+    return f"{num} {what}{'s' * (num != 1)}"
+
+
+def format_percent(part: float, whole: float) -> str:
+    """A share in percent with one decimal; 100 only for all, and 0 only for nothing.
+
+    >>> format_percent(9464, 9866), format_percent(9999, 10000), format_percent(1, 10000), format_percent(3, 3)
+    ('95.9 %', '99.9 %', '0.1 %', '100 %')
+    """
+    if part == whole:
+        return "100 %"
+    share = 100 * part / whole if whole else 0.0
+    return f"{min(max(share, 0.1), 99.9):.1f} %" if part else "0 %"
 
 
 def _odd_digits(text: str) -> str:

@@ -26,6 +26,12 @@ def make_page(record: dict[str, Any], video: str) -> str:
         "| what | measured | target |",
         "|---|---|---|",
     ]
+    if {"networks", "built_in"} & parts.keys():
+        notes.append(
+            "Faces are detected with `haar`, which needs no download, in every fifth picture. The "
+            "default, `centerface`, takes two to three times as long for each of these pictures "
+            "([detectors.md](../benchmarks/results/faces/detectors.md))."
+        )
     if "networks" in parts:
         found = parts["networks"]
         cosine, vit = found["cosine_to_script"], found["precision"]["vit"]

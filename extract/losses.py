@@ -5,20 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from abaw.numbers import format_count, format_percent
+
 MIN_SHORT_S = 0.5  # containers announce lengths, and sound ends, up to about this much apart from the last picture
 NUM_SHOWN = 10  # clips in a summary
-
-
-def percent(part: float, whole: float) -> str:
-    """A share in percent with one decimal; 100 only for all, and 0 only for nothing.
-
-    >>> percent(9464, 9866), percent(9999, 10000), percent(1, 10000), percent(3, 3)
-    ('95.9 %', '99.9 %', '0.1 %', '100 %')
-    """
-    if part == whole:
-        return "100 %"
-    share = 100 * part / whole if whole else 0.0
-    return f"{min(max(share, 0.1), 99.9):.1f} %" if part else "0 %"
 
 
 @dataclass(frozen=True)
@@ -66,15 +56,16 @@ class PictureLosses:
             if lost:
                 yield Loss(kind, f"{lost} of {num} pictures {text}", lost / max(num, lost))
         if self.num_joins:
-            yield Loss("joined recordings", f"time stamps start anew at {_count(self.num_joins, 'place')}", 0.0)
+            yield Loss("joined recordings", f"time stamps start anew at {format_count(self.num_joins, 'place')}", 0.0)
         if self.num_after_end:
-            text = f"{_count(self.num_after_end, 'frame')} of labels or images after the last of {num} pictures"
+            text = f"{format_count(self.num_after_end, 'frame')} of labels or images after the last of {num} pictures"
             yield Loss("frames after the end", text, self.num_after_end / (num + self.num_after_end))
         if self.num_corrupt_packets:
-            text = _count(self.num_corrupt_packets, "corrupt packet")
+            text = format_count(self.num_corrupt_packets, "corrupt packet")
             yield Loss("corrupt packets", text, self.num_corrupt_packets / max(num, self.num_corrupt_packets))
         if self.num_unused_streams:
-            yield Loss("streams not used", f"{_count(self.num_unused_streams, 'other video stream')} not used", 0.0)
+            text = f"{format_count(self.num_unused_streams, 'other video stream')} not used"
+            yield Loss("streams not used", text, 0.0)
 
 
 @dataclass(frozen=True)
@@ -115,12 +106,14 @@ class SoundLosses:
                 whole_s = max(self.clip_s, lost_s)
                 yield Loss(kind, f"{lost_s:.2f} of {whole_s:.2f} s {text}", lost_s / whole_s)
         if self.num_mended:
-            text = f"{_count(self.num_mended, 'time stamp')} of the sound wrong, replaced by estimates"
+            text = f"{format_count(self.num_mended, 'time stamp')} of the sound wrong, replaced by estimates"
             yield Loss("mended times", text, 0.0)
         if self.num_corrupt_packets:
-            yield Loss("corrupt packets", f"{_count(self.num_corrupt_packets, 'corrupt packet')} of sound", 0.0)
+            text = f"{format_count(self.num_corrupt_packets, 'corrupt packet')} of sound"
+            yield Loss("corrupt packets", text, 0.0)
         if self.num_unused_streams:
-            yield Loss("streams not used", f"{_count(self.num_unused_streams, 'other audio stream')} not used", 0.0)
+            text = f"{format_count(self.num_unused_streams, 'other audio stream')} not used"
+            yield Loss("streams not used", text, 0.0)
 
 
 @dataclass(frozen=True)
@@ -149,10 +142,10 @@ class FaceLosses:
         if not self.num_faces and num:
             yield Loss("no face", f"no {found.removeprefix('a ')} in any of {num} frames", 1.0)
         elif self.num_faces < num:
-            text = f"{found} in {self.num_faces} of {num} frames ({percent(self.num_faces, num)})"
+            text = f"{found} in {self.num_faces} of {num} frames ({format_percent(self.num_faces, num)})"
             yield Loss("frames without a face", text, 1 - self.num_faces / num)
         if self.num_others:
-            text = f"in {_count(self.num_others, 'frame')} the person is absent, but others are there"
+            text = f"in {format_count(self.num_others, 'frame')} the person is absent, but others are there"
             yield Loss("others in place of the target", text, self.num_others / max(num, 1))
         one = self.num_unread == 1
         unread = f"not read: {'its name gives' if one else 'their names give'} no frame, or one that has another image"
@@ -162,9 +155,9 @@ class FaceLosses:
             ("images not read", self.num_unread, unread),
         ):
             if lost:
-                yield Loss(kind, f"{_count(lost, 'face image')} {text}", lost / max(num, lost))
+                yield Loss(kind, f"{format_count(lost, 'face image')} {text}", lost / max(num, lost))
         if self.num_whole:
-            text = f"{_count(self.num_whole, 'image')} not used: whole pictures, not crops of faces"
+            text = f"{format_count(self.num_whole, 'image')} not used: whole pictures, not crops of faces"
             yield Loss("whole pictures as face images", text, 0.0)
         if self.from_0:
             yield Loss("numbered from 0", "face images are numbered from 0: image 0 is frame 1", 0.0)
@@ -246,23 +239,24 @@ def summarize(losses: Mapping[str, ClipLosses], num_clips: int, more: str = "") 
     return lines
 
 
+def is_cut_off(announced_s: float, readable_s: float) -> bool:
+    """Whether a file is much shorter than it says."""
+    return announced_s - readable_s > MIN_SHORT_S
+
+
 def lengths(announced_s: float, readable_s: float) -> Any:
     """The fields ``announced_s`` and ``readable_s`` of pictures or sound where they differ much, else none."""
-    if announced_s - readable_s <= MIN_SHORT_S:
+    if not is_cut_off(announced_s, readable_s):
         return {}
     return {"announced_s": round(announced_s, 3), "readable_s": round(readable_s, 3)}
 
 
 def _cut_off(part: PictureLosses | SoundLosses) -> Iterator[Loss]:
     """What of a file's announced length cannot be read; the same text of pictures and sound comes once in a line."""
-    if part.announced_s - part.readable_s > MIN_SHORT_S:
+    if is_cut_off(part.announced_s, part.readable_s):
         text = f"only {part.readable_s:.1f} of {part.announced_s:.1f} s announced can be read"
         yield Loss("cut off", text, 1 - part.readable_s / part.announced_s)
 
 
 def _given(part: Any) -> dict[str, Any]:
     return {each.name: getattr(part, each.name) for each in fields(part) if getattr(part, each.name) != each.default}
-
-
-def _count(num: int, what: str) -> str:
-    return f"{num} {what}{'s' * (num != 1)}"

@@ -24,9 +24,7 @@ def info(
     store: Store,
     data: Data = None,
     as_json: Json = False,
-    losses: Annotated[
-        bool, typer.Option("--losses", help="one line for every clip of which anything was lost")
-    ] = False,
+    losses: Annotated[bool, typer.Option("--losses", help="list what was lost of each clip, instead")] = False,
 ) -> None:
     """Show features, recipes, sizes, failures, losses, clocks and, with --data, the coverage of each split."""
     from extract.store.info import info

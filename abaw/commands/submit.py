@@ -13,10 +13,10 @@ def submit(
     out: Annotated[Path, typer.Option(help="challenge file to write")],
     task: Annotated[str | None, typer.Option(help="the template's task; default: read from its first line")] = None,
     max_held: Annotated[
-        float, typer.Option(help="share of a clip's rows, and of all, that may be after its last frame (value held)")
+        float, typer.Option(help="largest share of a clip's rows, and of all rows, that may repeat its last prediction")
     ] = 0.01,
     max_filled: Annotated[
-        float, typer.Option(help="share of a clip's rows, and of all, that may be of frames with nothing observed")
+        float, typer.Option(help="largest share of a clip's rows, and of all rows, in which nothing was observed")
     ] = 0.5,
 ) -> None:
     """Write the challenge file, row for row as the template asks, and say what its predictions were made from."""

@@ -24,7 +24,7 @@ def train(
     folds: Annotated[
         bool, typer.Option("--folds", help="train a run for every fold, NAME-fold0, NAME-fold1, ...")
     ] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that a run names")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the config of a run names")] = False,
 ) -> None:
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.report import summary

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS
 from abaw.errors import InputError
 from abaw.files.regular import check_regular
-from abaw.numbers import BLANKS, parse_integer, parse_number
+from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
 
@@ -117,7 +117,7 @@ def parse_valence_arousal(text: str) -> list[float] | None:
     """The two values of a row; None where it is not scored. Raises InputError for anything else."""
     cells = text.split(",")
     if len(cells) != 2:
-        raise InputError(f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected 2 (valence,arousal)")
+        raise InputError(f"{text!r} has {format_count(len(cells), 'column')}, expected 2 (valence,arousal)")
     row = [parse_number(cell.strip(BLANKS)) for cell in cells]
     if -5.0 in row:
         return None
@@ -149,7 +149,7 @@ def parse_units(text: str) -> list[float] | None:
     cells = [cell.strip(BLANKS) for cell in text.split(",")]
     if len(cells) != len(ACTION_UNITS):
         raise InputError(
-            f"{text!r} has {len(cells)} column{'s' * (len(cells) != 1)}, expected {len(ACTION_UNITS)} (AU1 .. AU26)"
+            f"{text!r} has {format_count(len(cells), 'column')}, expected {len(ACTION_UNITS)} (AU1 .. AU26)"
         )
     for cell, name in zip(cells, ACTION_UNITS, strict=True):
         if cell not in UNIT_CELLS:

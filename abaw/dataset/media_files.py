@@ -7,6 +7,7 @@ from pathlib import Path
 
 from abaw.dataset.media_content import is_media_content
 from abaw.errors import InputError
+from abaw.files.names import find_name_fault
 
 VIDEO_SUFFIXES = frozenset(
     ".264 .265 .3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg .mkv "
@@ -111,16 +112,8 @@ def name_media(files: Iterable[Path], root: Path, named: Collection[str] = ()) -
 
 def name_problem(clip_id: str) -> str:
     """Why a clip of this name cannot have files of its own; empty where it can."""
-    shown = printable(clip_id)
-    if not clip_id or clip_id.startswith(".") or "/" in clip_id or "\0" in clip_id:
-        return f"the clip's name is '{shown}', which cannot name a file: rename it"
-    try:
-        num_bytes = len(clip_id.encode())
-    except UnicodeEncodeError:
-        return f"the clip's name is '{shown}', which is not UTF-8: rename the file"
-    if num_bytes > MAX_NAME_BYTES:
-        return f"the clip's name has {num_bytes} bytes, expected at most {MAX_NAME_BYTES}: give the file a shorter name"
-    return ""
+    fault = find_name_fault(clip_id, MAX_NAME_BYTES)
+    return f"the clip's name '{printable(clip_id)}' {fault}: rename the file" if fault else ""
 
 
 def printable(name: str) -> str:

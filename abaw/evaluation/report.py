@@ -12,6 +12,7 @@ from abaw.errors import InputError
 from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.files import as_path, as_paths
+from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED
 from abaw.tasks.base import PredictionPair, Task, is_count
@@ -296,7 +297,7 @@ def _table(found: ScoreResult) -> Iterator[str]:
     for remark in found.remarks:
         yield f"  note: {remark}"
     if found.videos < FEW_VIDEOS:
-        yield f"  note: {found.videos} video{'s' * (found.videos > 1)}: an interval of so few is unreliable"
+        yield f"  note: {format_count(found.videos, 'video')}: an interval of so few is unreliable"
 
 
 def _last_line(found: ScoreResult, chance: str) -> str:

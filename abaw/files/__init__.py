@@ -16,8 +16,8 @@ __all__ = [
     "as_path",
     "as_paths",
     "atomic_write",
-    "is_running",
     "locked",
+    "parse_json",
     "read_json",
     "remove_stale_files",
     "sha256",
@@ -74,17 +74,6 @@ def as_list(given: Any, what: str, expected: str) -> list[Any]:
     return list(given)
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process of this host is running."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's process
-        return True
-    return True
-
-
 def write_json(path: Path, document: Any) -> None:
     """Write a document as indented JSON; the file is complete or absent."""
     with atomic_write(path) as temporary:
@@ -93,8 +82,13 @@ def write_json(path: Path, document: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """The document in a JSON file. Raises InputError with the file's name where it is not JSON."""
+    return parse_json(path.read_bytes(), path)
+
+
+def parse_json(content: bytes, path: Path) -> Any:
+    """The document in the content of a JSON file. Raises InputError with the file's name where it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"))
     except ValueError as error:  # of the text, its encoding, or a number of thousands of digits
         raise InputError(f"{path}: not readable as JSON: {error}") from error
     except RecursionError as error:

@@ -23,6 +23,8 @@ from filelock import FileLock, Timeout
 from abaw.errors import InputError
 from abaw.files import read_json, visible, write_json
 from abaw.files.locks import NO_LOCKS
+from abaw.files.names import first_few
+from abaw.files.temporary import BOOT_ID
 
 LOG = logging.getLogger("abaw")
 OWNER, LOCK = ".abaw.json", ".abaw.lock"
@@ -48,9 +50,8 @@ def own_folder(
         if (other := _holder(folder).get("purpose", purpose)) != purpose:
             raise InputError(f"{folder} is for another purpose ({other}, as its {OWNER} says): {advice}")
         if foreign := sorted(find_foreign(read_owner(folder, purpose))):
-            more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
             raise InputError(
-                f"{folder} holds {', '.join(foreign[:3])}{more}, not written by {work}: {advice}, or move them away"
+                f"{folder} holds {first_few(foreign, 3)}, not written by {work}: {advice}, or move them away"
             )
 
     check()
@@ -114,7 +115,7 @@ def folder_lock(folder: Path, work: str, advice: str = "give another name=...") 
 def machine() -> str:
     """What names this machine since it was started; containers on one kernel, which share its locks, share the name."""
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return BOOT_ID.read_text(encoding="ascii").strip()
     return socket.gethostname()
 
 

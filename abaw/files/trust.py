@@ -13,9 +13,8 @@ from abaw.errors import InputError
 
 RUNS_CODE = "trust_remote_code"
 SWITCHES = (RUNS_CODE, "download")  # the second: fetches a model of another's choice
-LOCATIONS = frozenset(
-    {"file", "weights", "model", "text", "folder", "path"}
-)  # settings that are paths or names at hubs
+# settings that are paths or names at hubs
+LOCATIONS = frozenset({"file", "weights", "model", "text", "folder", "path"})
 OUTSIDE = re.compile(r"([\w+-]+:)?([/\\~]|(.*[/\\])?\.\.([/\\]|$))")  # absolute, or out of the current folder
 
 

@@ -6,18 +6,17 @@ that of reading a table's bytes, which is needed anyway, and hashing them at mor
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import sha256, visible
+from abaw.files import parse_json, sha256, visible
+from abaw.files.names import first_few
 from abaw.files.seals import SEAL, is_sealed, seal
 
 TABLES = "tables"  # key of predictions.json
-NUM_NAMED = 5
 ACCEPT = f'if you changed it on purpose, remove the keys "{TABLES}" and "{SEAL}" from predictions.json'
 
 
@@ -36,9 +35,9 @@ def parse_sealed(content: bytes, path: Path) -> dict[str, Any]:
     Raises InputError where it is no JSON object, or is not as it was written.
     """
     try:
-        document = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {error}: make the predictions again") from error
+        document = parse_json(content, path)
+    except InputError as error:
+        raise InputError(f"{error}: make the predictions again") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a JSON object with at least the key 'task'")
     if (SEAL in document or TABLES in document) and not is_sealed(document):
@@ -55,19 +54,14 @@ def check_names(document: Mapping[str, Any], folder: Path, clip_ids: list[str]) 
         return
     if missing := sorted(recorded.keys() - set(clip_ids)):
         raise NotFoundError(
-            f"{folder} has no table of clip {_named(missing)}, which it had when it was written: make the predictions "
-            f"again, or {ACCEPT}"
+            f"{folder} has no table of clip {first_few([*map(repr, missing)])}, which it had when it was "
+            f"written: make the predictions again, or {ACCEPT}"
         )
     if added := sorted(set(clip_ids) - recorded.keys()):
         raise InputError(
-            f"{folder} has a table of clip {_named(added)}, which was added after it was written: move it away, or "
-            f"{ACCEPT}"
+            f"{folder} has a table of clip {first_few([*map(repr, added)])}, which was added after it was "
+            f"written: move it away, or {ACCEPT}"
         )
-
-
-def _named(clip_ids: list[str]) -> str:
-    words = ", ".join(map(repr, clip_ids[:NUM_NAMED]))
-    return words if len(clip_ids) <= NUM_NAMED else f"{words} and {len(clip_ids) - NUM_NAMED} more"
 
 
 def is_unchanged(document: Mapping[str, Any], clip_id: str, content: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-NUM_NAMED = 5
+from abaw.files.names import first_few
+from abaw.numbers import format_count
 
 
 def describe_clips(counts: Mapping[str, tuple[int, int]], unit: str = "row") -> str:
@@ -14,10 +15,9 @@ def describe_clips(counts: Mapping[str, tuple[int, int]], unit: str = "row") -> 
     "25 rows of 2 clips ('b' 20 of 30, 'a' 5 of 10)"
     """
     most = sorted(counts.items(), key=lambda each: (-each[1][0], each[0]))
-    named = ", ".join(f"{clip_id!r} {num} of {total}" for clip_id, (num, total) in most[:NUM_NAMED])
-    more = f" and {len(most) - NUM_NAMED} more" if len(most) > NUM_NAMED else ""
+    named = first_few([f"{clip_id!r} {num} of {total}" for clip_id, (num, total) in most])
     num = sum(each for each, _ in counts.values())
-    return f"{num} {unit}{'s' * (num != 1)} of {len(most)} clip{'s' * (len(most) != 1)} ({named}{more})"
+    return f"{format_count(num, unit)} of {format_count(len(most), 'clip')} ({named})"
 
 
 def unobserved_lines(frames: Mapping[str, tuple[int, int]]) -> Iterator[str]:

@@ -28,9 +28,9 @@ class ClipFacts:
     why nothing of it can be read. ``num_mended``, ``num_joins``, ``announced_s``, ``readable_s``, ``num_announced`` and
     ``counted_fps`` (None for nan): as in ``MediaInfo``. ``is_silent``: nothing is audible. ``channel``: the channel of
     the sound that is taken because its channels cancel each other out. Of its images ``num_empty`` hold nothing,
-    ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame, or one that has another image.
-    ``first_image``: the number of the image of frame 1. ``losses``: what is lost, as far as packets, names and the ends
-    of images show.
+    ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame, or one that has another
+    image. ``first_image``: the number of the image of frame 1. ``losses``: what is lost, as far as packets, names and
+    the ends of images show.
     """
 
     clip: str

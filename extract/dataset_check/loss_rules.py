@@ -1,11 +1,11 @@
-"""Rules about face images that give no picture and sound in which there is nothing to hear."""
+"""Rules about what a clip loses: files that are cut off, wrong time stamps, unusable face images, silent sound."""
 
 from collections.abc import Iterator
 
 from abaw.dataset.face_images import EXPECTED
 from extract.dataset_check.facts import ClipFacts
 from extract.dataset_check.rule import rule
-from extract.losses import MIN_SHORT_S
+from extract.losses import is_cut_off
 
 
 @rule(
@@ -14,7 +14,7 @@ from extract.losses import MIN_SHORT_S
     found={"announced_s": 60.0, "readable_s": 36.0},
 )
 def cut_off(clip: ClipFacts) -> Iterator[str]:
-    if clip.announced_s - clip.readable_s > MIN_SHORT_S:
+    if is_cut_off(clip.announced_s, clip.readable_s):
         yield f"only {clip.readable_s:.1f} of {clip.announced_s:.1f} s that {clip.media} announces can be read"
 
 

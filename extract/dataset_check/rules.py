@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from abaw.numbers import format_count
 from extract.dataset_check.facts import ClipFacts
 from extract.dataset_check.rule import rule
 
@@ -112,7 +113,7 @@ def images_after_end(clip: ClipFacts) -> Iterator[str]:
 def labelled_without_image(clip: ClipFacts) -> Iterator[str]:
     for task, num in clip.scored_without_image.items():
         if num:
-            yield f"{num} scored frame{'s' * (num > 1)} for {task} without an image"
+            yield f"{format_count(num, 'scored frame')} for {task} without an image"
 
 
 @rule(

@@ -16,6 +16,7 @@ from abaw.dataset.face_images import FaceImages
 from abaw.dataset.layout import Clip
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError
+from abaw.files.names import first_few
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
 from extract.engine.plan import ExtractionPlan
@@ -23,7 +24,6 @@ from extract.engine.reading import check_files, count_frames_of_sound, extend_cl
 from extract.engine.requests import ClipError, ReadRequest
 from extract.engine.whole_pictures import count_whole_pictures
 from extract.media import Sound
-from extract.store.listing import first_few
 
 TRIAL_S = 2.0  # how long each encoder is timed, after one batch to warm up
 NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read

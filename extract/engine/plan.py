@@ -9,6 +9,7 @@ from importlib.metadata import version
 from abaw.dataset.layout import Clip, Dataset
 from abaw.dataset.media_files import name_problem, printable
 from abaw.errors import InputError
+from abaw.numbers import format_count
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
@@ -88,7 +89,7 @@ class ExtractionPlan:
         """Raises InputError where no clip of the data set has anything to extract features from."""
         clips = self.dataset.clips.values()
         if clips and not any(clip.media or clip.images for clip in clips):
-            num = f"{len(clips)} clip" + "s" * (len(clips) != 1)
+            num = format_count(len(clips), "clip")
             raise InputError(
                 f"{self.dataset.root} names {num} in labels and lists, but holds no media and no face images of them: "
                 "give the folder that holds these too, or a data set file (YAML) with the keys videos and images"

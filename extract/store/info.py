@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from abaw.dataset.layout import SPLITS, Dataset
+from abaw.files.names import first_few
+from abaw.numbers import format_percent
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tracks import Clock
-from extract.losses import ClipLosses, percent, summarize
+from extract.losses import ClipLosses, summarize
 from extract.store.listing import (
     all_losses,
     feature_folders,
-    first_few,
     format_bytes,
     is_outdated,
     modality,
@@ -82,9 +83,11 @@ class FeatureInfo:
         rate = ""
         if self.rates_hz is not None:
             rate = " to ".join(f"{rate:.5g}" for rate in sorted(set(self.rates_hz))) + " Hz, "
-        observed = f"{percent(self.num_observed, self.num_rows)} of rows observed" if self.num_rows else "no rows"
+        observed = (
+            f"{format_percent(self.num_observed, self.num_rows)} of rows observed" if self.num_rows else "no rows"
+        )
         if self.num_rows and self.modality != "text":  # there is no word in most frames
-            observed = f"observed in {percent(self.num_covered, self.num_frames)} of {self.num_frames} frames"
+            observed = f"observed in {format_percent(self.num_covered, self.num_frames)} of {self.num_frames} frames"
         yield f"{self.folder}: {self.recipe}"
         yield (
             f"  {self.modality or 'unknown modality'}, dim {self.dim or 'unknown'}, {self.dtype}, {rate}"

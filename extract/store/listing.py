@@ -1,7 +1,6 @@
 """What a store's folder holds: folders of features, track files, recipes, temporary files."""
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from extract.store.store import LOSSES_ENDING, NO_FEATURES, FeatureStore, Recipe
 from extract.store.track_file import TrackFile
 
 OLD_TEMPORARY = re.compile(r"\.(?!abaw-).+-\d+-.+")  # .<host>-<process>-<name>: before they were locked
-NUM_SHOWN = 5  # clips or files named in one line of a report
 
 
 def feature_folders(store: FeatureStore) -> list[Path]:
@@ -102,16 +100,6 @@ def is_outdated(store: FeatureStore, clip_id: str, file: TrackFile) -> bool:
     """Whether the track was made from other media than the clip's clock, or the clip has no clock."""
     has_clock = store.clock_path(clip_id).exists()
     return not has_clock or file.metadata.get("source") != store.clock_metadata(clip_id).get("source")
-
-
-def first_few(names: Sequence[str]) -> str:
-    """The first names in a list and the number of the others, for one line of a report.
-
-    >>> first_few(["a", "b", "c", "d", "e", "f", "g"])
-    'a, b, c, d, e and 2 more'
-    """
-    more = f" and {len(names) - NUM_SHOWN} more" if len(names) > NUM_SHOWN else ""
-    return ", ".join(names[:NUM_SHOWN]) + more
 
 
 def format_bytes(num_bytes: float) -> str:

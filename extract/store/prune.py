@@ -11,13 +11,13 @@ from pathlib import Path
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files import visible
+from abaw.files.names import first_few
 from abaw.files.temporary import TEMPORARY, is_locked, is_stale
 from extract.store.leases import Leases
 from extract.store.listing import (
     OLD_TEMPORARY,
     feature_folders,
     find_folder,
-    first_few,
     format_bytes,
     is_outdated,
     losses_paths,

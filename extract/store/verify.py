@@ -40,9 +40,9 @@ class Fault:
 class VerifyReport:
     """How much was checked, and every fault; ``str`` of it is text for a terminal.
 
-    ``num_unchecked`` tracks have no checksum, ``num_unchecked_headers`` one of their content alone; ``num_failed`` could not be extracted. Of ``num_partly_compared`` clips
-    an earlier version recorded only parts of their media and images. ``losses``: of the clips of
-    which anything was lost, which is no fault of the store.
+    ``num_unchecked`` tracks have no checksum, ``num_unchecked_headers`` one of their content alone; ``num_failed``
+    could not be extracted. Of ``num_partly_compared`` clips an earlier version recorded only parts of their media and
+    images. ``losses``: of the clips of which anything was lost, which is no fault of the store.
     """
 
     store: str

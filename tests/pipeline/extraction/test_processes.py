@@ -42,7 +42,8 @@ data, root = Path(sys.argv[1]), Path(sys.argv[2])
 
 def work():
     encoders = [EncoderSpec(name, ENCODERS.build(name)) for name in ("face_hog", "voice_mel")]
-    return extract(open_dataset(data), FeatureStore(root), encoders, TargetConfig(build_detector("haar")), num_readers=2)
+    target = TargetConfig(build_detector("haar"))
+    return extract(open_dataset(data), FeatureStore(root), encoders, target, num_readers=2)
 
 def done():
     return {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors") if not path.name.startswith(".")}

@@ -18,7 +18,7 @@ from tests.support.extract.many_clips import Brightness, store_of, target, write
 
 ODD_NAMES = {  # what the clip is called -> words of its failure
     "caf\\xe9": "not UTF-8",
-    "n" * 170: "has 170 bytes, expected at most 160",
+    "n" * 170: "has 170 bytes, more than 160",
     "pipe": "pipe.mp4 is a named pipe, expected a file",
     "device": "device.mp4 is a device, expected a file",
     "folder": "folder.mp4 is a folder, expected a file",

@@ -8,7 +8,7 @@ from abaw.challenge.verification import verify
 from abaw.dataset import annotations, split_files
 from abaw.dataset.names import ACTION_UNITS, EMI_HEADER, EXPRESSIONS, MTL_HEADER_START, VA_HEADER
 from abaw.errors import InputError
-from abaw.numbers import MAX_FRAME, parse_frame, parse_integer, parse_number
+from abaw.numbers import MAX_FRAME, format_percent, parse_frame, parse_integer, parse_number
 from abaw.tasks import TASKS
 
 ODD = [
@@ -121,3 +121,14 @@ def test_a_row_of_a_challenge_file_with_odd_digits_is_refused(task, text):
     _, comma, others = row.partition(",")
     with pytest.raises(InputError):
         built.parse_row(f"{text}{comma}{others}")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (0, 0, "100 %"), (0, 5, "0 %"), (5, 5, "100 %"), (9999, 10000, "99.9 %"), (99999, 100000, "99.9 %"),
+        (1, 100000, "0.1 %"), (9464, 9866, "95.9 %"), (1, 2, "50.0 %"),
+    ],
+)  # fmt: skip
+def test_percent_is_100_only_for_all_and_0_only_for_nothing(part, whole, text):
+    assert format_percent(part, whole) == text

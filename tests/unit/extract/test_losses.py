@@ -2,7 +2,7 @@
 
 import pytest
 
-from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, percent, summarize
+from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, summarize
 
 LINES = {
     "": ClipLosses(PictureLosses(100), SoundLosses(clip_s=4.0), {"video": FaceLosses("video", 100, 100)}),
@@ -79,14 +79,3 @@ def test_a_summary_counts_kinds_and_names_the_worst_first():
     assert lines[-1] == "  and 3 more: abaw store info S --losses lists all"
     assert len(lines) == 12
     assert summarize({"a": ClipLosses()}, 1) == []
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "text"),
-    [
-        (0, 0, "100 %"), (0, 5, "0 %"), (5, 5, "100 %"), (9999, 10000, "99.9 %"), (99999, 100000, "99.9 %"),
-        (1, 100000, "0.1 %"), (9464, 9866, "95.9 %"), (1, 2, "50.0 %"),
-    ],
-)  # fmt: skip
-def test_percent_is_100_only_for_all_and_0_only_for_nothing(part, whole, text):
-    assert percent(part, whole) == text

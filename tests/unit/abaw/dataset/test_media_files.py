@@ -197,8 +197,8 @@ def test_a_preview_of_unknown_suffix_beside_a_video_is_not_a_clip(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (os.fsdecode(b"caf\xe9"), "'caf\\xe9', which is not UTF-8"),
-        ("é" * 100, f"has 200 bytes, expected at most {MAX_NAME_BYTES}"),
+        (os.fsdecode(b"caf\xe9"), "'caf\\xe9' is not UTF-8"),
+        ("é" * 100, f"has 200 bytes, more than {MAX_NAME_BYTES}"),
     ],
 )
 def test_a_name_that_no_file_can_have_concerns_its_clip_alone(tmp_path, name, message):

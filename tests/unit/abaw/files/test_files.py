@@ -11,21 +11,12 @@ import pytest
 from abaw.errors import InputError
 from abaw.files import (
     atomic_write,
-    is_running,
     read_json,
     remove_stale_files,
     sha256,
     visible,
     write_json,
 )
-
-
-@pytest.fixture
-def ended_pid():
-    """The number of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def test_a_file_appears_when_it_is_complete_and_no_temporary_file_stays(tmp_path):
@@ -87,17 +78,6 @@ def test_the_content_is_on_the_disk_before_the_file_gets_its_name(tmp_path, monk
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("replace"), replace(*paths)))
     write_json(tmp_path / "a.json", {})
     assert calls == ["fsync", "replace"]
-
-
-def test_a_process_is_running_until_it_has_ended(ended_pid, monkeypatch):
-    assert is_running(os.getpid())
-    assert not is_running(ended_pid)
-
-    def forbidden(*_):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", forbidden)
-    assert is_running(1)  # another user's process
 
 
 def test_json_is_read_as_it_was_written(tmp_path):
