@@ -23,10 +23,10 @@ BLOCK_ROWS = 4096
 class ClipDifference:
     """The tracks of one clip in two stores; pairs are of stores a and b.
 
-    Rows are matched by index where both tracks have as many rows, otherwise by equal times. Values are compared in the
+    Rows are matched by index where both tracks have as many, otherwise by equal times. Values are compared in the
     ``num_compared`` rows that both observed: ``max_difference`` at (row, column) ``position``, ``max_float16_steps``
-    (float16 numbers between the two, see ``float16_steps``) and cosines, None where no row was compared.
-    ``num_observed`` and ``num_filled`` count the flags that differ.
+    (see ``float16_steps``) and cosines, None where no row was compared. ``num_observed`` and ``num_filled`` count the
+    flags that differ.
     """
 
     clip: str
