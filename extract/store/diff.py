@@ -23,10 +23,9 @@ BLOCK_ROWS = 4096
 class ClipDifference:
     """The tracks of one clip in two stores; pairs are of stores a and b.
 
-    Rows are matched by index where both tracks have as many, otherwise by equal times. Values are compared in the
-    ``num_compared`` rows that both observed: ``max_difference`` at (row, column) ``position``, ``max_float16_steps``
-    (see ``float16_steps``) and cosines, None where no row was compared. ``num_observed`` and ``num_filled`` count the
-    flags that differ.
+    Rows are matched by index where both tracks have as many, else by equal times. Values are compared in the
+    ``num_compared`` rows that both observed: ``max_difference`` at ``position`` (row, column), ``max_float16_steps``
+    (see ``float16_steps``) and cosines; None: no row. ``num_observed``, ``num_filled``: flags that differ.
     """
 
     clip: str
