@@ -25,7 +25,7 @@ class PictureLosses:
     """Of the pictures of a video; ``num_pictures``: that have a place, decodable or not.
 
     ``num_undecodable`` of them have no content; the time of ``num_mended`` was estimated; at ``num_joins`` places the
-    time stamps start anew. ``num_after_end``: frames that labels or images have after the last picture. ``announced_s``
+    timestamps start anew. ``num_after_end``: frames that labels or images have after the last picture. ``announced_s``
     and ``readable_s``: how long the file says it is and how much of it can be read, both 0 where these agree;
     ``num_announced``: how many pictures it says it has, 0 where that agrees.
     ``num_unused_streams``: other video streams.
@@ -51,12 +51,12 @@ class PictureLosses:
             yield Loss("missing pictures", text, 1 - num / self.num_announced)
         for kind, lost, text in (
             ("undecodable pictures", self.num_undecodable, "cannot be decoded"),
-            ("mended times", self.num_mended, "at estimated times (wrong or missing time stamps)"),
+            ("mended times", self.num_mended, "at estimated times (wrong or missing timestamps)"),
         ):
             if lost:
                 yield Loss(kind, f"{lost} of {num} pictures {text}", lost / max(num, lost))
         if self.num_joins:
-            yield Loss("joined recordings", f"time stamps start anew at {format_count(self.num_joins, 'place')}", 0.0)
+            yield Loss("joined recordings", f"timestamps start anew at {format_count(self.num_joins, 'place')}", 0.0)
         if self.num_after_end:
             text = f"{format_count(self.num_after_end, 'frame')} of labels or images after the last of {num} pictures"
             yield Loss("frames after the end", text, self.num_after_end / (num + self.num_after_end))
@@ -106,7 +106,7 @@ class SoundLosses:
                 whole_s = max(self.clip_s, lost_s)
                 yield Loss(kind, f"{lost_s:.2f} of {whole_s:.2f} s {text}", lost_s / whole_s)
         if self.num_mended:
-            text = f"{format_count(self.num_mended, 'time stamp')} of the sound wrong, replaced by estimates"
+            text = f"{format_count(self.num_mended, 'timestamp')} of the sound wrong, replaced by estimates"
             yield Loss("mended times", text, 0.0)
         if self.num_corrupt_packets:
             text = f"{format_count(self.num_corrupt_packets, 'corrupt packet')} of sound"

@@ -12,12 +12,11 @@ from abaw.challenge.rules import provenance
 from abaw.challenge.template import Template, read_template
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write
+from abaw.files.names import first_few
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
-
-NUM_NAMED = 5
 
 # clip -> labels (time goal; one row for a clip-level task), observed (time)
 PredictionOf = Callable[[str], tuple[np.ndarray, np.ndarray]]
@@ -212,7 +211,7 @@ def _by_clip(template: Template) -> list[np.ndarray]:
 def _check_complete(template: Template, known: set[str], where: Path) -> None:
     missing = [clip for clip in template.clips if clip not in known]
     if missing:
-        named = ", ".join(map(repr, missing[:NUM_NAMED])) + ", ..." * (len(missing) > NUM_NAMED)
+        named = first_few([*map(repr, missing)])
         raise NotFoundError(
             f"{len(missing)} of {len(template.clips)} clips of {template.path} have no predictions in {where}: "
             f"{named}; run abaw predict --split test, or with --clips"

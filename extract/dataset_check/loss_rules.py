@@ -1,4 +1,4 @@
-"""Rules about what a clip loses: files that are cut off, wrong time stamps, unusable face images, silent sound."""
+"""Rules about what a clip loses: files that are cut off, wrong timestamps, unusable face images, silent sound."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def cut_off(clip: ClipFacts) -> Iterator[str]:
 )
 def wrong_stamps(clip: ClipFacts) -> Iterator[str]:
     if clip.num_mended:
-        yield f"{clip.num_mended} of {clip.num_frames} pictures have a wrong time stamp or none"
+        yield f"{clip.num_mended} of {clip.num_frames} pictures have a wrong timestamp or none"
 
 
 @rule(

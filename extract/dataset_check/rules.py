@@ -144,7 +144,7 @@ def variable_rate(clip: ClipFacts) -> Iterator[str]:
 )
 def no_time_stamps(clip: ClipFacts) -> Iterator[str]:
     if clip.counted_fps is not None:
-        yield f"{clip.media} has no time stamps: pictures are counted at {clip.counted_fps:.2f} fps, which it states"
+        yield f"{clip.media} has no timestamps: pictures are counted at {clip.counted_fps:.2f} fps, which it states"
 
 
 @rule(advice="features of sound are marked as not observed", fine={}, found={"has_sound": False})
