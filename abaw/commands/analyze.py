@@ -17,7 +17,7 @@ def analyze(
     out: Annotated[Path, typer.Option(help="folder for <file>.parquet, <file>.csv and store/ with the features")],
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     assume_fps: Annotated[
-        float | None, typer.Option(help="rows a second for files without a video, such as sound files")
+        float | None, typer.Option(help="rows per second for sound files, and for raw streams that state no frame rate")
     ] = None,
     video_stream: Annotated[
         int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")

@@ -27,7 +27,9 @@ def extract(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
     download: Annotated[bool, typer.Option(help="fetch weights that are not on this machine")] = False,
-    assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
+    assume_fps: Annotated[
+        float | None, typer.Option(help="frame rate of clips without a video, and of raw streams that state none")
+    ] = None,
     video_stream: Annotated[
         int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
     ] = None,

@@ -27,7 +27,9 @@ def recipe(
     ] = "cpu",
     faces: Annotated[str, typer.Option(help="face detector, as for extract")] = "centerface",
     download: Annotated[bool, typer.Option(help="fetch encoders' weights that are not on this machine")] = False,
-    assume_fps: Annotated[float | None, typer.Option(help="frame rate of clips without a video")] = None,
+    assume_fps: Annotated[
+        float | None, typer.Option(help="frame rate of clips without a video, and of raw streams that state none")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="use plug-ins and code of models that the config and the runs name")
     ] = False,
