@@ -1,5 +1,9 @@
-"""Laws of damaged media: one wrong stamp or erased packet changes nothing but itself, and every picture has a row."""
+"""Laws of damaged media: one wrong stamp or erased packet changes nothing but itself, and every picture has a row.
 
+``ABAW_LAW_EXAMPLES=50 pytest --hypothesis-seed 11`` tries more, other ones.
+"""
+
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +15,10 @@ from extract.media import DecodeCounts, pictures, probe, sound
 from tests.support.extract.damage import CONTAINERS, NUM_PICTURES, copy_packets, erase, payloads, write_small_clip
 
 ROUNDING_S = 0.0011  # of containers that store milliseconds
-NUM_EXAMPLES = 3  # per container and law
+EXAMPLES = os.environ.get("ABAW_LAW_EXAMPLES")  # per container and law
 LAW = settings(
-    max_examples=NUM_EXAMPLES,
-    derandomize=True,
+    max_examples=int(EXAMPLES or 3),
+    derandomize=EXAMPLES is None,
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],

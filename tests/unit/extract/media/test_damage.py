@@ -61,7 +61,7 @@ def test_stamps_of_both_streams_that_leap_ahead_are_shifted_back(tmp_path, suffi
     assert sound(tmp_path / f"leap{suffix}").stop_s == pytest.approx(sound(tmp_path / f"one{suffix}").stop_s, abs=0.03)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".ts", ".flv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts", ".flv", ".webm"])
 def test_a_fifth_of_the_file_erased_moves_no_row(tmp_path, suffix):
     write_small_clip(tmp_path / f"one{suffix}")
     data = bytearray((tmp_path / f"one{suffix}").read_bytes())
@@ -170,3 +170,17 @@ def test_rows_go_on_where_the_33_bits_of_stamps_are_full(tmp_path, suffix):
     whole, decoded = sound(tmp_path / f"one{suffix}"), sound(tmp_path / f"full{suffix}")
     assert (len(decoded.samples), decoded.gaps_s) == (len(whole.samples), ())
     assert decoded.start_s - times_s[0] == pytest.approx(whole.start_s - whole_s[0], abs=1e-4)
+
+
+def test_matroska_of_one_cluster_says_how_much_can_be_read(media, tmp_path):
+    # FFmpeg goes on at the next cluster, and here is none
+    data = bytearray((media / "nasty/av1_video.mkv").read_bytes())
+    first, stop = int(0.4 * len(data)), int(0.6 * len(data))
+    data[first:stop] = bytes(stop - first)
+    (tmp_path / "erased.mkv").write_bytes(data)
+    times_s, _ = read_rows(tmp_path / "erased.mkv")
+    assert times_s == pytest.approx(np.arange(len(times_s)) / 25, abs=0.0011)
+    info = probe(tmp_path / "erased.mkv")
+    assert info.num_packets == len(times_s)
+    assert info.readable_s == pytest.approx(len(times_s) / 25, abs=0.05)
+    assert info.announced_s == pytest.approx(5.0)
