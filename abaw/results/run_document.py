@@ -1,12 +1,17 @@
-"""The content of run.json: which keys there are and of which types, checked when the file is read."""
+"""The content of run.json: which keys there are and of which types, and its checksum, checked when it is read."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from abaw.errors import InputError
-from abaw.files import read_json
+from abaw.files import read_json, write_json
+from abaw.files.seals import SEAL, is_sealed, seal, without_seal
+
+EDITED = "the file is damaged or was edited: restore it, or delete the run and train again"
 
 
 class _Recipe(BaseModel):
@@ -36,19 +41,32 @@ class _RunDocument(BaseModel):
     splits: dict[str, dict[str, dict[str, int]]] = {}
     scores: dict[str, dict[str, float]] = {}
     weights: dict[str, str] = {}
+    config: dict[str, str] = {}
 
 
 def read_run_document(path: Path) -> dict[str, Any]:
-    """The content of a run.json. Raises InputError, naming file and key, where a value is of another type."""
-    document = read_json(path)
+    """The content of a run.json, without its checksum.
+
+    Raises InputError, naming the file, where it is not readable, a value is of another type, or a complete run's has
+    changed since it was written. Runs of older versions, which do not record their config's hashes, have no checksum.
+    """
+    try:
+        document = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; {EDITED}") from error
     try:
         _RunDocument.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "it"
         raise InputError(
-            f"{path}: {key} is {str(first['input'])[:80]!r}: {first['msg'][0].lower()}{first['msg'][1:]}; the file is "
-            "damaged or was edited: train the run again"
+            f"{path}: {key} is {str(first['input'])[:80]!r}: {first['msg'][0].lower()}{first['msg'][1:]}; {EDITED}"
         ) from error
-    checked: dict[str, Any] = document
-    return checked
+    if (SEAL in document or "config" in document) and not is_sealed(document):
+        raise InputError(f"{path}: its content does not match its {SEAL}; {EDITED}")
+    return without_seal(document)
+
+
+def write_run_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the run.json of a complete run with its checksum."""
+    write_json(path, seal(json.loads(json.dumps(document))))  # as it will be read: keys are texts, tuples are lists

@@ -3,7 +3,7 @@
 RUN/config.yaml        the complete config as it was used
 RUN/run.json           commit, seed, fold, versions, recipes, label tasks and videos seen, the labels' hash, split
                        sizes; once it is complete its scores (empty for a refit, which holds nothing out) and the
-                       SHA-256 of the weights
+                       SHA-256 of the weights, of each section of the config, and of itself
 RUN/weights/           safetensors
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
@@ -32,10 +32,11 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, sha256, visible, write_json
 from abaw.files.names import checked_name
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
+from abaw.files.seals import digest
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
 from abaw.postprocessing import check_unchanged
-from abaw.results.run_document import read_run_document
+from abaw.results.run_document import read_run_document, write_run_document
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -68,6 +69,7 @@ FIRST_FILES = (
     "mlruns",
     "*profile*",
 )
+MAY_CHANGE = {"name", "data", "store", "trainer", *UNTRAINED}  # sections of the config that do not change a prediction
 OTHER_NAME = "give the run another name (name=...)"
 
 
@@ -176,10 +178,11 @@ class Run:
         write_json(self.folder / "run.json", {**about, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the weights' hash and the scores on what was held out ({} where nothing was), which completes the run;
-        remove resume.ckpt."""
+        """Add the hashes of weights and config and the scores on what was held out ({} where nothing was), which
+        completes the run; remove resume.ckpt."""
         hashes = {path.name: sha256(path) for path in visible(self.folder / "weights", "*")}
-        write_json(self.folder / "run.json", {**self.document(), "weights": hashes, "scores": scores})
+        facts = {"weights": hashes, "config": self._config_hashes(), "scores": scores}
+        write_run_document(self.folder / "run.json", {**self.document(), **facts})
         (self.folder / RESUME).unlink(missing_ok=True)
 
     def state(self, config: Config) -> str:
@@ -203,7 +206,8 @@ class Run:
         return state
 
     def check_weights(self) -> None:
-        """Raises InputError where the weights are not those that run.json names; runs of older versions name none."""
+        """Raises InputError where the weights, or the settings in config.yaml that the model was trained with, are not
+        those that run.json names; runs of older versions name none."""
         for name, recorded in self.document().get("weights", {}).items():
             path = self.folder / "weights" / checked_name(name, f"weights in {self.folder / 'run.json'}")
             if not path.is_file():
@@ -213,6 +217,21 @@ class Run:
                     f"{path} is damaged or of another training: its SHA-256 differs from the one in "
                     f"{self.folder / 'run.json'}: restore the file, or delete the run and train again"
                 )
+
+        recorded, now = self.document().get("config", {}), self._config_hashes()
+        if changed := [
+            key for key in sorted(recorded.keys() | now.keys()) if recorded and recorded.get(key) != now.get(key)
+        ]:
+            raise InputError(
+                f"{self.folder / CONFIG}: {', '.join(changed)} changed since the run was trained: restore the file, or "
+                "train a run of another name with these settings"
+            )
+
+    def _config_hashes(self) -> dict[str, str]:
+        """The hash of every section of config.yaml that a training reads. Where the run is, which data set and store
+        it reads, and on which device may change."""
+        values = read_yaml(self.folder / CONFIG).values
+        return {key: digest({key: value}) for key, value in values.items() if key not in MAY_CHANGE}
 
     def _has_files(self) -> bool:
         return (self.folder / CONFIG).is_file() and (self.folder / "run.json").is_file()

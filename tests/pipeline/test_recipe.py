@@ -17,9 +17,11 @@ from abaw.commands.synth import synth
 from abaw.competition.job import open_job
 from abaw.configs.file import read_config
 from abaw.dataset.layout import open_dataset, video_of
-from abaw.files import read_json, sha256, write_json
+from abaw.files import read_json, sha256
 from abaw.pipelines import training
 from abaw.results import predictions
+from abaw.results.run_document import write_run_document
+from abaw.results.runs import Run
 from abaw.tasks import TASKS
 from abaw.tuning.run import search
 from benchmarks import protocol
@@ -106,7 +108,7 @@ def test_only_stages_that_depend_on_a_change_run_again(inside, capsys):
     with pytest.raises(ValueError, match=r"fold2/weights/model\.safetensors is damaged or of another training"):
         plan(capsys)
     hashes = {"weights": {weights.name: sha256(weights)}}
-    write_json(run / "run.json", {**read_json(run / "run.json"), **hashes})  # as if it were trained again
+    write_run_document(run / "run.json", {**Run(run).document(), **hashes})  # as if it were trained again
     assert plan(capsys) == ["predict synthetic-tcn", *of_fit[3:]]  # only these read the weights
     weights.write_bytes(before)
     (run / "run.json").write_bytes(document)
@@ -177,7 +179,9 @@ def test_weights_and_post_processing_do_not_depend_on_the_validation_labels(insi
             recipe(CONFIG, SETTINGS, work=tmp_path)
         runs = shutil.copytree("runs", tmp_path / "runs")
         for path in runs.glob("*/run.json"):  # as if the runs did not record what they were trained on
-            write_json(path, {key: value for key, value in read_json(path).items() if key != "labels"})
+            write_run_document(
+                path, {key: value for key, value in read_json(path).items() if key not in ("labels", "sha256")}
+            )
         recipe(CONFIG, SETTINGS, work=tmp_path, runs=runs)
         assert (tmp_path / "synthetic/post_processing.json").read_text() == before
         steps = [json.loads((work / "synthetic/steps.json").read_text()) for work in (Path("work"), tmp_path)]

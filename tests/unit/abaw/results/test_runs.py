@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from abaw.configs.sections import UNTRAINED, Config
-from abaw.errors import InputError, NotFoundError
+from abaw.errors import AbawError, InputError, NotFoundError
 from abaw.files import read_json, visible
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.results import run_document
@@ -241,3 +241,47 @@ def test_a_task_of_a_run_whose_settings_cannot_be_used_names_the_file(run):
     path.write_text(json.dumps({**json.loads(path.read_text()), "tasks": {"va": {"mse_weight": "heavy"}}}))
     with pytest.raises(InputError, match=r"run\.json: task 'va': mse_weight is 'heavy'"):
         run.tasks()
+
+
+def test_one_flipped_bit_in_the_record_of_a_complete_run_is_an_error_that_names_the_file(run):
+    run.finish({"va": {"CCC": 0.1234567890123}})
+    path = run.folder / "run.json"
+    good = path.read_bytes()
+    assert run.finished()["scores"] == {"va": {"CCC": 0.1234567890123}}
+    assert "sha256" not in run.finished()
+    for place in range(0, len(good), 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << place % 7]) + good[place + 1 :])
+        with pytest.raises(AbawError, match=r"run\.json"):
+            Run(run.folder).finished()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "may_change"),
+    [
+        ("window", {"length": 20, "stride": 10, "overlap": "mean"}, False),
+        ("features", {"f": {"align": "nearest"}}, False),
+        ("store", "moved/store", True),
+        ("trainer", {"accelerator": "gpu"}, True),
+    ],
+)
+def test_a_config_that_was_edited_after_training_is_not_predicted_with(run, key, value, may_change):
+    run.finish({})
+    path = run.folder / "config.yaml"
+    path.write_text(dump_yaml({**read_yaml(path).values, key: value}))
+    if may_change:
+        run.check_weights()
+    else:
+        with pytest.raises(
+            InputError, match=rf"config\.yaml: {key} changed since the run was trained: restore the file"
+        ):
+            run.check_weights()
+
+
+def test_a_run_of_an_older_version_without_checksum_is_read(run):
+    run.finish({})
+    document = {
+        key: value for key, value in read_json(run.folder / "run.json").items() if key not in ("sha256", "config")
+    }
+    (run.folder / "run.json").write_text(json.dumps(document))
+    run.check_weights()
+    assert run.finished()["scores"] == {}
