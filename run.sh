@@ -72,8 +72,7 @@ run_tests() {
 
 run_fuzz() {
   export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1
-  "$PY" -m tests.fuzz "$@"
-  [ $# -gt 0 ] || "$PY" -m tests.fuzz.kills
+  exec "$PY" -m tests.fuzz "$@"
 }
 
 # runs all three, even if one fails

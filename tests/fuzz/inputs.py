@@ -30,7 +30,10 @@ SUBMIT = "submit predictions --template template.txt --out {out}/a.txt"
 VERIFY = "verify submission.txt --template template.txt"
 COMBINE = "combine predictions others --out {out}/both --task va"
 EXTRACT = f"extract data {' '.join(ENCODERS)} --store"
+EXTRACT_FILM = f"extract {{target}} {' '.join(ENCODERS)} --store"
 CHECK = "check data --json"
+CHECK_FILM = "check {target} --json"
+EXPORT = "store export store {out}/npy --encoder net --aligned"
 SCORE_RUN = "score runs/synthetic --draws 100"
 PREDICT = "predict runs/synthetic --split validation --out {out}/p"
 RUN_JSON = (
@@ -89,6 +92,10 @@ INPUTS = {
     "media": InputKind(
         ("data/videos/batch1/*",), by_bytes, (f"{EXTRACT} {{out}}/store", CHECK), oracles.media, ("clip_",)
     ),
+    "containers": InputKind(("films/*",), by_bytes, (f"{EXTRACT_FILM} {{out}}/store", CHECK_FILM), oracles.places),
+    "real_clips": InputKind(
+        ("real/*",), by_bytes, (f"{EXTRACT_FILM} {{out}}/store", CHECK_FILM), oracles.places, ("real",)
+    ),
     "onnx": InputKind(("net.onnx",), by_bytes, (f"{EXTRACT} {{out}}/store",), says=("clip_",)),
     "runs": InputKind(
         ("runs/synthetic/config.yaml", "runs/synthetic/weights/*", *RUN_JSON),
@@ -104,9 +111,21 @@ INPUTS = {
     "tracks": InputKind(
         ("store/clock/*.safetensors", "store/net-*/*.safetensors", "store/voice_mel-*/*.safetensors"),
         either(by_bytes, mutations.by_tensors),
-        ("store verify store", "store export store {out}/npy --encoder net --aligned", PREDICT, "store info store"),
+        ("store verify store", EXPORT, PREDICT, "store info store"),
         oracles.same_or_said,
         ("clip_",),
+        slow=True,
+    ),
+    "flipped_bits": InputKind(
+        (
+            *("runs/synthetic/weights/*", *RUN_JSON, "runs/synthetic/predictions/validation/*/*.parquet"),
+            *("store/clock/*.safetensors", "store/net-*/*", "store/voice_mel-*/*", "store/media/*"),
+            *("predictions/va/*.parquet", "predictions/va/predictions.json", "predicted/*/*"),
+        ),
+        mutations.by_one_bit,
+        (SCORE_RUN, PREDICT, EXPORT, SUBMIT, "score predicted --split validation --data data --json --draws 100"),
+        oracles.same_or_said,
+        ("clip_", "runs/synthetic"),
         slow=True,
     ),
     "recipes": InputKind(

@@ -1,10 +1,9 @@
-"""Stop every command at random moments, by SIGKILL and SIGINT, and start it again: ``python -m tests.fuzz.kills``.
+"""Stop every command at random moments, by SIGKILL and SIGINT, and start it again.
 
 After the restart the outputs are byte for byte those of a command that was never stopped; no temporary file and no
 process is left.
 """
 
-import argparse
 import hashlib
 import os
 import random
@@ -13,12 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from abaw.files.temporary import TEMPORARY
-from tests.fuzz.world import ENCODERS, SETTINGS, copy_world, make_world
+from tests.fuzz.world import ENCODERS, SETTINGS, copy_world
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT}
@@ -36,7 +34,20 @@ COMMANDS = {
     "fit": ["fit", "predictions", "--out", "out/post.json", "--task", "va", "--data", "data", "--trust"],
     "submit": ["submit", "predictions", "--template", "template.txt", "--out", "out/a.txt"],
     "store export": ["store", "export", "store", "out/npy", "--encoder", "net"],
+    "store import": ["store", "import", "store", "npy/net", "--name", "again", "--clock"],
+    "recipe": [  # all stages; with two folds, held-out predictions are pooled too
+        "recipe", "config.yaml", *SETTINGS, f"encoders=['{ENCODERS[1]}', {ENCODERS[3]}]", "store=out/store",
+        "folds={num: 2}", "--data", "data", "--template", "template.txt", "--runs", "out/runs", "--work", "out/work",
+    ],
 }  # fmt: skip
+WEIGHTS = {
+    "recipe": 0.25,
+    "search": 0.2,
+    "analyze": 0.3,
+    "train": 0.4,
+    "predict": 0.4,
+    "synth": 0.6,
+}  # of slower commands fewer stops
 # what differs from one run of a command to the next, stopped or not; store/media has the time stamps of the media files
 VARYING = re.compile(r"events\.out\.|study\.db|lock$|store/media/|/\.|^\.")
 
@@ -56,7 +67,7 @@ class Stopper:
             code, said = _run(folder, name)
             if code:
                 raise RuntimeError(f"abaw {name} ended with {code}: {said}")
-            self._whole[name] = hash_files(folder / "out"), time.monotonic() - begun_s
+            self._whole[name] = hash_files(folder), time.monotonic() - begun_s
         expected, length_s = self._whole[name]
         folder = self._fresh()
         session = _start(folder, name)
@@ -75,11 +86,11 @@ class Stopper:
         code, said = _run(folder, name)
         if code:
             return [*faults, f"the restart ended with {code}: {said[-300:]}"]
-        found = hash_files(folder / "out")
+        found = hash_files(folder)
         differing = sorted(set(found.items()) ^ set(expected.items()))
         if differing:
             faults.append(f"other content after the restart: {[place for place, _ in differing][:4]}")
-        left = [path for path in (folder / "out").rglob("*") if is_left_over(path)]
+        left = [path for path in folder.rglob("*") if is_left_over(path)]
         return faults + [f"left over: {path.relative_to(folder)}" for path in left[:3]]
 
     def _fresh(self) -> Path:
@@ -140,27 +151,3 @@ def _session_of(process: Path) -> int | None:
     except OSError:  # it has ended meanwhile
         return None
     return None if state == "Z" else int(session)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="stop every command at random moments and start it again")
-    parser.add_argument("--stops", type=int, default=100, help="of each signal")
-    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=list(COMMANDS))
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    given = parser.parse_args()
-    num_faults = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        stopper = Stopper(make_world(Path(scratch) / "world", trained=True), Path(scratch))
-        for signal_name, signum in SIGNALS.items():
-            for seed in range(given.first, given.first + given.stops):
-                name = given.commands[seed % len(given.commands)]
-                faults = stopper.stop(name, signum, random.Random(f"{signal_name} {name} {seed}"))
-                num_faults += len(faults)
-                for fault in faults:
-                    print(f"{signal_name} {name} {seed}: {fault}", flush=True)
-    print(f"{given.stops} kills and {given.stops} interrupts of {len(given.commands)} commands, {num_faults} findings")
-    sys.exit(bool(num_faults))
-
-
-if __name__ == "__main__":
-    main()

@@ -58,6 +58,13 @@ def by_bytes(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
+def by_one_bit(data: bytes, rng: random.Random) -> bytes:
+    """One bit is flipped, as a failing disk does it."""
+    out = bytearray(data)
+    out[rng.randrange(len(out))] ^= 1 << rng.randrange(8)
+    return bytes(out)
+
+
 def by_text(data: bytes, rng: random.Random) -> bytes:
     """One to three changes of lines or cells; then sometimes another encoding or other line ends."""
     lines = data.decode("utf-8", "replace").split("\n")

@@ -3,8 +3,10 @@
 Each oracle reads the damaged file by itself, more strictly than the project does, and returns what is wrong, or None.
 """
 
+import contextlib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,6 +140,47 @@ def media(target: Path, before: Outcome, after: Outcome) -> str | None:
         if was is not None and (len(was) != len(now) or not np.allclose(was, now, atol=1e-3)):
             return f"{name} has {len(now)} rows for {len(was)}, or moved ones, and nothing names the clip"
     return None
+
+
+def places(target: Path, before: Outcome, after: Outcome) -> str | None:
+    """Rows keep their places. What is missing, new or moved is told; nothing moves where stamps are sound."""
+    if not after.words.startswith("extract"):
+        return None
+    is_told = after.text != before.text and _is_named(target, after)
+    was, now = (_track(outcome, "store/clock", target.stem) for outcome in (before, after))
+    if now is None:
+        return None if is_told else "no clock, and nothing names the clip"
+    stamps, sound_stamps = (_stamps(path) for path in (target, target.with_name(f"{target.name}.sound")))
+    if was is not None and stamps and stamps <= sound_stamps and not _is_part(now, was):
+        return f"all stamps of the {len(now)} rows are sound, yet some of the {len(was)} rows are at other times"
+    for name in ("store/clock", "store/voice_mel"):
+        was, now = (_track(outcome, name, target.stem) for outcome in (before, after))
+        if is_told or was is None or (now is not None and len(was) == len(now) and np.allclose(was, now, atol=1e-3)):
+            continue
+        return (
+            f"{name}: {0 if now is None else len(now)} rows for {len(was)}, or moved ones, and nothing names the clip"
+        )
+    return None
+
+
+def _stamps(path: Path) -> set[tuple[int, float]]:
+    """The stamps of the pictures' packets, in seconds, each with its number among equal ones."""
+    import av
+
+    found: Counter[float] = Counter()
+    stamps = set()
+    with contextlib.suppress(av.FFmpegError, OSError, ValueError, OverflowError), av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                time_s = -1.0 if packet.pts is None else round(float(packet.pts * packet.time_base), 4)
+                found[time_s] += 1
+                stamps.add((found[time_s], time_s))
+    return stamps
+
+
+def _is_part(now: np.ndarray, was: np.ndarray) -> bool:
+    """Whether every time is one of those that were there."""
+    return len(was) > 0 and bool((np.abs(now[:, None] - was[None]).min(1) < 1e-3).all())
 
 
 def _track(outcome: Outcome, name: str, clip: str) -> np.ndarray | None:

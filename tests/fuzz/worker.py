@@ -39,7 +39,7 @@ class Trial:
         rng = random.Random(f"{self.name} {seed}")
         targets = sorted({path for pattern in self.kind.files for path in self.world.glob(pattern)})
         target = rng.choice(targets)
-        words = rng.choice(self.kind.commands)
+        words = rng.choice(self.kind.commands).replace("{target}", str(target.relative_to(self.world)))
         sound = target.read_bytes()
         for _ in range(20):
             with contextlib.suppress(IndexError, KeyError, ValueError):  # of a mutation that does not fit this file

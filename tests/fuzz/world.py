@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -14,10 +15,17 @@ from extract.media import Sound
 from extract.networks.tiny.onnx import write_face_net
 from extract.synthetic.write_clip import write_clip
 from tests.support.abaw.submissions import predicted
+from tests.support.extract.damage import CONTAINERS, write_small_clip
 
 CLIPS = {"clip_alpha": "Train_Set", "clip_beta": "Train_Set", "clip_gamma": "Validation_Set", "clip_delta": None}
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi")
 NUM_FRAMES = 25
+# recordings of other people below ABAW_MEDIA, at most 3 s and 0.5 MB
+REAL_CLIPS = (
+    "clips/bbaf2n.mpg", "clips/1001_DFA_ANG_XX.flv", "clips/single_face.mp4", "nasty/corrupted.mp4",
+    "nasty/audio_starts_late_0.8s.mp4", "nasty/vfr_gaps_CREMAD_HAP.mp4", "nasty/odd_dims_351x287_mjpeg_8khz.avi",
+    "nasty/rotate_flag.mp4", "nasty/video_90.mov", "nasty/fps_30000_1001.mp4",
+)  # fmt: skip
 ENCODERS = ("--encoder", "onnx:file=net.onnx,crop=none,as=net", "--encoder", "voice_mel")
 FEATURES = {"net": "{align: linear}", "voice_mel": "{align: window_mean}"}
 SETTINGS = (
@@ -32,7 +40,14 @@ SETTINGS = (
 def make_world(folder: Path, *, trained: bool) -> Path:
     """Write everything below ``folder``; ``trained``: also a store, a run and its predictions, which takes longer."""
     folder.mkdir(parents=True)
+    real = Path(os.environ.get("ABAW_MEDIA", "nowhere")).resolve()
     with contextlib.chdir(folder):
+        Path("films").mkdir()
+        for suffix in CONTAINERS:
+            write_small_clip(Path(f"films/small_{suffix}.{suffix}"))
+        Path("real").mkdir()
+        for place in REAL_CLIPS if real.is_dir() else ():
+            shutil.copyfile(real / place, Path("real") / Path(place).name)
         for seed, (clip, suffix) in enumerate(zip(CLIPS, SUFFIXES, strict=True)):
             _write_media(Path(f"data/videos/batch1/{clip}{suffix}"), seed)
             if CLIPS[clip]:
@@ -52,6 +67,7 @@ def make_world(folder: Path, *, trained: bool) -> Path:
             command("extract", "data", "--store", "store", *ENCODERS)
             command("train", "config.yaml", *SETTINGS)
             command("predict", "runs/synthetic", "--split", "validation", "--out", "predicted")
+            command("store", "export", "store", "npy", "--encoder", "net")
     return folder
 
 
