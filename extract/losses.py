@@ -7,7 +7,8 @@ from typing import Any
 
 from abaw.numbers import format_count, format_percent
 
-MIN_SHORT_S = 0.5  # containers announce lengths, and sound ends, up to about this much apart from the last picture
+MIN_SHORT_S = 0.5  # sound begins and ends up to about this much apart from the pictures
+MIN_CUT_S = 0.1  # containers announce lengths up to about this much apart from the last packet
 NUM_SHOWN = 10  # clips in a summary
 
 
@@ -49,6 +50,9 @@ class PictureLosses:
         if self.num_announced > num:
             text = f"only {num} of {self.num_announced} pictures announced can be read: later ones may have moved"
             yield Loss("missing pictures", text, 1 - num / self.num_announced)
+        elif 0 < self.num_announced < num:
+            text = f"{num} pictures, although {self.num_announced} are announced: later ones may have moved"
+            yield Loss("more pictures than announced", text, 1 - self.num_announced / num)
         for kind, lost, text in (
             ("undecodable pictures", self.num_undecodable, "cannot be decoded"),
             ("mended times", self.num_mended, "at estimated times (wrong or missing timestamps)"),
@@ -240,8 +244,8 @@ def summarize(losses: Mapping[str, ClipLosses], num_clips: int, more: str = "") 
 
 
 def is_cut_off(announced_s: float, readable_s: float) -> bool:
-    """Whether a file is much shorter than it says."""
-    return announced_s - readable_s > MIN_SHORT_S
+    """Whether a file is shorter than it says, by more than the rounding of lengths."""
+    return announced_s - readable_s > MIN_CUT_S
 
 
 def lengths(announced_s: float, readable_s: float) -> Any:
@@ -254,7 +258,8 @@ def lengths(announced_s: float, readable_s: float) -> Any:
 def _cut_off(part: PictureLosses | SoundLosses) -> Iterator[Loss]:
     """What of a file's announced length cannot be read; the same text of pictures and sound comes once in a line."""
     if is_cut_off(part.announced_s, part.readable_s):
-        text = f"only {part.readable_s:.1f} of {part.announced_s:.1f} s announced can be read"
+        digits = 1 if part.announced_s - part.readable_s > MIN_SHORT_S else 2
+        text = f"only {part.readable_s:.{digits}f} of {part.announced_s:.{digits}f} s announced can be read"
         yield Loss("cut off", text, 1 - part.readable_s / part.announced_s)
 
 

@@ -10,12 +10,12 @@ from extract.losses import is_cut_off
 
 @rule(
     advice="get the file again; what can be read is used",
-    fine={"announced_s": 60.0, "readable_s": 59.6},
+    fine={"announced_s": 60.0, "readable_s": 59.95},
     found={"announced_s": 60.0, "readable_s": 36.0},
 )
 def cut_off(clip: ClipFacts) -> Iterator[str]:
     if is_cut_off(clip.announced_s, clip.readable_s):
-        yield f"only {clip.readable_s:.1f} of {clip.announced_s:.1f} s that {clip.media} announces can be read"
+        yield f"only {clip.readable_s:.2f} of {clip.announced_s:.2f} s that {clip.media} announces can be read"
 
 
 @rule(

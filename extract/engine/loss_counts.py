@@ -18,7 +18,7 @@ def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, 
         num_mended=counts.num_mended_picture_stamps + counts.num_untimed,
         num_joins=counts.num_joins,
         num_after_end=len(clock) - num_pictures if num_pictures else 0,
-        num_announced=counts.num_announced if counts.num_announced > num_pictures else 0,
+        num_announced=counts.num_announced if counts.num_announced != num_pictures else 0,
         num_unused_streams=num_streams - 1,
         **lengths(counts.announced_s, counts.readable_s),
     )

@@ -112,7 +112,7 @@ def probe(
             scanned.announced_s,
             scanned.readable_s,
             math.nan if rate_hz is None else rate_hz,
-            scanned.num_announced if scanned.num_announced > len(rows_s) else 0,
+            scanned.num_announced if scanned.num_announced != len(rows_s) else 0,
         )
 
 

@@ -62,9 +62,8 @@ def main() -> None:
             list(pool.map(try_piece, pieces))
     for name in num:
         found = sum(each == name or each.endswith(f" {name}") for each, _ in faulty)
-        print(
-            f"{name:16} {num[name]:5} {'inputs' if name in INPUTS else 'stops'}, {found} findings, {seconds[name]:.0f} s"
-        )
+        what = "inputs" if name in INPUTS else "stops"
+        print(f"{name:16} {num[name]:5} {what}, {found} findings, {seconds[name]:.0f} s")
     saved = f" (inputs saved in {given.out})" * any(each in INPUTS for each, _ in faulty)
     num_inputs = sum(num[name] for name in INPUTS)
     print(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import parquet
 
+MIN_TOLD_S = 0.13  # what is missing of the announced length is told from 0.1 s on, where rows are 25 to 40 ms apart
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -137,7 +138,9 @@ def media(target: Path, before: Outcome, after: Outcome) -> str | None:
         was, now = _track(before, name, target.stem), _track(after, name, target.stem)
         if now is None:
             return f"no {name}, and nothing names the clip"
-        if was is not None and (len(was) != len(now) or not np.allclose(was, now, atol=1e-3)):
+        if was is None or _is_cut(was, now, target):
+            continue
+        if len(was) != len(now) or not np.allclose(was, now, atol=1e-3):
             return f"{name} has {len(now)} rows for {len(was)}, or moved ones, and nothing names the clip"
     return None
 
@@ -155,7 +158,8 @@ def places(target: Path, before: Outcome, after: Outcome) -> str | None:
         return f"all stamps of the {len(now)} rows are sound, yet some of the {len(was)} rows are at other times"
     for name in ("store/clock", "store/voice_mel"):
         was, now = (_track(outcome, name, target.stem) for outcome in (before, after))
-        if is_told or was is None or (now is not None and len(was) == len(now) and np.allclose(was, now, atol=1e-3)):
+        is_same = now is not None and was is not None and len(was) == len(now) and np.allclose(was, now, atol=1e-3)
+        if is_told or was is None or is_same or (now is not None and _is_cut(was, now, target)):
             continue
         return (
             f"{name}: {0 if now is None else len(now)} rows for {len(was)}, or moved ones, and nothing names the clip"
@@ -176,6 +180,13 @@ def _stamps(path: Path) -> set[tuple[int, float]]:
                 found[time_s] += 1
                 stamps.add((found[time_s], time_s))
     return stamps
+
+
+def _is_cut(was: np.ndarray, now: np.ndarray, target: Path) -> bool:
+    """Whether only an end is missing that no container announces: of a format without a length, or a few packets."""
+    num = len(now)
+    is_start = 0 < num < len(was) and np.allclose(was[:num], now, atol=1e-3)
+    return is_start and (target.suffix in (".ts", ".mpg") or was[-1] - now[-1] <= MIN_TOLD_S)
 
 
 def _is_part(now: np.ndarray, was: np.ndarray) -> bool:

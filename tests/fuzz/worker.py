@@ -42,7 +42,9 @@ class Trial:
         words = rng.choice(self.kind.commands).replace("{target}", str(target.relative_to(self.world)))
         sound = target.read_bytes()
         for _ in range(20):
-            with contextlib.suppress(IndexError, KeyError, ValueError):  # of a mutation that does not fit this file
+            with contextlib.suppress(
+                IndexError, KeyError, RecursionError, ValueError
+            ):  # of a mutation that does not fit this file
                 data = self.kind.mutate(sound, rng)
                 if data != sound:
                     return target, data, words

@@ -10,6 +10,10 @@ LINES = {
     "only 23 of 25 pictures announced can be read: later ones may have moved": ClipLosses(
         PictureLosses(23, num_announced=25)
     ),
+    "27 pictures, although 25 are announced: later ones may have moved": ClipLosses(
+        PictureLosses(27, num_announced=25)
+    ),
+    "only 1.24 of 1.45 s announced can be read": ClipLosses(PictureLosses(31, announced_s=1.45, readable_s=1.24)),
     "3 of 98 pictures cannot be decoded": ClipLosses(PictureLosses(98, num_undecodable=3)),
     "1 of 67 pictures at estimated times (wrong or missing timestamps)": ClipLosses(PictureLosses(67, num_mended=1)),
     "timestamps start anew at 2 places": ClipLosses(PictureLosses(67, num_joins=2)),

@@ -6,6 +6,7 @@ import pytest
 
 from extract.media import DecodeCounts, pictures, probe, sound
 from extract.media.audio_buffer import SoundFrame, SoundOrder
+from extract.synthetic.write_clip import write_clip
 from tests.support.extract.damage import NUM_PICTURES, copy_packets, write_small_clip
 
 FRAME_S = 0.02
@@ -184,3 +185,14 @@ def test_matroska_of_one_cluster_says_how_much_can_be_read(media, tmp_path):
     assert info.num_packets == len(times_s)
     assert info.readable_s == pytest.approx(len(times_s) / 25, abs=0.05)
     assert info.announced_s == pytest.approx(5.0)
+
+
+def test_an_avi_with_more_pictures_than_it_announces_says_so(tmp_path):
+    path = tmp_path / "a.avi"
+    write_clip(path, [np.full((32, 48, 3), 9 * i, np.uint8) for i in range(25)], np.arange(25) / 25)
+    data = path.read_bytes()
+    first = data.index(b"00dc", data.index(b"movi"))
+    second = data.index(b"00dc", first + 4)
+    path.write_bytes(data[:second] + data[first:second] + data[second:])  # the first picture twice
+    info = probe(path)
+    assert (info.num_packets, info.num_announced) == (26, 25)
