@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from pyarrow import parquet
 
-MIN_TOLD_S = 0.13  # what is missing of the announced length is told from 0.1 s on, where rows are 25 to 40 ms apart
+MIN_REPORTED_S = (
+    0.13  # what is missing of the announced length is reported from 0.1 s on, where rows are 25 to 40 ms apart
+)
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -146,20 +148,20 @@ def media(target: Path, before: Outcome, after: Outcome) -> str | None:
 
 
 def places(target: Path, before: Outcome, after: Outcome) -> str | None:
-    """Rows keep their places. What is missing, new or moved is told; nothing moves where stamps are sound."""
+    """Rows keep their places. What is missing, new or moved is reported; nothing moves where stamps are sound."""
     if not after.words.startswith("extract"):
         return None
-    is_told = after.text != before.text and _is_named(target, after)
+    is_reported = after.text != before.text and _is_named(target, after)
     was, now = (_track(outcome, "store/clock", target.stem) for outcome in (before, after))
     if now is None:
-        return None if is_told else "no clock, and nothing names the clip"
+        return None if is_reported else "no clock, and nothing names the clip"
     stamps, sound_stamps = (_stamps(path) for path in (target, target.with_name(f"{target.name}.sound")))
     if was is not None and stamps and stamps <= sound_stamps and not _is_part(now, was):
         return f"all stamps of the {len(now)} rows are sound, yet some of the {len(was)} rows are at other times"
     for name in ("store/clock", "store/voice_mel"):
         was, now = (_track(outcome, name, target.stem) for outcome in (before, after))
         is_same = now is not None and was is not None and len(was) == len(now) and np.allclose(was, now, atol=1e-3)
-        if is_told or was is None or is_same or (now is not None and _is_cut(was, now, target)):
+        if is_reported or was is None or is_same or (now is not None and _is_cut(was, now, target)):
             continue
         return (
             f"{name}: {0 if now is None else len(now)} rows for {len(was)}, or moved ones, and nothing names the clip"
@@ -173,7 +175,10 @@ def _stamps(path: Path) -> set[tuple[int, float]]:
 
     found: Counter[float] = Counter()
     stamps = set()
-    with contextlib.suppress(av.FFmpegError, OSError, ValueError, OverflowError), av.open(str(path)) as container:
+    with (
+        contextlib.suppress(av.FFmpegError, IndexError, OSError, ValueError, OverflowError),
+        av.open(str(path)) as container,
+    ):
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 time_s = -1.0 if packet.pts is None else round(float(packet.pts * packet.time_base), 4)
@@ -186,7 +191,7 @@ def _is_cut(was: np.ndarray, now: np.ndarray, target: Path) -> bool:
     """Whether only an end is missing that no container announces: of a format without a length, or a few packets."""
     num = len(now)
     is_start = 0 < num < len(was) and np.allclose(was[:num], now, atol=1e-3)
-    return is_start and (target.suffix in (".ts", ".mpg") or was[-1] - now[-1] <= MIN_TOLD_S)
+    return is_start and (target.suffix in (".ts", ".mpg") or was[-1] - now[-1] <= MIN_REPORTED_S)
 
 
 def _is_part(now: np.ndarray, was: np.ndarray) -> bool:
