@@ -195,8 +195,8 @@ def _is_cut(was: np.ndarray, now: np.ndarray, target: Path) -> bool:
 
 
 def _is_part(now: np.ndarray, was: np.ndarray) -> bool:
-    """Whether every time is one of those that were there."""
-    return len(was) > 0 and bool((np.abs(now[:, None] - was[None]).min(1) < 1e-3).all())
+    """Whether every time is one of those that were there, within the rounding of times between rounded stamps."""
+    return len(was) > 0 and bool((np.abs(now[:, None] - was[None]).min(1) < 5e-3).all())
 
 
 def _track(outcome: Outcome, name: str, clip: str) -> np.ndarray | None:
