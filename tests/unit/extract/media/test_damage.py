@@ -187,12 +187,14 @@ def test_matroska_of_one_cluster_says_how_much_can_be_read(media, tmp_path):
     assert info.announced_s == pytest.approx(5.0)
 
 
-def test_an_avi_with_more_pictures_than_it_announces_says_so(tmp_path):
+def test_an_avi_with_a_picture_twice_is_counted_by_its_index_or_says_so(tmp_path):
     path = tmp_path / "a.avi"
     write_clip(path, [np.full((32, 48, 3), 9 * i, np.uint8) for i in range(25)], np.arange(25) / 25)
     data = path.read_bytes()
     first = data.index(b"00dc", data.index(b"movi"))
-    second = data.index(b"00dc", first + 4)
-    path.write_bytes(data[:second] + data[first:second] + data[second:])  # the first picture twice
-    info = probe(path)
-    assert (info.num_packets, info.num_announced) == (26, 25)
+    second, index = data.index(b"00dc", first + 4), data.index(b"idx1")
+    twice = data[:second] + data[first:second] + data[second:index]
+    path.write_bytes(twice + data[index:])
+    assert (probe(path).num_packets, probe(path).num_announced) == (25, 0)
+    path.write_bytes(twice)
+    assert (probe(path).num_packets, probe(path).num_announced) == (26, 25)
