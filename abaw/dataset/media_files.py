@@ -117,12 +117,15 @@ def name_problem(clip_id: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A name in which bytes that are not UTF-8 are written out, so that it can be printed and stored.
+    """A name in which control characters and bytes that are not UTF-8 are written out, to be printed and stored.
 
     >>> printable("a\\udcff")
     'a\\\\xff'
+    >>> printable("a\\nb")
+    'a\\\\nb'
     """
-    return os.fsencode(name).decode(errors="backslashreplace")
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _drop_repeats(paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -215,5 +215,5 @@ def test_a_folder_that_is_no_run_is_neither_written_to_nor_removed(job):
     (job / "runs/mine/notes.txt").write_text("keep")
     words = ["train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "name=mine", "losses.x=1"]
     done = abaw(*words, cwd=job, code=2)
-    assert "is no run and holds notes.txt: give the run another name" in done.stderr
+    assert "holds notes.txt, not written by a training: give the run another name" in done.stderr
     assert [path.name for path in (job / "runs/mine").iterdir()] == ["notes.txt"]

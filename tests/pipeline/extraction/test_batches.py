@@ -43,9 +43,9 @@ def test_pictures_and_sound_are_decoded_once_for_all_encoders(six, tmp_path, mon
     opened = []
     real = container.decode
 
-    def counted(file, stream, counts):
+    def counted(file, stream, *others, **options):
         opened.append((Path(file.name).name, stream.type))
-        return real(file, stream, counts)
+        return real(file, stream, *others, **options)
 
     for module in (audio, video):
         monkeypatch.setattr(module, "decode", counted)
