@@ -12,6 +12,7 @@ from tests.fuzz.inputs import INPUTS
 from tests.fuzz.oracles import Outcome
 from tests.fuzz.worker import Trial, find_faults
 from tests.fuzz.world import make_world
+from tests.support.extract.real_media import real_media
 
 NUM_TRIED = {"media": 4, "onnx": 2, "configs": 5, "containers": 14, "real_clips": 4}
 FAST = [name for name, kind in INPUTS.items() if not kind.slow]
@@ -25,7 +26,7 @@ def world(tmp_path_factory):
 @pytest.mark.parametrize("name", FAST)
 def test_a_damaged_input_is_refused_in_a_sentence_or_read_as_what_it_is(world, name):
     if name == "real_clips" and not any((world / "real").iterdir()):
-        pytest.skip("needs the real media below ABAW_MEDIA")
+        pytest.skip(f"no real media at {real_media()}: set ABAW_MEDIA to their folder")
     trial = Trial(world, name)
     found = {seed: list(trial.run(seed)) for seed in range(NUM_TRIED.get(name, 12))}
     assert {seed: faults for seed, faults in found.items() if faults} == {}

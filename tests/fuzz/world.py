@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from extract.networks.tiny.onnx import write_face_net
 from extract.synthetic.write_clip import write_clip
 from tests.support.abaw.submissions import predicted
 from tests.support.extract.damage import CONTAINERS, write_small_clip
+from tests.support.extract.real_media import real_media
 
 CLIPS = {"clip_alpha": "Train_Set", "clip_beta": "Train_Set", "clip_gamma": "Validation_Set", "clip_delta": None}
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi")
 NUM_FRAMES = 25
-# recordings of other people below ABAW_MEDIA, at most 3 s and 0.5 MB
+# recordings of other people in real_media(), at most 3 s and 0.5 MB
 REAL_CLIPS = (
     "clips/bbaf2n.mpg", "clips/1001_DFA_ANG_XX.flv", "clips/single_face.mp4", "nasty/corrupted.mp4",
     "nasty/audio_starts_late_0.8s.mp4", "nasty/vfr_gaps_CREMAD_HAP.mp4", "nasty/odd_dims_351x287_mjpeg_8khz.avi",
@@ -40,7 +40,7 @@ SETTINGS = (
 def make_world(folder: Path, *, trained: bool) -> Path:
     """Write everything below ``folder``; ``trained``: also a store, a run and its predictions, which takes longer."""
     folder.mkdir(parents=True)
-    real = Path(os.environ.get("ABAW_MEDIA", "nowhere")).resolve()
+    real = real_media()
     with contextlib.chdir(folder):
         Path("films").mkdir()
         for suffix in CONTAINERS:
