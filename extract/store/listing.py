@@ -5,11 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from abaw.errors import InputError
-from abaw.files import read_json, visible
+from abaw.files import visible
 from abaw.files.temporary import TEMPORARY
 from extract.encoders import ENCODERS
 from extract.losses import ClipLosses
-from extract.store.store import LOSSES_ENDING, NO_FEATURES, FeatureStore, Recipe, choose_folder
+from extract.store.store import LOSSES_ENDING, NO_FEATURES, FeatureStore, Recipe, choose_folder, load_recipe
 from extract.store.track_file import TrackFile
 
 OLD_TEMPORARY = re.compile(r"\.(?!abaw-).+-\d+-.+")  # .<host>-<process>-<name>: before they were locked
@@ -41,10 +41,9 @@ def find_folder(store: FeatureStore, name: str) -> Path:
 def read_recipe(folder: Path) -> Recipe:
     """The folder's recipe; {} where it cannot be read, which is a fault that only ``verify`` reports."""
     try:
-        recipe = read_json(folder / "recipe.json")
+        return load_recipe(folder / "recipe.json")
     except (ValueError, OSError):
         return {}
-    return recipe if isinstance(recipe, dict) else {}
 
 
 def track_paths(folder: Path) -> dict[str, Path]:

@@ -70,7 +70,7 @@ class FeatureStore:
         """Folder name -> recipe. Raises NotFoundError where there is no store."""
         self.check_exists()
         paths = sorted(path for path in self.root.glob("*/recipe.json") if path.parent.name not in NO_FEATURES)
-        return {path.parent.name: _read_recipe(path) for path in paths}
+        return {path.parent.name: load_recipe(path) for path in paths}
 
     def check_exists(self) -> None:
         """Raises NotFoundError where there is no folder, or one that holds nothing of a store."""
@@ -316,7 +316,7 @@ def encoder_option(recipe: Recipe) -> str:
     return f"{recipe['encoder']}:" + ",".join(f"{key}={value}" for key, value in settings.items())
 
 
-def _read_recipe(path: Path) -> Recipe:
+def load_recipe(path: Path) -> Recipe:
     """The content of a recipe.json. Raises InputError, naming file and key, where a value is of another type."""
     recipe = read_json(path)
     if not isinstance(recipe, dict) or not isinstance(recipe.get("name"), str):

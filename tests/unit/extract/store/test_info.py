@@ -1,5 +1,7 @@
 """`abaw store info`: folders, clocks, coverage of a data set."""
 
+import json
+
 import pytest
 
 from abaw.dataset.layout import Clip, Dataset
@@ -28,6 +30,15 @@ def test_info_describes_each_folder(store):
     assert face.num_bytes == sum(path.stat().st_size for path in store.folder(FACE).glob("*.safetensors"))
     assert "face_hog crop_px=112" in face.recipe
     assert (voice.modality, voice.dim, voice.dtype, voice.rates_hz) == ("audio", 4, "float32", (40.0, 40.0))
+
+
+@pytest.mark.parametrize("damage", [{"settings": []}, {"span": "1.0"}, {"name": 3}, {"assumed_clock": "25"}])
+def test_a_recipe_with_a_value_of_another_type_is_described_as_none(store, damage):
+    path = store.folder(FACE) / "recipe.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    described = {each.folder: each.recipe for each in info(store).features}
+    assert described[store.folder(FACE).name] == "no recipe"
+    assert described[store.folder(VOICE).name].startswith("voice_mel")
 
 
 def test_info_sums_up_the_clocks(store):
