@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from abaw.files import as_path
+
+VideoStream = Annotated[
+    int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
+]
+AudioStream = Annotated[
+    int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
+]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import GOES_ON, command
+from abaw.commands import GOES_ON, AudioStream, VideoStream, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -19,12 +19,8 @@ def analyze(
     assume_fps: Annotated[
         float | None, typer.Option(help="rows per second for sound files, and for raw streams that state no frame rate")
     ] = None,
-    video_stream: Annotated[
-        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
-    ] = None,
-    audio_stream: Annotated[
-        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
-    ] = None,
+    video_stream: VideoStream = None,
+    audio_stream: AudioStream = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
     ] = False,

@@ -3,19 +3,15 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import command, show
+from abaw.commands import AudioStream, VideoStream, command, show
 from abaw.progress import Progress
 
 
 @command("check", order=30)
 def check(
     data: Annotated[Path, typer.Argument(help="a data set, a media file or a folder of media files")],
-    video_stream: Annotated[
-        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
-    ] = None,
-    audio_stream: Annotated[
-        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
-    ] = None,
+    video_stream: VideoStream = None,
+    audio_stream: AudioStream = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="exit with code 1 when there are findings")] = False,
 ) -> None:

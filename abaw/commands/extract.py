@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from abaw.commands import GOES_ON, command
+from abaw.commands import GOES_ON, AudioStream, VideoStream, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -30,12 +30,8 @@ def extract(
     assume_fps: Annotated[
         float | None, typer.Option(help="frame rate of clips without a video, and of raw streams that state none")
     ] = None,
-    video_stream: Annotated[
-        int | None, typer.Option(help="video stream to read, counted from 0; default: the one that players show")
-    ] = None,
-    audio_stream: Annotated[
-        int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
-    ] = None,
+    video_stream: VideoStream = None,
+    audio_stream: AudioStream = None,
     readers: Annotated[int | None, typer.Option(help="decoding threads; default: half of the cores, at most 8")] = None,
     shard: Annotated[
         str | None, typer.Option(help="I/N: only the I-th of N parts of the clips, for job arrays")

@@ -62,7 +62,7 @@ def open_locked(path: Path, *, wait: bool = False) -> int | None:
             if is_same_file(path, file):  # otherwise its holder has just removed this file
                 return file
     except BlockingIOError:
-        pass
+        pass  # another process holds it: closed below, as what is no lock file of ours
     except OSError:
         os.close(file)
         raise
