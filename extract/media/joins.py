@@ -105,9 +105,11 @@ def _leaps(stamps: Stamps, is_sound: bool, max_pause_s: float) -> list[_Leap]:
         if min(len(known[before]), len(known[after])) < 2:
             continue
         # the middle of each side, so that one wrong stamp among them does not count
-        middle = float(np.median(known[after] - interval * places[after]))
-        by = middle - float(np.median(known[before] - interval * places[before]))
+        left, right = (known[side] - interval * places[side] for side in (before, after))
+        middle, by = float(np.median(right)), float(np.median(right) - np.median(left))
         is_leap = by > 0.8 * max_pause_s / tick_s or by < -back
+        # of two stamps that contradict each other the middle says nothing
+        is_leap &= all((np.abs(side - np.median(side)) < abs(by) / 2).mean() > 0.5 for side in (left, right))
         if is_leap and abs(known[first] - interval * places[first] - middle) < abs(by) / 2:
             leaps.append(_Leap(int(places[first]), float(known[first - 1]) * tick_s, by * tick_s))
     return leaps

@@ -1,4 +1,4 @@
-"""Stamps without any order: every packet still has a time."""
+"""Stamps without any order, and wrong ones near an end: every packet still has a time."""
 
 from fractions import Fraction
 
@@ -27,3 +27,13 @@ def test_every_packet_has_a_time(order, is_reordered):
     assert np.isfinite(times.rows).all()
     if order == "half missing":
         np.testing.assert_allclose(times.rows, regular, atol=20 if is_reordered else 1e-6)
+
+
+@pytest.mark.parametrize("wrong", [1, 34])
+@pytest.mark.parametrize("shift", [15345.0, -15345.0])
+def test_one_wrong_stamp_next_to_an_end_is_no_join(wrong, shift):
+    ticks = np.arange(36) * 40.0
+    ticks[wrong] += shift
+    stamps = Stamps(ticks, ticks, np.full(36, 40.0), np.zeros(36, bool), Fraction(1, 1000), 40.0)
+    shifts, _, num_joins = find_joins(stamps, None)
+    assert (num_joins, shifts.any()) == (0, False)
