@@ -8,7 +8,8 @@ from typing import Any
 from abaw.numbers import format_count, format_percent
 
 MIN_SHORT_S = 0.5  # sound begins and ends up to about this much apart from the pictures
-MIN_CUT_S = 0.1  # containers announce lengths up to about this much apart from the last packet
+MIN_CUT_S = 0.06  # containers announce lengths up to about this much apart from the last packet
+MIN_LONGER_S = 0.03  # a picture; a doubled chunk of sound is longer
 NUM_SHOWN = 10  # clips in a summary
 
 
@@ -29,7 +30,7 @@ class PictureLosses:
     timestamps start anew. ``num_after_end``: frames that labels or images have after the last picture. ``announced_s``
     and ``readable_s``: how long the file says it is and how much of it can be read, both 0 where these agree;
     ``num_announced``: how many pictures it says it has, 0 where that agrees.
-    ``num_unused_streams``: other video streams.
+    ``num_unused_streams``: other video streams. ``num_missing_bytes``: at the end of the file.
     """
 
     num_pictures: int = 0
@@ -42,6 +43,7 @@ class PictureLosses:
     readable_s: float = 0.0
     num_announced: int = 0
     num_unused_streams: int = 0
+    num_missing_bytes: int = 0
 
     def losses(self) -> Iterator[Loss]:
         """Each kind of loss that occurred."""
@@ -78,7 +80,7 @@ class SoundLosses:
 
     ``channel``: the one channel that was taken because the channels cancel each other out. ``gaps_s``: how much in the
     middle could not be decoded; ``short_s``: how much the sound begins later and ends earlier than the pictures.
-    ``announced_s`` and ``readable_s``: as of pictures.
+    ``announced_s``, ``readable_s`` and ``num_missing_bytes``: as of pictures.
     """
 
     state: str = ""
@@ -91,6 +93,7 @@ class SoundLosses:
     num_unused_streams: int = 0
     announced_s: float = 0.0
     readable_s: float = 0.0
+    num_missing_bytes: int = 0
 
     def losses(self) -> Iterator[Loss]:
         """Each kind of loss that occurred."""
@@ -248,11 +251,17 @@ def is_cut_off(announced_s: float, readable_s: float) -> bool:
     return announced_s - readable_s > MIN_CUT_S
 
 
-def lengths(announced_s: float, readable_s: float) -> Any:
-    """The fields ``announced_s`` and ``readable_s`` of pictures or sound where they differ much, else none."""
-    if not is_cut_off(announced_s, readable_s):
-        return {}
-    return {"announced_s": round(announced_s, 3), "readable_s": round(readable_s, 3)}
+def is_longer(announced_s: float, readable_s: float) -> bool:
+    """Whether there is more in a file than it says, where its header counts everything."""
+    return announced_s > 0 and readable_s - announced_s > MIN_LONGER_S
+
+
+def end_losses(counts: Any) -> dict[str, Any]:
+    """The fields of pictures or sound about the end of a file, from counts or facts of the same names."""
+    found: dict[str, Any] = {"num_missing_bytes": counts.num_missing_bytes}
+    if is_cut_off(counts.announced_s, counts.readable_s) or is_longer(counts.announced_s, counts.readable_s):
+        found |= {"announced_s": round(counts.announced_s, 3), "readable_s": round(counts.readable_s, 3)}
+    return found
 
 
 def _cut_off(part: PictureLosses | SoundLosses) -> Iterator[Loss]:
@@ -261,6 +270,13 @@ def _cut_off(part: PictureLosses | SoundLosses) -> Iterator[Loss]:
         digits = 1 if part.announced_s - part.readable_s > MIN_SHORT_S else 2
         text = f"only {part.readable_s:.{digits}f} of {part.announced_s:.{digits}f} s announced can be read"
         yield Loss("cut off", text, 1 - part.readable_s / part.announced_s)
+    elif is_longer(part.announced_s, part.readable_s):
+        text = f"{part.readable_s:.2f} s can be read, although {part.announced_s:.2f} s are announced"
+        yield Loss("longer than announced", f"{text}: what comes later may have moved", 0.0)
+    if part.num_missing_bytes and not is_cut_off(part.announced_s, part.readable_s):
+        yield Loss(
+            "cut off", f"the end of the file is missing ({format_count(part.num_missing_bytes, 'byte')} or more)", 0.0
+        )
 
 
 def _given(part: Any) -> dict[str, Any]:

@@ -211,6 +211,7 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
         announced_s=info.announced_s,
         readable_s=info.readable_s,
         num_announced=info.num_announced,
+        num_missing_bytes=info.num_missing_bytes,
         counted_fps=info.counted_fps if np.isfinite(info.counted_fps) else None,
         sound_late_s=info.sound_start_s - info.first_picture_s if has_both else None,
         sound_short_s=info.last_picture_s - info.sound_stop_s if has_both else None,

@@ -25,12 +25,12 @@ class ClipFacts:
     clips of the same video. ``has_video_name``: its name is that of the video, without ``_left`` or ``_right``.
     ``is_renamed``: its name holds a folder's or a suffix, because other files have the same name. ``unused``: files
     beside its media that are not read. ``video_stream`` and ``audio_stream``: the streams that are read. ``problem``:
-    why nothing of it can be read. ``num_mended``, ``num_joins``, ``announced_s``, ``readable_s``, ``num_announced`` and
-    ``counted_fps`` (None for nan): as in ``MediaInfo``. ``is_silent``: nothing is audible. ``channel``: the channel of
-    the sound that is taken because its channels cancel each other out. Of its images ``num_empty`` hold nothing,
-    ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame, or one that has another
-    image. ``first_image``: the number of the image of frame 1. ``losses``: what is lost, as far as packets, names and
-    the ends of images show.
+    why nothing of it can be read. ``num_mended``, ``num_joins``, ``announced_s``, ``readable_s``, ``num_announced``,
+    ``num_missing_bytes`` and ``counted_fps`` (None for nan): as in ``MediaInfo``. ``is_silent``: nothing is audible.
+    ``channel``: the channel of the sound that is taken because its channels cancel each other out. Of its images
+    ``num_empty`` hold nothing, ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame,
+    or one that has another image. ``first_image``: the number of the image of frame 1. ``losses``: what is lost, as far
+    as packets, names and the ends of images show.
     """
 
     clip: str
@@ -60,6 +60,7 @@ class ClipFacts:
     announced_s: float = 0.0
     readable_s: float = 0.0
     num_announced: int = 0
+    num_missing_bytes: int = 0
     counted_fps: float | None = None
     is_silent: bool = False
     channel: str = ""

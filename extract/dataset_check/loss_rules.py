@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from abaw.dataset.face_images import EXPECTED
+from abaw.numbers import format_count
 from extract.dataset_check.facts import ClipFacts
 from extract.dataset_check.rule import rule
-from extract.losses import is_cut_off
+from extract.losses import is_cut_off, is_longer
 
 
 @rule(
@@ -16,6 +17,10 @@ from extract.losses import is_cut_off
 def cut_off(clip: ClipFacts) -> Iterator[str]:
     if is_cut_off(clip.announced_s, clip.readable_s):
         yield f"only {clip.readable_s:.2f} of {clip.announced_s:.2f} s that {clip.media} announces can be read"
+    elif is_longer(clip.announced_s, clip.readable_s):
+        yield f"{clip.readable_s:.2f} s of {clip.media} can be read, although it announces {clip.announced_s:.2f} s"
+    elif clip.num_missing_bytes:
+        yield f"the end of {clip.media} is missing ({format_count(clip.num_missing_bytes, 'byte')} or more)"
 
 
 @rule(

@@ -1,7 +1,7 @@
 """The losses of a clip, as far as the packets of its media, the names of its images and their ends show them."""
 
 from extract.dataset_check.facts import ClipFacts
-from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, lengths
+from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses, end_losses
 
 
 def clip_losses(facts: ClipFacts) -> ClipLosses:
@@ -16,11 +16,11 @@ def clip_losses(facts: ClipFacts) -> ClipLosses:
             num_after_end=num_frames - num_pictures,
             num_announced=facts.num_announced,
             num_unused_streams=facts.num_video_streams - 1,
-            **lengths(facts.announced_s, facts.readable_s),
+            **end_losses(facts),
         )
     if facts.media and not facts.media_error:
         state = "silent" if facts.is_silent else "" if facts.has_sound else "missing"
-        num_unused, lost = max(0, facts.num_audio_streams - 1), lengths(facts.announced_s, facts.readable_s)
+        num_unused, lost = max(0, facts.num_audio_streams - 1), end_losses(facts)
         sound = SoundLosses(state, facts.channel, num_unused_streams=num_unused, **lost)
     faces = {}
     if facts.num_images is not None:

@@ -6,7 +6,7 @@ from abaw.tracks import Clock
 from extract import media
 from extract.engine.requests import ReadRequest
 from extract.engine.streams import FaceStream, ImageStream
-from extract.losses import MIN_SHORT_S, FaceLosses, PictureLosses, SoundLosses, lengths
+from extract.losses import MIN_SHORT_S, FaceLosses, PictureLosses, SoundLosses, end_losses
 
 
 def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, num_streams: int) -> PictureLosses:
@@ -20,7 +20,7 @@ def picture_losses(counts: media.DecodeCounts, clock: Clock, num_pictures: int, 
         num_after_end=len(clock) - num_pictures if num_pictures else 0,
         num_announced=counts.num_announced if counts.num_announced != num_pictures else 0,
         num_unused_streams=num_streams - 1,
-        **lengths(counts.announced_s, counts.readable_s),
+        **end_losses(counts),
     )
 
 
@@ -33,7 +33,7 @@ def sound_losses(
     start_s, stop_s = sound.start_s, sound.stop_s
     if num_video and len(clock) > 1:
         start_s, stop_s = float(clock.times_s[0]), float(clock.times_s[-1]) + clock.interval_s
-    cut = lengths(counts.announced_s, counts.readable_s)
+    cut = end_losses(counts)
     if not len(sound.samples):
         return SoundLosses("missing", clip_s=round(stop_s - start_s, 3), **cut)
     ends_s = (sound.start_s - start_s, stop_s - sound.stop_s)

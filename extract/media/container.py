@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -30,7 +30,8 @@ class DecodeCounts:
     were wrong and were replaced. ``num_joins``: places where the time stamps of the file start anew, as where
     recordings were joined. ``num_corrupt_packets``: of pictures and sound, read errors included. ``sound_gaps_s``:
     seconds of silence in place of lost sound. ``announced_s`` is the length by the file's header, and ``readable_s``
-    the length of what could be read; both are 0 where the file does not say. ``assumed_fps``: the rate given by the
+    the length of what could be read; only an AVI may announce less than can be read. Both are 0 where the file does not
+    say. ``num_missing_bytes``: at the end of the file, by its own structure. ``assumed_fps``: the rate given by the
     user at which pictures without time stamps were counted; 0: none was needed. ``num_announced``: the number of
     pictures by the header, 0 where it does not say.
     """
@@ -47,6 +48,7 @@ class DecodeCounts:
     readable_s: float = 0.0
     assumed_fps: float = 0.0
     num_announced: int = 0
+    num_missing_bytes: int = 0
 
 
 # By PyAV's own types nearly everything may be None; containers and streams are Any from here on.
@@ -116,10 +118,113 @@ def decode(
     """
     stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
     for number, packet in enumerate(chain(packets(container, [stream], counts), [None])):  # None flushes the decoder
+        is_corrupt = False
         if packet is not None:
             prepare(number, packet)
+            is_corrupt = packet.is_corrupt
         try:
             yield from stream.decode(packet)
         except av.FFmpegError:
-            counts.num_corrupt_packets += 1
+            is_corrupt = True
             fail(number)
+        counts.num_corrupt_packets += is_corrupt
+
+
+def count_missing_bytes(path: str | os.PathLike, form: str) -> int:
+    """How many bytes are missing at the end of a file by the sizes that it states itself; 0 where it states none.
+
+    ``form``: the container's format, as FFmpeg names it.
+    """
+    count = MISSING_BYTES.get(form)
+    if count is None:
+        return 0
+    with Path(path).open("rb") as file:
+        return max(0, count(file, os.fstat(file.fileno()).st_size))
+
+
+def _missing_in_riff(file: BinaryIO, size: int) -> int:
+    """AVI and WAV: chunks follow each other; recorders that cannot go back write 0 or the largest number as a size."""
+    stop = 0
+    while stop < size:
+        file.seek(stop)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] not in (b"RIFF", b"RF64") or length in (0, 2**32 - 1):
+            return 0
+        stop += 8 + length
+    return stop - size
+
+
+def _missing_in_mp4(file: BinaryIO, size: int) -> int:
+    """MP4 and MOV: boxes follow each other; size 1 stands before one of 64 bits, 0 is "to the end"."""
+    stop = 0
+    while stop + 8 <= size:
+        file.seek(stop)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:], "big") if length == 1 else length
+        if length < 8 or not head[4:8].isalnum():
+            return 0
+        stop += length
+    return stop - size
+
+
+def _missing_in_matroska(file: BinaryIO, size: int) -> int:
+    """Matroska and WebM: the header and one segment, each with a size of as many bytes as the first has leading zeros.
+
+    A size of ones alone is unknown.
+    """
+    stop = 0
+    for identifier in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+        file.seek(stop)
+        head = file.read(12)
+        num = 9 - head[4].bit_length() if len(head) == 12 else 9
+        length = int.from_bytes(head[4 : 4 + num], "big") & ((1 << 7 * num) - 1)
+        if not head.startswith(identifier) or num > 8 or length == (1 << 7 * num) - 1:
+            return 0
+        stop += 4 + num + length
+    return stop - size
+
+
+def _missing_in_mpegts(file: BinaryIO, size: int) -> int:
+    """MPEG-TS: packets of 188 bytes, or of 192 or 204 with a stamp or a checksum, each of which begins with 0x47."""
+    head = file.read(6 * 204)
+    for length in (188, 192, 204):
+        for start in range(length):
+            if len(head) > 5 * length + start and all(head[start + num * length] == 0x47 for num in range(5)):
+                start -= 4 * (length == 192)
+                return -(size - start) % length
+    return 0
+
+
+def _missing_in_mpeg(file: BinaryIO, size: int) -> int:
+    """MPEG program streams: the last packet of a stream states its size."""
+    start = max(0, size - 2**17)
+    file.seek(start)
+    tail = file.read()
+    last = max(tail.rfind(b"\0\0\1" + bytes([number])) for number in (0xBD, *range(0xC0, 0xF0)))
+    return start + last + 6 + int.from_bytes(tail[last + 4 : last + 6], "big") - size if last >= 0 else 0
+
+
+def _missing_in_ogg(file: BinaryIO, size: int) -> int:
+    """Ogg: the last page states the sizes of its segments."""
+    start = max(0, size - 2**17)
+    file.seek(start)
+    tail = file.read()
+    last = tail.rfind(b"OggS")
+    head = tail[last : last + 27]
+    if last < 0 or len(head) < 27:
+        return 0 if last < 0 else 27 - len(head)
+    sizes = tail[last + 27 : last + 27 + head[26]]
+    return start + last + 27 + head[26] + sum(sizes) - size
+
+
+MISSING_BYTES: dict[str, Callable[[BinaryIO, int], int]] = {
+    "avi": _missing_in_riff,
+    "wav": _missing_in_riff,
+    "mov,mp4,m4a,3gp,3g2,mj2": _missing_in_mp4,
+    "matroska,webm": _missing_in_matroska,
+    "mpegts": _missing_in_mpegts,
+    "mpeg": _missing_in_mpeg,
+    "ogg": _missing_in_ogg,
+}

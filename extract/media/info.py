@@ -57,6 +57,7 @@ class MediaInfo:
     readable_s: float = 0.0
     counted_fps: float = math.nan
     num_announced: int = 0
+    num_missing_bytes: int = 0
 
 
 def probe(
@@ -113,6 +114,7 @@ def probe(
             scanned.readable_s,
             math.nan if rate_hz is None else rate_hz,
             scanned.num_announced if scanned.num_announced != len(rows_s) else 0,
+            scanned.num_missing_bytes,
         )
 
 

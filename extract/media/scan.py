@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from extract.media.container import DecodeCounts, open_media, packets
+from extract.media.container import DecodeCounts, count_missing_bytes, open_media, packets
 from extract.media.joins import find_joins, shift_pieces
 from extract.media.mpeg import MAX_STUFFED, time_mpeg
 from extract.media.streams import choose_audio_stream, choose_video_stream
@@ -66,12 +66,13 @@ class Scan:
     announced_s: float
     readable_s: float
     num_announced: int = 0
+    num_missing_bytes: int = 0
     format: str = ""
 
     def add_to(self, counts: DecodeCounts) -> None:
         """Record what concerns the whole file, pictures and sound alike."""
         counts.num_joins, counts.announced_s, counts.readable_s = self.num_joins, self.announced_s, self.readable_s
-        counts.num_announced = self.num_announced
+        counts.num_announced, counts.num_missing_bytes = self.num_announced, self.num_missing_bytes
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,7 @@ def _scan(path: str, video_stream: int | None, audio_stream: int | None) -> Scan
         if own.pictures is not file.pictures and pieces is not None:
             piece_ticks = shift_pieces(pieces.stamps.either, own.pictures.stamps.either, picture_shifts)
         pictures = _time_pictures(own, stamps, file.pictures.stamps, piece_ticks)
-        is_stamped = ~np.isnan(stamps.either)
-        shown = ~stamps.is_hidden
+        is_stamped, shown = ~np.isnan(stamps.either), ~stamps.is_hidden
         num_untimed = 0 if file.format in COUNTING else int((~is_stamped & shown).sum())
         num_mended = int((np.abs(pictures.ticks - stamps.either) > 1)[is_stamped & shown].sum())
     sound = None if own.sound is None else own.sound.stamps.shifted(sound_shifts)
@@ -160,8 +160,9 @@ def _scan(path: str, video_stream: int | None, audio_stream: int | None) -> Scan
     if pictures is not None and len(pictures.rows):
         ends_s += [pictures.time_s(pictures.rows[0]), pictures.time_s(pictures.rows[-1] + pictures.interval)]
     readable_s = float(np.nanmax(ends_s) - np.nanmin(ends_s))
-    # the header counts in what wrong stamps and joins leap over
-    leapt_s = max(0.0, _stamped_s(file) - readable_s)
+    # the header counts in what wrong stamps and joins leap over, but not what comes before 0
+    announced_s = max(0.0, file.announced_s - max(0.0, _stamped_s(file) - readable_s))
+    announced_s = max(announced_s, readable_s if announced_s and file.format != "avi" else 0.0)
     return Scan(
         pictures,
         np.zeros(0) if sound is None else sound.either,
@@ -169,9 +170,10 @@ def _scan(path: str, video_stream: int | None, audio_stream: int | None) -> Scan
         num_untimed,
         num_mended,
         num_joins,
-        max(0.0, file.announced_s - leapt_s),
+        announced_s,
         readable_s,
         file.num_announced,
+        count_missing_bytes(path, file.format),
         file.format,
     )
 

@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import parquet
 
-MIN_REPORTED_S = (
-    0.13  # what is missing of the announced length is reported from 0.1 s on, where rows are 25 to 40 ms apart
-)
+MIN_REPORTED_S = 0.1  # what is missing of the announced length is reported from 0.06 s on; rows are up to 40 ms apart
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -188,10 +186,19 @@ def _stamps(path: Path) -> set[tuple[int, float]]:
 
 
 def _is_cut(was: np.ndarray, now: np.ndarray, target: Path) -> bool:
-    """Whether only an end is missing that no container announces: of a format without a length, or a few packets."""
+    """Whether only an end is missing that the file does not announce: whole packets, or less than 0.1 s."""
     num = len(now)
     is_start = 0 < num < len(was) and np.allclose(was[:num], now, atol=1e-3)
-    return is_start and (target.suffix in (".ts", ".mpg") or was[-1] - now[-1] <= MIN_REPORTED_S)
+    return is_start and (_ends_with_packet(target) or was[-1] - now[-1] <= MIN_REPORTED_S)
+
+
+def _ends_with_packet(path: Path) -> bool:
+    """Whether a file of a format that announces no length ends where one of its packets does."""
+    data = path.read_bytes()
+    if path.suffix == ".ts":
+        return len(data) % 188 == 0
+    last = max(data.rfind(b"\0\0\1" + bytes([number])) for number in range(0xBD, 0xF0))
+    return path.suffix == ".mpg" and last + 6 + int.from_bytes(data[last + 4 : last + 6], "big") <= len(data)
 
 
 def _is_part(now: np.ndarray, was: np.ndarray) -> bool:
