@@ -49,7 +49,7 @@ def test_missing_bytes_are_counted(tmp_path, suffix):
     write(path)
     form, data = format_of(path), path.read_bytes()
     assert count_missing_bytes(path, form) == 0
-    for num_missing in (5, 57, len(data) // 3):
+    for num_missing in (3001,) if suffix == "mpg" else (5, 57, len(data) // 3):  # an .mpg is padded at its end
         path.write_bytes(data[:-num_missing])
         found = count_missing_bytes(path, form)
         assert 0 < found <= num_missing
