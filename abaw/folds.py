@@ -8,7 +8,7 @@ import numpy as np
 
 from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.errors import InputError
 from abaw.tasks.base import Task
 

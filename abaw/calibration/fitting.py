@@ -12,7 +12,8 @@ import numpy as np
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
 from abaw.configs.sections import PostProcessingConfig
-from abaw.dataset.layout import open_once, video_of
+from abaw.dataset.layout import open_once
+from abaw.dataset.names import video_of
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import (
     LabelledTable,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS
+from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS, video_of
 from abaw.errors import InputError
 from abaw.files.regular import check_regular
 from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
@@ -24,11 +24,13 @@ class Labels:
     """The labels of a clip: a row for each frame, from frame 1, or one row where the task is clip-level.
 
     ``scored``: whether a row has a label that counts; where it has none, its ``values`` are 0. Values may be NaN in a
-    scored row where the task has several parts (MTL): that part has no label there.
+    scored row where the task has several parts (MTL): that part has no label there. ``group``: whose clips these are (a
+    speaker, session or subject), where the data set says so; empty where it does not. See ``group_of``.
     """
 
     values: Float[np.ndarray, "time goal"]
     scored: Bool[np.ndarray, " time"]
+    group: str = ""
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.scored):
@@ -38,6 +40,17 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.scored)
+
+
+def group_of(clip_id: str, labels: Labels | None = None) -> str:
+    """What stays on one side of a split: the clip's group, and without one the video that it is from.
+
+    >>> group_of("130-25_left", Labels(np.zeros((1, 1)), np.ones(1, bool)))
+    '130-25'
+    >>> group_of("03-01_left", Labels(np.zeros((1, 1)), np.ones(1, bool), group="speaker 3"))
+    'speaker 3'
+    """
+    return (labels.group if labels is not None else "") or video_of(clip_id)
 
 
 def read_valence_arousal(path: Path) -> Labels:

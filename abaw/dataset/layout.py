@@ -30,11 +30,11 @@ from abaw.dataset.media_files import (
     printable,
     stem_of,
 )
+from abaw.dataset.names import split_side
 from abaw.dataset.split_files import Listing
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, visible
 
-SIDES = ("left", "right")
 SPLITS = ("train", "validation", "test")
 TEST_LIST_END = "_test_set_release.txt"
 
@@ -309,24 +309,3 @@ def _test_lists(files: Iterable[Path]) -> dict[str, Path]:
                 )
             found[name] = path
     return found
-
-
-def video_of(clip_id: str) -> str:
-    """The video that a clip is from. ``_left`` and ``_right`` are two persons of one video, which stay in one split.
-
-    >>> video_of("130-25_left")
-    '130-25'
-    """
-    return split_side(clip_id)[0]
-
-
-def split_side(clip_id: str) -> tuple[str, str | None]:
-    """The video that a clip is from, and its side ("left", "right" or None): what the end of its name says.
-
-    >>> split_side("left_video_right")
-    ('left_video', 'right')
-    """
-    for side in SIDES:
-        if clip_id.endswith(f"_{side}"):
-            return clip_id.removesuffix(f"_{side}"), side
-    return clip_id, None

@@ -1,4 +1,5 @@
-"""Names of classes, action units and emotions in the official order, and the headers of the organisers' templates.
+"""Names of classes, action units and emotions in the official order, the headers of the organisers' templates, and what
+the name of a clip says.
 
 Imports nothing, so that listings of them are fast.
 """
@@ -24,3 +25,26 @@ AU_HEADER = "image_location," + ",".join(ACTION_UNITS)
 EMI_HEADER = "Filename," + ",".join(EMOTIONS)
 MTL_HEADER_START = "image,valence,arousal,expression,"  # labels go on with the units' names, templates with "aus"
 MTL_HEADER = MTL_HEADER_START + "aus"
+
+SIDES = ("left", "right")  # of the two persons of one video
+
+
+def video_of(clip_id: str) -> str:
+    """The video that a clip is from. ``_left`` and ``_right`` are two persons of one video, which stay in one split.
+
+    >>> video_of("130-25_left")
+    '130-25'
+    """
+    return split_side(clip_id)[0]
+
+
+def split_side(clip_id: str) -> tuple[str, str | None]:
+    """The video that a clip is from, and its side ("left", "right" or None): what the end of its name says.
+
+    >>> split_side("left_video_right")
+    ('left_video', 'right')
+    """
+    for side in SIDES:
+        if clip_id.endswith(f"_{side}"):
+            return clip_id.removesuffix(f"_{side}"), side
+    return clip_id, None

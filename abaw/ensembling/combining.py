@@ -9,7 +9,8 @@ import numpy as np
 
 from abaw.calibration import fitting
 from abaw.configs.sections import EnsembleMethod
-from abaw.dataset.layout import open_once, video_of
+from abaw.dataset.layout import open_once
+from abaw.dataset.names import video_of
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError

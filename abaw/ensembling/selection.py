@@ -7,7 +7,7 @@ import numpy as np
 from abaw.calibration.biases import TINY
 from abaw.calibration.fitting import group_names, rank
 from abaw.dataset.annotations import Labels
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.ensembling.weights import EnsembleWeights, weighted
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.errors import InputError
 from abaw.tasks.base import PredictionPair, Task
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abaw.dataset.annotations import Labels
-from abaw.dataset.layout import SPLITS, Dataset, open_dataset, video_of
+from abaw.dataset.layout import SPLITS, Dataset, open_dataset
+from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.leaks import check_provenance, check_unseen, made_by
 from abaw.postprocessing import PostProcessing, parse_post_processing

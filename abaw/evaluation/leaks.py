@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing

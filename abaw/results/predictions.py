@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.results.runs import Run, commit
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")

@@ -12,8 +12,9 @@ import numpy as np
 from abaw.challenge.template import find_templates, read_template
 from abaw.dataset.annotations import Labels
 from abaw.dataset.face_images import EXPECTED, is_image
-from abaw.dataset.layout import SIDES, SPLITS, Clip, Dataset, video_of
+from abaw.dataset.layout import SPLITS, Clip, Dataset
 from abaw.dataset.media_files import Streams, printable, stem_of
+from abaw.dataset.names import SIDES, video_of
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task

@@ -9,7 +9,8 @@ import pytest
 from abaw.commands.extract import extract
 from abaw.commands.synth import synth
 from abaw.commands.train import train
-from abaw.dataset.layout import open_dataset, video_of
+from abaw.dataset.layout import open_dataset
+from abaw.dataset.names import video_of
 from abaw.errors import InputError
 from abaw.pipelines import training
 from abaw.pipelines.prediction import predict

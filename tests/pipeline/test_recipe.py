@@ -16,7 +16,8 @@ from abaw.commands.recipe import recipe
 from abaw.commands.synth import synth
 from abaw.competition.job import open_job
 from abaw.configs.file import read_config
-from abaw.dataset.layout import open_dataset, video_of
+from abaw.dataset.layout import open_dataset
+from abaw.dataset.names import video_of
 from abaw.files import read_json, sha256
 from abaw.pipelines import training
 from abaw.results import predictions

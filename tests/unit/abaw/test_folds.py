@@ -5,7 +5,7 @@ import pytest
 
 from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
-from abaw.dataset.layout import video_of
+from abaw.dataset.names import video_of
 from abaw.folds import check_apart, part_videos, split_labels, videos_of
 from abaw.tasks import TASKS
 
