@@ -21,6 +21,13 @@ def analyze(
     ] = None,
     video_stream: VideoStream = None,
     audio_stream: AudioStream = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW|FOLDER",
+            help="weights of encoders that moved since the run was trained, or a folder to search",
+        ),
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
     ] = False,
@@ -37,6 +44,7 @@ def analyze(
             assume_fps=assume_fps,
             video_stream=video_stream,
             audio_stream=audio_stream,
+            weights=weights or (),
             trust=trust,
             progress=progress,
         )

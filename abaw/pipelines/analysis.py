@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from abaw.dataset.layout import Dataset, open_dataset
 from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path, as_paths, atomic_write, visible
+from abaw.files import as_list, as_path, as_paths, atomic_write, visible
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
+from abaw.pipelines.rebuilding import WeightPlaces, rebuild
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.observed import unobserved_lines
 from abaw.results.runs import Run
@@ -107,6 +108,7 @@ def analyze(
     assume_fps: float | None = None,
     video_stream: int | None = None,
     audio_stream: int | None = None,
+    weights: str | Sequence[str] = (),
     trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> Analysis:
@@ -115,9 +117,10 @@ def analyze(
     ``media``: video or sound files, or folders of them. ``runs``: runs of one task are averaged, runs of several tasks
     fill their columns. Features go to ``out/store``. ``assume_fps``: frame rate of the table of a file that is sound
     alone. ``video_stream`` and ``audio_stream``: the streams to read of every file, counted from 0 within their kind;
-    by default those that players choose. Media that cannot be read do not stop the others: they are in the report with
-    their reasons. ``trust``: use what the runs name that can run code or lead to any file: plug-ins,
-    ``trust_remote_code``, absolute paths.
+    by default those that players choose. ``weights``: where weights of encoders are now that lay elsewhere when the
+    runs were trained, each ``OLD=NEW``, or a folder in which they are searched by name and SHA-256. Media that cannot
+    be read do not stop the others: they are in the report with their reasons. ``trust``: use what the runs name that
+    can run code or lead to any file: plug-ins, ``trust_remote_code``, absolute paths.
 
     Tables are named after the files, and where several have one name, after their folders too. Raises InputError where
     the runs chose faces in different ways, or a run asks for something that is not trusted.
@@ -126,7 +129,10 @@ def analyze(
     out = as_path(out, "out")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
-    specs, config, fill = _encoders(opened, device)
+    places = WeightPlaces.of(
+        [run.folder for run in opened], as_list(weights, "weights", "OLD=NEW, a folder, or a list")
+    )
+    specs, config, fill = _encoders(opened, device, places)
     for run in opened:  # before hours of extraction
         run.check_weights()
     tables = [f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES]
@@ -267,14 +273,15 @@ def _clips(media: list[Path]) -> "dict[str, Clip]":
     return clips
 
 
-def _encoders(runs: list[Run], device: str) -> "tuple[list[EncoderSpec], TargetConfig, bool]":
+def _encoders(runs: list[Run], device: str, places: WeightPlaces) -> "tuple[list[EncoderSpec], TargetConfig, bool]":
     """Every encoder the runs were trained on, once, how they chose faces, and whether missing ones were filled."""
-    from abaw.pipelines.extraction import build_detector, rebuild
+    from abaw.pipelines.extraction import build_detector
     from extract.faces.target import TargetConfig
 
     recipes = [recipe for run in runs for recipe in run.finished()["recipes"].values()]
     distinct = [recipe for i, recipe in enumerate(recipes) if recipe not in recipes[:i]]
-    rebuilt = [rebuild(recipe, device, trusted=all(run.trusted for run in runs)) for recipe in distinct]
+    trusted = all(run.trusted for run in runs)
+    rebuilt = [rebuild(recipe, device, trusted=trusted, places=places) for recipe in distinct]
     configs = [config for _, config in rebuilt if config is not None]
     if any(config.recipe() != configs[0].recipe() for config in configs):
         raise InputError("these runs chose faces in different ways: analyze with one run at a time")

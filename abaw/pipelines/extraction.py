@@ -12,7 +12,6 @@ from abaw.dataset.media_files import Streams
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
 from abaw.files.names import checked_name
-from abaw.files.trust import check_trusted, find_untrusted
 from abaw.numbers import INTEGER
 from abaw.progress import ProgressCallback, as_progress, silent
 
@@ -185,52 +184,6 @@ def check_encoder(text: str) -> None:
     name, settings = parse_part(text)
     own = {key: value for key, value in settings.items() if key not in ("as", "stored_dtype")}
     ENCODERS.check(*presets.resolve(name, own))
-
-
-def rebuild(
-    recipe: dict[str, Any], device: str = "cpu", *, trusted: bool = False
-) -> "tuple[EncoderSpec, TargetConfig | None]":
-    """The encoder of a stored recipe, and how faces were chosen for it.
-
-    Raises InputError where they would give other numbers today, and where the recipe is not ``trusted`` and asks for
-    a model's own code, a plug-in that is not loaded, or weights outside the current folder.
-    """
-    from extract import presets
-    from extract.engine.plan import EncoderSpec
-    from extract.faces.detectors import rebuild_detector
-    from extract.faces.target import TargetConfig
-
-    lacking = [key for key in ("encoder", "name", "settings", "stored_dtype") if key not in recipe]
-    if lacking:
-        message = f"a recipe of features lacks {', '.join(lacking)}: its run.json is damaged; train the run again"
-        raise InputError(message)
-    if recipe["encoder"] == "import":
-        raise InputError(
-            f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "
-            "train a run on features of encoders"
-        )
-    made = f"the recipe of the features {checked_name(recipe['name'], 'the recipe of features')}"
-    plugins.require([recipe["plugin"]] if "plugin" in recipe else (), made, trusted=trusted)
-    if not trusted:
-        of_faces = recipe.get("faces") or {}
-        asked = find_untrusted(recipe["settings"], recipe.get("found_at", ()))
-        check_trusted([*asked, *find_untrusted(of_faces.get("settings", {}), of_faces.get("found_at", ()))], made)
-    encoder = presets.build(recipe["encoder"], device=device, **recipe["settings"])
-    spec = EncoderSpec(recipe["name"], encoder, recipe["stored_dtype"])
-    faces = recipe.get("faces")
-    config = None
-    if faces:
-        config = TargetConfig(rebuild_detector(faces), faces["target"], faces["every"])
-    now = spec.recipe(config or TargetConfig(build_detector("centerface")), "fill_missing_faces" in recipe)
-    if "plugin" in recipe and "plugin" in now:  # the content is the same, it may lie elsewhere now
-        now["plugin"] = recipe["plugin"]
-    changed = [key for key in recipe.keys() | now.keys() if recipe.get(key) != now.get(key)]
-    if changed:
-        raise InputError(
-            f"the run's {recipe['name']} features had another recipe ({', '.join(sorted(changed))}): give the encoder "
-            "the weights it had, or extract and train again"
-        )
-    return spec, config
 
 
 def build_detector(text: str, download: bool = False) -> "FaceDetector":

@@ -12,6 +12,7 @@ from abaw.evaluation.labelled_tables import labels_by_task, score_folder
 from abaw.files import as_path
 from abaw.folds import split_labels, videos_of
 from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any
 from abaw.results.runs import Run, labels_hash
@@ -204,7 +205,7 @@ def _facts(
         "label_tasks_seen": sorted(tasks),
         "plugins": _plugins(config),
         "labels": labels_hash(labels),
-        "recipes": source.recipes,
+        "recipes": {name: portable(recipe) for name, recipe in source.recipes.items()},
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
         "videos": {split: sorted(videos_of(by_task)) for split, by_task in labels.items()},
         "splits": {

@@ -62,7 +62,7 @@ class FeatureStore:
 
         Settings listed under ``found_at`` only locate weights and do not count: the weights' own hash does.
         """
-        text = json.dumps(_without_locations(recipe), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(without_locations(recipe), sort_keys=True, separators=(",", ":"))
         name = checked_name(recipe["name"], "the recipe of features")
         return self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
@@ -330,10 +330,10 @@ def load_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def _without_locations(recipe: Recipe) -> Recipe:
+def without_locations(recipe: Recipe) -> Recipe:
     """The recipe without the places where weights and plug-ins were found."""
     found_at = recipe.get("found_at", ())
-    kept = {key: _without_locations(value) if key == "faces" else value for key, value in recipe.items()}
+    kept = {key: without_locations(value) if key == "faces" else value for key, value in recipe.items()}
     if "plugin" in recipe:  # its content counts, not its path
         kept["plugin"] = recipe["plugin"]["sha256"]
     if "settings" in recipe:

@@ -6,7 +6,8 @@ from abaw.configs.file import read_config
 from abaw.errors import InputError
 from abaw.files.trust import find_untrusted
 from abaw.pipelines.configuration import check_encoders
-from abaw.pipelines.extraction import build_encoder, rebuild
+from abaw.pipelines.extraction import build_encoder
+from abaw.pipelines.rebuilding import rebuild
 from extract.faces.target import TargetConfig
 from extract.store.store import FeatureStore
 from tests.support.drawn_faces import Colours
