@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from abaw.competition.recipe import run_recipe as run_recipe
     from abaw.configs.sections import FeatureConfig as FeatureConfig
     from abaw.configs.sections import PostProcessingConfig as PostProcessingConfig
-    from abaw.dataset.layout import Clip as Clip
+    from abaw.dataset.clip import Clip as Clip
     from abaw.dataset.layout import Dataset as Dataset
     from abaw.dataset.layout import open_dataset as open_dataset
     from abaw.ensembling.combining import CombineReport as CombineReport
@@ -92,7 +92,8 @@ _HOMES = {
     "abaw.challenge.verification": ("Fault", "verify"),
     "abaw.competition.recipe": ("RecipePlan", "RecipeResult", "plan_recipe", "run_recipe"),
     "abaw.configs.sections": ("FeatureConfig", "PostProcessingConfig"),
-    "abaw.dataset.layout": ("Clip", "Dataset", "open_dataset"),
+    "abaw.dataset.clip": ("Clip",),
+    "abaw.dataset.layout": ("Dataset", "open_dataset"),
     "abaw.ensembling.combining": ("CombineReport", "combine"),
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
     "abaw.evaluation.report": ("ScoreReport", "score"),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from abaw.dataset import split_files
 from abaw.dataset.annotations import count_rows, lines
+from abaw.dataset.clip import Clip
 from abaw.dataset.dataset_file import KEYS, read_dataset_file
-from abaw.dataset.face_images import FaceImages, find_images, list_images
 from abaw.dataset.found_files import (
     SPLIT_FOLDERS,
     FoundFiles,
@@ -21,6 +21,10 @@ from abaw.dataset.found_files import (
     images_by_clip,
     numbering_doubts,
 )
+from abaw.dataset.manifest import Manifest
+from abaw.dataset.manifests.keys import names_manifest, read_manifest_keys
+from abaw.dataset.manifests.labels import count_label_rows
+from abaw.dataset.manifests.reader import read_manifest
 from abaw.dataset.media_files import (
     MediaFiles,
     Streams,
@@ -40,50 +44,6 @@ TEST_LIST_END = "_test_set_release.txt"
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The recording of one subject.
-
-    ``media``: its video or sound file, which the clips ``_left`` and ``_right`` of one video share. ``images``: the
-    folder of its face images, named after their frames: 00001.jpg and so on. ``first_image``: the number in the names
-    that means frame 1; None: 0 where an image is numbered 0, else 1. ``image_doubt``: why that cannot be known.
-    ``streams``: which streams of ``media`` are read. ``unused``: files beside it that hold the same recording once
-    more. ``problem``: why nothing of the clip can be read, whatever its files hold.
-    """
-
-    clip_id: str
-    media: Path | None = None
-    images: Path | None = None
-    first_image: int | None = None
-    image_doubt: str = ""
-    streams: Streams = field(default_factory=Streams)
-    unused: tuple[Path, ...] = ()
-    problem: str = ""
-
-    @property
-    def side(self) -> str | None:
-        """Which person of the video this is: "left", "right", or None where there is one person."""
-        side = split_side(self.clip_id)[1]
-        has_side = self.media is not None and self.clip_id.endswith(f"{stem_of(self.media)}_{side}")
-        return side if has_side else None
-
-    def face_images(self) -> FaceImages:
-        """The images by their frames. Raises InputError where the names do not determine the frames."""
-        if self.images is None:
-            return FaceImages()
-        if self.image_doubt:
-            raise InputError(self.image_doubt)
-        return find_images(self.images, list_images(self.images), self.first_image)
-
-    def image_numbers(self) -> list[int]:
-        """The frames that have an image, ascending. A missing number is a frame without a face."""
-        return list(self.face_images().numbers)
-
-    def image(self, number: int) -> Path:
-        """The path of a frame's image, whether it exists or not. It lists the folder: for many use ``face_images``."""
-        return self.face_images().path(number)
-
-
-@dataclass(frozen=True)
 class Dataset:
     """What was found in a data set.
 
@@ -91,7 +51,8 @@ class Dataset:
     by challenge folder, split and clip. ``test_lists``: by the part of their name before "_test_set_release.txt".
     ``num_ignored``: files that are neither media nor anything else known. ``listings``: the files that hold a whole
     split, by kind ("mtl", "emi", "ah_clip", "ah_frame") and split. ``unread_images``: folders with images whose names
-    hold no frame number, of no known clip.
+    hold no frame number, of no known clip. ``manifest``: what the table of a data set of its own says, which then is
+    the only source of clips, splits and labels; None for Aff-Wild2's layout.
     """
 
     root: Path
@@ -102,6 +63,12 @@ class Dataset:
     num_ignored: int = 0
     listings: Mapping[str, Mapping[str, Sequence[Listing]]] = field(default_factory=dict)
     unread_images: tuple[Path, ...] = ()
+    manifest: Manifest | None = None
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """Clip -> group (speaker, session or subject); {} where the data set does not say."""
+        return {} if self.manifest is None else self.manifest.groups
 
     def annotation_files(self, folders: Sequence[str], split: str) -> Mapping[str, Path]:
         """A split's label files by clip, from the challenge folder of one of these names; none where there is none.
@@ -159,6 +126,8 @@ class Dataset:
 
     def num_label_rows(self, clip_id: str) -> int:
         """The number of the last frame with a row in any annotation file of the clip; frame timestamps reach to it."""
+        if self.manifest is not None:
+            return count_label_rows(self.manifest, clip_id)
         rows = [count_rows(path) for path in self.label_files(clip_id)]
         return max([*rows, *(each.last_frames.get(clip_id, 0) for each in _all(self.listings))], default=0)
 
@@ -185,8 +154,10 @@ def open_dataset(path: str | Path) -> Dataset:
     """Find the clips, labels and lists of a data set: a folder, one media file, or a data set file (YAML).
 
     A data set file has the key ``root`` and, where folders are not below it or are ambiguous, ``videos``, ``images``,
-    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Raises NotFoundError
-    where there is no data set, and InputError where what is found is ambiguous; the message names the key that decides.
+    ``annotations`` and ``test_lists``: each a folder, a file or a list of them, relative to root. Or it has the key
+    ``manifest``: a table with a row for each clip (``abaw/dataset/manifests/keys.py``). Raises NotFoundError where
+    there is no data set, and InputError where what is found is ambiguous or the manifest is wrong; the message names
+    the key that decides, or the line.
     """
     path = as_path(path, "data")
     opened = _OPENED.get()
@@ -204,6 +175,10 @@ def _open(path: Path) -> Dataset:
     if path.is_dir():
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):
+        if names_manifest(path):
+            keys = read_manifest_keys(path)
+            manifest, clips = read_manifest(keys)
+            return Dataset(keys.media, clips, manifest=manifest).with_streams(keys.streams)
         root, folders, first_image, streams = read_dataset_file(path)
         return _find(root, folders, first_image).with_streams(streams)
     if not is_media(path):

@@ -18,6 +18,7 @@ SOUND_SUFFIXES = frozenset(
     ".wav .weba .wma .wv".split()
 )
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES
+PICTURE_SUFFIXES = frozenset(".bmp .jpe .jpeg .jpg .png .tif .tiff .webp".split())
 MAX_NAME_BYTES = 160  # of a clip: files are named after it, with suffixes and as temporary files, up to 255 bytes
 
 
@@ -66,6 +67,11 @@ class MediaFiles:
 def is_media(path: Path) -> bool:
     """Whether a file is to be read as media: by its suffix, and where that is not known, by its content."""
     return path.suffix.lower() in MEDIA_SUFFIXES or is_media_content(path)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a still picture by its suffix: a clip of one frame, where a data set says that it is a clip."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def stem_of(path: Path) -> str:

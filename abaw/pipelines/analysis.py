@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from abaw.dataset.layout import Clip
+    from abaw.dataset.clip import Clip
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task

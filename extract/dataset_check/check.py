@@ -11,8 +11,9 @@ import numpy as np
 
 from abaw.challenge.template import find_templates, read_template
 from abaw.dataset.annotations import Labels
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import EXPECTED, is_image
-from abaw.dataset.layout import SPLITS, Clip, Dataset
+from abaw.dataset.layout import SPLITS, Dataset
 from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.dataset.names import SIDES, video_of
 from abaw.progress import ProgressCallback, silent

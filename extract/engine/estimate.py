@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError
 from abaw.files.names import first_few

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
 from abaw.dataset.media_files import name_problem, printable
 from abaw.errors import InputError
 from abaw.numbers import format_count

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from abaw.errors import InputError
 from abaw.tracks import Clock
 from extract import media

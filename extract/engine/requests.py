@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from abaw.tracks import Clock, Track
 from extract.encoders.base import Encoder
 from extract.faces.target import TargetConfig

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from abaw.errors import InputError
 from extract import media
 from extract.encoders.base import PictureEncoder

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 
 BLOCK_BYTES = 1 << 20
 EDGE_BYTES = 1 << 20

@@ -16,8 +16,8 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from abaw.dataset.media_files import Streams
 from abaw.files import atomic_write, read_json
 from abaw.files.regular import check_regular

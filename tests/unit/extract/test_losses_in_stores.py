@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from extract.losses import ClipLosses, FaceLosses, PictureLosses, SoundLosses
 from extract.store.export import export

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip
 from extract.encoders.base import PictureEncoder, SoundEncoder
 from extract.engine.estimate import Estimate, Speed, _num_rows, _picture_task
 from extract.engine.requests import ReadRequest

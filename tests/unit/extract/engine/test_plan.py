@@ -5,7 +5,8 @@ import errno
 import numpy as np
 import pytest
 
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
 from abaw.tracks import Clock, Track
 from extract.encoders.base import PictureEncoder
 from extract.engine.plan import EncoderSpec, ExtractionPlan, faces_recipe

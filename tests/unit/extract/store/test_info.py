@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
 from extract.store.info import info
 from extract.store.store import Failure
 from tests.support.stores import FACE, VOICE, make_clock, make_store, make_track

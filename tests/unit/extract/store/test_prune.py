@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
 from abaw.files.temporary import temporary_path
 from extract.store.leases import Leases
 from extract.store.prune import prune

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
-from abaw.dataset.layout import Clip, Dataset
+from abaw.dataset.layout import Dataset
 from extract.store.origins.fingerprint import fingerprint
 from extract.store.store import FeatureStore
 from extract.store.verify import verify

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from abaw.dataset.layout import Clip
+from abaw.dataset.clip import Clip
 from extract.store.origins import fingerprint as module
 from extract.store.origins.fingerprint import fingerprint, old_fingerprint, stamp
 

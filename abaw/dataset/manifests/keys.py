@@ -1,0 +1,188 @@
+"""The keys of a data set file with a manifest: where the table and the media are, and what the columns mean."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from abaw.dataset.manifest import ClassColumns, ValueColumns
+from abaw.dataset.media_files import Streams
+from abaw.errors import InputError, NotFoundError
+from abaw.files import as_path
+from abaw.files.yaml import Document, read_yaml
+from abaw.registry import nearest
+
+COLUMNS = ("path", "clip", "split", "group", "fps", "start_s", "stop_s", "labels")
+KEYS = ("manifest", "media", "columns", "classes", "values", "video_stream", "audio_stream")
+CLASS_KEYS, VALUE_KEYS = ("column", "names", "aliases", "columns"), ("columns", "range")
+EXAMPLE = "classes: {column: emotion, names: [angry, happy, neutral]}"
+
+
+@dataclass(frozen=True)
+class ManifestKeys:
+    """The keys of a data set file, checked. ``columns``: of those in ``COLUMNS``, the names that the file gives."""
+
+    file: Path
+    manifest: Path
+    media: Path
+    document: Document
+    columns: Mapping[str, str] = field(default_factory=dict)
+    classes: ClassColumns | None = None
+    values: ValueColumns | None = None
+    streams: Streams = field(default_factory=Streams)
+
+    def place(self, *keys: str) -> str:
+        """The file and the line of a key, as errors name them."""
+        return f"{self.file}:{self.document.lines.get(keys, 1)}"
+
+
+def names_manifest(path: Path) -> bool:
+    """Whether a data set file names a manifest. Raises InputError where it is no YAML."""
+    values = read_yaml(path).values
+    return isinstance(values, dict) and "manifest" in values
+
+
+def read_manifest_keys(path: Path) -> ManifestKeys:
+    """Read a data set file with a manifest.
+
+    Raises InputError with file and line for an unknown key or a wrong value, NotFoundError where a file is missing.
+    """
+    document = read_yaml(path)
+    keys = _Keys(path, document)
+    values = keys.mapping(document.values, KEYS)
+    manifest = _join(path.parent, keys.text(values["manifest"], "manifest"))
+    if not manifest.is_file():
+        raise NotFoundError(f"{keys.at('manifest')}: no table {manifest}: the path is relative to this file")
+    media = _join(path.parent, keys.text(values["media"], "media")) if "media" in values else _join(path.parent, ".")
+    if not media.is_dir():
+        raise NotFoundError(f"{keys.at('media')}: no folder {media}: the path is relative to this file")
+    columns = keys.mapping(values.get("columns", {}), COLUMNS, "columns")
+    columns = {key: keys.text(name, "columns", key) for key, name in columns.items()}
+    classes = _classes(keys, values["classes"]) if "classes" in values else None
+    of_values = _values(keys, values["values"]) if "values" in values else None
+    streams = Streams(*(keys.stream(values.get(key), key) for key in ("video_stream", "audio_stream")))
+    return ManifestKeys(path, manifest, media, document, columns, classes, of_values, streams)
+
+
+def _classes(keys: "_Keys", given: Any) -> ClassColumns:
+    values = keys.mapping(given, CLASS_KEYS, "classes")
+    if ("column" in values) == ("columns" in values):
+        raise keys.error(
+            f"classes needs either column (of the class's name) or columns (a share for each class): {EXAMPLE}",
+            "classes",
+        )
+    if "columns" in values:
+        surplus = next((key for key in ("names", "aliases") if key in values), None)
+        if surplus is not None:
+            raise keys.error(f"{surplus} does not go with columns, which names the classes: remove it", "classes")
+        if not isinstance(values["columns"], dict) or len(values["columns"]) < 2:
+            raise keys.error(
+                f"columns is {values['columns']!r}, expected two or more classes and their columns, such as "
+                "{happy: p_happy, sad: p_sad}",
+                "classes",
+                "columns",
+            )
+        names = keys.raw_keys("classes", "columns")
+        columns = tuple(keys.text(each, "classes", "columns", key) for key, each in values["columns"].items())
+        keys.different(columns, "classes", "columns")
+        return ClassColumns(names, columns=columns)
+    names = keys.texts(values.get("names"), "classes", "names")
+    if len(names) < 2:
+        raise keys.error("names has one class, expected two or more", "classes", "names")
+    aliases = keys.mapping(values.get("aliases", {}), None, "classes", "aliases")
+    by_raw = dict(zip(keys.raw_keys("classes", "aliases"), aliases.values(), strict=True))
+    for alias, name in by_raw.items():
+        if str(name) not in names or isinstance(name, bool):
+            raise keys.error(
+                f"the alias {alias!r} stands for {name!r}{nearest(str(name), names)} classes: {', '.join(names)}",
+                *("classes", "aliases", alias),
+            )
+        if alias in names:
+            raise keys.error(f"the alias {alias!r} is the name of a class: remove it", "classes", "aliases", alias)
+    return ClassColumns(
+        names,
+        keys.text(values["column"], "classes", "column"),
+        aliases={alias: str(name) for alias, name in by_raw.items()},
+    )
+
+
+def _values(keys: "_Keys", given: Any) -> ValueColumns:
+    values = keys.mapping(given, VALUE_KEYS, "values")
+    columns = keys.texts(values.get("columns"), "values", "columns")
+    found = values.get("range")
+    if isinstance(found, dict):
+        by_column = keys.mapping(found, columns, "values", "range")
+        lacking = next((column for column in columns if column not in by_column), None)
+        if lacking is not None:
+            raise keys.error(f"range has no entry for the column {lacking!r}: add one, as {lacking}: [-1, 1]", "values")
+        ranges = tuple(keys.range(by_column[column], "values", "range", column) for column in columns)
+    else:
+        ranges = (keys.range(found, "values", "range"),) * len(columns)
+    return ValueColumns(columns, ranges)
+
+
+class _Keys:
+    """Checks of values, with the file and the line of their keys in errors."""
+
+    def __init__(self, path: Path, document: Document) -> None:
+        self._path, self._document = path, document
+
+    def at(self, *keys: str) -> str:
+        while keys not in self._document.lines and keys:
+            keys = keys[:-1]
+        return f"{self._path}:{self._document.lines.get(keys, 1)}"
+
+    def error(self, text: str, *keys: str) -> InputError:
+        return InputError(f"{self.at(*keys)}: {text}")
+
+    def raw_keys(self, *keys: str) -> tuple[str, ...]:
+        """The keys of a mapping as they are written: 01 is no number there."""
+        num = len(keys)
+        return tuple(each[num] for each in self._document.lines if len(each) == num + 1 and each[:num] == keys)
+
+    def mapping(self, value: Any, known: tuple[str, ...] | None, *keys: str) -> dict[str, Any]:
+        name = keys[-1] if keys else "a data set file"
+        if not isinstance(value, dict):
+            raise self.error(f"{name} is {value!r}, expected keys and values", *keys)
+        for key in value if known is not None else ():
+            if key not in known:
+                listing = f"{nearest(str(key), known)} known: {', '.join(known)}"
+                raise self.error(f"unknown key {key!r}{listing}", *keys, str(key))
+        return value
+
+    def text(self, value: Any, *keys: str) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+            raise self.error(f"{keys[-1]} is {value!r}, expected text", *keys)
+        return str(value)
+
+    def texts(self, value: Any, *keys: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise self.error(f"{keys[-1]} is {value!r}, expected a list of names", *keys)
+        names = tuple(self.text(each, *keys, str(i)) for i, each in enumerate(value))
+        self.different(names, *keys)
+        return names
+
+    def different(self, names: tuple[str, ...], *keys: str) -> None:
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise self.error(f"{keys[-1]} has {name!r} twice: remove one", *keys)
+
+    def range(self, value: Any, *keys: str) -> tuple[float, float]:
+        is_pair = isinstance(value, list) and len(value) == 2
+        if not is_pair or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in value):
+            raise self.error(f"range is {value!r}, expected the lowest and the highest value, such as [-1, 1]", *keys)
+        low, high = float(value[0]), float(value[1])
+        if not -1e30 < low < high < 1e30:
+            raise self.error(f"range is {value!r}, expected the lowest value first and both finite", *keys)
+        return low, high
+
+    def stream(self, value: Any, key: str) -> int | None:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return value
+        raise self.error(f"{key} is {value!r}, expected 0 for the first of its kind in a file, 1 for the second", key)
+
+
+def _join(folder: Path, name: str) -> Path:
+    """The path without ``..``, so that paths can be compared."""
+    return Path(os.path.normpath(folder / as_path(name, "a path")))
