@@ -145,8 +145,8 @@ class _Keys:
         name = keys[-1] if keys else "a data set file"
         if not isinstance(value, dict):
             raise self.error(f"{name} is {value!r}, expected keys and values", *keys)
-        for key in value if known is not None else ():
-            if key not in known:
+        for key in value:
+            if known is not None and key not in known:
                 listing = f"{nearest(str(key), known)} known: {', '.join(known)}"
                 raise self.error(f"unknown key {key!r}{listing}", *keys, str(key))
         return value
