@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_editions as list_editions
     from abaw.pipelines.listing import list_encoders as list_encoders
     from abaw.pipelines.listing import list_models as list_models
+    from abaw.pipelines.listing import list_recognisers as list_recognisers
     from abaw.pipelines.listing import list_tasks as list_tasks
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
@@ -108,6 +109,7 @@ _HOMES = {
         "list_editions",
         "list_encoders",
         "list_models",
+        "list_recognisers",
         "list_tasks",
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),

@@ -1,9 +1,9 @@
 """Plug-ins: parts in the user's own Python files, or in packages that are installed.
 
 A file is loaded by ``load_plugin``, by ``--plugin FILE`` on the command line or by ``plugins: [FILE]`` in a config; it
-is run as Python code. A package declares its parts as entry points in the groups ``abaw.encoders``, ``abaw.models`` and
-``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part is a function decorated
-with its registry's ``register``, as in this project's own files.
+is run as Python code. A package declares its parts as entry points in the groups ``abaw.encoders``, ``abaw.models``,
+``abaw.recognisers`` and ``abaw.tasks`` (``name = "package.module:function"``) and needs no loading. Either way a part
+is a function decorated with its registry's ``register``, as in this project's own files.
 
 What a run or a store was made with is recorded by the content's hash, and checked before it is used again. A file is
 run only where the user has named it, or trusts who made the run.
@@ -28,12 +28,13 @@ from abaw.files import as_path, sha256
 
 REGISTRIES = {  # by the name that a plug-in decorates with
     "ENCODERS": "extract.encoders",
+    "RECOGNISERS": "extract.recognisers",
     "DETECTORS": "extract",
     "ALIGNERS": "extract",
     "FUSION_MODELS": "fusion.models",
     "TASKS": "abaw.tasks",
 }
-GROUPS = ("abaw.encoders", "abaw.models", "abaw.tasks")
+GROUPS = ("abaw.encoders", "abaw.models", "abaw.recognisers", "abaw.tasks")
 HOW = "a function at the top level of the file, without brackets, with " + ", ".join(
     f"@{name}.register (from {REGISTRIES[name]})" for name in ("ENCODERS", "FUSION_MODELS", "TASKS")
 )

@@ -10,11 +10,13 @@ from abaw.commands import command
 def list_parts(
     kind: Annotated[
         str | None,
-        typer.Argument(help="encoders (and presets), detectors, aligners, models, tasks or editions; default: all"),
+        typer.Argument(
+            help="encoders (and presets), recognisers, detectors, aligners, models, tasks or editions; default: all"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of objects, `name` first")] = False,
 ) -> None:
-    """List what exists, with its settings: encoders, detectors, aligners, models, tasks, editions."""
+    """List what exists, with its settings: encoders, recognisers, detectors, aligners, models, tasks, editions."""
     from abaw.pipelines import listing
 
     chosen = listing.list_parts(kind)
@@ -34,6 +36,10 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
     lines, indent = [f"  {row['name']:<{width}}  {row['summary']}"], " " * (width + 4)
     if "plugin" in row:
         lines.append(f"{indent}plug-in: {row['plugin']}")
+    if "trained_on" in row:
+        use = {True: "yes", False: "no", None: "not known"}[row["commercial"]]
+        lines.append(f"{indent}answers {row['answers']}; trained on {', '.join(row['trained_on']) or 'what you say'}")
+        lines.append(f"{indent}licence: {row['licence']}; commercial use: {use}")
     if "paper" in row:
         lines.append(f"{indent}after {row['paper']}")
     if "preset_of" in row:

@@ -1,4 +1,4 @@
-"""What exists: encoders, face detectors, aligners, fusion models, tasks and editions, as JSON objects.
+"""What exists: encoders, recognisers, face detectors, aligners, fusion models, tasks and editions, as JSON objects.
 
 Nothing is imported for it but what names the parts: a listing takes a fraction of a second.
 """
@@ -25,6 +25,16 @@ def list_encoders() -> list[Row]:
     from extract.encoders import ENCODERS
 
     return [*_rows(ENCODERS), *presets.rows()]
+
+
+def list_recognisers() -> list[Row]:
+    """Recognisers: name, modality, what they answer, licence, commercial use, training data, settings, summary.
+
+    ``commercial``: whether the licence allows commercial use; None where that is not known or depends on the settings.
+    """
+    from extract.recognisers import RECOGNISERS
+
+    return _rows(RECOGNISERS)
 
 
 def list_detectors() -> list[Row]:
@@ -65,6 +75,7 @@ def list_editions() -> list[Row]:
 
 LISTINGS: dict[str, Callable[[], list[Row]]] = {
     "encoders": list_encoders,
+    "recognisers": list_recognisers,
     "detectors": list_detectors,
     "aligners": list_aligners,
     "models": list_models,

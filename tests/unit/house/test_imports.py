@@ -43,7 +43,7 @@ ORDER = {
         ("faces",),
         ("encoders",),
         ("presets", "store"),
-        ("engine",),
+        ("engine", "recognisers"),
         ("dataset_check", "synthetic"),
     ],
     "fusion": [
