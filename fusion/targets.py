@@ -1,6 +1,7 @@
 """Training targets and validation labels, with one row per frame of a clip."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def fit_to_clock(labels: LabelsByTask, source: FeatureSource) -> dict[str, dict[
     Raises InputError where a clip has more labels than frames.
     """
     return {
-        task: {clip_id: _padded(task, clip_id, each, len(source.clock(clip_id))) for clip_id, each in clips.items()}
+        task: {clip_id: _padded(task, clip_id, each, source.clock(clip_id).times_s) for clip_id, each in clips.items()}
         for task, clips in labels.items()
     }
 
@@ -54,14 +55,16 @@ def list_clips(labels: LabelsByTask) -> list[str]:
     return sorted({clip_id for clips in labels.values() for clip_id in clips})
 
 
-def _padded(task: str, clip_id: str, labels: Labels, num_steps: int) -> Labels:
+def _padded(task: str, clip_id: str, labels: Labels, times_s: np.ndarray) -> Labels:
+    num_steps, labels = len(times_s), labels.at(times_s)
     missing = num_steps - len(labels)
     if missing < 0:
         raise InputError(
             f"clip {clip_id!r} has {len(labels)} labels for {task}, but only {num_steps} frames in the store: "
             "run abaw extract again"
         )
-    return Labels(np.pad(labels.values, ((0, missing), (0, 0))), np.pad(labels.scored, (0, missing)))
+    values, scored = np.pad(labels.values, ((0, missing), (0, 0))), np.pad(labels.scored, (0, missing))
+    return replace(labels, values=values, scored=scored)
 
 
 def _repeated(task: str, clips: Mapping[str, Labels], source: FeatureSource) -> dict[str, Labels]:
@@ -69,13 +72,17 @@ def _repeated(task: str, clips: Mapping[str, Labels], source: FeatureSource) -> 
     for clip_id, labels in clips.items():
         if len(labels) != 1:
             raise InputError(f"clip {clip_id!r} has {len(labels)} label rows for {task}, expected one per clip")
-    return {
-        clip_id: Labels(*(np.repeat(rows, len(source.clock(clip_id)), axis=0) for rows in (each.values, each.scored)))
-        for clip_id, each in clips.items()
-    }
+    repeated: dict[str, Labels] = {}
+    for clip_id, each in clips.items():
+        num = len(source.clock(clip_id))
+        repeated[clip_id] = replace(
+            each, values=np.repeat(each.values, num, axis=0), scored=np.repeat(each.scored, num)
+        )
+    return repeated
 
 
 def _earlier(labels: Labels, shift: int) -> Labels:
     """Labels moved ``shift`` frames earlier; the last ``shift`` frames are not scored."""
     lost = min(shift, len(labels))
-    return Labels(np.pad(labels.values[lost:], ((0, lost), (0, 0))), np.pad(labels.scored[lost:], (0, lost)))
+    values, scored = np.pad(labels.values[lost:], ((0, lost), (0, 0))), np.pad(labels.scored[lost:], (0, lost))
+    return replace(labels, values=values, scored=scored)

@@ -4,7 +4,7 @@ A file has a header line and then one line for each frame: the i-th line after t
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from abaw.files.regular import check_regular
 from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
+MAX_AFTER_END_S = 0.5  # of a label's start: tools of annotation stop a little later than the video
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,43 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.scored)
+
+    def at(self, times_s: Float[np.ndarray, " frame"]) -> "Labels":
+        """The labels of frames that are shown at these times, ascending: these labels, where they are of frames."""
+        return self
+
+
+@dataclass(frozen=True)
+class TimedLabels(Labels):
+    """Labels with times instead of frames: a row for each span, which holds its start and not its stop.
+
+    ``spans_s``: start and stop of each row in seconds on the media file's time axis; they do not overlap.
+    ``places``: file and line of each row. ``is_part``: the clip is a part of a file, of which labels may tell more.
+    """
+
+    spans_s: Float[np.ndarray, "time 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    places: tuple[str, ...] = ()
+    is_part: bool = False
+
+    def at(self, times_s: Float[np.ndarray, " frame"]) -> Labels:
+        """One row per frame: the label of the span that its time is in, unscored where there is none.
+
+        Raises InputError where a label starts more than ``MAX_AFTER_END_S`` after the last frame.
+        """
+        late = self.spans_s[:, 0] > (times_s[-1] if len(times_s) else -np.inf) + MAX_AFTER_END_S
+        if late.any() and not self.is_part:
+            i = int(np.argmax(late))
+            end = f"its last frame is at {times_s[-1]:.3f} s" if len(times_s) else "it has no frame"
+            raise InputError(
+                f"{self.places[i]}: the label starts at {self.spans_s[i, 0]:g} s, after the end of the clip ({end}): "
+                "correct the time, or the path of the clip"
+            )
+        order = np.argsort(self.spans_s[:, 0], kind="stable")
+        starts_s, stops_s = self.spans_s[order].T
+        place = np.searchsorted(starts_s, times_s, side="right") - 1
+        row = order[np.maximum(place, 0)]
+        scored = (place >= 0) & (times_s < stops_s[np.maximum(place, 0)]) & self.scored[row]
+        return Labels(np.where(scored[:, None], self.values[row], np.float32(0)), scored, self.group)
 
 
 def group_of(clip_id: str, labels: Labels | None = None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+ROW_COLUMNS = ("frame", "time_s", "start_s", "stop_s")  # of files of labels
 Level = Literal["clip", "frame"]
 
 
@@ -51,16 +52,20 @@ class ValueColumns:
         return self.columns
 
 
+Declaration = ClassColumns | ValueColumns
+
+
 @dataclass(frozen=True)
 class ManifestRow:
     """The labels of one clip: ``cells`` of the label columns as they are written, or a file of ``labels``.
 
-    ``place``: file and line of the row, as errors name them.
+    ``place``: file and line of the row, as errors name them. ``is_part``: whether the clip is a part of its file.
     """
 
     place: str
     cells: Mapping[str, str] = field(default_factory=dict)
     labels: Path | None = None
+    is_part: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Manifest:
 
     ``splits``: clip -> "train", "validation" or "test", in the order of the table. ``groups``: clip -> speaker, session
     or subject; {} where no column says so and no two clips are of one file. ``classes`` and ``values``: None where the
-    data set has none. ``rows``: by clip.
+    data set has none. ``rows``: by clip. ``row_columns``: the names in files of labels for "frame" (from 1), "time_s",
+    "start_s" and "stop_s".
     """
 
     path: Path
@@ -80,6 +86,7 @@ class Manifest:
     classes: ClassColumns | None = None
     values: ValueColumns | None = None
     rows: Mapping[str, ManifestRow] = field(default_factory=dict)
+    row_columns: Mapping[str, str] = field(default_factory=lambda: {key: key for key in ROW_COLUMNS})
 
     def clips(self, split: str) -> tuple[str, ...]:
         """The clips of a split, in the order of the table."""

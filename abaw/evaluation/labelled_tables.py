@@ -93,6 +93,7 @@ def open_labelled_predictions(
     post_processing = None if raw else _post_processing(where, run, task_name)
     remarks = check_unseen(where, split, labels, about, post_processing)
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
+    labels = {clip_id: each.at(tables[clip_id].times_s) for clip_id, each in labels.items()}
     runs = made_by(about, labels)
     return LabelledPredictions(folder, task, split, labels, tables, about, post_processing, runs, tuple(remarks))
 
@@ -110,7 +111,7 @@ def read_held_out(
     for clip_id in predictions.clip_ids(where):
         if clip_id in labels and labels[clip_id].scored.any():
             table = _table(where, clip_id, task, labels[clip_id])
-            clips[clip_id] = LabelledTable(table.values, table.observed, labels[clip_id])
+            clips[clip_id] = LabelledTable(table.values, table.observed, labels[clip_id].at(table.times_s))
     if not clips:
         raise InputError(
             f"no clip in {where} has {task.name} labels to fit on: give the data set that these clips are from "
@@ -124,8 +125,9 @@ def score_folder(folder: Path, task: Task, labels: Mapping[str, Labels]) -> dict
     where = predictions.resolve(folder, task.name)
     pairs = {}
     for clip_id, each in labels.items():
-        values = predictions.read_table(where, clip_id, task).values
-        pairs[clip_id] = PredictionPair(task.to_labels(values)[: len(each)], each)
+        table = predictions.read_table(where, clip_id, task)
+        each = each.at(table.times_s)
+        pairs[clip_id] = PredictionPair(task.to_labels(table.values)[: len(each)], each)
     return task.score(pairs)
 
 
@@ -244,7 +246,7 @@ def _labels(dataset: Dataset, task: Task, split: str, where: Path, run: Run | No
 
 def _table(where: Path, clip_id: str, task: Task, labels: Labels) -> Table:
     table = predictions.read_table(where, clip_id, task)
-    if task.resolution == "frame" and len(table.frames) < len(labels):
+    if task.resolution == "frame" and len(table.frames) < len(labels.at(table.times_s)):
         raise InputError(
             f"{where}: clip {clip_id!r} has {len(table.frames)} rows and {len(labels)} labels: a table has one row for "
             "every frame of the clip; extract and predict it again"

@@ -14,6 +14,7 @@ from abaw.files.yaml import Document, read_yaml
 from abaw.registry import nearest
 
 COLUMNS = ("path", "clip", "split", "group", "fps", "start_s", "stop_s", "labels")
+LABEL_COLUMNS = ("frame", "time_s")  # of files of labels
 KEYS = ("manifest", "media", "columns", "classes", "values", "video_stream", "audio_stream")
 CLASS_KEYS, VALUE_KEYS = ("column", "names", "aliases", "columns"), ("columns", "range")
 EXAMPLE = "classes: {column: emotion, names: [angry, happy, neutral]}"
@@ -21,7 +22,9 @@ EXAMPLE = "classes: {column: emotion, names: [angry, happy, neutral]}"
 
 @dataclass(frozen=True)
 class ManifestKeys:
-    """The keys of a data set file, checked. ``columns``: of those in ``COLUMNS``, the names that the file gives."""
+    """The keys of a data set file, checked. ``columns``: the names that the file gives for ``COLUMNS`` and, of
+    files of labels, for ``LABEL_COLUMNS``.
+    """
 
     file: Path
     manifest: Path
@@ -57,7 +60,7 @@ def read_manifest_keys(path: Path) -> ManifestKeys:
     media = _join(path.parent, keys.text(values["media"], "media")) if "media" in values else _join(path.parent, ".")
     if not media.is_dir():
         raise NotFoundError(f"{keys.at('media')}: no folder {media}: the path is relative to this file")
-    columns = keys.mapping(values.get("columns", {}), COLUMNS, "columns")
+    columns = keys.mapping(values.get("columns", {}), (*COLUMNS, *LABEL_COLUMNS), "columns")
     columns = {key: keys.text(name, "columns", key) for key, name in columns.items()}
     classes = _classes(keys, values["classes"]) if "classes" in values else None
     of_values = _values(keys, values["values"]) if "values" in values else None

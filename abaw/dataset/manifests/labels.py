@@ -1,40 +1,83 @@
 """The labels of a manifest: of whole clips in the table itself, or of frames and spans in a file for each clip."""
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from abaw.dataset.annotations import Labels
-from abaw.dataset.manifest import ClassColumns, Manifest, ValueColumns
+from abaw.dataset.annotations import Labels, TimedLabels
+from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Declaration, Manifest, ManifestRow
+from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.errors import InputError
-from abaw.numbers import parse_number
+from abaw.numbers import MAX_FRAME, parse_integer, parse_number
 from abaw.registry import nearest
 
 MAX_SUM_ERROR = 0.02  # of soft labels: shares that were rounded to two decimals
 
 
 def read_manifest_labels(manifest: Manifest, kind: Literal["classes", "values"], split: str) -> dict[str, Labels]:
-    """The labels of every clip of a split, in the order of the table, with their groups.
+    """The labels of the clips of a split that have some, in the order of the table, with their groups.
 
     A class is its number in ``names`` (time 1), soft labels are a share for each class (time classes), values are
-    (time values). Clip-level labels have one row; a clip without a label has an unscored one. Raises InputError with
-    file and line where labels are wrong.
+    (time values). Clip-level labels have one row. Where a file of labels has times instead of frames, they are
+    ``TimedLabels``, whose ``at`` gives one row per frame. Raises InputError with file and line where labels are wrong,
+    or the data set has none of this kind.
     """
     declared = manifest.classes if kind == "classes" else manifest.values
     if declared is None:
-        raise InputError(f"{manifest.file}: the data set has no {kind}: add the key {kind}")
-    return {clip_id: _read_clip(manifest, declared, clip_id) for clip_id in manifest.clips(split)}
+        raise InputError(f"{manifest.file}:1: the data set file has no key {kind}: add it, or use a task of its labels")
+    found = ((clip_id, read_clip_labels(manifest, declared, clip_id)) for clip_id in manifest.clips(split))
+    return {clip_id: labels for clip_id, labels in found if labels is not None}
 
 
-def _read_clip(manifest: Manifest, declared: ClassColumns | ValueColumns, clip_id: str) -> Labels:
+def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) -> Labels | None:
+    """The labels of one clip, as ``read_manifest_labels`` gives them; None where it has none."""
+    row, group = manifest.rows[clip_id], manifest.groups.get(clip_id, "")
+    if declared.level == "clip":
+        label = parse_label(declared, [row.cells[name] for name in declared.label_columns])
+        return None if label is None else Labels(np.array([label], np.float32), np.ones(1, bool), group)
+    if row.labels is None:
+        return None
+    table = _read_labels_file(manifest, row)
+    lacking = next((name for name in declared.label_columns if name not in table.columns), None)
+    if lacking is not None:
+        listing = f"{nearest(lacking, table.columns)} it has {', '.join(table.columns)}"
+        raise InputError(f"{table.place()}: the table has no column {lacking!r}{listing}: see {manifest.file}")
+    columns = [table.columns.index(name) for name in declared.label_columns]
+    values = np.zeros((len(table.rows), len(columns)), np.float32)
+    scored = np.zeros(len(table.rows), bool)
+    for i, cells in enumerate(table.rows):
+        try:
+            label = parse_label(declared, [cells[column] for column in columns])
+        except InputError as error:
+            raise InputError(f"{table.place(i)}: {error}") from error
+        if label is not None:
+            values[i], scored[i] = label, True
+    if manifest.row_columns["frame"] in table.columns:
+        frames = _frames(manifest, table)
+        rows = np.zeros((frames.max(), len(columns)), np.float32), np.zeros(frames.max(), bool)
+        rows[0][frames - 1], rows[1][frames - 1] = values, scored
+        return Labels(*rows, group)
+    return TimedLabels(
+        values,
+        scored,
+        group,
+        _spans(manifest, table),
+        tuple(table.place(i) for i in range(len(table.rows))),
+        is_part=row.is_part,
+    )
+
+
+def count_label_rows(manifest: Manifest, clip_id: str) -> int:
+    """The number of the last frame with a label; 0 where labels are of the clip or of times, or there are none."""
     row = manifest.rows[clip_id]
-    label = parse_label(declared, [row.cells[name] for name in declared.label_columns])
-    width = len(declared.label_columns)
-    values = np.array([label or [0.0] * width], np.float32)
-    return Labels(values, np.array([label is not None]), manifest.groups.get(clip_id, ""))
+    if row.labels is None:
+        return 0
+    table = _read_labels_file(manifest, row)
+    return int(_frames(manifest, table).max()) if manifest.row_columns["frame"] in table.columns else 0
 
 
-def parse_label(declared: ClassColumns | ValueColumns, cells: list[str]) -> list[float] | None:
+def parse_label(declared: Declaration, cells: list[str]) -> list[float] | None:
     """The label in these cells; None where they are empty. Raises InputError saying what is wrong."""
     if not any(cells):
         return None
@@ -48,7 +91,7 @@ def parse_label(declared: ClassColumns | ValueColumns, cells: list[str]) -> list
             numbers.append(parse_number(cell))
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
-    ranges = declared.ranges if isinstance(declared, ValueColumns) else ((0.0, 1.0),) * len(numbers)
+    ranges = ((0.0, 1.0),) * len(numbers) if isinstance(declared, ClassColumns) else declared.ranges
     for name, value, (low, high) in zip(declared.label_columns, numbers, ranges, strict=True):
         if not low <= value <= high:
             raise InputError(
@@ -63,16 +106,88 @@ def parse_label(declared: ClassColumns | ValueColumns, cells: list[str]) -> list
 def _class_of(declared: ClassColumns, cell: str) -> int:
     name = declared.aliases.get(cell, cell)
     if name not in declared.names:
-        known = (
-            f"{nearest(cell, [*declared.names, *declared.aliases])} the data set file has {', '.join(declared.names)}"
-        )
+        known = f"{nearest(cell, [*declared.names, *declared.aliases])} classes: {', '.join(declared.names)}"
         raise InputError(
             f"{cell!r} is no class{known}: correct the cell, leave it empty where there is no label, or add the class "
-            "to names or an alias to aliases"
+            "to names or an alias to aliases in the data set file"
         )
     return declared.names.index(name)
 
 
-def count_label_rows(manifest: Manifest, clip_id: str) -> int:
-    """The number of the last frame with a label; 0 where labels are of the clip or of times."""
-    return 0
+def _read_labels_file(manifest: Manifest, row: ManifestRow) -> TextTable:
+    assert row.labels is not None
+    table = read_table(row.labels)
+    if not table.rows:
+        raise InputError(f"{table.place()}: the table has no row: give one for each frame, time or span with a label")
+    for declared in (manifest.classes, manifest.values):
+        if declared is None or declared.level == "frame":
+            continue
+        if twice := set(declared.label_columns) & set(table.columns):
+            raise InputError(
+                f"{table.place()}: {min(twice)!r} is a column of {manifest.path} as well: labels are of clips or of "
+                "frames, not both: remove or rename one of the columns"
+            )
+    there = [key for key in ROW_COLUMNS if manifest.row_columns[key] in table.columns]
+    if there not in (["frame"], ["time_s"], ["start_s", "stop_s"], ["frame", "time_s"]):
+        raise InputError(
+            f"{table.place()}: the columns are {', '.join(table.columns)}, expected a column frame (from 1), or "
+            "time_s, or both start_s and stop_s, beside the labels"
+        )
+    return table
+
+
+def _frames(manifest: Manifest, table: TextTable) -> np.ndarray:
+    """The frame of each row. Raises InputError for a wrong number, or a frame with two rows."""
+    first: dict[int, int] = {}
+    for i, cell in enumerate(table.column(manifest.row_columns["frame"])):
+        try:
+            frame = parse_integer(cell)
+        except InputError as error:
+            raise InputError(f"{table.place(i)}: {error}") from error
+        if not 1 <= frame <= MAX_FRAME:
+            raise InputError(f"{table.place(i)}: there is no frame {frame}: frames are counted from 1, not from 0")
+        if frame in first:
+            raise InputError(f"{table.place(i)}: frame {frame} has a row already, {table.place(first[frame])}")
+        first[frame] = i
+    return np.array(list(first), int)
+
+
+def _spans(manifest: Manifest, table: TextTable) -> np.ndarray:
+    """Start and stop of each row, in seconds; a row with one time reaches half-way to its neighbours.
+
+    At the ends, and beside a longer gap, it reaches half a median interval.
+    """
+    if manifest.row_columns["time_s"] in table.columns:
+        times_s = _times(manifest, table, "time_s")
+        steps_s = np.diff(times_s)
+        if (steps_s <= 0).any():
+            i = int(np.argmax(steps_s <= 0)) + 1
+            raise InputError(f"{table.place(i)}: the time {times_s[i]:g} s is not after that of the row before")
+        if not len(steps_s):
+            raise InputError(f"{table.place(0)}: one row with a time says nothing of its length: give start and stop")
+        median_s = float(np.median(steps_s))
+        reach_s = np.minimum(steps_s, median_s) / 2
+        half_s = [median_s / 2]
+        return np.stack([times_s - np.r_[half_s, reach_s], times_s + np.r_[reach_s, half_s]], axis=1)
+    spans_s = np.stack([_times(manifest, table, "start_s"), _times(manifest, table, "stop_s")], axis=1)
+    if (spans_s[:, 1] <= spans_s[:, 0]).any():
+        i = int(np.argmax(spans_s[:, 1] <= spans_s[:, 0]))
+        raise InputError(f"{table.place(i)}: the label stops at {spans_s[i, 1]:g} s and starts at {spans_s[i, 0]:g} s")
+    order = np.argsort(spans_s[:, 0], kind="stable")
+    for before, i in pairwise(order.tolist()):
+        if spans_s[i, 0] < spans_s[before, 1]:
+            raise InputError(
+                f"{table.place(i)}: the label starts at {spans_s[i, 0]:g} s, inside that of "
+                f"{table.place(before)}: a time can have one label only"
+            )
+    return spans_s
+
+
+def _times(manifest: Manifest, table: TextTable, key: str) -> np.ndarray:
+    times_s = []
+    for i, cell in enumerate(table.column(manifest.row_columns[key])):
+        try:
+            times_s.append(parse_number(cell))
+        except InputError as error:
+            raise InputError(f"{table.place(i)}: {manifest.row_columns[key]}: {error}") from error
+    return np.array(times_s)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from abaw.dataset.clip import Clip
-from abaw.dataset.manifest import ClassColumns, Manifest, ManifestRow, ValueColumns
-from abaw.dataset.manifests.keys import COLUMNS, ManifestKeys
+from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Manifest, ManifestRow, ValueColumns
+from abaw.dataset.manifests.keys import COLUMNS, LABEL_COLUMNS, ManifestKeys
 from abaw.dataset.manifests.labels import parse_label
 from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.dataset.media_files import is_media, is_picture, name_problem, names_by_folder, stem_of
@@ -56,6 +56,7 @@ def read_manifest(keys: ManifestKeys) -> tuple[Manifest, dict[str, Clip]]:
         raise InputError(f"{table.place()}: the table has no row: give one for each clip")
     columns = _columns(keys, table)
     classes, values = _with_level(keys, table, columns, keys.classes), _with_level(keys, table, columns, keys.values)
+    _check_level(columns, (classes, values), table)
     rows = [_read_row(keys, table, columns, i, (classes, values)) for i in range(len(table.rows))]
     names = _names(rows, keys.media)
     by_clip = dict(zip(names, rows, strict=True))
@@ -68,6 +69,7 @@ def read_manifest(keys: ManifestKeys) -> tuple[Manifest, dict[str, Clip]]:
         classes,
         values,
         {name: row.label for name, row in by_clip.items()},
+        {key: keys.columns.get(key, key) if key in LABEL_COLUMNS else key for key in ROW_COLUMNS},
     )
     _check_groups(manifest)
     return manifest, {name: _clip(name, row) for name, row in by_clip.items()}
@@ -77,7 +79,7 @@ def _columns(keys: ManifestKeys, table: TextTable) -> dict[str, str]:
     """The column of the table for each of ``COLUMNS`` that it has."""
     columns = {key: keys.columns.get(key, key) for key in COLUMNS}
     for key, name in keys.columns.items():
-        if name not in table.columns:
+        if key in COLUMNS and name not in table.columns:
             raise InputError(f"{keys.place('columns', key)}: {_no_column(table, name)}")
     if columns["path"] not in table.columns:
         raise InputError(
@@ -107,6 +109,18 @@ def _with_level(
         more = "" if here else "; labels of frames need a column labels with a file for each clip"
         raise InputError(f"{_no_column(table, lacking)}, but {keys.place(key)} names it: correct one of them{more}")
     return replace(declared, level="frame")
+
+
+def _check_level(
+    columns: Mapping[str, str], declared: tuple[ClassColumns | None, ValueColumns | None], table: TextTable
+) -> None:
+    """Raise InputError where clips have files of labels, but all labels are in the table itself."""
+    known = [each for each in declared if each is not None]
+    if "labels" in columns and known and all(each.level == "clip" for each in known):
+        raise InputError(
+            f"{table.place()}: the table has the labels of clips and the column {columns['labels']!r} with files of "
+            "labels of frames: remove one of them"
+        )
 
 
 def _read_row(
@@ -143,7 +157,7 @@ def _read_row(
         fps,
         start_s,
         stop_s,
-        ManifestRow(place, _label_cells(cells, declared, place), labels),
+        ManifestRow(place, _label_cells(cells, declared, place), labels, (start_s, stop_s) != (None, None)),
     )
 
 

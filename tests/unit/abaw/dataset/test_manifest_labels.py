@@ -1,0 +1,100 @@
+"""Labels of frames, times and spans in a file for each clip of a manifest."""
+
+import numpy as np
+import pytest
+
+from abaw.dataset.manifests.labels import read_manifest_labels
+from abaw.errors import InputError, NotFoundError
+from tests.support.abaw.manifests import CLASSES, VALUES, open_manifest
+
+TABLE = "path,labels,split\na.wav,a.csv,train\nb.wav,,test\n"
+TIMES_S = np.arange(6) * 0.1
+
+
+def read_labels(folder, text, keys=VALUES, table=TABLE):
+    folder.mkdir(exist_ok=True)
+    (folder / "a.csv").write_text(text)
+    found = open_manifest(folder, table, keys, media=("a.wav", "b.wav"))
+    kind = "values" if found.manifest.values else "classes"
+    return found, read_manifest_labels(found.manifest, kind, "train")["a"]
+
+
+def test_rows_of_frames_are_labels_of_frames(tmp_path):
+    found, labels = read_labels(tmp_path, "frame,effort,pain\n3,2,1\n1,0,10\n4,,\n")
+    assert labels.values.tolist() == [[10, 0], [0, 0], [1, 2], [0, 0]]
+    assert labels.scored.tolist() == [True, False, True, False]
+    assert labels.at(TIMES_S) is labels
+    assert found.num_label_rows("a") == 4
+    assert read_manifest_labels(found.manifest, "values", "test") == {}  # a clip without labels
+
+
+def test_rows_with_a_time_reach_half_way_to_their_neighbours(tmp_path):
+    _, labels = read_labels(tmp_path, "time_s,pain,effort\n0,1,1\n0.2,2,2\n0.4,3,3\n")
+    found = labels.at(np.array([0.0, 0.09, 0.11, 0.29, 0.31, 0.49, 0.51]))
+    assert found.values[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 0]
+    assert found.scored.tolist() == [True] * 6 + [False]
+
+
+def test_spans_hold_their_start_and_not_their_stop(tmp_path):
+    text = "start_s,stop_s,emotion\n0.3,0.4,hap\n0.1,0.2,angry\n0.4,0.5,\n"
+    found, labels = read_labels(tmp_path, text, CLASSES)
+    at = labels.at(TIMES_S)
+    assert at.values[:, 0].tolist() == [0, 0, 0, 1, 0, 0]
+    assert at.scored.tolist() == [False, True, False, True, False, False]
+    assert found.num_label_rows("a") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("frame,pain,effort\n1,3,3\n2,11,3\n", "a.csv:3: pain is 11, outside"),
+        ("frame,pain,effort\n1,3,3\n1,1,3\n", "a.csv:3: frame 1 has a row already, .*a.csv:2"),
+        ("frame,pain,effort\n0,3,3\n", "a.csv:2: there is no frame 0"),
+        ("frame,pain,effort\n1.5,3,3\n", "a.csv:2: '1.5' is not an integer"),
+        ("frame,pain\n1,3\n", "a.csv:1: the table has no column 'effort'"),
+        ("pain,effort\n1,3\n", "a.csv:1: the columns are pain, effort, expected a column frame"),
+        ("start_s,pain,effort\n1,3,3\n", "a.csv:1: the columns are start_s, pain"),
+        ("time_s,pain,effort\n1,3,3\n1,3,3\n", "a.csv:3: the time 1 s is not after"),
+        (
+            "start_s,stop_s,pain,effort\n0,2,3,3\n1,3,3,3\n",
+            "a.csv:3: the label starts at 1 s, inside that of .*a.csv:2",
+        ),
+        ("start_s,stop_s,pain,effort\n2,2,3,3\n", "a.csv:2: the label stops at 2 s"),
+        ("frame,pain,effort\n", "a.csv:1: the table has no row"),
+    ],
+)
+def test_wrong_files_of_labels_are_refused_with_their_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_labels(tmp_path, text)
+
+
+def test_a_label_after_the_end_of_the_clip_is_refused_with_its_line(tmp_path):
+    _, labels = read_labels(tmp_path, "start_s,stop_s,pain,effort\n0,1,3,3\n1.5,2,3,3\n")
+    with pytest.raises(InputError, match="a.csv:3: the label starts at 1.5 s, after the end of the clip"):
+        labels.at(TIMES_S)
+
+
+def test_labels_of_a_whole_file_serve_its_parts(tmp_path):
+    table = "path,start_s,stop_s,labels,clip\na.wav,0,0.5,a.csv,a\n"
+    _, labels = read_labels(tmp_path, "start_s,stop_s,pain,effort\n0,0.3,3,3\n1.5,2,3,3\n", table=table)
+    assert labels.at(TIMES_S).scored.tolist() == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("path,labels,pain,effort\na.wav,a.csv,1,1\n", "clips.csv:1: the table has the labels of clips and the column"),
+        ("path,labels,pain\na.wav,a.csv,1\n", "clips.csv:1: the table has no column 'effort'"),
+        ("path\na.wav\n", "clips.csv:1: the table has no column 'pain'.*need a column labels"),
+        ("path,labels\na.wav,b.csv\n", "clips.csv:2: labels is 'b.csv', but nothing is at "),
+    ],
+)
+def test_labels_of_clips_and_of_frames_are_not_mixed(tmp_path, table, message):
+    with pytest.raises((InputError, NotFoundError), match=message):
+        read_labels(tmp_path, "frame,pain,effort\n1,1,1\n", table=table)
+
+
+def test_one_column_cannot_be_in_both_tables(tmp_path):
+    table = "path,labels,emotion\na.wav,a.csv,hap\n"
+    with pytest.raises(InputError, match="a.csv:1: 'emotion' is a column of .*clips.csv as well"):
+        read_labels(tmp_path, "frame,emotion,pain,effort\n1,hap,1,1\n", CLASSES + VALUES, table)
