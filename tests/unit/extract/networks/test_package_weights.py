@@ -83,13 +83,13 @@ def test_a_wrong_hash_is_refused_and_not_kept(kept, index):
     kept.parent.mkdir(parents=True)
     kept.write_bytes(CONTENT[:-1])
     for use in (find, fetch, lambda weights: require(weights, "x", "y")):
-        with pytest.raises(ValueError, match="delete the file and fetch it again with --download"):
+        with pytest.raises(ValueError, match="delete the file and fetch it again"):
             use(WEIGHTS)
 
 
 def test_what_cannot_be_fetched_is_an_error_that_says_what_to_do(kept, index, monkeypatch):
     with pytest.raises(
-        MissingWeights, match=r"detector x needs net.onnx .*MIT\).*--download of abaw extract, or use y"
+        MissingWeights, match=r"detector x needs net.onnx .*MIT\).*weights fetch net.onnx or .*--download, or use y"
     ):
         require(WEIGHTS, "the detector x", "use y")
     index.error = "no route"
