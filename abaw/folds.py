@@ -1,29 +1,33 @@
-"""Which clips are trained on and which are held out: whole videos, and never one in both."""
+"""Which clips are trained on and which are held out: whole groups (speakers, sessions, subjects) or, where the data set
+names none, whole videos; and never one on both sides."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 
-from abaw.configs.sections import FoldsConfig
-from abaw.dataset.annotations import Labels
-from abaw.dataset.names import video_of
+from abaw.configs.sections import BY_GROUP, FoldsConfig
+from abaw.dataset.annotations import Labels, group_of
+from abaw.dataset.seen import Seen, unit_of
 from abaw.errors import InputError
+from abaw.numbers import format_count
 from abaw.tasks.base import Task
 
 ByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
-NUMBER_WEIGHT = 0.3  # of the number of videos, against the number of frames and each stratum
+NUMBER_WEIGHT = 0.3  # of the number of groups, against the number of frames and each stratum
 LOG = logging.getLogger("abaw")
 
 
-def check_apart(seen: Iterable[str], scored: Iterable[str], what: str) -> None:
-    """Raises InputError where a clip of ``scored`` is of a video in ``seen``; ``what`` says what has seen them."""
-    seen = set(seen)
-    leaks = sorted({video_of(clip_id) for clip_id in scored} & seen)
-    if leaks:
+def check_apart(seen: Seen, scored: Mapping[str, str], what: str) -> None:
+    """Raises InputError where a clip of ``scored`` (clip -> group, "" for none) is of a video or a group in ``seen``.
+
+    ``what`` says what has seen them.
+    """
+    if leaks := sorted(set(seen.find(scored).values())):
         others = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
-        raise InputError(f"a leak: {what} has seen video {leaks[0]!r}{others}, which is scored here")
+        raise InputError(f"a leak: {what} has seen {leaks[0]}{others}, which is scored here")
 
 
 def split_labels(
@@ -31,10 +35,13 @@ def split_labels(
 ) -> dict[str, dict[str, dict[str, Labels]]]:
     """The labels that one fold is trained on ("train") and scored on ("validation"), from those of the official split.
 
-    Fold 0 is the official split. Every other fold holds out one part (``part_videos``) of the videos that some task
-    trains on and none validates on, and is trained on all the rest, including the official validation videos.
-    ``refit``: everything is trained on, and "validation" is empty. Raises InputError for a leak, for too few videos,
-    and where a task has no scored frame to train on or, in any of the folds, none to be scored on.
+    Fold 0 is the official split. Every other fold holds out one part (``part_groups``) of the groups that some task
+    trains on and none validates on, and is trained on all the rest, including the official validation clips. Where
+    there are no validation labels at all, every fold holds out a part, fold 0 too. ``refit``: everything is trained on,
+    and "validation" is empty.
+
+    Raises InputError for a leak, for a fold that does not exist, for too few groups, and where a task has no scored
+    frame to train on or, in any of the folds, none to be scored on.
     """
     train, validation = labels["train"], labels["validation"]
     # that one task trains on what another validates on matters only where the official split itself is scored
@@ -44,100 +51,151 @@ def split_labels(
     rest = {name: {**train[name], **validation[name]} for name in tasks}
     if folds.refit:
         return {"train": rest, "validation": {}}
-    held_out = videos_of(validation)
-    if folds.num > 1:
-        parts = part_videos(_only(rest, videos_of(rest) - held_out), tasks, folds)
-        held_out = parts[folds.fold - 1] if folds.fold else held_out
-    if folds.fold:
-        train, validation = _only(rest, videos_of(rest) - held_out), _only(rest, held_out)
+    held_out, parts = groups_of(validation), _parts(rest, validation, tasks, folds)
+    if folds.fold >= len(parts):
+        raise InputError(f"folds.fold is {folds.fold}, but there are only the folds 0 to {len(parts) - 1}")
+    if folds.fold or not held_out:
+        held_out = parts[folds.fold]
+        train, validation = _only(rest, groups_of(rest) - held_out), _only(rest, held_out)
     for name, clips in train.items():
         if not _num_scored(clips):
-            raise InputError(f"fold {folds.fold} of {folds.num}: no scored frame of {name} is left to train on")
+            raise InputError(f"fold {folds.fold} of {len(parts)}: no scored frame of {name} is left to train on")
     return {"train": _plain(train), "validation": _plain(validation)}
 
 
-def videos_of(labels: ByTask) -> set[str]:
-    """The videos of every clip, of any task."""
-    return {video_of(clip_id) for clips in labels.values() for clip_id in clips}
+def count_folds(labels: Mapping[str, ByTask], tasks: Mapping[str, Task], folds: FoldsConfig) -> int:
+    """How many folds there are: ``folds.num``, or as many as it takes to hold out every group once."""
+    if folds.num != BY_GROUP:
+        return folds.number
+    rest = {name: {**labels["train"][name], **labels["validation"][name]} for name in tasks}
+    return len(_parts(rest, labels["validation"], tasks, folds))
 
 
-def part_videos(labels: ByTask, tasks: Mapping[str, Task], folds: FoldsConfig) -> list[set[str]]:
-    """The videos in ``num`` - 1 parts with about equal numbers of scored frames, of frames per stratum, and of videos.
+def groups_of(labels: ByTask) -> set[str]:
+    """The groups of every clip, of any task; of a clip without one its video."""
+    return {group_of(clip_id, each) for clips in labels.values() for clip_id, each in clips.items()}
 
-    Greedy: one video after the other, those with the largest shares first, goes to the part in which its strata
-    (``Task.strata``) are rarest so far; videos of about equal size (within a factor of two) are ordered by ``seed``. A
-    stratum that occurs in a single video cannot be balanced and does not count. The order of clips changes nothing.
-    Raises InputError where there are fewer videos than parts, or a part has no scored frame of a task.
-    """
-    videos, num = sorted(videos_of(labels)), folds.num - 1
-    if len(videos) < num:
+
+def seen_in(labels: ByTask) -> Seen:
+    """The videos and groups of every clip, of any task."""
+    return Seen.in_labels(*labels.values())
+
+
+def _parts(rest: ByTask, validation: ByTask, tasks: Mapping[str, Task], folds: FoldsConfig) -> list[set[str]]:
+    """The groups that each fold holds out; the first are the official validation split's where there is one."""
+    official = groups_of(validation)
+    if folds.num == 1:
+        if official:
+            return [official]
         raise InputError(
-            f"folds.num is {folds.num}: {num} parts beside the official split need as many training videos, there are "
-            f"{len(videos)}: set folds.num to {len(videos) + 1} or less"
+            "no clip is in a validation split, and folds.num is 1: set folds.num to 5 say, or to groups (each group is "
+            "held out once), or name validation clips in the data set; folds.refit holds nothing out"
         )
-    shares = np.hstack([_shares(videos, labels[name], task) for name, task in tasks.items()])
-    shares = np.hstack([shares, np.full((len(videos), 1), NUMBER_WEIGHT / len(videos))])
-    size = -np.round(np.log2(np.square(shares).sum(axis=1)) / 2)
-    order = np.lexsort((np.random.default_rng(folds.seed).permutation(len(videos)), size))
-    load = np.zeros((num, shares.shape[1]))
-    parts: list[set[str]] = [set() for _ in range(num)]
-    for video in order:
-        to = int(np.argmin(load @ shares[video]))  # where the sum of squared loads grows least
-        load[to] += shares[video]
-        parts[to].add(videos[video])
-    _check_parts(parts, labels, folds)
+    free = _only(rest, groups_of(rest) - official)
+    parts = _part_each(free, tasks) if folds.num == BY_GROUP else part_groups(free, tasks, folds, bool(official))
+    parts = [official, *parts] if official else parts
+    for fold, part in enumerate(parts):
+        for name, clips in _only(free, part).items():
+            if part is not official and not _num_scored(clips):
+                raise InputError(
+                    f"fold {fold} of {len(parts)} would hold out no scored frame of {name}: set folds.num lower, or "
+                    "another folds.seed"
+                )
     return parts
 
 
-def _shares(videos: list[str], clips: Mapping[str, Labels], task: Task) -> np.ndarray:
-    """Each video's share of the task's scored frames, and of each stratum; all strata together weigh as much."""
-    counts: dict[str, Counter[int]] = {video: Counter() for video in videos}
+def _part_each(labels: ByTask, tasks: Mapping[str, Task]) -> list[set[str]]:
+    """Every group on its own, in the order of their names; those without a scored frame of any task are in no part."""
+    scored = {name: {clip_id: each for clip_id, each in labels[name].items() if each.scored.any()} for name in tasks}
+    if len(found := sorted(groups_of(scored))) < 2:
+        unit = unit_of(each.group for clips in labels.values() for each in clips.values())
+        raise InputError(
+            f"folds.num is {BY_GROUP}, but {format_count(len(found), unit)} can be held out, two are needed"
+        )
+    return [{group} for group in found]
+
+
+def part_groups(
+    labels: ByTask, tasks: Mapping[str, Task], folds: FoldsConfig, has_official: bool = True
+) -> list[set[str]]:
+    """The groups in ``num`` - 1 parts with about equal numbers of scored frames, of frames per stratum, and of groups.
+
+    ``has_official``: fold 0 is the official split; without one there are ``num`` parts. Greedy: one group after the
+    other, those with the largest shares first, goes to the part in which its strata (``Task.strata``) are rarest so
+    far; groups of about equal size (within a factor of two) are ordered by ``seed``. A stratum that occurs in a single
+    group cannot be balanced and does not count. The order of clips changes nothing. Raises InputError where there are
+    fewer groups than parts.
+    """
+    groups, num = sorted(groups_of(labels)), folds.number - has_official
+    if len(groups) < num:
+        unit = unit_of(each.group for clips in labels.values() for each in clips.values())
+        parts = f"{num} parts beside the official split need as many training" if has_official else "as many parts need"
+        raise InputError(
+            f"folds.num is {folds.num}: {parts} {unit}s, there are {len(groups)}: set folds.num to "
+            f"{len(groups) + has_official} or less"
+        )
+    shares = np.hstack([_shares(groups, labels[name], task) for name, task in tasks.items()])
+    shares = np.hstack([shares, np.full((len(groups), 1), NUMBER_WEIGHT / len(groups))])
+    size = -np.round(np.log2(np.square(shares).sum(axis=1)) / 2)
+    order = np.lexsort((np.random.default_rng(folds.seed).permutation(len(groups)), size))
+    load = np.zeros((num, shares.shape[1]))
+    parts_found: list[set[str]] = [set() for _ in range(num)]
+    for group in order:
+        to = int(np.argmin(load @ shares[group]))  # where the sum of squared loads grows least
+        load[to] += shares[group]
+        parts_found[to].add(groups[group])
+    return parts_found
+
+
+def _shares(groups: list[str], clips: Mapping[str, Labels], task: Task) -> np.ndarray:
+    """Each group's share of the task's scored frames, and of each stratum; all strata together weigh as much."""
+    counts: dict[str, Counter[int]] = {group: Counter() for group in groups}
     for clip_id, labels in clips.items():
-        counts[video_of(clip_id)].update(task.strata(labels)[labels.scored].tolist())
-    seen = Counter(stratum for each in counts.values() for stratum in each)
-    strata = sorted(stratum for stratum, num_videos in seen.items() if num_videos > 1)
-    frames = np.array([[sum(counts[video].values())] for video in videos], float)
-    by_stratum = np.array([[counts[video][each] for each in strata] for video in videos], float)
-    by_stratum = by_stratum.reshape(len(videos), -1)
+        counts[group_of(clip_id, labels)].update(task.strata(labels)[labels.scored].tolist())
+    seen = Counter(chain.from_iterable(counts.values()))
+    strata = sorted(stratum for stratum, num_groups in seen.items() if num_groups > 1)
+    frames = np.array([[sum(counts[group].values())] for group in groups], float)
+    by_stratum = np.array([[counts[group][each] for each in strata] for group in groups], float)
+    by_stratum = by_stratum.reshape(len(groups), -1)
     by_stratum /= by_stratum.sum(axis=0) * max(1, len(strata)) ** 0.5
     return np.hstack([frames / max(1, frames.sum()), by_stratum])
 
 
-def _check_parts(parts: list[set[str]], labels: ByTask, folds: FoldsConfig) -> None:
-    for fold, part in enumerate(parts, start=1):
-        for name, clips in _only(labels, part).items():
-            if not _num_scored(clips):
-                raise InputError(
-                    f"fold {fold} of {folds.num} would hold out no scored frame of {name}: set folds.num lower, or "
-                    "another folds.seed"
-                )
-
-
 def _apart(train: ByTask, validation: ByTask, drop_leaks: bool, *, among: list[str]) -> ByTask:
-    """``train`` without the clips, of tasks ``among``, of validation videos. InputError unless ``drop_leaks``."""
-    held_out_by = {video_of(clip_id): (name, clip_id) for name, clips in validation.items() for clip_id in clips}
-    leaks = {(name, clip_id) for name in among for clip_id in train[name] if video_of(clip_id) in held_out_by}
+    """``train`` without the clips, of tasks ``among``, of validation groups. InputError unless ``drop_leaks``."""
+    held_out_by = {
+        group_of(clip_id, each): (name, clip_id)
+        for name, clips in validation.items()
+        for clip_id, each in clips.items()
+    }
+    leaks = {
+        (name, clip_id): group
+        for name in among
+        for clip_id, each in train[name].items()
+        if (group := group_of(clip_id, each)) in held_out_by
+    }
     if not leaks:
         return train
-    videos = sorted({video_of(clip_id) for _, clip_id in leaks})
+    groups = sorted(set(leaks.values()))
+    unit = unit_of(train[name][clip_id].group for name, clip_id in leaks)
     if not drop_leaks:
-        name, clip_id = min(leak for leak in leaks if video_of(leak[1]) == videos[0])
-        other, other_id = held_out_by[videos[0]]
-        others = f", and so are {len(videos) - 1} more" if len(videos) > 1 else ""
+        name, clip_id = min(leak for leak, group in leaks.items() if group == groups[0])
+        other, other_id = held_out_by[groups[0]]
+        others = f", and so are {len(groups) - 1} more" if len(groups) > 1 else ""
         raise InputError(
-            f"a leak: video {videos[0]!r} is trained on ({name}, clip {clip_id!r}) and held out ({other}, clip "
+            f"a leak: {unit} {groups[0]!r} is trained on ({name}, clip {clip_id!r}) and held out ({other}, clip "
             f"{other_id!r}){others}: set folds.drop_leaks to true to leave their clips out of training"
         )
-    LOG.info("%d clips of %d held-out videos are left out of training", len(leaks), len(videos))
+    LOG.info("%d clips of %d held-out %ss are left out of training", len(leaks), len(groups), unit)
     return {
         name: {clip_id: each for clip_id, each in clips.items() if (name, clip_id) not in leaks}
         for name, clips in train.items()
     }
 
 
-def _only(labels: ByTask, videos: set[str]) -> dict[str, dict[str, Labels]]:
+def _only(labels: ByTask, groups: set[str]) -> dict[str, dict[str, Labels]]:
     return {
-        name: {clip_id: each for clip_id, each in clips.items() if video_of(clip_id) in videos}
+        name: {clip_id: each for clip_id, each in clips.items() if group_of(clip_id, each) in groups}
         for name, clips in labels.items()
     }
 

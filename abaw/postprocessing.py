@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from abaw.configs.sections import Overlap, Smoother, Space
+from abaw.dataset.seen import Seen
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
 from abaw.files.seals import SEAL, is_sealed, seal, without_seal
@@ -92,7 +93,8 @@ class PostProcessing:
     Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` frames in ``space``, then every logit (for
     valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds of
     units are biases. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted
-    on; scoring one of them with it is an error. Raises InputError for an even ``width`` or a number that is not finite.
+    on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is an error. Raises
+    InputError for an even ``width`` or a number that is not finite.
     """
 
     fill_gaps: bool = False
@@ -102,6 +104,7 @@ class PostProcessing:
     scale: tuple[float, ...] = ()
     bias: tuple[float, ...] = ()
     fitted_on: tuple[str, ...] = ()
+    fitted_on_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.width % 2 == 0:
@@ -144,9 +147,17 @@ class PostProcessing:
             parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
         return ", ".join(part for part in parts if part)
 
+    @property
+    def seen(self) -> Seen:
+        """The videos and groups whose labels it was fitted on."""
+        return Seen(self.fitted_on, self.fitted_on_groups)
+
     def document(self) -> dict[str, Any]:
-        """The settings as they are written to JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The settings as they are written to JSON; ``fitted_on_groups`` only where there are groups."""
+        document = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if not self.fitted_on_groups:
+            del document["fitted_on_groups"]
+        return document
 
 
 def parse_post_processing(document: Any, place: str, task: Task | None = None) -> PostProcessing:
@@ -181,7 +192,7 @@ def _typed(place: str, key: str, value: Any, default: Any) -> Any:
         if type(value) is not type(default):  # True is not a width
             raise InputError(f"{place}: post-processing: {key} is {value!r}, expected {type(default).__name__}")
         return value
-    kinds = (str,) if key == "fitted_on" else (int, float)
+    kinds = (str,) if key.startswith("fitted_on") else (int, float)
     if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, kinds) for item in value):
         raise InputError(
             f"{place}: post-processing: {key} is {value!r}, expected a list of {'names' if str in kinds else 'numbers'}"

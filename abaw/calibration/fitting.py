@@ -12,8 +12,9 @@ import numpy as np
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
 from abaw.configs.sections import PostProcessingConfig
+from abaw.dataset.annotations import group_of
 from abaw.dataset.layout import open_once
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen, groups_in, unit_of
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import (
     LabelledTable,
@@ -23,7 +24,8 @@ from abaw.evaluation.labelled_tables import (
     run_of,
     task_of,
 )
-from abaw.evaluation.report import summary
+from abaw.evaluation.leaks import fitted_on_of
+from abaw.evaluation.wording import summary
 from abaw.files import as_path, write_json
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing, fitted_document
@@ -60,7 +62,8 @@ def cross_fit(
     found: dict[str, PredictionPair] = {}
     for name, post_processing in zip(names, _fit_each(task, clips, options, others), strict=True):
         held = {clip_id: clip for clip_id, clip in clips.items() if groups[clip_id] == name}
-        check_apart(post_processing.fitted_on, held, "the post-processing fitted on the other groups")
+        scored = groups_in({clip_id: clip.labels for clip_id, clip in held.items()})
+        check_apart(post_processing.seen, scored, "the post-processing fitted on the other groups")
         found |= post_processed(task, held, post_processing)
     return {clip_id: found[clip_id] for clip_id in clips}
 
@@ -100,21 +103,23 @@ def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) ->
 
 
 def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, int | str]:
-    """The group of each clip: the run that held it out where ``made_by`` has all, else one of five groups of videos.
+    """The part that each clip is cross-fitted in: the run that held it out where ``made_by`` has all, else one of five.
 
-    Those are balanced in scored frames: videos in descending order each go to the group with the fewest so far.
+    Those are balanced in scored frames: the data set's groups or, without them, videos, in descending order, each go to
+    the part with the fewest so far.
     """
     if all(clip_id in made_by for clip_id in clips) and len({made_by[clip_id] for clip_id in clips}) > 1:
         return {clip_id: made_by[clip_id] for clip_id in clips}
     num_scored: dict[str, int] = {}
     for clip_id, clip in clips.items():
-        num_scored[video_of(clip_id)] = num_scored.get(video_of(clip_id), 0) + int(clip.labels.scored.sum())
+        group = group_of(clip_id, clip.labels)
+        num_scored[group] = num_scored.get(group, 0) + int(clip.labels.scored.sum())
     sizes = [0] * min(NUM_GROUPS, len(num_scored))
-    group_of = {}
-    for video, num in sorted(num_scored.items(), key=lambda each: (-each[1], each[0])):
-        group_of[video] = int(np.argmin(sizes))
-        sizes[group_of[video]] += num
-    return {clip_id: group_of[video_of(clip_id)] for clip_id in clips}
+    part_of = {}
+    for group, num in sorted(num_scored.items(), key=lambda each: (-each[1], each[0])):
+        part_of[group] = int(np.argmin(sizes))
+        sizes[part_of[group]] += num
+    return {clip_id: part_of[group_of(clip_id, clip.labels)] for clip_id, clip in clips.items()}
 
 
 def group_names(clips: Clips, groups: Mapping[str, int | str]) -> list[int | str]:
@@ -140,9 +145,10 @@ def _fit_each(
             _with_affine(task, {clip_id: clips[clip_id] for clip_id in subset}, post_processing)
             for subset, post_processing in zip(subsets, found, strict=True)
         ]
+    seen = [Seen.in_labels({clip_id: clips[clip_id].labels for clip_id in subset}) for subset in subsets]
     return [
-        replace(post_processing, fitted_on=tuple(sorted({video_of(clip_id) for clip_id in subset})))
-        for subset, post_processing in zip(subsets, found, strict=True)
+        replace(post_processing, fitted_on=each.videos, fitted_on_groups=each.groups)
+        for each, post_processing in zip(seen, found, strict=True)
     ]
 
 
@@ -241,17 +247,20 @@ class FitResult:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [
-            f"fitted on {self.num_clips} clips of {len(self.post_processing.fitted_on)} videos: {self.post_processing}"
-        ]
+        lines = [f"fitted on {self.num_clips} clips of {self._units()}: {self.post_processing}"]
         if not self.scores:
-            lines.append("not scored: a single video cannot be fitted on and scored")
+            unit = "group" if self.post_processing.fitted_on_groups else "video"
+            lines.append(f"not scored: a single {unit} cannot be fitted on and scored")
         for stage, scores in self.scores.items():
             how = f" (cross-fitted: {self.num_groups} groups, each with what was fitted on the others)"
             lines.append(f"{STAGES[stage]} {summary(scores)}{how if stage != 'raw' else ''}")
         if self.scores:
             lines.append(f"the best of these is kept: {STAGES[self._kept()]}")
         return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
+
+    def _units(self) -> str:
+        groups = self.post_processing.fitted_on_groups
+        return f"{len(groups)} groups" if groups else f"{len(self.post_processing.fitted_on)} videos"
 
     def _kept(self) -> str:
         found = self.post_processing
@@ -325,7 +334,9 @@ def fit_task(
     options = options or (run.config().post_processing if run else PostProcessingConfig())
     found, tried = choose(task, clips, options, groups)
     remarks = []
-    if set((about.get("ensemble") or {}).get("fitted_on", ())) & set(found.fitted_on):
-        remarks.append("note: the ensemble's weights were fitted on these videos too, so these scores are too high")
+    scored = groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
+    if fitted_on_of(about.get("ensemble") or {}).find(scored):
+        unit = unit_of(scored.values())
+        remarks.append(f"note: the ensemble's weights were fitted on these {unit}s too, so these scores are too high")
     scores = {stage: task.score(pairs) for stage, pairs in tried.items()}
     return FitResult(name, found, scores, len(clips), len(set(groups.values())), tuple(remarks))

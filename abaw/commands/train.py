@@ -27,7 +27,7 @@ def train(
     trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the config of a run names")] = False,
 ) -> None:
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
-    from abaw.evaluation.report import summary
+    from abaw.evaluation.wording import summary
     from abaw.pipelines import training
 
     trained = (

@@ -86,7 +86,7 @@ def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 
 def pool(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Pool what the runs of folds 1 and on predicted for the clips that they held out."""
-    pool_runs([job.run(stage.member, fold) for fold in range(1, job.config.folds.num)], stage.outputs[0], {})
+    pool_runs([job.run(stage.member, fold) for fold in range(1, job.config.folds.number)], stage.outputs[0], {})
     return True
 
 
@@ -134,7 +134,7 @@ def score(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 
 def predict(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Predict the test clips with every fold of a member."""
-    runs = [job.run(stage.member, fold) for fold in range(job.config.folds.num)]
+    runs = [job.run(stage.member, fold) for fold in range(job.config.folds.number)]
     members = [prediction.open_member(run, job.places.store, job.extraction["device"]) for run in runs]
     tasks = {name: task for name, task in runs[0].tasks().items() if task.clips(job.dataset, "test")}
     prediction.write_predictions(members, job.dataset, tasks, "test", stage.outputs[0], progress=progress)

@@ -198,7 +198,7 @@ def _labels_of_members(
 def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
     """The hash of the labels of each fold. Raises InputError where a fold cannot be held out."""
     official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
-    of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.num)]
+    of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.number)]
     return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]
 
 

@@ -103,7 +103,7 @@ def stages_of(
     ``about``: what stages depend on in the data set (``facts``); ``extraction``: options that change features. Without
     ``templates`` nothing is predicted for the test clips. Raises InputError where no fold is held out to fit on.
     """
-    num = config.folds.num
+    num = config.folds.number
     if config.folds.refit:
         raise InputError(
             "a recipe fits on what its runs hold out, but a refit holds nothing out: set folds.refit to false"
@@ -173,7 +173,7 @@ def _of_test(
     templates: Sequence[Path],
 ) -> Iterator[Stage]:
     """Predictions for the test clips and the challenge files."""
-    work, num = places.work, config.folds.num
+    work, num = places.work, config.folds.number
     each = tuple(work / "test" / member for member in members)
     for member, out in zip(members, each, strict=True):
         weights = tuple(places.weights(member, fold) for fold in range(num))

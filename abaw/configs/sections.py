@@ -18,6 +18,7 @@ from abaw.files import as_path
 
 # keys that do not change what a single training computes
 UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble", "submission"})
+BY_GROUP = "groups"  # instead of a number of folds: each group is held out once
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
 Smoother = Literal["box", "median", "gaussian", "savgol"]
@@ -99,24 +100,39 @@ class WindowConfig(_Strict):
 
 
 class FoldsConfig(_Strict):
-    """Which videos are trained on and which are held out.
+    """Which groups (speakers, sessions, subjects; without such a column, videos) are trained on and which are held out.
 
-    Of ``num`` folds of whole videos, ``fold`` is held out. Fold 0 is the official validation split; folds 1 and on are
-    parts of the official training split, drawn with ``seed`` and stratified by their labels. ``refit``: nothing is held
-    out. A video in both training and validation is an error, or is left out of training (``drop_leaks``).
+    Of ``num`` folds of whole groups, ``fold`` is held out. Fold 0 is the official validation split; folds 1 and on are
+    parts of the official training split, drawn with ``seed`` and stratified by their labels. Where the data set has no
+    validation split, fold 0 is such a part too. ``num`` "groups": each group is held out once. ``refit``: nothing is
+    held out. A group in both training and validation is an error, or is left out of training (``drop_leaks``).
     """
 
-    num: Annotated[int, Field(ge=1)] = 1
+    num: int | Literal["groups"] = 1
     fold: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0)] = 0
     refit: bool = False
     drop_leaks: bool = False
 
+    @property
+    def number(self) -> int:
+        """``num`` where a number is needed. Raises InputError where it is "groups"."""
+        if isinstance(self.num, str):
+            raise InputError(f"folds.num is {BY_GROUP}, expected a number of folds here")
+        return self.num
+
+    @field_validator("num", mode="plain")
+    @classmethod
+    def _is_number_or_word(cls, num: Any) -> Any:
+        if num != BY_GROUP and (isinstance(num, bool) or not isinstance(num, int) or num < 1):
+            raise InputError(f"expected a number of folds, 1 or more, or the word {BY_GROUP} (each group is one)")
+        return num
+
     @field_validator("fold")
     @classmethod
     def _exists(cls, fold: int, info: ValidationInfo) -> int:
         num = info.data.get("num", fold + 1)
-        if fold >= num:
+        if num != BY_GROUP and fold >= num:
             raise InputError(f"expected a fold from 0 to {num - 1}: give one of them, or increase folds.num")
         return fold
 

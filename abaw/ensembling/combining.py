@@ -10,11 +10,12 @@ import numpy as np
 from abaw.calibration import fitting
 from abaw.configs.sections import EnsembleMethod
 from abaw.dataset.layout import open_once
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
 from abaw.evaluation import labelled_tables
+from abaw.evaluation.leaks import fitted_on_of
 from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
 from abaw.results import predictions, provenance
@@ -52,7 +53,7 @@ def write(
     """Write the ensemble's tables and predictions.json, for which ``out`` is held.
 
     Returns, for each clip, how many frames no member observed, and how many it has.
-    ``fitted_on`` also names the videos that the weights of a member, itself an ensemble, were fitted on.
+    ``fitted_on`` also names the videos and groups that the weights of a member, itself an ensemble, were fitted on.
     """
     abouts = [predictions.read_metadata(where) for where in wheres]
     clip_ids, frames = predictions.clip_ids(wheres[0]), {}
@@ -61,17 +62,16 @@ def write(
         combined = ensemble.table(tables)
         frames[clip_id] = int((~combined.observed).sum()), len(combined.observed)
         predictions.write_table(out, clip_id, combined, task)
-    fitted_on = {
-        *ensemble.fitted_on,
-        *(video for about in abouts for video in (about.get("ensemble") or {}).get("fitted_on", ())),
-    }
+    seen = ensemble.seen
+    for about in abouts:
+        seen |= fitted_on_of(about.get("ensemble") or {})
     splits = {about.get("split") for about in abouts}
     about = {
         "task": task.name,
         "split": splits.pop() if len(splits) == 1 else None,
         **provenance.merged(abouts),
         "post_processing": post_processing.document() if post_processing else {},
-        "ensemble": replace(ensemble, fitted_on=tuple(sorted(fitted_on))).document([str(where) for where in wheres]),
+        "ensemble": ensemble.with_seen(seen).document([str(where) for where in wheres]),
     }
     predictions.write_metadata(out, about)
     return frames
@@ -234,7 +234,7 @@ def _fitted(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult
         scores["weighted"] = fitting.rank(task, selection.cross_fit_weights(task, members, groups))
         if scores["weighted"] <= scores["mean"]:
             alike = [1 / len(members)] * len(members)
-            kept = weights.weighted(alike, {video_of(clip_id) for clip_id in members[0]})
+            kept = weights.weighted(alike, Seen.in_labels({name: clip.labels for name, clip in members[0].items()}))
             remark = "note: fitted weights do not gain on clips that they were not fitted on: the mean is kept"
             return CombineResult(task.name, kept, names, scores=scores, remarks=(remark,))
     return CombineResult(task.name, selection.fit_weights(task, members), names, scores=scores)

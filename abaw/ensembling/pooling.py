@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from abaw.dataset.seen import Seen
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
@@ -45,7 +46,9 @@ def _sources(runs: Sequence[Run], name: str) -> dict[str, tuple[Path, Run]]:
             raise InputError(f"{run.folder} has no tables of clips that it held out: name the runs of the folds")
         where = predictions.resolve(tables, name)
         clip_ids = predictions.clip_ids(where)
-        check_apart(run.document().get("videos", {}).get("train", ()), clip_ids, f"the training of {run.folder}")
+        # clips alone: a run's own groups were kept apart when it was trained
+        seen = Seen.of_side(run.document(), "train")
+        check_apart(seen, dict.fromkeys(clip_ids, ""), f"the training of {run.folder}")
         for clip_id in clip_ids:
             if clip_id in found:
                 raise InputError(
@@ -65,7 +68,7 @@ def _about(
     abouts, splits = [], set()
     for where, clip_ids in clips_of.items():
         run, recorded = sources[clip_ids[0]][1], predictions.read_metadata(where)
-        abouts.append({**provenance.of_run(run, clip_ids), "commit": recorded.get("commit")})
+        abouts.append({**provenance.of_run(run, dict.fromkeys(clip_ids, "")), "commit": recorded.get("commit")})
         splits.add(recorded.get("split"))
     made_by = {clip_id: str(run.folder) for clip_id, (_, run) in sources.items()}
     return {

@@ -7,7 +7,7 @@ import numpy as np
 from abaw.calibration.biases import TINY
 from abaw.calibration.fitting import group_names, rank
 from abaw.dataset.annotations import Labels
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen, groups_in
 from abaw.ensembling.weights import EnsembleWeights, weighted
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
@@ -44,7 +44,7 @@ def fit_weights(task: Task, members: Members) -> EnsembleWeights:
             best, best_score = counts.copy(), scores[which]
         if num_since == PATIENCE:
             break
-    return weighted((best / best.sum()).tolist(), {video_of(clip_id) for clip_id in members[0]})
+    return weighted((best / best.sum()).tolist(), Seen.in_clips(_groups(members[0])))
 
 
 def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, PredictionPair]:
@@ -57,7 +57,7 @@ def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | s
         others = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] != name} for each in members]
         mine = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
         ensemble = fit_weights(task, others)
-        check_apart(ensemble.fitted_on, mine[0], "the weights fitted on the other groups")
+        check_apart(ensemble.seen, _groups(mine[0]), "the weights fitted on the other groups")
         found |= combined(task, mine, ensemble)
     return {clip_id: found[clip_id] for clip_id in members[0]}
 
@@ -71,10 +71,14 @@ def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[st
     return found
 
 
+def _groups(clips: Mapping[str, LabelledTable]) -> dict[str, str]:
+    return groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
+
+
 def _scored_rows(task: Task, clip: LabelledTable) -> LabelledTable:
     """Only the scored frames; for a clip-level task all frames."""
     if task.resolution == "clip":
         return clip
     rows = np.flatnonzero(clip.labels.scored)
-    labels = Labels(clip.labels.values[rows], clip.labels.scored[rows])
+    labels = Labels(clip.labels.values[rows], clip.labels.scored[rows], clip.labels.group)
     return LabelledTable(clip.values[rows].astype(np.float64), clip.observed[rows], labels)

@@ -1,11 +1,12 @@
 """Combining several tables of a clip: the mean, weights fitted on held-out labels, or the CCC-centred mean."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from abaw.dataset.seen import Seen
 from abaw.errors import InputError
 from abaw.metrics import concordance
 from abaw.results.predictions import Table
@@ -18,8 +19,8 @@ AFFINE = (("scale", 1.0), ("bias", 0.0))
 class EnsembleWeights:
     """The sum over members of weight * (scale * value + bias); every array is (members columns), or (members 1).
 
-    ``fitted_on``: the videos whose labels the weights are fitted on. Raises InputError where weights are negative or do
-    not sum to 1, or a number is not finite.
+    ``fitted_on``: the videos whose labels the weights are fitted on, ``fitted_on_groups``: the groups, where there are
+    any. Raises InputError where weights are negative or do not sum to 1, or a number is not finite.
 
     >>> mean(2).values([np.array([[0.0]]), np.array([[1.0]])])
     array([[0.5]])
@@ -30,6 +31,7 @@ class EnsembleWeights:
     scale: np.ndarray
     bias: np.ndarray
     fitted_on: tuple[str, ...] = ()
+    fitted_on_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("weights", "scale", "bias"):
@@ -58,7 +60,17 @@ class EnsembleWeights:
         about: dict[str, Any] = {"how": self.how, "members": list(members), "weights": _plain(self.weights)}
         if (self.scale != 1).any() or (self.bias != 0).any():
             about |= {"scale": self.scale.tolist(), "bias": self.bias.tolist()}
-        return about | ({"fitted_on": list(self.fitted_on)} if self.fitted_on else {})
+        seen = {"fitted_on": self.fitted_on, "fitted_on_groups": self.fitted_on_groups}
+        return about | {key: list(names) for key, names in seen.items() if names}
+
+    @property
+    def seen(self) -> Seen:
+        """The videos and groups whose labels the weights are fitted on."""
+        return Seen(self.fitted_on, self.fitted_on_groups)
+
+    def with_seen(self, seen: Seen) -> "EnsembleWeights":
+        """The same weights, fitted on the labels of these."""
+        return replace(self, fitted_on=seen.videos, fitted_on_groups=seen.groups)
 
 
 def mean(num: int) -> EnsembleWeights:
@@ -68,10 +80,10 @@ def mean(num: int) -> EnsembleWeights:
     return weighted([1 / num] * num, how="mean")
 
 
-def weighted(weights: Sequence[float], fitted_on: Collection[str] = (), how: str = "weighted") -> EnsembleWeights:
-    """A weight for each member, the same in all columns."""
+def weighted(weights: Sequence[float], seen: Seen | None = None, how: str = "weighted") -> EnsembleWeights:
+    """A weight for each member, the same in all columns; ``seen``: what they are fitted on."""
     column = np.array(weights, np.float64)[:, None]
-    return EnsembleWeights(how, column, np.ones_like(column), np.zeros_like(column), tuple(sorted(fitted_on)))
+    return EnsembleWeights(how, column, np.ones_like(column), np.zeros_like(column)).with_seen(seen or Seen())
 
 
 def read_weights(document: Mapping[str, Any], place: str) -> EnsembleWeights:
@@ -82,9 +94,8 @@ def read_weights(document: Mapping[str, Any], place: str) -> EnsembleWeights:
         scale, bias = (np.array(document.get(key, np.full_like(weights, one)), np.float64) for key, one in AFFINE)
         if not weights.ndim == 2 or not weights.shape == scale.shape == bias.shape:
             raise InputError("weights, scale and bias must have one row per member")
-        return EnsembleWeights(
-            str(document["how"]), weights, scale, bias, tuple(map(str, document.get("fitted_on", ())))
-        )
+        seen = (tuple(map(str, document.get(key, ()))) for key in ("fitted_on", "fitted_on_groups"))
+        return EnsembleWeights(str(document["how"]), weights, scale, bias, *seen)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place}: not an ensemble as abaw combine writes it: {error!s}") from error
 

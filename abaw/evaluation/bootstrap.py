@@ -1,10 +1,10 @@
 """Confidence intervals of scores, and tests of whether one system is better than another.
 
 The frames of a video are not independent, but videos are: whole videos, with both persons in them, are drawn or
-exchanged. Intervals are percentiles of the bootstrap (Efron and Tibshirani 1993, ch. 13) over clusters (Davison and
-Hinkley 1997, 3.8): videos are drawn with replacement, and the official score is taken over all frames drawn. Two
-systems are compared by exchanging their predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh
-2000 for scores that are not means).
+exchanged; where the data set names groups (speakers, sessions, subjects), whole groups. Intervals are percentiles of
+the bootstrap (Efron and Tibshirani 1993, ch. 13) over clusters (Davison and Hinkley 1997, 3.8): videos are drawn with
+replacement, and the official score is taken over all frames drawn. Two systems are compared by exchanging their
+predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh 2000 for scores that are not means).
 
 Neither covers the variation between training seeds (train several), a difference between these videos and the test
 videos, or multiple comparisons. With few videos an interval is too narrow, and for a class that occurs in few videos it
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from abaw.dataset.names import video_of
+from abaw.dataset.annotations import group_of
+from abaw.dataset.seen import unit_of
 from abaw.errors import InputError
 from abaw.tasks.base import PredictionPair, Task
 
@@ -32,12 +33,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ranking score of the second system minus that of the first: 95 % interval (None: one video), two-sided p."""
+    """The ranking score of the second system minus that of the first: 95 % interval (None: one video), two-sided p.
+
+    ``num_videos``: how many videos were drawn or, where the data set names groups, groups; ``unit`` says which.
+    """
 
     difference: float
     interval: Interval | None
     p: float
     num_videos: int
+    unit: str = "video"
 
     @property
     def verdict(self) -> str:
@@ -48,17 +53,23 @@ class Comparison:
 
 
 def group_by_video(by_clip: Mapping[str, PredictionPair]) -> dict[str, dict[str, PredictionPair]]:
-    """The clips of each video, ``_left`` and ``_right`` together, without videos that have no scored frame.
+    """The clips of each group, without groups that have no scored frame; without groups, those of each video, ``_left``
+    and ``_right`` together.
 
-    Raises InputError where no video has one.
+    Raises InputError where none has a scored frame.
     """
     videos: dict[str, dict[str, PredictionPair]] = {}
     for clip_id in sorted(by_clip):  # so that the order of clips does not change the draws
         if by_clip[clip_id].labels.scored.any():
-            videos.setdefault(video_of(clip_id), {})[clip_id] = by_clip[clip_id]
+            videos.setdefault(group_of(clip_id, by_clip[clip_id].labels), {})[clip_id] = by_clip[clip_id]
     if not videos:
         raise InputError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
     return videos
+
+
+def unit_drawn(by_clip: Mapping[str, PredictionPair]) -> str:
+    """What is drawn: "group" or "video"."""
+    return unit_of(each.labels.group for each in by_clip.values())
 
 
 def draw_videos(num_videos: int, draws: int, seed: int) -> Int[np.ndarray, "{draws} {num_videos}"]:
@@ -110,11 +121,11 @@ def compare(
     exchanged = _exchanges(num, draws, seed)
     found = float(differences(np.ones((1, num), int), none[:1])[0])
     as_large = np.abs(differences(1 - exchanged, exchanged)) >= abs(found)
-    return Comparison(found, interval, float(as_large.mean()), num)
+    return Comparison(found, interval, float(as_large.mean()), num, unit_drawn(first))
 
 
 def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair]) -> None:
-    """Raises InputError naming the first clip that only one of the two has, or whose labels differ."""
+    """Raises InputError naming the first clip that only one of the two has, or whose labels or groups differ."""
     for clip_id in sorted(first.keys() ^ second.keys()):
         which = "first" if clip_id in first else "second"
         raise InputError(
@@ -123,6 +134,11 @@ def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, Predict
         )
     for clip_id in sorted(first):
         one, other = first[clip_id].labels, second[clip_id].labels
+        if one.group != other.group:
+            raise InputError(
+                f"clip {clip_id!r} is of group {one.group!r} for the first and {other.group!r} for the second: give "
+                "one data set (--data)"
+            )
         if not (np.array_equal(one.scored, other.scored) and np.array_equal(one.values, other.values, equal_nan=True)):
             raise InputError(f"the two have different labels of clip {clip_id!r}: give one data set (--data)")
 

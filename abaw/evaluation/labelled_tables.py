@@ -13,7 +13,7 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen, groups_in, groups_of
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.leaks import check_provenance, check_unseen, made_by
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -91,7 +91,7 @@ def open_labelled_predictions(
     task = task_of(where, task_name, run)
     labels = _labels(dataset_of(where, data, run), task, split, where, run)
     post_processing = None if raw else _post_processing(where, run, task_name)
-    remarks = check_unseen(where, split, labels, about, post_processing)
+    remarks = check_unseen(where, split, groups_in(labels), about, post_processing)
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
     labels = {clip_id: each.at(tables[clip_id].times_s) for clip_id, each in labels.items()}
     runs = made_by(about, labels)
@@ -150,8 +150,26 @@ def labels_by_task(dataset: Dataset, tasks: Mapping[str, Task], split: str) -> d
     return {name: labels_of(dataset, task, split) for name, task in tasks.items()}
 
 
+def official_labels(dataset: Dataset, tasks: Mapping[str, Task]) -> dict[str, dict[str, dict[str, Labels]]]:
+    """The labels of "train" and "validation" by task and clip, from which folds are made (``split_labels``).
+
+    Where a manifest puts no clip into validation, "validation" is empty for every task. Raises InputError where a task
+    has no labels in a split that others have.
+    """
+    train = labels_by_task(dataset, tasks, "train")
+    if not has_validation(dataset, tasks):
+        return {"train": train, "validation": {name: {} for name in tasks}}
+    return {"train": train, "validation": labels_by_task(dataset, tasks, "validation")}
+
+
+def has_validation(dataset: Dataset, tasks: Mapping[str, Task]) -> bool:
+    """Whether the data set has a validation split; Aff-Wild2 has one, and it is an error where it is not found."""
+    return dataset.manifest is None or any(task.clips(dataset, "validation") for task in tasks.values())
+
+
 def labels_to_fit_on(dataset: Dataset, task: Task, exclude: str | None = None) -> dict[str, Labels]:
-    """Labels of both splits by clip, as held-out clips may be in either, without the videos of the split ``exclude``.
+    """Labels of both splits by clip, as held-out clips may be in either, without the videos and
+    groups of the split ``exclude``.
 
     The labels of a clip in both splits are those of validation. Raises InputError where there are no labels, or for an
     unknown split.
@@ -161,8 +179,10 @@ def labels_to_fit_on(dataset: Dataset, task: Task, exclude: str | None = None) -
     labels = {**task.read_labels(dataset, "train"), **task.read_labels(dataset, "validation")}
     if not labels:
         raise InputError(f"{dataset.root} has no labels for {task.name}: expected {task.wanted('validation')}")
-    left_out = {video_of(clip_id) for clip_id in task.clips(dataset, exclude)} if exclude else set()
-    return {clip_id: each for clip_id, each in labels.items() if video_of(clip_id) not in left_out}
+    if exclude is None:
+        return labels
+    left_out = Seen.in_clips(groups_of(dataset, task.clips(dataset, exclude))).find(groups_in(labels))
+    return {clip_id: each for clip_id, each in labels.items() if clip_id not in left_out}
 
 
 def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Dataset:
@@ -222,6 +242,7 @@ def _about(where: Path, run: Run | None) -> dict[str, Any]:
         "seeds": [document["seed"]] if "seed" in document else None,
         "label_tasks_seen": document.get("label_tasks_seen"),
         "videos_seen": document.get("videos", {}).get("train"),
+        "groups_seen": document.get("groups", {}).get("train"),
     }
     return {key: value for about in (known, recorded) for key, value in about.items() if value is not None}
 
@@ -229,11 +250,11 @@ def _about(where: Path, run: Run | None) -> dict[str, Any]:
 def _labels(dataset: Dataset, task: Task, split: str, where: Path, run: Run | None) -> dict[str, Labels]:
     """Labels of the clips to score: an official split, the fold that a run held out, or every clip with a table."""
     document = run.document() if run is not None else {}
-    is_fold = document.get("folds", {}).get("fold", 0) > 0 and split == "validation"
+    is_official = not document.get("folds", {}).get("fold", 0) and has_validation(dataset, {task.name: task})
+    is_fold = run is not None and split == "validation" and not is_official
     labels = labels_of(dataset, task, HELD_OUT if is_fold else split)
     if is_fold:
-        held_out = set(document["videos"]["validation"])
-        return {clip_id: each for clip_id, each in labels.items() if video_of(clip_id) in held_out}
+        return {clip_id: labels[clip_id] for clip_id in Seen.of_side(document, "validation").find(groups_in(labels))}
     if split == HELD_OUT:
         there = set(predictions.clip_ids(where))
         labels = {clip_id: each for clip_id, each in labels.items() if clip_id in there}

@@ -1,10 +1,13 @@
-"""Leaks: whether what made prediction tables has seen the videos they are scored on, as predictions.json records it."""
+"""Leaks: whether what made prediction tables has seen the videos or groups that they are scored on.
+
+predictions.json and run.json record what was seen.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen, unit_of
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
@@ -14,15 +17,18 @@ from abaw.results.runs import Run
 
 
 def check_unseen(
-    where: Path, split: str, scored: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
+    where: Path, split: str, scored: Mapping[str, str], about: Mapping[str, Any], post_processing: PostProcessing | None
 ) -> list[str]:
-    """Remarks on what the tables were made from. Raises InputError for a leak; on "train" a leak is a remark."""
+    """Remarks on what the tables were made from; ``scored`` maps clips to groups, "" for none.
+
+    Raises InputError for a leak; on "train" a leak is a remark.
+    """
     remarks = []
-    for what, names, clips, remedy in _sights(scored, about, post_processing):
-        seen = {video_of(name) for name in names}  # a file that was made elsewhere may name clips
+    for what, seen, clips, remedy in _sights(scored, about, post_processing):
         if split == "train":
-            if seen & {video_of(clip_id) for clip_id in clips}:
-                remarks.append(f"scores on what was trained on: {what} has seen these videos")
+            if seen.find(clips):
+                unit = unit_of(clips.values())
+                remarks.append(f"scores on what was trained on: {what} has seen these {unit}s")
             continue
         try:
             check_apart(seen, clips, f"{what} ({where})")
@@ -38,23 +44,29 @@ def check_unseen(
 
 
 def _sights(
-    scored: Iterable[str], about: Mapping[str, Any], post_processing: PostProcessing | None
-) -> Iterator[tuple[str, Iterable[str], Iterable[str], str]]:
-    """What has seen which videos, the clips that it must not have seen, and the remedy."""
+    scored: Mapping[str, str], about: Mapping[str, Any], post_processing: PostProcessing | None
+) -> Iterator[tuple[str, Seen, Mapping[str, str], str]]:
+    """What has seen which videos and groups, the clips that it must not have seen, and the remedy."""
     if post_processing is not None:
         remedy = "fit another without them (abaw fit --exclude-split validation), or score with --raw"
-        yield "the post-processing", post_processing.fitted_on, scored, remedy
-    ensemble = about.get("ensemble") or {}
-    yield "the ensemble's fit", ensemble.get("fitted_on") or (), scored, "fit its weights on other clips"
+        yield "the post-processing", post_processing.seen, scored, remedy
+    fitted_on = fitted_on_of(about.get("ensemble") or {})
+    yield "the ensemble's fit", fitted_on, scored, "fit its weights on other clips"
     remedy = "score it on clips that it was not trained on, or ask for --split train"
     if not about.get("held_out") or len(about.get("run") or ()) == 1:
-        yield "the training", about.get("videos_seen") or (), scored, remedy
+        seen = Seen(tuple(about.get("videos_seen") or ()), tuple(about.get("groups_seen") or ()))
+        yield "the training", seen, scored, remedy
         return
     for runs, clips in made_by(about, scored).items():  # each video was seen by the runs of the other folds
         for run in runs.split(" + "):
             if (Path(run) / "run.json").is_file():
-                seen = Run(Path(run)).document().get("videos", {}).get("train", ())
-                yield f"the training of {run}", seen, clips, remedy
+                seen = Seen.of_side(Run(Path(run)).document(), "train")
+                yield f"the training of {run}", seen, {clip_id: scored[clip_id] for clip_id in clips}, remedy
+
+
+def fitted_on_of(ensemble: Mapping[str, Any]) -> Seen:
+    """The videos and groups that the weights of an ensemble, as predictions.json has it, were fitted on."""
+    return Seen(tuple(ensemble.get("fitted_on") or ()), tuple(ensemble.get("fitted_on_groups") or ()))
 
 
 def made_by(about: Mapping[str, Any], scored: Iterable[str]) -> dict[str, list[str]]:
@@ -72,10 +84,14 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
     for name, value, fits, expected in (
         ("run", about.get("run"), _is_names, "a list of names"),
         ("videos_seen", about.get("videos_seen"), _is_names, "a list of names"),
+        ("groups_seen", about.get("groups_seen"), _is_names, "a list of names"),
         ("held_out", about.get("held_out"), lambda value: isinstance(value, bool), "true or false"),
         ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
-        ("fitted_on", ensemble.get("fitted_on") if isinstance(ensemble, dict) else None, _is_names, "a list of names"),
+        *(
+            (key, ensemble.get(key) if isinstance(ensemble, dict) else None, _is_names, "a list of names")
+            for key in ("fitted_on", "fitted_on_groups")
+        ),
     ):
         if value is not None and not fits(value):
             raise InputError(f"{where / predictions.METADATA}: {name} is {value!r}, expected {expected}")

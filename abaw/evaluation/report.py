@@ -1,7 +1,7 @@
 """Scores of runs and prediction folders: the official metric, intervals, comparisons; as values and as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals
+from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals, unit_drawn
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.evaluation.wording import as_words, difference_words, summary, with_interval
 from abaw.files import as_path, as_paths
 from abaw.numbers import format_count
 from abaw.results import predictions
@@ -40,7 +41,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the second of two systems scores above the first: the 95 % interval (None: one video) and p."""
+    """How much the second of two systems scores above the first: the 95 % interval (None: one video) and p.
+
+    ``num_videos`` were drawn: videos or, where the data set names groups, groups (``unit``).
+    """
 
     score: str
     difference: float
@@ -48,6 +52,12 @@ class Difference:
     p: float
     num_videos: int
     verdict: str
+    unit: str = field(default="video", kw_only=True)
+
+    @property
+    def words(self) -> str:
+        """The difference with its interval and p."""
+        return difference_words(self.score, self.difference, self.interval, self.p)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,8 @@ class ScoreResult(Measurement):
     """One task of one folder. The scores are those of the tables as a submission would have them.
 
     ``raw`` (the tables without their post-processing) and ``gain`` (what it adds) are None where the folder has no
-    post-processing. ``unobserved`` counts scored frames in which nothing was observed.
+    post-processing. ``unobserved`` counts scored frames in which nothing was observed. ``videos`` counts what intervals
+    are drawn from: videos or, where the data set names groups, groups (``unit``).
     """
 
     folder: str
@@ -68,6 +79,7 @@ class ScoreResult(Measurement):
     gain: Difference | None
     provenance: dict[str, Any]
     remarks: list[str]
+    unit: str = "video"
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,8 @@ def score(
     draws: int = 1000,
     seed: int = 0,
 ) -> ScoreReport:
-    """Score runs or prediction folders with the official metric over all frames, with 95 % intervals by video.
+    """Score runs or prediction folders with the official metric over all frames, with 95 % intervals by video
+    or, where the data set names groups, by group.
 
     Two folders are compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out"
     (every clip with labels that the folder has). ``task``: one task; by default every task the folders have tables
@@ -194,6 +207,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         gain=gain,
         provenance={key: labelled.about[key] for key in REPORTED if labelled.about.get(key) is not None},
         remarks=list(labelled.remarks),
+        unit=unit_drawn(final),
     )
 
 
@@ -223,15 +237,6 @@ def spread(results: Sequence[ScoreResult]) -> Spread:
     )
 
 
-def summary(scores: Mapping[str, float]) -> str:
-    """The ranking score and its main parts in one line."""
-    return ", ".join(
-        f"{key} {value}" if is_count(key) else f"{key} {value:.4f}"
-        for key, value in scores.items()
-        if "_" not in key or key.startswith("CCC")
-    )
-
-
 def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair], draws: int, seed: int) -> Measurement:
     task = labelled.task
     runs = {run: {clip_id: pairs[clip_id] for clip_id in clips} for run, clips in labelled.runs.items()}
@@ -248,7 +253,8 @@ def _difference(
 ) -> Difference:
     found = compare(task, first, second, draws, seed)
     ranking = next(iter(task.score(second)))
-    return Difference(ranking, found.difference, found.interval, found.p, found.num_videos, found.verdict)
+    num, unit = found.num_videos, found.unit
+    return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
 
 
 def _any_scored(pairs: Mapping[str, PredictionPair]) -> bool:
@@ -281,23 +287,25 @@ def _table(found: ScoreResult) -> Iterator[str]:
     """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
     raw = found.raw
     yield (
-        f"{found.folder} {found.task} {found.split}: {len(found.clips)} clips of {found.videos} videos, "
+        f"{found.folder} {found.task} {found.split}: {len(found.clips)} clips of {found.videos} {found.unit}s, "
         f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
     )
     if found.provenance:
-        yield "  " + "; ".join(f"{key.replace('_', ' ')} {_words(value)}" for key, value in found.provenance.items())
+        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in found.provenance.items())
     for by_name, before in ((found.clips, raw and raw.clips), (found.folds, raw and raw.folds)):
         for name, scores in by_name.items():
             yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")
     for name in found.scores:
         if not is_count(name):
-            yield f"  {name:<28} {_with_interval(name, found)}" + (f", raw {_with_interval(name, raw)}" if raw else "")
+            yield f"  {name:<28} {with_interval(name, found.scores, found.intervals)}" + (
+                f", raw {with_interval(name, raw.scores, raw.intervals)}" if raw else ""
+            )
     if found.gain:
-        yield f"  post-processing changes {_difference_words(found.gain)}"
+        yield f"  post-processing changes {found.gain.words}"
     for remark in found.remarks:
         yield f"  note: {remark}"
     if found.videos < FEW_VIDEOS:
-        yield f"  note: {format_count(found.videos, 'video')}: an interval of so few is unreliable"
+        yield f"  note: {format_count(found.videos, found.unit)}: an interval of so few is unreliable"
 
 
 def _last_line(found: ScoreResult, chance: str) -> str:
@@ -305,9 +313,9 @@ def _last_line(found: ScoreResult, chance: str) -> str:
     name = next(iter(found.scores))
     head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
     if not found.intervals:
-        return f"{head}; one video: no interval ({found.videos} videos, {chance})"
+        return f"{head}; one {found.unit}: no interval ({found.videos} {found.unit}s, {chance})"
     low, high = found.intervals[name]
-    return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({found.videos} videos, {chance})"
+    return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({found.videos} {found.unit}s, {chance})"
 
 
 def _verdict(found: Comparison, chance: str) -> str:
@@ -317,32 +325,15 @@ def _verdict(found: Comparison, chance: str) -> str:
         "neither": f"{found.second} is neither better nor worse than {found.first} beyond chance",
     }[found.verdict]
     num = found.num_videos
-    smallest = f"; with {num} videos p cannot be below {2 / 2**num:.3g}" if num <= FEW_VIDEOS else ""
-    return f"{words}: {found.task} {_difference_words(found)} ({num} videos, {chance}{smallest})"
+    smallest = f"; with {num} {found.unit}s p cannot be below {2 / 2**num:.3g}" if num <= FEW_VIDEOS else ""
+    return f"{words}: {found.task} {found.words} ({num} {found.unit}s, {chance}{smallest})"
 
 
 def _spread_line(found: Spread) -> str:
     name, scores = next(iter(found.scores.items()))
-    seeds = ", ".join(_words(each) if each else "unknown" for each in found.seeds)
+    seeds = ", ".join(as_words(each) if each else "unknown" for each in found.seeds)
     clips = "" if found.same_clips else "; not on the same clips"
     return (
         f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
         f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"
     )
-
-
-def _with_interval(name: str, found: Measurement) -> str:
-    between = f" (95 % {found.intervals[name][0]:.4f} to {found.intervals[name][1]:.4f})" if found.intervals else ""
-    return f"{found.scores[name]:.4f}{between}"
-
-
-def _difference_words(found: Difference) -> str:
-    interval = f" (95 % {found.interval[0]:+.4f} to {found.interval[1]:+.4f})" if found.interval else ""
-    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
-    return f"{found.score} {found.difference:+.4f}{interval}, {p}"
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

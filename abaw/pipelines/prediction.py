@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abaw.dataset.layout import SPLITS, open_dataset
+from abaw.dataset.seen import groups_of
 from abaw.ensembling import weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
@@ -162,7 +163,7 @@ def write_predictions(
             about = {
                 "task": name,
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
-                **_about([run for run, _, _ in members if name in run.tasks()], of_task[name]),
+                **_about([run for run, _, _ in members if name in run.tasks()], groups_of(dataset, of_task[name])),
                 "post_processing": kept.document() if kept else {},
             }
             predictions.write_metadata(out / name, about)
@@ -193,8 +194,8 @@ def predict_tables(
         yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
 
 
-def _about(runs: Sequence[Run], clip_ids: Sequence[str]) -> dict[str, object]:
-    about = provenance.merged([provenance.of_run(run, clip_ids) for run in runs])
+def _about(runs: Sequence[Run], clips: Mapping[str, str]) -> dict[str, object]:
+    about = provenance.merged([provenance.of_run(run, clips) for run in runs])
     ensemble = weights.mean(len(runs)).document([str(run.folder) for run in runs])
     return {**about, "ensemble": ensemble if len(runs) > 1 else {}}
 

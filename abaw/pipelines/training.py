@@ -6,11 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.configs.sections import BY_GROUP
 from abaw.dataset.layout import open_dataset, open_once
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import labels_by_task, score_folder
+from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
-from abaw.folds import split_labels, videos_of
+from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, open_config
 from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
@@ -73,7 +74,7 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         run.require_plugins()
     tasks = _tasks(file, checked)
     dataset = open_dataset(checked.data)
-    official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
+    official = official_labels(dataset, tasks)
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
@@ -100,13 +101,25 @@ def train_folds(
     """
     texts = as_texts(settings)
     file, checked = open_config(config, [*texts, "folds.fold=0"], trust=trust)  # whichever fold it names
-    num = checked.folds.num
-    if num == 1:
-        raise file.error(("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say")
+    if checked.folds.num == 1:
+        raise file.error(
+            ("folds", "num"), "--folds trains every fold, but folds.num is 1: set folds.num, to 5 say, or groups"
+        )
     if checked.folds.refit:
         raise file.error(("folds", "refit"), "a refit has no folds: take --folds away, or set folds.refit to false")
-    each = [[*texts, f"name={checked.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(num)]
+    each = [
+        [*texts, f"name={checked.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(_num_folds(file, checked))
+    ]
     return [train(config, own, runs=runs, trust=trust) for own in each]
+
+
+def _num_folds(file: "ConfigFile", config: "Config") -> int:
+    """How many folds there are; where each group is one, the data set says."""
+    if config.folds.num != BY_GROUP:
+        return config.folds.number
+    tasks, dataset = _tasks(file, config), open_dataset(config.data)
+    with file.at("folds"):
+        return count_folds(official_labels(dataset, tasks), tasks, config.folds)
 
 
 def predict_held_out(run: Run, device: str = "cpu") -> None:
@@ -117,7 +130,7 @@ def predict_held_out(run: Run, device: str = "cpu") -> None:
 
     config, tasks = run.config(), dict(run.tasks())
     dataset = open_dataset(config.data)
-    official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
+    official = official_labels(dataset, tasks)
     held_out = split_labels(official, tasks, config.folds)["validation"]
     with run.hold():
         _score_held_out(open_member(run, None, device), dataset, tasks, held_out)
@@ -199,7 +212,9 @@ def _facts(
     labels: "dict[str, dict[str, dict[str, Labels]]]",
     source: "AlignedSource",
 ) -> dict[str, Any]:
-    """What run.json records of a run before it is trained."""
+    """What run.json records of a run before it is trained; ``groups`` only where the data set names groups."""
+    seen = {split: seen_in(by_task) for split, by_task in labels.items()}
+    groups = {"groups": {split: list(each.groups) for split, each in seen.items()}}
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_tasks_seen": sorted(tasks),
@@ -207,7 +222,8 @@ def _facts(
         "labels": labels_hash(labels),
         "recipes": {name: portable(recipe) for name, recipe in source.recipes.items()},
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
-        "videos": {split: sorted(videos_of(by_task)) for split, by_task in labels.items()},
+        "videos": {split: list(each.videos) for split, each in seen.items()},
+        **(groups if any(each.groups for each in seen.values()) else {}),
         "splits": {
             split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
         },

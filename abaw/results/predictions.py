@@ -9,11 +9,13 @@ task, split             split: null where clips were named
 run, commit, seeds      of every member
 label_tasks_seen        the tasks whose labels a member was trained on
 videos_seen             every video that a member was trained on
+groups_seen             every group (speaker, session, subject), where the data set names groups
 subject_adapted         whether the tables were fitted to persons
 held_out                whether every table is from runs that were not trained on its video
 made_by                 clip -> the run that held it out, where several runs made the tables
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing
-ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on; {}: one run
+ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on (and the
+                        fitted_on_groups); {}: one run
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
 

@@ -1,30 +1,32 @@
 """Provenance of prediction tables: which runs made them, and what those runs were trained on."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abaw.dataset.names import video_of
+from abaw.dataset.seen import Seen
 from abaw.results.runs import Run, commit
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 REPORTED = tuple(key for key in KEYS if key != "videos_seen")  # beside scores; the list of videos is long
 
 
-def of_run(run: Run, clip_ids: Collection[str]) -> dict[str, Any]:
-    """The provenance of tables that a run makes of these clips, from its run.json.
+def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
+    """The provenance of tables that a run makes of these clips (clip -> group, "" for none), from its run.json.
 
-    ``videos_seen`` and ``held_out`` are None for a run that does not record its training videos.
+    ``videos_seen`` and ``held_out`` are None for a run that does not record its training videos. ``groups_seen`` is
+    there only where the run's data set named groups.
     """
     document = run.document()
-    seen = document.get("videos", {}).get("train")
+    seen, is_known = Seen.of_side(document, "train"), "train" in document.get("videos", {})
     return {
         "run": [str(run.folder)],
         "commit": commit(),
         "seeds": [document["seed"]],
         "label_tasks_seen": document["label_tasks_seen"],
-        "videos_seen": seen,
+        "videos_seen": list(seen.videos) if is_known else None,
+        **({"groups_seen": list(seen.groups)} if seen.groups else {}),
         "subject_adapted": False,
-        "held_out": None if seen is None else {video_of(clip_id) for clip_id in clip_ids}.isdisjoint(seen),
+        "held_out": not seen.find(clips) if is_known else None,
         "made_by": {},
     }
 
@@ -38,12 +40,14 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     made_by = [about.get("made_by") or {} for about in abouts]
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
     unknown = {key for about in abouts for key in KEYS if about.get(key) is None}
+    groups_seen = _sorted(_union(abouts, "groups_seen"))
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
         "seeds": _union(abouts, "seeds"),
         "label_tasks_seen": _sorted(_union(abouts, "label_tasks_seen")),
         "videos_seen": _sorted(_union(abouts, "videos_seen")),
+        **({"groups_seen": groups_seen} if groups_seen else {}),
         "subject_adapted": _any([about.get("subject_adapted") for about in abouts]),
         "held_out": _all([about.get("held_out") for about in abouts]),
         "made_by": {

@@ -38,6 +38,7 @@ class _RunDocument(BaseModel):
     recipes: dict[str, _Recipe] = {}
     folds: dict[str, Any] = {}
     videos: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     splits: dict[str, dict[str, dict[str, int]]] = {}
     scores: dict[str, dict[str, float]] = {}
     weights: dict[str, str] = {}

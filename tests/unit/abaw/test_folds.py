@@ -6,7 +6,8 @@ import pytest
 from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.names import video_of
-from abaw.folds import check_apart, part_videos, split_labels, videos_of
+from abaw.dataset.seen import Seen
+from abaw.folds import check_apart, groups_of, part_groups, split_labels
 from abaw.tasks import TASKS
 
 EXPR, VA, MTL = TASKS.build("expr"), TASKS.build("va"), TASKS.build("mtl")
@@ -70,8 +71,8 @@ def test_fold_0_is_the_official_split(uneven):
 
 def test_every_official_training_video_is_held_out_exactly_once(uneven):
     sides = [split(uneven, num=5, fold=fold) for fold in range(5)]
-    held_out = [videos_of(each["validation"]) for each in sides]
-    everything = videos_of(uneven["train"]) | videos_of(uneven["validation"])
+    held_out = [groups_of(each["validation"]) for each in sides]
+    everything = groups_of(uneven["train"]) | groups_of(uneven["validation"])
     assert set.union(*held_out) == everything
     assert sum(map(len, held_out)) == len(everything)
 
@@ -79,9 +80,9 @@ def test_every_official_training_video_is_held_out_exactly_once(uneven):
 def test_a_fold_trains_on_all_it_does_not_hold_out_the_official_validation_with_it(uneven):
     for fold in range(1, 5):
         sides = split(uneven, num=5, fold=fold)
-        train, held_out = videos_of(sides["train"]), videos_of(sides["validation"])
+        train, held_out = groups_of(sides["train"]), groups_of(sides["validation"])
         assert not train & held_out
-        assert train == (videos_of(uneven["train"]) - held_out) | videos_of(uneven["validation"])
+        assert train == (groups_of(uneven["train"]) - held_out) | groups_of(uneven["validation"])
         clips = [*sides["train"]["expr"], *sides["validation"]["expr"]]
         assert sorted(clips) == sorted([*uneven["train"]["expr"], *uneven["validation"]["expr"]])
 
@@ -118,7 +119,7 @@ def unevenness(counts):
 def test_parts_are_alike_in_frames_kinds_and_videos(uneven):
     """Five of 240 videos: frames within 1 %, every kind's share within 0.01, 3 videos; by chance ten times as much."""
     clips = uneven["train"]["expr"]
-    parts = part_videos({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=6))
+    parts = part_groups({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=6))
     frames, shares = unevenness(spread(parts, clips))
     assert frames < 0.01
     assert shares < 0.01
@@ -133,14 +134,14 @@ def test_parts_are_even_for_every_task_of_a_run():
     """Videos with labels of one task alone are spread over the parts as the others are."""
     clips = real()
     va = {clip: values(len(each)) for i, (clip, each) in enumerate(clips.items()) if i % 3 == 0}
-    parts = part_videos({"expr": clips, "va": va}, {"expr": EXPR, "va": VA}, FoldsConfig(num=5))
+    parts = part_groups({"expr": clips, "va": va}, {"expr": EXPR, "va": VA}, FoldsConfig(num=5))
     frames = [sum(len(each) for clip, each in va.items() if video_of(clip) in part) for part in parts]
     assert np.array(frames) / sum(frames) == pytest.approx(1 / 4, rel=0.05)
 
 
 def test_frames_are_spread_evenly_where_every_video_is_of_another_kind():
     clips = {str(i): expressions(*[i] * (80 if i < 4 else 20)) for i in range(8)}
-    parts = part_videos({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=5))
+    parts = part_groups({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=5))
     assert [sum(len(clips[clip]) for clip in part) for part in parts] == [100, 100, 100, 100]
 
 
@@ -151,13 +152,13 @@ def test_frames_without_a_label_change_nothing(uneven):
         clip: Labels(np.pad(each.values, ((0, gap), (0, 0))), np.pad(each.scored, (0, gap)))
         for (clip, each), gap in zip(clips.items(), gaps, strict=True)
     }
-    parts, others = (part_videos({"expr": each}, {"expr": EXPR}, FoldsConfig(num=5)) for each in (clips, longer))
+    parts, others = (part_groups({"expr": each}, {"expr": EXPR}, FoldsConfig(num=5)) for each in (clips, longer))
     assert parts == others
 
 
 def test_videos_without_a_scored_frame_are_spread_too():
     clips = {f"a{i}": expressions(0, 1) for i in range(4)} | {f"b{i}": expressions(None) for i in range(8)}
-    parts = part_videos({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=5))
+    parts = part_groups({"expr": clips}, {"expr": EXPR}, FoldsConfig(num=5))
     assert [len(part) for part in parts] == [3, 3, 3, 3]
 
 
@@ -166,14 +167,14 @@ def test_the_order_of_the_clips_changes_nothing(uneven):
     for seed in range(3):
         names = np.random.default_rng(seed).permutation(list(clips))
         shuffled = {"expr": {str(name): clips[name] for name in names}}
-        assert part_videos(shuffled, {"expr": EXPR}, FoldsConfig(num=5)) == part_videos(
+        assert part_groups(shuffled, {"expr": EXPR}, FoldsConfig(num=5)) == part_groups(
             {"expr": clips}, {"expr": EXPR}, FoldsConfig(num=5)
         )
 
 
 def test_the_seed_changes_the_parts_and_repeats_them(uneven):
     labels = {"expr": uneven["train"]["expr"]}
-    first, again, other = (part_videos(labels, {"expr": EXPR}, FoldsConfig(num=5, seed=s)) for s in (0, 0, 1))
+    first, again, other = (part_groups(labels, {"expr": EXPR}, FoldsConfig(num=5, seed=s)) for s in (0, 0, 1))
     assert first == again
     assert {frozenset(part) for part in first} != {frozenset(part) for part in other}
 
@@ -262,7 +263,7 @@ def test_too_few_videos_for_the_folds_are_an_error():
         ValueError, match=r"folds.num is 5: 4 parts .* need as many training videos, there are 3: set folds.num to 4"
     ):
         split(labels, num=5)
-    assert len(videos_of(split(labels, num=4, fold=3)["validation"])) == 1
+    assert len(groups_of(split(labels, num=4, fold=3)["validation"])) == 1
 
 
 def test_a_fold_that_would_hold_nothing_scored_of_a_task_is_an_error_of_every_fold():
@@ -279,8 +280,9 @@ def test_a_task_without_anything_left_to_train_on_is_an_error():
 
 
 def test_what_saw_a_scored_video_is_named():
-    check_apart(["a", "b"], ["c_left", "d"], "the run x")
+    scored = dict.fromkeys(["c_left", "d"], "")
+    check_apart(Seen(("a", "b")), scored, "the run x")
     with pytest.raises(ValueError, match="a leak: the run x has seen video 'c', which is scored here"):
-        check_apart(["a", "c"], ["c_left", "d"], "the run x")
+        check_apart(Seen(("a", "c")), scored, "the run x")
     with pytest.raises(ValueError, match="has seen video 'a' and 1 more, which"):
-        check_apart(["a", "c"], ["c_left", "a"], "the run x")
+        check_apart(Seen(("a", "c")), {"c_left": "", "a": ""}, "the run x")

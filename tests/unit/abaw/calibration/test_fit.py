@@ -8,7 +8,7 @@ import pytest
 
 from abaw.calibration import fitting
 from abaw.configs.sections import PostProcessingConfig
-from abaw.evaluation.report import summary
+from abaw.evaluation.wording import summary
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
 from abaw.tasks import TASKS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
-from abaw.evaluation.report import summary
+from abaw.evaluation.wording import summary
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS

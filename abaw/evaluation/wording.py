@@ -1,0 +1,36 @@
+"""Scores, intervals and differences as the reports print them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from abaw.evaluation.bootstrap import Interval
+from abaw.tasks.base import is_count
+
+
+def summary(scores: Mapping[str, float]) -> str:
+    """The ranking score and its main parts in one line."""
+    return ", ".join(
+        f"{key} {value}" if is_count(key) else f"{key} {value:.4f}"
+        for key, value in scores.items()
+        if "_" not in key or key.startswith("CCC")
+    )
+
+
+def with_interval(name: str, scores: Mapping[str, float], intervals: Mapping[str, Interval] | None) -> str:
+    """A score with its interval where there is one."""
+    between = f" (95 % {intervals[name][0]:.4f} to {intervals[name][1]:.4f})" if intervals else ""
+    return f"{scores[name]:.4f}{between}"
+
+
+def difference_words(score: str, difference: float, interval: Interval | None, p: float) -> str:
+    """A difference of a score with its interval and p."""
+    between = f" (95 % {interval[0]:+.4f} to {interval[1]:+.4f})" if interval else ""
+    chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"{score} {difference:+.4f}{between}, {chance}"
+
+
+def as_words(value: Any) -> str:
+    """A value of a JSON document: yes and no for flags, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
