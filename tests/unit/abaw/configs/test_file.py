@@ -140,7 +140,7 @@ FAULTS = {
 
 FAULTS |= {
     "a misspelt key of folds": (("num: 3", "number: 3"), r":18: unknown key 'number'; did you mean 'num'\? known: num"),
-    "no fold": (("num: 3", "num: 0"), ":18: folds.num is 0: input should be greater than or equal to 1"),
+    "no fold": (("num: 3", "num: 0"), ":18: folds.num is 0: expected a number of folds, 1 or more, or the word groups"),
     "a fold that is not there": (
         ("fold: 2", "fold: 3"),
         r":18: folds.fold is 3: expected a fold from 0 to 2: give one of them, or increase",

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from abaw.dataset.seen import Seen
 from abaw.ensembling import selection, weights
 from abaw.ensembling.combining import combine
 from abaw.postprocessing import PostProcessing
@@ -33,7 +34,7 @@ def test_weights_are_kept_only_where_they_gain_by_cross_fitting(gains, kept, job
         return {clip: replace(each, prediction=right[clip]) for clip, each in found.items()}
 
     monkeypatch.setattr(selection, "cross_fit_weights", cross_fitted)
-    monkeypatch.setattr(selection, "fit_weights", lambda *_: weights.weighted([0.25, 0.75], {"t1"}))
+    monkeypatch.setattr(selection, "fit_weights", lambda *_: weights.weighted([0.25, 0.75], Seen(("t1",))))
     report = run_combine(job, fit=True, data=job / "data")
     ensemble = about_of(job / "both")["ensemble"]
     assert ensemble["weights"] == kept

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from abaw.dataset.seen import Seen
 from abaw.ensembling import weights
 from abaw.ensembling.weights import EnsembleWeights, read_weights
 from abaw.metrics import concordance
@@ -53,9 +54,12 @@ def test_weights_are_0_or_more_and_sum_to_1(given):
 
 def test_an_ensemble_is_read_back_from_json_and_a_broken_one_is_an_error():
     rng = np.random.default_rng(0)
-    for ensemble in (weights.weighted([0.3, 0.7], ["v1"]), weights.centre(list(rng.normal(size=(3, 50, 2))))):
+    for ensemble in (
+        weights.weighted([0.3, 0.7], Seen(("v1",), ("g",))),
+        weights.centre(list(rng.normal(size=(3, 50, 2)))),
+    ):
         read = read_weights(json.loads(json.dumps(ensemble.document("abc"[: len(ensemble.weights)]))), "x")
-        assert (read.how, read.fitted_on) == (ensemble.how, ensemble.fitted_on)
+        assert (read.how, read.seen) == (ensemble.how, ensemble.seen)
         for key in ("weights", "scale", "bias"):
             np.testing.assert_array_equal(getattr(read, key), getattr(ensemble, key))
     for broken in ({"how": "mean"}, {"how": "x", "weights": [0.5]}, {"how": "x", "weights": "a"}, [1]):

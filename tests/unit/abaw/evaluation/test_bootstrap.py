@@ -1,6 +1,7 @@
 """Intervals and comparisons: cases that can be counted by hand, and how often they are right."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,23 @@ def test_both_persons_of_a_video_and_none_without_a_scored_frame_are_drawn():
         "2": ["2_left", "2_right"],
         "3": ["3"],
     }
+
+
+def test_where_clips_have_groups_whole_groups_are_drawn():
+    """Ten clips of either speaker are two witnesses; twenty without speakers are twenty."""
+    clips = {f"{i}_left": guesses(2 if i < 10 else 9) for i in range(20)}
+    speakers = {
+        clip: replace(each, labels=replace(each.labels, group="ann" if int(clip[:-5]) < 10 else "bob"))
+        for clip, each in clips.items()
+    }
+    assert {group: len(part) for group, part in group_by_video(speakers).items()} == {"ann": 10, "bob": 10}
+    assert intervals(EXPR, speakers)["accuracy"] == (0.2, 0.9)
+    low, high = intervals(EXPR, clips)["accuracy"]
+    assert 0.2 < low < high < 0.9
+    found = compare(EXPR, speakers, speakers)
+    assert (found.num_videos, found.unit) == (2, "group")
+    with pytest.raises(ValueError, match="clip '0_left' is of group 'ann' for the first and '' for the second"):
+        compare(EXPR, speakers, clips)
 
 
 def test_videos_that_are_all_alike_have_an_interval_of_no_width():

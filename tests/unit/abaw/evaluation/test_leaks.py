@@ -2,7 +2,9 @@
 
 import pytest
 
+from abaw.evaluation.leaks import check_unseen
 from abaw.files import write_json
+from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
 from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, scores_of, text_of, write_tables
 
@@ -49,6 +51,32 @@ def test_a_held_out_table_by_a_run_that_was_trained_on_it_is_a_leak(tmp_path, da
         predictions.write_metadata(where, about)
         with pytest.raises(ValueError, match=rf"a leak: the training of runs/\w .* has seen video '{clip_id}'"):
             scores_of(where, data)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (
+            {"run": ["a"], "groups_seen": ["ann"], "videos_seen": ["4"]},
+            r"the training \(.*\) has seen group 'ann', which",
+        ),
+        ({"run": ["a"], "videos_seen": ["2"]}, "the training .* has seen video '2', which"),  # an older run
+        ({"ensemble": {"fitted_on": ["9"], "fitted_on_groups": ["bob"]}}, "the ensemble's fit .* has seen group 'bob'"),
+    ],
+)
+def test_a_speaker_on_both_sides_is_a_leak(tmp_path, about, message):
+    scored = {"1": "ann", "2": "ann", "3": "bob"}
+    with pytest.raises(ValueError, match=f"a leak: {message}"):
+        check_unseen(tmp_path, "validation", scored, about, None)
+    assert "has seen these groups" in check_unseen(tmp_path, "train", scored, about, None)[0]
+    check_unseen(tmp_path, "validation", {"5": "cid"}, about, None)
+
+
+def test_post_processing_records_the_groups_it_was_fitted_on():
+    found = PostProcessing(fitted_on=("1",), fitted_on_groups=("ann",))
+    assert parse_post_processing(found.document(), "x") == found
+    assert found.seen.find({"2": "ann", "3": "bob"}) == {"2": "group 'ann'"}
+    assert "fitted_on_groups" not in PostProcessing(fitted_on=("1",)).document()
 
 
 def test_scores_on_training_videos_are_given_when_asked_for_and_carry_a_note(tmp_path, data):

@@ -39,8 +39,8 @@ def test_what_one_member_does_not_record_is_incomplete_and_what_the_others_recor
 def test_a_member_of_unknown_origin_does_not_hide_what_another_has_seen(tmp_path):
     about = provenance.merged([recorded(held_out=False, label_tasks_seen=["expr", "va"]), {}])
     with pytest.raises(ValueError, match="a leak: the training .* has seen video '1'"):
-        leaks.check_unseen(tmp_path, "validation", ["1_left"], about, None)
-    assert "are not recorded" in leaks.check_unseen(tmp_path, "validation", ["2"], about, None)[0]
+        leaks.check_unseen(tmp_path, "validation", {"1_left": ""}, about, None)
+    assert "are not recorded" in leaks.check_unseen(tmp_path, "validation", {"2": ""}, about, None)[0]
     lines = rules.provenance(about, "va")
     assert "does not say commit, label_tasks_seen" in lines[0].replace("run, ", "")
     assert any("uni-task rule" in line for line in lines)
