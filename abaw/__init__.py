@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from abaw.competition.recipe import run_recipe as run_recipe
     from abaw.configs.sections import FeatureConfig as FeatureConfig
     from abaw.configs.sections import PostProcessingConfig as PostProcessingConfig
+    from abaw.corpora.writing import ManifestReport as ManifestReport
+    from abaw.corpora.writing import make_manifest as make_manifest
     from abaw.dataset.clip import Clip as Clip
     from abaw.dataset.layout import Dataset as Dataset
     from abaw.dataset.layout import open_dataset as open_dataset
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.features import load_batch as load_batch
     from abaw.pipelines.features import load_track as load_track
     from abaw.pipelines.listing import list_aligners as list_aligners
+    from abaw.pipelines.listing import list_corpora as list_corpora
     from abaw.pipelines.listing import list_detectors as list_detectors
     from abaw.pipelines.listing import list_editions as list_editions
     from abaw.pipelines.listing import list_encoders as list_encoders
@@ -94,6 +97,7 @@ _HOMES = {
     "abaw.competition.recipe": ("RecipePlan", "RecipeResult", "plan_recipe", "run_recipe"),
     "abaw.configs.sections": ("FeatureConfig", "PostProcessingConfig"),
     "abaw.dataset.clip": ("Clip",),
+    "abaw.corpora.writing": ("ManifestReport", "make_manifest"),
     "abaw.dataset.layout": ("Dataset", "open_dataset"),
     "abaw.ensembling.combining": ("CombineReport", "combine"),
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
@@ -105,6 +109,7 @@ _HOMES = {
     "abaw.pipelines.features": ("align", "load_batch", "load_track"),
     "abaw.pipelines.listing": (
         "list_aligners",
+        "list_corpora",
         "list_detectors",
         "list_editions",
         "list_encoders",

@@ -11,12 +11,12 @@ def list_parts(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="encoders (and presets), recognisers, detectors, aligners, models, tasks or editions; default: all"
+            help="encoders (and presets), recognisers, detectors, aligners, models, tasks, editions or corpora; default: all"
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of objects, `name` first")] = False,
 ) -> None:
-    """List what exists, with its settings: encoders, recognisers, detectors, aligners, models, tasks, editions."""
+    """List what exists, with its settings: encoders, recognisers, detectors, aligners, models, tasks, editions, corpora."""
     from abaw.pipelines import listing
 
     chosen = listing.list_parts(kind)
@@ -42,6 +42,8 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
         lines.append(f"{indent}licence: {row['licence']}; commercial use: {use}")
     if "paper" in row:
         lines.append(f"{indent}after {row['paper']}")
+    if "verified" in row:
+        lines.append(f"{indent}{row['source']}; licence: {row['licence']}; tested {row['verified']}")
     if "preset_of" in row:
         size = "" if row["size_mb"] is None else f", {row['size_mb']} MB"
         needed = f", needs {row['needs']}=PATH" if row["needs"] else ""

@@ -2,8 +2,8 @@
 
 A corpus is one file in ``abaw/corpora`` or a user's plug-in. The file contains
 
-- the builder, a function decorated with ``@CORPORA.register``, whose first argument is the ``folder`` in which the corpus
-  was unpacked. Its keyword-only arguments choose among what the corpus has (sound or video, a fold);
+- the builder, a function decorated with ``@CORPORA.register``, which gets the ``folder`` in which the corpus was
+  unpacked. Its other keyword-only arguments choose among what the corpus has (sound or video, a fold);
 - ``FACTS``, a literal: ``licence``, ``source`` (the paper) and ``verified``: on what the layout was tested.
 """
 
@@ -73,9 +73,10 @@ def read_table(
             raise InputError(f"{path}:1: no column {lacking[0]}, found {', '.join(reader.fieldnames or ['none'])}")
         try:
             for row in reader:
-                if any(row[column] is None for column in columns):
-                    raise InputError(f"{path}:{reader.line_num}: {len(columns)} or more cells are expected in a row")
-                yield reader.line_num, {key: value for key, value in row.items() if key is not None}
+                if None in row or any(row[column] is None for column in columns):
+                    num = len(reader.fieldnames or ())
+                    raise InputError(f"{path}:{reader.line_num}: another number of cells than the first line's {num}")
+                yield reader.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError(f"{path}:{reader.line_num + 1}: cannot be read as CSV in {encoding} ({error})") from error
 

@@ -61,8 +61,6 @@ def _rows(folder: Path, files: list[Path], media: str, labels: str) -> Iterator[
                 continue
             turn, place = TURN.fullmatch(text.rstrip()), f"{path}:{line}"
             if turn is None:
-                if text.startswith("[START"):  # the line that explains the columns
-                    continue
                 raise InputError(f"{place}: {text[:60]!r}, expected [START - END], turn, emotion, [V, A, D]")
             start_s, stop_s, name, emotion = turn[1], turn[2], turn[3], turn[4]
             if labels != "values" and emotion not in {**ALL, **dict.fromkeys(UNLABELLED)}:

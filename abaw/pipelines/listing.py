@@ -1,4 +1,4 @@
-"""What exists: encoders, recognisers, face detectors, aligners, fusion models, tasks and editions, as JSON objects.
+"""What exists: encoders, recognisers, face detectors, aligners, fusion models, tasks, editions and corpora, as JSON objects.
 
 Nothing is imported for it but what names the parts: a listing takes a fraction of a second.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 from abaw.challenge import editions
 from abaw.configs.sections import OWN_RATE, FeatureConfig
+from abaw.corpora import CORPORA
 from abaw.errors import InputError
 from abaw.plugins import about
 from abaw.registry import Registry, nearest
@@ -73,6 +74,11 @@ def list_editions() -> list[Row]:
     return editions.rows()
 
 
+def list_corpora() -> list[Row]:
+    """Corpora that ``make_manifest`` knows: name, licence, source, on what it was verified, settings, summary."""
+    return _rows(CORPORA)
+
+
 LISTINGS: dict[str, Callable[[], list[Row]]] = {
     "encoders": list_encoders,
     "recognisers": list_recognisers,
@@ -81,6 +87,7 @@ LISTINGS: dict[str, Callable[[], list[Row]]] = {
     "models": list_models,
     "tasks": list_tasks,
     "editions": list_editions,
+    "corpora": list_corpora,
 }
 
 

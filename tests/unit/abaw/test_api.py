@@ -137,6 +137,8 @@ BAD_CALLS = {
     "load_batch, unknown store": lambda here: abaw.load_batch(here / "none", ["face_hog"], ["1"]),
     "load_plugin, missing file": lambda here: abaw.load_plugin(here / "none.py"),
     "load_track, unknown store": lambda here: abaw.load_track(here / "none", "face_hog", "1"),
+    "make_manifest, unknown corpus": lambda here: abaw.make_manifest("none", here, here / "a.yaml"),
+    "make_manifest, other suffix": lambda here: abaw.make_manifest("ravdess", here, here / "a.txt"),
     "open_dataset, missing folder": lambda here: abaw.open_dataset(here / "none"),
     "plan_recipe, unknown config": lambda here: abaw.plan_recipe("none"),
     "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),

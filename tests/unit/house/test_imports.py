@@ -23,7 +23,7 @@ ORDER = {
         ("plugins",),
         ("batches", "registry"),
         ("configs", "dataset"),
-        ("tasks",),
+        ("corpora", "tasks"),
         ("folds", "postprocessing"),
         ("results",),
         ("challenge", "evaluation"),
