@@ -11,12 +11,13 @@ def list_parts(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="encoders (and presets), recognisers, detectors, aligners, models, tasks, editions or corpora; default: all"
+            help="encoders (and presets), recognisers, detectors, aligners, models, tasks, editions, corpora; "
+            "default: all"
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of objects, `name` first")] = False,
 ) -> None:
-    """List what exists, with its settings: encoders, recognisers, detectors, aligners, models, tasks, editions, corpora."""
+    """List what exists, with its settings: encoders, recognisers, models, tasks, corpora and more."""
     from abaw.pipelines import listing
 
     chosen = listing.list_parts(kind)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus, Row, number_at, only_present, read_table
@@ -32,7 +32,7 @@ def affectnet(*, folder: Path, labels: Literal["classes", "values"] = "classes")
     else:
         raise NotFoundError(f"{folder} has neither training.csv nor train_set/: expected one of AffectNet's layouts")
     kept, num_absent = only_present(media, rows, "{} labelled pictures".format)
-    declared = {"classes": {"column": "expression", "names": list(EXPRESSIONS)}}
+    declared: dict[str, Any] = {"classes": {"column": "expression", "names": list(EXPRESSIONS)}}
     if labels == "values":
         declared = {"values": {"columns": ["valence", "arousal"], "range": [-1, 1]}}
     return Corpus(media, kept, declared, num_absent, ("persons are not identified: every picture is its own group",))

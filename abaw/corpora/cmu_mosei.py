@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus, Row, find_folder, number_at, only_present, read_table
@@ -39,7 +39,7 @@ def cmu_mosei(
     names, suffix = MEDIA[media]
     files = find_folder(folder, names, expected).relative_to(folder)
     rows, num_absent = only_present(folder, _rows(segments, ratings, files, suffix), "{} rated sentences".format)
-    limits = {"columns": ["sentiment"], "range": [-3, 3]}
+    limits: dict[str, Any] = {"columns": ["sentiment"], "range": [-3, 3]}
     if labels == "emotions":
         limits = {"columns": list(EMOTIONS), "range": [0, 3]}
     notes = ("the official split is not part of the archive: use folds, which keep videos apart",)

@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors speak twelve sentences in six emotions; crowds judged voice, face, and both."""
+"""CREMA-D: 91 actors speak twelve sentences in six emotions; crowds rated voice, face, and both."""
 
 from collections.abc import Iterator
 from pathlib import Path

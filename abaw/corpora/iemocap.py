@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus, Row, number_at, only_present
@@ -45,7 +45,7 @@ def iemocap(
         )
     rows, num_absent = only_present(folder, _rows(folder, files, media, labels), "{} turns".format)
     names = list(dict.fromkeys((ALL if labels == "all_classes" else FOUR).values()))
-    declared = {"classes": {"column": "emotion", "names": names}}
+    declared: dict[str, Any] = {"classes": {"column": "emotion", "names": names}}
     if labels == "values":
         declared = {"values": {"columns": list(VALUES), "range": [1, 5]}}
     notes = ("the corpus has no official split: leave one session out with folds",)

@@ -1,4 +1,4 @@
-"""What exists: encoders, recognisers, face detectors, aligners, fusion models, tasks, editions and corpora, as JSON objects.
+"""What exists, as JSON objects: encoders, recognisers, detectors, aligners, fusion models, tasks, editions, corpora.
 
 Nothing is imported for it but what names the parts: a listing takes a fraction of a second.
 """

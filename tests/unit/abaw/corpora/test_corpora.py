@@ -8,7 +8,7 @@ from abaw.corpora import CORPORA
 from abaw.corpora.writing import make_manifest
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError, NotFoundError
-from tests.support import corpora
+from tests.unit.abaw.corpora import layouts as corpora
 
 # corpus: its settings, and the rows expected (path, split, group, labels); "" where the column does not exist
 EXPECTED = {
