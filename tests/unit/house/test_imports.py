@@ -207,7 +207,15 @@ def test_a_planted_circle_is_seen():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["list"], ["list", "encoders", "--json"], ["extract", "--help"], ["store", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "encoders", "--json"],
+        ["extract", "--help"],
+        ["store", "--help"],
+        ["weights", "list"],
+    ],
 )
 def test_list_and_help_import_nothing_heavy(words):
     assert loaded(f"from abaw.cli import app\napp({words!r})", HEAVY) == []

