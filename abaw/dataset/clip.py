@@ -1,10 +1,11 @@
 """A clip: the recording of one subject, and the files that hold it."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from abaw.dataset.face_images import FaceImages, find_images, list_images
-from abaw.dataset.media_files import Streams, stem_of
+from abaw.dataset.media_files import Part, Streams, stem_of
 from abaw.dataset.names import split_side
 from abaw.errors import InputError
 
@@ -41,6 +42,12 @@ class Clip:
         side = split_side(self.clip_id)[1]
         has_side = self.media is not None and self.clip_id.endswith(f"{stem_of(self.media)}_{side}")
         return side if has_side else None
+
+    @property
+    def part(self) -> Part:
+        """The part of ``media`` that is the clip."""
+        start_s = -math.inf if self.start_s is None else self.start_s
+        return Part(start_s, math.inf if self.stop_s is None else self.stop_s)
 
     def face_images(self) -> FaceImages:
         """The images by their frames. Raises InputError where the names do not determine the frames."""

@@ -4,6 +4,7 @@ A clip is the whole recording of one subject: ``<video>``, ``<video>_left`` or `
 folder of face images, label files, and an entry in a test list; every name that occurs in one of these is a clip.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ from abaw.dataset.media_files import (
     MediaFiles,
     Streams,
     is_media,
+    is_picture,
     name_media,
     name_problem,
     printable,
@@ -181,10 +183,10 @@ def _open(path: Path) -> Dataset:
             return Dataset(keys.media, clips, manifest=manifest).with_streams(keys.streams)
         root, folders, first_image, streams = read_dataset_file(path)
         return _find(root, folders, first_image).with_streams(streams)
-    if not is_media(path):
+    if not is_media(path) and not is_picture(path):
         raise InputError(
-            f"{path} is not a media file: neither its suffix (such as .mp4, .mov or .wav) nor its content is that of a "
-            "video or of sound; give a media file, a folder, or a data set file (.yaml)"
+            f"{path} is not a media file: neither its suffix (such as .mp4, .mov, .wav or .jpg) nor its content is "
+            "that of a video, of sound or of a picture; give a media file, a folder, or a data set file (.yaml)"
         )
     clip = stem_of(path)
     return Dataset(path.parent, {clip: Clip(clip, path, problem=name_problem(clip))})
@@ -212,6 +214,8 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
     found = name_media((path for path in below(seen.files, within["videos"]) if path not in read), root, named)
     media = found.by_clip
     if not (media or images or challenges or listings):
+        if stills := [path for path in seen.files if path.parent == root and is_picture(path)]:
+            return _find_stills(root, stills, found.num_ignored + seen.num_special - len(stills))
         raise NotFoundError(
             f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
             "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
@@ -236,6 +240,14 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
     num_ignored = found.num_ignored + seen.num_special
     image_roots = tuple(sorted({path.parent for path in images.values()}))
     return Dataset(root, clips, image_roots, challenges, test_lists, num_ignored, listings, tuple(unread))
+
+
+def _find_stills(root: Path, paths: list[Path], num_ignored: int) -> Dataset:
+    """A folder of nothing but pictures, whatever their names are: each is a clip of one frame."""
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+    clips = {name: Clip(name, path, problem=name_problem(name)) for name, path in zip(names, paths, strict=True)}
+    return Dataset(root, clips, num_ignored=num_ignored)
 
 
 def _all(listings: Mapping[str, Mapping[str, Sequence[Listing]]]) -> Iterator[Listing]:

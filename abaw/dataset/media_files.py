@@ -1,5 +1,6 @@
 """The media files of a data set: which files are media, which clip each belongs to, and which names cannot be used."""
 
+import math
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -48,6 +49,31 @@ class Streams:
         return " ".join(
             f"{kind}:{index}" for kind, index in (("v", self.video), ("a", self.audio)) if index is not None
         )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a media file, in seconds on the file's own time axis: from ``start_s`` on and before ``stop_s``."""
+
+    start_s: float = -math.inf
+    stop_s: float = math.inf
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole file."""
+        return self.start_s == -math.inf and self.stop_s == math.inf
+
+    def holds(self, time_s: float) -> bool:
+        """Whether a time is in the part."""
+        return self.start_s <= time_s < self.stop_s
+
+    def __str__(self) -> str:
+        """Its ends, as ``from 1.5 s to 3 s``; empty for the whole file."""
+        start = "" if self.start_s == -math.inf else f"from {self.start_s!r} s"
+        return f"{start} {'' if self.stop_s == math.inf else f'to {self.stop_s!r} s'}".strip()
+
+
+WHOLE = Part()
 
 
 @dataclass

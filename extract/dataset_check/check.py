@@ -24,9 +24,9 @@ from extract.dataset_check.facts import ClipFacts, Finding
 from extract.dataset_check.losses import clip_losses
 from extract.dataset_check.rule import RULES, apply_rules
 from extract.dataset_check.splits import SplitFacts, split_facts
-from extract.engine.image_files import check_image
 from extract.losses import summarize
 from extract.media import MediaInfo, look_for_sound, probe
+from extract.media.stills.image_files import check_image
 
 Probe = Callable[[Path, Streams], tuple[MediaInfo, bool, str] | str]
 NUM_SHOWN = 4  # findings of one kind in the text of a report

@@ -177,11 +177,17 @@ def _extent(request: ReadRequest) -> tuple[int, float]:
         info = media.probe(clip.media, **streams, assume_fps=request.assume_fps)
         num_pictures = info.num_packets
         if info.has_sound:
-            sound_s, stop_s = info.sound_stop_s - info.sound_start_s, info.sound_stop_s
+            start_s, stop_s = max(info.sound_start_s, clip.part.start_s), min(info.sound_stop_s, clip.part.stop_s)
+            sound_s = max(0.0, stop_s - start_s)
+            stop_s -= clip.start_s or 0.0
+        if num_pictures and not clip.part.is_whole:
+            whole_s, part = info.last_picture_s - info.first_picture_s, clip.part
+            part_s = min(part.stop_s, info.last_picture_s) - max(part.start_s, info.first_picture_s)
+            num_pictures = max(1, round(num_pictures * min(1.0, max(0.0, part_s) / (whole_s or 1.0))))
     min_frames = max(request.num_rows, max(request.images.numbers, default=0))
     if request.clock is None:
         if not num_pictures and not min_frames:
-            return count_frames_of_sound(stop_s, request.assume_fps), sound_s
+            return count_frames_of_sound(stop_s, request.assume_fps or request.rows_hz), sound_s
         extend_clock(np.arange(num_pictures, dtype=np.float64), min_frames, request.assume_fps)
     return num_pictures or len(request.images.numbers), sound_s
 
@@ -208,7 +214,7 @@ def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
     assert clip.media is not None
     start_s, num = time.perf_counter(), 0
     selector = (
-        request.target.make_selector(clip.side, clip.media, clip.streams, assume_fps=request.assume_fps)
+        request.target.make_selector(clip.side, clip.media, clip.streams, assume_fps=request.assume_fps, part=clip.part)
         if task == "faces"
         else None
     )

@@ -20,6 +20,7 @@ from extract.losses import ClipLosses
 from extract.store.origins.sources import ClipSource, Sources, with_fps
 from extract.store.store import Failure, FeatureStore, Recipe
 
+DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest, whose labels do not count frames
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # every further clip would fail as well
 
 
@@ -73,6 +74,7 @@ class ExtractionPlan:
 
     def __post_init__(self) -> None:
         self.sources = Sources(self.store.root)
+        self.with_default_rate: set[str] = set()
         if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
             raise InputError(f"--assume-fps is {self.assume_fps}, expected a number of frames per second above 0")
         self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
@@ -129,8 +131,11 @@ class ExtractionPlan:
         numbers = images.numbers
         known = self.store.clock_metadata(clip.clip_id)
         source = self.sources.look(clip, images, known.get("source", ""))
-        fps = self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
+        fps = clip.fps or self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         known_fps = fps if "assumed_fps" in known else None
+        labels, rows_hz = None, None
+        if (manifest := self.dataset.manifest) is not None:
+            labels, rows_hz = manifest.rows[clip.clip_id].labels, None if num_rows else DEFAULT_ROWS_HZ
         missing = {
             folder: encoder
             for folder, encoder in self.encoders.items()
@@ -144,11 +149,15 @@ class ExtractionPlan:
                     self.sources.remember(clip.clip_id, source)
                 return None
             clock = self.store.clock(clip.clip_id)
-            request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, clock, source)
+            request = ReadRequest(
+                clip, images, num_rows, missing, self.target, fps, self.fill, clock, source, labels, rows_hz
+            )
             return request, with_fps(source.text, known_fps)
         if int(known.get("num_frames", 0)) < 2:  # the new clock may assume another rate, which moves every track
             missing = dict(self.encoders)
-        request = ReadRequest(clip, images, num_rows, missing, self.target, fps, self.fill, None, source)
+        request = ReadRequest(
+            clip, images, num_rows, missing, self.target, fps, self.fill, None, source, labels, rows_hz
+        )
         return request, source.text
 
     def _has(self, recipe: Recipe, clip_id: str, source: ClipSource, fps: float | None) -> bool:
@@ -210,6 +219,8 @@ class ExtractionPlan:
         self._write_losses(clip.clip_id, metadata["source"], read.losses)  # first: what is complete is not read again
         if read.facts:
             facts = {key: str(value) for key, value in read.facts.items()}
+            if read.facts.get("assumed_fps") and not (self.assume_fps or self.dataset.clips[clip.clip_id].fps):
+                self.with_default_rate.add(clip.clip_id)
             self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
         # before the tracks: a clip that has all of them is not read again
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):

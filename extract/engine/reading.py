@@ -21,6 +21,7 @@ from extract.losses import ClipLosses, PictureLosses
 
 # the last image may have a number this many times that of the last frame, and some more, where a video is cut off
 MAX_TIMES_LONGER, MIN_LAST_IMAGE = 10, 1000
+MAX_ROWS_AFTER_END = 12  # frames with labels after the last one: half a second
 CLOCK_RATE_HZ = 16000  # of the sound that alone decides how long a clock is: rates differ by a sample at its end
 
 
@@ -54,7 +55,9 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     if clock is None or by_video or request.fill:
         times_s: list[float] = []
         decoded: list[bool] = []
-        pictures = media.pictures(clip.media, counts, clip.streams.video, request.assume_fps) if clip.media else ()
+        pictures = (
+            media.pictures(clip.media, counts, clip.streams.video, request.assume_fps, clip.part) if clip.media else ()
+        )
         for position, picture in enumerate(iterate_in_stage("decode", pictures)):
             check()
             times_s.append(picture.time_s)
@@ -96,7 +99,9 @@ def _read_sounds(
     with stage("decode"):
         if clip.media is None:
             return {rate_hz: media.Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
-        return media.sounds(clip.media, rates_hz, folder, counts, audio_stream=clip.streams.audio, check=check)
+        return media.sounds(
+            clip.media, rates_hz, folder, counts, audio_stream=clip.streams.audio, check=check, part=clip.part
+        )
 
 
 def _facts(counts: media.DecodeCounts) -> dict[str, int]:
@@ -138,10 +143,22 @@ def _make_clock(
         check_files(request)
         _check_numbering(request.images, len(times_s) or request.num_rows)
         min_frames = max(request.num_rows, max(request.images.numbers, default=0))
-        if not len(times_s) and not min_frames:
+        fps, num_frames, start_s = request.assume_fps, len(times_s), request.clip.start_s or 0.0
+        if not num_frames and (not min_frames or (request.labels and request.clip.media)):
+            fps = fps or request.rows_hz
             sound = sounds.get(CLOCK_RATE_HZ) or _read_sounds(request.clip, [CLOCK_RATE_HZ], folder)[CLOCK_RATE_HZ]
-            min_frames = count_frames_of_sound(sound.stop_s if len(sound.samples) else None, request.assume_fps)
-        return extend_clock(times_s, min_frames, request.assume_fps, decoded)
+            num_frames = count_frames_of_sound(sound.stop_s - start_s if len(sound.samples) else None, fps)
+        check_last_row(request, num_frames)
+        return extend_clock(times_s, max(min_frames, num_frames), fps, decoded, start_s)
+
+
+def check_last_row(request: ReadRequest, num_frames: int) -> None:
+    """Raise InputError where the labels of a manifest go on after the last frame; other data sets have such rows."""
+    if request.labels and 0 < num_frames < request.num_rows - MAX_ROWS_AFTER_END:
+        raise InputError(
+            f"{request.labels} has a label for frame {request.num_rows}, but the last frame of the clip is "
+            f"{num_frames}: correct the file, or the part that is the clip"
+        )
 
 
 def check_files(request: ReadRequest) -> None:
@@ -167,13 +184,17 @@ def _check_numbering(images: FaceImages, num_frames: int) -> None:
 
 
 def extend_clock(
-    times_s: np.ndarray, min_frames: int, assume_fps: float | None, decoded: np.ndarray | None = None
+    times_s: np.ndarray,
+    min_frames: int,
+    assume_fps: float | None,
+    decoded: np.ndarray | None = None,
+    start_s: float = 0.0,
 ) -> tuple[Clock, dict[str, float]]:
     """A clock of the pictures' times, extended to ``min_frames`` at their median interval, else at ``assume_fps``.
 
-    ``decoded``: which pictures could be decoded, by default all. Added frames have ``decoded`` False. The second value
-    is {"assumed_fps": ...} where that rate was used. Raises InputError where frames must be added and there is neither
-    an interval nor a rate.
+    ``decoded``: which pictures could be decoded, by default all. Added frames have ``decoded`` False. ``start_s``: the
+    first time where there is no picture. The second value is {"assumed_fps": ...} where that rate was used. Raises
+    InputError where frames must be added and there is neither an interval nor a rate.
 
     >>> extend_clock(np.array([0.0, 0.1]), 4, None)[0].times_s.round(3)
     array([0. , 0.1, 0.2, 0.3])
@@ -192,7 +213,7 @@ def extend_clock(
         )
     else:
         interval_s, assumed = 1 / assume_fps, {"assumed_fps": assume_fps}
-    last_s = times_s[-1] if len(times_s) else -interval_s
+    last_s = times_s[-1] if len(times_s) else start_s - interval_s
     decoded = np.ones(len(times_s), bool) if decoded is None else decoded
     times_s = np.concatenate([times_s, last_s + interval_s * added])
     return Clock(np.arange(1, num_frames + 1), times_s, np.append(decoded, np.zeros(len(added), bool))), assumed
@@ -206,5 +227,8 @@ def count_frames_of_sound(stop_s: float | None, assume_fps: float | None) -> int
     if stop_s is None:
         raise InputError("the clip has no picture, no face image, no label and no sound: leave it out")
     if assume_fps is None:
-        raise InputError("the clip has sound only, so its frame rate is unknown: give --assume-fps FPS")
+        raise InputError(
+            "the clip has sound only, so its frame rate is unknown: give --assume-fps FPS, or a column fps in the "
+            "manifest"
+        )
     return ceil(stop_s * assume_fps)

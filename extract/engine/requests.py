@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -38,6 +39,8 @@ class ReadRequest:
     ``images``: its face images. ``num_rows``: the number of its label rows. ``encoders``: by the
     folder of their tracks. ``fill``: frames without a face image take the face detected in the video. ``clock``: the
     clip's clock if it is stored already. ``source``: its media and images as they were before they are read.
+    ``labels``: the manifest's file of labels that the rows are in. ``rows_hz``: the frame rate of a clip of sound alone
+    whose labels need none.
     """
 
     clip: Clip
@@ -49,6 +52,8 @@ class ReadRequest:
     fill: bool = False
     clock: Clock | None = None
     source: ClipSource | None = None
+    labels: Path | None = None
+    rows_hz: float | None = None
 
 
 @dataclass(frozen=True)

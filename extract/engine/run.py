@@ -15,7 +15,7 @@ from abaw.errors import InputError
 from abaw.files import locked, remove_stale_files
 from abaw.progress import ProgressCallback, silent
 from extract.engine.batching import Batcher, OpenClip
-from extract.engine.plan import EncoderSpec, ExtractionPlan
+from extract.engine.plan import DEFAULT_ROWS_HZ, EncoderSpec, ExtractionPlan
 from extract.engine.readers import Message, Readers
 from extract.engine.requests import ReadResult
 from extract.faces.target import TargetConfig
@@ -102,6 +102,13 @@ def extract(
                     _add(report, store, clip_id, is_new=outcome)
                 leases.release(clip_id)
                 progress(clip_id, report.num_clips, num_clips)
+    if plan.with_default_rate:
+        LOG.warning(
+            "%d clips have sound alone and no frame rate: their frames are %g a second; give a column fps in the "
+            "manifest, or --assume-fps, for another rate",
+            len(plan.with_default_rate),
+            DEFAULT_ROWS_HZ,
+        )
     if plan.sources.of_earlier_versions:
         LOG.warning(
             "%d clips were extracted by an earlier version, which recorded only parts of their media and images; these "

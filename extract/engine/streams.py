@@ -14,11 +14,11 @@ from abaw.dataset.face_images import FaceImages
 from abaw.tracks import Track
 from extract import media
 from extract.encoders.base import PictureEncoder
-from extract.engine.image_files import read_image
 from extract.engine.requests import FoundFaces, ReadRequest, Rows, Send, stage
 from extract.faces.geometry import Face, cut, resize_face
 from extract.faces.target import TargetSelector
 from extract.media import Rgb
+from extract.media.stills.image_files import read_image
 
 MAX_ROWS_PER_MESSAGE = 16  # enough to be worth a message, few enough to keep the queue small
 
@@ -99,6 +99,7 @@ class FaceStream:
                     request.clip.streams,
                     check,
                     assume_fps=request.assume_fps,
+                    part=request.clip.part,
                 )
         self._positions: list[int] = []
         self._faces: list[Face | None] = []

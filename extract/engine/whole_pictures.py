@@ -9,10 +9,10 @@ from abaw.dataset.face_images import FaceImages
 from abaw.errors import InputError
 from extract import media
 from extract.encoders.base import PictureEncoder
-from extract.engine.image_files import read_image
 from extract.engine.requests import ReadRequest, stage
 from extract.faces.detector import FaceDetector
 from extract.media import Rgb
+from extract.media.stills.image_files import read_image
 
 NUM_SAMPLES = 5
 CROP_SHAPES = (0.6, 1.3)  # width by height: outside these it is no crop of a face; 4:3 is 1.33, 9:16 is 0.56

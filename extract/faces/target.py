@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from abaw.dataset.media_files import Streams
+from abaw.dataset.media_files import WHOLE, Part, Streams
 from abaw.errors import InputError
 from abaw.registry import nearest
 from extract import media
@@ -66,20 +66,21 @@ class TargetConfig:
         streams: Streams | None = None,
         check: Callable[[], None] = lambda: None,
         assume_fps: float | None = None,
+        part: Part = WHOLE,
     ) -> "TargetSelector":
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
         ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
         which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``; ``check``
         is called at every picture and frame of sound of that pass and may raise to stop it. ``assume_fps`` as in
-        ``media.pictures``. Raises InputError for another side.
+        ``media.pictures``; ``part``: of the file that is the clip. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
         if side is not None:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
-        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check, assume_fps)
+        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check, assume_fps, part)
 
 
 class TargetSelector(ABC):
@@ -268,10 +269,11 @@ def _select_from_whole_clip(
     streams: Streams,
     check: Callable[[], None],
     assume_fps: float | None,
+    part: Part,
 ) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
-    for picture in media.pictures(path, None, streams.video, assume_fps) if path is not None else ():
+    for picture in media.pictures(path, None, streams.video, assume_fps, part) if path is not None else ():
         check()
         if not picture.is_decodable:
             continue
@@ -286,15 +288,15 @@ def _select_from_whole_clip(
         return _OfflineSelector(times_s, rows, _choose_longest(frames, persons))
     chosen = np.array(largest, int)
     if path is not None and len(set(persons.tolist())) > 1:
-        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams, check))
+        speakers = detect_speakers(times_s, frames, persons, rows[:, 4], _read_sound(path, streams, check, part))
         chosen = chosen if (speakers < 0).all() else speakers
     return _OfflineSelector(times_s, rows, persons == chosen[frames])
 
 
-def _read_sound(path: Path, streams: Streams, check: Callable[[], None]) -> media.Sound:
+def _read_sound(path: Path, streams: Streams, check: Callable[[], None], part: Part) -> media.Sound:
     """The clip's sound, its samples on disk: four hours are half a gigabyte."""
     folder = Path(tempfile.gettempdir())
-    return media.sounds(path, [RATE_HZ], folder, audio_stream=streams.audio, check=check)[RATE_HZ]
+    return media.sounds(path, [RATE_HZ], folder, audio_stream=streams.audio, check=check, part=part)[RATE_HZ]
 
 
 def _choose_longest(frames: np.ndarray, persons: np.ndarray) -> np.ndarray:

@@ -4,21 +4,24 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from abaw.dataset.media_files import WHOLE, Part, is_picture
 from extract.media.audio_buffer import AudioBuffer, Samples, SoundFrame, SoundOrder
 from extract.media.container import DecodeCounts, MediaError, decode, open_media
 from extract.media.mono import Mixer
-from extract.media.scan import COUNTED_SOUND, scan
+from extract.media.scan import COUNTED_SOUND, Scan, scan
 from extract.media.streams import choose_audio_stream
 from extract.media.timing import time_of
 
 MIN_PEAK = 1e-3  # -60 dB: below it there is nothing to hear, only the noise of a codec or a converter
 ENOUGH_S = 5.0  # of audible sound
+AROUND_S = 2.0  # of sound decoded beside a part: decoders need some before, and stamps are confirmed by those after
 BLOCK_SAMPLES = 1 << 20
 
 
@@ -41,6 +44,18 @@ class Sound:
     def stop_s(self) -> float:
         """When the last sample ends."""
         return self.start_s + len(self.samples) / self.rate_hz
+
+    def cut(self, part: Part) -> "Sound":
+        """The samples in a part of the file, at the same times."""
+        first, stop = (
+            0 if each_s == -math.inf else math.ceil(round((each_s - self.start_s) * self.rate_hz, 6))
+            for each_s in (part.start_s, min(part.stop_s, self.stop_s))
+        )
+        first = min(max(first, 0), len(self.samples))
+        start_s = self.start_s + first / self.rate_hz
+        stop_s = min(part.stop_s, self.stop_s)
+        gaps_s = [(max(start_s, a), min(stop_s, b)) for a, b in self.gaps_s if a < stop_s and b > start_s]
+        return replace(self, samples=self.samples[first : max(first, stop)], start_s=start_s, gaps_s=tuple(gaps_s))
 
 
 def sound(
@@ -72,8 +87,11 @@ def sounds(
     *,
     audio_stream: int | None = None,
     check: Callable[[], None] = lambda: None,
+    part: Part = WHOLE,
 ) -> dict[int, Sound]:
     """As ``sound`` at several rates, decoded once, or twice where channels cancel each other out.
+
+    Of a ``part`` of the file only the samples in it are given. A still picture has no sound.
 
     ``check`` is called at every decoded frame of sound and may raise to stop.
     With ``folder`` the samples are memory-mapped from unnamed temporary files there, which vanish with the samples:
@@ -81,29 +99,32 @@ def sounds(
     """
     rates_hz, mixer = list(rates_hz), Mixer()
     counts = DecodeCounts() if counts is None else counts
-    decoded = _decode_sounds(path, rates_hz, folder, counts, audio_stream, mixer, check)
-    if mixer.loudest:
-        decoded = _decode_sounds(path, rates_hz, folder, DecodeCounts(), audio_stream, Mixer(mixer.loudest), check)
-    return decoded
+    if is_picture(Path(path)):
+        return {rate_hz: Sound(np.zeros(0, np.float32), rate_hz, 0.0) for rate_hz in rates_hz}
+    decode_with = partial(_decode_sounds, path, rates_hz, folder, audio_stream, check, part)
+    decoded = decode_with(counts, mixer)
+    return decode_with(DecodeCounts(), Mixer(mixer.loudest)) if mixer.loudest else decoded
 
 
 def _decode_sounds(
     path: str | os.PathLike,
     rates_hz: list[int],
     folder: Path | None,
-    counts: DecodeCounts,
     audio_stream: int | None,
-    mixer: Mixer,
     check: Callable[[], None],
+    part: Part,
+    counts: DecodeCounts,
+    mixer: Mixer,
 ) -> dict[int, Sound]:
     with ExitStack() as files:
         buffers = [files.enter_context(closing(AudioBuffer(rate_hz, folder))) for rate_hz in rates_hz]
         if buffers:
-            _decode_sound(path, buffers, counts, audio_stream, mixer, check)
-        return {
-            buffer.rate_hz: Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s), mixer.channel)
+            _decode_sound(path, buffers, counts, audio_stream, mixer, check, part)
+        decoded = [
+            Sound(buffer.finish(), buffer.rate_hz, buffer.start_s, tuple(buffer.gaps_s), mixer.channel)
             for buffer in buffers
-        }
+        ]
+        return {each.rate_hz: each if part.is_whole else each.cut(part) for each in decoded}
 
 
 def _decode_sound(
@@ -113,8 +134,9 @@ def _decode_sound(
     audio_stream: int | None,
     mixer: Mixer,
     check: Callable[[], None],
+    part: Part,
 ) -> None:
-    """Decode one sound of a file into every buffer."""
+    """Decode one sound of a file into every buffer; of a part a little more before and after."""
     first, num_corrupt = buffers[0], counts.num_corrupt_packets
     times = scan(path, audio_stream=audio_stream)
     order = SoundOrder(is_counted=times.format == "avi")
@@ -131,9 +153,12 @@ def _decode_sound(
 
     with open_media(path) as container:
         stream: Any = choose_audio_stream(container, audio_stream)
-        for frame in decode(container, stream, counts, set_stamp) if stream else ():
+        start = _first_packet(times, stream, part.start_s) if stream else 0
+        for frame in decode(container, stream, counts, set_stamp, first=start) if stream else ():
             check()
             append(order.add(SoundFrame(mixer.mix(frame), frame.sample_rate, time_of(frame, stream))))
+            if first.is_started and first.stop_s > part.stop_s + AROUND_S:
+                break
         append(order.finish())
     times.add_to(counts)
     if times.format not in COUNTED_SOUND:
@@ -145,6 +170,14 @@ def _decode_sound(
             "remove its audio stream"
         )
     counts.sound_gaps_s += sum(stop_s - start_s for start_s, stop_s in first.gaps_s)
+
+
+def _first_packet(times: Scan, stream: Any, start_s: float) -> int:
+    """The number of the packet at which decoding starts, so that the sound from ``start_s`` on is whole."""
+    if start_s == -math.inf or times.format in COUNTED_SOUND:
+        return 0
+    late = np.flatnonzero(times.sound_ticks * float(stream.time_base) >= start_s - AROUND_S)
+    return int(late[0]) if len(late) else 0
 
 
 def is_audible(samples: Samples) -> bool:
@@ -162,6 +195,8 @@ def look_for_sound(path: str | os.PathLike, audio_stream: int | None = None) -> 
     cannot be read or has no such stream.
     """
     mixer, audible_s = Mixer(), 0.0
+    if is_picture(Path(path)):
+        return False, ""
     with open_media(path) as container:
         stream = choose_audio_stream(container, audio_stream)
         for frame in decode(container, stream, DecodeCounts()) if stream else ():

@@ -110,14 +110,17 @@ def decode(
     counts: DecodeCounts,
     prepare: Callable[[int, Any], None] = lambda *_: None,
     fail: Callable[[int], None] = lambda _: None,
+    first: int = 0,
 ) -> Iterator[Any]:
     """The decodable frames of a stream; errors are counted.
 
     ``prepare`` is called with the number of each packet and the packet before it is decoded, ``fail`` with the number
-    of a packet that cannot be decoded.
+    of a packet that cannot be decoded. ``first``: the number of the packet whose frame is needed first; frames of
+    earlier packets are given only as far as it may depend on them.
     """
     stream.thread_type = "SLICE"  # with frame threads one error can lose other frames too
-    for number, packet in enumerate(chain(packets(container, [stream], counts), [None])):  # None flushes the decoder
+    numbered = enumerate(chain(packets(container, [stream], counts), [None]))  # None flushes the decoder
+    for number, packet in _from_key_packet(numbered, first) if first > 0 else numbered:
         is_corrupt = False
         if packet is not None:
             prepare(number, packet)
@@ -128,6 +131,26 @@ def decode(
             is_corrupt = True
             fail(number)
         counts.num_corrupt_packets += is_corrupt
+
+
+def _from_key_packet(numbered: Iterator[tuple[int, Any]], first: int) -> Iterator[tuple[int, Any]]:
+    """The packets from the second last key packet before the packet ``first``.
+
+    The pictures that are shown before the last one, but come after it in the file, depend on the one before.
+    """
+    waiting: list[tuple[int, Any]] = []
+    keys: list[int] = []  # numbers of the last two key packets
+    for number, packet in numbered:
+        if number >= first:
+            yield from waiting
+            yield number, packet
+            yield from numbered
+            return
+        if packet is not None and packet.is_keyframe:
+            keys = [*keys[-1:], number]
+            waiting = [each for each in waiting if each[0] >= keys[0]]
+        waiting.append((number, packet))
+    yield from waiting
 
 
 def count_missing_bytes(path: str | os.PathLike, form: str) -> int:

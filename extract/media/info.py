@@ -3,16 +3,19 @@
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from abaw.dataset.media_files import is_picture
 from extract.media.audio import sound
 from extract.media.colour import HDR_CURVES
 from extract.media.container import open_media
 from extract.media.scan import scan
 from extract.media.streams import choose_audio_stream, choose_video_stream, counted_rate, video_streams
-from extract.media.video import pictures
+from extract.media.video import pictures, read_still
 
+NO_RATE = (math.nan, False)
 MIN_SHORT_S = 0.5  # by which sound ends before the pictures
 
 
@@ -72,6 +75,9 @@ def probe(
     ``video_stream``, ``audio_stream`` and ``assume_fps`` as in ``pictures`` and ``sounds``. Raises NotFoundError, and
     MediaError where the file cannot be read, has no such stream, or no picture of its video stream can be decoded.
     """
+    if is_picture(Path(path)):
+        height, width, _ = read_still(Path(path)).shape
+        return MediaInfo(True, False, width, height, 0, 1, *NO_RATE, 0.0, 0.0, math.nan, math.nan, 0, 1, 0, 0)
     shown = pictures(path, video_stream=video_stream, assume_fps=assume_fps)
     first = next((each for each in shown if each.is_decodable), None)
     height, width, _ = (0, 0, 3) if first is None else first.rgb().shape
@@ -120,6 +126,8 @@ def probe(
 
 def num_streams(path: str | os.PathLike) -> tuple[int, int]:
     """How many video streams, without cover art, and audio streams a file has. Raises NotFoundError and MediaError."""
+    if is_picture(Path(path)):
+        return 1, 0
     with open_media(path) as container:
         return len(video_streams(container)), len(container.streams.audio)
 

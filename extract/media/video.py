@@ -1,21 +1,27 @@
 """The pictures of a media file at their true times."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from abaw.dataset.media_files import WHOLE, Part, is_picture
+from abaw.errors import NotFoundError
+from abaw.files.regular import check_regular
 from extract.media.colour import Rgb, shown_width, to_rgb
 from extract.media.container import DecodeCounts, MediaError, decode, number_stamps, open_media
 from extract.media.rows import IndexedOrder, Row, RowOrder, SortedOrder
 from extract.media.scan import scan
+from extract.media.stills.image_files import read_image
 from extract.media.streams import choose_video_stream, counted_rate, states_rate
-from extract.media.timing import PictureTimes, stamp_of
+from extract.media.timing import MAX_REORDERED, PictureTimes, stamp_of
 
 # Decoders of which a packet that gives no picture and no error holds none: hidden references, or nothing that changed.
 WITHOUT_PICTURE = {"vp8", "vp9", "mpeg4"}
@@ -57,21 +63,55 @@ class Picture:
         return np.ascontiguousarray(np.rot90(picture, round(self._frame.rotation / 90)))
 
 
+@dataclass(frozen=True)
+class StillPicture(Picture):
+    """A picture that is a file of its own, upright as its Exif data say; ``_frame`` holds the pixels."""
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Always 1."""
+        return 1.0
+
+    def rgb(self) -> Rgb:
+        """The pixels."""
+        pixels: Rgb = self._frame
+        return pixels
+
+
+def read_still(path: Path) -> Rgb:
+    """The pixels of a still picture. Raises NotFoundError, and MediaError where it is empty, cut off or no picture."""
+    if not path.exists():
+        raise NotFoundError(f"no picture at {path}: check the path")
+    check_regular(path)
+    found = read_image(path)
+    if isinstance(found, str):
+        problem = "is an empty file" if found == "empty" else "is cut off, damaged or no picture"
+        raise MediaError(f"{path} {problem}: download or copy it again, or leave the clip out")
+    return found
+
+
 def pictures(
     path: str | os.PathLike,
     counts: DecodeCounts | None = None,
     video_stream: int | None = None,
     assume_fps: float | None = None,
+    part: Part = WHOLE,
 ) -> Iterator[Picture]:
     """Decode the pictures of a file in the order in which they are shown; their times increase strictly.
+
+    Only those in ``part`` are given, at the same times as of the whole file. A still picture is one at 0.0 s.
 
     They come from video stream ``video_stream``, by default the one flagged default, else the largest; never from cover
     art. A file with sound alone yields none. In a raw stream, which has no time stamps, pictures are counted at the
     rate that it states, else at ``assume_fps``, and are counted as untimed. Corrupt packets are skipped and added to
     ``counts``. While iterating it raises NotFoundError, and MediaError where the file cannot be read, has no such
-    stream, or no picture of it can be decoded.
+    stream, or no picture of it, or of the part, can be decoded.
     """
     counts = DecodeCounts() if counts is None else counts
+    if is_picture(Path(path)):
+        counts.num_decoded += 1
+        yield StillPicture(0.0, read_still(Path(path)))
+        return
     num_decoded, num_corrupt = counts.num_decoded, counts.num_corrupt_packets
     scanned = scan(path, video_stream=video_stream)
     with open_media(path) as container:
@@ -85,14 +125,30 @@ def pictures(
         if rate_hz is not None:
             counts.assumed_fps = 0.0 if states_rate(stream) else rate_hz
             for number, frame in enumerate(decode(container, stream, counts)):
-                counts.num_decoded += 1
-                counts.num_untimed = counts.num_decoded
-                yield Picture(number / rate_hz, frame, stream.sample_aspect_ratio)
+                if number / rate_hz >= part.stop_s:
+                    break
+                if part.holds(number / rate_hz):
+                    counts.num_decoded += 1
+                    counts.num_untimed = counts.num_decoded
+                    yield Picture(number / rate_hz, frame, stream.sample_aspect_ratio)
         elif times is not None and not np.isnan(times.ticks).any():
-            for ticks, frame in _rows(container, stream, times, counts):
-                counts.num_decoded += frame is not None
-                counts.num_undecodable += frame is None
-                yield Picture(times.time_s(ticks), frame, stream.sample_aspect_ratio)
+            for ticks, frame in _rows(container, stream, times, counts, part.start_s):
+                time_s = times.time_s(ticks)
+                if time_s >= part.stop_s:
+                    break
+                if part.holds(time_s):
+                    counts.num_decoded += frame is not None
+                    counts.num_undecodable += frame is None
+                    yield Picture(time_s, frame, stream.sample_aspect_ratio)
+    if counts.num_decoded == num_decoded and not part.is_whole:
+        last = (
+            ""
+            if times is None or not len(times.rows)
+            else f", whose last one is at {times.time_s(times.rows[-1]):.3f} s"
+        )
+        raise MediaError(
+            f"no picture of {path}{last}, can be decoded in the part {part}: correct the times of the clip"
+        )
     if counts.num_decoded == num_decoded:
         raise MediaError(
             f"no picture of {path} can be decoded ({counts.num_corrupt_packets - num_corrupt} corrupt packets, "
@@ -100,8 +156,13 @@ def pictures(
         )
 
 
-def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts) -> Iterator[Row]:
-    """The rows of a stream: when each is shown, in ticks, and its frame, None where it could not be decoded."""
+def _rows(
+    container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts, start_s: float = -math.inf
+) -> Iterator[Row]:
+    """The rows of a stream: when each is shown, in ticks, and its frame, None where it could not be decoded.
+
+    Pictures before ``start_s`` need not be decoded.
+    """
     if container.format.name == "avi" and len(times.lost):
         yield from _indexed_rows(container, stream, times, counts)
         return
@@ -120,7 +181,9 @@ def _rows(container: Any, stream: Any, times: PictureTimes, counts: DecodeCounts
     wrong: set[int] = set()
     is_silent = stream.codec_context.name in WITHOUT_PICTURE
     rows = RowOrder(times, lambda packet: not is_silent or packet in wrong)
-    for frame in decode(container, stream, counts, number_stamps, wrong.add):
+    needed = np.flatnonzero(times.ticks * float(times.tick_s) >= start_s)
+    first = int(needed[0] if len(needed) else len(times.ticks)) - MAX_REORDERED
+    for frame in decode(container, stream, counts, number_stamps, wrong.add, first):
         yield from rows.add(frame.pts, frame)
     yield from rows.finish()
     counts.num_mended_picture_stamps += rows.num_mended

@@ -23,8 +23,8 @@ from abaw.files import atomic_write, read_json
 from abaw.files.regular import check_regular
 from extract.store.origins.fingerprint import fingerprint, old_fingerprint, stamp
 
-# what chosen streams and an assumed frame rate add to a source
-CHOICES = re.compile(r"(?: v:\d+)?(?: a:\d+)?(?: at \S+ fps)?$")
+# what chosen streams, a part of the file and an assumed frame rate add to a source
+CHOICES = re.compile(r"(?: v:\d+)?(?: a:\d+)?(?: from \S+ s)?(?: to \S+ s)?(?: at \S+ fps)?$")
 KEYS = ("stamp", "content", "source")
 
 
@@ -92,8 +92,8 @@ class ClipSource:
 
     @property
     def text(self) -> str:
-        """What clock and tracks of this content name as their source, which includes streams that were chosen."""
-        return " ".join(filter(None, (self.files, str(self._clip.streams))))
+        """What clock and tracks of this content name as their source, which includes chosen streams and the part."""
+        return " ".join(filter(None, (self.files, str(self._clip.streams), str(self._clip.part))))
 
     @property
     def files(self) -> str:

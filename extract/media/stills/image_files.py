@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from extract.media import Rgb
+from extract.media.colour import Rgb
 
 Damage = Literal["empty", "damaged"]
 END_BYTES = 4096  # a program may append a little to an image

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from extract.engine.image_files import check_image, read_image
+from extract.media.stills.image_files import check_image, read_image
 
 SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png", ".bmp", ".webp")
 
