@@ -24,7 +24,8 @@ class InputStage(nn.Module):
     """Normalises, projects and aligns every modality, drops modalities and steps in training, and fills gaps.
 
     ``features`` configures each modality; the default is standardisation with the statistics of the training split and
-    nothing else. The statistics are buffers and are saved with the weights.
+    nothing else. The statistics are buffers and are saved with the weights. What ``normalise: group`` standardises
+    comes standardised from the source (``GroupSource``); the statistics are then for groups with too little material.
 
     Raises InputError where a modality of one feature is to be normalised by layer norm, which would always give 0.
     """
@@ -44,11 +45,18 @@ class InputStage(nn.Module):
     def set_statistics(self, statistics: Mapping[str, FeatureStatistics]) -> None:
         """Use these statistics, by modality, for standardisation. See ``measure_statistics``."""
         for name, channel in zip(self.names, self.channels, strict=True):
-            if self._features[name].normalise == "split":
+            if self._features[name].normalise in ("split", "group"):
                 channel.load_state_dict(
                     {"mean": torch.tensor(statistics[name].mean), "std": torch.tensor(statistics[name].std)},
                     strict=False,
                 )
+
+    def statistics(self) -> dict[str, FeatureStatistics]:
+        """The statistics in use, by modality."""
+        return {
+            name: FeatureStatistics(*(channel.get_buffer(key).double().cpu().numpy() for key in ("mean", "std")))
+            for name, channel in zip(self.names, self.channels, strict=True)
+        }
 
     def forward(self, batch: Batch) -> FusionInput:
         """Raises InputError where a modality is missing, has another width, or is not aligned to the frames."""
@@ -127,6 +135,8 @@ class _Channel(nn.Module):
             return self.norm(zero_unobserved(signal.values, signal.observed))
         if self.feature.normalise == "none":
             return signal.values
+        if self.feature.normalise == "group":  # standardised when it was read (``GroupSource``)
+            return signal.values.clamp(-LIMIT_STD, LIMIT_STD)
         return ((signal.values - self.mean) / self.std).clamp(-LIMIT_STD, LIMIT_STD)
 
     def _align_to_clock(

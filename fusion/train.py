@@ -26,7 +26,8 @@ from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule
-from fusion.feature_statistics import measure_statistics
+from fusion.feature_statistics import FeatureStatistics, measure_statistics
+from fusion.group_source import GroupSource, standardise_groups
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
 from fusion.targets import LabelsByTask, list_clips
@@ -69,12 +70,13 @@ def train(
     run = config.model_dump_json(exclude={"trainer", *UNTRAINED})  # the trainer's settings may change on resuming
     with torch.random.fork_rng(devices=[]), _quiet():
         epochs_done = _epochs_done(resume, run)
+        source = _within_groups(config, labels, source)
         data = ClipDataModule(config, tasks, labels, source, epoch=epochs_done)
         if not data.holds_out:
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
-        if not epochs_done and any(each.normalise == "split" for each in config.features.values()):
-            module.input_stage.set_statistics(measure_statistics(source, list_clips(labels["train"])))
+        if not epochs_done:
+            module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
             with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():
@@ -84,6 +86,22 @@ def train(
         except SystemExit as stop:  # raised by Lightning: without a code on SIGTERM, with 1 on SIGINT
             raise SystemExit(130 if stop.code else 143) from stop
     return load_module(folder, config, tasks)
+
+
+def _within_groups(config: Config, labels: Mapping[str, LabelsByTask], source: FeatureSource) -> FeatureSource:
+    """The source with every clip's group measured; without a data set that names them, each clip is its own."""
+    found = standardise_groups(source, config.features, {})
+    if isinstance(found, GroupSource) and not found.fallback:
+        clips = {split: list_clips(by_task) for split, by_task in labels.items()}
+        found.prepare([clip_id for each in clips.values() for clip_id in each], clips["train"])
+    return found
+
+
+def _statistics(config: Config, source: FeatureSource, clip_ids: list[str]) -> dict[str, FeatureStatistics]:
+    """What the input stage standardises with, and what groups with too little material are standardised with."""
+    names = [name for name, each in config.features.items() if each.normalise == "split"]
+    fallback = source.fallback if isinstance(source, GroupSource) else {}
+    return {**fallback, **(measure_statistics(source, clip_ids, names) if names else {})}
 
 
 @contextlib.contextmanager

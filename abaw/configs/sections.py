@@ -37,8 +37,9 @@ class FeatureConfig(_Strict):
 
     ``align``: the name of an aligner, or "convolution", a learned convolution over ``kernel`` rows at the track's own
     rate whose output is then interpolated to the frames. A row further than ``max_gap_s`` seconds from a frame does not
-    count for it. ``normalise``: by the mean and standard deviation of the training split ("split"), by a learned layer
-    norm ("learned"), or not at all ("none"). ``project_dim``: number of features after a linear layer or the
+    count for it. ``normalise``: by the mean and standard deviation of the training split ("split"), by those of the
+    clip's group, a speaker or subject, over all his unlabelled material, test clips included ("group"), by a learned
+    layer norm ("learned"), or not at all ("none"). ``project_dim``: number of features after a linear layer or the
     convolution; 0 keeps them as they are. ``fill_gap_s``: steps that were not observed are interpolated between two
     observed ones at most so many seconds apart.
 
@@ -50,7 +51,7 @@ class FeatureConfig(_Strict):
     align: str = "linear"
     max_gap_s: Annotated[float, Field(gt=0)] = 0.5
     kernel: Annotated[int, Field(ge=1)] = 3
-    normalise: Literal["split", "learned", "none"] = "split"
+    normalise: Literal["split", "group", "learned", "none"] = "split"
     project_dim: Annotated[int, Field(ge=0)] = 0
     fill_gap_s: Annotated[float, Field(ge=0)] = 0.0
     noise_std: Annotated[float, Field(ge=0)] = 0.0

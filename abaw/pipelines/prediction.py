@@ -11,6 +11,7 @@ from abaw.ensembling import weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths
+from abaw.pipelines.normalisation import group_records, warn_of_groups, within_groups
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
@@ -152,18 +153,19 @@ def write_predictions(
     for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
         for clip_id in {clip_id for clips in of_task.values() for clip_id in clips}:
             source.clock(clip_id)
-    num_tables = 0
+    members, num_tables = within_groups(members, dataset.groups), 0
     with predictions.replace_tables_of(out, of_task):
         for clip_id, tables in predict_tables(members, tasks, of_task, progress):
             for name, table in tables.items():
                 predictions.write_table(out / name, clip_id, table, tasks[name])
                 num_tables += 1
         for name, task in tasks.items():
-            kept = (post_processing or {}).get(name)
+            kept, own = (post_processing or {}).get(name), [each for each in members if name in each[0].tasks()]
             about = {
                 "task": name,
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
-                **_about([run for run, _, _ in members if name in run.tasks()], groups_of(dataset, of_task[name])),
+                **_about([run for run, _, _ in own], groups_of(dataset, of_task[name])),
+                **group_records(own),
                 "post_processing": kept.document() if kept else {},
             }
             predictions.write_metadata(out / name, about)
@@ -176,10 +178,15 @@ def predict_tables(
     of_task: Mapping[str, Sequence[str]],
     progress: ProgressCallback = silent,
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
-    """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task."""
+    """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task.
+
+    A member with features of ``normalise: group`` standardises every clip by itself where its source does not know
+    groups (``within_groups``).
+    """
     from fusion.predict import predict as run_network
 
     clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
+    members = within_groups(members, {})
     streams = [run_network(module, source, clip_ids, run.config().window) for run, module, source in members]
     for done, clip_id in enumerate(clip_ids):
         progress(clip_id, done, len(clip_ids))
@@ -192,6 +199,7 @@ def predict_tables(
                 table = predictions.Table(clock.frames, clock.times_s, observed, values, tasks[name].columns)
                 members_tables[name].append(table)
         yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
+    warn_of_groups(members)
 
 
 def _about(runs: Sequence[Run], clips: Mapping[str, str]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.pipelines.normalisation import group_record, measured_groups
 from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any
@@ -78,12 +79,15 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
-    source = _source(file, checked)
+    own = _source(file, checked)
+    with file.at("features"):
+        source = measured_groups(own, checked.features, dataset.groups, labels)
+    facts = {**_facts(checked, tasks, labels, own.recipes), **group_record(source)}
     from fusion.train import is_first_process
     from fusion.train import train as train_network
 
     if is_first_process():
-        run.begin(checked, _facts(checked, tasks, labels, source))
+        run.begin(checked, facts)
     module = train_network(checked, tasks, labels, source, run.folder)
     if is_first_process():
         _score_held_out((run, module, source), dataset, tasks, labels["validation"])
@@ -210,7 +214,7 @@ def _facts(
     config: "Config",
     tasks: "dict[str, Task]",
     labels: "dict[str, dict[str, dict[str, Labels]]]",
-    source: "AlignedSource",
+    recipes: "Mapping[str, dict[str, Any]]",
 ) -> dict[str, Any]:
     """What run.json records of a run before it is trained; ``groups`` only where the data set names groups."""
     seen = {split: seen_in(by_task) for split, by_task in labels.items()}
@@ -220,7 +224,7 @@ def _facts(
         "label_tasks_seen": sorted(tasks),
         "plugins": _plugins(config),
         "labels": labels_hash(labels),
-        "recipes": {name: portable(recipe) for name, recipe in source.recipes.items()},
+        "recipes": {name: portable(recipe) for name, recipe in recipes.items()},
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
         "videos": {split: list(each.videos) for split, each in seen.items()},
         **(groups if any(each.groups for each in seen.values()) else {}),

@@ -10,7 +10,8 @@ run, commit, seeds      of every member
 label_tasks_seen        the tasks whose labels a member was trained on
 videos_seen             every video that a member was trained on
 groups_seen             every group (speaker, session, subject), where the data set names groups
-subject_adapted         whether the tables were fitted to persons
+subject_adapted         whether the tables were adapted to persons; normalise: group does so, without labels
+group_normalisation     of each run that standardises features within groups: which groups had too little material
 held_out                whether every table is from runs that were not trained on its video
 made_by                 clip -> the run that held it out, where several runs made the tables
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing

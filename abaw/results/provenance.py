@@ -25,7 +25,7 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
         "label_tasks_seen": document["label_tasks_seen"],
         "videos_seen": list(seen.videos) if is_known else None,
         **({"groups_seen": list(seen.groups)} if seen.groups else {}),
-        "subject_adapted": False,
+        "subject_adapted": "group_normalisation" in document,  # by unlabelled material of the persons predicted
         "held_out": not seen.find(clips) if is_known else None,
         "made_by": {},
     }

@@ -48,7 +48,7 @@ ORDER = {
     ],
     "fusion": [
         ("__init__", "base", "feature_statistics", "targets"),
-        ("layers", "sampling", "validation"),
+        ("group_source", "layers", "sampling", "validation"),
         ("data", "input_stage", "models"),
         ("module",),
         ("checkpoint", "loggers", "predict"),
