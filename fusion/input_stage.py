@@ -10,10 +10,10 @@ from abaw.batches import Batch, Signal
 from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import InputError
 from fusion.base import FusionInput
-from fusion.feature_statistics import FeatureStatistics
 from fusion.layers.convolution import Convolution
 from fusion.layers.interpolation import fill_gaps, interpolate_at
 from fusion.layers.masks import draw_kept_modalities, make_length_mask, sort_modalities, zero_unobserved
+from fusion.normalisation.statistics import FeatureStatistics
 
 # Standardised values are clipped here. A feature that hardly varies in training may be thousands of standard deviations
 # off elsewhere and would then dominate every linear layer. Real features stay well below ten.

@@ -26,10 +26,10 @@ from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule
-from fusion.feature_statistics import FeatureStatistics, measure_statistics
-from fusion.group_source import GroupSource, standardise_groups
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
+from fusion.normalisation.group_source import GroupSource, standardise_groups
+from fusion.normalisation.statistics import FeatureStatistics, measure_statistics
 from fusion.targets import LabelsByTask, list_clips
 from fusion.trainer_settings import find_config_errors, get_max_epochs
 

@@ -23,7 +23,7 @@ def measured_groups(
 
     ``groups``: clip -> group of the whole data set. Raises InputError where no group has enough material.
     """
-    from fusion.group_source import GroupSource, standardise_groups
+    from fusion.normalisation.group_source import GroupSource, standardise_groups
 
     found = standardise_groups(source, features, groups)
     if isinstance(found, GroupSource):
@@ -37,7 +37,7 @@ def within_groups(members: "Iterable[Member]", groups: Mapping[str, str]) -> "li
 
     A group with too little material is standardised by the training split of the run.
     """
-    from fusion.group_source import standardise_groups
+    from fusion.normalisation.group_source import standardise_groups
 
     return [
         (run, module, standardise_groups(source, run.config().features, groups, module.input_stage.statistics()))
@@ -47,7 +47,7 @@ def within_groups(members: "Iterable[Member]", groups: Mapping[str, str]) -> "li
 
 def group_record(source: "FeatureSource") -> dict[str, Any]:
     """What run.json records of it; {} where nothing is standardised within groups."""
-    from fusion.group_source import GroupSource
+    from fusion.normalisation.group_source import GroupSource
 
     return {"group_normalisation": source.report()} if isinstance(source, GroupSource) else {}
 
@@ -61,7 +61,7 @@ def group_records(members: "Iterable[Member]") -> dict[str, Any]:
 
 def warn_of_groups(members: "Iterable[Member]") -> None:
     """Warn of clips without a group, of groups with too little material, and of clips that were not extracted."""
-    from fusion.group_source import GroupSource
+    from fusion.normalisation.group_source import GroupSource
 
     for _, _, source in members:
         if isinstance(source, GroupSource):

@@ -1,4 +1,4 @@
-"""Folds by group: no speaker on two sides, each held out once, and data sets without a validation split."""
+"""Folds by group: no speaker in both training and validation, each held out once; sets without a validation split."""
 
 import numpy as np
 import pytest

@@ -9,8 +9,8 @@ import torch
 from abaw.batches import Batch, Signal
 from abaw.configs.sections import FeatureConfig
 from extract import align
-from fusion.feature_statistics import FeatureStatistics
 from fusion.input_stage import LIMIT_STD, InputStage, compute_model_dims
+from fusion.normalisation.statistics import FeatureStatistics
 
 
 def make_batch(values, observed=None, *, times_s=None, name="face"):

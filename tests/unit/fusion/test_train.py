@@ -18,7 +18,7 @@ def test_training_leaves_the_callers_random_state_alone(source, labels, tmp_path
 
 
 def test_the_fronts_spread_is_the_training_splits(source, labels, tmp_path):
-    from fusion.feature_statistics import measure_statistics
+    from fusion.normalisation.statistics import measure_statistics
 
     module = train(make_config(), make_tasks(), labels, source, tmp_path)
     expected = measure_statistics(source, ["both", "only_va", "only_expr"])

@@ -47,8 +47,8 @@ ORDER = {
         ("dataset_check", "synthetic"),
     ],
     "fusion": [
-        ("__init__", "base", "feature_statistics", "targets"),
-        ("group_source", "layers", "sampling", "validation"),
+        ("__init__", "base", "normalisation", "targets"),
+        ("layers", "sampling", "validation"),
         ("data", "input_stage", "models"),
         ("module",),
         ("checkpoint", "loggers", "predict"),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import fusion.feature_statistics
+import fusion.normalisation.statistics
 from abaw.tracks import Clock, Track
-from fusion.feature_statistics import measure_statistics
+from fusion.normalisation.statistics import measure_statistics
 
 
 class OneTrack:
@@ -51,7 +51,7 @@ def test_the_spread_of_a_long_clip_is_measured_in_pieces_that_count_every_row_on
     source = OneTrack({"a": (rng.normal(5, 2, (200, 3)), rng.random(200) < 0.7)})
     whole = measure_statistics(source, ["a"])["face"]
     reads = []
-    monkeypatch.setattr(fusion.feature_statistics, "CHUNK_STEPS", size)
+    monkeypatch.setattr(fusion.normalisation.statistics, "CHUNK_STEPS", size)
     monkeypatch.setattr(OneTrack, "read", lambda self, *of, read=OneTrack.read: reads.append(of) or read(self, *of))
     pieces = measure_statistics(source, ["a"])["face"]
     assert len(reads) == -(-200 // size)

@@ -8,8 +8,8 @@ import pytest
 from abaw.configs.sections import FeatureConfig
 from abaw.errors import NotFoundError
 from abaw.tracks import Clock, Track
-from fusion.feature_statistics import FeatureStatistics
-from fusion.group_source import GroupSource, standardise_groups
+from fusion.normalisation.group_source import GroupSource, standardise_groups
+from fusion.normalisation.statistics import FeatureStatistics
 
 FPS = 10
 LONG, SHORT = 200, 20  # frames: 20 s and 2 s

@@ -11,7 +11,7 @@ from abaw.configs.sections import FeatureConfig
 from abaw.errors import InputError, NotFoundError
 from abaw.numbers import format_count
 from abaw.tracks import Clock, Track
-from fusion.feature_statistics import FeatureStatistics, Moments, observed_rows
+from fusion.normalisation.statistics import FeatureStatistics, Moments, observed_rows
 
 MIN_GROUP_S = 30.0  # of observed rows: with less, a few sentences would decide what is usual for a person
 STILL_S = 1.0  # what the row of a still picture counts as
