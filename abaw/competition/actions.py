@@ -181,6 +181,8 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
             place = f"[{number}/{len(job.stages)}] {stage.name}"
             if is_done(job, state, stage):
                 LOG.info("%s: done before", place)
+                if stage.kind == "extract":
+                    state.record_verified(stage)
                 continue
             again = why_again(job, state, stage)
             LOG.info("%s: %s%s", place, stage.why, f" (again: {again})" if again else "")
