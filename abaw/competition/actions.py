@@ -219,6 +219,6 @@ def find_foreign(job: Job, owner: Owner) -> list[str]:
 
 def _keep_config(job: Job) -> None:
     text = dump_yaml(job.config.model_dump(mode="json"))
-    if not job.record.is_file() or job.record.read_text(encoding="utf-8") != text:
+    if not job.record.is_file() or job.record.read_bytes() != text.encode():
         with atomic_write(job.record) as temporary:
             temporary.write_text(text, encoding="utf-8")

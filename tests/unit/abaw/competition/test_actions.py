@@ -53,6 +53,15 @@ def test_a_stage_that_is_stopped_is_not_done_even_if_it_was_done_before(data, tm
     assert state.is_done(stage)
 
 
+def test_a_damaged_record_of_the_config_is_written_again(data, tmp_path):
+    found = only(job(data, tmp_path), "check")
+    run_job(found)
+    before = found.record.read_bytes()
+    found.record.write_bytes(before[:40] + b"\xe7" + before[41:])
+    run_job(found)
+    assert found.record.read_bytes() == before
+
+
 def test_two_recipes_at_once_in_one_folder_are_refused(data, tmp_path, monkeypatch):
     found = only(job(data, tmp_path), "check")
     monkeypatch.setitem(ACTIONS, "check", lambda *_: run_job(found))
