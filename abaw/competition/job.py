@@ -179,7 +179,7 @@ def _features(store: Path, config: "Config", run: Path) -> tuple[Any, Any]:
     except InputError as error:
         raise InputError(
             f"{run} was trained on features that cannot be compared with those in the store now: {error}. Of several "
-            "recipes, delete those from the store that this recipe does not use, or choose one and give another name=..."
+            "recipes, delete those that this recipe does not use, or choose one and give another name=..."
         ) from error
 
 
