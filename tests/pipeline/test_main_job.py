@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
-from tests.support.commands import abaw
+from tests.support.abaw.commands import abaw
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["model.hidden_dim=8", "trainer.max_epochs=2", "window.length=40", "window.stride=20"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.commands import abaw
+from tests.support.abaw.commands import abaw
 from tests.support.owners import held_elsewhere
 from tests.support.plugins import PARTS
 

@@ -11,7 +11,7 @@ import pytest
 
 from abaw.dataset.layout import open_dataset
 from extract.store.store import FeatureStore
-from tests.support.commands import abaw
+from tests.support.abaw.commands import abaw
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM = 14  # the fewest that hold every planted case

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.support.commands import abaw
+from tests.support.abaw.commands import abaw
 from tests.support.markdown import ROOT, write_parts
 
 EXAMPLE = ROOT / "examples/own_fusion_model.py"
