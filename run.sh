@@ -67,6 +67,8 @@ run_tests() {
   # one thread per worker: two workers with two threads each are many times slower on two cores. No test may wait for a
   # hub. A crash of a test's process prints where it happened
   export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1 RAY_USAGE_STATS_ENABLED=0
+  # many images of containers set it: then both workers and every command that a test starts compile all modules anew
+  unset PYTHONDONTWRITEBYTECODE
   exec "$PY" -m pytest -n 2 "$@"
 }
 
@@ -75,12 +77,15 @@ run_fuzz() {
   exec "$PY" -m tests.fuzz "$@"
 }
 
-# runs all three, even if one fails
+# runs all of them, even if one fails
 lint() {
   local failed=0
   "$PY" -m ruff check . || failed=1
   "$PY" -m ruff format --check . || failed=1
   "$PY" -m mypy || failed=1
+  # the parts that the pages print and those of the examples; what they import, mypy has just read
+  "$PY" -m tests.support.markdown work/parts || failed=1
+  "$PY" -m mypy work/parts/*.py examples/own_fusion_model.py || failed=1
   return "$failed"
 }
 

@@ -11,6 +11,7 @@ run only where the user has named it, or trusts who made the run.
 
 import ast
 import hashlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -20,7 +21,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from abaw.errors import InputError, NotFoundError
@@ -183,15 +184,23 @@ def _changed(what: str, made: str) -> str:
     )
 
 
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles the file itself: bytecode cached beside it may be of other content, which no hash of the file shows."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _run(plugin: PlugIn) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(plugin.module, plugin.path)
-    if spec is None or spec.loader is None:
+    loader = _SourceLoader(plugin.module, str(plugin.path))
+    spec = importlib.util.spec_from_file_location(plugin.module, plugin.path, loader=loader)
+    if spec is None or plugin.path.suffix != ".py":
         raise InputError(f"the plug-in {plugin.path} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[plugin.module] = module  # before it runs: dataclasses and pickles look it up
     try:
         with redirect_stdout(sys.stderr):  # what it prints must not end in a command's table or JSON document
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[plugin.module]
         if isinstance(error, InputError):  # a name that is in use, say

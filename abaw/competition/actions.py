@@ -181,6 +181,8 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
             place = f"[{number}/{len(job.stages)}] {stage.name}"
             if is_done(job, state, stage):
                 LOG.info("%s: done before", place)
+                if stage.kind == "extract":
+                    state.record_verified(stage)
                 continue
             again = why_again(job, state, stage)
             LOG.info("%s: %s%s", place, stage.why, f" (again: {again})" if again else "")
@@ -217,6 +219,6 @@ def find_foreign(job: Job, owner: Owner) -> list[str]:
 
 def _keep_config(job: Job) -> None:
     text = dump_yaml(job.config.model_dump(mode="json"))
-    if not job.record.is_file() or job.record.read_text(encoding="utf-8") != text:
+    if not job.record.is_file() or job.record.read_bytes() != text.encode():
         with atomic_write(job.record) as temporary:
             temporary.write_text(text, encoding="utf-8")

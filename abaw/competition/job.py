@@ -172,14 +172,14 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
 def _features(store: Path, config: "Config", run: Path) -> tuple[Any, Any]:
     """The recipes of a config's features that the store has, and a function that compares two recipes.
 
-    Raises InputError where several recipes have the name of one feature.
+    Raises InputError where several recipes have the name of one feature, or one cannot be read.
     """
     try:
         return find_recipes(store, config.features), same_features
     except InputError as error:
         raise InputError(
-            f"{run} was trained on features that the store now has more than once: {error}, with another name=..., or "
-            "delete from the store what this recipe does not use"
+            f"{run} was trained on features that cannot be compared with those in the store now: {error}. Of several "
+            "recipes, delete those that this recipe does not use, or choose one and give another name=..."
         ) from error
 
 

@@ -15,6 +15,7 @@ from abaw.competition.templates import listed
 from abaw.dataset.layout import SPLITS, Dataset
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json, sha256, visible, write_json
+from abaw.pipelines.features import check_stored
 from abaw.results import predictions
 from abaw.results.runs import Run
 
@@ -49,7 +50,8 @@ class StageState:
 
     Inputs and outputs count by their content, which is read whenever a stage is checked: what was deleted, cut, damaged
     or edited is made again, and what was only copied or touched is not. This costs about a second for a gigabyte. Of
-    the store of features, which can have terabytes and has checksums of its own, names and sizes of files count.
+    the tracks in a store, which can have terabytes and have checksums of their own, names and sizes count; the checksum
+    of a track is verified where its modification time has changed.
     """
 
     def __init__(self, work: Path) -> None:
@@ -60,7 +62,10 @@ class StageState:
         return stage.name in self._done() and self.why_again(stage) is None
 
     def why_again(self, stage: Stage) -> str | None:
-        """Why a stage that was done must be done again; None where it needs not, or never was done."""
+        """Why a stage that was done must be done again; None where it needs not, or never was done.
+
+        Raises InputError where a file of the store is damaged that extraction would take for done.
+        """
         recorded = self._done().get(stage.name)
         if recorded is None:
             return None
@@ -70,10 +75,26 @@ class StageState:
         before = recorded["inputs"]
         if len(before) != len(made.inputs):
             return "it has other inputs"
-        for (path, now), then in zip(made.inputs.items(), before.values(), strict=True):
-            if now != then:
+        for (path, digest), then in zip(made.inputs.items(), before.values(), strict=True):
+            if digest != then:
                 return f"{path} has changed"
-        return next(_differences(recorded["outputs"], outputs_of(stage), stage), None)
+        now = outputs_of(stage)
+        if stage.kind != "extract":
+            return next(_differences(recorded["outputs"], now, stage), None)
+        changed = next(_differences(_sizes(recorded["outputs"]), _sizes(now), stage), None)
+        if changed is None:
+            for name, stamp in recorded["outputs"].items():
+                if now[name] != stamp:
+                    check_stored(name)
+        return changed
+
+    def record_verified(self, stage: Stage) -> None:
+        """Record the modification times of a store's tracks that ``why_again`` has verified, to verify them once."""
+        done, now = self._done(), outputs_of(stage)
+        before = done[stage.name]["outputs"]
+        if any(now[name] != stamp for name, stamp in before.items()):
+            outputs = {name: now[name] for name in before}
+            write_json(self._path, {**done, stage.name: {**done[stage.name], "outputs": outputs}})
 
     def record(self, stage: Stage, made: Made) -> None:
         """Record that a stage is done. ``made``: what it was made from, as it was before it began (``made_from``)."""
@@ -122,10 +143,13 @@ def made_from(stage: Stage) -> Made:
 
 
 def outputs_of(stage: Stage) -> dict[str, str]:
-    """The hash of every file that a stage made, by path; of the store of features the size of every file."""
+    """The hash of every file that a stage made, by path; of a store's tracks size and modification time (ns)."""
     if stage.kind == "extract":
         stores = [path.parent for path in stage.outputs]
-        return {str(path): str(path.stat().st_size) for store in stores for path in _files(store, "*.safetensors")}
+        files = [(path, path.stat()) for store in stores for path in _files(store, "*.safetensors")]
+        stamps = {str(path): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in files}
+        small = [path for store in stores for name in ("recipe.json", "*.losses.json") for path in _files(store, name)]
+        return stamps | {str(path): sha256(path) for path in small}
     found: dict[str, str] = {}
     for path in stage.outputs:
         found |= {str(path / name) if name else str(path): content for name, content in _contents(path).items()}
@@ -142,6 +166,11 @@ def _differences(before: Mapping[str, str], now: Mapping[str, str], stage: Stage
     if stage.kind != "extract":  # other encoders and clips may be added to a store
         for name in now.keys() - before.keys():
             yield f"{name} was added"
+
+
+def _sizes(stamps: Mapping[str, str]) -> dict[str, str]:
+    """The stamps of a store's files without the modification times, which versions before did not record."""
+    return {name: stamp.partition(" ")[0] for name, stamp in stamps.items()}
 
 
 def _contents(path: Path) -> dict[str, str]:

@@ -52,7 +52,8 @@ class TimedLabels(Labels):
     """Labels with times instead of frames: a row for each span, which holds its start and not its stop.
 
     ``spans_s``: start and stop of each row in seconds on the media file's time axis; they do not overlap.
-    ``places``: file and line of each row. ``is_part``: the clip is a part of a file, and there may be labels of other parts.
+    ``places``: file and line of each row. ``is_part``: the clip is a part of a file, and there may be labels of other
+    parts.
     """
 
     spans_s: Float[np.ndarray, "time 2"] = field(default_factory=lambda: np.zeros((0, 2)))

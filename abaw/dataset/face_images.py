@@ -16,6 +16,7 @@ from abaw.files.regular import check_regular
 from abaw.numbers import MAX_FRAME
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of two images of one frame the first is read
+OTHER_SUFFIXES = (".tif", ".tiff", ".jp2", ".ppm", ".heic", ".heif", ".avif", ".jxl")  # of images that are not read
 EXPECTED = f"<clip>/00001.jpg for frame 1 (or {', '.join(SUFFIXES[1:])})"
 IMAGE_FILE = re.compile(rf"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})", re.I | re.A)
 PREFIX = re.compile(r"(?:|(?:frames?|img|image|face|crop)[-_. ]?)", re.I)
@@ -29,7 +30,7 @@ class FaceImages:
 
     ``numbers``: the frames, ascending. ``names``: of the images that are not called as the organisers call them.
     ``first``: the number in the names that means frame 1: 0 where an image is numbered 0, else 1. ``unread``: images
-    whose names hold no frame number, or whose frame has another image.
+    whose names hold no frame number or have another suffix, or whose frame has another image.
     """
 
     folder: Path | None = None
@@ -46,7 +47,7 @@ class FaceImages:
 
 def is_image(name: str) -> bool:
     """Whether a file is an image by its suffix."""
-    return not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES
+    return not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES + OTHER_SUFFIXES
 
 
 def list_images(folder: Path) -> list[str]:

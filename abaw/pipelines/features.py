@@ -119,6 +119,13 @@ def same_features(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return store.folder(one) == store.folder(other)
 
 
+def check_stored(path: str | Path) -> None:
+    """Verify the checksums of a file of a store. Raises InputError, naming the file, where its content has changed."""
+    from extract.store.tensor_file import TensorFile
+
+    TensorFile(Path(path), "the same command again").check_content()
+
+
 def _open(store: "str | Path | FeatureStore") -> "FeatureStore":
     from extract.store.store import FeatureStore
 

@@ -87,7 +87,8 @@ class Table:
         if wrong.size:
             row = int(wrong[0])
             raise InputError(f"row {row + 1} is frame {self.frames[row]}: frames must be 1, 2, 3 ... without a gap")
-        late = np.flatnonzero(~(np.diff(self.times_s, prepend=-np.inf) > 0) | ~np.isfinite(self.times_s))
+        with np.errstate(invalid="ignore"):  # inf - inf
+            late = np.flatnonzero(~(np.diff(self.times_s, prepend=-np.inf) > 0) | ~np.isfinite(self.times_s))
         if late.size:
             row = int(late[0])
             raise InputError(

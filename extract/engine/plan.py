@@ -1,8 +1,10 @@
 """The plan of one extraction: its encoders and recipes, which tracks a clip lacks, and writing the finished ones."""
 
 import errno
+import logging
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
@@ -10,6 +12,7 @@ from abaw.dataset.clip import Clip
 from abaw.dataset.layout import Dataset
 from abaw.dataset.media_files import name_problem, printable
 from abaw.errors import InputError
+from abaw.files import write_json
 from abaw.numbers import format_count
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder
@@ -18,9 +21,10 @@ from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses
 from extract.store.origins.sources import ClipSource, Sources, with_fps
-from extract.store.store import Failure, FeatureStore, Recipe
+from extract.store.store import Failure, FeatureStore, Recipe, load_recipe
 
 DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest, whose labels do not count frames
+LOG = logging.getLogger("abaw")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # every further clip would fail as well
 
 
@@ -87,6 +91,18 @@ class ExtractionPlan:
             if folder in self.recipes:
                 raise InputError(f"the encoder {spec.name!r} is given twice with the same settings: remove one")
             self.encoders[folder], self.recipes[folder] = spec.encoder, recipe
+
+    def restore_recipes(self) -> None:
+        """Write recipe.json again where it is missing or damaged beside tracks: their folder's name is its hash."""
+        for recipe in (*self.recipes.values(), faces_recipe(self.target)):
+            path = self.store.folder(recipe) / "recipe.json"
+            if next(path.parent.glob("*.safetensors"), None) is None:
+                continue
+            with suppress(InputError, FileNotFoundError):
+                if self.store.folder(load_recipe(path)) == path.parent:
+                    continue
+            write_json(path, recipe)
+            LOG.warning("%s was missing or damaged: it is written again", path)
 
     def check_media(self) -> None:
         """Raises InputError where no clip of the data set has anything to extract features from."""

@@ -94,6 +94,8 @@ def extract(
         if (store.root / FAILED_LOCK).exists() and not leases.is_read_only:
             with locked(store.root / FAILED_LOCK):  # a process that was killed left it: it is removed
                 pass
+        if not leases.is_read_only:
+            plan.restore_recipes()
         with Readers(plan, leases, chosen, num_readers) as readers:
             for clip_id, outcome in _encode(plan, readers):
                 if isinstance(outcome, Failure):

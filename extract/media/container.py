@@ -1,6 +1,8 @@
 """Opens media files and reads packets and frames; losses are counted."""
 
 import os
+import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ class MediaError(InputError):
     """A file exists but nothing in it can be decoded. The message says why and what to do."""
 
 
+ANNOUNCING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "asf"}  # containers that state their length
+MAX_AVI_HEADER_BYTES = 1 << 17  # of an AVI, within which its streams are described
 MAX_READ_ERRORS = 100  # in a row; some demuxers find their way back after damage, others repeat the error for ever
 
 
@@ -151,6 +155,25 @@ def _from_key_packet(numbered: Iterator[tuple[int, Any]], first: int) -> Iterato
             waiting = [each for each in waiting if each[0] >= keys[0]]
         waiting.append((number, packet))
     yield from waiting
+
+
+def announced_length_s(path: str | os.PathLike, container: Any) -> float:
+    """The length in seconds by a file's header; 0 where it states none.
+
+    That of an AVI is the length of its longest stream: FFmpeg takes that of its pictures for the whole file's.
+    """
+    if container.format.name == "avi":
+        with Path(path).open("rb") as file:
+            lengths_s = list(_lengths_in_avi(file.read(MAX_AVI_HEADER_BYTES)))
+        return 0.0 if 0.0 in lengths_s else max(lengths_s, default=0.0)
+    return (container.duration or 0) / 1e6 if container.format.name in ANNOUNCING else 0.0
+
+
+def _lengths_in_avi(head: bytes) -> Iterator[float]:
+    """The length of each stream of pictures or sound that a file's first bytes describe; 0 where none is stated."""
+    for found in re.finditer(rb"strh.{4}(?:vids|auds).{16}(.{16})", head, re.DOTALL):
+        scale, rate, start, length = struct.unpack("<4I", found[1])
+        yield (start + length) * scale / rate if rate else 0.0
 
 
 def count_missing_bytes(path: str | os.PathLike, form: str) -> int:

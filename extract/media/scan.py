@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from extract.media.container import DecodeCounts, count_missing_bytes, open_media, packets
+from extract.media.container import DecodeCounts, announced_length_s, count_missing_bytes, open_media, packets
 from extract.media.joins import find_joins, shift_pieces
 from extract.media.mpeg import MAX_STUFFED, time_mpeg
 from extract.media.streams import choose_audio_stream, choose_video_stream
@@ -34,8 +34,6 @@ COUNTING = {"mpegts", "mpeg"}
 WITHOUT_INDEX = {"mpegts", "mpeg", "matroska,webm", "flv"}
 # These store when a packet is decoded; elsewhere FFmpeg makes that up from the times of presentation.
 WITH_DTS = {"mov,mp4,m4a,3gp,3g2,mj2", "flv", "mpegts", "mpeg"}
-# These say in their header how long they are.
-ANNOUNCING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "asf"}
 # The standards of these codecs allow no picture to be left out.
 ALWAYS_EVEN = {"mpeg1video", "mpeg2video"}
 MIN_HOLE_BYTES = 64  # between packets; headers of packets and clusters are shorter
@@ -250,7 +248,7 @@ def _read(path: str | os.PathLike, video_stream: int | None, audio_stream: int |
                 packets_of[name].append((*times, position, packet.is_discard, num_zeros, packet.is_keyframe))
         found = {name: _stream(streams[name], rows, form in WITH_DTS) for name, rows in packets_of.items() if rows}
         holes = _find_holes(np.array(spans, float).reshape(-1, 2), form) if form in WITHOUT_INDEX else np.zeros(0)
-        announced_s = (container.duration or 0) / 1e6 if form in ANNOUNCING else 0.0
+        announced_s = announced_length_s(path, container)
         # AVI has no time stamps: pictures that are lost in the middle leave no gap
         num_announced = video.frames if form == "avi" and video is not None else 0
     lost = np.concatenate([damage, holes])

@@ -320,12 +320,12 @@ def load_recipe(path: Path) -> Recipe:
     """The content of a recipe.json. Raises InputError, naming file and key, where a value is of another type."""
     recipe = read_json(path)
     if not isinstance(recipe, dict) or not isinstance(recipe.get("name"), str):
-        raise InputError(f"{path}: expected a JSON object with a text as 'name': delete its folder and extract again")
+        raise InputError(f"{path}: expected a JSON object with a text as 'name': delete it and run abaw extract again")
     for key, expected in RECIPE_TYPES.items():
         if not isinstance(recipe.get(key), expected | None):
             raise InputError(
                 f"{path}: {key} is {str(recipe[key])[:80]!r}, expected {expected.__name__}; the file is damaged: "
-                "delete its folder and extract again"
+                "delete it and run abaw extract again"
             )
     return recipe
 

@@ -49,7 +49,7 @@ import cv2
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import locked
+from abaw.files import locked, read_json
 from extract.media import Sound
 from extract.synthetic.face import FaceState, Head, Person, Pose, cut_crop, draw_background, draw_person, paste_head
 from extract.synthetic.labels import NOISE, Images, write_labels, write_truth
@@ -159,8 +159,10 @@ def _read_finished(out: Path, arguments: dict) -> dict | None:
     record = out / "synth.json"
     if not record.is_file():
         raise InputError(f"{out} exists and is not a synthetic data set: give a folder that is empty or does not exist")
-    summary = json.loads(record.read_text())
-    found = {"version": summary.get("version"), **summary.get("arguments", {})}
+    summary = read_json(record)
+    if not isinstance(summary, dict) or not isinstance(summary.get("arguments"), dict):
+        raise InputError(f"{record} is damaged: remove {out} or give another folder")
+    found = {"version": summary.get("version"), **summary["arguments"]}
     wanted = {"version": VERSION, **arguments}
     if found != wanted:
         raise InputError(f"{out} was made with {found}, not with {wanted}: remove it or give another folder")

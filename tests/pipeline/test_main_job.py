@@ -4,21 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
 
+from tests.support.abaw.commands import abaw
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["model.hidden_dim=8", "trainer.max_epochs=2", "window.length=40", "window.stride=20"]
-
-
-def abaw(*words, cwd, code=0):
-    """Run the command line; the exit code must be ``code``."""
-    done = subprocess.run([sys.executable, "-m", "abaw", *map(str, words)], capture_output=True, text=True, cwd=cwd)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +155,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
     abaw(*words, "name=whole", cwd=job)
     killed = subprocess.Popen([sys.executable, "-m", "abaw", *map(str, words), "name=broken"], cwd=job)
     while killed.poll() is None and not (job / "runs/broken/resume.ckpt").exists():
-        pass
+        time.sleep(0.01)
     killed.kill()
     killed.wait()
     done = abaw("predict", "runs/broken", "--split", "test", "--out", "work/x", cwd=job, code=2)
@@ -201,7 +196,7 @@ def test_a_terminated_training_says_so_and_goes_on_for_longer(job):
     words = [sys.executable, "-m", "abaw", "train", str(ROOT / "abaw/configs/synthetic.yaml"), *SMALL, "name=stopped"]
     stopped = subprocess.Popen([*words, "trainer.max_epochs=500"], cwd=job, stderr=subprocess.PIPE, text=True)
     while stopped.poll() is None and not (job / "runs/stopped/resume.ckpt").exists():
-        pass
+        time.sleep(0.01)
     stopped.terminate()
     _, said = stopped.communicate()
     assert stopped.returncode == 143

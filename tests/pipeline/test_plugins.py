@@ -1,17 +1,13 @@
 """A file with an encoder, a fusion model and a task of one's own goes from videos to scores by name."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.abaw.commands import abaw
 from tests.support.owners import held_elsewhere
 from tests.support.plugins import PARTS
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 plugins: [my_parts.py]
 name: own
@@ -28,45 +24,33 @@ trainer: {max_epochs: 1}
 SOUND = "features={voice_mel: {align: window_mean}}"
 
 
-def run(folder, *words, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "abaw", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == code, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "my_parts.py").write_text(PARTS)
     (folder / "own.yaml").write_text(CONFIG)
-    run(folder, "synth", "data", "--seconds", "2")
+    abaw("synth", "data", "--seconds", "2", cwd=folder)
     features = ["--encoder", "own_colour", "--encoder", "voice_mel"]
-    run(folder, "extract", "data", "--store", "store", *features, "--plugin", "my_parts.py")
-    run(folder, "train", "own.yaml")
+    abaw("extract", "data", "--store", "store", *features, "--plugin", "my_parts.py", cwd=folder)
+    abaw("train", "own.yaml", cwd=folder)
     return folder
 
 
 def test_own_parts_are_trained_predicted_and_scored_by_name(made):
     words = ["predict", "runs/own", "--split", "validation", "--out", "predictions"]
-    said = run(made, *words, code=2).stderr
+    said = abaw(*words, code=2, cwd=made).stderr
     assert "runs/own was made with the plug-in" in said
     assert f"give --plugin {(made / 'my_parts.py').resolve()}, or --trust" in said
     assert not (made / "predictions").exists()
-    run(made, *words, "--trust")  # the run names its plug-in
-    assert "give --plugin" in run(made, "score", "predictions", code=2).stderr
-    found = json.loads(run(made, "score", "predictions", "--json", "--plugin", "my_parts.py").stdout)["results"]
+    abaw(*words, "--trust", cwd=made)  # the run names its plug-in
+    assert "give --plugin" in abaw("score", "predictions", code=2, cwd=made).stderr
+    found = json.loads(abaw("score", "predictions", "--json", "--plugin", "my_parts.py", cwd=made).stdout)["results"]
     assert [(each["task"], next(iter(each["scores"]))) for each in found] == [("own_va", "CCC")]
     assert found[0]["scores"]["n"] > 100
     video = next(path for path in (made / "data/videos").rglob("*.mp4"))
     assert (
         "1 analyzed, 0 failed"
-        in run(made, "analyze", str(video), "--run", "runs/own", "--out", "analysis", "--trust").stdout
+        in abaw("analyze", str(video), "--run", "runs/own", "--out", "analysis", "--trust", cwd=made).stdout
     )
 
 
@@ -82,12 +66,12 @@ def test_a_run_whose_file_has_changed_or_moved_says_so(made):
     own, moved = made / "my_parts.py", made / "moved.py"
     try:
         own.write_text(PARTS + "# edited\n")
-        assert "my_parts.py has changed since runs/own was made" in run(made, *words, code=2).stderr
+        assert "my_parts.py has changed since runs/own was made" in abaw(*words, code=2, cwd=made).stderr
         own.unlink()
-        assert "my_parts.py that runs/own was made with is missing" in run(made, *words, code=2).stderr
+        assert "my_parts.py that runs/own was made with is missing" in abaw(*words, code=2, cwd=made).stderr
         assert not (made / "later").exists()
         moved.write_text(PARTS)
-        run(made, *words, "--plugin", "moved.py")
+        abaw(*words, "--plugin", "moved.py", cwd=made)
     finally:
         moved.unlink(missing_ok=True)
         own.write_text(PARTS)
@@ -96,34 +80,34 @@ def test_a_run_whose_file_has_changed_or_moved_says_so(made):
 def test_a_plugin_with_other_content_has_other_features(made):
     changed = made / "changed.py"
     changed.write_text(PARTS.replace("self._gain * batch", "2 * self._gain * batch"))
-    run(made, "extract", "data", "--store", "store", "--encoder", "own_colour", "--plugin", "changed.py")
+    abaw("extract", "data", "--store", "store", "--encoder", "own_colour", "--plugin", "changed.py", cwd=made)
     assert len(list(made.glob("store/own_colour-*"))) == 2
-    stderr = run(made, "train", "own.yaml", "name=other", code=2).stderr
+    stderr = abaw("train", "own.yaml", "name=other", code=2, cwd=made).stderr
     assert "own.yaml:7: " in stderr
     assert "has 2 recipes named 'own_colour'" in stderr
 
 
 def test_the_config_of_a_run_and_a_recipe_run_no_plugin_of_somebody_else_unasked(made):
-    said = run(made, "train", "runs/own/config.yaml", "name=new", code=2).stderr
+    said = abaw("train", "runs/own/config.yaml", "name=new", code=2, cwd=made).stderr
     assert "the config of a run asks for the plug-in my_parts.py (allow it alone with --plugin my_parts.py)" in said
-    assert "complete already" in run(made, "train", "runs/own/config.yaml", "--trust").stderr
+    assert "complete already" in abaw("train", "runs/own/config.yaml", "--trust", cwd=made).stderr
     recipe = ["recipe", "own.yaml", "folds.num=2", "--dry-run"]
-    assert "own.yaml:2: a recipe asks for the plug-in my_parts.py" in run(made, *recipe, code=2).stderr
-    assert "stages are done" in run(made, *recipe, "--plugin", "my_parts.py").stdout
-    said = run(made, "recipe", "synthetic", "encoders=[hf_audio:model=x,trust_remote_code=true]", code=2).stderr
+    assert "own.yaml:2: a recipe asks for the plug-in my_parts.py" in abaw(*recipe, code=2, cwd=made).stderr
+    assert "stages are done" in abaw(*recipe, "--plugin", "my_parts.py", cwd=made).stdout
+    said = abaw("recipe", "synthetic", "encoders=[hf_audio:model=x,trust_remote_code=true]", code=2, cwd=made).stderr
     assert "a recipe asks" not in said  # the user's own words
 
 
 @pytest.mark.parametrize("given", ["nowhere.py", "own.yaml"])
 def test_a_config_that_names_no_plugin_says_so_with_its_line(made, given):
-    stderr = run(made, "train", "own.yaml", f"plugins=[{given}]", code=2).stderr
+    stderr = abaw("train", "own.yaml", f"plugins=[{given}]", code=2, cwd=made).stderr
     assert "plugin" in stderr
     assert given in stderr
 
 
 def test_a_second_training_in_the_folder_of_one_that_is_running_is_refused(made):
     with held_elsewhere(made / "runs/beside", "run") as holder:
-        refused = run(made, "train", "own.yaml", "name=beside", SOUND, code=2).stderr
+        refused = abaw("train", "own.yaml", "name=beside", SOUND, code=2, cwd=made).stderr
     assert f"is running in runs/beside (process {holder.pid} on host " in refused
     assert not (made / "runs/beside").exists()
 
@@ -140,11 +124,11 @@ def test_a_task_that_could_not_be_rebuilt_is_refused_before_it_is_trained(made, 
     text = PARTS.rstrip() + f"\n\n    def settings(self):\n        return {body}\n"
     (made / "odd_parts.py").write_text(text)
     words = ["name=odd", "plugins=[odd_parts.py]", "tasks={own_va: {mse_weight: 2.0}}"]
-    assert message in run(made, "train", "own.yaml", *words, code=2).stderr
+    assert message in abaw("train", "own.yaml", *words, code=2, cwd=made).stderr
     assert not (made / "runs/odd").exists()
 
 
 def test_a_task_under_another_name_than_its_function_is_refused(made):
     (made / "odd_parts.py").write_text(PARTS.replace('name = "own_va"', 'name = "va"'))
-    refused = run(made, "train", "own.yaml", "name=odd", "plugins=[odd_parts.py]", code=2).stderr
+    refused = abaw("train", "own.yaml", "name=odd", "plugins=[odd_parts.py]", code=2, cwd=made).stderr
     assert "task 'own_va' has the attribute name = 'va', expected 'own_va'" in refused

@@ -11,17 +11,10 @@ import pytest
 
 from abaw.dataset.layout import open_dataset
 from extract.store.store import FeatureStore
+from tests.support.abaw.commands import abaw
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM = 14  # the fewest that hold every planted case
-
-
-def abaw(*words, cwd, code=0):
-    """Run the command line; the exit code must be ``code``."""
-    done = subprocess.run([sys.executable, "-m", "abaw", *map(str, words)], capture_output=True, text=True, cwd=cwd)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def document(*words, cwd, code=0):

@@ -1,6 +1,10 @@
-"""The project's pages and what they contain: code blocks, links, inline code."""
+"""The project's pages and what they contain: code blocks, links, inline code.
+
+``python -m tests.support.markdown FOLDER`` writes the parts that the pages define, for mypy.
+"""
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +53,17 @@ def part(name: str) -> Block:
     """The block that registers the part of this name."""
     (found,) = (block for block in blocks("python") if block.defines_part() == name)
     return found
+
+
+def write_parts(folder: Path) -> dict[str, Path]:
+    """Write every part that a page defines to a file of its own, as printed; its path by its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {block.defines_part(): block.text for block in blocks("python")}
+    paths = {name: folder / f"{name}.py" for name in found if name}
+    for name, path in paths.items():
+        path.write_text(found[name], encoding="utf-8")
+    return paths
+
+
+if __name__ == "__main__":
+    write_parts(Path(sys.argv[1]))

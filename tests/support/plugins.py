@@ -1,8 +1,18 @@
 """A user's own file with an encoder, a fusion model and a task, and a package that declares such parts."""
 
+import contextlib
 import textwrap
 from pathlib import Path
 
+import pytest
+
+from abaw import plugins
+from abaw.tasks import TASKS
+from extract.encoders import ENCODERS
+from fusion.models import FUSION_MODELS
+
+PACKAGES = ("abaw", "extract", "fusion")
+OWN_REGISTRIES = (ENCODERS, FUSION_MODELS, TASKS)
 PARTS = '''
 """Parts of my own."""
 
@@ -72,6 +82,26 @@ def own_va(*, ccc_over: str = "batch", mse_weight: float = 0.0, mae_weight: floa
 class OwnVa(ValenceArousal):
     name = "own_va"
 '''
+
+
+@contextlib.contextmanager
+def forget_plugins():
+    """Begin without plug-ins, as a new process does; those that are loaded meanwhile are forgotten at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins, "_LOADED", {})
+        removed = [_remove_foreign(registry._builders) for registry in OWN_REGISTRIES]
+        try:
+            yield
+        finally:
+            for registry, builders in zip(OWN_REGISTRIES, removed, strict=True):
+                _remove_foreign(registry._builders)  # what a module of this project has registered meanwhile stays
+                registry._builders.update(builders)
+
+
+def _remove_foreign(builders):
+    """Remove the builders that are not of this project, and return them."""
+    foreign = [name for name, each in builders.items() if each.__module__.partition(".")[0] not in PACKAGES]
+    return {name: builders.pop(name) for name in foreign}
 
 
 def write_package(folder: Path) -> None:

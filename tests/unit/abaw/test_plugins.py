@@ -14,20 +14,13 @@ from abaw.plugins import load_plugin, loaded, records, require
 from abaw.tasks import TASKS
 from extract.encoders import ENCODERS
 from fusion.models import FUSION_MODELS
-from tests.support.plugins import PARTS, write_package
+from tests.support.abaw.commands import abaw
+from tests.support.plugins import OWN_REGISTRIES, PARTS, write_package
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(autouse=True)
-def forget(monkeypatch):
-    """No plug-in outlives its test."""
-    monkeypatch.setattr(plugins, "_LOADED", {})
-    for registry in OWN_REGISTRIES:
-        monkeypatch.setattr(registry, "_builders", dict(registry._builders))
-
-
-OWN_REGISTRIES = (ENCODERS, FUSION_MODELS, TASKS)
+pytestmark = pytest.mark.usefixtures("without_plugins")
 NAMES = ("own_colour", "own_mean", "own_va")
 
 
@@ -57,7 +50,8 @@ def test_a_part_of_a_file_is_known_by_name_once_the_file_is_loaded(file, registr
     assert type(registry.build(name, **settings)).__module__ == plugin.module
 
 
-def test_a_file_is_loaded_once_and_again_after_an_edit(file):
+def test_a_file_is_loaded_once_and_again_after_an_edit(file, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # the edit has the size and the second of what it replaces
     first = load_plugin(file)
     assert load_plugin(file) == first
     assert load_plugin(str(file)) == first
@@ -202,14 +196,12 @@ def test_a_package_whose_module_is_gone_is_named(tmp_path):
 
 @pytest.mark.parametrize("words", [["--plugin", "my_parts.py", "list"], ["list", "--plugin=my_parts.py"]])
 def test_the_option_is_taken_before_the_command_and_behind_it(file, words):
-    done = in_a_process(file.parent, *words)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("plug-in: my_parts.py") == 3
+    assert abaw(*words, cwd=file.parent).stdout.count("plug-in: my_parts.py") == 3
 
 
 def test_what_a_file_prints_stays_out_of_a_commands_output(tmp_path):
     write(tmp_path, PARTS + "\nprint('hello')\n", "my_parts.py")
-    done = in_a_process(tmp_path, "list", "tasks", "--json", "--plugin", "my_parts.py")
+    done = abaw("list", "tasks", "--json", "--plugin", "my_parts.py", cwd=tmp_path)
     assert "own_va" in {each["name"] for each in json.loads(done.stdout)}
     assert done.stderr == "hello\n"
 

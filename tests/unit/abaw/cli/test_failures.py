@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -96,3 +98,11 @@ def test_a_signal_that_comes_while_an_object_is_deleted_is_not_lost(ended, numbe
 @pytest.mark.parametrize("name", ["extract", "train", "search", "recipe", "analyze", "store export"])
 def test_long_commands_go_on_where_they_were_stopped(name):
     assert cli.STOPPED[name].startswith("stopped: the same command goes on from here")
+
+
+def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback(tmp_path):
+    stop = tmp_path / "typer.py"  # the first large import
+    stop.write_text("raise KeyboardInterrupt\n")
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from abaw.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), "list"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")

@@ -29,7 +29,7 @@ def test_runs_are_checked_against_the_features_that_this_recipe_extracts(data, t
     monkeypatch.setattr(extraction, "extract", extract)
     monkeypatch.setattr(training, "train", lambda *_, **__: begun.append(1))
     chosen = [stage for stage in found.stages if stage.kind in ("extract", "train")]
-    message = "fold1 was trained on features that the store now has more than once: .* 2 recipes named 'face_hog'"
+    message = "fold1 was trained on features that cannot be compared .* 2 recipes named 'face_hog'"
     with pytest.raises(ValueError, match=message):
         run_job(replace(found, stages=chosen))
     assert not begun
@@ -51,6 +51,15 @@ def test_a_stage_that_is_stopped_is_not_done_even_if_it_was_done_before(data, tm
     assert not state.is_done(stage)  # its output may be half of another one
     run_job(found)
     assert state.is_done(stage)
+
+
+def test_a_damaged_record_of_the_config_is_written_again(data, tmp_path):
+    found = only(job(data, tmp_path), "check")
+    run_job(found)
+    before = found.record.read_bytes()
+    found.record.write_bytes(before[:40] + b"\xe7" + before[41:])
+    run_job(found)
+    assert found.record.read_bytes() == before
 
 
 def test_two_recipes_at_once_in_one_folder_are_refused(data, tmp_path, monkeypatch):

@@ -5,13 +5,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, back_up_changed_tables, depends, facts, made_from
 from abaw.dataset.layout import open_dataset
+from abaw.errors import InputError
 from abaw.results.runs import labels_hash
 from abaw.tasks import TASKS
+from extract.store.tensor_file import Tensor, write_tensors
 from tests.support.recipes import HOG, change_labels, is_trained, job, of_kind, planned, stored, trained_run
 
 
@@ -91,6 +94,32 @@ def test_the_store_counts_by_the_files_that_were_there(tmp_path):
     (store / "clock/a.safetensors").unlink()
     assert state.why_again(stage) == f"{store / 'clock/a.safetensors'} is missing"
     assert state.invalidate(stage) == []
+
+
+def test_a_damaged_file_of_the_store_with_its_size_unchanged_is_named_and_a_copied_one_is_verified_once(tmp_path):
+    state, stage = StageState(tmp_path), Stage("extract", "", (), (tmp_path / "store/clock",))
+    path = tmp_path / "store/hog-0123456789/a.safetensors"
+    (tmp_path / "store/clock").mkdir(parents=True)
+    write_tensors(path, {"values": Tensor.of(np.arange(20.0))}, {})
+    state.record(stage, made_from(stage))
+    os.utime(path, ns=(5, 5))  # as if it was copied
+    assert state.is_done(stage)
+    state.record_verified(stage)
+    record = (tmp_path / "recipe.json").read_bytes()
+    state.record_verified(stage)
+    assert (tmp_path / "recipe.json").read_bytes() == record
+    assert f"{path.stat().st_size} 5".encode() in record
+    content = path.read_bytes()
+    about = path.with_name("recipe.json")
+    about.write_text("{}")
+    state.record(stage, made_from(stage))
+    about.write_text("{ ")
+    assert state.why_again(stage) == f"{about} has changed since it was made"
+    about.write_text("{}")
+    for place in (-1, -100, 30):  # the values, and the header
+        path.write_bytes(content[:place] + bytes([content[place] ^ 2]) + content[place:][1:])
+        with pytest.raises(InputError, match=rf"{re.escape(str(path))} is damaged \(.*: delete it and run the same"):
+            state.is_done(stage)
 
 
 def test_a_record_of_an_older_version_is_no_record_and_a_damaged_one_is_named(tmp_path):

@@ -53,6 +53,16 @@ def test_numbers_from_0_are_shifted_by_one(tmp_path, names):
     assert [images.path(number).name for number in images.numbers] == names
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".heic", ".avif"])
+def test_images_of_other_formats_are_counted_as_not_read(tmp_path, suffix):
+    fill(tmp_path / "crops/v", [f"{number:05d}{suffix}" for number in range(1, 5)])
+    (tmp_path / "v.mp4").touch()
+    dataset = open_dataset(tmp_path)
+    images = dataset.clips["v"].face_images()
+    assert list(images.numbers) == []
+    assert len(images.unread) == 4
+
+
 CHOICES = {  # names -> those that are read
     "the organisers' suffix first": (["00001.png", "00001.jpg"], ["00001.jpg"]),
     "five digits first": (["000001.jpg", "00001.jpg", "1.jpg"], ["00001.jpg"]),

@@ -131,3 +131,17 @@ def test_a_failure_is_recorded_and_removed_and_a_full_disk_stops_the_run(plan):
     assert failures() == []
     with pytest.raises(OSError, match="No space left"):
         plan.record("v", folders, ClipError("write", OSError(errno.ENOSPC, "No space left on device")))
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"name": "level"', b'{"name": "level", "version": 2}', b"[1]"])
+def test_a_recipe_that_is_missing_or_damaged_beside_its_tracks_is_written_again(plan, content):
+    put_tracks(plan, "s", "level")
+    folder = next(folder for folder, recipe in plan.recipes.items() if recipe["name"] == "level")
+    path = plan.store.root / folder / "recipe.json"
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    plan.restore_recipes()
+    assert path.read_bytes() == before
+    assert list(plan.store.recipes()) == [folder]  # the others have no tracks

@@ -88,6 +88,20 @@ def test_a_doubled_chunk_of_sound_in_an_avi_is_reported(tmp_path):
     assert any("3.00 s are announced: what comes later may have moved" in line for line in lines(path))
 
 
+def test_an_avi_whose_sound_is_longer_than_its_pictures_is_whole(tmp_path):
+    path = tmp_path / "a.avi"
+    write_avi(path, sound_codec="pcm_s16le", rate_hz=16000)
+    data = path.read_bytes()
+    length = data.index(b"strh") + 8 + 32  # of the pictures, which come first
+    fewer = int.from_bytes(data[length : length + 4], "little") - 5
+    with av.open(str(path)) as container:
+        rate, sound_s = float(container.streams.video[0].average_rate), 3.0
+    path.write_bytes(data[:length] + fewer.to_bytes(4, "little") + data[length + 4 :])
+    assert fewer / rate < sound_s - 0.1
+    assert probe(path).announced_s == pytest.approx(sound_s, abs=0.01)
+    assert not any("announced" in line for line in lines(path))
+
+
 @pytest.mark.parametrize("size", [0, 2**32 - 1])
 def test_a_recorder_that_did_not_write_its_size_lost_nothing(tmp_path, size):
     path = tmp_path / "a.wav"

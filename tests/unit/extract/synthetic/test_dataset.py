@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from abaw.errors import InputError
 from extract import media
 from extract.synthetic import dataset
 from extract.synthetic.scenes import MIN_CLIPS, make_scenes
@@ -148,3 +149,11 @@ def test_crops_are_112_pixels_wide_and_high(data):
     assert {path.name for path in data.glob("cropped*")} == {"cropped_aligned", "cropped_aligned_new_50_vids"}
     for path in data.glob("cropped*/*/00010.jpg"):
         assert cv2.imread(str(path)).shape == (112, 112, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"arguments": 1}', b"\xff"])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "synth.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"synth\.json(: not readable as JSON|.* is damaged: remove)"):
+        dataset.make_dataset(tmp_path)
+    assert (tmp_path / "synth.json").read_bytes() == content
