@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from copy import copy
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.files import read_json
 from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
-from extract.networks.chunks import Grid, mean_and_variance, plan_chunks, read_blocks, receptive_field
+from extract.networks.chunks import plan_chunks, receptive_field
 from extract.networks.frozen import Combine, Layers, Precision, freeze, inference, parse_layers, torch_dtype
+from extract.networks.heads import architectures, check_omitted, class_names, load_classifier
 from extract.networks.hub import FOUND_AT, configs_hash, load_model, load_processor, snapshot, weights_hash
+from extract.networks.sound_inputs import FixedWindows, Inputs, model_input
 from extract.networks.whole_norm import find_whole_norm
+from extract.networks.windows import SoundWindows, sound_windows
 
 FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
 
-EPSILON = 1e-7  # added to a variance by the feature extractors of transformers
-
-Inputs = Mapping[str, Any]
+FEATURES = {"layer": "-1", "combine": "mean", "chunk_s": 30.0, "overlap_s": 4.0}  # settings of output=features only
+LOGITS = {"window_s": 4.0, "hop_s": 1.0}  # of output=logits only
+MIN_S = 0.1  # the shortest window for networks whose spectrum pads it
 
 
 @ENCODERS.register
@@ -34,33 +33,41 @@ def hf_audio(
     *,
     model: str,
     revision: str = "main",
+    output: Literal["features", "logits"] = "features",
     layer: int | str = -1,
     combine: Combine = "mean",
     precision: Precision = "fp32",
     compile: bool = False,
     chunk_s: float = 30.0,
     overlap_s: float = 4.0,
+    window_s: float = 4.0,
+    hop_s: float = 1.0,
     trust_remote_code: bool = False,
     device: str = "cpu",
     download: bool = False,
 ) -> SoundEncoder:
-    """Any Hugging Face sound model (wav2vec 2.0, HuBERT, WavLM, data2vec, Whisper's encoder, ...) by name or folder."""
+    """Any Hugging Face sound model (wav2vec 2.0, HuBERT, WavLM, data2vec, Whisper's encoder, ...) by name or folder.
+
+    ``output``: "features" are hidden layers over time. "logits" are the outputs of the model's own classification head
+    for windows of ``window_s`` seconds, a new one each ``hop_s``; the recipe names their classes. Each window is
+    normalised and classified by itself. Any sound classifier of transformers gives logits, also of a spectrogram.
+    """
+    precise: dict[str, Any] = {"precision": precision, "trust_remote_code": trust_remote_code}
+    of_features = {"layer": str(layer), "combine": combine, "chunk_s": chunk_s, "overlap_s": overlap_s}
+    of_logits = {"window_s": window_s, "hop_s": hop_s}
+    if output == "logits":
+        check_omitted("hf_audio", output, of_features, FEATURES)
+        folder = snapshot(model, revision=revision, download=download)
+        settings = {"model": model, "revision": revision, "output": output, **of_logits, **precise}
+        return HfAudioClassifier(folder, settings, device, compile)
+    check_omitted("hf_audio", output, of_logits, LOGITS)
     folder = snapshot(model, revision=revision, download=download)
-    settings = {
-        "model": model,
-        "revision": revision,
-        "layer": str(layer),
-        "combine": combine,
-        "precision": precision,
-        "chunk_s": chunk_s,
-        "overlap_s": overlap_s,
-        "trust_remote_code": trust_remote_code,
-    }
+    settings = {"model": model, "revision": revision, **of_features, **precise}
     return HfAudio(folder, settings, parse_layers(layer, combine), device, compile)
 
 
 class HfAudio(SoundEncoder):
-    """The number of rows and their times follow from the network's strides. Heads are not used.
+    """The number of rows and their times follow from the network's strides. The head is not used.
 
     Sound up to ``chunk_s`` goes in one pass and gives exactly the library's own output. Longer sound goes in chunks
     that overlap by ``overlap_s``; the result is close to that of one pass (docs/chunks.md). Where the feature extractor
@@ -75,7 +82,7 @@ class HfAudio(SoundEncoder):
         self._configs = configs_hash(folder, trust_remote_code=bool(settings["trust_remote_code"]))
         trusted = settings["trust_remote_code"]
         model: Any = load_model(folder, trust_remote_code=trusted, auto=_auto(folder))
-        self._input = _model_input(
+        self._input = model_input(
             settings["model"],
             model.config,
             lambda: load_processor("AutoFeatureExtractor", folder, trust_remote_code=trusted),
@@ -119,10 +126,7 @@ class HfAudio(SoundEncoder):
         return self._chunks.tracks(sound, network)
 
     def _on_device(self, inputs: Inputs) -> Inputs:
-        """The inputs on the network's device, floating point in its precision."""
-        dtype = torch_dtype(self._precision)
-        moved = {key: value.to(self._device) for key, value in inputs.items()}
-        return {key: value.to(dtype) if value.is_floating_point() else value for key, value in moved.items()}
+        return on_device(inputs, self._device, torch_dtype(self._precision))
 
     def _rows(self, inputs: Inputs) -> np.ndarray:
         with inference():
@@ -132,119 +136,57 @@ class HfAudio(SoundEncoder):
             return rows
 
 
+class HfAudioClassifier(SoundEncoder):
+    """The head's outputs for windows, by the library's documented call on each window's samples."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], device: str, compile: bool) -> None:
+        self._settings, self._device, self._dtype = settings, device, torch_dtype(settings["precision"])
+        trusted = bool(settings["trust_remote_code"])
+        self._weights, self._configs = weights_hash(folder), configs_hash(folder, trust_remote_code=trusted)
+        model = load_classifier(folder, "AutoModelForAudioClassification", trust_remote_code=trusted)
+        self._classes = class_names(model.config)
+        self._extractor = load_processor("AutoFeatureExtractor", folder, trust_remote_code=trusted)
+        self.rate_hz, self.dim = int(self._extractor.sampling_rate), len(self._classes)
+        self._windows = self._plan_windows(model.config)
+        self._model = freeze(model, device, settings["precision"], compile)
+
+    def recipe(self) -> dict[str, Any]:
+        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT, "classes": self._classes}
+        return {"encoder": "hf_audio", "settings": self._settings, **made_of, "version": 2}
+
+    def _plan_windows(self, config: Any) -> SoundWindows:
+        """The windows of the settings. Raises InputError where the extractor would cut them off."""
+        window_s, rate_hz = self._settings["window_s"], self.rate_hz
+        longest = getattr(self._extractor, "n_samples", None)  # Whisper's
+        if longest is None and (frames := getattr(self._extractor, "max_length", None)):  # AST's, of 10 ms
+            longest = frames * rate_hz // 100
+        if longest and round(window_s * rate_hz) > longest:
+            raise InputError(f"hf_audio: window_s is {window_s}, this network takes at most {longest / rate_hz:g} s")
+        shortest = round(MIN_S * rate_hz)
+        if isinstance(strides := getattr(config, "conv_stride", None), list | tuple):
+            shortest, _ = receptive_field(config.conv_kernel, strides)
+        return sound_windows("hf_audio", rate_hz, window_s, self._settings["hop_s"], shortest)
+
+    def encode(self, sound: Sound) -> Iterator[Track]:
+        return self._windows.tracks(sound, self.dim, self._logits)
+
+    def _logits(self, samples: np.ndarray) -> np.ndarray:
+        made = self._extractor(samples, sampling_rate=self.rate_hz, return_tensors="pt")
+        with inference():
+            row: np.ndarray = self._model(**on_device(made, self._device, self._dtype)).logits[0].float().cpu().numpy()
+            return row
+
+
+def on_device(inputs: Inputs, device: str, dtype: Any) -> Inputs:
+    """The arguments of a network on its device, floating point in its precision."""
+    moved = {key: value.to(device) for key, value in inputs.items()}
+    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in moved.items()}
+
+
 def _auto(folder: Path) -> str:
     """The auto class for a checkpoint: one of Whisper with a classifier contains the encoder only."""
-    config = folder / "config.json"
-    architectures = read_json(config).get("architectures") or [] if config.is_file() else []
-    return "AutoModelForAudioClassification" if "WhisperForAudioClassification" in architectures else "AutoModel"
-
-
-@dataclass(frozen=True)
-class ModelInput(ABC):
-    """The preprocessing of a family of networks, by its own feature extractor, and the grid of its rows.
-
-    ``longest_s`` is the longest sound that one pass takes.
-    """
-
-    extractor: Any
-    grid: Grid
-    longest_s: float = np.inf
-
-    def inputs(self, samples: np.ndarray) -> Inputs:
-        """The network's arguments for one pass over these samples, by the library's documented call."""
-        made: Inputs = self.extractor(samples, sampling_rate=self.grid.rate_hz, return_tensors="pt")
-        return made
-
-    @abstractmethod
-    def for_chunks(self, samples: np.ndarray) -> Callable[[np.ndarray], Inputs]:
-        """A function from a chunk to the network's arguments, which normalises by all ``samples`` of the sound."""
-
-
-class Waveform(ModelInput):
-    """A waveform, taken by strided convolutions: wav2vec 2.0 and similar networks."""
-
-    def for_chunks(self, samples: np.ndarray) -> Callable[[np.ndarray], Inputs]:
-        if not getattr(self.extractor, "do_normalize", False):
-            return self.inputs
-        mean, var = mean_and_variance(read_blocks(samples))
-        plain = copy(self.extractor)
-        plain.do_normalize = False
-        without_norm = Waveform(plain, self.grid)
-        return lambda part: without_norm.inputs(((part - mean) / np.sqrt(var + EPSILON)).astype(np.float32))
-
-
-class MelFramePairs(ModelInput):
-    """Pairs of consecutive frames of a mel spectrum, each band normalised over time: wav2vec2-bert."""
-
-    def for_chunks(self, samples: np.ndarray) -> Callable[[np.ndarray], Inputs]:
-        import torch
-
-        mean, var = mean_and_variance(self._spectra(samples))
-        frames = 2 * self.grid.num_rows(len(samples))
-        var *= frames / (frames - 1)  # the variance of this extractor is unbiased
-        mean_tensor, std_tensor = (
-            torch.from_numpy(np.tile(each, 2)).float() for each in (mean, np.sqrt(var + EPSILON))
-        )
-
-        def inputs(part: np.ndarray) -> Inputs:
-            made = self._plain(part)
-            # the last row may be padding, which the mask excludes
-            return {**made, "input_features": (made["input_features"] - mean_tensor) / std_tensor}
-
-        return inputs
-
-    def _spectra(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """The spectrum (frame, band) of the whole sound, some seconds at a time."""
-        num, some = self.grid.num_rows(len(samples)), 1000
-        for first in range(0, num, some):
-            part = np.array(samples[self.grid.samples(first, min(num, first + some))])
-            pairs = self._plain(part)["input_features"][0].numpy()
-            yield pairs.reshape(2 * len(pairs), -1)
-
-    def _plain(self, samples: np.ndarray) -> Inputs:
-        rate_hz = self.grid.rate_hz
-        made: Inputs = self.extractor(
-            samples, sampling_rate=rate_hz, return_tensors="pt", do_normalize_per_mel_bins=False
-        )
-        return made
-
-
-class FixedWindows(ModelInput):
-    """A mel spectrum of a fixed length, padded with silence: Whisper.
-
-    The extractor clips it at 80 dB below its maximum, in each chunk as in one pass.
-    """
-
-    def for_chunks(self, samples: np.ndarray) -> Callable[[np.ndarray], Inputs]:
-        return self.inputs
-
-
-def _model_input(model: str, config: Any, load: Callable[[], Any]) -> ModelInput:
-    """The preprocessing of this model. Raises InputError where it takes no sound, or its architecture is unknown."""
-    if getattr(config, "add_adapter", False):
-        raise InputError(f"{model} has an adapter, whose strides hf_audio does not know: use the model without it")
-    if config.model_type == "whisper":
-        extractor = load()
-        # a row is two frames of 10 ms, after two convolutions of three frames centred on the first of them
-        mel, longest = extractor.hop_length, extractor.n_samples
-        if longest != 2 * mel * config.max_source_positions:
-            raise InputError(
-                f"{model} takes {2 * config.max_source_positions} frames, but its preprocessor_config.json gives "
-                f"{longest // mel}: copy that file from the model's page"
-            )
-        rate_hz = extractor.sampling_rate
-        return FixedWindows(extractor, Grid(rate_hz, span=mel, hop=2 * mel, centre=0.0), longest / rate_hz)
-    if config.model_type == "wav2vec2-bert":
-        extractor = load()
-        return MelFramePairs(extractor, Grid(extractor.sampling_rate, span=560, hop=320, centre=279.5))
-    if not isinstance(getattr(config, "conv_stride", None), (list, tuple)) or config.is_encoder_decoder:
-        raise InputError(
-            f"{model} is a {config.model_type!r} model, which hf_audio does not support: give wav2vec2, hubert, wavlm, "
-            "data2vec-audio, unispeech, sew, wav2vec2-bert, whisper or a model with one of their architectures"
-        )
-    field, hop = receptive_field(config.conv_kernel, config.conv_stride)
-    extractor, step = load(), getattr(config, "squeeze_factor", 1)  # sew pools its rows and upsamples them again
-    return Waveform(extractor, Grid(int(extractor.sampling_rate), field, hop, (field - 1) / 2, step))
+    is_classifier = "WhisperForAudioClassification" in architectures(folder)
+    return "AutoModelForAudioClassification" if is_classifier else "AutoModel"
 
 
 def examples() -> list[dict[str, Any]]:
@@ -262,4 +204,6 @@ def examples() -> list[dict[str, Any]]:
         {"model": sound_model("wav2vec2_bert")},
         {"model": sound_model("whisper"), **short},
         {"model": sound_model("audeering")},
+        {"model": sound_model("wav2vec2_classifier"), "output": "logits", "window_s": 0.8, "hop_s": 0.3},
+        {"model": sound_model("ast_classifier"), "output": "logits", "window_s": 0.5, "hop_s": 0.5},
     ]

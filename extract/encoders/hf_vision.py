@@ -21,6 +21,7 @@ from extract.networks.frozen import (
     parse_layers,
     torch_dtype,
 )
+from extract.networks.heads import architectures, check_omitted, class_names, load_classifier
 from extract.networks.hub import (
     FOUND_AT,
     configs_hash,
@@ -36,6 +37,7 @@ from extract.networks.tokens import Tokens
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the model's own", "size_mb": None}
 
 Pool = Literal["cls", "mean", "pooler", "projected"]
+FEATURES = {"layer": "-1", "combine": "mean", "pool": "cls"}  # settings of output=features only
 
 
 @ENCODERS.register
@@ -43,6 +45,7 @@ def hf_vision(
     *,
     model: str,
     revision: str = "main",
+    output: Literal["features", "logits"] = "features",
     layer: int | str = -1,
     combine: Combine = "mean",
     pool: Pool = "cls",
@@ -60,14 +63,20 @@ def hf_vision(
 ) -> PictureEncoder:
     """Any Hugging Face vision model (CLIP, SigLIP, DINOv3, ViT-MAE, data2vec, VideoMAE, ...) by hub name or folder.
 
-    ``pool``: "cls" is the class token; "mean" the mean over the patches, without class and register tokens, or over a
-    convolutional network's map; "pooler" the network's own pooled output (SigLIP's attention pooling, CLIP's class
-    token after its last normalisation); "projected" CLIP's image embedding, not normalised (``get_image_features``).
-    The last two need the final layer. A video model gives a row for each tube of ``span`` consecutive pictures (None:
-    as many as it was trained with), a new one each ``stride`` pictures (None: half the span). For EVA-CLIP use timm.
+    ``output``: "features" are hidden layers; "logits" the outputs of the model's own classification head, whose classes
+    the recipe names. ``pool``: "cls" is the class token; "mean" the mean over the patches, without class and register
+    tokens, or over a convolutional network's map; "pooler" the network's own pooled output (SigLIP's attention pooling,
+    CLIP's class token after its last normalisation); "projected" CLIP's image embedding, not normalised
+    (``get_image_features``). The last two need the final layer. A video model gives a row for each tube of ``span``
+    consecutive pictures (None: as many as it was trained with), a new one each ``stride`` pictures (None: half the
+    span). For EVA-CLIP use timm.
     """
-    settings: dict[str, Any] = {"model": model, "revision": revision, "layer": str(layer), "combine": combine}
-    settings |= {"pool": pool, "span": span, "stride": stride, "crop": crop, "precision": precision}
+    of_features = {"layer": str(layer), "combine": combine, "pool": pool}
+    if output == "logits":
+        check_omitted("hf_vision", output, of_features, FEATURES)
+    settings: dict[str, Any] = {"model": model, "revision": revision}
+    settings |= {"output": output} if output == "logits" else of_features
+    settings |= {"span": span, "stride": stride, "crop": crop, "precision": precision}
     settings |= {"trust_remote_code": trust_remote_code}
     if crop != "none":
         settings |= {"crop_px": crop_px, "margin": margin}
@@ -96,12 +105,16 @@ class HfVision(PictureEncoder):
     ) -> None:
         self.batch_size, self._settings = check_batch_size("hf_vision", batch_size), settings
         self.crop = crop_of(settings["crop"], settings.get("crop_px", 1), settings.get("margin", 0.0))
-        self._name, self._pool, self._layers, self._device = settings["model"], settings["pool"], chosen, device
+        self._name, self._layers, self._device = settings["model"], chosen, device
+        self._pool = settings.get("pool", "logits")
         precision, trust = settings["precision"], settings["trust_remote_code"]
         self._dtype = torch_dtype(precision)
         self._weights = weights_hash(folder)
         self._configs = configs_hash(folder, trust_remote_code=trust)
-        model, projection = self._load(folder, trust)
+        model, projection = (
+            (_load_classifier(folder, trust), None) if self._pool == "logits" else self._load(folder, trust)
+        )
+        self._classes = {"classes": class_names(model.config)} if self._pool == "logits" else {}
         self._tokens, self._main = Tokens(self._name, model.config), str(model.main_input_name)
         trained = getattr(model.config, "num_frames", getattr(model.config, "frames_per_clip", None))
         self._is_video = trained is not None
@@ -117,8 +130,8 @@ class HfVision(PictureEncoder):
             self._model = freeze(model, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
-        made_of = {"weights": self._weights, "configs": self._configs}
-        return {"encoder": "hf_vision", "settings": self._settings, **made_of, "found_at": FOUND_AT, "version": 2}
+        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT, **self._classes}
+        return {"encoder": "hf_vision", "settings": self._settings, **made_of, "version": 2}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
         import torch
@@ -237,6 +250,8 @@ class HfVision(PictureEncoder):
 
     def _rows(self, given: dict[str, Any]) -> Any:
         out = self._model(**given, **self._further_arguments(given[self._main]))
+        if self._pool == "logits":
+            return out.logits
         if self._pool in ("pooler", "projected"):
             pooled = getattr(out, "pooler_output", None)
             if pooled is None:
@@ -261,7 +276,7 @@ class HfVision(PictureEncoder):
         import torch
 
         more: dict[str, Any] = {} if self._layers.is_final else {"output_hidden_states": True}
-        if self._tokens.config.model_type == "vjepa2":
+        if self._tokens.config.model_type == "vjepa2" and self._pool != "logits":
             more["skip_predictor"] = True  # it predicts masked patches, which are not part of the features
         if self._tokens.config.model_type == "vit_mae":  # it orders patches by this noise, which is random by default
             order = torch.arange(self._tokens.num_patches(pixels) or 0, device=pixels.device, dtype=torch.float32)
@@ -279,6 +294,15 @@ def _pack(inputs: dict[str, Any]) -> np.ndarray:
     for name, array in arrays.items():
         packed[name] = array
     return packed
+
+
+def _load_classifier(folder: Path, trust: bool) -> Any:
+    """The model with its classification head. Raises InputError where it takes no pictures."""
+    kind = "Video" if any("ForVideo" in name for name in architectures(folder)) else "Image"
+    model = load_classifier(folder, f"AutoModelFor{kind}Classification", trust_remote_code=trust)
+    if not str(getattr(model, "main_input_name", "")).startswith("pixel_values"):
+        raise InputError(f"{folder} is a {model.config.model_type!r} model, which takes no pictures")
+    return model
 
 
 def _check_pooler(folder: Path) -> None:
@@ -314,5 +338,7 @@ def examples() -> list[dict[str, Any]]:
         {"model": hf_model("dinov3"), "pool": "mean", "crop_px": 32},
         {"model": hf_model("vit_mae"), "crop_px": 32},
         {"model": hf_model("videomae"), "crop_px": 32, "pool": "mean"},
+        {"model": hf_model("vit_classifier"), "crop_px": 32, "output": "logits"},
+        {"model": hf_model("videomae_classifier"), "crop_px": 32, "output": "logits"},
         {"model": hf_model("vjepa2"), "crop_px": 32, "pool": "mean", "stride": 1},
     ]

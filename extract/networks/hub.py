@@ -174,11 +174,20 @@ def weights_hash(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in weights_files(folder)}
 
 
-def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "AutoModel") -> PreTrainedModel:
+def load_model(
+    folder: Path,
+    *,
+    trust_remote_code: bool = False,
+    auto: str = "AutoModel",
+    unused: Sequence[str] = UNUSED_HEADS,
+    advice: str = "use a complete checkpoint",
+) -> PreTrainedModel:
     """The model, loaded by one of transformers' auto classes, float32, on the CPU.
 
-    Raises InputError where the folder is not a model, a file is damaged, weights of hidden layers are missing
-    (transformers would initialise them at random), or the model needs code of its own that is not trusted.
+    ``unused``: parts of the names of weights that the checkpoint may lack, because no result depends on them.
+    ``advice``: what to do where others are missing. Raises InputError where the folder is not a model, a file is
+    damaged, weights are missing (transformers would initialise them at random), or the model needs code of its own that
+    is not trusted.
     """
     import torch
     import transformers
@@ -201,12 +210,9 @@ def load_model(folder: Path, *, trust_remote_code: bool = False, auto: str = "Au
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         _refuse_remote_code(folder, error)
         raise InputError(f"{folder} is not a model that transformers can load: {error}") from error
-    missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_HEADS)]
+    missing = [key for key in report["missing_keys"] if not any(part in key for part in unused)]
     if missing:
-        raise InputError(
-            f"the weights in {folder} lack {len(missing)} tensors, the first is {missing[0]!r}: use a complete "
-            "checkpoint"
-        )
+        raise InputError(f"the weights in {folder} lack {len(missing)} tensors, the first is {missing[0]!r}: {advice}")
     return model
 
 

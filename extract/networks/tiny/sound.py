@@ -17,6 +17,7 @@ WAV2VEC2: dict[str, Any] = {
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 4,
 }
+CLASSES: dict[str, Any] = {"id2label": {0: "calm", 1: "glad"}, "label2id": {"calm": 0, "glad": 1}}
 WHISPER_S = 1  # the window of Whisper's encoder, 30 s in the real one
 
 
@@ -35,7 +36,7 @@ def bundle(kind: str) -> TinyWeights:
 
 SOUND_MODELS = (
     "wav2vec2", "wav2vec2_large", "hubert", "wavlm", "data2vec", "unispeech", "sew", "wav2vec2_bert", "whisper",
-    "audeering",
+    "audeering", "wav2vec2_classifier", "whisper_classifier", "ast_classifier",
 )  # fmt: skip
 
 
@@ -72,20 +73,30 @@ def _models() -> dict[str, Model]:
         "wav2vec2_bert": (lambda: tf.Wav2Vec2BertModel(tf.Wav2Vec2BertConfig(**bert)), (
             tf.SeamlessM4TFeatureExtractor, {"feature_size": 80, "num_mel_bins": 80, "padding_value": 1.0},
         )),
+        "wav2vec2_classifier": (
+            lambda: tf.Wav2Vec2ForSequenceClassification(tf.Wav2Vec2Config(**WAV2VEC2, **CLASSES)), waves,
+        ),
+        "whisper_classifier": (lambda: tf.WhisperForAudioClassification(whisper_config(**CLASSES)), (
+            tf.WhisperFeatureExtractor, {"feature_size": 20, "chunk_length": WHISPER_S},
+        )),
+        "ast_classifier": (
+            lambda: tf.ASTForAudioClassification(tf.ASTConfig(**SIZES, **CLASSES, max_length=64, num_mel_bins=16)),
+            (tf.ASTFeatureExtractor, {"num_mel_bins": 16, "max_length": 64}),
+        ),
         "whisper": (lambda: tf.WhisperModel(whisper_config()), (
             tf.WhisperFeatureExtractor, {"feature_size": 20, "chunk_length": WHISPER_S},
         )),
     }  # fmt: skip
 
 
-def whisper_config() -> Any:
+def whisper_config(**more: Any) -> Any:
     """A Whisper for windows of ``WHISPER_S``."""
     import transformers as tf
 
     return tf.WhisperConfig(
         d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
         encoder_ffn_dim=32, decoder_ffn_dim=32, vocab_size=20, num_mel_bins=20, max_source_positions=50 * WHISPER_S,
-        max_target_positions=8, pad_token_id=0, bos_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+        max_target_positions=8, pad_token_id=0, bos_token_id=0, eos_token_id=1, decoder_start_token_id=0, **more,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from extract.networks.tiny import TinyWeights
 
 SQUARE: dict[str, Any] = {"size": {"height": 32, "width": 32}}
 EDGE: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-
+CLASSES: dict[str, Any] = {"id2label": {0: "calm", 1: "glad", 2: "sad"}, "label2id": {"calm": 0, "glad": 1, "sad": 2}}
 
 TIMM_MODELS = {  # name -> architecture
     "timm_vit": "vit_tiny_patch16_224",
@@ -128,6 +128,11 @@ def hf_models() -> dict[str, tuple[Callable[[], Any], Any]]:
         "vivit": (
             lambda: tf.VivitModel(tf.VivitConfig(**tiny, image_size=32, num_frames=4, tubelet_size=[2, 8, 8])),
             tf.VivitVideoProcessor(**EDGE),
+        ),
+        "vit_classifier": (lambda: tf.ViTForImageClassification(tf.ViTConfig(**vit, **CLASSES)), square),
+        "videomae_classifier": (
+            lambda: tf.VideoMAEForVideoClassification(tf.VideoMAEConfig(**vit, **CLASSES, num_frames=4)),
+            tf.VideoMAEImageProcessor(**EDGE),
         ),
         "vjepa2": (lambda: tf.VJEPA2Model(tf.VJEPA2Config(**jepa)), tf.VJEPA2VideoProcessor(crop_size=32)),
     }
