@@ -74,8 +74,8 @@ class Manifest:
 
     ``splits``: clip -> "train", "validation" or "test", in the order of the table. ``groups``: clip -> speaker, session
     or subject; {} where no column says so and no two clips are of one file. ``classes`` and ``values``: None where the
-    data set has none. ``rows``: by clip. ``row_columns``: the names in files of labels for "frame" (from 1), "time_s",
-    "start_s" and "stop_s".
+    data set has none. ``rows``: by clip. ``group_column``: the name of the column of groups. ``row_columns``: the names
+    in files of labels for "frame" (from 1), "time_s", "start_s" and "stop_s".
     """
 
     path: Path
@@ -86,7 +86,13 @@ class Manifest:
     classes: ClassColumns | None = None
     values: ValueColumns | None = None
     rows: Mapping[str, ManifestRow] = field(default_factory=dict)
+    group_column: str = "group"
     row_columns: Mapping[str, str] = field(default_factory=lambda: {key: key for key in ROW_COLUMNS})
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a column says whose each clip is."""
+        return len(self.groups) == len(self.splits) and self.group_column in self.columns
 
     def clips(self, split: str) -> tuple[str, ...]:
         """The clips of a split, in the order of the table."""

@@ -22,6 +22,7 @@ from abaw.tasks.base import Task
 from extract.dataset_check import loss_rules, rules  # noqa: F401  they register their rules
 from extract.dataset_check.facts import ClipFacts, Finding
 from extract.dataset_check.losses import clip_losses
+from extract.dataset_check.manifest_labels import check_manifest, find_outside, find_rates
 from extract.dataset_check.rule import RULES, apply_rules
 from extract.dataset_check.splits import SplitFacts, split_facts
 from extract.losses import summarize
@@ -90,7 +91,10 @@ def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCal
     findings about them are missing. ``progress`` is called before each clip.
     """
     collected = _Collected()
-    for name in TASKS.names():
+    of_manifest: dict[str, list[Labels]] = {}
+    if dataset.manifest is not None:
+        collected.splits, collected.findings, of_manifest = check_manifest(dataset.manifest)
+    for name in TASKS.names() if dataset.manifest is None else ():
         _read_task(dataset, TASKS.build(name), collected)
     probed = cache(_probe)  # two subjects share a video
     clips_of: dict[Path | None, list[str]] = defaultdict(list)
@@ -100,10 +104,15 @@ def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCal
     for done, clip in enumerate(dataset.clips.values()):
         progress(clip.clip_id, done, len(dataset.clips))
         others = tuple(other for other in clips_of[clip.media] if clip.media and other != clip.clip_id)
-        facts = _media_facts(ClipFacts(clip.clip_id, others_in_video=others), clip, probed)
+        is_own = dataset.manifest is not None
+        facts = _media_facts(ClipFacts(clip.clip_id, others_in_video=others, is_own=is_own), clip, probed)
+        if dataset.manifest is not None:
+            collected.findings += find_outside(dataset, facts, of_manifest.get(clip.clip_id, []))
         labels = {task: of_clip[clip.clip_id] for task, of_clip in collected.labels.items() if clip.clip_id in of_clip}
         facts = _image_facts(facts, clip, labels, images_listed)
         clips.append(replace(facts, losses=clip_losses(facts)))
+    if dataset.manifest is not None:
+        collected.findings += find_rates(clips, dataset)
     findings = collected.findings + _clip_findings(clips)
     findings += [*_unread_findings(dataset), *_repeat_findings(dataset), *_leak_findings(collected.videos)]
     findings += _template_findings(dataset, {facts.clip: facts for facts in clips})
@@ -182,14 +191,16 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
         facts,
         media=printable(str(clip.media)),
         has_video_name=stem_of(clip.media) == clip.clip_id,
-        is_renamed=clip.clip_id not in (stem_of(clip.media), *(f"{stem_of(clip.media)}_{side}" for side in SIDES)),
+        is_renamed=not facts.is_own
+        and clip.clip_id not in (stem_of(clip.media), *(f"{stem_of(clip.media)}_{side}" for side in SIDES)),
         unused=tuple(printable(path.name) for path in clip.unused),
     )
     found = probed(clip.media, clip.streams)
     if isinstance(found, str):
         return replace(facts, media_error=found)
     info, is_audible, channel = found
-    has_both = info.has_video and info.has_sound
+    has_both = info.has_video and info.has_sound and clip.part.is_whole
+    end_s = float(np.nanmax([info.last_picture_s, info.sound_stop_s])) if not facts.is_still else None
     return replace(
         facts,
         has_video=info.has_video,
@@ -198,7 +209,8 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
         channel=channel,
         fps=info.fps if np.isfinite(info.fps) else None,  # JSON has no nan
         is_variable=info.is_variable if info.has_video else None,
-        num_frames=info.num_packets if info.has_video else None,
+        num_frames=_num_frames(info, clip) if info.has_video else None,
+        end_s=end_s,
         width=info.width,
         height=info.height,
         rotation_deg=info.rotation_deg,
@@ -218,6 +230,15 @@ def _media_facts(facts: ClipFacts, clip: Clip, probed: Probe) -> ClipFacts:
         sound_late_s=info.sound_start_s - info.first_picture_s if has_both else None,
         sound_short_s=info.last_picture_s - info.sound_stop_s if has_both else None,
     )
+
+
+def _num_frames(info: MediaInfo, clip: Clip) -> int:
+    """The pictures of a file, or about as many of them as are in the part that is the clip."""
+    part, whole_s = clip.part, info.last_picture_s - info.first_picture_s
+    if part.is_whole or not whole_s > 0:
+        return info.num_packets
+    part_s = min(part.stop_s, info.last_picture_s) - max(part.start_s, info.first_picture_s)
+    return round(info.num_packets * max(0.0, part_s) / whole_s)
 
 
 def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images_listed: bool) -> ClipFacts:

@@ -1,7 +1,9 @@
 """What ``abaw check`` knows about one clip, and what it finds."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from abaw.dataset.media_files import is_picture
 from extract.losses import ClipLosses
 
 
@@ -29,7 +31,8 @@ class ClipFacts:
     ``num_missing_bytes`` and ``counted_fps`` (None for nan): as in ``MediaInfo``. ``is_silent``: nothing is audible.
     ``channel``: the channel of the sound that is taken because its channels cancel each other out. Of its images
     ``num_empty`` hold nothing, ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame,
-    or one that has another image. ``first_image``: the number of the image of frame 1. ``losses``: what is lost, as far
+    or one that has another image. ``first_image``: the number of the image of frame 1. ``is_own``: the clip is
+    of a manifest, which names and splits clips itself. ``end_s``: when its file ends. ``losses``: what is lost, as far
     as packets, names and the ends of images show.
     """
 
@@ -78,7 +81,14 @@ class ClipFacts:
     num_missing: int = 0
     label_rows: dict[str, int] = field(default_factory=dict)
     scored_without_image: dict[str, int] = field(default_factory=dict)
+    is_own: bool = False
+    end_s: float | None = None
     losses: ClipLosses = field(default_factory=ClipLosses)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether its medium is a still picture."""
+        return self.media is not None and is_picture(Path(self.media))
 
     @property
     def last_frame(self) -> int:

@@ -18,7 +18,7 @@ def clip_losses(facts: ClipFacts) -> ClipLosses:
             num_unused_streams=facts.num_video_streams - 1,
             **end_losses(facts),
         )
-    if facts.media and not facts.media_error:
+    if facts.media and not facts.media_error and not facts.is_still:
         state = "silent" if facts.is_silent else "" if facts.has_sound else "missing"
         num_unused, lost = max(0, facts.num_audio_streams - 1), end_losses(facts)
         sound = SoundLosses(state, facts.channel, num_unused_streams=num_unused, **lost)

@@ -68,7 +68,7 @@ def no_media(clip: ClipFacts) -> Iterator[str]:
     found={"has_video": False, "num_frames": None},
 )
 def no_video(clip: ClipFacts) -> Iterator[str]:
-    if clip.media and not clip.media_error and not clip.has_video:
+    if clip.media and not clip.media_error and not clip.has_video and not clip.is_own:
         yield f"{clip.media} has sound, but no video"
 
 
@@ -78,7 +78,7 @@ def no_video(clip: ClipFacts) -> Iterator[str]:
     found={"images": None},
 )
 def no_images(clip: ClipFacts) -> Iterator[str]:
-    if clip.has_video and clip.images is None:
+    if clip.has_video and clip.images is None and not clip.is_own:
         yield "a video without a folder of face images"
 
 
@@ -149,7 +149,7 @@ def no_time_stamps(clip: ClipFacts) -> Iterator[str]:
 
 @rule(advice="features of sound are marked as not observed", fine={}, found={"has_sound": False})
 def no_sound(clip: ClipFacts) -> Iterator[str]:
-    if clip.has_video and not clip.has_sound:
+    if clip.has_video and not clip.has_sound and not clip.is_still:
         yield "the video has no sound"
 
 
@@ -241,7 +241,7 @@ def same_name(clip: ClipFacts) -> Iterator[str]:
     found={"others_in_video": ("a_left", "a_right")},
 )
 def two_subjects(clip: ClipFacts) -> Iterator[str]:
-    if clip.others_in_video:
+    if clip.others_in_video and not clip.is_own:
         yield f"shares {clip.media} with {', '.join(clip.others_in_video)}"
 
 
@@ -251,5 +251,5 @@ def two_subjects(clip: ClipFacts) -> Iterator[str]:
     found={"others_in_video": ("12-24_right",), "has_video_name": True},
 )
 def one_side_only(clip: ClipFacts) -> Iterator[str]:
-    if clip.has_video_name and len(clip.others_in_video) == 1:
+    if clip.has_video_name and not clip.is_own and len(clip.others_in_video) == 1:
         yield f"has the video's own name, beside {clip.others_in_video[0]}; there is no clip of the other side"

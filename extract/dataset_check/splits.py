@@ -19,7 +19,7 @@ class SplitFacts:
     """One split of one task. Rows and ``statistics`` are None for a test list, which has no labels.
 
     ``statistics``, over scored rows: the number of rows of every class, the share of rows in which a unit is active, or
-    mean, sd, min and max of a value.
+    mean, sd, min and max of a value. ``num_groups``: speakers, sessions or subjects; None where that is not known.
     """
 
     task: str
@@ -28,10 +28,12 @@ class SplitFacts:
     num_rows: int | None = None
     num_scored: int | None = None
     statistics: dict[str, Any] | None = None
+    num_groups: int | None = None
 
     def lines(self) -> Iterator[str]:
         """The split on one line, and on more where its statistics do not fit on one."""
         line = f"  {self.task:<5} {self.split:<10} {self.num_clips:>4} clips"
+        line += "" if self.num_groups is None else f" of {self.num_groups} groups"
         if self.num_rows is None:
             yield line
             return

@@ -69,6 +69,7 @@ def read_manifest(keys: ManifestKeys) -> tuple[Manifest, dict[str, Clip]]:
         classes,
         values,
         {name: row.label for name, row in by_clip.items()},
+        columns.get("group", "group"),
         {key: keys.columns.get(key, key) if key in LABEL_COLUMNS else key for key in ROW_COLUMNS},
     )
     _check_groups(manifest)
