@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_tasks as list_tasks
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
+    from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.pipelines.weights import fetch_weights as fetch_weights
@@ -121,6 +122,7 @@ _HOMES = {
         "list_tasks",
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
+    "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.training": ("train", "train_folds"),
     "abaw.pipelines.weights": ("fetch_weights", "find_weights", "list_weights"),
     "abaw.plugins": ("PlugIn", "load_plugin"),

@@ -190,7 +190,10 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
     if data is None:
         run = run or run_of(where)
         if run is None:
-            recorded = predictions.read_metadata(where).get("run")
+            about = predictions.read_metadata(where)
+            if isinstance(about.get("data"), str) and not about.get("run"):  # of recognisers
+                return open_dataset(Path(about["data"]))
+            recorded = about.get("run")
             if not recorded:
                 raise InputError(f"{where} does not say which run made it: name the data set with --data")
             raise NotFoundError(

@@ -15,7 +15,7 @@ from abaw.evaluation.wording import as_words, difference_words, summary, with_in
 from abaw.files import as_path, as_paths
 from abaw.numbers import format_count
 from abaw.results import predictions
-from abaw.results.provenance import REPORTED
+from abaw.results.provenance import REPORTED, describe_recognisers
 from abaw.tasks.base import PredictionPair, Task, is_count
 
 if TYPE_CHECKING:
@@ -205,7 +205,11 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         post_processing=post_processing,
         raw=raw,
         gain=gain,
-        provenance={key: labelled.about[key] for key in REPORTED if labelled.about.get(key) is not None},
+        provenance={
+            key: describe_recognisers(labelled.about) if key == "recognisers" else labelled.about[key]
+            for key in REPORTED
+            if labelled.about.get(key) is not None
+        },
         remarks=list(labelled.remarks),
         unit=unit_drawn(final),
     )
@@ -291,7 +295,8 @@ def _table(found: ScoreResult) -> Iterator[str]:
         f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
     )
     if found.provenance:
-        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in found.provenance.items())
+        said = {key: value for key, value in found.provenance.items() if value != []}  # a recogniser has no run
+        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in said.items())
     for by_name, before in ((found.clips, raw and raw.clips), (found.folds, raw and raw.folds)):
         for name, scores in by_name.items():
             yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
+    from extract.store.store import Failure
     from fusion.module import FusionModule
 
     Member = tuple[Run, FusionModule, FeatureSource]
@@ -32,10 +33,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A folder of prediction tables, with a folder for each task in it."""
+    """A folder of prediction tables, with a folder for each task in it.
+
+    Of recognisers, ``notes``: where the predictions come from and what they lack, in a line each; ``failed``: the clips
+    that could not be read, with the reasons.
+    """
 
     folder: Path
     tasks: "Mapping[str, Task]"
+    notes: tuple[str, ...] = ()
+    failed: "tuple[Failure, ...]" = ()
 
     def clips(self, task: str) -> list[str]:
         """The clips that have a table of the task, sorted."""
@@ -61,7 +68,8 @@ class Predictions:
 
     def __str__(self) -> str:
         notes = [f"{task} {line}" for task in self.tasks for line in unobserved_lines(self.num_unobserved(task))]
-        return "\n".join([*notes, f"{self.folder}: {self.num_tables} tables"])
+        failed = f", {len(self.failed)} clips failed" if self.failed else ""
+        return "\n".join([*self.notes, *notes, f"{self.folder}: {self.num_tables} tables{failed}"])
 
 
 def predict(
@@ -94,7 +102,7 @@ def predict(
     to, opened_store = as_path(out, "out"), as_path(store, "store", optional=True)
     named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
     if not folders:
-        raise InputError("no run to predict with: train one with abaw train CONFIG")
+        raise InputError("no run to predict with: train one with abaw train CONFIG, or give --recogniser NAME")
     if (split is not None) + bool(named) + held_out != 1:
         raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:

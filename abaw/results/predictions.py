@@ -7,6 +7,8 @@ predictions.json.
 predictions.json records the provenance of the tables; null, or a missing key, means unknown:
 task, split             split: null where clips were named
 run, commit, seeds      of every member
+recognisers             of every member that is a recogniser: name, recipe of its track, map, licence, trained_on
+data                    of recognisers: the data set
 label_tasks_seen        the tasks whose labels a member was trained on
 videos_seen             every video that a member was trained on
 groups_seen             every group (speaker, session, subject), where the data set names groups

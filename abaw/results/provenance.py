@@ -1,5 +1,6 @@
 """Provenance of prediction tables: which runs made them, and what those runs were trained on."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ from abaw.dataset.seen import Seen
 from abaw.results.runs import Run, commit
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
-REPORTED = tuple(key for key in KEYS if key != "videos_seen")  # beside scores; the list of videos is long
+# beside scores; the list of videos is long
+REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers")
 
 
 def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
@@ -38,6 +40,9 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     does not record. ``made_by`` has the clips for which every member records its run.
     """
     made_by = [about.get("made_by") or {} for about in abouts]
+    recognisers = {
+        json.dumps(each, sort_keys=True): each for about in abouts for each in about.get("recognisers") or ()
+    }
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
     unknown = {key for about in abouts for key in KEYS if about.get(key) is None}
     groups_seen = _sorted(_union(abouts, "groups_seen"))
@@ -56,7 +61,18 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if all(clip_id in each for each in made_by)
         },
         "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
+        **({"recognisers": list(recognisers.values())} if recognisers else {}),
     }
+
+
+def describe_recognisers(about: Mapping[str, Any]) -> list[str]:
+    """The recognisers that made tables, each with what it was trained on and its licence, from predictions.json."""
+    found = []
+    for each in about.get("recognisers") or ():
+        trained_on = each.get("trained_on")
+        named = "data that are not named" if trained_on is None else ", ".join(trained_on)
+        found.append(f"{each.get('name')} (trained on {named}; licence: {each.get('licence')})")
+    return found
 
 
 def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:

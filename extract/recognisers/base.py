@@ -104,11 +104,6 @@ class Recogniser:
         """The name of its track in a store: that of the encoder alone may be a track of features."""
         return f"{self.name}_outputs"
 
-    def encoder_text(self) -> str:
-        """What ``abaw extract --encoder`` takes to make its track."""
-        settings = [f"{key}={value}" for key, value in self.settings.items() if value is not None]
-        return f"{self.encoder}:{','.join([*settings, f'as={self.label}', 'stored_dtype=float32'])}"
-
     def with_map(self, text: str) -> "Recogniser":
         """With what becomes of classes or units, as ``contempt:Other/sad:-``. Raises InputError for anything else."""
         pairs = [part.partition(":") for part in parse_names(text, "map")]
@@ -133,6 +128,15 @@ class Recogniser:
             f"{self.name} names {len(self.names)} outputs ({listed}), but the network has {num}: name all of them in "
             f"the network's order, and {LEFT_OUT!r} for one to leave out"
         )
+
+
+def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a file's FACTS what a recogniser holds itself: licence, commercial and trained_on."""
+    return {
+        "licence": facts["licence"],
+        "commercial": facts["commercial"],
+        "trained_on": tuple(facts["trained_on"]) or None,
+    }
 
 
 def parse_names(text: str, setting: str) -> tuple[str, ...]:

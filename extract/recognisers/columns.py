@@ -41,8 +41,6 @@ class _Block:
     taken: slice
     filled: slice
     matrix: Float32[np.ndarray, "output column"]
-    low: float = -1.0
-    high: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Columns:
     ``unknown``: classes and units of the task that no output stands for; their probability is 0.
     """
 
-    num: int
+    task: Task
     blocks: tuple[_Block, ...]
     goals: Mapping[str, str]
     left_out: tuple[str, ...]
@@ -67,25 +65,27 @@ class Columns:
         Rows that are not observed say nothing: their known classes are equally likely, units are at 0.5, and values in
         the middle of their range. Raises InputError where outputs cannot be what their activation says.
         """
-        found = np.zeros((len(rows), self.num), np.float32)
+        found = np.zeros((len(rows), len(self.task.columns)), np.float32)
         for block in self.blocks:
             given = rows[:, block.taken].astype(np.float64)
+            made: np.ndarray
             if isinstance(block.outputs, Values):
-                scaled = block.outputs.scale * given + block.outputs.shift
-                made = block.low + (scaled @ block.matrix + 1) / 2 * (block.high - block.low)
-                nothing = np.full(made.shape[1], (block.low + block.high) / 2)
+                made = (block.outputs.scale * given + block.outputs.shift) @ block.matrix
+                nothing = np.zeros(made.shape[1])
             else:
-                is_known = block.matrix.any(axis=0)
                 _check_activation(block.outputs, given[observed])
                 made = _probabilities(block.outputs, given, block.matrix)
+                is_known = block.matrix.any(axis=0)
                 nothing = is_known / (is_known.sum() if isinstance(block.outputs, Classes) else 2)
             found[:, block.filled] = np.where(observed[:, None], made, nothing)
+        if all(isinstance(block.outputs, Values) for block in self.blocks):
+            return self.task.probabilities(found)  # from -1 to 1 to the task's own range
         return found
 
 
 def answers(recogniser: Recogniser, task: Task) -> bool:
     """Whether outputs of the recogniser stand for the task: at least for one class of each block, for every value."""
-    if sum(width for _, width in task.blocks) != len(task.columns):
+    if not task.columns or sum(width for _, width in task.blocks) != len(task.columns):
         return False
     return bool(task.blocks) and all(_group(recogniser, kind, names) is not None for kind, names, _ in _blocks_of(task))
 
@@ -113,18 +113,12 @@ def columns_of(recogniser: Recogniser, task: Task) -> Columns:
         matrix = np.zeros((len(outputs.names), len(names)), np.float32)
         for name, goal in of_block.items():
             matrix[outputs.names.index(name), names.index(goal)] = 1
-        low, high = value_range(task) if isinstance(outputs, Values) else (-1.0, 1.0)
-        blocks.append(_Block(outputs, taken, filled, matrix, low, high))
+        blocks.append(_Block(outputs, taken, filled, matrix))
         goals |= of_block
         unknown += [name for i, name in enumerate(names) if not matrix[:, i].any()]
     used = [name for block in blocks for name in block.outputs.names]
     left_out = tuple(name for name in used if name not in goals and name != LEFT_OUT)
-    return Columns(len(task.columns), tuple(blocks), goals, left_out, tuple(unknown))
-
-
-def value_range(task: Task) -> tuple[float, float]:
-    """The range of a task's values: what its labels can be."""
-    return -1.0, 1.0
+    return Columns(task, tuple(blocks), goals, left_out, tuple(unknown))
 
 
 def find_name(word: str, names: Sequence[str]) -> str | None:

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 def write_face_net(
-    path: Path, *, batch: int | str = "batch", px: int | str = 16, num_channels: int = 3, is_nhwc: bool = False
+    path: Path,
+    *,
+    batch: int | str = "batch",
+    px: int | str = 16,
+    num_channels: int = 3,
+    num_outputs: int = 8,
+    is_nhwc: bool = False,
 ) -> Path:
     """Pictures -> convolution (tensor "map") -> mean over space ("features") -> linear (output "logits")."""
     from onnx import TensorProto, helper
@@ -20,8 +26,8 @@ def write_face_net(
     rng = np.random.default_rng(0)
     weights = {
         "kernel": rng.normal(size=(6, num_channels, 4, 4)),
-        "linear": rng.normal(size=(6, 8)),
-        "bias": rng.normal(size=8),
+        "linear": rng.normal(size=(6, num_outputs)),
+        "bias": rng.normal(size=num_outputs),
     }
     if is_nhwc:
         px = "px"
@@ -37,7 +43,7 @@ def write_face_net(
         nodes.insert(0, helper.make_node("Transpose", ["pictures"], ["chw"], perm=[0, 3, 1, 2]))
     shape: list[Any] = [batch, px, px, num_channels] if is_nhwc else [batch, num_channels, px, px]
     inputs = [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, shape)]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 8])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, num_outputs])]
     return _save(path, nodes, inputs, outputs, weights)
 
 

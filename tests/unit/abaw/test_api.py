@@ -145,6 +145,10 @@ BAD_CALLS = {
     "plan_recipe, unknown config": lambda here: abaw.plan_recipe("none"),
     "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),
     "predict, neither split nor clips": lambda here: abaw.predict(here / "none", here / "out"),
+    "recognise, missing data": lambda here: abaw.recognise(
+        "fer_mini_xception", here / "none", here / "s", here / "out"
+    ),
+    "recognise, unknown recogniser": lambda here: abaw.recognise("fer", here, here / "s", here / "out", split="test"),
     "read_config_text, unknown config": lambda here: abaw.read_config_text("none"),
     "predict, wrong progress": lambda here: abaw.predict(here, here / "out", split="test", progress=5),
     "run_recipe, wrong progress": lambda here: abaw.run_recipe("va", progress=5),

@@ -10,7 +10,7 @@ import typer
 from abaw.cli import app
 from abaw.commands import COMMANDS
 from abaw.pipelines.configuration import open_config
-from abaw.pipelines.listing import list_detectors, list_encoders
+from abaw.pipelines.listing import list_detectors, list_encoders, list_recognisers
 from tests.support.markdown import HISTORY, PAGES, ROOT, blocks, part, prose
 
 PARTS = ("mean_colour", "mean_fusion", "polarity")  # those that pages define
@@ -56,11 +56,13 @@ def test_a_command_with_an_unknown_option_would_be_seen():
 
 
 @pytest.mark.parametrize(("place", "words"), ABAW, ids=[place for place, _ in ABAW])
-def test_the_encoders_and_detectors_that_a_page_names_exist(place, words):
+def test_the_encoders_recognisers_and_detectors_that_a_page_names_exist(place, words):
     found = parse(words[1:])
     known = {row["name"] for row in list_encoders()} | set(PARTS)
     for each in found.get("encoder") or ():
         assert each.partition(":")[0] in known or each.isupper() or each.startswith("NAME"), each
+    for each in found.get("recogniser") or ():
+        assert each.partition(":")[0] in {row["name"] for row in list_recognisers()}, each
     if "faces" in found:
         assert found["faces"].partition(":")[0] in {row["name"] for row in list_detectors()}
 

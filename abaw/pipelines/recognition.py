@@ -1,0 +1,165 @@
+"""Recognisers as members beside runs: networks that were trained elsewhere, whose own outputs are the predictions.
+
+``open_recogniser`` builds one from text, ``build_encoder_of`` the encoder for an extraction, ``open_recogniser_member``
+takes the tracks that it made, and ``recognise_tables`` gives tables as ``predict_tables`` does for runs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from abaw.ensembling import weights
+from abaw.errors import InputError
+from abaw.pipelines.extraction import parse_part
+from abaw.progress import ProgressCallback, silent
+from abaw.results import predictions
+
+if TYPE_CHECKING:
+    from abaw.batches import FeatureSource
+    from abaw.results.predictions import Table
+    from abaw.tasks.base import Task
+    from extract.engine.plan import EncoderSpec
+    from extract.recognisers.base import Recogniser
+    from extract.recognisers.columns import Columns
+    from extract.store.store import FeatureStore, Recipe
+
+
+@dataclass(frozen=True)
+class RecogniserMember:
+    """A recogniser with its tracks, and how its outputs fill the columns of each task: a member beside runs.
+
+    ``recipe``: that of its tracks in the store.
+    """
+
+    recogniser: "Recogniser"
+    recipe: "Recipe"
+    source: "FeatureSource"
+    columns: "Mapping[str, Columns]"
+
+    def tables(self, clip_ids: Iterable[str]) -> "Iterator[dict[str, Table]]":
+        """Clip by clip, a table for each of its tasks. Raises NotFoundError where the store lacks a track."""
+        for clip_id in clip_ids:
+            clock = self.source.clock(clip_id)
+            first_s, last_s = (clock.times_s[0], clock.times_s[-1]) if len(clock) else (0.0, 0.0)
+            track = self.source.read(self.recogniser.label, clip_id, float(first_s), float(last_s))
+            found = {}
+            for name, columns in self.columns.items():
+                try:
+                    values = columns.table(track.values, track.observed)
+                except InputError as error:
+                    raise InputError(f"{self.recogniser.name}, clip {clip_id!r}: {error}") from error
+                found[name] = predictions.Table(
+                    clock.frames, clock.times_s, track.observed, values, columns.task.columns
+                )
+            yield found
+
+    def about(self, task: str) -> dict[str, Any]:
+        """What predictions.json records of it."""
+        columns = self.columns[task]
+        return {
+            "name": self.recogniser.name,
+            "recipe": dict(self.recipe),
+            "outputs": list(self.recogniser.names),
+            "map": dict(columns.goals),
+            "left_out": list(columns.left_out),
+            "never_predicted": list(columns.unknown),
+            "licence": self.recogniser.licence,
+            "commercial": self.recogniser.commercial,
+            "trained_on": None if self.recogniser.trained_on is None else list(self.recogniser.trained_on),
+        }
+
+    def notes(self, task: str) -> list[str]:
+        """What a user must know of its predictions of a task, in a line each."""
+        columns, name = self.columns[task], self.recogniser.name
+        known = self.recogniser.trained_on
+        trained = "on data that are not named" if known is None else f"on {', '.join(known)}"
+        lines = [f"{task} by {name}, trained {trained}; licence: {self.recogniser.licence}"]
+        if columns.unknown:
+            lines.append(f"{task}: {name} has no output for {', '.join(columns.unknown)}: the probability is 0")
+        if columns.left_out:
+            lines.append(f"{task}: the outputs {', '.join(columns.left_out)} of {name} are left out")
+        return lines
+
+
+def open_recogniser(text: str, *, download: bool = False, commercial: bool = False) -> "Recogniser":
+    """A recogniser from ``NAME`` or ``NAME:setting=value,...``, without its encoder.
+
+    The setting ``map`` says what becomes of its classes (``map=contempt:Other/calm:-``). ``commercial``: the use is
+    commercial. Raises InputError for a wrong name, setting or map, and where the licence does not allow the use.
+    """
+    from extract.recognisers import RECOGNISERS
+
+    if not isinstance(text, str):
+        raise InputError(f"recogniser is {text!r}, expected NAME or NAME:setting=value,...")
+    name, settings = parse_part(text)
+    chosen = settings.pop("map", "")
+    given = {"download": download} if "download" in RECOGNISERS.part(name).given else {}
+    found: Recogniser = RECOGNISERS.build(name, **settings, **given)
+    if chosen:
+        found = found.with_map(str(chosen))
+    if commercial and found.commercial is not True:
+        doubt = "does not allow" if found.commercial is False else "is not known to allow"
+        raise InputError(
+            f"the licence of {found.name} ({found.licence}) {doubt} commercial use: use another recogniser (see abaw "
+            "list recognisers), or leave out --commercial where your use is not commercial or you have another licence"
+        )
+    return found
+
+
+def build_encoder_of(recogniser: "Recogniser", *, device: str = "cpu", download: bool = False) -> "EncoderSpec":
+    """The recogniser's encoder, for an extraction.
+
+    Raises InputError where its network has other outputs than the recogniser names, MissingWeights where the weights
+    are not on this machine.
+    """
+    from extract import presets
+    from extract.engine.plan import EncoderSpec
+
+    encoder = presets.build(recogniser.encoder, device=device, download=download, **recogniser.settings)
+    recogniser.check_outputs(encoder.dim)
+    return EncoderSpec(recogniser.label, encoder, "float32")
+
+
+def open_recogniser_member(
+    recogniser: "Recogniser", recipe: "Recipe", store: "FeatureStore", tasks: "Mapping[str, Task]"
+) -> RecogniserMember:
+    """The recogniser with its tracks of this recipe, for those of the tasks that it answers."""
+    from abaw.configs.sections import FeatureConfig
+    from extract.recognisers.columns import answers, columns_of
+    from extract.store.source import AlignedSource
+
+    how = FeatureConfig(align=recogniser.align, max_gap_s=recogniser.max_gap_s)
+    source = AlignedSource(store, {recogniser.label: how}, {recogniser.label: recipe})
+    columns = {name: columns_of(recogniser, task) for name, task in tasks.items() if answers(recogniser, task)}
+    return RecogniserMember(recogniser, recipe, source, columns)
+
+
+def recognise_tables(
+    members: Sequence[RecogniserMember], of_task: Mapping[str, Sequence[str]], progress: ProgressCallback = silent
+) -> "Iterator[tuple[str, dict[str, Table]]]":
+    """Clip by clip, a table for each task that asks for the clip, as ``predict_tables`` gives them for runs.
+
+    A frame is the mean over the members that know the task and observed something in it.
+    """
+    clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
+    streams = [member.tables(clip_ids) for member in members]
+    for done, clip_id in enumerate(clip_ids):
+        progress(clip_id, done, len(clip_ids))
+        made = [next(stream) for stream in streams]
+        wanted = [name for name in of_task if clip_id in of_task[name]]
+        yield clip_id, {name: mean_of_observed([each[name] for each in made if name in each]) for name in wanted}
+
+
+def mean_of_observed(tables: "Sequence[Table]") -> "Table":
+    """The mean of a clip's tables, in each frame of those that observed something; of all where none did."""
+    import numpy as np
+
+    if len(tables) == 1:
+        return tables[0]
+    weights.check_agreement(tables, [f"member {i + 1}" for i in range(len(tables))])
+    observed = np.stack([table.observed for table in tables])
+    counted = observed | ~observed.any(axis=0)
+    shares = (counted / counted.sum(axis=0))[..., None]
+    values = (shares * np.stack([table.values for table in tables])).sum(axis=0).astype(np.float32)
+    first, any_observed = tables[0], np.asarray(observed.any(axis=0))
+    return predictions.Table(first.frames, first.times_s, any_observed, values, first.columns)
