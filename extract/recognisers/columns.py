@@ -69,6 +69,7 @@ class Columns:
         for block in self.blocks:
             given = rows[:, block.taken].astype(np.float64)
             made: np.ndarray
+            nothing: np.ndarray
             if isinstance(block.outputs, Values):
                 made = (block.outputs.scale * given + block.outputs.shift) @ block.matrix
                 nothing = np.zeros(made.shape[1])
