@@ -69,7 +69,6 @@ class Columns:
         for block in self.blocks:
             given = rows[:, block.taken].astype(np.float64)
             made: np.ndarray
-            nothing: np.ndarray
             if isinstance(block.outputs, Values):
                 made = (block.outputs.scale * given + block.outputs.shift) @ block.matrix
                 nothing = np.zeros(made.shape[1])
@@ -77,7 +76,7 @@ class Columns:
                 _check_activation(block.outputs, given[observed])
                 made = _probabilities(block.outputs, given, block.matrix)
                 is_known = block.matrix.any(axis=0)
-                nothing = is_known / (is_known.sum() if isinstance(block.outputs, Classes) else 2)
+                nothing = np.asarray(is_known / (is_known.sum() if isinstance(block.outputs, Classes) else 2))
             found[:, block.filled] = np.where(observed[:, None], made, nothing)
         if all(isinstance(block.outputs, Values) for block in self.blocks):
             return self.task.probabilities(found)  # from -1 to 1 to the task's own range
