@@ -123,11 +123,17 @@ def _choose_tasks(
             raise InputError(f"{dataset.root} has no {split} clips for {name}: expected {task.wanted(split or 'test')}")
     found = {name: (task, clips[name]) for name, task in asked.items() if clips[name]}
     who = ", ".join(each.name for each in recognisers)
+    if not asked:
+        outputs = "; ".join(f"{each.name}: {', '.join(each.names)}" for each in recognisers)
+        raise InputError(
+            f"the outputs of {who} have the names of no task's columns ({outputs}): name the task with --task, and say "
+            "what the outputs are with the setting map=OUTPUT:COLUMN/..."
+        )
     if not found:
         wanted = "; ".join(f"for {name}, {task.wanted(split or 'test')}" for name, task in asked.items())
         raise InputError(
-            f"{dataset.root} has no {split} clips of a task that {who} answers"
-            + (f" (expected, {wanted}): name clips with --clips" if wanted else ": its outputs are of no known task")
+            f"{dataset.root} has no {split} clips of a task that {who} answers (expected, {wanted}): name clips with "
+            "--clips"
         )
     for each in recognisers:
         known = [task for task, _ in found.values() if answers(each, task)]

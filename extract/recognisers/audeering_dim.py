@@ -4,7 +4,7 @@ from typing import Any
 
 from extract.networks.frozen import Precision
 from extract.recognisers import RECOGNISERS
-from extract.recognisers.base import Recogniser, Values, stated
+from extract.recognisers.base import Recogniser, Values, in_windows, stated
 
 FACTS = {
     "modality": "audio",
@@ -37,9 +37,8 @@ def audeering_dim(
         "audeering_dim",
         settings,
         (Values(("arousal", "dominance", "valence"), scale=2.0, shift=-1.0),),
-        align="nearest",
-        max_gap_s=max(window_s, hop_s) / 2 + 0.5,
         **stated(FACTS),
+        **in_windows(window_s),
     )
 
 

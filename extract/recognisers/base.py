@@ -139,6 +139,11 @@ def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def in_windows(window_s: float) -> dict[str, Any]:
+    """How rows that answer for windows of sound are aligned: a frame gets the nearest window, which covers it."""
+    return {"align": "nearest", "max_gap_s": window_s / 2 + Recogniser.max_gap_s}
+
+
 def parse_names(text: str, setting: str) -> tuple[str, ...]:
     """The names in a setting, separated by slashes. Raises InputError where one is empty.
 
@@ -160,3 +165,12 @@ def slices(outputs: Sequence[Outputs]) -> list[slice]:
         found.append(slice(first, first + len(each.names)))
         first += len(each.names)
     return found
+
+
+def stated_by_user(licence: str, commercial: bool | None, trained_on: str) -> dict[str, Any]:
+    """What the user says of a network that this project does not know: licence, commercial and trained_on."""
+    return {
+        "licence": licence or "not given",
+        "commercial": commercial,
+        "trained_on": parse_names(trained_on, "trained_on") or None,
+    }

@@ -99,7 +99,8 @@ def columns_of(recogniser: Recogniser, task: Task) -> Columns:
     if not answers(recogniser, task):
         raise InputError(
             f"{recogniser.name} does not predict {task.name}: its outputs are {_listed(recogniser.names)}, the columns "
-            f"of {task.name} are {_listed(_plain(task.columns))}"
+            f"of {task.name} are {_listed(_plain(task.columns))}; where these are other words for the same, give "
+            f"map=OUTPUT:COLUMN/..."
         )
     blocks: list[_Block] = []
     goals: dict[str, str] = {}

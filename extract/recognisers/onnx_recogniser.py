@@ -4,7 +4,16 @@ from typing import Any, Literal
 
 from extract.faces.geometry import CropKind
 from extract.recognisers import RECOGNISERS
-from extract.recognisers.base import Activation, Classes, Outputs, Recogniser, Units, Values, parse_names
+from extract.recognisers.base import (
+    Activation,
+    Classes,
+    Outputs,
+    Recogniser,
+    Units,
+    Values,
+    parse_names,
+    stated_by_user,
+)
 
 FACTS = {
     "modality": "vision",
@@ -55,10 +64,8 @@ def onnx_recogniser(
         "file": file, "output": output, "channels": channels, "scale": pixel_scale, "mean": mean, "std": std,
         "crop": crop, "crop_px": crop_px, "margin": margin,
     }  # fmt: skip
-    return Recogniser(
-        "onnx_recogniser", "onnx", settings, tuple(groups), licence or "not given", commercial,
-        parse_names(trained_on, "trained_on") or None,
-    )  # fmt: skip
+    about = stated_by_user(licence, commercial, trained_on)
+    return Recogniser("onnx_recogniser", "onnx", settings, tuple(groups), **about)
 
 
 def examples() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ WAV2VEC2: dict[str, Any] = {
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 4,
 }
-CLASSES: dict[str, Any] = {"id2label": {0: "calm", 1: "glad"}, "label2id": {"calm": 0, "glad": 1}}
+CLASSES: dict[str, Any] = {"id2label": {0: "neutral", 1: "happy"}, "label2id": {"neutral": 0, "happy": 1}}
 WHISPER_S = 1  # the window of Whisper's encoder, 30 s in the real one
 
 

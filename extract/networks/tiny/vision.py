@@ -12,7 +12,10 @@ from extract.networks.tiny import TinyWeights
 
 SQUARE: dict[str, Any] = {"size": {"height": 32, "width": 32}}
 EDGE: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-CLASSES: dict[str, Any] = {"id2label": {0: "calm", 1: "glad", 2: "sad"}, "label2id": {"calm": 0, "glad": 1, "sad": 2}}
+CLASSES: dict[str, Any] = {
+    "id2label": {0: "neutral", 1: "happy", 2: "sad"},
+    "label2id": {"neutral": 0, "happy": 1, "sad": 2},
+}
 
 TIMM_MODELS = {  # name -> architecture
     "timm_vit": "vit_tiny_patch16_224",

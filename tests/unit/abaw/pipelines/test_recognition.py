@@ -139,6 +139,10 @@ def bad_calls(net):
         "no clip '9'": (text, {"clips": ["9"]}),
         "does not predict va": (text, {"split": "validation", "tasks": "va"}),
         "has no test clips of a task that onnx_recogniser answers": (text, {"split": "test"}),
+        "have the names of no task's columns .*: a, b, .*map=OUTPUT:COLUMN": (
+            f"onnx_recogniser:{net},classes=a/b/c/d/e/f/g/h",
+            {"split": "validation"},
+        ),
         "no task named 'exp'; did you mean": (text, {"split": "validation", "tasks": "exp"}),
         "activation is 'relu'": (f"{text},activation=relu", {"split": "validation"}),
     }
