@@ -1,7 +1,7 @@
 """The contract of a fusion model: features of several modalities in, one hidden state per step out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -59,6 +59,9 @@ class FusionModel(nn.Module, ABC):
 
     hidden_dim: int
     loss_weights: Mapping[str, float] = {}
+
+    def measure(self, windows: Iterable[FusionInput]) -> None:
+        """Keep in buffers what must be known of the training windows; called once, in eval mode, before training."""
 
     @abstractmethod
     def forward(self, inputs: FusionInput) -> FusionOutput: ...

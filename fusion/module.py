@@ -17,6 +17,8 @@ from abaw.errors import InputError
 from abaw.tasks.base import Task
 from fusion.base import FusionInput, FusionModel
 from fusion.input_stage import InputStage
+from fusion.layers.masks import make_length_mask
+from fusion.layers.pooling import PoolingHead
 from fusion.sampling import derive_epoch_seed
 from fusion.validation import Raw, gather_windows, score
 
@@ -33,7 +35,7 @@ class LossTerm(NamedTuple):
 
 
 class FusionModule(lightning.LightningModule):
-    """Input stage, fusion model and a linear head for each task.
+    """Input stage, fusion model and a linear head for each task, which may pool the steps of a window (``PoolingHead``).
 
     The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
@@ -55,7 +57,7 @@ class FusionModule(lightning.LightningModule):
         for name in config.losses:
             check_loss(name, config, model)
         self.loss_weights = {**model.loss_weights, **config.losses}
-        self.heads = nn.ModuleDict({name: nn.Linear(model.hidden_dim, task.out_dim) for name, task in tasks.items()})
+        self.heads = nn.ModuleDict({name: _head(model.hidden_dim, task, config) for name, task in tasks.items()})
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
@@ -68,7 +70,19 @@ class FusionModule(lightning.LightningModule):
 
     def _fuse(self, inputs: FusionInput) -> Outputs:
         output = self.model(inputs)
-        return {name: head(output.hidden) for name, head in self.heads.items()}, output.losses
+        raw = {}
+        for name, head in self.heads.items():
+            is_pooling = isinstance(head, PoolingHead)
+            raw[name] = head(output.hidden, _pooled_steps(inputs)) if is_pooling else head(output.hidden)
+        return raw, output.losses
+
+    def measure(self, batches: Iterable[Batch]) -> None:
+        """Let the model see the training windows before training, where it asks for them (``FusionModel.measure``)."""
+        if type(self.model).measure is not FusionModel.measure:
+            self.eval()
+            with torch.no_grad():
+                self.model.measure(self.input_stage(batch) for batch in batches)
+            self.train()
 
     def on_train_epoch_start(self) -> None:
         # dropout uses torch's global generator: seeding it in every epoch makes a resumed run equal an uninterrupted
@@ -184,6 +198,24 @@ def check_loss(name: str, config: Config, model: FusionModel) -> None:
     if name not in model.loss_weights:
         known = ", ".join(model.loss_weights) or "none"
         raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
+
+
+def _head(dim: int, task: Task, config: Config) -> nn.Module:
+    """Raises InputError where a task that is not clip-level is to pool."""
+    section = config.tasks.get(task.name)
+    pooling = section.pooling if section else "mean"
+    if pooling == "mean":
+        return nn.Linear(dim, task.out_dim)
+    if task.resolution != "clip":
+        raise InputError(f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it")
+    return PoolingHead(dim, task.out_dim, pooling)
+
+
+def _pooled_steps(inputs: FusionInput) -> Tensor:
+    """The steps (batch time) of a window at which something was observed; all of its steps where nothing was."""
+    inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
+    seen = torch.stack(list(inputs.observed.values())).any(0) & inside
+    return torch.where(seen.any(1, keepdim=True), seen, inside)
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:

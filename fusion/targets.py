@@ -40,9 +40,10 @@ def make_scored_labels(
 
 
 def fit_to_clock(labels: LabelsByTask, source: FeatureSource) -> dict[str, dict[str, Labels]]:
-    """Labels padded to one row per frame; frames without a label are not scored.
+    """Labels with one row per frame: those with times of their own on the clip's frame timestamps, others padded.
 
-    Raises InputError where a clip has more labels than frames.
+    Frames without a label are not scored. Raises InputError where a clip has more labels than frames, or a label lies
+    outside it.
     """
     return {
         task: {clip_id: _padded(task, clip_id, each, source.clock(clip_id).times_s) for clip_id, each in clips.items()}

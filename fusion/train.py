@@ -25,7 +25,7 @@ from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, load_module
-from fusion.data import ClipDataModule
+from fusion.data import ClipDataModule, loader
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
 from fusion.normalisation.group_source import GroupSource, standardise_groups
@@ -75,8 +75,7 @@ def train(
         if not data.holds_out:
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
-        if not epochs_done:
-            module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
+from fusion.data import ClipDataModule, loader
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
             with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():

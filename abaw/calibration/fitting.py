@@ -201,13 +201,16 @@ def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> P
 
 
 def _affine_maps(task: Task, clips: Clips) -> Iterator[tuple[slice, Any, Any]]:
-    """Block by block, columns of logits with the scale and bias fitted on their scored frames."""
+    """Block by block, columns of logits with the scale and bias fitted on their scored frames (or clips)."""
     logits, truths = [], []
     for clip in clips.values():
         rows = np.flatnonzero(clip.labels.scored)
-        logits.append(task.logits(clip.values[rows]))
+        values = clip.values if task.resolution == "frame" else task.pooled(clip.values)
+        logits.append(task.logits(values[rows]))
         truths.append(clip.labels.values[rows])
     logit, truth = np.concatenate(logits), np.concatenate(truths)
+    if {kind for kind, _ in task.blocks} == {"values"}:
+        truth = task.logits(truth)  # as the outputs, which may be standardised
     column = goal = 0
     for kind, width in task.blocks:
         num_goals = 1 if kind == "classes" else width
@@ -326,8 +329,9 @@ def fit_task(
 ) -> FitResult:
     """Fit one task's post-processing and score it by cross-fitting; see ``fit``."""
     where = predictions.resolve(folder, name)
-    task, run = task_of(where, name), run_of(where)
-    labels = labels_to_fit_on(dataset_of(where, data), task, exclude_split)
+    run, dataset = run_of(where), dataset_of(where, data)
+    task = task_of(where, name, dataset=dataset)
+    labels = labels_to_fit_on(dataset, task, exclude_split)
     clips = read_held_out(where, task, labels, trust=trust)
     about = predictions.read_metadata(where)
     groups = groups_of(clips, about.get("made_by") or {})

@@ -18,7 +18,7 @@ from abaw.challenge.locations import IMAGE, LAYOUTS, VIDEO, VIDEO_FRAME, Layout,
 from abaw.dataset.found_files import SPLIT_FOLDERS
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError, NotFoundError
-from abaw.tasks import TASKS
+from abaw.tasks import TASKS, tasks_for
 from abaw.tasks.base import Task
 
 NOT_TEXT = re.compile("[\x00\udc80-\udcff]")  # not in any text; bytes that are not UTF-8 are read as the latter
@@ -104,7 +104,7 @@ def find_templates(dataset: Dataset, tasks: Iterable[Task] | None = None) -> lis
         return []  # media alone: there is nothing to predict, and their folder may be a large one
     splits = (splits.get(split, ()) for splits in dataset.listings.values() for split in ("train", "validation"))
     labels = {each.path for listings in splits for each in listings}
-    known = [TASKS.build(name) for name in TASKS.names()] if tasks is None else tasks
+    known = tasks_for(dataset).values() if tasks is None else tasks
     headers = {task.header.replace(" ", "") for task in known if task.header}
     return [path for path in _texts(dataset) if path not in labels and is_template(path, headers, tasks is None)]
 
@@ -136,7 +136,7 @@ def _kind(first_line: str, *, is_named: bool) -> tuple[list[Task], Layout, bool]
 
     Raises InputError, listing the known headers, for any other line.
     """
-    tasks = [TASKS.build(name) for name in TASKS.names()]
+    tasks = [task for task in map(TASKS.build, TASKS.names()) if not task.is_of_dataset]  # those have no template
     header = first_line.replace(" ", "")
     found = [task for task in tasks if task.header and task.header.replace(" ", "") == header]
     if found:

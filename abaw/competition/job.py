@@ -20,7 +20,7 @@ from abaw.pipelines.configuration import check_encoders, check_model, check_plug
 from abaw.pipelines.extraction import check_detector, check_encoder
 from abaw.pipelines.features import find_recipes, same_features
 from abaw.results.runs import RESUME, Run, labels_hash
-from abaw.tasks import TASKS
+from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
     from abaw.configs.sections import Config, FoldsConfig
@@ -138,6 +138,9 @@ def open_job(
     places = Places(work / config.name, runs, Path(config.store))
     places.check()
     dataset = open_dataset(config.data)
+    with file.at("tasks"):
+        tasks, *of_members = (for_dataset(each, dataset) for each in (tasks, *tasks_of.values()))
+    tasks_of = dict(zip(tasks_of, of_members, strict=True))
     with file.at("folds"):
         labels = _labels_of_members(dataset, tasks_of, config.folds)
     found = _templates(templates, dataset, tasks)

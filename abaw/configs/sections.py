@@ -21,6 +21,7 @@ UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ens
 BY_GROUP = "groups"  # instead of a number of folds: each group is held out once
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
+Pooling = Literal["mean", "attention", "statistics"]  # of a clip-level task's head, over the steps of a window
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
 EnsembleMethod = Literal["mean", "weighted", "centred"]
@@ -77,10 +78,22 @@ class PartConfig(BaseModel):
 
 
 class TaskConfig(BaseModel):
-    """A task's weight in the loss. Every other key is one of the task's settings, which its registry checks."""
+    """A task's weight in the loss, and how its head pools. Every other key is one of the task's settings, which its
+    registry checks.
+
+    ``pooling``, of a clip-level task: the mean of the head's outputs at all steps ("mean"), or a head on the mean of the
+    hidden states weighted by an attention that is learned ("attention"), or on their mean and standard deviation
+    ("statistics"), over the steps of a window in which something was observed.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     weight: Annotated[float, Field(ge=0)] = 1.0
+    pooling: Pooling = "mean"
+
+    @model_serializer(mode="wrap")
+    def _without_usual_pooling(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the usual pooling: config.yaml of a run of a task per frame has no such key."""
+        return {key: value for key, value in handler(self).items() if (key, value) != ("pooling", "mean")}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def write(
         **provenance.merged(abouts),
         "post_processing": post_processing.document() if post_processing else {},
         "ensemble": ensemble.with_seen(seen).document([str(where) for where in wheres]),
+        **predictions.settings_of(task),
     }
     predictions.write_metadata(out, about)
     return frames

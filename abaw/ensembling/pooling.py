@@ -9,6 +9,7 @@ from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions, provenance
 from abaw.results.runs import Run
+from abaw.tasks.base import Task
 
 
 def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProcessing]) -> int:
@@ -31,7 +32,7 @@ def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProc
                 predictions.write_table(
                     out / name, clip_id, predictions.read_table(where, clip_id, tasks[name]), tasks[name]
                 )
-            predictions.write_metadata(out / name, _about(name, sources, post_processings.get(name)))
+            predictions.write_metadata(out / name, _about(tasks[name], sources, post_processings.get(name)))
     return sum(map(len, found.values()))
 
 
@@ -60,7 +61,7 @@ def _sources(runs: Sequence[Run], name: str) -> dict[str, tuple[Path, Run]]:
 
 
 def _about(
-    name: str, sources: Mapping[str, tuple[Path, Run]], post_processing: PostProcessing | None
+    task: Task, sources: Mapping[str, tuple[Path, Run]], post_processing: PostProcessing | None
 ) -> dict[str, object]:
     clips_of: dict[Path, list[str]] = {}
     for clip_id, (where, _) in sources.items():
@@ -72,10 +73,11 @@ def _about(
         splits.add(recorded.get("split"))
     made_by = {clip_id: str(run.folder) for clip_id, (_, run) in sources.items()}
     return {
-        "task": name,
+        "task": task.name,
         "split": splits.pop() if len(splits) == 1 else None,
         **provenance.merged(abouts),
         "made_by": made_by if len(clips_of) > 1 else {},
         "post_processing": post_processing.document() if post_processing else {},
         "ensemble": {},
+        **predictions.settings_of(task),
     }

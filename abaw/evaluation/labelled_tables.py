@@ -88,8 +88,9 @@ def open_labelled_predictions(
     run = _as_run(folder)
     where = predictions.resolve(_tables(folder, run, split), task_name)
     about = _about(where, run)
-    task = task_of(where, task_name, run)
-    labels = _labels(dataset_of(where, data, run), task, split, where, run)
+    dataset = dataset_of(where, data, run)
+    task = task_of(where, task_name, run, dataset)
+    labels = _labels(dataset, task, split, where, run)
     post_processing = None if raw else _post_processing(where, run, task_name)
     remarks = check_unseen(where, split, groups_in(labels), about, post_processing)
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
@@ -209,13 +210,27 @@ def run_of(where: Path) -> Run | None:
     return next(_runs_of(where), None)
 
 
-def task_of(where: Path, name: str, run: Run | None = None) -> Task:
-    """The task, with the settings of the run that made the tables where it exists: they may change the labels."""
+def task_of(where: Path, name: str, run: Run | None = None, dataset: Dataset | None = None) -> Task:
+    """The task, with the settings of the run that made the tables where it exists: they may change the labels.
+
+    A task whose columns a data set defines has those of the run, else those that the tables record, else those of
+    ``dataset``. Raises InputError where none of them says which they are, and where ``dataset`` has others.
+    """
     runs = [run] if run is not None else list(_runs_of(where))
     for each in runs:
         each.require_plugins()
     known = next((each for each in runs if name in each.document().get("tasks", {})), None)
-    return TASKS.build(name) if known is None else known.task(name)
+    recorded = predictions.read_metadata(where).get("task_settings") or {}
+    if not isinstance(recorded, dict):
+        raise InputError(f"{where / predictions.METADATA}: task_settings is {recorded!r}, expected an object")
+    task: Task = TASKS.build(name, **recorded) if known is None else known.task(name)
+    task = task if dataset is None else task.for_dataset(dataset)
+    if not task.columns:
+        raise InputError(
+            f"{where} does not say what the columns of its {name} tables are: predict again, or give the data set file "
+            f"that defines {name} (--data)"
+        )
+    return task
 
 
 def _runs_of(where: Path) -> Iterator[Run]:

@@ -175,6 +175,7 @@ def write_predictions(
                 **_about([run for run, _, _ in own], groups_of(dataset, of_task[name])),
                 **group_records(own),
                 "post_processing": kept.document() if kept else {},
+                **predictions.settings_of(task),
             }
             predictions.write_metadata(out / name, about)
     return num_tables
@@ -190,9 +191,17 @@ def predict_tables(
 
     A member with features of ``normalise: group`` standardises every clip by itself where its source does not know
     groups (``within_groups``).
+    Raises InputError where two members have other columns for a task.
     """
     from fusion.predict import predict as run_network
 
+    for run, module, _ in members:
+        for name in tasks.keys() & module.tasks.keys():
+            if module.tasks[name].columns != tasks[name].columns:
+                raise InputError(
+                    f"{run.folder} has {name} of {', '.join(module.tasks[name].columns)}, another run of "
+                    f"{', '.join(tasks[name].columns)}: predict with runs of the same {name}"
+                )
     clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
     members = within_groups(members, {})
     streams = [run_network(module, source, clip_ids, run.config().window) for run, module, source in members]

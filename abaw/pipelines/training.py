@@ -18,7 +18,7 @@ from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any
 from abaw.results.runs import Run, labels_hash
-from abaw.tasks import TASKS
+from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,8 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         run.require_plugins()
     tasks = _tasks(file, checked)
     dataset = open_dataset(checked.data)
+    with file.at("tasks"):
+        tasks = for_dataset(tasks, dataset)
     official = official_labels(dataset, tasks)
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)

@@ -1,7 +1,7 @@
 """Prediction tables on disk: a folder for each task with one Parquet file per clip and predictions.json.
 
 A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's raw columns in float32
-and, for a task of classes, the number of the class (int8). Tables made by other programs can be used too, and need no
+and, for a task of classes, the number of the class (int8; of the clip where the task is clip-level). Tables made by other programs can be used too, and need no
 predictions.json.
 
 predictions.json records the provenance of the tables; null, or a missing key, means unknown:
@@ -19,6 +19,7 @@ made_by                 clip -> the run that held it out, where several runs mad
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on (and the
                         fitted_on_groups); {}: one run
+task_settings           of a task whose columns a data set defines (``classes``, ``values``): what rebuilds it
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
 
@@ -123,7 +124,8 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
-    columns |= {name: task.to_labels(values)[:, i].astype(np.int8) for name, i in numbers}
+    number = np.int8 if len(task.columns) <= np.iinfo(np.int8).max else np.int32
+    columns |= {name: task.row_labels(values)[:, i].astype(number) for name, i in numbers}
     path = folder / f"{checked_name(clip_id, f'a clip of {task.name}')}.parquet"
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         parquet.write_table(pa.table(columns), file)  # a file: pyarrow would take a path with a colon for an address
@@ -190,6 +192,11 @@ def _column(found: pa.Table, name: str, type_: pa.DataType) -> np.ndarray:
     if pa.types.is_boolean(type_) and not np.array_equal(values, column.to_numpy()):  # True is not what 5 stands for
         raise InputError(f"column {name!r} has other values than 0 and 1, expected {type_}")
     return values
+
+
+def settings_of(task: Task) -> dict[str, Any]:
+    """The entry of predictions.json that rebuilds a task whose columns a data set defines; {} for other tasks."""
+    return {"task_settings": task.settings()} if task.is_of_dataset else {}
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:

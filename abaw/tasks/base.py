@@ -46,7 +46,8 @@ class Task(ABC):
     - labels have one row; in training it is repeated over the steps of the clip, which are all scored;
     - ``loss`` treats each sequence as one step (``one_step``): the mean of its raw outputs over its scored steps;
     - tables have one row per frame, so that windows, smoothing and ensembles work as for other tasks;
-    - ``to_labels`` returns one row, from the mean of the table's logits (``pooled``), as the loss does;
+    - ``to_labels`` returns one row, from the mean of the table's logits (``pooled``), as the loss does; ``row_labels``
+      and ``names`` repeat it for every row of the table;
     - ``PredictionPair`` has one row on both sides, ``n`` counts clips, and a submission has one row per clip.
     """
 
@@ -60,6 +61,7 @@ class Task(ABC):
     r_drop_weight: float = 0.0
     max_score: float = 1.0  # the ranking score of perfect predictions
     column_ranges: tuple[tuple[float, float], ...] | None = None  # of plausible tables; None: by ``blocks``
+    is_of_dataset: bool = False  # whether a data set defines the columns, so that results keep the settings
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -71,6 +73,13 @@ class Task(ABC):
         """Names of the columns of labels; ``names`` uses them as keys."""
         words = self.names(np.zeros((1, len(self.columns)), np.float32))
         return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
+
+    def for_dataset(self, dataset: Dataset) -> Task:
+        """This task with what the data set defines, called before labels are read; by default the task itself.
+
+        Raises InputError where the data set contradicts the task's settings.
+        """
+        return self
 
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
         """The clips of "train", "validation" or "test" in the order of the data set's files."""
@@ -114,7 +123,7 @@ class Task(ABC):
         """A scalar from raw (batch time out), target (batch time goal), scored (batch time).
 
         Only scored steps count, whatever values the others hold. Without a scored step: 0 with a gradient of 0. A
-        clip-level task begins with ``one_step``.
+        clip-level task begins with ``clip_level.one_step``.
         """
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
@@ -135,6 +144,15 @@ class Task(ABC):
 
         More columns may follow where a submission needs them.
         """
+
+    def row_labels(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "time goal"]:
+        """``to_labels`` with a row for each row of the table: the label of a clip is that of each of its frames."""
+        labels = self.to_labels(table)
+        return labels if self.resolution == "frame" else np.repeat(labels[:1], len(table), axis=0)
+
+    def remarks(self, by_clip: Mapping[str, PredictionPair]) -> tuple[str, ...]:
+        """What must be known to read the score of these clips, such as classes without a label."""
+        return ()
 
     def pooled(self, table: Float[np.ndarray, "time columns"]) -> Float[np.ndarray, "row columns"]:
         """A clip-level task's table as one row, from the mean of its logits. An empty table stays empty."""
@@ -174,8 +192,8 @@ class Task(ABC):
 
 
 def is_count(name: str) -> bool:
-    """Whether an entry of a task's score counts rows: ``n``, or ``va/n`` of a part."""
-    return name.split("/")[-1] == "n"
+    """Whether an entry of a task's score is a count: ``n``, ``va/n`` of a part, or ``classes``, those that it is of."""
+    return name.split("/")[-1] in ("n", "classes")
 
 
 def _score_draws(
@@ -205,15 +223,3 @@ def concatenated(
     if not sum(map(len, truths)):
         raise InputError("nothing to score: no frame has a label (a split without labels, or every frame unscored)")
     return np.concatenate(predictions), np.concatenate(truths)
-
-
-def one_step(raw: Tensor, target: Tensor, scored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each sequence of a clip-level task's batch as one step, which is scored if any of its steps is.
-
-    raw (batch time out) becomes its mean over the scored steps (batch 1 out), target (batch time goal), which is the
-    same at all of them, that of the first (batch 1 goal). Unscored steps influence neither value nor gradient.
-    """
-    num = scored.sum(1, keepdim=True)
-    mean = raw.float().masked_fill(~scored[..., None], 0).sum(1, keepdim=True) / num.clamp(min=1)[..., None]
-    first = scored.int().argmax(1)  # the first of equal maxima
-    return mean, target[range(len(target)), first][:, None], num > 0

@@ -1,4 +1,4 @@
-"""What tasks with one class per frame share: loss, probabilities, official score, rows."""
+"""What tasks with one class per frame or clip share: loss, probabilities, official score, rows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
 from abaw.metrics import count_classes, f1
 from abaw.tasks.base import MIN_PROBABILITY, Block, PredictionPair, ResampledScores, Task, concatenated
+from abaw.tasks.clip_level import one_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ClassTask(Task, ABC):
-    """One of ``classes`` per frame. Loss: cross-entropy over the scored steps, weighted by class.
+    """One of ``classes`` per frame or clip. Loss: cross-entropy over the scored steps, weighted by class.
+
+    The first column of labels is the number of the class. Where the share of every class follows (soft labels, such as
+    votes), the loss is the cross-entropy with these shares.
 
     ``class_weights`` are used where given; else ``fitted`` sets them to (1 / frequency) ** ``class_balance`` in the
     training split, mean 1 over its frames (0: all equal; the weight of a class that does not occur is 0).
@@ -39,9 +43,9 @@ class ClassTask(Task, ABC):
     kl_weight: float
     r_drop_weight: float
 
-    classes: ClassVar[tuple[str, ...]]
     goal: ClassVar[str]  # the name of the label, such as "expression"
     resolution = "frame"
+    classes: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
         for key in ("class_balance", "focal_gamma", "focal_alpha", "kl_weight", "r_drop_weight"):
@@ -73,17 +77,21 @@ class ClassTask(Task, ABC):
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
+        if self.resolution == "clip":
+            raw, target, scored = one_step(raw, target, scored)
         if not bool(scored.any()):
-            return raw[scored].sum()
-        raw, classes = raw[scored].float(), target[scored][:, 0].long()
+            return raw[:0].sum()
+        raw, classes, shares = raw[scored].float(), target[scored][:, 0].long(), target[scored][:, 1:].float()
         weights = raw.new_tensor(self.class_weights or [1.0] * self.out_dim)
-        losses = cross_entropy(raw, classes, weight=weights, label_smoothing=self.label_smoothing, reduction="none")
+        goal = shares if shares.shape[1] else classes
+        losses = cross_entropy(raw, goal, weight=weights, label_smoothing=self.label_smoothing, reduction="none")
         logs = log_softmax(raw, dim=-1)
-        truth = one_hot(classes, self.out_dim)
+        truth = shares if shares.shape[1] else one_hot(classes, self.out_dim)
         if self.focal_gamma:
             losses = losses * (1 - (logs * truth).sum(-1).exp()).clamp(min=1e-8) ** self.focal_gamma
         # torch's own mean is 0 / 0 where the training split has none of the classes scored here
-        loss = self.focal_alpha * losses.sum() / weights[classes].sum().clamp(min=1e-8)
+        total = (shares * weights).sum() if shares.shape[1] else weights[classes].sum()
+        loss = self.focal_alpha * losses.sum() / total.clamp(min=1e-8)
         if not self.kl_weight:
             return loss
         smooth = (1 - self.label_smoothing) * truth + self.label_smoothing / self.out_dim
@@ -93,8 +101,11 @@ class ClassTask(Task, ABC):
         """Half of KL(p, q) + KL(q, p), mean over scored steps; 0 with a gradient of 0 without a scored step."""
         from torch.nn.functional import log_softmax
 
+        if self.resolution == "clip":
+            raw, _, _ = one_step(raw, raw, scored)
+            other, _, scored = one_step(other, other, scored)
         if not bool(scored.any()):
-            return raw[scored].sum() + other[scored].sum()
+            return raw[:0].sum() + other[:0].sum()
         p, q = log_softmax(raw[scored].float(), dim=-1), log_softmax(other[scored].float(), dim=-1)
         return ((p.exp() - q.exp()) * (p - q)).sum(-1).mean() / 2
 
@@ -106,10 +117,11 @@ class ClassTask(Task, ABC):
         return np.log(np.maximum(table.astype(np.float64), MIN_PROBABILITY))
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
-        return table.argmax(axis=1)[:, None].astype(np.float32)
+        rows = table if self.resolution == "frame" else self.pooled(table)
+        return rows.argmax(axis=1)[:, None].astype(np.float32)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
-        return {self.goal: [self.classes[int(label)] for label in self.to_labels(table)[:, 0]]}
+        return {self.goal: [self.classes[int(label)] for label in self.row_labels(table)[:, 0]]}
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         counts = class_counts(by_clip, self.out_dim)

@@ -16,7 +16,8 @@ from abaw.dataset.split_files import read_mimicry
 from abaw.errors import InputError
 from abaw.metrics import Moments, pearson
 from abaw.tasks import TASKS
-from abaw.tasks.base import MIN_PROBABILITY, PredictionPair, ResampledScores, Task, concatenated, one_step
+from abaw.tasks.base import MIN_PROBABILITY, PredictionPair, ResampledScores, Task, concatenated
+from abaw.tasks.clip_level import one_step
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -79,18 +79,7 @@ class ValenceArousal(Task):
         return asdict(self)
 
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
-        p, t = raw[scored].float(), target[scored].float()
-        if not len(p):
-            return p.sum()  # 0 with a gradient for every parameter: a batch without labels is allowed
-        squared = (p - t).square().mean()
-        pieces = (raw.float(), target.float(), scored)
-        if self.ccc_over == "batch":
-            pieces = (p[None], t[None], scored[scored][None])
-        enough = pieces[2].sum(1) >= 2
-        if not bool(enough.any()):
-            return squared
-        loss = (1 - _concordances(*(piece[enough] for piece in pieces))).mean()
-        return loss + self.mse_weight * squared + self.mae_weight * (p - t).abs().mean()
+        return concordance_loss(raw, target, scored, self.ccc_over, self.mse_weight, self.mae_weight)
 
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         return raw.astype(np.float32)
@@ -136,6 +125,24 @@ class ValenceArousal(Task):
         if not all(-1 <= value <= 1 for value in values):  # a million times: numpy is slow on two numbers
             raise InputError(f"{text!r} is outside [-1, 1]")
         return np.array(values)
+
+
+def concordance_loss(
+    raw: Tensor, target: Tensor, scored: Tensor, over: CccOver, mse_weight: float, mae_weight: float
+) -> Tensor:
+    """Mean of 1 - CCC of raw (batch time goal) and target, and the weighted errors; see ``ValenceArousal``."""
+    p, t = raw[scored].float(), target[scored].float()
+    if not len(p):
+        return p.sum()  # 0 with a gradient for every parameter: a batch without labels is allowed
+    squared = (p - t).square().mean()
+    pieces = (raw.float(), target.float(), scored)
+    if over == "batch":
+        pieces = (p[None], t[None], scored[scored][None])
+    enough = pieces[2].sum(1) >= 2
+    if not bool(enough.any()):
+        return squared
+    loss = (1 - _concordances(*(piece[enough] for piece in pieces))).mean()
+    return loss + mse_weight * squared + mae_weight * (p - t).abs().mean()
 
 
 def _concordances(p: Tensor, t: Tensor, scored: Tensor) -> Tensor:

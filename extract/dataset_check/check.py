@@ -17,7 +17,7 @@ from abaw.dataset.layout import SPLITS, Dataset
 from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.dataset.names import SIDES, video_of
 from abaw.progress import ProgressCallback, silent
-from abaw.tasks import TASKS
+from abaw.tasks import tasks_for
 from abaw.tasks.base import Task
 from extract.dataset_check import loss_rules, rules  # noqa: F401  they register their rules
 from extract.dataset_check.facts import ClipFacts, Finding
@@ -94,8 +94,9 @@ def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCal
     of_manifest: dict[str, list[Labels]] = {}
     if dataset.manifest is not None:
         collected.splits, collected.findings, of_manifest = check_manifest(dataset.manifest)
-    for name in TASKS.names() if dataset.manifest is None else ():
-        _read_task(dataset, TASKS.build(name), collected)
+    tasks = tasks_for(dataset) if dataset.manifest is None else {}
+    for task in tasks.values():
+        _read_task(dataset, task, collected)
     probed = cache(_probe)  # two subjects share a video
     clips_of: dict[Path | None, list[str]] = defaultdict(list)
     for clip in dataset.clips.values():
@@ -109,7 +110,7 @@ def check(dataset: Dataset, *, images_listed: bool = True, progress: ProgressCal
         if dataset.manifest is not None:
             collected.findings += find_outside(dataset, facts, of_manifest.get(clip.clip_id, []))
         labels = {task: of_clip[clip.clip_id] for task, of_clip in collected.labels.items() if clip.clip_id in of_clip}
-        facts = _image_facts(facts, clip, labels, images_listed)
+        facts = _image_facts(facts, clip, tasks, labels, images_listed)
         clips.append(replace(facts, losses=clip_losses(facts)))
     if dataset.manifest is not None:
         collected.findings += find_rates(clips, dataset)
@@ -241,8 +242,9 @@ def _num_frames(info: MediaInfo, clip: Clip) -> int:
     return round(info.num_packets * max(0.0, part_s) / whole_s)
 
 
-def _image_facts(facts: ClipFacts, clip: Clip, labels: dict[str, Labels], images_listed: bool) -> ClipFacts:
-    tasks = {name: TASKS.build(name) for name in labels}
+def _image_facts(
+    facts: ClipFacts, clip: Clip, tasks: dict[str, Task], labels: dict[str, Labels], images_listed: bool
+) -> ClipFacts:
     rows = {name: len(each) for name, each in labels.items() if tasks[name].folders}  # one row per frame
     facts = replace(facts, label_rows=rows)
     if clip.images is None:

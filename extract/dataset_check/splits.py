@@ -60,8 +60,10 @@ def split_facts(task: Task, split: str, num_clips: int, labels: list[Labels]) ->
 
 def _statistics(task: Task, values: np.ndarray) -> dict[str, Any]:
     """Statistics of the scored rows (row, goal), each goal over the rows that have it."""
-    # row i of the identity is a prediction of class i: the names of its rows are those of all classes, in order
-    names = task.names(np.eye(len(task.columns), dtype=np.float32))
+    # row i of the identity is a prediction of class i: the names of its rows are those of all classes, in order; row by
+    # row, for to a clip-level task a table is one clip
+    rows = [task.names(row[None]) for row in np.eye(len(task.columns), dtype=np.float32)]
+    names = {goal: [each[goal][0] for each in rows] for goal in rows[0]}
     statistics: dict[str, Any] = {}
     for goal, column in zip(task.goals, values.T, strict=False):
         labelled = column[~np.isnan(column)]

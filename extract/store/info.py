@@ -10,7 +10,7 @@ from abaw.dataset.layout import SPLITS, Dataset
 from abaw.files.names import first_few
 from abaw.numbers import format_percent
 from abaw.progress import ProgressCallback, silent
-from abaw.tasks import TASKS
+from abaw.tasks import tasks_for
 from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
 from extract.store.listing import (
@@ -260,8 +260,7 @@ def _coverage(dataset: Dataset, readable: dict[str, set[str]]) -> Iterator[Cover
 
 def _splits(dataset: Dataset) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Task, split and clips of every split that has clips."""
-    for name in TASKS.names():
-        task = TASKS.build(name)
+    for name, task in tasks_for(dataset).items():
         for split in SPLITS:
             clips = task.clips(dataset, split)
             if clips:

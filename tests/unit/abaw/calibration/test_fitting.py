@@ -10,6 +10,7 @@ from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.postprocessing import PostProcessing
 from abaw.tasks import TASKS
 from tests.support.abaw.calibration import TASK, held_out, noisy_va, score
+from tests.support.abaw.tasks import build
 
 NO_BIAS = PostProcessingConfig(bias=False)
 
@@ -56,7 +57,7 @@ def test_gaps_are_filled_where_what_was_said_in_them_is_noise_and_only_if_asked(
 
 @pytest.mark.parametrize("name", TASKS.names())
 def test_a_tasks_blocks_are_all_its_raw_outputs_and_all_its_goals_or_none(name):
-    task = TASKS.build(name)
+    task = build(name)
     if task.blocks:
         assert sum(width for _, width in task.blocks) == task.out_dim
         assert sum(1 if kind == "classes" else width for kind, width in task.blocks) == len(task.goals)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from abaw.tasks import TASKS
-from abaw.tasks.base import one_step
+from abaw.tasks.clip_level import one_step
 
 
 def test_a_sequence_of_a_clip_level_task_is_one_step():

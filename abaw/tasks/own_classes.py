@@ -1,0 +1,177 @@
+"""Classes of any labelled data set: their names come from its data set file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from abaw.dataset.annotations import Labels
+from abaw.dataset.layout import Dataset
+from abaw.dataset.manifests.labels import read_manifest_labels
+from abaw.errors import InputError
+from abaw.metrics import f1
+from abaw.numbers import parse_integer
+from abaw.tasks import TASKS
+from abaw.tasks.base import PredictionPair, ResampledScores, Task
+from abaw.tasks.classes import ClassTask, class_counts
+from abaw.tasks.own_names import Level, check_level, check_names
+
+
+@TASKS.register
+def classes(
+    *,
+    class_names: Sequence[str] = (),
+    level: Level | None = None,
+    class_balance: float = 0.5,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+    focal_gamma: float = 0.0,
+    focal_alpha: float = 1.0,
+    kl_weight: float = 0.0,
+    r_drop_weight: float = 0.0,
+) -> Task:
+    """The classes of a data set with a manifest, per clip or per frame, ranked by macro-F1."""
+    return OwnClasses(
+        class_balance,
+        label_smoothing,
+        class_weights,
+        focal_gamma,
+        focal_alpha,
+        kl_weight,
+        r_drop_weight,
+        tuple(class_names),
+        level,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class OwnClasses(ClassTask):
+    """``class_names`` and ``level`` are those of the data set (``for_dataset``); before that there is no column.
+
+    Scored by macro-F1 over the classes that occur in the scored labels ("classes" of the score counts them), the mean
+    of their recalls (UAR), and accuracy. Where ``class_names`` are given, they may have another order than in the data
+    set, or more classes. Shares of classes (soft labels) are scored by the class with the largest.
+    """
+
+    class_names: tuple[str, ...]
+    level: Level | None
+
+    name = "classes"
+    goal = "class"
+    header = ""
+    folders = ()
+    test_lists = ()
+    is_of_dataset = True
+
+    def __post_init__(self) -> None:
+        check_names("classes: class_names", self.class_names)
+        if len(self.class_names) == 1:
+            raise InputError(f"classes: class_names are {self.class_names[0]!r} alone, expected two or more")
+        super().__post_init__()
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.class_names
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(f"p_{name}" for name in self.class_names)
+
+    @property
+    def out_dim(self) -> int:  # type: ignore[override]
+        return len(self.class_names)
+
+    @property
+    def resolution(self) -> Level:  # type: ignore[override]
+        return self.level or "clip"
+
+    def for_dataset(self, dataset: Dataset) -> Task:
+        found = dataset.manifest.classes if dataset.manifest else None
+        if dataset.manifest is None or found is None:
+            return self
+        lacking = [name for name in found.names if name not in self.class_names]
+        if self.class_names and lacking:
+            raise InputError(
+                f"{dataset.manifest.file} has the class {lacking[0]!r}, the task has {', '.join(self.class_names)}: "
+                "give a data set with these classes (aliases rename them), or train a run with its own"
+            )
+        check_level("classes", self.level, found.level, dataset.manifest.file)
+        return replace(self, class_names=self.class_names or found.names, level=found.level)
+
+    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        return dataset.manifest.clips(split) if dataset.manifest is not None else ()
+
+    def wanted(self, split: str) -> str:
+        return f"a data set file with the keys manifest and classes, and labels of {split} clips"
+
+    def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
+        declared = dataset.manifest.classes if dataset.manifest else None
+        if dataset.manifest is None or declared is None:
+            return {}
+        numbers = [self.class_names.index(name) for name in declared.names]
+        labels = read_manifest_labels(dataset.manifest, "classes", split)
+        convert = self._with_shares if declared.is_soft else self._renumbered
+        return {clip_id: replace(each, values=convert(each.values, numbers)) for clip_id, each in labels.items()}
+
+    def _renumbered(self, values: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+        return np.array(numbers, np.float32)[values.astype(int)]
+
+    def _with_shares(self, values: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+        """The class with the largest share, and the share of every class."""
+        shares = np.zeros((len(values), self.out_dim), np.float32)
+        shares[:, list(numbers)] = values / np.maximum(values.sum(axis=1, keepdims=True), 1e-6)
+        return np.concatenate([shares.argmax(axis=1)[:, None].astype(np.float32), shares], axis=1)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "class_names": list(self.class_names)}
+
+    def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
+        counts = class_counts(by_clip, self.out_dim)
+        occurs = counts[2] > 0
+        found = {name: float(values[0]) for name, values in _scores(counts[None], self.class_names).items()}
+        absent = {f"F1_{name}" for name, there in zip(self.class_names, occurs, strict=True) if not there}
+        kept = {name: value for name, value in found.items() if name not in absent}
+        return {**kept, "classes": int(occurs.sum()), "n": int(counts[2].sum())}
+
+    def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
+        statistics = np.stack([class_counts(group, self.out_dim) for group in groups])
+        return lambda counts: _scores(np.tensordot(counts, statistics, 1), self.class_names)
+
+    def remarks(self, by_clip: Mapping[str, PredictionPair]) -> tuple[str, ...]:
+        """The classes without a scored label, which the mean leaves out."""
+        counts = class_counts(by_clip, self.out_dim)
+        absent = [name for name, num in zip(self.class_names, counts[2], strict=True) if not num]
+        if not absent:
+            return ()
+        return (
+            f"F1 and UAR are means over {self.out_dim - len(absent)} of {self.out_dim} classes: no label is "
+            f"{' or '.join(absent)} ({int(counts[1][counts[2] == 0].sum())} rows are predicted as such)",
+        )
+
+    def parse_row(self, text: str) -> np.ndarray:
+        try:
+            label = parse_integer(text)
+        except InputError as error:
+            raise InputError(f"{text!r} is not the number of a class: {error}") from error
+        if not 0 <= label < self.out_dim:
+            raise InputError(f"{text!r} is not one class 0 .. {self.out_dim - 1}")
+        return np.array([float(label)])
+
+
+def _scores(
+    counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Macro-F1 and mean recall over the classes that occur, accuracy, and F1 of each class, of each draw."""
+    by_class, occurs = f1(counts), counts[:, 2] > 0
+    num = np.maximum(occurs.sum(axis=1), 1)
+    recall = counts[:, 0] / np.maximum(counts[:, 2], 1)
+    return {
+        "F1": (by_class * occurs).sum(axis=1) / num,
+        "UAR": (recall * occurs).sum(axis=1) / num,
+        "accuracy": counts[:, 0].sum(axis=1) / np.maximum(counts[:, 2].sum(axis=1), 1),
+        **{f"F1_{name}": by_class[:, i] for i, name in enumerate(names)},
+    }
