@@ -57,8 +57,8 @@ class OwnClasses(ClassTask):
     set, or more classes. Shares of classes (soft labels) are scored by the class with the largest.
     """
 
-    class_names: tuple[str, ...]
-    level: Level | None
+    class_names: tuple[str, ...] = ()
+    level: Level | None = None
 
     name = "classes"
     goal = "class"
