@@ -35,7 +35,7 @@ class LossTerm(NamedTuple):
 
 
 class FusionModule(lightning.LightningModule):
-    """Input stage, fusion model and a linear head for each task, which may pool the steps of a window (``PoolingHead``).
+    """Input stage, fusion model and a linear head for each task, which may pool a window's steps (``PoolingHead``).
 
     The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
@@ -207,7 +207,9 @@ def _head(dim: int, task: Task, config: Config) -> nn.Module:
     if pooling == "mean":
         return nn.Linear(dim, task.out_dim)
     if task.resolution != "clip":
-        raise InputError(f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it")
+        raise InputError(
+            f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it"
+        )
     return PoolingHead(dim, task.out_dim, pooling)
 
 

@@ -81,8 +81,8 @@ class TaskConfig(BaseModel):
     """A task's weight in the loss, and how its head pools. Every other key is one of the task's settings, which its
     registry checks.
 
-    ``pooling``, of a clip-level task: the mean of the head's outputs at all steps ("mean"), or a head on the mean of the
-    hidden states weighted by an attention that is learned ("attention"), or on their mean and standard deviation
+    ``pooling``, of a clip-level task: the mean of the head's outputs at all steps ("mean"), or a head on the mean of
+    the hidden states weighted by an attention that is learned ("attention"), or on their mean and standard deviation
     ("statistics"), over the steps of a window in which something was observed.
     """
 

@@ -1,7 +1,8 @@
 """Prediction tables on disk: a folder for each task with one Parquet file per clip and predictions.json.
 
 A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's raw columns in float32
-and, for a task of classes, the number of the class (int8; of the clip where the task is clip-level). Tables made by other programs can be used too, and need no
+and, for a task of classes, the number of the class (int8), the same in every row where the task is clip-level. Tables
+made by other programs can be used too, and need no
 predictions.json.
 
 predictions.json records the provenance of the tables; null, or a missing key, means unknown:

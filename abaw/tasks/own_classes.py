@@ -14,7 +14,7 @@ from abaw.dataset.layout import Dataset
 from abaw.dataset.manifests.labels import read_manifest_labels
 from abaw.errors import InputError
 from abaw.metrics import f1
-from abaw.numbers import parse_integer
+from abaw.numbers import format_count, parse_integer
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, ResampledScores, Task
 from abaw.tasks.classes import ClassTask, class_counts
@@ -149,7 +149,7 @@ class OwnClasses(ClassTask):
             return ()
         return (
             f"F1 and UAR are means over {self.out_dim - len(absent)} of {self.out_dim} classes: no label is "
-            f"{' or '.join(absent)} ({int(counts[1][counts[2] == 0].sum())} rows are predicted as such)",
+            f"{' or '.join(absent)} ({format_count(int(counts[1][counts[2] == 0].sum()), 'row')} predicted as such)",
         )
 
     def parse_row(self, text: str) -> np.ndarray:
@@ -162,9 +162,7 @@ class OwnClasses(ClassTask):
         return np.array([float(label)])
 
 
-def _scores(
-    counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]
-) -> dict[str, Float[np.ndarray, " draws"]]:
+def _scores(counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]) -> dict[str, Float[np.ndarray, " draws"]]:
     """Macro-F1 and mean recall over the classes that occur, accuracy, and F1 of each class, of each draw."""
     by_class, occurs = f1(counts), counts[:, 2] > 0
     num = np.maximum(occurs.sum(axis=1), 1)

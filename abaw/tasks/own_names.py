@@ -23,6 +23,6 @@ def check_level(what: str, given: Level | None, found: Level, file: Path) -> Non
     """Raises InputError where the data set has labels of another level than the task was made for."""
     if given not in (None, found):
         raise InputError(
-            f"{file} has labels for every {found}, but {what} has level {given}: leave level out of a config, and score "
-            "a run on a data set with labels of its level"
+            f"{file} has labels for every {found}, but {what} has level {given}: leave level out of a config, and "
+            "score a run on a data set with labels of its level"
         )

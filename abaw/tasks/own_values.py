@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 MARGIN = 4.0  # half ranges around the middle: raw values beyond them are of another scale, or training diverged
-MAX_BINNED = 3  # values that strata tell apart
+MAX_BINNED = 3  # values that strata distinguish
 
 
 @TASKS.register
@@ -50,7 +50,7 @@ class OwnValues(Task):
 
     The head's raw outputs are -1 to 1 where a table holds the lowest to the highest value. Loss: mean of 1 - CCC, plus
     ``mse_weight`` times the squared and ``mae_weight`` times the absolute error, on that scale. ``ccc_over`` as for
-    ``va``; a clip-level task has one CCC over the clips of a batch, and for a single clip the loss is the squared error.
+    ``va``; a clip-level task has one CCC over the clips of a batch, and for a single clip its loss is the squared error.
     """
 
     value_names: tuple[str, ...]
@@ -72,9 +72,9 @@ class OwnValues(Task):
             if not 0 <= getattr(self, key) < float("inf"):
                 raise InputError(f"values: {key} is {getattr(self, key)}, expected 0 or more")
         if taken := set(TAKEN) & set(self.value_names):
-            raise InputError(f"values: {min(taken)!r} is a column of every table: rename the value in the data set file")
+            raise InputError(f"values: {min(taken)!r} is a column of every table: rename the column of the labels")
         if len(self.ranges) not in (0, self.out_dim):
-            raise InputError(f"values: ranges has {len(self.ranges)} entries, expected {self.out_dim}, one for each value")
+            raise InputError(f"values: ranges has {len(self.ranges)} entries, expected {self.out_dim}")
         if self.level == "clip" and self.ccc_over == "sequence":
             raise InputError("values: ccc_over is 'sequence', but a clip has a single label: set it to batch")
 
@@ -108,7 +108,7 @@ class OwnValues(Task):
         names = self.value_names or found.columns
         lacking = [name for name in names if name not in found.columns]
         if lacking:
-            raise InputError(f"{file} has the values {', '.join(found.columns)}, but no {lacking[0]!r}: name its column")
+            raise InputError(f"{file} has the values {', '.join(found.columns)}, but no {lacking[0]!r}: name it there")
         there = dict(zip(found.columns, map(_pair, found.ranges), strict=True))
         ranges = tuple(there[name] for name in names)
         for name, own, other in zip(names, self.ranges or ranges, ranges, strict=True):
@@ -189,8 +189,8 @@ class OwnValues(Task):
                 "Pearson": pooled.correlation(),
             }
             means = {name: each.mean(axis=1) for name, each in found.items()}
-            each = {f"{name}_{value}": of[:, i] for name, of in found.items() for i, value in enumerate(self.value_names)}
-            return {**means, **each}
+            names = list(enumerate(self.value_names))
+            return {**means, **{f"{score}_{name}": of[:, i] for score, of in found.items() for i, name in names}}
 
         return scores
 

@@ -40,8 +40,8 @@ def pooled(
 class Pooled(FusionModel):
     """Statistics of each feature over the observed steps of a window, standardised, the same at every step.
 
-    They are mean, standard deviation and, with ``percentiles``, the 10th, 50th and 90th. With a ``hidden_dim`` of 0 they
-    are the output themselves, so that the task's head is a linear model; else Linear and ReLU follow, with
+    They are mean, standard deviation and, with ``percentiles``, the 10th, 50th and 90th. With a ``hidden_dim`` of 0
+    they are the output themselves, so that the task's head is a linear model; else Linear and ReLU follow, with
     ``hidden_dim`` features. ``dropout`` applies to the statistics, which regularises a linear model as an L2 penalty
     does (Wager et al. 2013, arXiv 1307.1493), and to the hidden layer.
     """

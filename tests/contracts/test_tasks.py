@@ -16,12 +16,14 @@ from tests.support.abaw.tasks import (
     NUM,
     ON,
     TASK_NAMES,
+    build,
     changes,
     clip,
     every_class,
     labelled,
     prediction,
     raw,
+    settings_of,
     tensors,
     variants,
 )
@@ -33,7 +35,7 @@ VARIANTS = [(name, settings) for name in TASK_NAMES for settings in variants(nam
 @pytest.fixture(params=VARIANTS, ids=lambda each: f"{each[0]} {each[1]}" if each[1] else each[0])
 def task(request):
     name, settings = request.param
-    return TASKS.build(name, **settings)
+    return build(name, **settings)
 
 
 def test_the_variants_are_those_of_the_annotations():
@@ -152,15 +154,15 @@ def test_every_scored_frame_has_a_stratum_and_no_other(task):
 
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_every_setting_changes_what_is_learnt(name):
-    task = TASKS.build(name)
+    task = build(name)
     uneven = np.concatenate([every_class(task), np.repeat(every_class(task)[:1], 200, axis=0)]).astype(np.float32)
     labels = {"a": Labels(uneven, np.ones(len(uneven), bool))}
     fitted = task.fitted(labels)
     plain = fitted.loss(*tensors(task)).item()
     changed = list(changes(name, fitted.settings()))
-    assert {key for _, settings in changed for key in settings} == set(TASKS.part(name).settings)
+    assert {key for _, settings in changed for key in settings} == set(settings_of(name))
     for key, settings in changed:
-        other = TASKS.build(name, **settings).fitted(labels)
+        other = build(name, **settings).fitted(labels)
         if key in NOT_IN_THE_LOSS:
             assert other.loss(*tensors(task)).item() == plain
             assert getattr(other, key) > getattr(task, key)
@@ -241,12 +243,12 @@ def test_a_class_or_value_the_training_split_lacks_keeps_the_loss_finite(task):
 
 # ---- R-Drop, where a task offers it
 
-OFFERING = [name for name in TASK_NAMES if type(TASKS.build(name)).disagreement is not Task.disagreement]
+OFFERING = [name for name in TASK_NAMES if type(build(name)).disagreement is not Task.disagreement]
 
 
 @pytest.mark.parametrize("name", OFFERING)
 def test_two_outputs_disagree_as_far_as_they_differ_and_either_way(name):
-    task = TASKS.build(name)
+    task = build(name)
     (one, _, scored), (other, _, _) = tensors(task), tensors(task, seed=7)
     assert task.disagreement(one, one, scored).item() == pytest.approx(0, abs=1e-7)
     assert task.disagreement(one, other, scored).item() > 0.01
@@ -258,7 +260,7 @@ def test_two_outputs_disagree_as_far_as_they_differ_and_either_way(name):
 @pytest.mark.parametrize("name", OFFERING)
 @pytest.mark.parametrize("filling", [float("nan"), float("inf"), 1e30])
 def test_a_disagreement_teaches_both_outputs_on_scored_steps_alone(name, filling):
-    task = TASKS.build(name)
+    task = build(name)
     (one, _, scored), (other, _, _) = tensors(task), tensors(task, seed=7)
     clean = task.disagreement(one, other, scored).item()
     spoilt = [side.detach().masked_fill(~scored[..., None], filling).requires_grad_() for side in (one, other)]
@@ -274,7 +276,7 @@ def test_a_disagreement_teaches_both_outputs_on_scored_steps_alone(name, filling
 
 @pytest.mark.parametrize("name", OFFERING)
 def test_a_disagreement_of_certain_outputs_is_finite(name):
-    task = TASKS.build(name)
+    task = build(name)
     one, _, scored = tensors(task)
     sides = [(1e4 * one.detach()).requires_grad_(), (-1e4 * one.detach()).requires_grad_()]
     far = task.disagreement(*sides, scored)
@@ -284,7 +286,7 @@ def test_a_disagreement_of_certain_outputs_is_finite(name):
 
 @pytest.mark.parametrize("name", sorted({*TASK_NAMES} - {*OFFERING}))
 def test_a_task_of_values_says_that_it_has_no_r_drop(name):
-    task = TASKS.build(name)
+    task = build(name)
     outputs, _, scored = tensors(task)
     assert task.r_drop_weight == 0
     with pytest.raises(ValueError, match=f"{name}: r_drop is for tasks of classes, not for values"):

@@ -14,14 +14,28 @@ from abaw.tasks.base import PredictionPair
 
 TASK_NAMES = [part.name for part in TASKS.parts()]
 NUM = 24
+# settings that a data set gives, without which a task has no columns; the first is what the tests use by default
+OF_DATASET = {
+    "classes": [{"class_names": ["low", "middle", "high"], "level": level} for level in ("frame", "clip")],
+    "values": [
+        {"value_names": ["calm", "warm"], "ranges": [[-1, 1], [0, 1]], "level": level} for level in ("frame", "clip")
+    ],
+}
 ON = 0.5  # of a loss, or a term of it, that is off (0) by default
+
+
+def build(name, **settings):
+    """The task with these settings and, where a data set defines its columns, those of one."""
+    return TASKS.build(name, **{**OF_DATASET.get(name, [{}])[0], **settings})
 
 
 def settings_of(name):
     """Each setting of a task: its type and its default."""
     builder = getattr(import_module(TASKS.part(name).module), name)
     hints = get_type_hints(builder)
-    return {key: (hints[key], each.default) for key, each in inspect.signature(builder).parameters.items()}
+    known = OF_DATASET.get(name, [{}])[0]
+    defaults = {key: each.default for key, each in inspect.signature(builder).parameters.items()}
+    return {key: (hints[key], default) for key, default in defaults.items() if key not in known}
 
 
 def enumerated(hint):
@@ -30,7 +44,8 @@ def enumerated(hint):
 
 def variants(name):
     """Settings of a task, read from its annotations: every combination of the settings that are enumerated, each of
-    them with every optional loss off, and with one of them on. A setting that is called as a task is that task's."""
+    them with every optional loss off, and with one of them on. A setting that is called as a task is that task's, and
+    of what a data set gives there are other cases, each with default settings."""
     choices = {key: enumerated(hint) for key, (hint, _) in settings_of(name).items() if enumerated(hint)}
     switches = [{}]
     for key, (hint, default) in settings_of(name).items():
@@ -41,7 +56,9 @@ def variants(name):
     chosen = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     default = {key: settings_of(name)[key][1] for key in choices}
     chosen.sort(key=lambda each: each != default)  # the defaults first
-    return [{**values, **switch} for values in chosen for switch in switches]
+    found = [{**values, **switch} for values in chosen for switch in switches]
+    usual, *others = OF_DATASET.get(name, [{}])
+    return [*({**usual, **settings} for settings in found), *others]
 
 
 def raw(task, seed=0, num=NUM, scale=1.0):
