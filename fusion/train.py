@@ -75,7 +75,9 @@ def train(
         if not data.holds_out:
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
-from fusion.data import ClipDataModule, loader
+        if not epochs_done:
+            module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
+            module.measure(loader(data.train, config.training.batch_size))
         trainer = _trainer(config, folder, run, validates=data.holds_out)
         try:
             with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():

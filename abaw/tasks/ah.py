@@ -15,8 +15,8 @@ from abaw.dataset.split_files import read_ambivalence
 from abaw.errors import InputError
 from abaw.tasks import TASKS
 from abaw.tasks.base import MIN_PROBABILITY, Block, PredictionPair, ResampledScores, Task
-from abaw.tasks.clip_level import one_step
 from abaw.tasks.classes import balanced_weights, class_counts, class_scores
+from abaw.tasks.clip_level import one_step
 
 if TYPE_CHECKING:
     from torch import Tensor

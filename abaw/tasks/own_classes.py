@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,7 +19,8 @@ from abaw.numbers import format_count, parse_integer
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, ResampledScores, Task
 from abaw.tasks.classes import ClassTask, class_counts
-from abaw.tasks.own_names import Level, check_level, check_names
+
+Level = Literal["clip", "frame"]
 
 
 @TASKS.register
@@ -173,3 +175,21 @@ def _scores(counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]) ->
         "accuracy": counts[:, 0].sum(axis=1) / np.maximum(counts[:, 2].sum(axis=1), 1),
         **{f"F1_{name}": by_class[:, i] for i, name in enumerate(names)},
     }
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Raises InputError where a name is empty, is there twice, or cannot name a column of a table."""
+    for i, name in enumerate(names):
+        if name != name.strip() or not name.isprintable() or not name:
+            raise InputError(f"{what}: {name!r} is empty, or has spaces around it or characters that cannot be printed")
+        if name in names[:i]:
+            raise InputError(f"{what}: {name!r} is there twice: remove one")
+
+
+def check_level(what: str, given: Level | None, found: Level, file: Path) -> None:
+    """Raises InputError where the data set has labels of another level than the task was made for."""
+    if given not in (None, found):
+        raise InputError(
+            f"{file} has labels for every {found}, but {what} has level {given}: leave level out of a config, and "
+            "score a run on a data set with labels of its level"
+        )

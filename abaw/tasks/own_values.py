@@ -18,7 +18,7 @@ from abaw.numbers import parse_number
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
-from abaw.tasks.own_names import TAKEN, Level, check_level, check_names
+from abaw.tasks.own_classes import Level, check_level, check_names
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 MARGIN = 4.0  # half ranges around the middle: raw values beyond them are of another scale, or training diverged
+TAKEN = ("frame", "time_s", "observed", "clip", "clip_id", "video", "video_id", "class")  # columns of tables
 MAX_BINNED = 3  # values that strata distinguish
 
 
@@ -50,7 +51,7 @@ class OwnValues(Task):
 
     The head's raw outputs are -1 to 1 where a table holds the lowest to the highest value. Loss: mean of 1 - CCC, plus
     ``mse_weight`` times the squared and ``mae_weight`` times the absolute error, on that scale. ``ccc_over`` as for
-    ``va``; a clip-level task has one CCC over the clips of a batch, and for a single clip its loss is the squared error.
+    ``va``; a clip-level task has one CCC over the clips of a batch; for a single clip the loss is the squared error.
     """
 
     value_names: tuple[str, ...]
