@@ -73,9 +73,6 @@ if TYPE_CHECKING:
     from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
-    from abaw.pipelines.weights import fetch_weights as fetch_weights
-    from abaw.pipelines.weights import find_weights as find_weights
-    from abaw.pipelines.weights import list_weights as list_weights
     from abaw.plugins import PlugIn as PlugIn
     from abaw.plugins import load_plugin as load_plugin
     from abaw.postprocessing import PostProcessing as PostProcessing
@@ -90,6 +87,9 @@ if TYPE_CHECKING:
     from extract.dataset_check.check import CheckReport as CheckReport
     from extract.engine.run import ExtractionReport as ExtractionReport
     from extract.store.store import FeatureStore as FeatureStore
+    from extract.weights import fetch_weights as fetch_weights
+    from extract.weights import find_weights as find_weights
+    from extract.weights import list_weights as list_weights
 
 __version__ = "0.1.0"
 
@@ -124,7 +124,6 @@ _HOMES = {
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.training": ("train", "train_folds"),
-    "abaw.pipelines.weights": ("fetch_weights", "find_weights", "list_weights"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),
     "abaw.results.predictions": ("Table",),
@@ -135,6 +134,7 @@ _HOMES = {
     "extract.dataset_check.check": ("CheckReport",),
     "extract.engine.run": ("ExtractionReport",),
     "extract.store.store": ("FeatureStore",),
+    "extract.weights": ("fetch_weights", "find_weights", "list_weights"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *sorted(_HOME_OF)]

