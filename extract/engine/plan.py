@@ -21,7 +21,7 @@ from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses
 from extract.store.origins.sources import ClipSource, Sources, with_fps
-from extract.store.store import Failure, FeatureStore, Recipe, load_recipe
+from extract.store.store import HAS_LOSSES, Failure, FeatureStore, Recipe, load_recipe
 
 DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest, whose labels do not count frames
 LOG = logging.getLogger("abaw")
@@ -147,6 +147,11 @@ class ExtractionPlan:
         numbers = images.numbers
         known = self.store.clock_metadata(clip.clip_id)
         source = self.sources.look(clip, images, known.get("source", ""))
+        try:
+            self.store.losses(clip.clip_id)
+        except InputError as error:
+            LOG.warning("%s: the clip is extracted again", str(error).removesuffix(": run abaw extract again"))
+            known = {}
         fps = clip.fps or self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         known_fps = fps if "assumed_fps" in known else None
         labels, rows_hz = None, None
@@ -237,6 +242,8 @@ class ExtractionPlan:
             facts = {key: str(value) for key, value in read.facts.items()}
             if read.facts.get("assumed_fps") and not (self.assume_fps or self.dataset.clips[clip.clip_id].fps):
                 self.with_default_rate.add(clip.clip_id)
+            if self.store.losses_path(clip.clip_id).exists():
+                facts[HAS_LOSSES] = "1"
             self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
         # before the tracks: a clip that has all of them is not read again
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):

@@ -36,6 +36,7 @@ RECIPE_TYPES |= {"span": int, "stride": int}
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
 SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
 LOSSES_ENDING = ".losses.json"
+HAS_LOSSES = "has_losses"  # a key of a clock's metadata
 LOSSES_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -206,17 +207,21 @@ class FeatureStore:
     def losses(self, clip_id: str) -> ClipLosses:
         """What of a clip was lost; of a clip extracted by an earlier version only what its clock says.
 
-        Raises InputError where the file is damaged or of other media than the clip's clock.
+        Raises InputError where the file is damaged, missing, or of other media than the clip's clock.
         """
         path, about = self.losses_path(clip_id), self.clock_metadata(clip_id)
         if not path.exists():
+            if HAS_LOSSES in about:
+                raise InputError(f"{path} is missing, which says what of the clip was lost: run abaw extract again")
             num_corrupt = int(about.get("num_corrupt_packets", 0))
             found = PictureLosses(int(about.get("num_frames", 0)), num_corrupt_packets=num_corrupt)
             return ClipLosses(found if num_corrupt else None)
         try:
             source, losses = _parse_losses(path)
         except LOSSES_ERRORS as error:
-            raise InputError(f"{path}: not readable as the losses of a clip ({error}): delete it") from error
+            raise InputError(
+                f"{path}: not readable as the losses of a clip ({error}): run abaw extract again"
+            ) from error
         if source != about.get("source"):
             raise InputError(f"{path} is about other media than the clip's clock: run abaw extract again")
         return losses

@@ -95,8 +95,8 @@ def verify(store: FeatureStore, dataset: Dataset | None = None, progress: Progre
     for clip_id, path in track_paths(store.root / "clock").items():
         report.num_clocks += 1
         run.record(path, run.check_clock(clip_id, path))
-    for clip_id, path in losses_paths(store).items():
-        run.record(path, run.check_losses(clip_id))
+    for clip_id in {**losses_paths(store), **track_paths(store.root / "clock")}:
+        run.record(store.losses_path(clip_id), run.check_losses(clip_id))
     report.losses = all_losses(store)
     paths = [(folder, track_paths(folder)) for folder in folders]
     total = sum(len(of_folder) for _, of_folder in paths)

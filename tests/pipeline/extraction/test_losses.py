@@ -112,6 +112,19 @@ def test_losses_of_sound_and_faces_extracted_one_after_the_other_are_both_kept(t
     assert str(report.losses["v"]) == "no sound; a face in 15 of 25 frames (60.0 %)"
 
 
+@pytest.mark.parametrize("text", [None, "{"], ids=["deleted", "cut"])
+def test_a_file_of_losses_that_was_deleted_or_cut_is_made_again(tmp_path, text):
+    write_video(tmp_path / "videos/v.mp4", [FACE] * 15 + [picture()] * 10)
+    line = str(run(tmp_path / "videos", tmp_path / "store", num_readers=1).losses["v"])
+    path = FeatureStore(tmp_path / "store").losses_path("v")
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    again = run(tmp_path / "videos", tmp_path / "store", num_readers=1)
+    assert (again.made, again.failed, str(again.losses["v"])) == (["v"], [], line)
+    assert run(tmp_path / "videos", tmp_path / "store", num_readers=1).made == []
+
+
 def test_streams_that_are_not_read_and_channels_that_cancel_out_are_in_the_line(tmp_path):
     with av.open(str(tmp_path / "two.mkv"), "w") as out:
         videos = [out.add_stream("mjpeg", rate=25, width=160, height=120, pix_fmt="yuvj420p") for _ in range(2)]

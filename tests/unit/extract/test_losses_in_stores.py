@@ -65,6 +65,13 @@ def test_a_damaged_file_is_a_fault_that_names_it_and_is_written_anew(store, text
     assert str(store.losses("a")) == "the sound is silent"
 
 
+def test_a_missing_file_is_a_fault_where_the_clock_says_that_something_was_lost(store):
+    store.put_clock("a", make_clock(), {"source": "of a", "num_frames": "10", "has_losses": "1"})
+    with pytest.raises(InputError, match=r"a.losses.json is missing, which says what of the clip was lost"):
+        store.losses("a")
+    assert [fault.file for fault in verify(store).faults] == ["clock/a.losses.json"]
+
+
 def test_a_clock_of_an_earlier_version_says_what_it_counted(store):
     store.put_clock("a", make_clock(), {"source": "of a", "num_frames": "10", "num_corrupt_packets": "2"})
     assert str(info(store).losses["a"]) == "2 corrupt packets"
