@@ -227,8 +227,5 @@ def count_frames_of_sound(stop_s: float | None, assume_fps: float | None) -> int
     if stop_s is None:
         raise InputError("the clip has no picture, no face image, no label and no sound: leave it out")
     if assume_fps is None:
-        raise InputError(
-            "the clip has sound only, so its frame rate is unknown: give --assume-fps FPS, or a column fps in the "
-            "manifest"
-        )
+        raise InputError("the clip has sound only, so its frame rate is unknown: give --assume-fps FPS")
     return ceil(stop_s * assume_fps)
