@@ -1,7 +1,7 @@
 """Folders of prediction tables by pretrained recognisers, extracted where the store lacks what they need."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,11 @@ from abaw.pipelines.recognition import (
     open_recogniser,
     open_recogniser_member,
     recognise_tables,
+    tasks_of,
 )
 from abaw.progress import ProgressCallback, as_progress, silent
-from abaw.registry import REQUIRED
 from abaw.results import predictions, provenance
 from abaw.results.runs import commit
-from abaw.tasks import TASKS
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
@@ -77,16 +76,18 @@ def recognise(
         raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
     opened = [open_recogniser(text, download=download, commercial=commercial) for text in texts]
     dataset = open_dataset(data)
-    of_task = _choose_tasks(dataset, opened, split, named, names)
-    clip_ids = list(dict.fromkeys(clip_id for _, each in of_task.values() for clip_id in each))
+    tasks_known = tasks_of(opened, dataset, names)
+    of_task = _choose_clips(dataset, tasks_known, split, named, every=names is not None)
+    bound = {name: tasks_known[name] for name in of_task}
+    _check_use(opened, bound)
+    clip_ids = list(dict.fromkeys(clip_id for each in of_task.values() for clip_id in each))
     specs = [build_encoder_of(each, device=device, download=download) for each in opened]
     recipes, failed = _extract(dataset, opened_store, specs, clip_ids, assume_fps, progress)
-    bound = {name: task for name, (task, _) in of_task.items()}
     members = [
         open_recogniser_member(each, recipe, opened_store, bound) for each, recipe in zip(opened, recipes, strict=True)
     ]
     lost = {failure.clip for failure in failed}
-    chosen = {name: [clip_id for clip_id in each if clip_id not in lost] for name, (_, each) in of_task.items()}
+    chosen = {name: [clip_id for clip_id in each if clip_id not in lost] for name, each in of_task.items()}
     with predictions.replace_tables_of(to, chosen):
         for clip_id, tables in recognise_tables(members, chosen, progress):
             for name, table in tables.items():
@@ -99,56 +100,36 @@ def recognise(
     return Predictions(to, bound, tuple(notes), tuple(failed))
 
 
-def _choose_tasks(
-    dataset: "Dataset",
-    recognisers: "Sequence[Recogniser]",
-    split: str | None,
-    named: Sequence[str],
-    names: Sequence[str] | None,
-) -> "dict[str, tuple[Task, list[str]]]":
-    """The tasks to predict, each with its clips. Raises InputError where there are none, and for an unknown clip."""
-    from extract.recognisers.columns import answers, columns_of
+def _choose_clips(
+    dataset: "Dataset", tasks: "Mapping[str, Task]", split: str | None, named: Sequence[str], *, every: bool
+) -> dict[str, list[str]]:
+    """The clips of each task that has any. ``every``: each task must have some.
 
+    Raises InputError where a task has none, or no task has any, and for an unknown clip.
+    """
     for clip_id in named:
         if clip_id not in dataset.clips:
             raise InputError(f"no clip {clip_id!r} in {dataset.root}: see abaw check {dataset.root}")
-    asked = {name: _bound(TASKS.build(name), dataset) for name in (names or _tasks_without_settings())}
-    if names is None:  # those that are known at all; one that is known in part is an error below
-        asked = {name: task for name, task in asked.items() if any(answers(each, task) for each in recognisers)}
-        of_dataset = {name: task for name, task in asked.items() if getattr(task, "is_of_dataset", False)}
-        asked = of_dataset or asked
-    clips = {name: list(named) if split is None else list(task.clips(dataset, split)) for name, task in asked.items()}
-    for name, task in asked.items():
-        if names is not None and not clips[name]:
-            raise InputError(f"{dataset.root} has no {split} clips for {name}: expected {task.wanted(split or 'test')}")
-    found = {name: (task, clips[name]) for name, task in asked.items() if clips[name]}
-    who = ", ".join(each.name for each in recognisers)
-    if not asked:
-        outputs = "; ".join(f"{each.name}: {', '.join(each.names)}" for each in recognisers)
+    found = {name: list(named) if split is None else list(task.clips(dataset, split)) for name, task in tasks.items()}
+    lacking = [name for name, clips in found.items() if not clips]
+    if lacking and (every or len(lacking) == len(found)):
+        wanted = "; ".join(f"for {name}, {tasks[name].wanted(split or 'test')}" for name in lacking)
         raise InputError(
-            f"the outputs of {who} have the names of no task's columns ({outputs}): name the task with --task, and say "
-            "what the outputs are with the setting map=OUTPUT:COLUMN/..."
+            f"{dataset.root} has no {split} clips of {', '.join(lacking)} (expected, {wanted}): name clips with --clips"
         )
-    if not found:
-        wanted = "; ".join(f"for {name}, {task.wanted(split or 'test')}" for name, task in asked.items())
-        raise InputError(
-            f"{dataset.root} has no {split} clips of a task that {who} answers (expected, {wanted}): name clips with "
-            "--clips"
-        )
+    return {name: clips for name, clips in found.items() if clips}
+
+
+def _check_use(recognisers: "Sequence[Recogniser]", tasks: "Mapping[str, Task]") -> None:
+    """Raises InputError where a recogniser answers none of the tasks."""
+    from extract.recognisers.columns import answers
+
     for each in recognisers:
-        known = [task for task, _ in found.values() if answers(each, task)]
-        for task in known or [task for task, _ in found.values()][:1]:
-            columns_of(each, task)  # raises where the map is not complete
-    return found
-
-
-def _bound(task: "Task", dataset: "Dataset") -> "Task":
-    bind = getattr(task, "for_dataset", None)
-    return task if bind is None else bind(dataset)
-
-
-def _tasks_without_settings() -> list[str]:
-    return [part.name for part in TASKS.parts() if REQUIRED not in part.settings.values()]
+        if not any(answers(each, task) for task in tasks.values()):
+            raise InputError(
+                f"{each.name} answers none of {', '.join(tasks)}: its outputs are {', '.join(each.names)}; leave it "
+                "out, or name its task with --task"
+            )
 
 
 def _extract(
@@ -165,7 +146,10 @@ def _extract(
 
     config = TargetConfig(build_detector("centerface"))
     recipes = [_stored_recipe(store, spec, config, clip_ids) for spec in specs]
-    lacking = [spec for spec, recipe in zip(specs, recipes, strict=True) if recipe is None]
+    lacking: list[EncoderSpec] = []
+    for spec, recipe in zip(specs, recipes, strict=True):  # two recognisers may read one track in two ways
+        if recipe is None and all(spec.recipe(config) != other.recipe(config) for other in lacking):
+            lacking.append(spec)
     failed: list[Failure] = []
     if lacking:
         report = run.extract(

@@ -12,10 +12,14 @@ from abaw.ensembling import weights
 from abaw.errors import InputError
 from abaw.pipelines.extraction import parse_part
 from abaw.progress import ProgressCallback, silent
+from abaw.registry import REQUIRED
 from abaw.results import predictions
+from abaw.tasks import TASKS
 
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
+    from abaw.dataset.layout import Dataset
+    from abaw.registry import Part
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
     from extract.engine.plan import EncoderSpec
@@ -55,9 +59,12 @@ class RecogniserMember:
 
     def about(self, task: str) -> dict[str, Any]:
         """What predictions.json records of it."""
-        columns = self.columns[task]
+        from extract.recognisers import RECOGNISERS
+
+        columns, plugin = self.columns[task], RECOGNISERS.plugin(self.recogniser.name)
         return {
             "name": self.recogniser.name,
+            **({} if plugin is None else {"plugin": plugin.record()}),
             "recipe": dict(self.recipe),
             "outputs": list(self.recogniser.names),
             "map": dict(columns.goals),
@@ -116,8 +123,57 @@ def build_encoder_of(recogniser: "Recogniser", *, device: str = "cpu", download:
     from extract.engine.plan import EncoderSpec
 
     encoder = presets.build(recogniser.encoder, device=device, download=download, **recogniser.settings)
-    recogniser.check_outputs(encoder.dim)
+    recogniser.check_outputs(encoder.dim, encoder.recipe().get("classes") or ())
     return EncoderSpec(recogniser.label, encoder, "float32")
+
+
+def tasks_of(
+    recognisers: "Sequence[Recogniser]", dataset: "Dataset", names: Sequence[str] | None = None
+) -> "dict[str, Task]":
+    """The tasks that at least one recogniser answers, as they are for the data set; ``names``: these.
+
+    Of a data set that names its own classes or values, only these. A task of which a recogniser knows only a part of
+    its classes is left out. Raises InputError where no task is left, or one of ``names`` is not answered: it names the
+    outputs whose meaning is not said.
+    """
+    from extract.recognisers.columns import answers, columns_of
+
+    chosen = list(names) if names is not None else [part.name for part in TASKS.parts() if is_buildable(part)]
+    tasks: dict[str, Task] = {name: _bound(TASKS.build(name), dataset) for name in chosen}
+    if names is None:
+        tasks = {name: task for name, task in tasks.items() if any(answers(each, task) for each in recognisers)}
+        of_dataset = {name: task for name, task in tasks.items() if getattr(task, "is_of_dataset", False)}
+        tasks = of_dataset or tasks
+    found, problems = {}, []
+    for name, task in tasks.items():
+        try:
+            for each in [each for each in recognisers if answers(each, task)] or recognisers[:1]:
+                columns_of(each, task)
+        except InputError as error:
+            if names is not None:
+                raise
+            problems.append(error)
+        else:
+            found[name] = task
+    if not found and problems:
+        raise problems[0]
+    if not found:
+        outputs = "; ".join(f"{each.name}: {', '.join(each.names)}" for each in recognisers)
+        raise InputError(
+            f"no task has columns of the names of these outputs ({outputs}): name the task with --task, and say what "
+            "the outputs are with the setting map=OUTPUT:COLUMN/..."
+        )
+    return found
+
+
+def _bound(task: "Task", dataset: "Dataset") -> "Task":
+    bind = getattr(task, "for_dataset", None)
+    return task if bind is None else bind(dataset)
+
+
+def is_buildable(part: "Part") -> bool:
+    """Whether a part needs no setting."""
+    return REQUIRED not in part.settings.values()
 
 
 def open_recogniser_member(

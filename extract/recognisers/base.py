@@ -114,9 +114,18 @@ class Recogniser:
             )
         return replace(self, chosen={name.strip(): goal.strip() for name, _, goal in pairs})
 
-    def check_outputs(self, num: int) -> None:
-        """Raises InputError where the network has another number of outputs than this recogniser names."""
+    def check_outputs(self, num: int, own_names: Sequence[str] = ()) -> None:
+        """Raises InputError where the network has another number of outputs than this recogniser names, or other names.
+
+        ``own_names``: what the network itself calls its outputs, where it does.
+        """
         if num == len(self.names):
+            for i, (name, own) in enumerate(zip(self.names, own_names, strict=False)):
+                if name not in (LEFT_OUT, own):
+                    raise InputError(
+                        f"{self.name} names output {i + 1} {name!r}, the network calls it {own!r}: name its outputs "
+                        f"as it does, in its order ({', '.join(own_names)})"
+                    )
             return
         listed = ", ".join(self.names)
         if num < len(self.names):

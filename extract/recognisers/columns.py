@@ -30,6 +30,8 @@ ALIASES = (
     ("calm", "calmness"),
     ("other", "others"),
 )
+MAX_VALUE = 2.0  # networks exceed [-1, 1], which scores clip; what is further out is of another range
+
 _GROUP = {word: i for i, words in enumerate(ALIASES) for word in words}
 
 
@@ -63,7 +65,7 @@ class Columns:
         """The values of a prediction table.
 
         Rows that are not observed say nothing: their known classes are equally likely, units are at 0.5, and values in
-        the middle of their range. Raises InputError where outputs cannot be what their activation says.
+        the middle of their range. Raises InputError where outputs cannot be what their activation, scale and shift say.
         """
         found = np.zeros((len(rows), len(self.task.columns)), np.float32)
         for block in self.blocks:
@@ -71,6 +73,7 @@ class Columns:
             made: np.ndarray
             if isinstance(block.outputs, Values):
                 made = (block.outputs.scale * given + block.outputs.shift) @ block.matrix
+                _check_values(block.outputs, given[observed], block.matrix)
                 nothing = np.zeros(made.shape[1])
             else:
                 _check_activation(block.outputs, given[observed])
@@ -228,6 +231,18 @@ def _check_activation(outputs: Classes | Units, given: np.ndarray) -> None:
         raise InputError(
             f"the outputs {_listed(outputs.names)} are probabilities already (each row sums to 1): give activation=none"
         )
+
+
+def _check_values(outputs: Values, given: np.ndarray, matrix: np.ndarray) -> None:
+    """Raises InputError where a value is far from [-1, 1]: its scale and shift are those of another range."""
+    for name, column, row in zip(outputs.names, given.T, matrix, strict=True):
+        scaled = outputs.scale * column + outputs.shift
+        if row.any() and len(scaled) and (worst := int(abs(scaled).argmax())) >= 0 and abs(scaled[worst]) > MAX_VALUE:
+            raise InputError(
+                f"{name} is {column[worst]:g}, and {scaled[worst]:g} with scale {outputs.scale:g} and shift "
+                f"{outputs.shift:g}, expected about -1 to 1: give the scale and shift of the network's range (of 0 to 1: "
+                "scale=2,shift=-1)"
+            )
 
 
 def _listed(names: Sequence[str]) -> str:

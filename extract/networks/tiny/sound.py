@@ -123,8 +123,8 @@ def _with_head(folder: Path) -> Path:
     tensors = {f"wav2vec2.{key}": value for key, value in load_file(folder / "model.safetensors").items()}
     made = torch.Generator().manual_seed(1)
     for name, num in (("dense", 16), ("out_proj", 3)):
-        tensors[f"classifier.{name}.weight"] = torch.randn(num, 16, generator=made)
-        tensors[f"classifier.{name}.bias"] = torch.randn(num, generator=made)
+        tensors[f"classifier.{name}.weight"] = torch.randn(num, 16, generator=made) / 16
+        tensors[f"classifier.{name}.bias"] = torch.rand(num, generator=made)
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     config["architectures"] = ["Wav2Vec2ForSpeechClassification"]

@@ -11,6 +11,22 @@ from abaw.errors import InputError, NotFoundError
 from abaw.pipelines.recognition import mean_of_observed, open_recogniser
 from abaw.results.predictions import Table
 from tests.support.abaw.recognised import CLASSES, NUM, store_outputs, write_labels, write_net
+from tests.support.plugins import forget_plugins
+
+TWO_CLASSES = '''
+from abaw.tasks import TASKS
+from abaw.tasks.expr import Expression
+
+
+@TASKS.register
+def two() -> Expression:
+    """Neutral or happy."""
+    return Two(0.5, 0.0, None, 0.0, 1.0, 0.0, 0.0)
+
+
+class Two(Expression):
+    name, classes, columns, out_dim = "two", ("Neutral", "Happiness"), ("p_Neutral", "p_Happiness"), 2
+'''
 
 LOGITS = np.random.default_rng(0).normal(0, 2, (NUM, 8)).astype(np.float32)
 SEEN = np.arange(NUM) % 5 != 3
@@ -122,6 +138,22 @@ def test_tracks_of_faces_chosen_in_another_way_are_taken(tmp_path, net):
     assert about_of(tmp_path / "out")["recognisers"][0]["recipe"]["faces"] == recipe["faces"]
 
 
+def test_a_task_that_is_known_in_part_is_left_out_unless_it_is_asked_for(world, tmp_path):
+    data, store, text = world
+    with forget_plugins():
+        plugin = tmp_path / "two.py"
+        plugin.write_text(TWO_CLASSES)
+        abaw.load_plugin(plugin)
+        assert list(abaw.recognise(text, data, store, tmp_path / "a", split="validation").tasks) == ["expr"]
+        with pytest.raises(InputError, match="outputs for angry, disgust, fear, sad, surprise, which two lacks"):
+            abaw.recognise(text, data, store, tmp_path / "b", split="validation", tasks="two")
+        mapped = f"{text},map=angry:-/disgust:-/fear:-/sad:-/surprise:-"
+        made = abaw.recognise(mapped, data, store, tmp_path / "b", split="validation", tasks=["two"])
+        np.testing.assert_allclose(
+            made.table("two", "1").values[SEEN], softmax(LOGITS[SEEN][:, [6, 3]], axis=1), atol=1e-6
+        )
+
+
 def bad_calls(net):
     text = f"onnx_recogniser:{net},classes={CLASSES}"
     return {
@@ -138,8 +170,8 @@ def bad_calls(net):
         "either --split NAME or --clips": (text, {}),
         "no clip '9'": (text, {"clips": ["9"]}),
         "does not predict va": (text, {"split": "validation", "tasks": "va"}),
-        "has no test clips of a task that onnx_recogniser answers": (text, {"split": "test"}),
-        "have the names of no task's columns .*: a, b, .*map=OUTPUT:COLUMN": (
+        "has no test clips of expr .expected, for expr, a test list": (text, {"split": "test"}),
+        "no task has columns of the names of these outputs .*: a, b, .*map=OUTPUT:COLUMN": (
             f"onnx_recogniser:{net},classes=a/b/c/d/e/f/g/h",
             {"split": "validation"},
         ),

@@ -136,3 +136,17 @@ def test_outputs_of_another_activation_are_refused():
         columns_of(recogniser(Classes(FER)), EXPR).table(softmax(LOGITS[:, :7], axis=1), SEEN)
     with pytest.raises(InputError, match="no probabilities: give activation=softmax"):
         columns_of(recogniser(Classes(FER, "none")), EXPR).table(LOGITS[:, :7], SEEN)
+
+
+def test_values_of_another_range_are_refused():
+    percent = recogniser(Values(("valence", "arousal")))
+    with pytest.raises(InputError, match="arousal is 3, and 3 with scale 1 and shift 0, expected about -1 to 1"):
+        columns_of(percent, VA).table(np.array([[0.5, 3.0]], np.float32), np.array([True]))
+    columns_of(percent, VA).table(np.array([[0.5, 3.0]], np.float32), np.array([False]))
+
+
+def test_a_network_that_names_its_outputs_must_be_named_alike():
+    found = recogniser(Classes(("angry", "happy", "-")))
+    found.check_outputs(3, ["angry", "happy", "sad"])
+    with pytest.raises(InputError, match="names output 1 'angry', the network calls it 'happy'"):
+        found.check_outputs(3, ["happy", "angry", "sad"])
