@@ -211,7 +211,7 @@ def _about(
         "data": str(data),
         "post_processing": {},
         "ensemble": ensemble if len(members) > 1 else {},
-        **({"task_settings": task.settings()} if getattr(task, "is_of_dataset", False) else {}),
+        **predictions.settings_of(task),
     }
 
 

@@ -14,7 +14,7 @@ from abaw.pipelines.extraction import parse_part
 from abaw.progress import ProgressCallback, silent
 from abaw.registry import REQUIRED
 from abaw.results import predictions
-from abaw.tasks import TASKS
+from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
@@ -138,11 +138,14 @@ def tasks_of(
     """
     from extract.recognisers.columns import answers, columns_of
 
-    chosen = list(names) if names is not None else [part.name for part in TASKS.parts() if is_buildable(part)]
-    tasks: dict[str, Task] = {name: _bound(TASKS.build(name), dataset) for name in chosen}
-    if names is None:
+    chosen = list(names) if names is not None else [part.name for part in TASKS.parts() if _is_buildable(part)]
+    tasks: dict[str, Task] = {name: TASKS.build(name) for name in chosen}
+    if names is not None:
+        tasks = for_dataset(tasks, dataset)
+    else:
+        tasks = {name: task.for_dataset(dataset) for name, task in tasks.items()}
         tasks = {name: task for name, task in tasks.items() if any(answers(each, task) for each in recognisers)}
-        of_dataset = {name: task for name, task in tasks.items() if getattr(task, "is_of_dataset", False)}
+        of_dataset = {name: task for name, task in tasks.items() if task.is_of_dataset}
         tasks = of_dataset or tasks
     found, problems = {}, []
     for name, task in tasks.items():
@@ -166,12 +169,7 @@ def tasks_of(
     return found
 
 
-def _bound(task: "Task", dataset: "Dataset") -> "Task":
-    bind = getattr(task, "for_dataset", None)
-    return task if bind is None else bind(dataset)
-
-
-def is_buildable(part: "Part") -> bool:
+def _is_buildable(part: "Part") -> bool:
     """Whether a part needs no setting."""
     return REQUIRED not in part.settings.values()
 

@@ -237,11 +237,12 @@ def _check_values(outputs: Values, given: np.ndarray, matrix: np.ndarray) -> Non
     """Raises InputError where a value is far from [-1, 1]: its scale and shift are those of another range."""
     for name, column, row in zip(outputs.names, given.T, matrix, strict=True):
         scaled = outputs.scale * column + outputs.shift
-        if row.any() and len(scaled) and (worst := int(abs(scaled).argmax())) >= 0 and abs(scaled[worst]) > MAX_VALUE:
+        far = np.flatnonzero(abs(scaled) > MAX_VALUE)
+        if row.any() and far.size:
             raise InputError(
-                f"{name} is {column[worst]:g}, and {scaled[worst]:g} with scale {outputs.scale:g} and shift "
-                f"{outputs.shift:g}, expected about -1 to 1: give the scale and shift of the network's range (of 0 to 1: "
-                "scale=2,shift=-1)"
+                f"{name} is {column[far[0]]:g}, and {scaled[far[0]]:g} with scale {outputs.scale:g} and shift "
+                f"{outputs.shift:g}, expected about -1 to 1: give the scale and shift of the network's range (scale=2 "
+                "and shift=-1 for 0 to 1)"
             )
 
 

@@ -154,6 +154,25 @@ def test_a_task_that_is_known_in_part_is_left_out_unless_it_is_asked_for(world, 
         )
 
 
+def test_a_data_set_of_own_classes_takes_those_that_it_names(tmp_path, net):
+    for name in "ab":
+        (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
+    rows = ["path,emotion,split", "a.wav,happy,test", "b.wav,calm,test"]
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "data.yaml").write_text(
+        "manifest: clips.csv\nclasses: {column: emotion, names: [calm, happy, angry]}\n"
+    )
+    text = f"onnx_recogniser:{net},classes=angry/happy/neutral/sad/-/-/-/-"
+    store_outputs(tmp_path / "store", text, {"a": LOGITS, "b": LOGITS})
+    call = (tmp_path / "data.yaml", tmp_path / "store", tmp_path / "out")
+    with pytest.raises(InputError, match="has outputs for neutral, sad, which classes lacks"):
+        abaw.recognise(text, *call, split="test")
+    made = abaw.recognise(f"{text},map=neutral:calm/sad:-", *call, split="test")
+    expected = softmax(LOGITS[:, :3], axis=1)[:, [2, 1, 0]]
+    np.testing.assert_allclose(made.table("classes", "a").values, expected, atol=1e-6)
+    assert about_of(tmp_path / "out", "classes")["task_settings"]["class_names"] == ["calm", "happy", "angry"]
+
+
 def bad_calls(net):
     text = f"onnx_recogniser:{net},classes={CLASSES}"
     return {
