@@ -11,9 +11,10 @@ from typing import Any
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, visible
 from abaw.registry import nearest
-from extract import faces
+from extract import DETECTORS, faces
 from extract.encoders import ENCODERS
 from extract.networks.package_weights import PackageWeights, declared, fetch, find, require
+from extract.recognisers import RECOGNISERS
 
 Row = dict[str, Any]
 
@@ -23,7 +24,7 @@ def list_weights() -> list[Row]:
 
     Keys: name (of the encoder or detector that uses it), file, package, version, size_mb, licence, sha256; ``path``,
     None where the file is not on this machine; ``problem``, what is wrong with a file that is, None where all is well;
-    summary. A name with several files has a row for each.
+    used_by, a list of parts; summary. A name with several files has a row for each.
     """
     return [_row(name, weights) for name, files in _known().items() for weights in files]
 
@@ -68,8 +69,11 @@ def _known() -> dict[str, list[PackageWeights]]:
     modules = {part.module: part.plugin for part in ENCODERS.parts()}
     paths = [Path(str(plugin.path if plugin else _origin(module))) for module, plugin in modules.items()]
     paths += [path for folder in faces.__path__ for path in visible(Path(folder), "*.py")]
-    found = {path.stem: declared(path) for path in sorted(paths, key=lambda path: path.stem)}
-    return {name: files for name, files in found.items() if files}
+    found: dict[str, list[PackageWeights]] = {}
+    for path in sorted(paths, key=lambda path: path.stem):
+        if files := declared(path):
+            found[path.stem] = found.get(path.stem, []) + files
+    return found
 
 
 def _origin(module: str) -> str | None:
@@ -80,7 +84,8 @@ def _origin(module: str) -> str | None:
 def _chosen(names: Sequence[Any]) -> list[list[PackageWeights]]:
     """The files of each name. Raises InputError for an unknown name."""
     known = _known()
-    named = {**{weights.name: [weights] for files in known.values() for weights in files}, **known}
+    every = [weights for files in known.values() for weights in files]
+    named = {each.name: [weights for weights in every if weights.name == each.name] for each in every} | known
     for name in names:
         if not isinstance(name, str) or name not in named:
             raise InputError(f"no weights named {name!r}{nearest(name, named)} there are {', '.join(known)}")
@@ -95,5 +100,7 @@ def _row(name: str, weights: PackageWeights) -> Row:
         problem = str(error)
     about = {"package": weights.package, "version": weights.version, "size_mb": weights.size_mb}
     about |= {"licence": weights.licence, "sha256": weights.sha256}
-    place = {"path": None if path is None else str(path), "problem": problem}
+    place: Row = {"path": None if path is None else str(path), "problem": problem}
+    kinds = (registry.kind for registry in (ENCODERS, DETECTORS, RECOGNISERS) if name in registry.names())
+    place["used_by"] = [f"{kind} {name}" for kind in kinds]
     return {"name": name, "file": weights.name, **about, **place, "summary": str(weights)}

@@ -27,7 +27,7 @@ def list_all(
     else:
         for row in rows:
             here = row["problem"] or row["path"] or f"not on this machine: abaw weights fetch {row['name']}"
-            print(f"{row['name']}: {row['summary']}\n    {here}")
+            print(f"{row['name']}: {row['summary']}, for the {' and the '.join(row['used_by'])}\n    {here}")
     if any(row["problem"] for row in rows):
         raise typer.Exit(1)
 

