@@ -1,4 +1,4 @@
-"""A user's own file with an encoder, a fusion model and a task, and a package that declares such parts."""
+"""A user's own file with an encoder, a recogniser, a model and a task, and a package that declares such parts."""
 
 import contextlib
 import textwrap
@@ -9,10 +9,11 @@ import pytest
 from abaw import plugins
 from abaw.tasks import TASKS
 from extract.encoders import ENCODERS
+from extract.recognisers import RECOGNISERS
 from fusion.models import FUSION_MODELS
 
 PACKAGES = ("abaw", "extract", "fusion")
-OWN_REGISTRIES = (ENCODERS, FUSION_MODELS, TASKS)
+OWN_REGISTRIES = (ENCODERS, FUSION_MODELS, RECOGNISERS, TASKS)
 PARTS = '''
 """Parts of my own."""
 
@@ -23,12 +24,18 @@ from abaw.tasks import TASKS
 from abaw.tasks.va import ValenceArousal
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
+from extract.recognisers import RECOGNISERS
+from extract.recognisers.base import Recogniser, Values, stated
 from fusion.base import FusionModel, FusionOutput
 from fusion.layers.masks import mask_features, sort_modalities
 from fusion.models import FUSION_MODELS
 
 FACTS = {
     "own_colour": {"modality": "vision", "dim": 3, "built_in": True, "licence": "Apache-2.0", "size_mb": 0},
+    "own_mood": {
+        "modality": "vision", "answers": "valence and arousal", "licence": "MIT", "commercial": True,
+        "trained_on": ("Postcards",),
+    },
     "own_mean": {"paper": "none", "context": "step", "differs": "Nothing to differ from."},
     "own_va": {},
 }
@@ -54,6 +61,13 @@ class Colour(PictureEncoder):
 
     def forward(self, batch):
         return (self._gain * batch).astype(np.float32)
+
+
+@RECOGNISERS.register
+def own_mood(*, gain: float = 1.0) -> Recogniser:
+    """Red is valence, green is arousal."""
+    values = Values(("valence", "arousal", "-"), scale=2 / 255, shift=-1.0)
+    return Recogniser("own_mood", "own_colour", {"gain": gain}, (values,), **stated(FACTS["own_mood"]))
 
 
 @FUSION_MODELS.register
@@ -105,7 +119,7 @@ def _remove_foreign(builders):
 
 
 def write_package(folder: Path) -> None:
-    """A package as pip installs it: a module, and metadata that declare its encoder, model and task."""
+    """A package as pip installs it: a module, and metadata that declare its encoder, model, recogniser and task."""
     (folder / "parts_of_others.py").write_text(PARTS)
     about = folder / "parts_of_others-2.5.dist-info"
     about.mkdir()
@@ -117,6 +131,8 @@ def write_package(folder: Path) -> None:
             colour = parts_of_others:own_colour
             [abaw.models]
             mean = parts_of_others:own_mean
+            [abaw.recognisers]
+            mood = parts_of_others:own_mood
             [abaw.tasks]
             va = parts_of_others:own_va
             """

@@ -13,6 +13,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.plugins import load_plugin, loaded, records, require
 from abaw.tasks import TASKS
 from extract.encoders import ENCODERS
+from extract.recognisers import RECOGNISERS
 from fusion.models import FUSION_MODELS
 from tests.support.abaw.commands import abaw
 from tests.support.plugins import OWN_REGISTRIES, PARTS, write_package
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 pytestmark = pytest.mark.usefixtures("without_plugins")
-NAMES = ("own_colour", "own_mean", "own_va")
+NAMES = ("own_colour", "own_mean", "own_mood", "own_va")
 
 
 @pytest.fixture
@@ -45,9 +46,12 @@ def test_a_part_of_a_file_is_known_by_name_once_the_file_is_loaded(file, registr
     assert (part.plugin, str(part.plugin)) == (plugin, "my_parts.py")
     assert registry.plugin(name) == plugin
     assert registry.plugin(registry.names()[0]) is None
-    assert set(part.facts) <= {"modality", "dim", "built_in", "licence", "size_mb", "paper", "context", "differs"}
+    of_recognisers = {"answers", "commercial", "trained_on"}
+    of_encoders_and_models = {"modality", "dim", "built_in", "licence", "size_mb", "paper", "context", "differs"}
+    assert set(part.facts) <= of_encoders_and_models | of_recognisers
     settings = {"dims": {"a": 3}} if registry is FUSION_MODELS else {}
-    assert type(registry.build(name, **settings)).__module__ == plugin.module
+    built = registry.build(name, **settings)
+    assert registry is RECOGNISERS or type(built).__module__ == plugin.module
 
 
 def test_a_file_is_loaded_once_and_again_after_an_edit(file, monkeypatch):
@@ -181,7 +185,7 @@ def test_parts_that_an_installed_package_declares_are_listed_with_where_they_com
     write_package(tmp_path)
     done = in_a_process(tmp_path, "list")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("plug-in: parts-of-others 2.5") == 3
+    assert done.stdout.count("plug-in: parts-of-others 2.5") == 4
     for name in NAMES:
         assert name in done.stdout
 
@@ -196,7 +200,7 @@ def test_a_package_whose_module_is_gone_is_named(tmp_path):
 
 @pytest.mark.parametrize("words", [["--plugin", "my_parts.py", "list"], ["list", "--plugin=my_parts.py"]])
 def test_the_option_is_taken_before_the_command_and_behind_it(file, words):
-    assert abaw(*words, cwd=file.parent).stdout.count("plug-in: my_parts.py") == 3
+    assert abaw(*words, cwd=file.parent).stdout.count("plug-in: my_parts.py") == 4
 
 
 def test_what_a_file_prints_stays_out_of_a_commands_output(tmp_path):
@@ -210,7 +214,12 @@ def test_what_a_file_prints_stays_out_of_a_commands_output(tmp_path):
 def test_a_file_is_read_in_the_encoding_that_python_reads(tmp_path, text):
     (tmp_path / "my_parts.py").write_bytes(text)
     load_plugin(tmp_path / "my_parts.py")
-    assert set(NAMES) <= {*ENCODERS.names(), *FUSION_MODELS.names(), *TASKS.names()}
+    assert set(NAMES) <= {
+        *ENCODERS.names(),
+        *FUSION_MODELS.names(),
+        *RECOGNISERS.names(),
+        *TASKS.names(),
+    }
 
 
 def test_links_that_form_a_circle_are_no_file(tmp_path):

@@ -11,7 +11,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.pipelines.recognition import mean_of_observed, open_recogniser
 from abaw.results.predictions import Table
 from tests.support.abaw.recognised import CLASSES, NUM, store_outputs, write_labels, write_net
-from tests.support.plugins import forget_plugins
+from tests.support.plugins import PARTS, forget_plugins
 
 TWO_CLASSES = '''
 from abaw.tasks import TASKS
@@ -171,6 +171,18 @@ def test_a_data_set_of_own_classes_takes_those_that_it_names(tmp_path, net):
     expected = softmax(LOGITS[:, :3], axis=1)[:, [2, 1, 0]]
     np.testing.assert_allclose(made.table("classes", "a").values, expected, atol=1e-6)
     assert about_of(tmp_path / "out", "classes")["task_settings"]["class_names"] == ["calm", "happy", "angry"]
+
+
+def test_a_recogniser_of_a_plug_in_works_by_name_and_its_file_is_recorded(tmp_path):
+    data = write_labels(tmp_path / "data", ["1"], ["va"])
+    with forget_plugins():
+        (tmp_path / "my_parts.py").write_text(PARTS)
+        plugin = abaw.load_plugin(tmp_path / "my_parts.py")
+        store_outputs(tmp_path / "store", "own_mood", {"1": np.full((NUM, 3), 51, np.float32)})
+        made = abaw.recognise("own_mood", data, tmp_path / "store", tmp_path / "out", split="validation")
+        np.testing.assert_allclose(made.table("va", "1").values, -0.6, atol=1e-6)
+        (known,) = about_of(tmp_path / "out", "va")["recognisers"]
+        assert known["plugin"]["sha256"] == known["recipe"]["plugin"]["sha256"] == plugin.sha256
 
 
 def bad_calls(net):
