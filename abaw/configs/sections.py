@@ -19,6 +19,9 @@ from abaw.files import as_path
 # keys that do not change what a single training computes
 UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble", "submission"})
 BY_GROUP = "groups"  # instead of a number of folds: each group is held out once
+# of observed rows, to standardise within a group: with less, a few sentences would decide what is usual for a person
+MIN_GROUP_S = 30.0
+STILL_S = 1.0  # what the row of a still picture counts as
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
 Pooling = Literal["mean", "attention", "statistics"]  # of a clip-level task's head, over the steps of a window

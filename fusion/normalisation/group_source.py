@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from abaw.batches import FeatureSource
-from abaw.configs.sections import FeatureConfig
+from abaw.configs.sections import MIN_GROUP_S, STILL_S, FeatureConfig
 from abaw.errors import InputError, NotFoundError
 from abaw.numbers import format_count
 from abaw.tracks import Clock, Track
 from fusion.normalisation.statistics import FeatureStatistics, Moments, observed_rows
 
-MIN_GROUP_S = 30.0  # of observed rows: with less, a few sentences would decide what is usual for a person
-STILL_S = 1.0  # what the row of a still picture counts as
 LOG = logging.getLogger("abaw")
 
 

@@ -1,0 +1,37 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abaw.commands import command, show
+from abaw.progress import Progress
+
+
+@command("probe", order=45)
+def probe(
+    data: Annotated[Path, typer.Argument(help="data set with labels: a folder, or a YAML file")],
+    store: Annotated[Path, typer.Option(help="folder of the features")],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="features to score, A+B for several side by side; repeat it; default: every one in the store"),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="one task; default: every task with labels")] = None,
+    normalise: Annotated[
+        str, typer.Option(help="group: standardise within the clip's speaker or subject first, without labels")
+    ] = "none",
+    folds: Annotated[
+        str | None,
+        typer.Option(help="parts of whole groups that are held out, or groups: each on its own; default: six"),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="bootstrap draws of groups, for intervals")] = 1000,
+    seed: Annotated[int, typer.Option(help="seed of parts and draws")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
+) -> None:
+    """Score a linear model on the pooled features of every encoder, on held-out speakers: which encoder is best."""
+    from abaw.pipelines import probing
+
+    num = int(folds) if folds is not None and folds.isdecimal() else folds
+    chosen = {"encoders": encoder, "task": task, "normalise": normalise, "folds": num}
+    with Progress("probe") as progress:
+        found = probing.probe(data, store, **chosen, draws=draws, seed=seed, progress=progress)
+    show(found, as_json)
