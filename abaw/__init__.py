@@ -71,11 +71,13 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.recognised_tables import recognise as recognise
+    from abaw.pipelines.probing import probe as probe
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.plugins import PlugIn as PlugIn
     from abaw.plugins import load_plugin as load_plugin
     from abaw.postprocessing import PostProcessing as PostProcessing
+    from abaw.probes.report import ProbeReport as ProbeReport
     from abaw.progress import Progress as Progress
     from abaw.progress import ProgressCallback as ProgressCallback
     from abaw.results.predictions import Table as Table
@@ -123,9 +125,11 @@ _HOMES = {
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
+    "abaw.pipelines.probing": ("probe",),
     "abaw.pipelines.training": ("train", "train_folds"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),
+    "abaw.probes.report": ("ProbeReport",),
     "abaw.results.predictions": ("Table",),
     "abaw.progress": ("Progress", "ProgressCallback"),
     "abaw.results.runs": ("Run",),

@@ -102,7 +102,7 @@ class ProbeReport:
                 if name != about.score and not is_count(name) and "_" not in name
             ]
             row = f"  {each.encoder:<{width}}  {each.num_features:>8}  {each.scores[about.score]:.4f}  {interval}"
-            yield ", ".join([row, *others])
+            yield f"{row}  ({', '.join(others)})" if others else row
         if about.chance is not None:
             yield f"  {'(a constant guess)':<{width}}  {'':>8}  {about.chance:.4f}"
         for remark in about.remarks:

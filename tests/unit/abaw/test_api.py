@@ -149,6 +149,8 @@ BAD_CALLS = {
         "fer_mini_xception", here / "none", here / "s", here / "out"
     ),
     "recognise, unknown recogniser": lambda here: abaw.recognise("fer", here, here / "s", here / "out", split="test"),
+    "probe, missing data": lambda here: abaw.probe(here / "none", here / "store"),
+    "probe, unknown normalisation": lambda here: abaw.probe(here, here / "store", normalise="person"),
     "read_config_text, unknown config": lambda here: abaw.read_config_text("none"),
     "predict, wrong progress": lambda here: abaw.predict(here, here / "out", split="test", progress=5),
     "run_recipe, wrong progress": lambda here: abaw.run_recipe("va", progress=5),

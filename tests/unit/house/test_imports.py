@@ -28,7 +28,7 @@ ORDER = {
         ("results",),
         ("challenge", "evaluation"),
         ("calibration",),
-        ("ensembling",),
+        ("ensembling", "probes"),
         ("pipelines",),
         ("competition", "tuning"),
         ("__init__",),
