@@ -13,9 +13,7 @@ def probe(
     store: Annotated[Path, typer.Option(help="folder of the features")],
     encoder: Annotated[
         list[str] | None,
-        typer.Option(
-            help="features to score, A+B for several side by side; repeat it; default: every one in the store"
-        ),
+        typer.Option(help="features to score, A+B for two side by side; repeat it; default: every one in the store"),
     ] = None,
     task: Annotated[str | None, typer.Option(help="one task; default: every task with labels")] = None,
     normalise: Annotated[

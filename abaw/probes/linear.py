@@ -16,10 +16,11 @@ from abaw.errors import InputError
 from abaw.tasks.base import Block, PredictionPair, Task
 from abaw.tasks.ranges import column_ranges
 
-# weight of the squared coefficients against the mean loss of a row; the largest first, so that of equals it is taken
+# weight of the squared coefficients against the mean loss of a row; of those that score alike the middle one is taken
 PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
 NUM_INNER = 3  # parts in which a training part is divided to choose the penalty
 MAX_COMPONENTS = 400  # principal components of the features that a model reads
+TINY = 1e-9  # between scores that are the same
 MAX_STEPS = 200  # of the logistic regression
 
 
@@ -97,7 +98,8 @@ def _choose(
         for i, table in enumerate(found):
             tables[i, held_out] = table
     scores = [_rank(task, table, labels) for table in tables]
-    return PENALTIES[int(np.argmax(scores))]
+    best = np.flatnonzero(np.array(scores) >= max(scores) - TINY)
+    return PENALTIES[best[len(best) // 2]]
 
 
 def _rank(task: Task, tables: np.ndarray, labels: np.ndarray) -> float:

@@ -37,7 +37,7 @@ def hold_out(rows: Rows, folds: int | str | None, seed: int) -> tuple[np.ndarray
     if len(groups) < 2:
         unit = unit_of(each.group for each in rows.of_clip.values())
         raise InputError(
-            f"all clips with {rows.task.name} labels are of one {unit} ({groups[0]!r}): a probe holds out whole {unit}s, "
+            f"all clips with {rows.task.name} labels are of one {unit} ({groups[0]!r}): a probe holds out whole {unit}s "
             "and needs two or more"
         )
     if folds == BY_GROUP:

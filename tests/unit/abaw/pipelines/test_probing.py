@@ -67,7 +67,7 @@ def report(data, store):
 def test_the_encoder_that_tells_the_classes_apart_is_first(report):
     best, other = report.results
     assert (best.encoder, other.encoder) == ("tells", "noise")
-    assert best.scores["F1"] > 0.9 > 0.6 > other.scores["F1"]
+    assert best.scores["F1"] > 0.8 > 0.6 > other.scores["F1"]
     low, high = best.interval
     assert low <= best.scores["F1"] <= high
     assert best.num_features == 6
@@ -107,22 +107,21 @@ def test_no_row_is_predicted_by_a_model_of_its_group(data, store, monkeypatch):
 def test_within_groups_what_belongs_to_a_speaker_is_taken_away(tmp_path, data, monkeypatch):
     monkeypatch.setattr(probing, "MIN_GROUP_S", 20.0)
     shifted = write_store(tmp_path / "store", shift=20.0).root
-    plain, within = (probe(data, shifted, encoders=["tells"], normalise=how, draws=100) for how in ("none", "group"))
-    assert within.results[0].scores["F1"] > 0.9
+    options = {"encoders": ["tells"], "draws": 100}
+    plain, within = (probe(data, shifted, normalise=how, **options) for how in ("none", "group"))
+    assert within.results[0].scores["F1"] > 0.8
     assert within.results[0].scores["F1"] > plain.results[0].scores["F1"] + 0.1
 
 
 def test_speakers_with_too_little_are_refused_where_all_of_them_are(data, store):
-    with pytest.raises(
-        ValueError, match=r"no group has 30 s of tells \(the most has 27.0 s\): probe without normalise"
-    ):
-        probe(data, store, encoders=["tells"], normalise="group")
+    with pytest.raises(ValueError, match=r"no group has 30 s of tells .the most has 27.0 s.: probe without"):
+        probe(data, store, encoders=["tells"], normalise="group", folds=2)
 
 
 def test_a_clip_without_a_track_is_left_out_for_all_and_said(tmp_path, data):
     store = write_store(tmp_path / "store")
     store.track_path(NOISE, "ann0").unlink()
-    (about,) = (found := probe(data, store.root, draws=100)).tasks
+    (about,) = (found := probe(data, store.root, draws=100, folds=2)).tasks
     assert about.num_clips == 35
     assert "1 clip without a track of noise left out: ann0" in about.remarks
     assert {each.scores["n"] for each in found.results} == {35}
@@ -132,7 +131,7 @@ def test_a_clip_in_which_nothing_was_observed_has_the_mean_and_is_said(tmp_path,
     store = write_store(tmp_path / "store")
     silent = track_of("bob3", True)
     store.put(TELLS, "bob3", Track(silent.values, silent.times_s, np.zeros(NUM_ROWS, bool)), {})
-    found = probe(data, store.root, encoders=["tells"], draws=100)
+    found = probe(data, store.root, encoders=["tells"], draws=100, folds=2)
     assert found.results[0].num_unobserved == 1
     assert "tells observed nothing in 1 clip ('bob3' first): the training mean is used" in found.tasks[0].remarks
 
@@ -142,14 +141,14 @@ def test_a_constant_encoder_scores_as_a_guess_does_and_is_said(tmp_path, data):
     for clip in CLIPS:
         same = track_of(clip, True)
         store.put(NOISE, clip, Track(np.ones_like(same.values), same.times_s, same.observed), {})
-    found = probe(data, store.root, encoders=["noise"], draws=100)
+    found = probe(data, store.root, encoders=["noise"], draws=100, folds=2)
     assert found.results[0].scores["F1"] < 0.5
     assert "noise is the same in every row: its score is that of a guess" in found.tasks[0].remarks
 
 
 def test_a_class_of_a_single_group_is_said(tmp_path, store):
     rows = [f"{clip}.wav,{who},{'calm' if who != 'dan' else mood}" for clip, (who, mood) in CLIPS.items()]
-    found = probe(write_data(tmp_path / "data", rows=rows), store, encoders=["tells"], draws=100)
+    found = probe(write_data(tmp_path / "data", rows=rows), store, encoders=["tells"], draws=100, folds=2)
     assert "glad occurs in 'dan' alone: held out with it, no model has seen the class" in found.tasks[0].remarks
 
 
@@ -170,7 +169,7 @@ def test_a_class_of_a_single_group_is_said(tmp_path, store):
 )
 def test_labels_that_cannot_be_probed_are_an_error(tmp_path, store, rows, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message.replace("('ann')", r"\('ann'\)")):
-        probe(write_data(tmp_path / "data", rows=rows), store, draws=100)
+        probe(write_data(tmp_path / "data", rows=rows), store, draws=100, folds=2)
 
 
 @pytest.mark.parametrize(
