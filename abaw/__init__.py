@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_tasks as list_tasks
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
-    from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.probing import probe as probe
+    from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.plugins import PlugIn as PlugIn

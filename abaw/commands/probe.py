@@ -31,7 +31,16 @@ def probe(
     from abaw.pipelines import probing
 
     num = int(folds) if folds is not None and folds.isdecimal() else folds
-    chosen = {"encoders": encoder, "task": task, "normalise": normalise, "folds": num}
     with Progress("probe") as progress:
-        found = probing.probe(data, store, **chosen, draws=draws, seed=seed, progress=progress)
+        found = probing.probe(
+            data,
+            store,
+            encoders=encoder,
+            task=task,
+            normalise=normalise,
+            folds=num,
+            draws=draws,
+            seed=seed,
+            progress=progress,
+        )
     show(found, as_json)

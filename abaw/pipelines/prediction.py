@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.dataset.seen import groups_of
@@ -11,7 +11,6 @@ from abaw.ensembling import weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths
-from abaw.pipelines.normalisation import group_records, warn_of_groups, within_groups
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
@@ -20,7 +19,9 @@ from abaw.results.runs import POST_PROCESSING, Run
 
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
+    from abaw.configs.sections import FeatureConfig
     from abaw.dataset.layout import Dataset
+    from abaw.folds import ByTask
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
@@ -244,3 +245,58 @@ def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
 def _split_of(dataset: "Dataset", task: "Task", clip_ids: Sequence[str]) -> str | None:
     """The split that has exactly these clips."""
     return next((split for split in SPLITS if set(task.clips(dataset, split)) == set(clip_ids)), None)
+
+
+def measured_groups(
+    source: "FeatureSource",
+    features: "Mapping[str, FeatureConfig]",
+    groups: Mapping[str, str],
+    labels: "Mapping[str, ByTask]",
+) -> "FeatureSource":
+    """The source of a training, within the groups of its clips, which are measured here; else the source as it is.
+
+    ``groups``: clip -> group of the whole data set. Raises InputError where no group has enough material.
+    """
+    from fusion.normalisation.group_source import GroupSource, standardise_groups
+
+    found = standardise_groups(source, features, groups)
+    if isinstance(found, GroupSource):
+        clips = {split: sorted({c for each in by_task.values() for c in each}) for split, by_task in labels.items()}
+        found.prepare([clip_id for each in clips.values() for clip_id in each], clips["train"])
+    return found
+
+
+def within_groups(members: "Sequence[Member]", groups: Mapping[str, str]) -> "list[Member]":
+    """The members of a prediction; those trained on features of ``normalise: group`` read them so.
+
+    A group with too little material is standardised by the training split of the run.
+    """
+    from fusion.normalisation.group_source import standardise_groups
+
+    return [
+        (run, module, standardise_groups(source, run.config().features, groups, module.input_stage.statistics()))
+        for run, module, source in members
+    ]
+
+
+def group_record(source: "FeatureSource") -> dict[str, Any]:
+    """What run.json records of it; {} where nothing is standardised within groups."""
+    from fusion.normalisation.group_source import GroupSource
+
+    return {"group_normalisation": source.report()} if isinstance(source, GroupSource) else {}
+
+
+def group_records(members: "Sequence[Member]") -> dict[str, Any]:
+    """What predictions.json records of it: by run; {} where no run has such features."""
+    found = {str(run.folder): group_record(source) for run, _, source in members}
+    records = {run: record["group_normalisation"] for run, record in found.items() if record}
+    return {"group_normalisation": records} if records else {}
+
+
+def warn_of_groups(members: "Sequence[Member]") -> None:
+    """Warn of clips without a group, of groups with too little material, and of clips that were not extracted."""
+    from fusion.normalisation.group_source import GroupSource
+
+    for _, _, source in members:
+        if isinstance(source, GroupSource):
+            source.warn()

@@ -18,7 +18,7 @@ from abaw.numbers import format_count
 from abaw.probes.linear import cross_predict, row_labels
 from abaw.probes.pooled import Moments, merge, pool_rows, within_groups
 from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult
-from abaw.probes.rows import Rows, find_doubts, hold_out, pair_up, score_of_chance
+from abaw.probes.rows import Rows, Spans, find_doubts, hold_out, pair_up, score_of_chance
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.tasks import TASKS, tasks_for
 from abaw.tasks.base import Task
@@ -59,7 +59,7 @@ def probe(
     groups (``draws`` with ``seed``).
 
     Clips that lack the track of one encoder are left out for all of them, so that scores are of the same clips; the
-    report says so. Raises InputError for an unknown task or encoder, labels that are all the same, or a single group;
+    report says so. Raises InputError for an unknown task or encoder, labels that are equal, or a single group;
     NotFoundError where there is no store or no track.
     """
     from extract.store.store import FeatureStore
@@ -140,11 +140,14 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
         if clips
     ]
     if task.resolution == "clip":
-        values = np.concatenate([each.values[each.scored][:1] for each in kept.values()])
+        labels_of_clips = np.concatenate([each.values[each.scored][:1] for each in kept.values()])
         groups = [group_of(clip, each) for clip, each in kept.items()]
-        return Rows(task, list(kept), values, groups, None, kept, remarks)
+        return Rows(task, list(kept), labels_of_clips, groups, None, kept, remarks)
     stride = max(1, -(-sum(int(each.scored.sum()) for each in kept.values()) // MAX_WINDOWS))
-    clip_of, values, spans, count = [], [], {}, 0
+    clip_of: list[str] = []
+    values: list[np.ndarray] = []
+    spans: Spans = {}
+    count = 0
     for clip, each in kept.items():
         times_s = store.clock(clip).times_s
         on_clock = each.at(times_s)

@@ -13,7 +13,7 @@ from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, open_config
-from abaw.pipelines.normalisation import group_record, measured_groups
+from abaw.pipelines.prediction import group_record, measured_groups
 from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any

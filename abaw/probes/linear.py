@@ -49,7 +49,7 @@ def cross_predict(
     tables, penalties = np.zeros((len(labels), len(task.columns))), []
     for part in np.unique(parts):
         train = np.flatnonzero(parts != part)
-        penalty = _choose(task, blocks, features[train], labels[train], [groups[i] for i in train], seed)
+        penalty = _choose(task, blocks, features[train], labels[train], [groups[i] for i in train.tolist()], seed)
         penalties.append(penalty)
         given = features[train], labels[train], features[parts == part]
         used = PENALTIES[len(PENALTIES) // 2] if penalty is None else penalty

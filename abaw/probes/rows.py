@@ -37,8 +37,8 @@ def hold_out(rows: Rows, folds: int | str | None, seed: int) -> tuple[np.ndarray
     if len(groups) < 2:
         unit = unit_of(each.group for each in rows.of_clip.values())
         raise InputError(
-            f"all clips with {rows.task.name} labels are of one {unit} ({groups[0]!r}): a probe holds out whole {unit}s "
-            "and needs two or more"
+            f"all {rows.task.name} labels are of one {unit} ({groups[0]!r}): a probe holds out whole {unit}s and needs "
+            "two or more"
         )
     if folds == BY_GROUP:
         parts = [{group} for group in groups]
@@ -79,7 +79,7 @@ def score_of_chance(rows: Rows) -> float:
 
 
 def find_doubts(rows: Rows) -> list[str]:
-    """What about the labels keeps a model from being right. Raises InputError where they are all the same."""
+    """What about the labels keeps a model from being right. Raises InputError where all are equal."""
     found, goal, column, num_varying = [], 0, 0, 0
     for kind, width in blocks_of(rows.task):
         names = rows.task.columns[column : column + width]
