@@ -7,7 +7,7 @@ from abaw.commands import command, show
 from abaw.progress import Progress
 
 
-@command("probe", order=45)
+@command("probe", order=46)
 def probe(
     data: Annotated[Path, typer.Argument(help="data set with labels: a folder, or a YAML file")],
     store: Annotated[Path, typer.Option(help="folder of the features")],

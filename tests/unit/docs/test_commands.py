@@ -59,7 +59,7 @@ def test_a_command_with_an_unknown_option_would_be_seen():
 def test_the_encoders_recognisers_and_detectors_that_a_page_names_exist(place, words):
     found = parse(words[1:])
     known = {row["name"] for row in list_encoders()} | set(PARTS)
-    for each in found.get("encoder") or ():
+    for each in (name for given in found.get("encoder") or () for name in given.split("+")):  # A+B: side by side
         assert each.partition(":")[0] in known or each.isupper() or each.startswith("NAME"), each
     for each in found.get("recogniser") or ():
         assert each.partition(":")[0] in {row["name"] for row in list_recognisers()}, each
