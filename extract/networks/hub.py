@@ -266,12 +266,12 @@ def _refuse_remote_code(folder: Path, error: Exception) -> None:
         ) from error
 
 
-def load_tensors(file: Path) -> dict[str, Tensor]:
+def load_tensors(file: Path, *, is_known: bool = False) -> dict[str, Tensor]:
     """The named tensors of a weights file: ``.safetensors``, or a torch file with a state dict, read as data only.
 
-    From a training checkpoint the part ``model``, ``state_dict`` or ``model_state_dict`` is taken. Raises
-    MissingWeights where there is no such file; InputError where it is damaged, contains more than tensors, or is not a
-    state dict.
+    From a training checkpoint the part ``model``, ``state_dict``, ``model_state_dict`` or ``model_state`` is taken.
+    ``is_known``: the file's hash was checked, so that there is no warning about a pickle. Raises MissingWeights where
+    there is no such file; InputError where it is damaged, contains more than tensors, or is not a state dict.
     """
     import torch
     from safetensors import SafetensorError
@@ -284,8 +284,8 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         except (SafetensorError, OSError) as error:
             raise InputError(f"{file} is damaged or truncated ({error}): download it again") from error
-    found = _read_torch_file(file)
-    for part in ("model", "state_dict", "model_state_dict"):
+    found = _read_torch_file(file, is_known)
+    for part in ("model", "state_dict", "model_state_dict", "model_state"):
         if isinstance(found, dict) and isinstance(found.get(part), dict):
             found = found[part]
     if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
@@ -293,11 +293,12 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
     return found
 
 
-def _read_torch_file(file: Path) -> Any:
+def _read_torch_file(file: Path, is_known: bool = False) -> Any:
     """The content of a torch file, read without running its pickle. Raises InputError where it cannot be read."""
     import torch
 
-    LOG.warning("%s is a pickle: only its tensors are read; safetensors would be safer", file)
+    if not is_known:
+        LOG.warning("%s is a pickle: only its tensors are read; safetensors would be safer", file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
     except Exception as error:  # a damaged pickle can raise anything

@@ -1,0 +1,121 @@
+"""What voice encoders share: mel spectra, and the gain that brings a voice to the level that a network expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.signal import lfilter
+
+from extract.media import Sound
+from extract.networks.chunks import read_blocks
+
+Gain = Literal["take", "running", "fixed"]
+
+TARGET_DB = -30.0  # of the root mean square, full scale is 0
+MEMORY_S = 30.0  # of the running level: sound this long ago counts 1/e
+MAX_RUNNING_GAIN = 100.0  # 40 dB: the noise before the first word must not become a voice
+
+
+@dataclass(frozen=True)
+class MelSpectrum:
+    """Power in mel bands of Hann windows, ``hop`` samples apart, on Slaney's scale with bands of equal area.
+
+    Window i is centred on sample ``hop * i + first_centre``. It equals librosa's ``melspectrogram`` (with
+    ``pad_mode="constant"``), which gives float32.
+    """
+
+    rate_hz: int
+    window: int
+    num_fft: int
+    hop: int
+    first_centre: int
+    num_bands: int
+    lowest_hz: float
+    highest_hz: float
+
+    def rows(self, samples: np.ndarray, first: int, stop: int) -> Float[np.ndarray, "row band"]:
+        """Rows ``first`` to ``stop``, float64; only their samples are read. Beyond the sound there is silence."""
+        begin = first * self.hop + self.first_centre - self.window // 2
+        part = np.zeros((stop - 1 - first) * self.hop + self.window)
+        low, high = max(0, begin), max(0, min(len(samples), begin + len(part)))
+        part[low - begin : high - begin] = samples[low:high]
+        frames = np.lib.stride_tricks.sliding_window_view(part, self.window)[:: self.hop]
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window) / self.window)
+        spectrum = np.fft.rfft(frames * hann, self.num_fft)
+        rows: np.ndarray = (spectrum.real**2 + spectrum.imag**2) @ self._bands
+        return rows
+
+    @cached_property
+    def _bands(self) -> np.ndarray:
+        """Weights (bin, band): triangles between neighbouring edges."""
+        bins_hz = np.arange(self.num_fft // 2 + 1) * self.rate_hz / self.num_fft
+        low, high = (_mel(hz) for hz in (self.lowest_hz, self.highest_hz))
+        edges_hz = _hz(np.linspace(low, high, self.num_bands + 2))
+        up = (bins_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+        down = (edges_hz[2:] - bins_hz[:, None]) / np.diff(edges_hz)[1:]
+        return np.maximum(0, np.minimum(up, down)) * 2 / (edges_hz[2:] - edges_hz[:-2])
+
+
+# Slaney's scale (Auditory Toolbox, 1998): linear up to 1000 Hz, then logarithmic
+_LINEAR_HZ, _KNEE_HZ, _LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
+
+
+def _mel(hz: float) -> float:
+    knee = _KNEE_HZ / _LINEAR_HZ
+    return hz / _LINEAR_HZ if hz < _KNEE_HZ else knee + float(np.log(hz / _KNEE_HZ)) / _LOG_STEP
+
+
+def _hz(mel: np.ndarray) -> np.ndarray:
+    knee = _KNEE_HZ / _LINEAR_HZ
+    return np.where(mel < knee, mel * _LINEAR_HZ, _KNEE_HZ * np.exp(_LOG_STEP * (np.maximum(mel, knee) - knee)))
+
+
+class Leveller:
+    """The gains of a sound's consecutive rows, which amplify a quiet voice and leave a loud one as it is.
+
+    ``hop``: samples from row to row. "take": one gain, from the root mean square of the whole sound. "running": from that of the past, up to the end of
+    each row; sound counts 1/e after 30 s, and the gain is at most 40 dB. "fixed": 1. Samples in ``sound.gaps_s``, where
+    nothing was decoded, do not count. Where there is only digital silence the gain is 1.
+    """
+
+    def __init__(self, sound: Sound, gain: Gain, hop: int) -> None:
+        self._sound, self._gain = sound, gain
+        self._end, self._past = 0, np.zeros((2, 1))
+        self._keeps = np.exp(-hop / sound.rate_hz / MEMORY_S)
+        self._constant = 1.0
+        if gain == "take":
+            total = sum(float(np.square(block, dtype=np.float64).sum()) for block in read_blocks(sound.samples))
+            count = self._num_decoded(np.array([len(sound.samples)]))
+            self._constant = float(_gain(np.array([total]), count)[0])
+
+    def __call__(self, ends: Int[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+        """The gains of the next rows, which end before the samples ``ends``, a hop apart; float64."""
+        if self._gain != "running":
+            return np.full(len(ends), self._constant)
+        edges = np.concatenate([[self._end], np.minimum(ends, len(self._sound.samples))])
+        squares = np.square(self._sound.samples[self._end : edges[-1]], dtype=np.float64)
+        sums = np.diff(np.concatenate([[0.0], np.cumsum(squares)])[edges - self._end])
+        added = np.stack([sums, np.diff(self._num_decoded(edges))])
+        past, self._past = lfilter([1.0], [1.0, -self._keeps], added, zi=self._past)
+        self._end = int(edges[-1])
+        return np.minimum(_gain(*past), MAX_RUNNING_GAIN)
+
+    def _num_decoded(self, stops: np.ndarray) -> np.ndarray:
+        """How many samples before each of ``stops`` were decoded."""
+        sound = self._sound
+        num = stops.astype(np.float64)
+        for gap_s in sound.gaps_s:
+            begin, end = ((at_s - sound.start_s) * sound.rate_hz for at_s in gap_s)
+            num -= np.clip(stops - begin, 0, end - begin)
+        return np.maximum(0, num)
+
+
+def _gain(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Gains from sums of ``count`` squares: never below 1, and 1 for silence."""
+    target = 10 ** (TARGET_DB / 10)
+    is_quiet = (total > 0) & (total < target * count)
+    return np.sqrt(np.divide(target * count, total, out=np.ones(len(total)), where=is_quiet))
