@@ -1,4 +1,4 @@
-"""The voice encoder of Resemblyzer: a recurrent network that was trained to tell speakers apart."""
+"""The voice encoder of Resemblyzer: a recurrent network that was trained to distinguish speakers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Ge2e(SoundEncoder):
             raise InputError(f"ge2e: window_s is {settings['window_s']}, expected 0.4 to 30 s")
         self._settings, self._device, self._weights = settings, device, sha256(path)
         self._quarter = round(settings["window_s"] * RATE_HZ / HOP / QUARTERS)
-        network = _read_network(path, settings["output"], is_known="file" not in settings)
+        network: Any = _read_network(path, settings["output"], is_known="file" not in settings)
         self.dim = network["linear"].out_features if "linear" in network else network["lstm"].hidden_size
         self._network = freeze(network, device)
 

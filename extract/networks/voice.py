@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
 from scipy.signal import lfilter
 
 from extract.media import Sound
@@ -37,8 +36,8 @@ class MelSpectrum:
     lowest_hz: float
     highest_hz: float
 
-    def rows(self, samples: np.ndarray, first: int, stop: int) -> Float[np.ndarray, "row band"]:
-        """Rows ``first`` to ``stop``, float64; only their samples are read. Beyond the sound there is silence."""
+    def rows(self, samples: np.ndarray, first: int, stop: int) -> np.ndarray:
+        """Rows ``first`` to ``stop`` (row, band), float64. Only their samples are read; outside there is silence."""
         begin = first * self.hop + self.first_centre - self.window // 2
         part = np.zeros((stop - 1 - first) * self.hop + self.window)
         low, high = max(0, begin), max(0, min(len(samples), begin + len(part)))
@@ -77,9 +76,9 @@ def _hz(mel: np.ndarray) -> np.ndarray:
 class Leveller:
     """The gains of a sound's consecutive rows, which amplify a quiet voice and leave a loud one as it is.
 
-    ``hop``: samples from row to row. "take": one gain, from the root mean square of the whole sound. "running": from that of the past, up to the end of
-    each row; sound counts 1/e after 30 s, and the gain is at most 40 dB. "fixed": 1. Samples in ``sound.gaps_s``, where
-    nothing was decoded, do not count. Where there is only digital silence the gain is 1.
+    ``hop``: samples from row to row. "take": one gain, from the root mean square of the whole sound. "running": from
+    that of the past, up to the end of each row; sound counts 1/e after 30 s, and the gain is at most 40 dB. "fixed":
+    1. Samples in ``sound.gaps_s``, which are missing, do not count. Where there is only digital silence the gain is 1.
     """
 
     def __init__(self, sound: Sound, gain: Gain, hop: int) -> None:
@@ -89,23 +88,23 @@ class Leveller:
         self._constant = 1.0
         if gain == "take":
             total = sum(float(np.square(block, dtype=np.float64).sum()) for block in read_blocks(sound.samples))
-            count = self._num_decoded(np.array([len(sound.samples)]))
+            count = self._num_present(np.array([len(sound.samples)]))
             self._constant = float(_gain(np.array([total]), count)[0])
 
-    def __call__(self, ends: Int[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+    def __call__(self, ends: np.ndarray) -> np.ndarray:
         """The gains of the next rows, which end before the samples ``ends``, a hop apart; float64."""
         if self._gain != "running":
             return np.full(len(ends), self._constant)
         edges = np.concatenate([[self._end], np.minimum(ends, len(self._sound.samples))])
         squares = np.square(self._sound.samples[self._end : edges[-1]], dtype=np.float64)
         sums = np.diff(np.concatenate([[0.0], np.cumsum(squares)])[edges - self._end])
-        added = np.stack([sums, np.diff(self._num_decoded(edges))])
+        added = np.stack([sums, np.diff(self._num_present(edges))])
         past, self._past = lfilter([1.0], [1.0, -self._keeps], added, zi=self._past)
         self._end = int(edges[-1])
         return np.minimum(_gain(*past), MAX_RUNNING_GAIN)
 
-    def _num_decoded(self, stops: np.ndarray) -> np.ndarray:
-        """How many samples before each of ``stops`` were decoded."""
+    def _num_present(self, stops: np.ndarray) -> np.ndarray:
+        """How many samples before each of ``stops`` lie outside the gaps."""
         sound = self._sound
         num = stops.astype(np.float64)
         for gap_s in sound.gaps_s:

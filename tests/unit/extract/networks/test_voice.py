@@ -29,9 +29,21 @@ def test_mels_are_those_of_resemblyzer():
 
 def test_mels_of_windows_padded_to_a_longer_transform_are_librosas():
     mels, samples = MelSpectrum(RATE_HZ, 400, 512, 160, 256, 32, 60.0, 3800.0), noise().samples
-    expected = load_librosa().feature.melspectrogram(
-        y=samples, sr=RATE_HZ, n_fft=512, win_length=400, hop_length=160, n_mels=32, fmin=60, fmax=3800, center=False
-    ).T
+    expected = (
+        load_librosa()
+        .feature.melspectrogram(
+            y=samples,
+            sr=RATE_HZ,
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            n_mels=32,
+            fmin=60,
+            fmax=3800,
+            center=False,
+        )
+        .T
+    )
     assert mels.rows(samples, 0, len(expected)) == pytest.approx(expected, rel=1e-4, abs=1e-5 * float(expected.max()))
 
 
