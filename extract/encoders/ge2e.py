@@ -19,7 +19,8 @@ from extract.networks.chunks import check_rate
 from extract.networks.frozen import freeze, inference
 from extract.networks.hub import MissingWeights, load_tensors
 from extract.networks.package_weights import PackageWeights
-from extract.networks.voice import Gain, Leveller, MelSpectrum
+from extract.networks.voice.level import Gain, Leveller
+from extract.networks.voice.spectrum import MelSpectrum
 
 if TYPE_CHECKING:
     from torch import nn

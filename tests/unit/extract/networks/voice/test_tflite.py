@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abaw.errors import InputError
-from extract.networks.tflite import read_convolutions
+from extract.networks.voice.tflite import read_convolutions
 
 INT, BYTES = "<i4", "u1"
 
