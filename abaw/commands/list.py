@@ -39,7 +39,8 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
         lines.append(f"{indent}plug-in: {row['plugin']}")
     if "trained_on" in row:
         use = {True: "yes", False: "no", None: "not known"}[row["commercial"]]
-        lines.append(f"{indent}answers {row['answers']}; trained on {', '.join(row['trained_on']) or 'what you say'}")
+        trained_on = ", ".join(row["trained_on"]) or "depends on the network"
+        lines.append(f"{indent}outputs: {row['answers']}; trained on: {trained_on}")
         lines.append(f"{indent}licence: {row['licence']}; commercial use: {use}")
     if "paper" in row:
         lines.append(f"{indent}after {row['paper']}")

@@ -193,6 +193,11 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
         if run is None:
             about = predictions.read_metadata(where)
             if isinstance(about.get("data"), str) and not about.get("run"):  # of recognisers
+                if not Path(about["data"]).exists():
+                    raise NotFoundError(
+                        f"{where} was made of {about['data']}, which does not exist in {Path.cwd()}: go to the folder "
+                        "in which it was made, or name the data set with --data"
+                    )
                 return open_dataset(Path(about["data"]))
             recorded = about.get("run")
             if not recorded:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from extract.recognisers.base import Recogniser
     from extract.store.store import Failure, FeatureStore, Recipe
 
-AFF_WILD2 = "affwild2"
+AFF_WILD = "affwild"  # also of Aff-Wild2, s-Aff-Wild2 and A/V Aff-Wild2
 
 
 def recognise(
@@ -61,6 +61,7 @@ def recognise(
     A clip that cannot be read is among the result's ``failed``. Raises InputError for a wrong recogniser, setting, map,
     task, split or clip, and for a licence; NotFoundError for missing data or weights.
     """
+    from extract.losses import summarize
     from extract.store.store import FeatureStore
 
     as_progress(progress)
@@ -94,9 +95,11 @@ def recognise(
                 predictions.write_table(to / name, clip_id, table, bound[name])
         for name, task in bound.items():
             of_members = [member for member in members if name in member.columns]
-            about = {"task": name, "split": split, **_about(of_members, task, data, chosen[name])}
+            about = {"task": name, "split": split, **_about(of_members, task, data)}
             predictions.write_metadata(to / name, about)
     notes = [line for name in bound for member in members if name in member.columns for line in member.notes(name)]
+    losses = {clip_id: opened_store.losses(clip_id) for clip_id in clip_ids if clip_id not in lost}
+    notes += summarize(losses, len(losses), f"abaw store info {opened_store.root} --losses")
     return Predictions(to, bound, tuple(notes), tuple(failed))
 
 
@@ -140,44 +143,46 @@ def _extract(
     assume_fps: float | None,
     progress: ProgressCallback,
 ) -> "tuple[list[Recipe], list[Failure]]":
-    """The recipe of each encoder's tracks, all of which are in the store afterwards, and the clips that failed."""
+    """The recipe of each encoder's tracks, which are in the store afterwards, and the clips that failed."""
     from extract.engine import run
+
+    recipes: list[Recipe] = []
+    failed: dict[str, Failure] = {}
+    for spec in specs:
+        spec, config, fill = _as_stored(store, spec, clip_ids)
+        recipe = spec.recipe(config, fill)
+        lacking = [clip_id for clip_id in clip_ids if not store.has(recipe, clip_id)]
+        if lacking:
+            report = run.extract(
+                dataset, store, [spec], config, fill=fill, clip_ids=lacking, assume_fps=assume_fps, progress=progress
+            )
+            failed |= {failure.clip: failure for failure in report.failed}
+        recipes.append(recipe)
+    if len(failed) == len(clip_ids):
+        raise InputError(f"none of {len(clip_ids)} clips can be read, the first: {next(iter(failed.values()))}")
+    return recipes, list(failed.values())
+
+
+def _as_stored(
+    store: "FeatureStore", spec: "EncoderSpec", clip_ids: Sequence[str]
+) -> "tuple[EncoderSpec, TargetConfig, bool]":
+    """The encoder with the name of its tracks, and the choice of faces, that the store has most of these clips of.
+
+    Where there are several, or none, the default choice counts first.
+    """
+    from extract.engine.plan import EncoderSpec
+    from extract.faces.detectors import rebuild_detector
     from extract.faces.target import TargetConfig
 
-    config = TargetConfig(build_detector("centerface"))
-    recipes = [_stored_recipe(store, spec, config, clip_ids) for spec in specs]
-    lacking: list[EncoderSpec] = []
-    for spec, recipe in zip(specs, recipes, strict=True):  # two recognisers may read one track in two ways
-        if recipe is None and all(spec.recipe(config) != other.recipe(config) for other in lacking):
-            lacking.append(spec)
-    failed: list[Failure] = []
-    if lacking:
-        report = run.extract(
-            dataset, store, lacking, config, clip_ids=clip_ids, assume_fps=assume_fps, progress=progress
-        )
-        failed = report.failed
-        if len(failed) == len(clip_ids):
-            raise InputError(f"none of {len(clip_ids)} clips can be read, the first: {failed[0]}")
-    made = [recipe or spec.recipe(config) for spec, recipe in zip(specs, recipes, strict=True)]
-    return made, failed
-
-
-def _stored_recipe(
-    store: "FeatureStore", spec: "EncoderSpec", config: "TargetConfig", clip_ids: Sequence[str]
-) -> "Recipe | None":
-    """The recipe of tracks of all these clips by the encoder, faces chosen in any way; None where there is none.
-
-    Where there are several, the one with the default choice of faces; None where that is not among them.
-    """
-    wanted = spec.recipe(config)
-    stored = store.recipes().values() if store.root.is_dir() else ()
-    found = [
-        recipe
-        for recipe in stored
-        if _without_faces(recipe) == _without_faces(wanted) and all(store.has(recipe, clip_id) for clip_id in clip_ids)
-    ]
-    usual = [recipe for recipe in found if store.folder(recipe) == store.folder(wanted)]
-    return usual[0] if usual else found[0] if len(found) == 1 else None
+    found = [(spec, TargetConfig(build_detector("centerface")), False)]
+    wanted = spec.recipe(found[0][1])
+    for recipe in store.recipes().values() if store.root.is_dir() else ():
+        faces = recipe.get("faces")
+        if _without_faces(recipe) == _without_faces(wanted):
+            config = TargetConfig(rebuild_detector(faces), faces["target"], faces["every"]) if faces else found[0][1]
+            named = EncoderSpec(recipe["name"], spec.encoder, spec.stored_dtype)
+            found.append((named, config, "fill_missing_faces" in recipe))
+    return max(found, key=lambda each: sum(store.has(each[0].recipe(*each[1:]), clip_id) for clip_id in clip_ids))
 
 
 def _without_faces(recipe: "Recipe") -> "Recipe":
@@ -187,28 +192,26 @@ def _without_faces(recipe: "Recipe") -> "Recipe":
     return {key: value for key, value in kept.items() if key not in ("name", "faces", "fill_missing_faces")}
 
 
-def _about(
-    members: Sequence[RecogniserMember], task: "Task", data: str | Path, clip_ids: Sequence[str]
-) -> dict[str, Any]:
+def _about(members: Sequence[RecogniserMember], task: "Task", data: str | Path) -> dict[str, Any]:
     """predictions.json of the members' mean, without its task and split."""
     abouts: list[dict[str, Any]] = [
         {
             "run": [],
             "commit": commit(),
             "seeds": [],
-            "label_tasks_seen": [] if _is_apart(member.recogniser.trained_on, data) else None,
-            "videos_seen": [] if _is_apart(member.recogniser.trained_on, data) else None,
+            "label_tasks_seen": [] if is_apart else None,
+            "videos_seen": [] if is_apart else None,
             "subject_adapted": False,
-            "held_out": True if _is_apart(member.recogniser.trained_on, data) else None,
+            "held_out": True if is_apart else None,
             "recognisers": [member.about(task.name)],
             "made_by": {},
+            "data": str(data),
         }
-        for member in members
+        for member, is_apart in ((each, _is_apart(each.recogniser.trained_on, data)) for each in members)
     ]
     ensemble = weights.mean(len(members)).document([member.recogniser.name for member in members])
     return {
         **provenance.merged(abouts),
-        "data": str(data),
         "post_processing": {},
         "ensemble": ensemble if len(members) > 1 else {},
         **predictions.settings_of(task),
@@ -217,12 +220,12 @@ def _about(
 
 def _is_apart(trained_on: Sequence[str] | None, data: str | Path) -> bool:
     """Whether the network has not seen videos of the data set as far as is known: it names what it was trained on, and
-    that is neither Aff-Wild2 nor of the name of the data set's file or folders.
+    that is neither Aff-Wild nor of the name of the data set's file or folders.
     """
     if trained_on is None:
         return False
     here = {_letters(part) for part in (Path(data).stem, *Path(data).resolve().parts[-3:])}
-    return not any(_letters(name) in here | {AFF_WILD2} for name in trained_on)
+    return not any(_letters(name) in here or AFF_WILD in _letters(name) for name in trained_on)
 
 
 def _letters(name: str) -> str:

@@ -40,6 +40,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     does not record. ``made_by`` has the clips for which every member records its run.
     """
     made_by = [about.get("made_by") or {} for about in abouts]
+    data = {about["data"] for about in abouts if about.get("data")}
     recognisers = {
         json.dumps(each, sort_keys=True): each for about in abouts for each in about.get("recognisers") or ()
     }
@@ -62,6 +63,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         },
         "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
         **({"recognisers": list(recognisers.values())} if recognisers else {}),
+        **({"data": data.pop()} if len(data) == 1 else {}),
     }
 
 

@@ -10,7 +10,7 @@ from extract.recognisers.heads import HeadActivation, outputs_of
 
 FACTS = {
     "modality": "audio",
-    "answers": "the classes (id2label) of the model",
+    "answers": "the model's own classes (id2label)",
     "licence": "the model's own",
     "commercial": None,
     "trained_on": (),

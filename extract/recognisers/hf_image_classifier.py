@@ -11,7 +11,7 @@ from extract.recognisers.heads import HeadActivation, outputs_of
 
 FACTS = {
     "modality": "vision",
-    "answers": "the classes (id2label) of the model",
+    "answers": "the model's own classes (id2label)",
     "licence": "the model's own",
     "commercial": None,
     "trained_on": (),

@@ -17,7 +17,7 @@ from extract.recognisers.base import (
 
 FACTS = {
     "modality": "vision",
-    "answers": "what you say that its outputs are",
+    "answers": "those that you name",
     "licence": "the file's own",
     "commercial": None,
     "trained_on": (),

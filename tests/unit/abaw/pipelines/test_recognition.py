@@ -93,6 +93,11 @@ def test_they_are_scored_combined_and_fitted_as_any_others(world, tmp_path):
     about = about_of(tmp_path / "both")
     assert [each["left_out"] for each in about["recognisers"]] == [[], ["sad"]]
     assert about["held_out"] is True
+    assert len(abaw.score(tmp_path / "both").results) == 1  # without naming the data set
+    data.rename(tmp_path / "moved")
+    with pytest.raises(NotFoundError, match="was made of .*which does not exist in .*--data"):
+        abaw.score(tmp_path / "both")
+    (tmp_path / "moved").rename(data)
     assert abaw.fit(first).results
 
 
