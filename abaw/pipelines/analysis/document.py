@@ -1,0 +1,122 @@
+"""analysis.json: what an analysis was made with, what its columns mean, and what it found."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
+from abaw.pipelines.analysis.tables import SIDES, label_ranges
+from abaw.results.runs import commit, versions
+
+if TYPE_CHECKING:
+    from abaw.dataset.layout import Dataset
+    from abaw.pipelines.analysis.presence import VoiceRule
+    from abaw.pipelines.analysis.results import Analysis
+    from abaw.results.runs import Run
+    from abaw.tasks.base import Task
+    from extract.faces.target import TargetConfig
+
+Row = dict[str, Any]
+
+
+def describe(
+    analysis: "Analysis",
+    dataset: "Dataset",
+    answers: Answers,
+    config: "TargetConfig",
+    rule: "VoiceRule",
+) -> Row:
+    """The content of analysis.json. What it was trained on stands first."""
+    runs = [_run(run) for run, _, _ in answers.runs]
+    recognisers = [
+        {"tasks": list(member.columns), **member.about(next(iter(member.columns)))} for member in answers.recognisers
+    ]
+    return {
+        "sources": list(analysis.sources),
+        "runs": runs,
+        "recognisers": recognisers,
+        "warnings": [f"{each['run']}: {SYNTHETIC}" for each in runs if each["data"]["kind"] == "synthetic"],
+        "notes": list(analysis.notes),
+        "faces": config.recipe(),
+        "columns": explain_columns(answers.tasks, rule),
+        "clips": {clip_id: _clip(analysis, dataset, clip_id) for clip_id in analysis.clips},
+        "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule") -> dict[str, Row]:
+    """Name -> unit, lowest and highest value (None: no limit) and meaning of the columns of a table."""
+    found = {
+        "frame": _column("", 1, None, "number of the picture in the video, from 1"),
+        "time_s": _column("s", None, None, "the container's timestamp of the frame"),
+        "observed": _column("", False, True, "a face or voice that a model takes is there; else predictions are empty"),
+        "face_seen": _column("", False, True, "the person's face is found in the picture; empty: not looked for"),
+        "voice_heard": _column("", False, True, f"{rule.meaning}; whose voice it is, is not known"),
+        **{side: _column("px", None, None, f"{side[5:-3]} of the box of the face") for side in SIDES},
+        "person": _column("", 0, None, "number of the person in the clip"),
+        "other_persons": _column("", None, None, "numbers of the other persons in the picture"),
+    }
+    for name, task in tasks.items():
+        first = 0
+        for kind, width in task.blocks or (("values", len(task.columns)),):
+            for column in task.columns[first : first + width]:
+                if kind == "values":
+                    text = f"{column} ({name}), cut to the range of its labels"
+                    low, high = _range_of(task, column)
+                    found[column] = _column("", low, high, text)
+                else:
+                    what = "the class" if kind == "classes" else "the action unit"
+                    text = f"probability of {what} {column.removeprefix('p_')} ({name})"
+                    found[column] = _column("probability", 0, 1, text)
+            first += width
+        for goal in task.goals if any(kind == "classes" for kind, _ in task.blocks) else ():
+            found.setdefault(goal, _column("", None, None, f"the most probable class ({name})"))
+    return found
+
+
+def _range_of(task: "Task", column: str) -> tuple[float, float]:
+    low, high = label_ranges(task)[task.columns.index(column)]
+    return float(low), float(high)
+
+
+def _column(unit: str, low: Any, high: Any, meaning: str) -> Row:
+    return {"unit": unit, "min": low, "max": high, "meaning": meaning}
+
+
+def _run(run: "Run") -> Row:
+    document = run.document()
+    return {
+        "run": str(run.folder),
+        "commit": document.get("commit"),
+        "seed": document.get("seed"),
+        "tasks": sorted(document.get("tasks", {})),
+        "data": data_of(run),
+        "label_tasks_seen": document.get("label_tasks_seen"),
+        "encoders": {name: _licence(recipe) for name, recipe in document.get("recipes", {}).items()},
+    }
+
+
+def _licence(recipe: Mapping[str, Any]) -> Row:
+    """The encoder of a recipe and the licence of its weights, as ``abaw list encoders`` states them."""
+    from extract import presets
+    from extract.encoders import ENCODERS
+
+    name, model = str(recipe.get("encoder")), recipe.get("settings", {}).get("model")
+    of_model = [row["licence"] for row in presets.rows() if model and row["settings"].get("model") == model]
+    known = name in {part.name for part in ENCODERS.parts()}
+    return {"encoder": name, "licence": (of_model or [ENCODERS.part(name).facts.get("licence") if known else None])[0]}
+
+
+def _clip(analysis: "Analysis", dataset: "Dataset", clip_id: str) -> Row:
+    clip = dataset.clips[clip_id]
+    media: Path | None = clip.media or clip.images
+    return {
+        "media": None if media is None else str(media),
+        "table": f"{clip_id}.parquet",
+        "losses": str(analysis.extraction.losses.get(clip_id, "")),
+        "no_prediction": analysis.unanswered.get(clip_id),
+        "persons": [asdict(each) for each in analysis.summaries.get(clip_id, ())],
+    }
