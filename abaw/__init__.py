@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from abaw.errors import NotFoundError as NotFoundError
     from abaw.evaluation.report import ScoreReport as ScoreReport
     from abaw.evaluation.report import score as score
-    from abaw.pipelines.analysis import Analysis as Analysis
-    from abaw.pipelines.analysis import FrameTable as FrameTable
-    from abaw.pipelines.analysis import analyze as analyze
+    from abaw.pipelines.analysis.analyzing import analyze as analyze
+    from abaw.pipelines.analysis.results import Analysis as Analysis
+    from abaw.pipelines.analysis.results import FrameTable as FrameTable
     from abaw.pipelines.checking import check as check
     from abaw.pipelines.checking import synthesize as synthesize
     from abaw.pipelines.configuration import list_configs as list_configs
@@ -108,7 +108,8 @@ _HOMES = {
     "abaw.ensembling.combining": ("CombineReport", "combine"),
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
     "abaw.evaluation.report": ("ScoreReport", "score"),
-    "abaw.pipelines.analysis": ("Analysis", "FrameTable", "analyze"),
+    "abaw.pipelines.analysis.analyzing": ("analyze",),
+    "abaw.pipelines.analysis.results": ("Analysis", "FrameTable"),
     "abaw.pipelines.checking": ("check", "synthesize"),
     "abaw.pipelines.configuration": ("list_configs", "read_config_text"),
     "abaw.pipelines.extraction": ("estimate_extraction", "extract"),

@@ -20,6 +20,10 @@ VideoStream = Annotated[
 AudioStream = Annotated[
     int | None, typer.Option(help="audio stream to read, counted from 0; default: the one that players play")
 ]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")]
+Download = Annotated[bool, typer.Option(help="fetch weights that are not on this machine")]
+FACES_HELP = "face detector, used where there are no face images: NAME or NAME:setting=value,..."
+TARGET_HELP = "whose face: largest, longest, leftmost, rightmost, central or speaking"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import GOES_ON, AudioStream, VideoStream, command
+from abaw.commands import FACES_HELP, GOES_ON, TARGET_HELP, AudioStream, Device, Download, VideoStream, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -13,9 +13,36 @@ LOG = logging.getLogger("abaw")
 @command("analyze", order=80, stopped=f"{GOES_ON}; features that are complete are not extracted again")
 def analyze(
     media: Annotated[list[Path], typer.Argument(help="video or sound files, or folders of them")],
-    run: Annotated[list[Path], typer.Option(help="a trained run; runs of one task are averaged")],
-    out: Annotated[Path, typer.Option(help="folder for <file>.parquet, <file>.csv and store/ with the features")],
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
+    out: Annotated[
+        Path, typer.Option(help="folder for <file>.parquet, <file>.csv, analysis.json and store/ with the features")
+    ] = Path("analysis"),
+    recogniser: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="a pretrained recogniser: NAME or NAME:setting=value,...; may be given several times; default without "
+            "--run: the best on this machine"
+        ),
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="a trained run; runs and recognisers of one task are averaged")
+    ] = None,
+    persons: Annotated[
+        str, typer.Option(help="target: one row a frame; all: one row for each person seen in a frame")
+    ] = "target",
+    faces: Annotated[
+        str | None, typer.Option(help=f"{FACES_HELP}; default: centerface, or as the runs were trained")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help=f"{TARGET_HELP}; default: largest, or as the runs were trained")
+    ] = None,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="use only recognisers whose licence is known to allow commercial use")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="let a run trained on the synthetic data set answer about other media")
+    ] = False,
+    device: Device = "cpu",
+    download: Download = False,
     assume_fps: Annotated[
         float | None, typer.Option(help="rows per second for sound files, and for raw streams that state no frame rate")
     ] = None,
@@ -32,15 +59,25 @@ def analyze(
         bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
     ] = False,
 ) -> None:
-    """Predict every frame of any video or sound file: a table with time, face box and the runs' predictions."""
-    from abaw.pipelines import analysis
+    """Predict every frame of any video or sound file: a table with time, face box and predictions.
+
+    Without --run and --recogniser, the best pretrained recognisers on this machine predict.
+    """
+    from abaw.pipelines.analysis import analyzing
 
     with Progress("analyze") as progress:
-        found = analysis.analyze(
+        found = analyzing.analyze(
             media,
-            run,
+            run or [],
             out,
+            recognisers=recogniser or [],
+            persons=persons,
+            faces=faces,
+            target=target,
+            commercial=commercial,
+            anyway=anyway,
             device=device,
+            download=download,
             assume_fps=assume_fps,
             video_stream=video_stream,
             audio_stream=audio_stream,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from abaw.commands import GOES_ON, AudioStream, VideoStream, command
+from abaw.commands import FACES_HELP, GOES_ON, TARGET_HELP, AudioStream, Device, Download, VideoStream, command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -15,18 +15,14 @@ def extract(
     data: Annotated[Path, typer.Argument(help="a data set, a media file or a folder of media files")],
     store: Annotated[Path, typer.Option(help="folder of features, created if missing")],
     encoder: Annotated[list[str], typer.Option(help="NAME or NAME:setting=value,...; may be given several times")],
-    faces: Annotated[
-        str, typer.Option(help="face detector, used where there are no face images: NAME or NAME:setting=value,...")
-    ] = "centerface",
-    target: Annotated[
-        str, typer.Option(help="whose face: largest, longest, leftmost, rightmost, central or speaking")
-    ] = "largest",
+    faces: Annotated[str, typer.Option(help=FACES_HELP)] = "centerface",
+    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "largest",
     detect_every: Annotated[int, typer.Option(help="detect faces every N frames and track them in between")] = 5,
     fill_missing_faces: Annotated[
         bool, typer.Option(help="frames without a face image take the face detected in the video")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")] = "cpu",
-    download: Annotated[bool, typer.Option(help="fetch weights that are not on this machine")] = False,
+    device: Device = "cpu",
+    download: Download = False,
     assume_fps: Annotated[
         float | None, typer.Option(help="frame rate of clips without a video, and of raw streams that state none")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.configs.sections import BY_GROUP
 from abaw.dataset.layout import open_dataset, open_once
+from abaw.dataset.synthetic import kind_of
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
@@ -84,7 +85,8 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     own = _source(file, checked)
     with file.at("features"):
         source = measured_groups(own, checked.features, dataset.groups, labels)
-    facts = {**_facts(checked, tasks, labels, own.recipes), **group_record(source)}
+    about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
+    facts = {**about, **_facts(checked, tasks, labels, own.recipes), **group_record(source)}
     from fusion.train import is_first_process
     from fusion.train import train as train_network
 

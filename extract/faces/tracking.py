@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Crop, Face, cut
@@ -219,5 +218,7 @@ def _compare_boxes(one: Box, other: Box) -> tuple[float, float]:
 
 def _match(costs: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of row and column with the least total cost (Kuhn 1955); an infinite cost forbids a pair."""
+    from scipy.optimize import linear_sum_assignment  # takes half a second to load
+
     rows, columns = linear_sum_assignment(np.where(np.isinf(costs), 1e6, costs))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if np.isfinite(costs[i, j])]

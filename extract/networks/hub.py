@@ -64,6 +64,14 @@ def snapshot(model: str, *, revision: str = "main", download: bool = False) -> P
     return _fetch(model, revision) if download and is_bare else found
 
 
+def check_cached(model: str) -> None:
+    """Raises MissingWeights where nothing of a hub's model is in the cache; takes milliseconds, unlike ``snapshot``."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if not Path(HF_HUB_CACHE, f"models--{model.replace('/', '--')}").is_dir():
+        raise MissingWeights(f"no model {model!r} in the cache: get it with --download")
+
+
 def _cached(model: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError

@@ -63,6 +63,7 @@ def run_all_commands(folder: Path) -> None:
         ["combine", "predicted", "second", "--out", "both"],
         ["verify", "submission.txt", "--template", "template.txt"],
         ["analyze", "data/videos/batch1/clip_alpha.mp4", "--run", "runs/synthetic", "--out", "analysis"],
+        ["analyze", "data/videos/batch1/clip_alpha.mp4", "--recogniser", "fer_mini_xception", "--out", "recognised"],
         ["search", *config, "name=tried", "--vary", "training.learning_rate=log:1e-4:1e-2", "--trials", "1"],
         ["recipe", "config.yaml", "--dry-run", "--template", "template.txt"],
         ["store", "info", "store"],

@@ -107,25 +107,30 @@ def test_analyze_gives_a_row_a_frame_in_parquet_and_csv(job):
     video = next((job / "work/synthetic/videos").rglob("451.*"))
     abaw("analyze", video, "--run", "runs/synthetic", "--out", "work/analysis", cwd=job)
     frames = parquet.read_table(job / "work/analysis/451.parquet")
-    assert frames.column_names[:7] == [
-        "frame", "time_s", "observed", "face_x_px", "face_y_px", "face_width_px", "face_height_px",
-    ]  # fmt: skip
+    assert frames.column_names[:6] == ["frame", "time_s", "observed", "face_seen", "voice_heard", "face_x_px"]
     assert {"valence", "arousal", "p_Neutral", "p_Other", "expression"} <= set(frames.column_names)
     assert len((job / "work/analysis/451.csv").read_text().splitlines()) == len(frames) + 1
     assert frames["face_x_px"].null_count < len(frames) / 4
 
 
 def test_analyze_takes_the_good_of_a_folder_and_lists_the_bad(job, media):
-    done = abaw(
-        "analyze", media / "clips/single_face.mp4", media / "nasty/zero_length.mp4",
-        "--run", "runs/synthetic", "--out", "work/mixed", cwd=job, code=1,
-    )  # fmt: skip
+    words = ["analyze", media / "clips/single_face.mp4", media / "nasty/zero_length.mp4", "--run", "runs/synthetic"]
+    refused = abaw(*words, "--out", "work/mixed", cwd=job, code=2).stderr
+    assert "runs/synthetic was trained on the synthetic data set" in refused
+    assert "about real people mean nothing" in refused
+    assert not (job / "work/mixed").exists()
+    done = abaw(*words, "--out", "work/mixed", "--anyway", cwd=job, code=1)
+    assert "mean nothing" in done.stdout.splitlines()[0]
+    about = json.loads((job / "work/mixed/analysis.json").read_text())
+    assert about["runs"][0]["data"] == {"path": "work/synthetic", "kind": "synthetic"}
+    assert about["warnings"]
     assert "zero_length: decode:" in done.stderr
     frames = parquet.read_table(job / "work/mixed/single_face.parquet")
     assert len(frames) == 72
     assert frames["face_x_px"].null_count <= 2
     times_s = frames["time_s"].to_pylist()
     assert times_s == sorted(set(times_s))
+    assert all(-1 <= each <= 1 for each in frames["valence"].to_pylist() if each is not None)
     assert not (job / "work/mixed/zero_length.parquet").exists()
 
 

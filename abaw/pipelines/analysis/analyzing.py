@@ -18,7 +18,7 @@ from abaw.pipelines.analysis.document import describe
 from abaw.pipelines.analysis.persons import check_persons, find_persons
 from abaw.pipelines.analysis.presence import VoiceRule, choose_voice_rule, kinds_taken, measure_presence
 from abaw.pipelines.analysis.results import DOCUMENT, Analysis
-from abaw.pipelines.analysis.tables import PersonTables, Summary, final_table, summarize, write_frames
+from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces, rebuild
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
 from abaw.progress import ProgressCallback, as_progress, silent
@@ -27,8 +27,8 @@ from abaw.results.runs import Run
 if TYPE_CHECKING:
     from abaw.dataset.clip import Clip
     from abaw.pipelines.analysis.presence import Presence
+    from abaw.results.predictions import Table
     from extract.engine.plan import EncoderSpec
-    from extract.engine.run import ExtractionReport
     from extract.faces.target import TargetConfig
     from extract.recognisers.base import Recogniser
     from extract.store.store import FeatureStore, Recipe
@@ -97,9 +97,7 @@ def analyze(
     with_encoders = [(each, build_encoder_of(each, device=device, download=download)) for each in named]
     better: tuple[str, ...] = ()
     if not opened and not named:
-        choice = choose_recognisers(
-            device=device, download=download, commercial=commercial, folders=places.folders
-        )
+        choice = choose_recognisers(device=device, download=download, commercial=commercial, folders=places.folders)
         with_encoders, better = list(choice.chosen), choice.better
     for run in opened:  # before hours of extraction
         run.check_weights()
@@ -150,7 +148,8 @@ class _Job:
         lines = [describe_run(run) for run in self.runs]
         lines += [line for member in answers.recognisers for name in member.columns for line in member.notes(name)]
         if self.recognisers and not self.runs and self.better:
-            lines.append(f"better ones, which are not on this machine: {'; '.join(self.better)} (abaw list recognisers)")
+            lines.append("these are the best on this machine; better ones (abaw list recognisers):")
+            lines += [f"  {line}" for line in self.better]
         return tuple(lines)
 
 
@@ -193,18 +192,14 @@ def _analyze(
                     name: final_table(answers.tasks[name], table, kept.get(name)) for name, table in tables.items()
                 }
                 made.append(PersonTables(person, final, presence))
-        write_frames(
-            out, clip_id, answers.tasks, made, str(report.losses.get(clip_id, "")), "\n".join(sources)
-        )
+        write_frames(out, clip_id, answers.tasks, made, str(report.losses.get(clip_id, "")), "\n".join(sources))
         summaries[clip_id] = [summarize(answers.tasks, each) for each in made]
         answered = [each.answered for each in made]
         num = max(int(each.sum()) for each in answered)
         unobserved[clip_id] = len(answered[0]) - num, len(answered[0])
         if not num:
             unanswered[clip_id] = _reason(answers)
-    analysis = Analysis(
-        out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes)
-    )
+    analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
     write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, config, job.voice[0]))
     return analysis
 
@@ -232,7 +227,7 @@ def _predict(
 
 
 def _reason(answers: Answers) -> str:
-    recipes = [recipe for _, _, source in answers.runs for recipe in source.recipes.values()]
+    recipes = [recipe for run, _, _ in answers.runs for recipe in run.finished()["recipes"].values()]
     takes = kinds_taken([*recipes, *(member.recipe for member in answers.recognisers)])
     words = {"face": "no face was found", "voice": "no voice is heard", "picture": "no picture could be read"}
     return " and ".join(words[kind] for kind in takes)

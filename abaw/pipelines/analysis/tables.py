@@ -170,7 +170,8 @@ def _frames(tasks: "Mapping[str, Task]", of_person: PersonTables) -> pa.Table:
         empty = ~table.observed
         columns |= {column: pa.array(table.values[:, i], mask=empty) for i, column in enumerate(table.columns)}
         for column, names in tasks[name].names(table.values).items():
-            columns[column] = pa.array(np.array(names, object), pa.string(), mask=empty)
+            shown = [None if is_empty else name for name, is_empty in zip(names, empty.tolist(), strict=True)]
+            columns[column] = pa.array(shown, pa.string())
     return pa.table(columns)
 
 

@@ -118,6 +118,7 @@ def test_align_and_check_return_their_result_and_print_nothing(tmp_path, capsys)
 BAD_CALLS = {
     "align, unknown aligner": lambda here: abaw.align(TRACK, [0.0], how="cubic"),
     "align, times that do not increase": lambda here: abaw.align(TRACK, [0.1, 0.0]),
+    "analyze, unknown persons": lambda here: abaw.analyze(here, out=here / "out", persons="two"),
     "analyze, missing media": lambda here: abaw.analyze(here / "none.mp4", here / "run", here / "out"),
     "analyze, wrong progress": lambda here: abaw.analyze(here, here, here / "out", progress=5),
     "check, missing data": lambda here: abaw.check(here / "none"),

@@ -12,7 +12,6 @@ from pyarrow import parquet
 
 from abaw.errors import InputError
 from abaw.files.ownership import OWNER
-from abaw.pipelines.analysis import write_frames
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
 from abaw.results.predictions import Table
@@ -224,20 +223,6 @@ def test_a_folders_post_processing_is_read_and_a_broken_one_is_named_with_the_fi
         ValueError, match=r"predictions.json: unknown key 'smooth' in post-processing; did you mean 'smoother'"
     ):
         predictions.post_processing_of(tmp_path)
-
-
-def test_in_a_table_for_readers_numbers_and_words_follow_the_post_processing(tmp_path):
-    given = table(task=EXPR)
-    post_processing = PostProcessing(bias=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0, 0.0))
-    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None, {"expr": post_processing})
-    found = parquet.read_table(tmp_path / "1.parquet")
-    assert found["expression"].to_pylist() == ["Surprise"] * 5
-    final = post_processing.apply(EXPR, given.values, given.observed)
-    assert np.array_equal(np.stack([found[name].to_numpy() for name in EXPR.columns], axis=1), final)
-    write_frames(tmp_path, "1", {"expr": EXPR}, {"expr": given}, None)
-    assert (
-        parquet.read_table(tmp_path / "1.parquet")["expression"].to_pylist() == EXPR.names(given.values)["expression"]
-    )
 
 
 def test_the_class_of_a_multi_task_is_its_expression_whatever_column_that_is(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from abaw.errors import InputError
 from abaw.files.ownership import own_folder, read_owner, record_owner
-from abaw.pipelines.analysis import _foreign
+from abaw.pipelines.analysis.analyzing import _foreign
 
 NAMES = ["1.parquet", "1.csv", "store"]
 

@@ -1,6 +1,6 @@
 """The names of the tables of an analysis."""
 
-from abaw.pipelines.analysis import _clips
+from abaw.pipelines.analysis.analyzing import _clips
 
 
 def touch(root, *names):
