@@ -16,7 +16,7 @@ from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, o
 from abaw.pipelines.analysis.choice import choose_recognisers
 from abaw.pipelines.analysis.document import describe
 from abaw.pipelines.analysis.persons import check_persons, find_persons
-from abaw.pipelines.analysis.presence import VoiceRule, choose_voice_rule, kinds_taken, measure_presence
+from abaw.pipelines.analysis.presence import VoiceRule, choose_voice_rule, inputs_of, measure_presence
 from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces, rebuild
@@ -228,7 +228,7 @@ def _predict(
 
 def _reason(answers: Answers) -> str:
     recipes = [recipe for run, _, _ in answers.runs for recipe in run.finished()["recipes"].values()]
-    takes = kinds_taken([*recipes, *(member.recipe for member in answers.recognisers)])
+    takes = inputs_of([*recipes, *(member.recipe for member in answers.recognisers)])
     words = {"face": "no face was found", "voice": "no voice is heard", "picture": "no picture could be read"}
     return " and ".join(words[kind] for kind in takes)
 

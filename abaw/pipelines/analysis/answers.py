@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.synthetic import is_synthetic_folder
 from abaw.errors import InputError
-from abaw.pipelines.analysis.presence import Presence, kinds_taken
+from abaw.pipelines.analysis.presence import Presence, inputs_of
 from abaw.pipelines.recognition import RecogniserMember, mean_of_observed, open_recogniser_member
 from abaw.registry import REQUIRED
 from abaw.results.runs import Run
@@ -47,11 +47,11 @@ class Answers:
             found: dict[str, list[Table]] = {name: [] for name in self.tasks}
             for name, table in (next(from_runs)[1] if from_runs else {}).items():
                 runs = [run for run, _, _ in self.runs if name in run.tasks()]
-                takes = kinds_taken(recipe for run in runs for recipe in run.finished()["recipes"].values())
+                takes = inputs_of(recipe for run in runs for recipe in run.finished()["recipes"].values())
                 times = len(runs) if any(name in each.columns for each in self.recognisers) else 1
                 found[name] += [replace(table, observed=there.allows(takes, table))] * times
             for member, stream in zip(self.recognisers, from_recognisers, strict=True):
-                takes = kinds_taken([member.recipe])
+                takes = inputs_of([member.recipe])
                 for name, table in next(stream).items():
                     found[name].append(replace(table, observed=there.allows(takes, table)))
             yield clip_id, {name: mean_of_observed(tables) for name, tables in found.items()}

@@ -90,7 +90,7 @@ class Presence:
         return np.asarray(found & table.observed)
 
 
-def kinds_taken(recipes: "Iterable[Recipe]") -> tuple[str, ...]:
+def inputs_of(recipes: "Iterable[Recipe]") -> tuple[str, ...]:
     """What encoders of these recipes take: "face", "picture" (the whole one) or "voice"."""
     kinds = {"face" if "crop" in each else "picture" if "span" in each else "voice" for each in recipes}
     return tuple(sorted(kinds))

@@ -17,7 +17,6 @@ REPLACED = {
     "finders": "detectors",
     "follower": "tracker",
     "followers": "trackers",
-    "heard": "transcribed, recorded",
     "holdings": "listing",
     "hurt": "warning, error",
     "hurts": "warning, error",
@@ -112,6 +111,7 @@ KEPT = {
     ("tell", "abaw/tuning/study.py"): "a method of Optuna",
     ("eyes", "extract/synthetic/"): "those of a drawn face",
     ("finder", "extract/"): "a key of stored recipes, whose hash names the store's folders",
+    ("finder", "abaw/pipelines/analysis/"): "the same key",
     ("finder", "tests/"): "the same key",
 }
 

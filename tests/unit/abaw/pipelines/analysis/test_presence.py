@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw.pipelines.analysis.presence import VOICE_RULES, Presence, VoiceRule, choose_voice_rule, kinds_taken
+from abaw.pipelines.analysis.presence import VOICE_RULES, Presence, VoiceRule, choose_voice_rule, inputs_of
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 from abaw.tracks import Track
@@ -68,5 +68,5 @@ def test_a_model_predicts_where_what_it_takes_is_there_and_was_observed():
 
 def test_a_recipe_says_what_its_encoder_takes():
     recipes = [{"crop": {}, "span": 1}, {"span": 1}, {"settings": {}}]
-    assert [kinds_taken([each]) for each in recipes] == [("face",), ("picture",), ("voice",)]
-    assert kinds_taken(recipes) == ("face", "picture", "voice")
+    assert [inputs_of([each]) for each in recipes] == [("face",), ("picture",), ("voice",)]
+    assert inputs_of(recipes) == ("face", "picture", "voice")
