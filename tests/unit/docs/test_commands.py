@@ -63,7 +63,7 @@ def test_the_encoders_recognisers_and_detectors_that_a_page_names_exist(place, w
         assert each.partition(":")[0] in known or each.isupper() or each.startswith("NAME"), each
     for each in found.get("recogniser") or ():
         assert each.partition(":")[0] in {row["name"] for row in list_recognisers()}, each
-    if "faces" in found:
+    if found.get("faces"):
         assert found["faces"].partition(":")[0] in {row["name"] for row in list_detectors()}
 
 
