@@ -146,7 +146,12 @@ def outputs_of(stage: Stage) -> dict[str, str]:
     """The hash of every file that a stage made, by path; of a store's tracks size and modification time (ns)."""
     if stage.kind == "extract":
         stores = [path.parent for path in stage.outputs]
-        files = [(path, path.stat()) for store in stores for path in _files(store, "*.safetensors")]
+        files = [
+            (path, path.stat())
+            for store in stores
+            for kind in ("*.safetensors", "*.pack")
+            for path in _files(store, kind)
+        ]
         stamps = {str(path): f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in files}
         small = [path for store in stores for name in ("recipe.json", "*.losses.json") for path in _files(store, name)]
         return stamps | {str(path): sha256(path) for path in small}

@@ -64,7 +64,7 @@ class OpenClip:
             observed.append(kept)
         self._sound_rows[name] = Rows(np.concatenate(times_s), np.concatenate(observed))
 
-    def finish(self, metadata: Mapping[str, str]) -> None:
+    def finish(self, metadata: Mapping[str, str], *, sync: bool = True) -> None:
         """Write every track with this metadata."""
         assert self.read is not None
         for name, writer in self.writers.items():
@@ -72,7 +72,7 @@ class OpenClip:
             observed = rows.observed.copy()
             if self._missed[name]:
                 observed[observed] = ~np.concatenate(self._missed[name])
-            writer.finish(rows.times_s, observed, {**metadata, **rows.metadata}, rows.filled)
+            writer.finish(rows.times_s, observed, {**metadata, **rows.metadata}, rows.filled, sync=sync)
 
     def fail(self, error: ClipError) -> None:
         """Discard the tracks; the first error is kept."""

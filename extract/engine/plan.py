@@ -3,14 +3,14 @@
 import errno
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 from abaw.dataset.clip import Clip
 from abaw.dataset.layout import Dataset
-from abaw.dataset.media_files import name_problem, printable
+from abaw.dataset.media_files import is_picture, name_problem, printable
 from abaw.errors import InputError
 from abaw.files import write_json
 from abaw.numbers import format_count
@@ -21,6 +21,8 @@ from extract.engine.requests import ClipError, ReadRequest
 from extract.faces.target import TargetConfig
 from extract.losses import ClipLosses
 from extract.store.origins.sources import ClipSource, Sources, with_fps
+from extract.store.packs.index import packs_in
+from extract.store.packs.writing import pack
 from extract.store.store import HAS_LOSSES, Failure, FeatureStore, Recipe, load_recipe
 
 DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest, whose labels do not count frames
@@ -96,7 +98,7 @@ class ExtractionPlan:
         """Write recipe.json again where it is missing or damaged beside tracks: their folder's name is its hash."""
         for recipe in (*self.recipes.values(), faces_recipe(self.target)):
             path = self.store.folder(recipe) / "recipe.json"
-            if next(path.parent.glob("*.safetensors"), None) is None:
+            if next(path.parent.glob("*.safetensors"), None) is None and not packs_in(path.parent):
                 continue
             with suppress(InputError, FileNotFoundError):
                 if self.store.folder(load_recipe(path)) == path.parent:
@@ -166,7 +168,7 @@ class ExtractionPlan:
             clip.clip_id, known, with_fps(source.text, known_fps), max(num_rows, max(numbers, default=0))
         ):
             if not missing:
-                if remember:
+                if remember and not self.is_packed(clip.clip_id):
                     self.sources.remember(clip.clip_id, source)
                 return None
             clock = self.store.clock(clip.clip_id)
@@ -237,6 +239,7 @@ class ExtractionPlan:
         if read.facts:  # else the clock was stored before
             metadata["source"] = with_fps(clip.source, read.facts.get("assumed_fps"))
         faces = faces_recipe(self.target)
+        is_packed = self.is_packed(clip.clip_id)  # packs are synced
         self._write_losses(clip.clip_id, metadata["source"], read.losses)  # first: what is complete is not read again
         if read.facts:
             facts = {key: str(value) for key, value in read.facts.items()}
@@ -244,14 +247,25 @@ class ExtractionPlan:
                 self.with_default_rate.add(clip.clip_id)
             if self.store.losses_path(clip.clip_id).exists():
                 facts[HAS_LOSSES] = "1"
-            self.store.put_clock(clip.clip_id, read.clock, metadata | facts)
+            self.store.put_clock(clip.clip_id, read.clock, metadata | facts, sync=not is_packed)
         # before the tracks: a clip that has all of them is not read again
         if read.faces is not None and not self.store.has(faces, clip.clip_id, metadata["source"]):
             tables = {"persons": read.faces.persons}
-            self.store.put(faces, clip.clip_id, read.faces.target, metadata, tables)
-        clip.finish(metadata)
-        if clip.found is not None:
+            self.store.put(faces, clip.clip_id, read.faces.target, metadata, tables, sync=not is_packed)
+        clip.finish(metadata, sync=not is_packed)
+        if clip.found is not None and not is_packed:  # a picture is hashed as fast as its memory would be read
             self.sources.remember(clip.clip_id, clip.found)
+
+    def is_packed(self, clip_id: str) -> bool:
+        """Whether the tracks of a clip are moved into packs: of a still picture, a few hundred bytes each."""
+        clip = self.dataset.clips[clip_id]
+        return clip.media is not None and is_picture(clip.media)
+
+    def pack(self, clip_ids: Sequence[str]) -> None:
+        """Move the clocks and tracks of still pictures into packs; this process has leased the clips."""
+        folders = [self.store.folder(recipe) for recipe in (*self.recipes.values(), faces_recipe(self.target))]
+        for folder in (*folders, self.store.root / "clock"):
+            pack(self.store.root, folder, clip_ids)
 
     def _write_losses(self, clip_id: str, source: str, losses: ClipLosses) -> None:
         """Add what was lost to the clip's losses; those of faces in the video under the folder of their boxes."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
+from abaw.dataset.media_files import is_picture
 from abaw.errors import InputError
 from abaw.tracks import Clock
 from extract import media
@@ -81,9 +82,10 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     from_images["num_unreadable_images"] = str(images.num_unreadable)
     rows = {each.name: each.rows(clock.times_s, from_images) for each in by_image}
     rows |= {each.name: each.rows(clock.times_s, {"crops": "found"} if each.encoder.crop else {}) for each in by_video}
+    is_still = clip.media is not None and is_picture(clip.media)
     lost = ClipLosses(
         pictures_lost,
-        sound_losses(of_sound, list(sounds.values()), clock, num_streams()) if sounds else None,
+        sound_losses(of_sound, list(sounds.values()), clock, num_streams()) if sounds and not is_still else None,
         face_losses(request, clock, images, faces, num_whole),
     )
     return ReadResult(clock, rows, faces.found(clock.times_s), facts, lost)

@@ -23,6 +23,8 @@ from extract.losses import ClipLosses, summarize
 from extract.store.leases import Leases
 from extract.store.store import FAILED_LOCK, Failure, FeatureStore
 
+MAX_PER_PACK = 256  # still pictures; each has a lease, an open file, until it is packed
+
 LOG = logging.getLogger("abaw")
 
 
@@ -97,13 +99,17 @@ def extract(
         if not leases.is_read_only:
             plan.restore_recipes()
         with Readers(plan, leases, chosen, num_readers) as readers:
+            waiting: list[str] = []  # to be packed before their leases end
             for clip_id, outcome in _encode(plan, readers):
                 if isinstance(outcome, Failure):
                     report.failed.append(outcome)
                 else:
                     _add(report, store, clip_id, is_new=outcome)
-                leases.release(clip_id)
+                waiting.append(clip_id)
+                if not plan.is_packed(clip_id) or len(waiting) >= MAX_PER_PACK:
+                    _release(plan, leases, waiting)
                 progress(clip_id, report.num_clips, num_clips)
+            _release(plan, leases, waiting)
     if plan.with_default_rate:
         LOG.warning(
             "%d clips have sound alone and no frame rate: their frames are %g a second; give a column fps in the "
@@ -119,6 +125,16 @@ def extract(
             "" if leases.is_read_only else ". From now on every change is noticed",
         )
     return report
+
+
+def _release(plan: ExtractionPlan, leases: Leases, waiting: list[str]) -> None:
+    """Pack the still pictures among these clips, and end the leases on all of them."""
+    stills = [clip_id for clip_id in waiting if plan.is_packed(clip_id)]
+    if stills and not leases.is_read_only:
+        plan.pack(stills)
+    for clip_id in waiting:
+        leases.release(clip_id)
+    waiting.clear()
 
 
 def _add(report: ExtractionReport, store: FeatureStore, clip_id: str, *, is_new: bool) -> None:

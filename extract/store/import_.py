@@ -19,6 +19,7 @@ from abaw.files.names import NUM_SHOWN, first_few
 from abaw.progress import ProgressCallback, silent
 from abaw.tracks import Clock
 from extract.store.npy_folders import Rows, find_rows, load
+from extract.store.packs.index import is_stored
 from extract.store.store import FeatureStore, Recipe
 
 BLOCK_ROWS = 4096
@@ -179,7 +180,7 @@ def import_folder(
 
 def clips_without_clock(store: FeatureStore, clips: list[str]) -> list[str]:
     """Those of the clips that have no clock in the store."""
-    return [clip_id for clip_id in clips if not store.clock_path(clip_id).exists()]
+    return [clip_id for clip_id in clips if not is_stored(store.clock_path(clip_id))]
 
 
 def _check_clocks(store: FeatureStore, folder: Path, clips: list[str]) -> None:

@@ -23,6 +23,7 @@ from extract.store.listing import (
     temporary_files,
     track_paths,
 )
+from extract.store.packs.index import num_bytes
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.track_checks import num_covered
 from extract.store.track_file import TrackFile
@@ -249,7 +250,7 @@ def _features(
 
 
 def _num_bytes(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
+    return sum(map(num_bytes, paths))
 
 
 def _coverage(dataset: Dataset, readable: dict[str, set[str]]) -> Iterator[Coverage]:

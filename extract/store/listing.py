@@ -9,6 +9,7 @@ from abaw.files import visible
 from abaw.files.temporary import TEMPORARY
 from extract.encoders import ENCODERS
 from extract.losses import ClipLosses
+from extract.store.packs.index import ENDING, is_stored, packed_clips
 from extract.store.store import LOSSES_ENDING, NO_FEATURES, FeatureStore, Recipe, choose_folder, load_recipe
 from extract.store.track_file import TrackFile
 
@@ -47,8 +48,9 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def track_paths(folder: Path) -> dict[str, Path]:
-    """Clip -> file of its track (or clock), sorted."""
-    return {path.name.removesuffix(".safetensors"): path for path in visible(folder, "*.safetensors")}
+    """Clip -> file of its track (or clock), sorted; the file may be in a pack (``packs/index.py``)."""
+    clips = {path.name.removesuffix(ENDING) for path in visible(folder, f"*{ENDING}")} | packed_clips(folder)
+    return {clip_id: folder / f"{clip_id}{ENDING}" for clip_id in sorted(clips)}
 
 
 def temporary_files(store: FeatureStore) -> list[Path]:
@@ -97,7 +99,7 @@ def modality(recipe: Recipe) -> str | None:
 
 def is_outdated(store: FeatureStore, clip_id: str, file: TrackFile) -> bool:
     """Whether the track was made from other media than the clip's clock, or the clip has no clock."""
-    has_clock = store.clock_path(clip_id).exists()
+    has_clock = is_stored(store.clock_path(clip_id))
     return not has_clock or file.metadata.get("source") != store.clock_metadata(clip_id).get("source")
 
 

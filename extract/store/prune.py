@@ -5,12 +5,12 @@ Behind ``abaw store prune``.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
-from abaw.files import visible
 from abaw.files.names import first_few
 from abaw.files.temporary import TEMPORARY, is_locked, is_stale
 from extract.store.leases import Leases
@@ -25,6 +25,8 @@ from extract.store.listing import (
     track_paths,
 )
 from extract.store.origins.sources import Sources
+from extract.store.packs.index import PACKS, is_stored, num_bytes
+from extract.store.packs.writing import remove_file
 from extract.store.store import FeatureStore, read_failures
 from extract.store.track_file import TrackFile
 
@@ -93,7 +95,7 @@ def prune(
             elif folder.name != "clock" and (reason := _why_useless(store, clip_id, path)):
                 reasons.setdefault(path, reason)
     for clip_id, path in losses_paths(store).items():
-        if clip_id in unknown or not store.clock_path(clip_id).exists():
+        if clip_id in unknown or not is_stored(store.clock_path(clip_id)):
             reasons[path] = "its clip is not in the data set" if clip_id in unknown else NO_CLOCK
     kept = [path for path in temporary if path not in reasons and path.exists()]
     sizes = {path: size for path in reasons if (size := _num_bytes(path)) is not None}
@@ -109,6 +111,8 @@ def prune(
                     kept.append(path)
                     removals.pop(path, None)
         for folder in named_folders:
+            with suppress(OSError):  # there is none, or it holds files of other programs
+                (folder / PACKS).rmdir()
             if folder.is_dir() and not any(folder.iterdir()):  # files of other programs stay
                 folder.rmdir()
         _remove_failures(store, dataset)
@@ -134,7 +138,7 @@ def _remove_track(store: FeatureStore, path: Path, reason: str, leases: Leases) 
     try:
         # an extraction may have made the track again in the meantime
         if reason not in USELESS or _why_useless(store, clip_id, path):
-            path.unlink(missing_ok=True)
+            remove_file(store.root, path)
             if path.parent.name == "clock":
                 Sources(store.root).path(clip_id).unlink(missing_ok=True)
     finally:
@@ -145,7 +149,7 @@ def _remove_track(store: FeatureStore, path: Path, reason: str, leases: Leases) 
 def _num_bytes(path: Path) -> int | None:
     """The size of a file; None where it is gone."""
     try:
-        return path.stat().st_size
+        return num_bytes(path)
     except FileNotFoundError:
         return None
 
@@ -162,8 +166,8 @@ def _remove_failures(store: FeatureStore, dataset: Dataset | None) -> None:
 
 def _own_files(folder: Path) -> list[Path]:
     """The files that this program wrote in a folder, its recipe last: after a stop it still names the others."""
-    files = [*visible(folder, "*.safetensors"), folder / "failed.jsonl", folder / "recipe.json"]
-    return [path for path in files if path.is_file()]
+    files = [*track_paths(folder).values(), folder / "failed.jsonl", folder / "recipe.json"]
+    return [path for path in files if is_stored(path)]
 
 
 def _unknown_clips(store: FeatureStore, dataset: Dataset | None) -> set[str]:
@@ -187,7 +191,7 @@ def _why_useless(store: FeatureStore, clip_id: str, path: Path) -> str:
         file = TrackFile(path)
     except ValueError:
         return DAMAGED
-    if not store.clock_path(clip_id).exists():
+    if not is_stored(store.clock_path(clip_id)):
         return NO_CLOCK
     return OTHER_MEDIA if _has_readable_clock(store, clip_id) and is_outdated(store, clip_id, file) else ""
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import NotFoundError
-from abaw.files import visible
 from abaw.tracks import Track
 from extract import ALIGNERS, align
+from extract.store.listing import track_paths
 from extract.store.store import FeatureStore, Recipe
 from extract.store.tensor_file import Version, checked_files, trust_files
 from extract.store.track_file import TrackFile
@@ -52,7 +52,7 @@ class AlignedSource:
     def dim(self, name: str) -> int:
         """The number of values in a row of a track, read from the first clip's file."""
         folder = self._store.folder(self.recipes[name])
-        path = next(iter(visible(folder, "*.safetensors")), None)
+        path = next(iter(track_paths(folder).values()), None)
         if path is None:
             raise NotFoundError(
                 f"{folder} holds no track: run abaw extract DATA --store {self._store.root} --encoder {name}"

@@ -5,6 +5,7 @@
     STORE/media/<clip>.json                          the media's and images' times and content (``sources.py``)
     STORE/<name>-<recipe hash>/recipe.json           everything that can change a number
     STORE/<name>-<recipe hash>/<clip>.safetensors    values, times_s, observed; the metadata name the source
+    STORE/<folder>/packs/<number>-<hash>.pack        clocks or tracks of many still pictures (``packs/index.py``)
     STORE/<name>-<recipe hash>/failed.jsonl          clips that could not be extracted, and why
 
 Files are mapped into memory when they are read (``track_file.py``): a window costs the rows it needs.
@@ -26,6 +27,7 @@ from abaw.files.names import checked_name
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.losses import ClipLosses, PictureLosses
+from extract.store.packs.index import is_stored
 from extract.store.tensor_file import Tensor, TensorFile, read_metadata, write_tensors
 from extract.store.track_file import TrackFile, TrackWriter
 
@@ -34,7 +36,8 @@ Recipe = dict[str, Any]
 RECIPE_TYPES: dict[str, type] = {"encoder": str, "settings": dict, "assumed_clock": dict, "found_at": list}
 RECIPE_TYPES |= {"span": int, "stride": int}
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
-SIGNS = ("clock/*.safetensors", "*/recipe.json", "*/failed.jsonl", f"*-{'[0-9a-f]' * 10}/*.safetensors")  # of a store
+SIGNS = ("clock/*.safetensors", "clock/packs/*.pack", "*/recipe.json", "*/failed.jsonl")  # of a store
+SIGNS += (f"*-{'[0-9a-f]' * 10}/*.safetensors",)
 LOSSES_ENDING = ".losses.json"
 HAS_LOSSES = "has_losses"  # a key of a clock's metadata
 LOSSES_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
@@ -104,7 +107,7 @@ class FeatureStore:
     def has(self, recipe: Recipe, clip_id: str, source: str | None = None) -> bool:
         """Whether the track exists and, with ``source``, whether it was made from exactly that source."""
         path = self.track_path(recipe, clip_id)
-        return path.exists() and (source is None or read_metadata(path).get("source") == source)
+        return is_stored(path) and (source is None or read_metadata(path).get("source") == source)
 
     def put(
         self,
@@ -113,6 +116,8 @@ class FeatureStore:
         track: Track,
         metadata: Mapping[str, str] | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
         """Write a track, complete or not at all, in the recipe's ``stored_dtype`` (float16 where it names none).
 
@@ -121,7 +126,7 @@ class FeatureStore:
         """
         with self.writer(recipe, clip_id, track.dim) as writer:
             writer.add(track.values[track.observed])
-            writer.finish(track.times_s, track.observed, metadata or {}, tables=tables)
+            writer.finish(track.times_s, track.observed, metadata or {}, tables=tables, sync=sync)
 
     def writer(self, recipe: Recipe, clip_id: str, dim: int) -> TrackWriter:
         """A writer that takes the observed rows of a track as they come."""
@@ -143,15 +148,11 @@ class FeatureStore:
     def open(self, recipe: Recipe, clip_id: str) -> TrackFile:
         """The track mapped into memory, to read some of its rows. Raises what ``get`` raises."""
         path, command = self.track_path(recipe, clip_id), self._command(recipe)
-        if not path.exists():
-            raise NotFoundError(
-                f"no {recipe['name']} track for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: "
-                f"run {command}"
-            )
+        self._check_stored(path, f"{recipe['name']} track", clip_id, command)
         file = TrackFile(path, command)
         clock = self.clock_path(clip_id)
         if file.metadata.get("source") != (
-            TensorFile(clock, command).metadata.get("source") if clock.exists() else None
+            TensorFile(clock, command).metadata.get("source") if is_stored(clock) else None
         ):
             raise InputError(
                 f"the {recipe['name']} track of clip {clip_id!r} was made from other media than its clock: "
@@ -163,17 +164,22 @@ class FeatureStore:
         """Where a track is stored."""
         return self.folder(recipe) / f"{checked_name(clip_id, 'a clip')}.safetensors"
 
+    def _check_stored(self, path: Path, what: str, clip_id: str, command: str) -> None:
+        if not is_stored(path):
+            why = self._failure(clip_id)
+            raise NotFoundError(f"no {what} for clip {clip_id!r}{why} in {path.parent}: run {command}")
+
     def _command(self, recipe: Recipe) -> str:
         """The command that makes tracks of this recipe."""
         if recipe.get("encoder") == "import":
             return f"abaw store import {self.root} FOLDER --name {recipe['name']}"
         return f"abaw extract DATA --store {self.root} --encoder {encoder_option(recipe)}"
 
-    def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str]) -> None:
-        """Write a clip's clock, complete or not at all."""
+    def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str], *, sync: bool = True) -> None:
+        """Write a clip's clock, complete or not at all. ``sync``: to the disk."""
         arrays = {"frames": clock.frames.astype(np.int32), "times_s": clock.times_s, "decoded": clock.decoded}
         tensors = {name: Tensor.of(array) for name, array in arrays.items()}
-        write_tensors(self.clock_path(clip_id), tensors, metadata)
+        write_tensors(self.clock_path(clip_id), tensors, metadata, sync=sync)
 
     def clock(self, clip_id: str) -> Clock:
         """The clip's frame timestamps.
@@ -182,10 +188,7 @@ class FeatureStore:
         damaged.
         """
         path, command = self.clock_path(clip_id), f"abaw extract DATA --store {self.root} --encoder NAME"
-        if not path.exists():
-            raise NotFoundError(
-                f"no clock for clip {clip_id!r}{self._failure(clip_id)} in {path.parent}: run {command}"
-            )
+        self._check_stored(path, "clock", clip_id, command)
         file = TensorFile(path, command)
         file.check_content()
         frames, times_s, decoded = file["frames"], file["times_s"], file["decoded"]

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 
 from abaw.errors import InputError
 from abaw.files import atomic_write
+from extract.store.packs.index import read_packed
 
 BLOCK_BYTES = 4 << 20
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I32": "int32", "BOOL": "bool"}
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I32": "int32", "BOOL": "bool", "U8": "uint8"}
 DTYPE_NAMES = {numpy_name: name for name, numpy_name in DTYPES.items()}
 EXTRACT_AGAIN = "abaw extract again"
 BODY_SUM, HEADER_SUM = "sha256", "header_sha256"
@@ -56,8 +57,8 @@ class Tensor:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, complete or absent; its checksums are added to its metadata.
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, sync: bool = True) -> None:
+    """Write a safetensors file, complete or absent; its checksums are added to its metadata. ``sync``: to the disk.
 
     The library's own writer needs all tensors in memory and writes metadata in an order that differs between runs.
     """
@@ -75,7 +76,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         }
         offset = stop
     digest = hashlib.sha256()
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path, sync=sync) as temporary, temporary.open("wb") as file:
         file.write(pack_header(header))
         for name in order:
             for block in tensors[name].blocks:
@@ -103,14 +104,19 @@ class TensorFile:
 
     def __init__(self, path: Path, command: str = EXTRACT_AGAIN) -> None:
         self.path, self._command = path, command
+        self._bytes: mmap.mmap | bytes
         try:
-            with safe_open(path, framework="numpy") as file:  # checks the header and the file's length
-                self.metadata: dict[str, str] = file.metadata() or {}
+            if (packed := read_packed(path)) is not None:
+                self._bytes, self._version = packed.content, packed.version
+                self.metadata = _packed_metadata(packed.content)
+            else:
+                with safe_open(path, framework="numpy") as file:  # checks the header and the file's length
+                    self.metadata = file.metadata() or {}
+                with path.open("rb") as file:
+                    self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    self._version = _version(file.fileno())
         except SafetensorError as error:
             raise self.damage(str(error)) from error
-        with path.open("rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._version = _version(file.fileno())
         self._start = 8 + int.from_bytes(self._bytes[:8], "little")
         begin = self._bytes[: self._start]
         if fault := _header_fault(begin, self.metadata):
@@ -159,6 +165,10 @@ class TensorFile:
 def read_metadata(path: Path) -> dict[str, str]:
     """A file's metadata without its tensors; {} where it is damaged or missing, so that it is extracted again."""
     try:
+        if (packed := read_packed(path)) is not None:
+            metadata = _packed_metadata(packed.content)
+            begin = packed.content[: 8 + int.from_bytes(packed.content[:8], "little")]
+            return {} if _header_fault(begin, metadata) else metadata
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         with path.open("rb") as file:
@@ -167,6 +177,13 @@ def read_metadata(path: Path) -> dict[str, str]:
     except (SafetensorError, OSError):
         return {}
     return {} if _header_fault(begin, metadata) else metadata
+
+
+def _packed_metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a file in a pack. Raises SafetensorError where its header or length is damaged."""
+    deserialize(content)  # checks them
+    about: dict[str, str] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    return about
 
 
 def checked_files() -> frozenset[Version]:

@@ -120,10 +120,12 @@ class TrackWriter:
         metadata: Mapping[str, str],
         filled: np.ndarray | None = None,
         tables: Mapping[str, np.ndarray] | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
         """Write the track: ``observed`` (time) marks the added rows, ``filled`` (time) those taken from the video.
 
-        ``tables``: other arrays to keep in the file, by name.
+        ``tables``: other arrays to keep in the file, by name. ``sync``: to the disk.
         Rows that are not observed are stored as zeros. Raises InputError where another number of rows was added, or
         times do not increase.
         """
@@ -140,7 +142,7 @@ class TrackWriter:
         if filled is not None:
             tensors["filled"] = Tensor.of(filled.astype(bool))
         tensors |= {name: Tensor.of(table) for name, table in (tables or {}).items()}
-        write_tensors(self._folder / f"{self._clip_id}.safetensors", tensors, metadata)
+        write_tensors(self._folder / f"{self._clip_id}.safetensors", tensors, metadata, sync=sync)
         self._write_recipe()  # again: the features may have been removed meanwhile
 
     def _write_recipe(self) -> None:

@@ -20,6 +20,7 @@ from extract.losses import ClipLosses, summarize
 from extract.media import MediaInfo, probe
 from extract.store.listing import all_losses, feature_folders, losses_paths, modality, temporary_files, track_paths
 from extract.store.origins.sources import Sources, chosen_streams, without_choices
+from extract.store.packs.index import is_stored, num_bytes
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.tensor_file import BODY_SUM, HEADER_SUM, TensorFile
 from extract.store.track_checks import check_times_on_clock, check_values, wrong_shapes
@@ -107,7 +108,7 @@ def verify(store: FeatureStore, dataset: Dataset | None = None, progress: Progre
         for clip_id, path in of_folder.items():
             progress(f"{folder.name}/{clip_id}", report.num_tracks, total)
             report.num_tracks += 1
-            report.num_bytes += path.stat().st_size
+            report.num_bytes += num_bytes(path)
             run.record(path, run.check_track(clip_id, path, recipe, kind))
     report.faults.sort(key=lambda fault: fault.file)
     return report
@@ -206,7 +207,7 @@ class _Verification:
             self.report.num_unchecked_headers += 1
         yield from _check_sum(file, file.metadata)
         yield from check_values(file)
-        if not self.store.clock_path(clip_id).exists():
+        if not is_stored(self.store.clock_path(clip_id)):
             yield "its clip has no clock"
         elif clip_id in self.clocks:  # a damaged clock is a fault of its own
             if file.metadata.get("source") != self.store.clock_metadata(clip_id).get("source"):

@@ -118,3 +118,21 @@ def test_one_photo_and_a_folder_of_photos_are_data_sets(tmp_path, given):
     store, report = store_of(Brightness(), tmp_path / given, tmp_path / "store")
     assert report.made == ["photo"]
     assert np.isclose(light(store, "photo").values[0, 0], 200, atol=2)
+
+
+def test_still_pictures_take_no_file_each_and_changed_ones_are_extracted_again(tmp_path):
+    names = [f"photo {i}.png" for i in range(5)]
+    for i, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / name), grey(100 + 20 * i))
+    path = write_manifest(tmp_path, "path\n" + "\n".join(names) + "\n", "")
+    store, report = store_of(Brightness(Crop(16)), path, tmp_path / "store")
+    assert len(report.made) == 5
+    files = [each for each in store.root.rglob("*") if each.is_file()]
+    assert len(files) == 5  # of clocks, faces and features a pack, and two recipes
+    _, again = store_of(Brightness(Crop(16)), path, tmp_path / "store")
+    assert len(again.present) == 5
+    cv2.imwrite(str(tmp_path / names[2]), grey(240))
+    _, changed = store_of(Brightness(Crop(16)), path, tmp_path / "store")
+    assert changed.made == ["photo 2"]
+    assert [round(float(light(store, name[:-4]).values[0, 0])) for name in names] == [100, 120, 240, 160, 180]
+    assert not list((store.root / "clock").glob("*.safetensors"))
