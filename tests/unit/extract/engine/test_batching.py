@@ -42,7 +42,7 @@ class Writer:
     def add(self, rows):
         self.rows += rows[:, 0].tolist()
 
-    def finish(self, times_s, observed, metadata, filled=None):
+    def finish(self, times_s, observed, metadata, filled=None, *, sync=True):
         self.finished = (times_s, observed.tolist(), metadata, filled)
 
     def close(self):
