@@ -37,7 +37,7 @@ RECIPE_TYPES: dict[str, type] = {"encoder": str, "settings": dict, "assumed_cloc
 RECIPE_TYPES |= {"span": int, "stride": int}
 NO_FEATURES = ("clock", "media")  # folders with a file for each clip, which may be named "recipe"
 SIGNS = ("clock/*.safetensors", "clock/packs/*.pack", "*/recipe.json", "*/failed.jsonl")  # of a store
-SIGNS += (f"*-{'[0-9a-f]' * 10}/*.safetensors",)
+SIGNS_OF_FEATURES = f"*-{'[0-9a-f]' * 10}/*.safetensors"
 LOSSES_ENDING = ".losses.json"
 HAS_LOSSES = "has_losses"  # a key of a clock's metadata
 LOSSES_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
@@ -81,7 +81,7 @@ class FeatureStore:
         command = f"abaw extract DATA --store {self.root} --encoder NAME"
         if not self.root.is_dir():
             raise NotFoundError(f"no store at {self.root}: run {command}")
-        if not any(next(self.root.glob(pattern), None) for pattern in SIGNS):
+        if not any(next(self.root.glob(pattern), None) for pattern in (*SIGNS, SIGNS_OF_FEATURES)):
             raise NotFoundError(
                 f"{self.root} is no store of features: it has neither clocks (clock/<clip>.safetensors) nor a folder "
                 f"with a recipe.json: check the path, or run {command}"
