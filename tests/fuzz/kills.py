@@ -50,6 +50,7 @@ WEIGHTS = {
 }  # of slower commands fewer stops
 # what differs from one run of a command to the next, stopped or not; store/media has the time stamps of the media files
 VARYING = re.compile(r"events\.out\.|study\.db|lock$|store/media/|/\.|^\.")
+MODIFIED = re.compile(rb"(safetensors\": \"\d+) \d{18,20}(?=\")")  # size and modification time of a track, in ns
 
 
 class Stopper:
@@ -107,10 +108,10 @@ def is_left_over(path: Path) -> bool:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """The hash of every file that is a result, by its place."""
+    """The hash of every file that is a result, by its place; without modification times, which a recipe records."""
     places = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {
-        place: hashlib.sha256(path.read_bytes()).hexdigest()
+        place: hashlib.sha256(MODIFIED.sub(rb"\1", path.read_bytes())).hexdigest()
         for place, path in places.items()
         if not VARYING.search(place)
     }
