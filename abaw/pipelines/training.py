@@ -74,10 +74,7 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     """Train a run that is new or was stopped, in its folder; the caller holds that."""
     if run.has_begun():
         run.require_plugins()
-    tasks = _tasks(file, checked)
-    dataset = open_dataset(checked.data)
-    with file.at("tasks"):
-        tasks = for_dataset(tasks, dataset)
+    dataset, tasks = _of_dataset(file, checked)
     official = official_labels(dataset, tasks)
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)
@@ -125,9 +122,17 @@ def _num_folds(file: "ConfigFile", config: "Config") -> int:
     """How many folds there are; where each group is one, the data set says."""
     if config.folds.num != BY_GROUP:
         return config.folds.number
-    tasks, dataset = _tasks(file, config), open_dataset(config.data)
+    dataset, tasks = _of_dataset(file, config)
     with file.at("folds"):
         return count_folds(official_labels(dataset, tasks), tasks, config.folds)
+
+
+def _of_dataset(file: "ConfigFile", config: "Config") -> "tuple[Dataset, dict[str, Task]]":
+    """The data set, and the config's tasks as they are for it."""
+    tasks = _tasks(file, config)
+    dataset = open_dataset(config.data)
+    with file.at("tasks"):
+        return dataset, for_dataset(tasks, dataset)
 
 
 def predict_held_out(run: Run, device: str = "cpu") -> None:
