@@ -141,6 +141,7 @@ def _fit(kind: Block, width: int, train: np.ndarray, truth: np.ndarray, test: np
 
 def _classes(train: np.ndarray, truth: np.ndarray, test: np.ndarray, penalty: float, num: int) -> np.ndarray:
     """Probabilities; a class that does not occur in training has 0."""
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -149,7 +150,8 @@ def _classes(train: np.ndarray, truth: np.ndarray, test: np.ndarray, penalty: fl
         found[:, there[0]] = 1
         return found
     model = LogisticRegression(C=1 / (penalty * len(train)), class_weight="balanced", max_iter=MAX_STEPS, tol=1e-3)
-    with warnings.catch_warnings():
+    # its checks of what is given take longer than the fit of a small model
+    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps more change no class
         found[:, there] = model.fit(train, truth.astype(int)).predict_proba(test)
     return found
