@@ -47,7 +47,8 @@ def recogniser(request, weights_folder):
 
 
 def tasks_of(recogniser):
-    found = [TASKS.build(name) for name in TASKS.names()]
+    """The tasks of this project that it answers: of a plug-in's classes it may know a part."""
+    found = [TASKS.build(name) for name in TASKS.names() if TASKS.plugin(name) is None]
     return [task for task in found if answers(recogniser, task)]
 
 
