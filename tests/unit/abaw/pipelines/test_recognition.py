@@ -159,6 +159,23 @@ def test_a_task_that_is_known_in_part_is_left_out_unless_it_is_asked_for(world, 
         )
 
 
+def test_clips_that_lack_outputs_are_extracted_with_the_choice_of_faces_of_the_others(tmp_path, net, monkeypatch):
+    data = write_labels(tmp_path / "data", ["1", "2"])
+    text = f"onnx_recogniser:{net},classes={CLASSES}"
+    store_outputs(tmp_path / "store", text, {"1": LOGITS}, every=3)
+    asked = {}
+
+    def extract(dataset, store, specs, config, **how):
+        asked.update(how, names=[spec.name for spec in specs], every=config.detect_every)
+        raise InputError("nothing is extracted here")
+
+    monkeypatch.setattr("extract.engine.run.extract", extract)
+    with pytest.raises(InputError, match="nothing is extracted here"):
+        abaw.recognise(text, data, tmp_path / "store", tmp_path / "out", split="validation")
+    assert (asked["clip_ids"], asked["every"], asked["fill"]) == (["2"], 3, False)
+    assert asked["names"] == ["onnx_recogniser_outputs"]
+
+
 def test_a_data_set_of_own_classes_takes_those_that_it_names(tmp_path, net):
     for name in "ab":
         (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
