@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from abaw.configs.file import parse_section
 from abaw.configs.sections import BY_GROUP, FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.seen import unit_of
@@ -44,10 +45,9 @@ def hold_out(rows: Rows, folds: int | str | None, seed: int) -> tuple[np.ndarray
         parts = [{group} for group in groups]
     else:
         num = min(NUM_PARTS, len(groups)) if folds is None else folds
-        config = FoldsConfig(num=num)  # type: ignore[arg-type]  # it says what is wrong
-        if config.number < 2:
+        asked = parse_section(FoldsConfig, {"num": num, "seed": seed}, "the parts of a probe")
+        if asked.number < 2:
             raise InputError(f"folds is {num}, expected 2 or more, or groups")
-        asked = config.model_copy(update={"seed": seed})
         parts = part_groups(labels, {rows.task.name: rows.task}, asked, has_official=False)
     part_of = {group: i for i, part in enumerate(parts) for group in part}
     return np.array([part_of[group] for group in rows.groups]), len(parts)

@@ -7,7 +7,7 @@ import pytest
 
 import abaw
 from fusion.normalisation import group_source
-from tests.support.speakers import SPEAKERS, write_data, write_store
+from tests.support.abaw.speakers import SPEAKERS, write_data, write_store
 
 CONFIG = {
     "name": "own",

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from abaw.dataset.layout import open_dataset
+from abaw.errors import AbawError
 from abaw.pipelines import probing
 from abaw.pipelines.probing import probe
 from abaw.tracks import Clock, Track
 from extract.store.store import FeatureStore
-from tests.support.speakers import CLEAR, CLIPS, MOODS, NOISE, NUM_ROWS, track_of, write_data, write_store
+from tests.support.abaw.speakers import CLEAR, CLIPS, MOODS, NOISE, NUM_ROWS, track_of, write_data, write_store
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_a_class_of_a_single_group_is_said(tmp_path, store):
     ],
 )
 def test_labels_that_cannot_be_probed_are_an_error(tmp_path, store, rows, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message.replace("('ann')", r"\('ann'\)")):
+    with pytest.raises(AbawError, match=message.replace("('ann')", r"\('ann'\)")):
         probe(write_data(tmp_path / "data", rows=rows), store, draws=100, folds=2)
 
 
@@ -140,12 +141,13 @@ def test_labels_that_cannot_be_probed_are_an_error(tmp_path, store, rows, messag
         ({"encoders": ["none"]}, "none"),
         ({"folds": 5}, "5.*there are 4"),
         ({"folds": 1}, "folds is 1, expected 2 or more, or groups"),
-        ({"folds": "persons"}, "expected a number of folds, 1 or more, or the word groups"),
+        ({"folds": "persons"}, "num is 'persons': expected a number of folds, 1 or more, or the word groups"),
+        ({"seed": -1}, "seed is -1"),
         ({"task": "values"}, "has no labels for values in train or validation"),
     ],
 )
 def test_options_that_cannot_be_are_an_error(data, store, options, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises(AbawError, match=message):
         probe(data, store, draws=100, **options)
 
 
