@@ -26,8 +26,13 @@ from fusion.sampling import (
 from fusion.targets import LabelsByTask, list_clips, make_scored_labels, make_training_targets
 
 
+MAX_KEPT_BYTES = 256 * 2**20  # of the features of all windows together: as many stay in memory once they were read
+
+
 class WindowDataset(Dataset[Window]):
     """The windows of the given clips, clip by clip and in order of time. Each window reads only its own rows.
+
+    Where the features of all windows take at most ``MAX_KEPT_BYTES``, each window is read once and kept.
 
     ``labels`` have as many rows as the clip has frames (see ``fit_to_clock``); a clip may have labels for any of the
     tasks. ``only_scored`` leaves out windows without a scored frame of any task.
@@ -49,11 +54,27 @@ class WindowDataset(Dataset[Window]):
             for start, stop in windows(len(source.clock(clip_id)), window.length, window.stride)
         ]
         self.spans = [span for span in spans if self._is_scored(*span)] if only_scored else spans
+        self._kept: dict[int, Window] | None = {} if self._num_bytes() <= MAX_KEPT_BYTES else None
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def __getitem__(self, index: int) -> Window:
+        if self._kept is None:
+            return self._window(index)
+        if index not in self._kept:
+            self._kept[index] = self._window(index)
+        return self._kept[index]
+
+    def _num_bytes(self) -> float:
+        """The size of the features of all windows in memory; infinite where tracks have a rate of their own."""
+        names = self._source.names()
+        if not all(map(self._source.is_on_clock, names)):
+            return float("inf")
+        row_bytes = 4 * sum(map(self._source.dim, names))
+        return row_bytes * sum(stop - start for _, start, stop in self.spans)
+
+    def _window(self, index: int) -> Window:
         clip_id, start, stop = self.spans[index]
         times_s = self._source.clock(clip_id).times_s[start:stop]
         labels = {task: clips[clip_id] for task, clips in self._labels.items() if clip_id in clips}

@@ -57,7 +57,7 @@ class FusionModule(lightning.LightningModule):
         for name in config.losses:
             check_loss(name, config, model)
         self.loss_weights = {**model.loss_weights, **config.losses}
-        self.heads = nn.ModuleDict({name: _head(model.hidden_dim, task, config) for name, task in tasks.items()})
+        self.heads = nn.ModuleDict({_key(name): _head(model.hidden_dim, task, config) for name, task in tasks.items()})
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
@@ -71,7 +71,8 @@ class FusionModule(lightning.LightningModule):
     def _fuse(self, inputs: FusionInput) -> Outputs:
         output = self.model(inputs)
         raw = {}
-        for name, head in self.heads.items():
+        for name in self.tasks:
+            head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
             raw[name] = head(output.hidden, _pooled_steps(inputs)) if is_pooling else head(output.hidden)
         return raw, output.losses
@@ -198,6 +199,11 @@ def check_loss(name: str, config: Config, model: FusionModel) -> None:
     if name not in model.loss_weights:
         known = ", ".join(model.loss_weights) or "none"
         raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
+
+
+def _key(name: str) -> str:
+    """The key of a task's head: a ``ModuleDict`` refuses names that it has itself, such as "values"."""
+    return f"{name}_" if hasattr(nn.ModuleDict, name) else name
 
 
 def _head(dim: int, task: Task, config: Config) -> nn.Module:

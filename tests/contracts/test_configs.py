@@ -16,6 +16,7 @@ from extract import ALIGNERS
 from fusion.checkpoint import build_model
 from fusion.models import FUSION_MODELS
 from fusion.train import train
+from tests.support.abaw.tasks import build
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "abaw/configs").glob("*.yaml"))
 REGISTRIES = {"models": FUSION_MODELS, "tasks": TASKS, "aligners": ALIGNERS}
@@ -55,10 +56,11 @@ def path(request):
 def test_a_config_loads_builds_and_runs_two_steps(path, tmp_path):
     settings = ["training.batch_size=2", "trainer={max_steps: 2, accelerator: cpu}"]
     config = read_config(path, settings).config(**REGISTRIES)
-    tasks = {name: TASKS.build(name, **task.settings) for name, task in config.tasks.items()}
+    tasks = {name: build(name, **task.settings) for name, task in config.tasks.items()}
     goals = {"va": np.linspace(-1, 1, 2 * NUM_FRAMES).reshape(-1, 2), "expr": np.arange(NUM_FRAMES)[:, None] % 8}
     goals["au"] = (np.arange(NUM_FRAMES)[:, None] + np.arange(12)) // 3 % 2
     goals["mtl"] = np.concatenate(list(goals.values()), axis=1)
+    goals["classes"] = np.arange(NUM_FRAMES)[:, None] % 3
     labels = {name: Labels(goals[name].astype(np.float32), np.ones(NUM_FRAMES, bool)) for name in tasks}
     splits = {
         split: {name: {f"{split}{i}": each for i in range(5)} for name, each in labels.items()}

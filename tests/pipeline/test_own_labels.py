@@ -1,0 +1,126 @@
+"""A data set of one's own, from its tables to trained, scored, combined and analysed: no Python, no Aff-Wild2."""
+
+import json
+import wave
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+import abaw
+from abaw.postprocessing import read_post_processing
+from abaw.results.runs import Run
+
+NAMES = ["low", "middle", "high"]
+PITCH_HZ = {"low": 200, "middle": 600, "high": 1800}
+FPS, SECONDS, RATE = 10, 1, 16000
+QUICK = {"trainer": {"max_epochs": 8, "accelerator": "cpu"}, "training.loggers": []}
+CLIP_LEVEL = (
+    "manifest: clips.csv\n"
+    "classes: {column: pitch, names: [low, middle, high], aliases: {mid: middle}}\n"
+    "values: {columns: [height, softness], range: {height: [0, 100], softness: [-1, 1]}}\n"
+)
+FRAME_LEVEL = "manifest: frames.csv\nvalues: {columns: [height, softness], range: [0, 100]}\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Tones of three pitches by six speakers, each louder from its middle on; a store; and two data set files."""
+    folder = tmp_path_factory.mktemp("own")
+    rng, clips, frames = np.random.default_rng(0), ["path,pitch,height,softness,speaker,split,fps"], []
+    for i in range(18):
+        name, split = NAMES[i % 3], "val" if i >= 12 else "train"
+        times = np.arange(RATE * SECONDS) / RATE
+        sound = np.sin(2 * np.pi * PITCH_HZ[name] * times * rng.uniform(0.9, 1.1)) * np.where(times < 0.5, 0.1, 0.8)
+        with wave.open(str(folder / f"c{i}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes((sound * 30000).astype("<i2").tobytes())
+        written = "mid" if name == "middle" else name
+        clips.append(f"c{i}.wav,{written},{50 * (i % 3)},{1 - i % 3},speaker {i // 3},{split},{FPS}")
+        frames.append(f"c{i}.wav,speaker {i // 3},{split},{FPS},c{i}.tsv")
+        rows = [f"{t:.1f}\t{50 * (i % 3)}\t{10 if t < 0.5 else 90}" for t in np.arange(0, 0.9, 0.1)]
+        (folder / f"c{i}.tsv").write_text("\n".join(["time_s\theight\tsoftness", *rows]) + "\n")
+    (folder / "clips.csv").write_text("\n".join(clips) + "\n")
+    (folder / "frames.csv").write_text("\n".join(["path,speaker,split,fps,labels", *frames]) + "\n")
+    (folder / "clips.yaml").write_text(CLIP_LEVEL + "columns: {group: speaker}\n")
+    (folder / "frames.yaml").write_text(FRAME_LEVEL + "columns: {group: speaker}\n")
+    abaw.extract(folder / "clips.yaml", folder / "store", ["voice_mel"])
+    return folder
+
+
+def train(made, data, **more):
+    settings = {"data": str(made / data), "store": str(made / "store"), **QUICK, **more}
+    return abaw.train("classes", settings, runs=made / "runs")
+
+
+@pytest.fixture(scope="module")
+def run(made):
+    return train(made, "clips.yaml", name="pitch")
+
+
+def test_clip_level_classes_go_from_a_table_to_a_score(made, run):
+    scores = json.loads((run.folder / "run.json").read_text())["scores"]["classes"]
+    assert scores["F1"] > 0.6
+    assert (scores["classes"], scores["n"]) == (3, 6)
+    table = parquet.read_table(run.predictions("validation") / "classes" / "c12.parquet")
+    assert [table[f"p_{name}"].type for name in NAMES] == ["float"] * 3
+    assert table["class"].to_pylist() == [table["class"][0].as_py()] * len(table)  # of the clip, in every row
+    task = Run(run.folder).task("classes")
+    assert (task.columns, task.resolution) == (("p_low", "p_middle", "p_high"), "clip")
+
+
+def test_predict_score_combine_and_fit_take_clip_level_tables(made, run):
+    out = made / "predicted"
+    abaw.predict([run.folder], out / "one", split="validation")
+    other = train(made, "clips.yaml", name="other", **{"training.seed": 1, "tasks.classes.pooling": "statistics"})
+    abaw.predict([other.folder], out / "two", split="validation")
+    abaw.combine([out / "one", out / "two"], out / "both")
+    report = abaw.score([out / "one", out / "both"])
+    assert [each.scores["n"] for each in report.results] == [6, 6]
+    assert report.results[0].intervals["F1"][0] <= report.results[0].scores["F1"]
+    assert "classes 3" in str(report)
+    fitted = abaw.fit(out / "both", out=made / "fitted.json")
+    assert fitted.results["classes"].scores["raw"]["n"] == 6
+    assert "classes" in read_post_processing(made / "fitted.json", {"classes": run.task("classes")})
+
+
+def test_tables_rebuild_their_task_where_the_run_is_gone(made, run):
+    abaw.predict([run.folder], made / "alone", split="validation")
+    path = made / "alone" / "classes" / "predictions.json"
+    about = json.loads(path.read_text())
+    assert about["task_settings"]["class_names"] == NAMES
+    path.write_text(json.dumps({**{k: v for k, v in about.items() if k not in ("sha256", "tables")}, "run": ["gone"]}))
+    (result,) = abaw.score(made / "alone", data=made / "clips.yaml").results
+    assert result.scores["n"] == 6
+
+
+def test_analyze_gives_the_class_of_the_clip_in_every_row(made, run):
+    found = abaw.analyze(made / "c0.wav", [run.folder], made / "analysed", assume_fps=FPS)
+    words = found.table("c0").to_numpy()["class"]
+    assert len(words) == FPS * SECONDS
+    assert set(words) <= set(NAMES)
+    assert len(set(words)) == 1
+
+
+def test_values_of_clips_and_of_frames_are_trained_in_their_own_range(made):
+    clips = train(made, "clips.yaml", name="height", tasks={"values": {"mse_weight": 1.0}})
+    frames = train(made, "frames.yaml", name="each", tasks={"values": {}}, model={"name": "concat"})
+    for run, num in ((clips, 6), (frames, 6 * 9)):  # nothing follows the last time with a label
+        (result,) = abaw.score(run.folder).results
+        assert result.scores["n"] == num
+        assert {"CCC", "RMSE", "Pearson", "CCC_height", "RMSE_softness"} <= result.scores.keys()
+        table = parquet.read_table(run.predictions("validation") / "values" / "c12.parquet")
+        assert max(table["height"].to_pylist()) > 2  # not -1 to 1
+    assert json.loads((clips.folder / "run.json").read_text())["tasks"]["values"]["ranges"] == [[0, 100], [-1, 1]]
+
+
+def test_a_setting_that_the_labels_contradict_is_an_error_of_the_config(made):
+    with pytest.raises(ValueError, match="pooling is 'attention', but the task has a label for every frame"):
+        train(made, "frames.yaml", name="no", tasks={"values": {"pooling": "attention"}})
+    with pytest.raises(
+        ValueError, match="does not define classes: expected a data set file with the keys manifest and"
+    ):
+        train(made, "frames.yaml", name="no")
+    assert not (made / "runs" / "no" / "run.json").exists()
