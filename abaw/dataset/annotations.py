@@ -17,6 +17,7 @@ from abaw.files.regular import check_regular
 from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
+MAX_POINT_GAP_S = 1.0  # of two values at times between which others are interpolated
 MAX_AFTER_END_S = 0.5  # of a label's start: tools of annotation stop a little later than the video
 
 
@@ -53,15 +54,17 @@ class TimedLabels(Labels):
 
     ``spans_s``: start and stop of each row in seconds on the media file's time axis; they do not overlap.
     ``places``: file and line of each row. ``is_part``: the clip is a part of a file, and there may be labels of other
-    parts.
+    parts. ``points_s``: the times of the rows, ascending, where they are values at times, which are interpolated
+    linearly between two rows at most ``MAX_POINT_GAP_S`` apart.
     """
 
     spans_s: Float[np.ndarray, "time 2"] = field(default_factory=lambda: np.zeros((0, 2)))
     places: tuple[str, ...] = ()
     is_part: bool = False
+    points_s: Float[np.ndarray, " points"] = field(default_factory=lambda: np.zeros(0))
 
     def at(self, times_s: Float[np.ndarray, " frame"]) -> Labels:
-        """One row per frame: the label of the span that its time is in, unscored where there is none.
+        """One row per frame: the label of the span that its time is in, or of two points; unscored where there is none.
 
         Raises InputError where a label starts more than ``MAX_AFTER_END_S`` after the last frame.
         """
@@ -78,7 +81,17 @@ class TimedLabels(Labels):
         place = np.searchsorted(starts_s, times_s, side="right") - 1
         row = order[np.maximum(place, 0)]
         scored = (place >= 0) & (times_s < stops_s[np.maximum(place, 0)]) & self.scored[row]
-        return Labels(np.where(scored[:, None], self.values[row], np.float32(0)), scored, self.group)
+        values = np.where(scored[:, None], self.values[row], np.float32(0))
+        if len(self.points_s) > 1:
+            right = np.searchsorted(self.points_s, times_s).clip(1, len(self.points_s) - 1)
+            before, after = self.points_s[right - 1], self.points_s[right]
+            is_between = (before <= times_s) & (times_s <= after) & (after - before <= MAX_POINT_GAP_S)
+            is_between &= self.scored[right - 1] & self.scored[right]
+            share = ((times_s - before) / (after - before))[:, None]
+            mixed = self.values[right - 1] * (1 - share) + self.values[right] * share
+            values = np.where(is_between[:, None], mixed, values).astype(np.float32)
+            scored = scored | is_between
+        return Labels(values, scored, self.group)
 
 
 def group_of(clip_id: str, labels: Labels | None = None) -> str:

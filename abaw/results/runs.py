@@ -28,6 +28,7 @@ import numpy as np
 
 from abaw.configs.file import parse_section
 from abaw.configs.sections import UNTRAINED, Config
+from abaw.dataset.annotations import TimedLabels
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, read_json, sha256, visible, write_json
 from abaw.files.names import checked_name
@@ -283,6 +284,8 @@ def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> s
         found.update(repr((split, name, clip_id, clip.values.shape)).encode())
         found.update(np.ascontiguousarray(clip.values, "<f4").tobytes())
         found.update(np.ascontiguousarray(clip.scored, bool).tobytes())
+        if isinstance(clip, TimedLabels):
+            found.update(np.ascontiguousarray(clip.spans_s, "<f8").tobytes())
     return found.hexdigest()[:16]
 
 

@@ -58,6 +58,7 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
         rows = np.zeros((frames.max(), len(columns)), np.float32), np.zeros(frames.max(), bool)
         rows[0][frames - 1], rows[1][frames - 1] = values, scored
         return Labels(*rows, group)
+    is_at_times = manifest.row_columns["time_s"] in table.columns and not isinstance(declared, ClassColumns)
     return TimedLabels(
         values,
         scored,
@@ -65,6 +66,7 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
         _spans(manifest, table),
         tuple(table.place(i) for i in range(len(table.rows))),
         is_part=row.is_part,
+        points_s=np.array(_times(manifest, table, "time_s")) if is_at_times else np.zeros(0),
     )
 
 
@@ -153,7 +155,8 @@ def _frames(manifest: Manifest, table: TextTable) -> np.ndarray:
 
 
 def _spans(manifest: Manifest, table: TextTable) -> np.ndarray:
-    """Start and stop of each row, in seconds; a row with one time reaches half-way to its neighbours.
+    """Start and stop of each row, in seconds; a row with one time reaches half-way to its neighbours (of values, these
+    are interpolated: ``TimedLabels``).
 
     At the ends, and beside a longer gap, it reaches half a median interval.
     """

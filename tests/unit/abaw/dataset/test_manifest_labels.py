@@ -28,11 +28,19 @@ def test_rows_of_frames_are_labels_of_frames(tmp_path):
     assert read_manifest_labels(found.manifest, "values", "test") == {}  # a clip without labels
 
 
-def test_rows_with_a_time_reach_half_way_to_their_neighbours(tmp_path):
-    _, labels = read_labels(tmp_path, "time_s,pain,effort\n0,1,1\n0.2,2,2\n0.4,3,3\n")
+def test_classes_at_a_time_reach_half_way_to_their_neighbours(tmp_path):
+    _, labels = read_labels(tmp_path, "time_s,emotion\n0,angry\n0.2,happy\n0.4,neutral\n", CLASSES)
     found = labels.at(np.array([0.0, 0.09, 0.11, 0.29, 0.31, 0.49, 0.51]))
-    assert found.values[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 0]
+    assert found.values[:, 0].tolist() == [0, 0, 1, 1, 2, 2, 0]
     assert found.scored.tolist() == [True] * 6 + [False]
+
+
+def test_values_at_times_are_interpolated_between_near_ones_and_end_with_them(tmp_path):
+    text = "time_s,pain,effort\n0,1,1\n0.2,3,2\n0.4,,\n0.6,5,5\n1.6,7,0\n2.8,9,1\n"
+    _, labels = read_labels(tmp_path, text)
+    found = labels.at(np.array([0.0, 0.05, 0.15, 0.2, 0.35, 0.6, 1.1, 2.2, 2.8, 3.5]))
+    np.testing.assert_allclose(found.values[:, 0], [1, 1.5, 2.5, 3, 0, 5, 6, 0, 9, 0], atol=1e-6)
+    assert found.scored.tolist() == [True, True, True, True, False, True, True, False, True, False]
 
 
 def test_spans_hold_their_start_and_not_their_stop(tmp_path):
