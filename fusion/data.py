@@ -25,7 +25,6 @@ from fusion.sampling import (
 )
 from fusion.targets import LabelsByTask, list_clips, make_scored_labels, make_training_targets
 
-
 MAX_KEPT_BYTES = 256 * 2**20  # of the features of all windows together: as many stay in memory once they were read
 
 
