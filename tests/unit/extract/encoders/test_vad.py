@@ -80,9 +80,10 @@ def test_without_a_file_that_of_the_package_is_used(network, monkeypatch, tmp_pa
     assert list(encoder.recipe()["weights"]) == ["silero_vad.onnx"]
 
 
-def test_without_file_and_package_the_message_says_how_to_get_one(monkeypatch):
+def test_without_file_and_package_the_message_says_how_to_get_one(monkeypatch, tmp_path):
     monkeypatch.setattr(vad, "find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match=r"needs silero's network .*pip install silero-vad, or .*vad:file=PATH"):
+    monkeypatch.setenv("ABAW_WEIGHTS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"vad needs silero_vad_16k_op15.onnx .*--download .*vad:file=PATH"):
         ENCODERS.build("vad")
     with pytest.raises(FileNotFoundError, match="no file nowhere.onnx for vad: check the path"):
         ENCODERS.build("vad", file="nowhere.onnx")
