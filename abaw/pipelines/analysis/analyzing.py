@@ -102,7 +102,17 @@ def analyze(
         with_encoders, better = list(choice.chosen), choice.better
     for run in opened:  # before hours of extraction
         run.check_weights()
-    job = _Job(dataset, opened, with_encoders, specs, config, fill, choose_voice_rule(device, download), better, persons == "all")
+    job = _Job(
+        dataset,
+        opened,
+        with_encoders,
+        specs,
+        config,
+        fill,
+        choose_voice_rule(device, download),
+        better,
+        persons == "all",
+    )
     tables = [*(f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES), DOCUMENT]
     advice = "give another --out"
     with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):
@@ -267,8 +277,7 @@ def _encoders(
     if len(fills) > 1:
         raise InputError("these runs filled missing faces in different ways: analyze with one run at a time")
     detector = build_detector(faces or "centerface", download)
-    config = configs[0] if configs else TargetConfig(detector, target or BETTER_VOICE = "with abaw weights fetch vad, and the package onnxruntime, a network recognises speech"
-TARGET, DETECT_EVERY)
+    config = configs[0] if configs else TargetConfig(detector, target or TARGET, DETECT_EVERY)
     if configs and faces is not None and detector.recipe() != config.detector.recipe():
         trained = config.detector.recipe()["finder"]
         raise InputError(
