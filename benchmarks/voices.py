@@ -99,8 +99,8 @@ def main() -> None:
     lines = [
         "# Voice encoders",
         "",
-        f"Written by `python -m benchmarks.voices`, commit {commit()}. CPU time of one core; memory of {MINUTES[0]} and of "
-        f"{MINUTES[1]} minutes of sound.",
+        f"Written by `python -m benchmarks.voices`, commit {commit()}. CPU time of one core; the process's memory with "
+        f"{MINUTES[0]} and with {MINUTES[1]} minutes of sound.",
         "",
         "| encoder | times real time | share of the network | peak memory (MB), 1 min | 60 min |",
         "|---|---|---|---|---|",

@@ -72,6 +72,7 @@ class PictureEncoder(Encoder):
 class SoundEncoder(Encoder):
     """Computes a track at the encoder's own rate; a row's time is the centre of its receptive field.
 
+    A causal recurrent network has no such field: a row's time is the centre of the last input that it depends on.
     ``rate_hz`` is the sampling rate of the sound that it takes.
     """
 
