@@ -79,17 +79,17 @@ def peak_mb(encoder: SoundEncoder, sound: Sound) -> float:
     """Peak of this process's anonymous memory while it encodes, from Linux's /proc."""
     peak, is_done = 0.0, threading.Event()
 
-    def watch() -> None:
+    def measure() -> None:
         nonlocal peak
         while not is_done.wait(0.02):
             status = Path("/proc/self/status").read_text()
             peak = max(peak, int(status.split("RssAnon:")[1].split()[0]) / 1e3)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    thread = threading.Thread(target=measure)
+    thread.start()
     consume(encoder, sound)
     is_done.set()
-    watcher.join()
+    thread.join()
     return peak
 
 
