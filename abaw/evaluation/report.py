@@ -151,10 +151,9 @@ def score(
     draws: int = 1000,
     seed: int = 0,
 ) -> ScoreReport:
-    """Score runs or prediction folders with the official metric over all frames, with 95 % intervals by video
-    or, where the data set names groups, by group.
+    """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
-    Two folders are compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out"
+    Intervals are by video, or by group where the data set names groups. Two folders are compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out"
     (every clip with labels that the folder has). ``task``: one task; by default every task the folders have tables
     of. ``data``: the data set with the labels; by default that of the run. ``raw`` leaves out the folders'
     post-processing. ``draws`` bootstrap draws of videos with ``seed`` give intervals and p.
