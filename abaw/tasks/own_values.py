@@ -122,7 +122,8 @@ class OwnValues(Task):
         return dataset.manifest.clips(split) if dataset.manifest is not None else ()
 
     def wanted(self, split: str) -> str:
-        return f"a data set file with the keys manifest and values, and labels of {split} clips"
+        hint = " (tables of clips that runs held out are scored with --split held-out)" if split == "validation" else ""
+        return f"a data set file with the keys manifest and values, and labels of {split} clips{hint}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         declared = dataset.manifest.values if dataset.manifest else None
