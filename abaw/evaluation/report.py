@@ -153,10 +153,11 @@ def score(
 ) -> ScoreReport:
     """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
-    Intervals are by video, or by group where the data set names groups. Two folders are compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out"
-    (every clip with labels that the folder has). ``task``: one task; by default every task the folders have tables
-    of. ``data``: the data set with the labels; by default that of the run. ``raw`` leaves out the folders'
-    post-processing. ``draws`` bootstrap draws of videos with ``seed`` give intervals and p.
+    Intervals are by video, or by group where the data set names groups. Two folders are compared, of three or more the
+    spread is reported. ``split``: "train", "validation", or "held-out" (every clip with labels that the folder has).
+    ``task``: one task; by default every task the folders have tables of. ``data``: the data set with the labels; by
+    default that of the run. ``raw`` leaves out the folders' post-processing. ``draws`` bootstrap draws of videos with
+    ``seed`` give intervals and p.
 
     Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
     clips, and for a split without labels; NotFoundError where a folder or a table is missing.
