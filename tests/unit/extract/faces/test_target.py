@@ -8,7 +8,7 @@ import pytest
 
 from extract import DETECTORS
 from extract.faces.geometry import Box, Face
-from extract.faces.target import TARGETS, TargetConfig
+from extract.faces.target import TARGETS, TargetConfig, person_target
 from extract.media import pictures
 from tests.support.drawn_faces import (
     BLUE,
@@ -239,6 +239,16 @@ def test_all_persons_of_a_picture_are_there_beside_the_target(film, target):
     assert [face is None for face, _ in seen] == [False] * 10 + [True] * 10 + [False] * 30
     red = seen[0][0].person
     assert [red in [face.person for face in faces] for _, faces in seen] == [face is not None for face, _ in seen]
+
+
+def test_the_person_of_a_number_is_the_same_one_whoever_was_the_target():
+    images = [picture((RED, 30, 40, 60), (GREEN, 170, 40))] * 10 + [picture((GREEN, 170, 40))] * 5
+    numbers = {colour_of(images[0], face): face.person for face in select(images, target="leftmost")[:1]}
+    numbers |= {colour_of(images[0], face): face.person for face in select(images, target="rightmost")[:1]}
+    assert len(numbers) == 2
+    red, green = (select(images, target=person_target(numbers[colour])) for colour in (RED, GREEN))
+    assert [face is None for face in red] == [False] * 10 + [True] * 5
+    assert {colour_of(images[0], face) for face in green} == {GREEN}
 
 
 @pytest.mark.parametrize("target", ["longest", "speaking"])
