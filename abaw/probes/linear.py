@@ -19,7 +19,7 @@ from abaw.tasks.ranges import column_ranges
 # weight of the squared coefficients against the mean loss of a row; of those that score alike the middle one is taken
 PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
 NUM_INNER = 3  # parts in which a training part is divided to choose the penalty
-MAX_COMPONENTS = 400  # principal components of the features that a model reads
+MAX_COMPONENTS = 300  # principal components of the features that a model reads
 TINY = 1e-9  # between scores that are the same
 MAX_STEPS = 200  # of the logistic regression
 
@@ -179,5 +179,5 @@ def _components(train: np.ndarray, test: np.ndarray, seed: int) -> tuple[np.ndar
     if len(train) <= MAX_COMPONENTS:
         _, _, axes = np.linalg.svd(train, full_matrices=False)
     else:
-        _, _, axes = randomized_svd(train, MAX_COMPONENTS, random_state=seed)
+        _, _, axes = randomized_svd(train, MAX_COMPONENTS, n_iter=2, random_state=seed)
     return train @ axes.T, test @ axes.T
