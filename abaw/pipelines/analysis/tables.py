@@ -45,8 +45,9 @@ class PersonTables:
 class Summary:
     """What was predicted of a person over a clip: means over the frames with a prediction.
 
-    ``leading``: task -> its most probable classes, best first, with their mean probabilities. ``means``: of values,
-    and of action units whose mean is 0.5 or more. ``person`` is None for the target.
+    ``leading``: task -> its most probable classes, best first, with their mean probabilities. ``means``: task -> means
+    of values, and of action units whose mean is 0.5 or more. ``num_of_task``: in how many frames each task has a
+    prediction, ``num_answered``: any task. ``person`` is None for the target.
     """
 
     person: int | None
@@ -55,16 +56,19 @@ class Summary:
     num_with_face: int | None
     num_with_voice: int
     leading: Mapping[str, Mapping[str, float]]
-    means: Mapping[str, float]
+    means: Mapping[str, Mapping[str, float]]
+    num_of_task: Mapping[str, int]
 
     def __str__(self) -> str:
-        parts = []
-        for shares in self.leading.values():
-            best, *others = [f"{name} {share:.2f}" for name, share in shares.items()]
-            parts.append(f"{best} (then {others[0]})" if others else best)
-        parts += [f"{name} {mean:+.2f}" for name, mean in self.means.items()]
-        num = f"{self.num_answered} of {format_count(self.num_frames, 'frame')}"
-        return f"{', '.join(parts)}: means over {num}"
+        by_count: dict[int, list[str]] = {}
+        for task, num in self.num_of_task.items():
+            parts = by_count.setdefault(num, [])
+            if shares := self.leading.get(task):
+                best, *others = [f"{name} {share:.2f}" for name, share in shares.items()]
+                parts.append(f"{best} (then {others[0]})" if others else best)
+            parts += [f"{name} {mean:+.2f}" for name, mean in self.means.get(task, {}).items()]
+        total = format_count(self.num_frames, "frame")
+        return "; ".join(f"{', '.join(parts)}: means over {num} of {total}" for num, parts in by_count.items() if parts)
 
 
 def final_table(task: "Task", table: "Table", kept: "PostProcessing | None") -> "Table":
@@ -126,11 +130,13 @@ def write_frames(
 def summarize(tasks: "Mapping[str, Task]", of_person: PersonTables) -> Summary:
     """The means of a person's tables over the frames with a prediction."""
     leading: dict[str, dict[str, float]] = {}
-    means: dict[str, float] = {}
+    means: dict[str, dict[str, float]] = {}
+    counts: dict[str, int] = {}
     for name, table in of_person.tables.items():
         first, columns = 0, [column.removeprefix("p_") for column in table.columns]
         if not table.observed.any():
             continue
+        counts[name] = int(table.observed.sum())
         mean = table.values[table.observed].astype(float).mean(axis=0)
         for kind, width in tasks[name].blocks or (("values", len(columns)),):
             places = range(first, first + width)
@@ -139,7 +145,7 @@ def summarize(tasks: "Mapping[str, Task]", of_person: PersonTables) -> Summary:
                 leading[name] = {columns[place]: float(mean[place]) for place in best}
             else:
                 shown = [place for place in places if kind == "values" or mean[place] >= MIN_UNIT]
-                means |= {columns[place]: float(mean[place]) for place in shown}
+                means[name] = means.get(name, {}) | {columns[place]: float(mean[place]) for place in shown}
             first += width
     answered, seen = of_person.answered, of_person.presence.face_seen
     return Summary(
@@ -150,6 +156,7 @@ def summarize(tasks: "Mapping[str, Task]", of_person: PersonTables) -> Summary:
         int(of_person.presence.voice_heard.sum()),
         leading,
         means,
+        counts,
     )
 
 

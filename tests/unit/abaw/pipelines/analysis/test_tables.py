@@ -69,9 +69,12 @@ def test_a_summary_has_the_mean_over_frames_with_a_prediction():
     given = {"expr": table(EXPR, shares, [1, 1, 0]), "va": table(VA, [[0.5, 0.1], [0.7, 0.3], [-1, -1]], [1, 1, 0])}
     found = summarize({"expr": EXPR, "va": VA}, person(None, given, [True, True, False]))
     assert next(iter(found.leading["expr"].items())) == ("Happiness", pytest.approx(0.65))
-    assert found.means == {"valence": pytest.approx(0.6), "arousal": pytest.approx(0.2)}
+    assert found.means == {"va": {"valence": pytest.approx(0.6), "arousal": pytest.approx(0.2)}}
     assert (found.num_answered, found.num_frames, found.num_with_face, found.num_with_voice) == (2, 3, 2, 0)
     assert str(found) == "Happiness 0.65 (then Neutral 0.05), valence +0.60, arousal +0.20: means over 2 of 3 frames"
+    given["va"] = table(VA, [[0.5, 0.1], [0.7, 0.3], [-1, -1]], [1, 0, 0])
+    said = str(summarize({"expr": EXPR, "va": VA}, person(None, given, [True, True, False])))
+    assert said.endswith("2 of 3 frames; valence +0.50, arousal +0.10: means over 1 of 3 frames")
 
 
 def test_of_several_persons_each_frame_has_a_row_for_each_one_seen(tmp_path):
