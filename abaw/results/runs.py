@@ -1,8 +1,8 @@
 """The folder of a run: what was trained, on what, and its scores.
 
 RUN/config.yaml        the complete config as it was used
-RUN/run.json           commit, seed, fold, versions, data set and its kind, recipes, label tasks and videos seen, the labels' hash, split
-                       sizes; once it is complete its scores (empty for a refit, which holds nothing out) and the
+RUN/run.json           commit, seed, fold, versions, data set and its kind, recipes, label tasks and videos
+                       seen, the labels' hash, split sizes; once it is complete its scores (empty for a refit, which holds nothing out) and the
                        SHA-256 of the weights, of each section of the config, and of itself
 RUN/weights/           safetensors
 RUN/post_processing.json   what is fitted after training; empty at first
