@@ -2,8 +2,9 @@
 
 RUN/config.yaml        the complete config as it was used
 RUN/run.json           commit, seed, fold, versions, data set and its kind, recipes, label tasks and videos
-                       seen, the labels' hash, split sizes; once it is complete its scores (empty for a refit, which holds nothing out) and the
-                       SHA-256 of the weights, of each section of the config, and of itself
+                       seen, the labels' hash, split sizes; once it is complete its scores (empty for a refit,
+                       which holds nothing out) and the SHA-256 of the weights, of each section of the config, and of
+                       itself
 RUN/weights/           safetensors
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
