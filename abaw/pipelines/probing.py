@@ -16,7 +16,7 @@ from abaw.files import as_list, as_path
 from abaw.files.names import first_few
 from abaw.numbers import format_count
 from abaw.probes.linear import cross_predict, row_labels
-from abaw.probes.pooled import Moments, merge, pool_rows, within_groups
+from abaw.probes.pooled import Moments, merge, pool_rows, standardise_pooled, within_groups
 from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult
 from abaw.probes.rows import Rows, Spans, find_doubts, hold_out, pair_up, score_of_chance
 from abaw.progress import ProgressCallback, as_progress, silent
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_WINDOWS = 4000  # of a task of frames: more take minutes and change no ranking
 HALF_WINDOW_S = 1.0  # on either side of a frame
 CHUNK_ROWS = 4096  # read at once
+MIN_PIECES = 10  # of a group, to standardise over them
 
 
 def probe(
@@ -55,8 +56,8 @@ def probe(
     4,000 scored frames, evenly spread, are predicted from the 2 s around each. The labels of "train" and "validation"
     are divided in ``folds`` parts of whole groups (speakers; without groups, videos), by default six, or "groups": one
     part a group. The penalty is chosen on groups of the training parts. ``normalise`` "group": features are
-    standardised within groups first, over all clips of the data set that the store has, without labels. Intervals draw
-    groups (``draws`` with ``seed``).
+    standardised within groups first, over all clips of the data set that the store has, and so are their means and
+    deviations over the pieces of a group; labels are not used. Intervals draw groups (``draws`` with ``seed``).
 
     Clips that lack the track of one encoder are left out for all of them, so that scores are of the same clips; the
     report says so. Raises InputError for an unknown task or encoder, labels that are equal, or a single group;
@@ -220,6 +221,9 @@ class _Pooler:
         if self._by_group:
             pooled = self._within_groups(recipe, pooled, rows)
         features = pooled.features()
+        if self._by_group:
+            groups = [self._dataset.groups.get(clip) or clip for clip in rows.clip_of]
+            features = standardise_pooled(features, groups, MIN_PIECES)
         if not (np.nanstd(features, axis=0) > 0).any():
             self._remarks.append(f"{name} is the same in every row: its score is that of a guess")
         return features

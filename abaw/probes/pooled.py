@@ -64,6 +64,28 @@ def merge(pieces: Sequence[Moments]) -> Moments:
     return Moments(whole.num.sum(keepdims=True), whole.seconds.sum(keepdims=True), mean, std)
 
 
+def standardise_pooled(
+    features: Float[np.ndarray, "piece features"], of_piece: Sequence[str], min_pieces: int
+) -> Float[np.ndarray, "piece features"]:
+    """Pooled features standardised over the pieces of their group; labels are not used.
+
+    How much a feature differs from piece to piece depends on the person too. A group with fewer than ``min_pieces``
+    observed pieces is standardised over those of all groups. A feature that is constant becomes 0.
+
+    >>> standardise_pooled(np.array([[1.0], [3.0], [10.0], [30.0]]), ["a", "a", "b", "b"], 2).tolist()
+    [[-1.0], [1.0], [-1.0], [1.0]]
+    """
+    found, groups = np.empty_like(features), np.array(of_piece)
+    is_seen = ~np.isnan(features).any(axis=1)
+    for group in dict.fromkeys(of_piece):
+        own = is_seen & (groups == group)
+        rows = features[own if own.sum() >= min_pieces else is_seen].astype(np.float64)
+        scale = rows.std(axis=0)
+        at = groups == group
+        found[at] = (features[at] - rows.mean(axis=0)) / np.where(scale > 1e-6, scale, np.inf)
+    return found
+
+
 def within_groups(
     pieces: Moments, of_piece: Sequence[str], material: Moments, of_material: Sequence[str], min_s: float
 ) -> tuple[Moments, Mapping[str, float]]:
