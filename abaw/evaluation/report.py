@@ -210,7 +210,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
             for key in REPORTED
             if labelled.about.get(key) is not None
         },
-        remarks=list(labelled.remarks),
+        remarks=[*labelled.remarks, *labelled.task.remarks(final)],
         unit=unit_drawn(final),
     )
 

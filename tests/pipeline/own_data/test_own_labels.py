@@ -96,12 +96,25 @@ def test_tables_rebuild_their_task_where_the_run_is_gone(made, run):
     assert result.scores["n"] == 6
 
 
-def test_analyze_gives_the_class_of_the_clip_in_every_row(made, run):
-    found = abaw.analyze(made / "c0.wav", [run.folder], made / "analysed", assume_fps=FPS)
-    words = found.table("c0").to_numpy()["class"]
-    assert len(words) == FPS * SECONDS
-    assert set(words) <= set(NAMES)
-    assert len(set(words)) == 1
+def test_a_score_says_which_classes_have_no_label_and_are_left_out_of_its_mean(made, run):
+    abaw.predict([run.folder], made / "all", split="validation")
+    rows = (made / "clips.csv").read_text().splitlines()
+    (made / "fewer.csv").write_text("\n".join(row for row in rows if ",high," not in row) + "\n")
+    (made / "fewer.yaml").write_text((made / "clips.yaml").read_text().replace("clips.csv", "fewer.csv"))
+    (result,) = abaw.score(made / "all", data=made / "fewer.yaml").results
+    assert (result.scores["classes"], result.scores["n"]) == (2, 4)
+    assert any("means over 2 of 3 classes: no label is high" in each for each in result.remarks)
+
+
+def test_analyze_gives_the_class_of_the_clip_in_every_row_with_a_voice(made, run, media):
+    clip = "03-01-05-02-01-01-01"
+    found = abaw.analyze(media / f"ravdess/{clip}.flac", [run.folder], made / "analysed", assume_fps=FPS)
+    table = found.table(clip).to_numpy()
+    assert 0 < table["voice_heard"].sum() < len(table["voice_heard"])
+    words = set(table["class"][table["voice_heard"]])
+    assert len(words) == 1
+    assert words <= set(NAMES)
+    assert all(word is None for word in table["class"][~table["voice_heard"]])
 
 
 def test_values_of_clips_and_of_frames_are_trained_in_their_own_range(made):

@@ -1,9 +1,9 @@
 """Speed and memory of the voice encoders ge2e and speech_embedding, and what bounds them.
 
 Speed is in CPU time of one core, so that other processes of the machine matter little. The sound is noise: neither
-depends on what is said. Writes results/voices.md. About 2 minutes on one CPU core.
+depends on what is said. Writes results/voices/encoders.md. About 2 minutes on one CPU core.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.voices
+    OMP_NUM_THREADS=1 python -m benchmarks.voices.encoders
 """
 
 import argparse
@@ -22,7 +22,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 
-RESULTS = Path(__file__).resolve().parent / "results" / "voices.md"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "voices" / "encoders.md"
 RATE_HZ, SECONDS, MINUTES = 16000, 120, (1, 60)
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ge2e": ("ge2e", {}),
@@ -99,7 +99,7 @@ def main() -> None:
     lines = [
         "# Voice encoders",
         "",
-        f"Written by `python -m benchmarks.voices`, commit {commit()}. CPU time of one core; the process's memory with "
+        f"Written by `python -m benchmarks.voices.encoders`, commit {commit()}. CPU time of one core; memory with "
         f"{MINUTES[0]} and with {MINUTES[1]} minutes of sound.",
         "",
         "| encoder | times real time | share of the network | peak memory (MB), 1 min | 60 min |",
