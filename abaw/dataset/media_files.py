@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,8 +136,11 @@ def name_media(files: Iterable[Path], root: Path, named: Collection[str] = ()) -
             found.ambiguous[stem] = kept
         else:
             repeated[stem] = kept
+    taken = {*found.by_clip, *named}
     for stem, paths in repeated.items():
-        found.by_clip |= names_by_folder(stem, paths, root, found.by_clip.keys() | set(named))
+        names = names_by_folder(stem, paths, root, taken)
+        found.by_clip |= names
+        taken |= names.keys()
     found.unused = {clip: tuple(unused_by_path[path]) for clip, path in found.by_clip.items() if path in unused_by_path}
     return found
 
@@ -172,7 +175,7 @@ def _drop_repeats(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     return [path for path in paths if path not in unused], unused
 
 
-def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Collection[str]) -> dict[str, Path]:
+def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Container[str]) -> dict[str, Path]:
     """Different names for files of one name: with as many of their folders as needed, else with their suffixes."""
     folders = [
         path.parent.relative_to(root).parts if path.is_relative_to(root) else path.parent.parts for path in paths
@@ -182,7 +185,7 @@ def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Collection[
             names = [
                 "_".join([*parts[max(0, len(parts) - depth) :], end]) for parts, end in zip(folders, last, strict=True)
             ]
-            if len(set(names)) == len(names) and not set(names) & set(taken):
+            if len(set(names)) == len(names) and not any(name in taken for name in names):
                 return dict(zip(names, paths, strict=True))
     names = ["_".join([*path.parent.parts[1:], path.name]) for path in paths]
     return dict(zip(names, paths, strict=True))

@@ -54,10 +54,10 @@ def read_manifest_keys(path: Path) -> ManifestKeys:
     document = read_yaml(path)
     keys = _Keys(path, document)
     values = keys.mapping(document.values, KEYS)
-    manifest = _join(path.parent, keys.text(values["manifest"], "manifest"))
+    manifest = _join(path.parent, keys.text(values["manifest"], "manifest"), f"{keys.at('manifest')}: manifest")
     if not manifest.is_file():
         raise NotFoundError(f"{keys.at('manifest')}: no table {manifest}: the path is relative to this file")
-    media = _join(path.parent, keys.text(values["media"], "media")) if "media" in values else _join(path.parent, ".")
+    media = _join(path.parent, keys.text(values.get("media", "."), "media"), f"{keys.at('media')}: media")
     if not media.is_dir():
         raise NotFoundError(f"{keys.at('media')}: no folder {media}: the path is relative to this file")
     columns = keys.mapping(values.get("columns", {}), (*COLUMNS, *LABEL_COLUMNS), "columns")
@@ -155,14 +155,16 @@ class _Keys:
         return value
 
     def text(self, value: Any, *keys: str) -> str:
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        if not _is_text(value):
             raise self.error(f"{keys[-1]} is {value!r}, expected text", *keys)
         return str(value)
 
     def texts(self, value: Any, *keys: str) -> tuple[str, ...]:
         if not isinstance(value, list) or not value:
             raise self.error(f"{keys[-1]} is {value!r}, expected a list of names", *keys)
-        names = tuple(self.text(each, *keys, str(i)) for i, each in enumerate(value))
+        if others := [each for each in value if not _is_text(each)]:
+            raise self.error(f"{keys[-1]} contains {others[0]!r}, which is no text: put it in quotes", *keys)
+        names = tuple(map(str, value))
         self.different(names, *keys)
         return names
 
@@ -175,10 +177,10 @@ class _Keys:
         is_pair = isinstance(value, list) and len(value) == 2
         if not is_pair or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in value):
             raise self.error(f"range is {value!r}, expected the lowest and the highest value, such as [-1, 1]", *keys)
-        low, high = float(value[0]), float(value[1])
+        low, high = value  # an integer may be too large for a float
         if not -1e30 < low < high < 1e30:
             raise self.error(f"range is {value!r}, expected the lowest value first and both finite", *keys)
-        return low, high
+        return float(low), float(high)
 
     def stream(self, value: Any, key: str) -> int | None:
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
@@ -186,6 +188,10 @@ class _Keys:
         raise self.error(f"{key} is {value!r}, expected 0 for the first of its kind in a file, 1 for the second", key)
 
 
-def _join(folder: Path, name: str) -> Path:
-    """The path without ``..``, so that paths can be compared."""
-    return Path(os.path.normpath(folder / as_path(name, "a path")))
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
+
+
+def _join(folder: Path, name: str, what: str) -> Path:
+    """The path without ``..``, so that paths can be compared; ``what`` names it in errors."""
+    return Path(os.path.normpath(folder / as_path(name, what)))

@@ -147,7 +147,7 @@ def _frames(manifest: Manifest, table: TextTable) -> np.ndarray:
         except InputError as error:
             raise InputError(f"{table.place(i)}: {error}") from error
         if not 1 <= frame <= MAX_FRAME:
-            raise InputError(f"{table.place(i)}: there is no frame {frame}: frames are counted from 1, not from 0")
+            raise InputError(f"{table.place(i)}: frame {frame} is not one of 1 .. {MAX_FRAME}: frames count from 1")
         if frame in first:
             raise InputError(f"{table.place(i)}: frame {frame} has a row already, {table.place(first[frame])}")
         first[frame] = i
@@ -155,6 +155,15 @@ def _frames(manifest: Manifest, table: TextTable) -> np.ndarray:
 
 
 def _spans(manifest: Manifest, table: TextTable) -> np.ndarray:
+    """As ``_read_spans``. Raises InputError where a label ends before the file begins."""
+    spans_s = _read_spans(manifest, table)
+    if (spans_s[:, 1] <= 0).any():
+        i = int(np.argmax(spans_s[:, 1] <= 0))
+        raise InputError(f"{table.place(i)}: the label ends at {spans_s[i, 1]:g} s, expected a time after 0")
+    return spans_s
+
+
+def _read_spans(manifest: Manifest, table: TextTable) -> np.ndarray:
     """Start and stop of each row, in seconds; a row with one time reaches half-way to its neighbours (of values, these
     are interpolated: ``TimedLabels``).
 

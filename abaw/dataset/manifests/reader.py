@@ -142,8 +142,10 @@ def _read_row(
     fps, start_s, stop_s = (_number(given[key], f"{place}: {columns.get(key)}") for key in ("fps", "start_s", "stop_s"))
     if fps is not None and not 0 < fps <= 1000:
         raise InputError(f"{place}: {columns['fps']} is {fps:g}, expected frames per second above 0, up to 1000")
-    if start_s is not None and stop_s is not None and not start_s < stop_s:
-        raise InputError(f"{place}: the clip stops at {stop_s:g} s and starts at {start_s:g} s: correct the times")
+    if start_s is not None and start_s < 0:
+        raise InputError(f"{place}: the clip starts at {start_s:g} s, expected 0 or later: correct the time")
+    if stop_s is not None and not (start_s or 0) < stop_s:
+        raise InputError(f"{place}: the clip stops at {stop_s:g} s and starts at {start_s or 0:g} s: correct the times")
     if (start_s, stop_s) != (None, None) and (path.is_dir() or is_picture(path)):
         raise InputError(f"{place}: {path} is no video or sound, so no part of it can be a clip: empty start and stop")
     labels = _find(keys.manifest.parent, given["labels"], f"{place}: labels") if given["labels"] else None
@@ -217,17 +219,20 @@ def _names(rows: list[_Row], media: Path) -> list[str]:
         if other is not row:
             times = ", or give their rows different start and stop times" if not row.path.is_dir() else ""
             raise InputError(f"{row.place}: {row.path} has a row already, {other.place}: remove one of them{times}")
-    taken = {row.name for row in rows if row.name}
+    given = {row.name for row in rows if row.name}
     by_stem: dict[str, list[Path]] = {}
     for path in dict.fromkeys(row.path for row in rows if not row.name):
         by_stem.setdefault(path.name if path.is_dir() else stem_of(path), []).append(path)
     stems: dict[Path, str] = {}
+    taken = {*given, *by_stem}
     for stem, paths in by_stem.items():
         if len(paths) == 1:
             stems[paths[0]] = stem
         else:
-            others = {*taken, *stems.values(), *(each for each in by_stem if each != stem)}
-            stems |= {path: name for name, path in names_by_folder(stem, paths, media, others).items()}
+            if stem not in given:
+                taken.discard(stem)  # one of these files may have it
+            stems |= {path: name for name, path in names_by_folder(stem, paths, media, taken).items()}
+            taken |= {stem, *(stems[path] for path in paths)}
     names = [row.name or stems[row.path] + _times(row) for row in rows]
     seen: dict[str, _Row] = {}
     for name, row in zip(names, rows, strict=True):

@@ -136,7 +136,7 @@ def _read_json_lines(path: Path) -> tuple[list[str], Found]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_pairs)
+            value = json.loads(line, parse_float=str, parse_int=str, parse_constant=_constant, object_pairs_hook=_pairs)
         except InputError as error:
             raise InputError(f"{path}:{number}: {error}") from error
         except (ValueError, RecursionError) as error:
@@ -150,6 +150,10 @@ def _read_json_lines(path: Path) -> tuple[list[str], Found]:
     return columns, [(number, [each.get(key, "") for key in columns]) for number, each in objects]
 
 
+def _constant(name: str) -> str | None:
+    return None if name == "NaN" else name
+
+
 def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
@@ -161,7 +165,9 @@ def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_parquet(path: Path) -> tuple[list[str], Found]:
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:  # read_table fails where two columns have one name
+            table = file.read()
+        table.validate(full=True)  # of text that is not UTF-8
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as Parquet ({error}): write the file again") from error
     columns = list(table.column_names)
@@ -181,5 +187,8 @@ def _text(value: Any, place: str) -> str:
     if isinstance(value, float):  # pandas makes a column of integers float where one is missing
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, str | int):
-        return str(value).strip(BLANKS)
+        text = str(value).strip(BLANKS)
+        if any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
+            raise InputError(f"{place} is {text!r}, which contains a character that is no text: correct it")
+        return text
     raise InputError(f"{place} is {type(value).__name__}, expected text or a number")

@@ -53,6 +53,41 @@ def test_a_parquet_table_is_read(tmp_path):
     assert [clip.fps for clip in found.clips.values()] == [None, 25]
 
 
+def test_a_parquet_table_that_is_no_text_or_has_a_column_twice_is_refused(tmp_path):
+    path = write_manifest(tmp_path, "", media=MEDIA, name="clips.parquet")
+    broken = pa.array([b"\xff\xfe"]).view(pa.string())
+    parquet.write_table(pa.table({"path": ["a.wav"], "emotion": broken}), tmp_path / "clips.parquet")
+    with pytest.raises(InputError, match="clips.parquet: not readable as Parquet .*UTF8"):
+        open_dataset(path)
+    names = ["path", "emotion", "emotion"]
+    parquet.write_table(pa.table([["a.wav"], ["happy"], ["angry"]], names), tmp_path / "clips.parquet")
+    with pytest.raises(InputError, match="clips.parquet: the column 'emotion' is there twice"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"path": "a.wav", "emotion": "happy", "group": NaN}', "the group is empty"),
+        ('{"path": "a.wav", "emotion": "happy", "group": "\\ud800"}', "group is .* a character that is no text"),
+        ('{"path": "a\\u0000.wav", "emotion": "happy"}', "path is .* a character that is no text"),
+        ('{"path": "a.wav", "emotion": ["happy"]}', "emotion is list, expected text or a number"),
+    ],
+)
+def test_json_that_is_no_text_is_refused_with_its_line(tmp_path, row, message):
+    with pytest.raises(InputError, match=f"clips.jsonl:1: {message}"):
+        open_manifest(tmp_path, row, media=MEDIA, name="clips.jsonl")
+
+
+def test_names_of_many_files_that_share_their_stems_are_different(tmp_path):
+    media = [f"{folder}/{i}.wav" for folder in ("x", "y") for i in range(5)]
+    table = "\n".join(["path,emotion,clip", *(f"{each},happy," for each in media), "a.wav,happy,x_3"])
+    found = open_manifest(tmp_path, table, media=[*media, "a.wav"])
+    names = [f"{folder}_{i}" for folder in ("x", "y") for i in range(5)]
+    names[3], names[8] = "x_3.wav", "y_3.wav"  # x_3 is the name that another row gives
+    assert list(found.clips) == [*names, "x_3"]
+
+
 def test_soft_labels_are_shares_of_classes(tmp_path):
     keys = "classes: {columns: {calm: p_c, tense: p_t}}\n"
     found = open_manifest(tmp_path, "path,p_t,p_c\na.wav,0.25,0.75\n", keys, media=MEDIA)
@@ -85,6 +120,8 @@ def test_names_come_from_folders_and_times_where_files_share_them(tmp_path):
         ("path,emotion,fps\na.wav,happy,0\n", "clips.csv:2: fps is 0"),
         ("path,emotion,fps\na.wav,happy,2x\n", "clips.csv:2: fps: '2x' is not a number"),
         ("path,emotion,start_s,stop_s\na.wav,happy,2,1\n", "clips.csv:2: the clip stops at 1 s and starts at 2 s"),
+        ("path,emotion,start_s\na.wav,happy,-1\n", "clips.csv:2: the clip starts at -1 s, expected 0 or later"),
+        ("path,emotion,stop_s\na.wav,happy,0\n", "clips.csv:2: the clip stops at 0 s and starts at 0 s"),
         ("path,emotion\na.wav\n", "clips.csv:2: 1 cells, but the header has 2 columns"),
         ("path,path\na.wav,a.wav\n", "clips.csv:1: the column 'path' is there twice"),
         ('path,emotion\n"a.wav,happy\n', "clips.csv:2: not readable as a table"),
@@ -123,6 +160,10 @@ def test_wrong_values_are_refused_with_their_line(tmp_path, row, message):
         ),
         ("values: {columns: [emotion]}\n", "set.yaml:2: range is None"),
         ("values: {columns: [emotion], range: [1, 0]}\n", "set.yaml:2: range is .1, 0., expected the lowest"),
+        (f"values: {{columns: [emotion], range: [0, {'9' * 400}]}}\n", "set.yaml:2: range is .* both finite"),
+        ("classes: {column: emotion, names: [a, true]}\n", "set.yaml:2: names contains True, which is no text"),
+        ("classes: {column: emotion, names: [null, a]}\n", "set.yaml:2: names contains None, which is no text"),
+        ('media: "\\0"\n', "set.yaml:2: media is "),
         ("root: .\n", "set.yaml:2: unknown key 'root'"),
     ],
 )

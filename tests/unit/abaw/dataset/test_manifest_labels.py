@@ -57,7 +57,10 @@ def test_spans_hold_their_start_and_not_their_stop(tmp_path):
     [
         ("frame,pain,effort\n1,3,3\n2,11,3\n", "a.csv:3: pain is 11, outside"),
         ("frame,pain,effort\n1,3,3\n1,1,3\n", "a.csv:3: frame 1 has a row already, .*a.csv:2"),
-        ("frame,pain,effort\n0,3,3\n", "a.csv:2: there is no frame 0"),
+        ("frame,pain,effort\n0,3,3\n", "a.csv:2: frame 0 is not one of 1 .. 9999999"),
+        ("frame,pain,effort\n10000000,3,3\n", "a.csv:2: frame 10000000 is not one of 1 .. 9999999"),
+        ("time_s,pain,effort\n-5,3,3\n-4,3,3\n", "a.csv:2: the label ends at -4.5 s, expected a time after 0"),
+        ("start_s,stop_s,pain,effort\n0,1,3,3\n-2,0,3,3\n", "a.csv:3: the label ends at 0 s"),
         ("frame,pain,effort\n1.5,3,3\n", "a.csv:2: '1.5' is not an integer"),
         ("frame,pain\n1,3\n", "a.csv:1: the table has no column 'effort'"),
         ("pain,effort\n1,3\n", "a.csv:1: the columns are pain, effort, expected a column frame"),
