@@ -129,10 +129,11 @@ def part_groups(
     groups, num = sorted(groups_of(labels)), folds.number - has_official
     if len(groups) < num:
         unit = unit_of(each.group for clips in labels.values() for each in clips.values())
-        parts = f"{num} parts beside the official split need as many training" if has_official else "as many parts need"
+        beside = ", one of them the official validation split" if has_official else ""
+        kind = f"training {unit}" if has_official else unit
         raise InputError(
-            f"folds.num is {folds.num}: {parts} {unit}s, there are {len(groups)}: set folds.num to "
-            f"{len(groups) + has_official} or less"
+            f"folds.num is {folds.num}{beside}, but only {format_count(len(groups), kind)} can be divided among the "
+            f"{'others' if has_official else 'folds'}: set folds.num to {len(groups) + has_official} or less"
         )
     shares = np.hstack([_shares(groups, labels[name], task) for name, task in tasks.items()])
     shares = np.hstack([shares, np.full((len(groups), 1), NUMBER_WEIGHT / len(groups))])

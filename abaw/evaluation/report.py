@@ -291,7 +291,8 @@ def _table(found: ScoreResult) -> Iterator[str]:
     """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
     raw = found.raw
     yield (
-        f"{found.folder} {found.task} {found.split}: {len(found.clips)} clips of {found.videos} {found.unit}s, "
+        f"{found.folder} {found.task} {found.split}: {format_count(len(found.clips), 'clip')} of "
+        f"{format_count(found.videos, found.unit)}, "
         f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
     )
     if found.provenance:

@@ -11,6 +11,7 @@ from abaw.ensembling import weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths
+from abaw.numbers import format_count
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
@@ -70,7 +71,7 @@ class Predictions:
     def __str__(self) -> str:
         notes = [f"{task} {line}" for task in self.tasks for line in unobserved_lines(self.num_unobserved(task))]
         failed = f", {len(self.failed)} clips failed" if self.failed else ""
-        return "\n".join([*self.notes, *notes, f"{self.folder}: {self.num_tables} tables{failed}"])
+        return "\n".join([*self.notes, *notes, f"{self.folder}: {format_count(self.num_tables, 'table')}{failed}"])
 
 
 def predict(

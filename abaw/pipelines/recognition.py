@@ -81,8 +81,10 @@ class RecogniserMember:
         known = self.recogniser.trained_on
         trained = "on data that are not named" if known is None else f"on {', '.join(known)}"
         lines = [f"{task} by {name}, trained {trained}; licence: {self.recogniser.licence}"]
+        if self.recogniser.limits:
+            lines.append(f"{task}: {name} {self.recogniser.limits}")
         if columns.unknown:
-            lines.append(f"{task}: {name} has no output for {', '.join(columns.unknown)}: the probability is 0")
+            lines.append(f"{task}: {name} never predicts {', '.join(columns.unknown)}: its probability is always 0")
         if columns.left_out:
             lines.append(f"{task}: the outputs {', '.join(columns.left_out)} of {name} are left out")
         return lines

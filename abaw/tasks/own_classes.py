@@ -108,7 +108,7 @@ class OwnClasses(ClassTask):
         return dataset.manifest.clips(split) if dataset.manifest is not None else ()
 
     def wanted(self, split: str) -> str:
-        hint = " (tables of clips that runs held out are scored with --split held-out)" if split == "validation" else ""
+        hint = "; to score what --held-out predicted, give --split held-out" if split == "validation" else ""
         return f"a data set file with the keys manifest and classes, and labels of {split} clips{hint}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:

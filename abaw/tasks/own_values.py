@@ -21,6 +21,8 @@ from abaw.tasks.clip_level import one_step
 from abaw.tasks.own_classes import Level, check_level, check_names
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
+MOSTLY = 0.5  # share of predictions at a limit from which a score is remarked on
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -122,7 +124,7 @@ class OwnValues(Task):
         return dataset.manifest.clips(split) if dataset.manifest is not None else ()
 
     def wanted(self, split: str) -> str:
-        hint = " (tables of clips that runs held out are scored with --split held-out)" if split == "validation" else ""
+        hint = "; to score what --held-out predicted, give --split held-out" if split == "validation" else ""
         return f"a data set file with the keys manifest and values, and labels of {split} clips{hint}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
@@ -171,6 +173,19 @@ class OwnValues(Task):
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
+
+    def remarks(self, by_clip: Mapping[str, PredictionPair]) -> tuple[str, ...]:
+        """The values whose predictions are mostly at a limit of the range where their labels are not: CCC suffers."""
+        rows = np.concatenate([each.prediction[each.labels.scored] for each in by_clip.values()])
+        labels = np.concatenate([each.labels.values[each.labels.scored] for each in by_clip.values()])
+        low, high = self._limits().astype(np.float32).T
+        left = ((rows <= low) | (rows >= high)) & (rows != labels)
+        shares = left.sum(axis=0) / max(1, len(rows))
+        return tuple(
+            f"{share:.0%} of the predictions of {name} left its range, {_range(limits)}: they count as its limit"
+            for name, share, limits in zip(self.value_names, shares, self._limits(), strict=True)
+            if share >= MOSTLY
+        )
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         found = self.resampled_scores([by_clip])(np.ones((1, 1), int))

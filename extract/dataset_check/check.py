@@ -16,6 +16,7 @@ from abaw.dataset.face_images import EXPECTED, is_image
 from abaw.dataset.layout import SPLITS, Dataset
 from abaw.dataset.media_files import Streams, printable, stem_of
 from abaw.dataset.names import SIDES, video_of
+from abaw.numbers import format_count
 from abaw.progress import ProgressCallback, silent
 from abaw.tasks import tasks_for
 from abaw.tasks.base import Task
@@ -54,8 +55,9 @@ class CheckReport:
 
     def lines(self) -> Iterator[str]:
         """The report line by line: a summary, then the first findings of each kind with advice."""
-        roots = ", ".join(Path(root).name for root in self.image_roots) or "none"
-        yield f"{self.root}: {len(self.clips)} clips, {self.num_media} media, image roots: {roots}"
+        roots = ", ".join(Path(root).name for root in self.image_roots)
+        counts = f"{format_count(len(self.clips), 'clip')}, {self.num_media} media"
+        yield f"{self.root}: {counts}" + f", image roots: {roots}" * bool(roots)
         if self.num_ignored:
             yield f"{self.num_ignored} other files ignored"
         for split in self.splits:
@@ -64,7 +66,7 @@ class CheckReport:
         for finding in self.findings:
             by_code[finding.code].append(finding)
         yield from summarize({facts.clip: facts.losses for facts in self.clips}, len(self.clips), "--json")
-        yield f"{len(self.findings)} findings" + ":" * bool(by_code)
+        yield format_count(len(self.findings), "finding") + ":" * bool(by_code)
         for code, same in by_code.items():
             yield f"  {code} ({len(same)}): {same[0].advice}"
             for each in same[:NUM_SHOWN]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files import locked, remove_stale_files
+from abaw.numbers import format_count
 from abaw.progress import ProgressCallback, silent
 from extract.engine.batching import Batcher, OpenClip
 from extract.engine.plan import DEFAULT_ROWS_HZ, EncoderSpec, ExtractionPlan
@@ -112,9 +113,9 @@ def extract(
             _release(plan, leases, waiting)
     if plan.with_default_rate:
         LOG.warning(
-            "%d clips have sound alone and no frame rate: their frames are %g a second; give a column fps in the "
-            "manifest, or --assume-fps, for another rate",
-            len(plan.with_default_rate),
+            "%s of sound alone without a frame rate: %g rows a second; give a column fps in the manifest, or "
+            "--assume-fps, for another rate",
+            format_count(len(plan.with_default_rate), "clip"),
             DEFAULT_ROWS_HZ,
         )
     if plan.sources.of_earlier_versions:

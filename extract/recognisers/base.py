@@ -6,7 +6,8 @@ A recogniser is one file in ``extract/recognisers`` or a user's plug-in. The fil
   ``download`` is handed over where the builder takes it. It reads no weights; only the encoder does;
 - ``FACTS``, a literal: ``modality``; ``answers``, what the outputs are, in words; ``licence`` of the weights;
   ``commercial``, whether it allows commercial use (None: not known, or it depends); ``trained_on``, the data sets whose
-  labels the network has seen, () where they depend on the settings;
+  labels the network has seen, () where they depend on the settings; ``limits``, where there is something that users
+  must not expect of it: a clause whose subject is its name;
 - ``examples()``, where the defaults do not suffice to build it and its encoder: a list of settings (dicts) for the
   contract tests (tests/contracts/test_recognisers.py), as ``extract.encoders.base`` explains.
 """
@@ -64,8 +65,9 @@ class Recogniser:
 
     ``encoder`` and ``settings``: the name of an encoder or preset, and its settings. ``outputs``: in the network's
     order, and all of them. ``licence``, ``commercial`` and ``trained_on``: as in FACTS; ``trained_on`` is None where it
-    is not known. ``align`` and ``max_gap_s``: how its rows are brought to the frame timestamps. ``chosen``: what the
-    user says becomes of a class or unit: the name of one of the task's, or "-" to leave it out.
+    is not known. ``limits``: what users must not expect of it, a clause whose subject is its name.
+    ``align`` and ``max_gap_s``: how its rows are brought to the frame timestamps. ``chosen``: what the user says
+    becomes of a class or unit: the name of one of the task's, or "-" to leave it out.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Recogniser:
     align: str = "linear"
     max_gap_s: float = 0.5
     chosen: Mapping[str, str] = field(default_factory=dict)
+    limits: str = ""
 
     def __post_init__(self) -> None:
         used = [name for name in self.names if name != LEFT_OUT]
@@ -140,11 +143,12 @@ class Recogniser:
 
 
 def stated(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a file's FACTS what a recogniser holds itself: licence, commercial and trained_on."""
+    """Of a file's FACTS what a recogniser holds itself: licence, commercial, trained_on, and limits if it has any."""
     return {
         "licence": facts["licence"],
         "commercial": facts["commercial"],
         "trained_on": tuple(facts["trained_on"]) or None,
+        "limits": facts.get("limits", ""),
     }
 
 

@@ -9,6 +9,7 @@ FACTS = {
     "licence": "MIT",
     "commercial": True,
     "trained_on": ("FER-2013",),
+    "limits": "is a very small network: it can distinguish posed smiles from neutral faces, and not much more",
 }
 
 

@@ -171,8 +171,8 @@ def _find(folder: Path, name: str, what: str) -> Path:
         path = Path(os.path.normpath(folder / name.replace("\\", "/")))
     if not path.exists():
         raise NotFoundError(
-            f"{what} is {name!r}, but nothing is at {path}: correct the path, which is relative to {folder}, or remove "
-            "the row"
+            f"{what} is {name!r}, but nothing is at {path}: correct the path, which is relative to {folder} (the "
+            "key 'media' of the data set file names another folder), or remove the row"
         )
     return path
 

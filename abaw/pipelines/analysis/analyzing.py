@@ -159,7 +159,7 @@ class _Job:
         lines = [describe_run(run) for run in self.runs]
         lines += [line for member in answers.recognisers for name in member.columns for line in member.notes(name)]
         if self.recognisers and not self.runs and self.better:
-            lines.append("these are the best on this machine; better ones (abaw list recognisers):")
+            lines.append("these are the best on this machine; you can get better ones (see abaw list recognisers):")
             lines += [f"  {line}" for line in self.better]
         return tuple(lines)
 

@@ -28,12 +28,12 @@ class Candidate:
 
 FACE_ALL = Candidate(
     "emotieffnet_b0_va_mtl",
-    "get enet_b0_8_va_mtl.onnx of EmotiEffLib and give --weights FOLDER",
+    "download enet_b0_8_va_mtl.onnx of EmotiEffLib, and give its folder with --weights FOLDER",
     ("enet_b0_8_va_mtl.onnx",),
 )
 FACE_CLASSES = Candidate(
     "emotieffnet_b0_8",
-    "get enet_b0_8_best_vgaf.onnx of EmotiEffLib and give --weights FOLDER",
+    "download enet_b0_8_best_vgaf.onnx of EmotiEffLib, and give its folder with --weights FOLDER",
     ("enet_b0_8_best_vgaf.onnx", "enet_b0_8_best_afew.onnx"),
 )
 PREFERRED = {  # for each kind of answer the candidates, best first
@@ -89,7 +89,7 @@ def choose_recognisers(
                 break
             except NotFoundError:
                 better.setdefault(candidate, []).append(kind)
-    lines = [f"{each.name} ({' and '.join(kinds)}): {each.how}" for each, kinds in better.items()]
+    lines = [f"{each.name} ({'; '.join(kinds)}): {each.how}" for each, kinds in better.items()]
     if not chosen:
         offers = "; ".join(lines) or "none has a licence that is known to allow commercial use"
         raise NotFoundError(

@@ -93,7 +93,8 @@ class Analysis:
                 person = "" if each.person is None else f", person {each.person}"
                 if each.num_answered:
                     lines.append(f"{clip_id}{person}: {each}")
-        counts = f"{self.out}: {len(self.clips)} analyzed, {len(self.extraction.failed)} failed"
+        counts = f"{self.out}: {len(self.clips)} analyzed, {len(self.extraction.failed)} failed; "
+        counts += f"{DOCUMENT} explains the columns of the tables"
         return "\n".join([*lines, counts])
 
     def table(self, clip_id: str) -> FrameTable:

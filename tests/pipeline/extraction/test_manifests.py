@@ -77,7 +77,7 @@ def test_sound_without_labels_of_frames_needs_no_rate_and_its_rate_is_said(tmp_p
     path = write_set(tmp_path, "path,fps\nb.wav,\n")
     store, _ = extract_sound(path, tmp_path / "store")
     assert len(store.clock("b")) == 25
-    assert "1 clips have sound alone and no frame rate: their frames are 25 a second" in caplog.text
+    assert "1 clip of sound alone without a frame rate: 25 rows a second" in caplog.text
     write_manifest(tmp_path, "path,fps\nb.wav,4\n", "")
     store, report = extract_sound(path, tmp_path / "store", assume_fps=10)  # the manifest knows each clip's rate
     assert report.made == ["b"]

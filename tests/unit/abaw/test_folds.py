@@ -260,7 +260,8 @@ def test_one_tasks_own_lists_may_never_share_a_video(folds):
 def test_too_few_videos_for_the_folds_are_an_error():
     labels = official({"va": ["a", "b_left", "b_right", "c"]}, {"va": ["d"]})
     with pytest.raises(
-        ValueError, match=r"folds.num is 5: 4 parts .* need as many training videos, there are 3: set folds.num to 4"
+        ValueError,
+        match=r"folds.num is 5, one of them .*, but only 3 training videos can .* among the others: set folds.num to 4",
     ):
         split(labels, num=5)
     assert len(groups_of(split(labels, num=4, fold=3)["validation"])) == 1

@@ -92,7 +92,11 @@ def test_without_a_validation_split_one_fold_is_an_error_that_says_what_to_do():
 @pytest.mark.parametrize(
     ("groups", "folds", "message"),
     [
-        (["ann", "bob"], {"num": 3}, "folds.num is 3: as many parts need groups, there are 2: set folds.num to 2"),
+        (
+            ["ann", "bob"],
+            {"num": 3},
+            "folds.num is 3, but only 2 groups can be divided among the folds: set folds.num to 2",
+        ),
         (["ann"], {"num": "groups"}, "folds.num is groups, but 1 group can be held out, two are needed"),
         (["ann", "bob"], {"num": "groups", "fold": 2}, "folds.fold is 2, but there are only the folds 0 to 1"),
     ],

@@ -117,4 +117,4 @@ def test_a_path_that_is_no_text_can_be_printed(tmp_path, monkeypatch):
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
     monkeypatch.setattr("sys.stdout", printed)
     assert run("check", str(folder)) == 0
-    assert b"caf\\udce9: 1 clips" in printed.buffer.getvalue()
+    assert b"caf\\udce9: 1 clip," in printed.buffer.getvalue()
