@@ -182,8 +182,8 @@ class OwnValues(Task):
         left = ((rows <= low) | (rows >= high)) & (rows != labels)
         shares = left.sum(axis=0) / max(1, len(rows))
         return tuple(
-            f"{share:.0%} of the predictions of {name} left its range, {_range(limits)}: they count as its limit"
-            for name, share, limits in zip(self.value_names, shares, self._limits(), strict=True)
+            f"{share:.0%} of the predictions of {name} left its range, {_range((low, high))}: they count as its limit"
+            for name, share, (low, high) in zip(self.value_names, shares, self._limits().tolist(), strict=True)
             if share >= MOSTLY
         )
 
