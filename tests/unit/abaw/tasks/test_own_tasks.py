@@ -136,7 +136,7 @@ def test_values_are_scored_in_their_own_range(tmp_path):
     assert (next(iter(scores)), scores["n"]) == ("CCC", 3)
     beyond = {clip: replace(each, prediction=np.array([[10.0, 0.5]])) for clip, each in predicted.items()}
     assert task.remarks(predicted) == ()
-    assert task.remarks(beyond)[0].startswith("100% of the predictions of pain left its range, 0 to 10,")
+    assert task.remarks(beyond)[0].startswith("67% of the predictions of pain left its range, 0 to 10:")
     with pytest.raises(ValueError, match="'pain' is 0 to 10, but the task's is 0 to 1"):
         TASKS.build("values", value_names=["pain"], ranges=[[0, 1]]).for_dataset(dataset)
     with pytest.raises(ValueError, match="no 'heat'"):
