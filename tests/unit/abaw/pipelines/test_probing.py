@@ -139,7 +139,7 @@ def test_labels_that_cannot_be_probed_are_an_error(tmp_path, store, rows, messag
     ("options", "message"),
     [
         ({"encoders": ["none"]}, "none"),
-        ({"folds": 5}, "5.*there are 4"),
+        ({"folds": 5}, "5.*only 4 "),
         ({"folds": 1}, "folds is 1, expected 2 or more, or groups"),
         ({"folds": "persons"}, "num is 'persons': expected a number of folds, 1 or more, or the word groups"),
         ({"seed": -1}, "seed is -1"),

@@ -62,7 +62,7 @@ def test_tables_are_the_networks_probabilities_at_the_frames(world, tmp_path):
     assert not table["p_Other"].any()
     said = str(made)
     assert "expr by onnx_recogniser, trained on FER-2013; licence: MIT" in said
-    assert "no output for Other: the probability is 0" in said
+    assert "onnx_recogniser never predicts Other: its probability is always 0" in said
     assert "nothing observed: 8 frames of 2 clips" in said
 
 
