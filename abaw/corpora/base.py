@@ -68,10 +68,10 @@ def read_table(
         raise NotFoundError(f"no file {path}: copy the corpus's label files into its folder")
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.DictReader(file)
-        lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-        if lacking:
-            raise InputError(f"{path}:1: no column {lacking[0]}, found {', '.join(reader.fieldnames or ['none'])}")
         try:
+            lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+            if lacking:
+                raise InputError(f"{path}:1: no column {lacking[0]}, found {', '.join(reader.fieldnames or ['none'])}")
             for row in reader:
                 if None in row or any(row[column] is None for column in columns):
                     num = len(reader.fieldnames or ())

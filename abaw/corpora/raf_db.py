@@ -6,6 +6,7 @@ from typing import Literal
 
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus, Row, looked_up, only_present
+from abaw.dataset.annotations import lines
 from abaw.errors import InputError, NotFoundError
 
 FACTS = {
@@ -39,7 +40,7 @@ def raf_db(*, folder: Path, images: Literal["aligned", "original"] = "original")
 
 
 def _rows(path: Path, images: str) -> Iterator[tuple[str | None, Row]]:
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for line, text in lines(path):
         cells = text.split()
         if not cells:
             continue

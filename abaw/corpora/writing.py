@@ -12,6 +12,7 @@ from typing import Any
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus
 from abaw.dataset.found_files import SPLIT_FOLDERS
+from abaw.dataset.media_files import printable
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write
 from abaw.files.yaml import dump_yaml
@@ -72,14 +73,18 @@ def make_manifest(
     if not with_affwild2:
         _check_no_affwild2(folder)
     table = out.with_suffix(".csv")
-    files = {table: _to_csv(found), out: _to_yaml(found, table, corpus)}
-    for path, text in files.items():
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+    try:
+        files = {table: _to_csv(found).encode(), out: _to_yaml(found, table, corpus).encode()}
+    except UnicodeEncodeError as error:
+        name = printable(str(error.object).splitlines()[str(error.object).count("\n", 0, error.start)])
+        raise InputError(f"below {folder}, the name in '{name}' is not UTF-8: rename the file or its folder") from error
+    for path, content in files.items():
+        if path.exists() and path.read_bytes() != content:
             raise InputError(f"{path} exists and holds something else: give another --out, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in files.items():
+    for path, content in files.items():
         with atomic_write(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
+            temporary.write_bytes(content)
     return _report(out, found)
 
 

@@ -176,7 +176,7 @@ def _as_stored(
 
     found = [(spec, TargetConfig(build_detector("centerface")), False)]
     wanted = spec.recipe(found[0][1])
-    for recipe in store.recipes().values() if store.root.is_dir() else ():
+    for recipe in store.recipes(must_exist=False).values():  # an extraction that was killed may have left its folder
         faces = recipe.get("faces")
         if _without_faces(recipe) == _without_faces(wanted):
             config = TargetConfig(rebuild_detector(faces), faces["target"], faces["every"]) if faces else found[0][1]

@@ -70,9 +70,10 @@ class FeatureStore:
         name = checked_name(recipe["name"], "the recipe of features")
         return self.root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
-    def recipes(self) -> dict[str, Recipe]:
-        """Folder name -> recipe. Raises NotFoundError where there is no store."""
-        self.check_exists()
+    def recipes(self, *, must_exist: bool = True) -> dict[str, Recipe]:
+        """Folder name -> recipe. Raises NotFoundError where there is no store and ``must_exist``."""
+        if must_exist:
+            self.check_exists()
         paths = sorted(path for path in self.root.glob("*/recipe.json") if path.parent.name not in NO_FEATURES)
         return {path.parent.name: load_recipe(path) for path in paths}
 

@@ -49,6 +49,7 @@ def test_a_voice_is_recognised_in_windows_and_silence_is_not_observed(abaw, tmp_
     media.mkdir()
     write_sound(media / "a.wav", 1.2, 1.2)
     (media / "b.wav").write_bytes(b"RIFF, but no sound")
+    (store / "clock").mkdir(parents=True)  # all that is left of an extraction that was killed
     net = write_sound_model("audeering", tmp_path / "net")
     words = ["predict", "--recogniser", f"audeering_dim:model={net},window_s=0.4,hop_s=0.2", "--data", media]
     words += ["--store", store, "--clips", "a", "--assume-fps", FPS]

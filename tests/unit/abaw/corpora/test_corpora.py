@@ -1,6 +1,7 @@
 """Every corpus: its documented layout becomes a manifest with the right labels, splits and groups."""
 
 import csv
+import os
 
 import pytest
 
@@ -277,6 +278,28 @@ def test_a_file_of_the_users_own_is_not_replaced(tmp_path):
     assert str(make_manifest("emo_db", folder, tmp_path / "data.yaml")) == str(
         make_manifest("emo_db", folder, tmp_path / "data.yaml")
     )
+
+
+def test_files_that_are_no_text_are_refused_with_their_names(tmp_path):
+    for name in ("raf_db", "meld"):
+        (tmp_path / name).mkdir()
+        build(tmp_path / name, name)
+    (tmp_path / "clips.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="clips.csv exists and holds something else"):
+        make_manifest("raf_db", tmp_path / "raf_db/corpus", tmp_path / "clips.yaml")
+    for name, file in (("raf_db", "basic/EmoLabel/list_patition_label.txt"), ("meld", "train_sent_emo.csv")):
+        (tmp_path / name / "corpus" / file).write_bytes(b"\xff\xfe")
+        with pytest.raises(InputError, match=file):
+            make_manifest(name, tmp_path / name / "corpus", tmp_path / "other.yaml")
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"corpus/b\xff")
+    folder.mkdir(parents=True)
+    (folder / "03-01-05-01-01-01-01.wav").touch()
+    with pytest.raises(InputError, match=r"'b.xff/03-01-05-01-01-01-01.wav.* is not UTF-8: rename the file"):
+        make_manifest("ravdess", tmp_path / "corpus", tmp_path / "clips.yaml")
+    assert not list(tmp_path.glob("clips.*"))
 
 
 def test_aff_wild2_in_the_same_folder_is_refused_unless_asked(tmp_path):
