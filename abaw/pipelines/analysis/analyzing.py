@@ -12,6 +12,7 @@ from abaw.dataset.synthetic import are_synthetic
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, visible, write_json
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
+from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, open_answers
 from abaw.pipelines.analysis.choice import choose_recognisers
 from abaw.pipelines.analysis.document import describe
@@ -86,7 +87,8 @@ def analyze(
     out = as_path(out, "out")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     texts = as_list(recognisers, "recognisers", "NAME:setting=value or a list of these")
-    dataset = Dataset(out, _clips(as_paths(media, "media"))).with_streams(Streams(video_stream, audio_stream))
+    clips, ignored = _clips(as_paths(media, "media"))
+    dataset = Dataset(out, clips).with_streams(Streams(video_stream, audio_stream))
     files = [path for clip in dataset.clips.values() if (path := clip.media or clip.images) is not None]
     check_real(opened, are_synthetic(files) if files else False, anyway)
     given = as_list(weights, "weights", "OLD=NEW, a folder, or a list")
@@ -112,6 +114,7 @@ def analyze(
         choose_voice_rule(device, download),
         better,
         persons == "all",
+        ignored,
     )
     tables = [*(f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in SUFFIXES), DOCUMENT]
     advice = "give another --out"
@@ -143,6 +146,7 @@ class _Job:
     voice: "tuple[VoiceRule, EncoderSpec]"
     better: tuple[str, ...]
     all_persons: bool
+    ignored: tuple[str, ...]
 
     def encoders(self) -> "list[EncoderSpec]":
         """All encoders, each once."""
@@ -181,7 +185,9 @@ def _analyze(
     answers = open_answers(job.runs, job.recognisers, store, config, job.fill, device)
     if target is not None and job.runs:
         answers = answers.of_faces(store, config)
-    notes = [] if job.voice[0] is VOICE_RULES[0] else [f"voice_heard: {job.voice[0].meaning}; {BETTER_VOICE}"]
+    notes = list(job.ignored)
+    if job.voice[0] is not VOICE_RULES[0]:
+        notes.append(f"voice_heard: {job.voice[0].meaning}; {BETTER_VOICE}")
     views: dict[int | None, tuple[TargetConfig, Sequence[str]]] = {None: (config, good)}
     if job.all_persons:
         found = find_persons(store, config, good)
@@ -244,19 +250,29 @@ def _reason(answers: Answers) -> str:
     return " and ".join(words[kind] for kind in takes)
 
 
-def _clips(media: list[Path]) -> "dict[str, Clip]":
-    """The clips of all the media; those of one name in several folders are named by their folders as well."""
+def _clips(media: list[Path]) -> "tuple[dict[str, Clip], tuple[str, ...]]":
+    """The clips of all the media, and a line for each folder with other files.
+
+    Clips of one name in several folders are named by their folders as well.
+    """
     by_name: dict[str, dict[Path, Clip]] = {}
+    ignored = []
     for path in media:
-        for clip_id, clip in open_dataset(path).clips.items():
+        found = open_dataset(path)
+        if found.num_ignored:
+            num = format_count(found.num_ignored, "other file")
+            ignored.append(f"{path}: {num} left out; pictures beside videos are read where their paths are given")
+        for clip_id, clip in found.clips.items():
             by_name.setdefault(clip_id, {})[(clip.media or clip.images or path).absolute()] = clip
     clips: dict[str, Clip] = {}
+    taken = set(by_name)
     for clip_id, clips_of_name in by_name.items():
         names = {clip_id: next(iter(clips_of_name))}
         if len(clips_of_name) > 1:
-            names = names_by_folder(clip_id, list(clips_of_name), Path("/"), {*by_name, *clips})
+            names = names_by_folder(clip_id, list(clips_of_name), Path("/"), taken)
+            taken |= names.keys()
         clips |= {name: replace(clips_of_name[path], clip_id=name) for name, path in names.items()}
-    return clips
+    return clips, tuple(ignored)
 
 
 def _encoders(
