@@ -70,7 +70,9 @@ class Task(ABC):
 
     @property
     def goals(self) -> tuple[str, ...]:
-        """Names of the columns of labels; ``names`` uses them as keys."""
+        """Names of the columns of labels; ``names`` uses them as keys. Empty where a data set is to name them."""
+        if not self.columns:
+            return ()
         words = self.names(np.zeros((1, len(self.columns)), np.float32))
         return tuple(words) or tuple(column.removeprefix("p_") for column in self.columns)
 

@@ -26,7 +26,7 @@ def test_clips_of_one_name_in_two_folders_of_media_have_different_names(tmp_path
     assert sorted(_clips([tmp_path / "b", tmp_path / "c"])[0]) == ["2", "b_1", "c_1"]
 
 
-def test_other_files_in_a_folder_of_media_are_told(tmp_path):
+def test_other_files_in_a_folder_of_media_are_reported(tmp_path):
     touch(tmp_path, "a/1.mp4", "a/photo.jpg", "a/notes.txt", "b/2.mp4")
     clips, ignored = _clips([tmp_path / "a", tmp_path / "b"])
     assert sorted(clips) == ["1", "2"]
