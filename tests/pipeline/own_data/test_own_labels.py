@@ -64,7 +64,7 @@ def test_clip_level_classes_go_from_a_table_to_a_score(made, run):
     scores = json.loads((run.folder / "run.json").read_text())["scores"]["classes"]
     assert scores["F1"] > 0.6
     assert (scores["classes"], scores["n"]) == (3, 6)
-    table = parquet.read_table(run.predictions("validation") / "classes" / "c12.parquet")
+    table = parquet.read_table(run.predictions("validation") / "classes" / "c14.parquet")  # whose height is 100
     assert [table[f"p_{name}"].type for name in NAMES] == ["float"] * 3
     assert table["class"].to_pylist() == [table["class"][0].as_py()] * len(table)  # of the clip, in every row
     task = Run(run.folder).task("classes")
