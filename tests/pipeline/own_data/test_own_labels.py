@@ -64,7 +64,7 @@ def test_clip_level_classes_go_from_a_table_to_a_score(made, run):
     scores = json.loads((run.folder / "run.json").read_text())["scores"]["classes"]
     assert scores["F1"] > 0.6
     assert (scores["classes"], scores["n"]) == (3, 6)
-    table = parquet.read_table(run.predictions("validation") / "classes" / "c14.parquet")  # whose height is 100
+    table = parquet.read_table(run.predictions("validation") / "classes" / "c12.parquet")
     assert [table[f"p_{name}"].type for name in NAMES] == ["float"] * 3
     assert table["class"].to_pylist() == [table["class"][0].as_py()] * len(table)  # of the clip, in every row
     task = Run(run.folder).task("classes")
@@ -124,7 +124,7 @@ def test_values_of_clips_and_of_frames_are_trained_in_their_own_range(made):
         (result,) = abaw.score(run.folder).results
         assert result.scores["n"] == num
         assert {"CCC", "RMSE", "Pearson", "CCC_height", "RMSE_softness"} <= result.scores.keys()
-        table = parquet.read_table(run.predictions("validation") / "values" / "c12.parquet")
+        table = parquet.read_table(run.predictions("validation") / "values" / "c14.parquet")  # whose height is 100
         assert np.abs(table["height"].to_numpy()).max() > 2  # not -1 to 1
     assert json.loads((clips.folder / "run.json").read_text())["tasks"]["values"]["ranges"] == [[0, 100], [-1, 1]]
 
