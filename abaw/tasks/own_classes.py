@@ -134,15 +134,18 @@ class OwnClasses(ClassTask):
 
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         counts = class_counts(by_clip, self.out_dim)
-        occurs = counts[2] > 0
-        found = {name: float(values[0]) for name, values in _scores(counts[None], self.class_names).items()}
-        absent = {f"F1_{name}" for name, there in zip(self.class_names, occurs, strict=True) if not there}
-        kept = {name: value for name, value in found.items() if name not in absent}
-        return {**kept, "classes": int(occurs.sum()), "n": int(counts[2].sum())}
+        found = {name: float(values[0]) for name, values in self._scores(counts[None], counts).items()}
+        return {**found, "classes": int((counts[2] > 0).sum()), "n": int(counts[2].sum())}
 
     def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
         statistics = np.stack([class_counts(group, self.out_dim) for group in groups])
-        return lambda counts: _scores(np.tensordot(counts, statistics, 1), self.class_names)
+        return lambda counts: self._scores(np.tensordot(counts, statistics, 1), statistics.sum(axis=0))
+
+    def _scores(self, counts: np.ndarray, of_all: np.ndarray) -> dict[str, np.ndarray]:
+        """The scores of each draw, without the F1 of classes that no clip at all has."""
+        absent = {f"F1_{name}" for name, num in zip(self.class_names, of_all[2], strict=True) if not num}
+        found = _scores(counts, self.class_names)
+        return {name: values for name, values in found.items() if name not in absent}
 
     def remarks(self, by_clip: Mapping[str, PredictionPair]) -> tuple[str, ...]:
         """The classes without a scored label, which the mean leaves out."""

@@ -15,6 +15,12 @@ from fusion.train import train
 from tests.support.memory import make_config, make_tasks, replace_training, with_training
 
 
+@pytest.fixture(autouse=True)
+def every_epoch_reads(monkeypatch):
+    """No window stays in memory, so that the source can fail in any epoch."""
+    monkeypatch.setattr("fusion.data.MAX_KEPT_BYTES", 0)
+
+
 @pytest.mark.parametrize("model", ["concat", "bigru", "attention"])
 def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(model, source, labels, tmp_path):
     config, tasks = make_config(model, max_epochs=5), make_tasks()
