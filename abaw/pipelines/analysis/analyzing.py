@@ -261,7 +261,7 @@ def _clips(media: list[Path]) -> "tuple[dict[str, Clip], tuple[str, ...]]":
         found = open_dataset(path)
         if found.num_ignored:
             num = format_count(found.num_ignored, "other file")
-            ignored.append(f"{path}: {num} left out; pictures beside videos are read where their paths are given")
+            ignored.append(f"{path}: {num} left out; give the path of a picture beside videos to have it read")
         for clip_id, clip in found.clips.items():
             by_name.setdefault(clip_id, {})[(clip.media or clip.images or path).absolute()] = clip
     clips: dict[str, Clip] = {}
