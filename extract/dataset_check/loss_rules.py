@@ -19,7 +19,7 @@ def cut_off(clip: ClipFacts) -> Iterator[str]:
         yield f"only {clip.readable_s:.2f} of {clip.announced_s:.2f} s that {clip.media} announces can be read"
     elif is_longer(clip.announced_s, clip.readable_s):
         yield f"{clip.readable_s:.2f} s of {clip.media} can be read, although it announces {clip.announced_s:.2f} s"
-    elif clip.num_missing_bytes:
+    if clip.num_missing_bytes and not is_cut_off(clip.announced_s, clip.readable_s):
         yield f"the end of {clip.media} is missing ({format_count(clip.num_missing_bytes, 'byte')} or more)"
 
 

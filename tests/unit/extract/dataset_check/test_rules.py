@@ -31,3 +31,26 @@ def test_labels_of_a_clip_without_a_video_may_end_after_its_last_image_only():
 def test_sound_may_be_half_a_second_late_or_short(late_s, is_found):
     assert ("sound_late" in codes(**ORDINARY, sound_late_s=late_s)) is is_found
     assert ("sound_short" in codes(**ORDINARY, sound_short_s=late_s)) is is_found
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"announced_s": 2.0, "readable_s": 1.5, "num_missing_bytes": 9},
+            ["only 1.50 of 2.00 s that m.avi announces can be read"],
+        ),
+        ({"num_missing_bytes": 9}, ["the end of m.avi is missing (9 bytes or more)"]),
+        (
+            {"announced_s": 2.0, "readable_s": 2.1, "num_missing_bytes": 1},
+            [
+                "2.10 s of m.avi can be read, although it announces 2.00 s",
+                "the end of m.avi is missing (1 byte or more)",
+            ],
+        ),
+        ({"announced_s": 2.0, "readable_s": 2.0}, []),
+    ],
+)
+def test_a_file_of_another_length_than_it_says_is_reported_once(facts, said):
+    clip = ClipFacts(**{**ORDINARY, "media": "m.avi", **facts})
+    assert list(RULES["cut_off"].check(clip)) == said
