@@ -14,7 +14,16 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import plan_chunks, receptive_field
-from extract.networks.frozen import Combine, Layers, Precision, freeze, inference, parse_layers, torch_dtype
+from extract.networks.frozen import (
+    Combine,
+    Layers,
+    Precision,
+    freeze,
+    hidden_states,
+    inference,
+    parse_layers,
+    torch_dtype,
+)
 from extract.networks.heads import architectures, check_omitted, class_names, load_classifier
 from extract.networks.hub import FOUND_AT, configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.sound_inputs import FixedWindows, Inputs, model_input
@@ -87,7 +96,7 @@ class HfAudio(SoundEncoder):
             model.config,
             lambda: load_processor("AutoFeatureExtractor", folder, trust_remote_code=trusted),
         )
-        self._check_layers(model.config)
+        self._definition = self._check_layers(model.config)
         grid = self._input.grid
         self._chunks = plan_chunks("hf_audio", grid, settings["chunk_s"], settings["overlap_s"], self._input.longest_s)
         self.rate_hz, self.dim = grid.rate_hz, int(model.config.hidden_size)
@@ -95,19 +104,26 @@ class HfAudio(SoundEncoder):
         self._norm = find_whole_norm(getattr(encoder, "feature_extractor", None))
         self._model = freeze(encoder, device, self._precision, compile)
 
-    def _check_layers(self, config: Any) -> None:
-        """Raises InputError where the network has no such layer, or computes it at another rate than its output."""
+    def _check_layers(self, config: Any) -> dict[str, int]:
+        """What the layers add to the recipe.
+
+        Raises InputError where the network has no such layer, or computes it at another rate than its output.
+        """
         import torch
 
-        self._layers.combined([torch.zeros(1)] * (config.num_hidden_layers + 1))
+        num_states = config.num_hidden_layers + 1
+        self._layers.combined([torch.zeros(1)] * num_states)
         if self._input.grid.step > 1 and not self._layers.is_final:
             raise InputError(
                 f"the hidden layers of {self._settings['model']} have 1/{self._input.grid.step} of the rate of its "
                 "output: give layer=-1"
             )
+        # blocks that end in a normalisation of their own are followed by no other: no definition changes their rows
+        is_plain = getattr(config, "do_stable_layer_norm", config.model_type != "data2vec-audio") is False
+        return {} if is_plain else self._layers.recipe(num_states)
 
     def recipe(self) -> dict[str, Any]:
-        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT}
+        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT, **self._definition}
         return {"encoder": "hf_audio", "settings": self._settings, **made_of, "version": 2}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
@@ -131,7 +147,7 @@ class HfAudio(SoundEncoder):
     def _rows(self, inputs: Inputs) -> np.ndarray:
         with inference():
             made = self._model(**self._on_device(inputs), output_hidden_states=not self._layers.is_final)
-            state = made.last_hidden_state if self._layers.is_final else self._layers.combined(made.hidden_states)
+            state = made.last_hidden_state if self._layers.is_final else self._layers.combined(hidden_states(made))
             rows: np.ndarray = state[0].float().cpu().numpy()
             return rows
 

@@ -17,6 +17,7 @@ from extract.networks.frozen import (
     Precision,
     check_batch_size,
     freeze,
+    hidden_states,
     inference,
     parse_layers,
     torch_dtype,
@@ -125,12 +126,14 @@ class HfVision(PictureEncoder):
         kind = "AutoVideoProcessor" if self._is_video else "AutoImageProcessor"
         self._processor = load_processor(kind, folder, trust_remote_code=trust)
         self._on_device = self._processes_on_device(precision) if on_device is None else on_device
+        self._num_states = 1  # of hidden states; known after a run
         self.dim = self._try()
         if compile:
             self._model = freeze(model, device, precision, compile=True)
 
     def recipe(self) -> dict[str, Any]:
-        made_of = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT, **self._classes}
+        made_of: dict[str, Any] = {"weights": self._weights, "configs": self._configs, "found_at": FOUND_AT}
+        made_of |= {**self._classes, **self._layers.recipe(self._num_states)}
         return {"encoder": "hf_vision", "settings": self._settings, **made_of, "version": 2}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
@@ -257,9 +260,10 @@ class HfVision(PictureEncoder):
             if pooled is None:
                 raise InputError(f"{self._name} has no pooled output: give pool=cls or pool=mean")
             return self._projection(pooled) if self._projection is not None else pooled.flatten(1)
-        states = (out.last_hidden_state,) if self._layers.is_final else getattr(out, "hidden_states", None)
-        if states is None:
+        states = (out.last_hidden_state,) if self._layers.is_final else hidden_states(out)
+        if not states:
             raise InputError(f"{self._name} does not give its hidden layers: omit layer")
+        self._num_states = len(states)
         # SigLIP 2 in the shape of a picture masks the positions without a patch
         context = (given[self._main], getattr(out, "pooler_output", None), given.get("pixel_attention_mask"))
         rows = [self._tokens.pooled(self._pool, state, *context) for state in states]

@@ -16,6 +16,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import (
+    DEFINITION,
     Combine,
     Layers,
     Precision,
@@ -67,7 +68,8 @@ def timm(
     its hub, or ``hf-hub:OWNER/NAME``. ``weights`` is a file; by default the weights belong to the name. ``img_px``
     overrides the model's input size. ``pool``: "own" is the input of the model's classifier; "cls" the class token;
     "mean" the mean over patches, without class and register tokens, or over the map. ``layer`` counts blocks, or stages
-    of a convolutional network, from 1; -1 is the final output, normalised.
+    of a convolutional network, from 1; -1 and the number of the last one are the final output, normalised, alone or in
+    a list. Where that output has another width than the last stage (EfficientNet), a list takes the last stage.
     """
     settings: dict[str, Any] = {"model": model, "weights": weights, "revision": revision, "img_px": img_px}
     settings |= {"layer": str(layer), "combine": combine, "pool": pool, "crop": crop, "precision": precision}
@@ -108,6 +110,7 @@ class Timm(PictureEncoder):
         self._dtype = torch_dtype(settings["precision"])
         self._net = freeze(net, device, settings["precision"])
         self._mean, self._std = (torch.tensor(self._data[key], device=device)[:, None, None] for key in ("mean", "std"))
+        self._with_final = False  # whether the final output is one of several layers
         self._layers, self._blocks = self._choose(chosen)
         self._run: Any = self._features
         self.dim = self._try()
@@ -116,7 +119,8 @@ class Timm(PictureEncoder):
 
     def recipe(self) -> dict[str, Any]:
         data = {key: list(value) if isinstance(value, tuple) else value for key, value in self._data.items()}
-        made_of = {"weights": self._files, "data": data, "found_at": ["weights", "revision"]}
+        made_of: dict[str, Any] = {"weights": self._files, "data": data, "found_at": ["weights", "revision"]}
+        made_of |= {"layers": DEFINITION} if self._with_final else {}
         return {"encoder": "timm", "settings": self._settings, **made_of, "version": 1}
 
     def prepare(self, pictures: Sequence[np.ndarray]) -> np.ndarray:  # of any sizes
@@ -142,12 +146,15 @@ class Timm(PictureEncoder):
             )
         if not hasattr(self._net, "forward_intermediates"):
             raise InputError(f"{self._name} gives no hidden layers in timm: omit layer")
-        num = len(self._net.forward_intermediates(self._blank(), intermediates_only=True))
+        final, states = self._net.forward_intermediates(self._blank())
+        num = len(states)
         for index in chosen.indices:
             if index == 0 or not -num <= index <= num:
                 raise InputError(f"there is no layer {index}: {self._name} has layers 1 to {num}, or -1 to {-num}")
         wanted = [index - 1 if index > 0 else num + index for index in chosen.indices]
         blocks = sorted(set(wanted))
+        width = final.shape[-1 if final.ndim == 3 or self._channels_last else 1]
+        self._with_final = blocks[-1] == num - 1 and width == states[-1].shape[1]
         return Layers(tuple(blocks.index(block) for block in wanted), chosen.combine), blocks
 
     def _blank(self) -> Any:
@@ -172,13 +179,12 @@ class Timm(PictureEncoder):
                 raise InputError(f"{self._name} has no pooling of its own: give pool=mean")
             return rows
         if not self._blocks:
-            state = self._net.forward_features(pixels)
-            num_before = getattr(self._net, "num_prefix_tokens", int(self._has_class_token))
-            if getattr(state, "ndim", 0) == 3:
-                return self._pooled(state[:, num_before:].movedim(1, 2)[..., None], state[:, :num_before])
-            return self._pooled(state.movedim(-1, 1) if self._channels_last else state, None)
-        states = self._net.forward_intermediates(pixels, indices=self._blocks, **self._how())
+            return self._pooled_final(self._net.forward_features(pixels))
+        made = self._net.forward_intermediates(pixels, indices=self._blocks, **self._how())
+        final, states = made if self._with_final else (None, made)
         rows = [self._pooled(*(state if isinstance(state, tuple | list) else (state, None))) for state in states]
+        if self._with_final:
+            rows[-1] = self._pooled_final(final)
         try:
             return self._layers.combined(rows)
         except RuntimeError as error:
@@ -189,8 +195,16 @@ class Timm(PictureEncoder):
 
     def _how(self) -> dict[str, Any]:
         known = inspect.signature(self._net.forward_intermediates).parameters
-        wanted = {"intermediates_only": True, "return_prefix_tokens": True, "stop_early": True}
+        early = not self._with_final
+        wanted = {"intermediates_only": early, "return_prefix_tokens": True, "stop_early": early}
         return {key: value for key, value in wanted.items() if key in known}
+
+    def _pooled_final(self, state: Any) -> Any:
+        """Rows from the final output: tokens (batch token dim) or a map."""
+        if getattr(state, "ndim", 0) == 3:
+            num_before = getattr(self._net, "num_prefix_tokens", int(self._has_class_token))
+            return self._pooled(state[:, num_before:].movedim(1, 2)[..., None], state[:, :num_before])
+        return self._pooled(state.movedim(-1, 1) if self._channels_last else state, None)
 
     def _pooled(self, places: Any, before: Any) -> Any:
         """Rows from patches or a map (batch dim height width) and the tokens before them."""

@@ -16,7 +16,16 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, mean_and_variance, plan_chunks, read_blocks, receptive_field
-from extract.networks.frozen import Combine, Layers, Precision, freeze, inference, parse_layers, torch_dtype
+from extract.networks.frozen import (
+    DEFINITION,
+    Combine,
+    Layers,
+    Precision,
+    freeze,
+    inference,
+    parse_layers,
+    torch_dtype,
+)
 from extract.networks.hub import MissingWeights, load_tensors
 from extract.networks.whole_norm import find_whole_norm
 
@@ -60,8 +69,9 @@ def torchaudio(
 class TorchAudio(SoundEncoder):
     """The layers are those of ``extract_features``: 1 is the first transformer block, -1 the last; there is no 0.
 
-    The output of the last block comes without the final normalisation that transformers applies in some models. Long
-    sound goes in chunks, as in hf_audio: what a bundle normalises over its input is normalised over the whole sound.
+    The last layer comes after the network's final normalisation, as in hf_audio; ``extract_features`` leaves it out in
+    large bundles. Long sound goes in chunks, as in hf_audio: what a bundle normalises over its input is normalised over
+    the whole sound.
     """
 
     def __init__(self, settings: dict[str, Any], chosen: Layers, device: str, compile: bool, download: bool) -> None:
@@ -84,7 +94,13 @@ class TorchAudio(SoundEncoder):
             settings["chunk_s"],
             settings["overlap_s"],
         )
-        self._check_layers(len(model.encoder.transformer.layers))
+        transformer = model.encoder.transformer
+        num = len(transformer.layers)
+        self._check_layers(num)
+        # large bundles normalise after the last block; base bundles before the first one (layer_norm_first)
+        self._last: Any = None if transformer.layer_norm_first else transformer.layer_norm
+        takes_last = chosen.is_final or chosen.takes_final_among(num + 1)
+        self._definition = {"layers": DEFINITION} if takes_last and self._last is not None else {}
         self._norm = find_whole_norm(model.feature_extractor)
         self._model = freeze(model, device, self._precision, compile)
 
@@ -97,7 +113,7 @@ class TorchAudio(SoundEncoder):
                 )
 
     def recipe(self) -> dict[str, Any]:
-        made_of = {"weights": self._weights, "found_at": ["weights"]}
+        made_of = {"weights": self._weights, "found_at": ["weights"], **self._definition}
         return {"encoder": "torchaudio", "settings": self._settings, **made_of, "version": 1}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
@@ -129,7 +145,8 @@ class TorchAudio(SoundEncoder):
     def _rows(self, part: np.ndarray) -> np.ndarray:
         with inference():
             made, _ = self._model(self._waves(part))
-            state = self._layers.combined([made[0], *made])  # counted from 1: the first entry is never chosen
+            last = made[-1] if self._last is None else self._last(made[-1])
+            state = self._layers.combined([made[0], *made[:-1], last])  # from 1: the first entry is never chosen
             rows: np.ndarray = state[0].float().cpu().numpy()
             return rows
 

@@ -14,7 +14,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import check_rate
-from extract.networks.frozen import Combine, Layers, Precision, freeze, inference, parse_layers
+from extract.networks.frozen import Combine, Layers, Precision, freeze, hidden_states, inference, parse_layers
 from extract.networks.hub import configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.speech import SpeechRecogniser, Word
 
@@ -80,7 +80,7 @@ class Words(SoundEncoder):
     def recipe(self) -> dict[str, Any]:
         weights = {"model": self._recogniser.weights, "text": self._text.weights}
         found_at = ["model", "text", "revision", "text_revision"]
-        made_of = {"weights": weights, "found_at": found_at}
+        made_of = {"weights": weights, "found_at": found_at, **self._text.definition}
         return {"encoder": "words", "settings": self._settings, **made_of, "version": 1}
 
     def transcribe(self, sound: Sound) -> list[Word]:
@@ -130,7 +130,9 @@ class TextEncoder:
                 "model that has one"
             )
         self._model, self._layers, self._device = freeze(encoder, device, precision), chosen, device
-        chosen.combined([torch.zeros(1)] * (config.num_hidden_layers + 1))
+        num_states = config.num_hidden_layers + 1
+        chosen.combined([torch.zeros(1)] * num_states)
+        self.definition = chosen.recipe(num_states)
         own = getattr(config, "max_position_embeddings", None) or MAX_TOKENS
         special = self._tokenizer.num_special_tokens_to_add()
         self._max_tokens = min(self._tokenizer.model_max_length, own, MAX_TOKENS) - special
@@ -166,7 +168,7 @@ class TextEncoder:
         inputs = {key: value.to(self._device) for key, value in made.items()}
         with inference():
             out = self._model(**inputs, output_hidden_states=not self._layers.is_final)
-            state = out.last_hidden_state if self._layers.is_final else self._layers.combined(out.hidden_states)
+            state = out.last_hidden_state if self._layers.is_final else self._layers.combined(hidden_states(out))
         tokens = state[0].float().cpu().numpy()
         stops = np.cumsum([len(word) + 1 for word in words]) - 1
         starts = stops - [len(word) for word in words]

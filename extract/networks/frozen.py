@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "bf16", "fp16"]
 Combine = Literal["mean", "sum"]
 
+DEFINITION = 2  # of hidden layers by index; 1 was that of the library, which changed between versions
+
 Module = TypeVar("Module", bound="nn.Module")
 
 
@@ -23,8 +25,10 @@ Module = TypeVar("Module", bound="nn.Module")
 class Layers:
     """The hidden layers that a row is computed from: one, or the mean or sum of several.
 
-    ``indices`` are those of ``hidden_states`` in transformers: 0 is the embedding, -1 the last layer. -1 alone is the
-    network's final output (with its final normalisation, where it has one).
+    Of a network with N blocks, 0 is the input of the first block, k the output of block k as the next one takes it, and
+    N (or -1) the network's final hidden state, after its final normalisation where it has one; alone or in a list. The
+    library's own list ends before or after that normalisation, depending on its version and on the network
+    (docs/extraction.md says what this is in each family).
     """
 
     indices: tuple[int, ...]
@@ -34,6 +38,14 @@ class Layers:
     def is_final(self) -> bool:
         """Whether the network's own output is taken, without its hidden states."""
         return self.indices == (-1,)
+
+    def takes_final_among(self, num_states: int) -> bool:
+        """Whether the final one of ``num_states`` hidden states is taken by its number or together with others."""
+        return not self.is_final and any(index in (-1, num_states - 1) for index in self.indices)
+
+    def recipe(self, num_states: int) -> dict[str, int]:
+        """The number of our definition of layers, for the recipes whose rows depend on it; otherwise empty."""
+        return {"layers": DEFINITION} if self.takes_final_among(num_states) else {}
 
     def combined(self, hidden_states: Sequence[Tensor]) -> Tensor:
         """The chosen layers, combined. Raises InputError where there is no such layer."""
@@ -67,6 +79,15 @@ def parse_layers(layer: int | str, combine: Combine) -> Layers:
     raise InputError(
         f"layer is {layer!r}, expected a number (-1 is the last), a range like -4..-1 or a list like 3+6+9"
     )
+
+
+def hidden_states(made: Any) -> tuple[Any, ...]:
+    """The hidden states 0 to N of an output of transformers, the last one after the network's final normalisation.
+
+    Empty where the network does not give its hidden states.
+    """
+    states = getattr(made, "hidden_states", None)
+    return () if states is None else (*states[:-1], made.last_hidden_state)
 
 
 def torch_dtype(precision: Precision) -> dtype:

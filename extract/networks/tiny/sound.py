@@ -30,7 +30,7 @@ def sound_model(name: str) -> TinyWeights:
 
 
 def bundle(kind: str) -> TinyWeights:
-    """The weights of the bundle ``TINY_<kind>`` of torchaudio, kind "wav2vec2" or "wavlm"."""
+    """The weights of the bundle ``TINY_<kind>`` of torchaudio, kind "wav2vec2", "wav2vec2_large" or "wavlm"."""
     return TinyWeights(f"TINY_{kind.upper()}.pth", partial(write_bundle, kind))
 
 
@@ -137,7 +137,7 @@ def write_bundle(kind: str, path: Path) -> Path:
     import torch
     from torchaudio import pipelines
 
-    model_type, normalizes = {"wav2vec2": ("Wav2Vec2", True), "wavlm": ("WavLM", False)}[kind]
+    model_type, normalizes = ("WavLM", False) if kind == "wavlm" else ("Wav2Vec2", True)
     sizes = bundle_sizes(kind)
     setattr(pipelines, path.stem, pipelines.Wav2Vec2Bundle(path.name, sizes, 16000, normalizes, model_type))
     torch.manual_seed(0)
@@ -155,4 +155,6 @@ def bundle_sizes(kind: str) -> dict[str, Any]:
         "encoder_ff_interm_features": 32, "encoder_ff_interm_dropout": 0.0, "encoder_dropout": 0.1,
         "encoder_layer_norm_first": False, "encoder_layer_drop": 0.05, "aux_num_out": None,
     }  # fmt: skip
+    if kind == "wav2vec2_large":
+        sizes |= {"extractor_mode": "layer_norm", "encoder_layer_norm_first": True}
     return sizes | {"encoder_num_buckets": 32, "encoder_max_distance": 80} if kind == "wavlm" else sizes

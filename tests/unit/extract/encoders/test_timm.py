@@ -108,15 +108,18 @@ def test_pools_and_hidden_layers_equal_timms(models):
         tokens = documented(net, given, "forward_features")
         assert np.abs(rows(build(models[model], pool="cls"), given) - tokens[:, 0].numpy()).max() <= 1e-5
         assert np.abs(rows(build(models[model], pool="mean"), given) - tokens[:, 1:].mean(1).numpy()).max() <= 1e-5
-        first, second = documented(net, given, "forward_intermediates", intermediates_only=True)
-        mean = [state.mean((2, 3)).numpy() for state in (first, second)]
+        first = documented(net, given, "forward_intermediates", intermediates_only=True)[0]
+        mean = [first.mean((2, 3)).numpy(), tokens[:, 1:].mean(1).numpy()]
         assert np.abs(rows(build(models[model], pool="mean", layer=1), given) - mean[0]).max() <= 1e-5
         assert np.abs(rows(build(models[model], pool="mean", layer=-2), given) - mean[0]).max() <= 1e-5
         both = rows(build(models[model], pool="mean", layer="-2..-1"), given)
         assert np.abs(both - (mean[0] + mean[1]) / 2).max() <= 1e-5
         thrice = rows(build(models[model], pool="mean", layer="2+1+2", combine="sum"), given)
         assert np.abs(thrice - (mean[0] + 2 * mean[1])).max() <= 1e-5
+        assert np.abs(rows(build(models[model], pool="mean", layer=2), given) - mean[1]).max() <= 1e-5
         assert np.abs(rows(build(models[model], pool="cls", layer=1), given) - mean[0]).max() > 1e-4
+        definitions = [build(models[model], pool="mean", layer=layer).recipe().get("layers") for layer in (-1, 1, 2)]
+        assert definitions == [None, None, 2]
 
 
 def test_register_tokens_are_not_patches(tmp_path):
@@ -144,6 +147,7 @@ def test_maps_are_averaged_over_space_for_either_channel_order(models, tmp_path)
     stages = documented(net, given, "forward_intermediates", px=64, intermediates_only=True)
     found = rows(build("mobilenetv3_small_050", **how, layer=2), given)
     assert np.abs(found - stages[1].mean((2, 3)).numpy()).max() <= 1e-5
+    assert np.abs(rows(build("mobilenetv3_small_050", **how, layer=5), given) - expected).max() <= 1e-5
     with pytest.raises(
         ValueError, match=r"have the widths \[\d+, \d+\]: only layers of the same width can be combined"
     ):

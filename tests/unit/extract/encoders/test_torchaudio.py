@@ -17,7 +17,7 @@ RATE_HZ = 16000
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    return {kind: bundle(kind).path_in(folder) for kind in ("wav2vec2", "wavlm")}
+    return {kind: bundle(kind).path_in(folder) for kind in ("wav2vec2", "wav2vec2_large", "wavlm")}
 
 
 def voice(seconds=1.0, start_s=0.0):
@@ -61,6 +61,34 @@ def test_sound_up_to_a_chunk_gives_exactly_the_bundles_output(weights, kind, mon
     assert np.allclose(
         track(build(weights, kind, layer="-2..-1"), sound).values, (states[0] + states[1]) / 2, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wavlm", "wav2vec2_large"])
+def test_the_last_layer_follows_the_final_norm_as_in_the_networks_own_output(weights, kind):
+    import torch
+    from torchaudio import pipelines
+
+    sound, tensors = voice(0.5), torch.load(weights[kind], weights_only=True)
+    for name in ("weight", "bias"):  # far from the identity
+        tensors[f"encoder.transformer.layer_norm.{name}"] += torch.linspace(0, 1, 16)
+    torch.save(tensors, file := weights[kind].with_name(f"other_{kind}.pth"))
+    bundle = getattr(pipelines, f"TINY_{kind.upper()}")
+    model = pipelines._wav2vec2.utils._get_model("WavLM" if kind == "wavlm" else "Wav2Vec2", bundle._params).eval()
+    model.load_state_dict(tensors)
+    with torch.inference_mode():
+        waves = torch.from_numpy(sound.samples)[None]
+        waves = torch.nn.functional.layer_norm(waves, waves.shape) if bundle._normalize_waveform else waves
+        final = model(waves)[0][0].numpy()  # without a head, the output of the encoder
+        first = model.extract_features(waves)[0][0][0].numpy()
+    encoders = {layer: build({kind: file}, kind, layer=layer) for layer in (-1, 1, 2, "-2..-1")}
+    values = {layer: track(encoder, sound).values for layer, encoder in encoders.items()}
+    assert np.abs(values[-1] - final).max() <= 1e-5
+    assert np.array_equal(values[2], values[-1])
+    assert np.abs(values[1] - first).max() <= 1e-5
+    assert np.abs(values["-2..-1"] - (first + final) / 2).max() <= 1e-5
+    definitions = {layer: encoder.recipe().get("layers") for layer, encoder in encoders.items()}
+    large = 2 if kind == "wav2vec2_large" else None
+    assert definitions == {-1: large, 1: None, 2: large, "-2..-1": large}
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wavlm"])

@@ -1,34 +1,57 @@
-"""Hidden layers of vision models equal the library's."""
+"""Layers by index: the outputs of the network's own blocks, the last one after the final normalisation."""
 
 import shutil
 
 import numpy as np
 import pytest
 
+from tests.support.extract.blocks import hidden_states, scramble_norms
 from tests.support.extract.hf_vision import build, documented, pictures, rows
 
+# name -> blocks, the module that normalises after the last one (None: there is none), and tokens before the patches
+FAMILIES = {
+    "vit": ("layers", "layernorm", 1),
+    "clip": ("encoder.layers", None, 1),  # its last normalisation applies to the class token only: pool=pooler
+    "siglip": ("encoder.layers", "post_layernorm", 0),
+    "dinov2": ("encoder.layer", "layernorm", 1),
+    "dinov2_registers": ("encoder.layer", "layernorm", 4),
+    "dinov3": ("model.layer", "norm", 5),
+    "vit_mae": ("layers", "layernorm", 1),
+    "data2vec": ("encoder.layer", None, 1),  # it normalises the mean of the patches: pool=pooler
+    "videomae": ("encoder.layer", "layernorm", 0),
+    "vjepa2": ("encoder.layer", "encoder.layernorm", 0),
+}
 
-@pytest.mark.parametrize("model", ["vit", "clip", "siglip", "dinov2_registers", "dinov3", "data2vec", "vit_mae"])
-def test_hidden_layers_equal_the_librarys(models, model):
-    given = pictures(2)
-    before = {"siglip": 0, "dinov2_registers": 4, "dinov3": 5}.get(model, 1)
-    more = {}
-    if model == "vit_mae":
-        import torch
 
-        more = {"noise": torch.arange(16.0).expand(2, -1)}
-        shutil.copytree(models[model], folder := models[model].parent / "vit_mae_whole", dirs_exist_ok=True)
-        text = (folder / "config.json").read_text().replace('"mask_ratio": 0.75', '"mask_ratio": 0.0')
-        (folder / "config.json").write_text(text)
-    else:
-        folder = models[model]
-    states = documented(folder, given, output_hidden_states=True, **more).hidden_states
-    mean = [state[:, before:].mean(1).numpy() for state in states]
-    assert np.abs(rows(build(models[model], pool="mean", layer=1), given) - mean[1]).max() <= 1e-5
-    several = rows(build(models[model], pool="mean", layer="0+-1", combine="sum"), given)
-    assert np.abs(several - (mean[0] + mean[-1])).max() <= 1e-5
-    averaged = rows(build(models[model], pool="mean", layer="-2..-1"), given)
-    assert np.abs(averaged - (mean[-2] + mean[-1]) / 2).max() <= 1e-5
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_layer_is_what_its_block_gives_and_the_last_one_follows_the_final_norm(models, tmp_path, name):
+    import torch
+    import transformers as tf
+
+    blocks, norm, before = FAMILIES[name]
+    shutil.copytree(models[name], folder := tmp_path / name)
+    whole = tf.AutoModel.from_pretrained(folder, **({"mask_ratio": 0.0} if name == "vit_mae" else {})).eval()
+    scramble_norms(whole)
+    whole.save_pretrained(folder)
+    model, final = getattr(whole, "vision_model", whole), build(folder, pool="mean")
+    given = pictures(2 * final.span)
+    inputs = {model.main_input_name: torch.from_numpy(final.prepare(given))}
+    if name == "vit_mae":
+        inputs["noise"] = torch.arange(16.0).expand(2, -1)
+    if name == "vjepa2":
+        inputs["skip_predictor"] = True
+    states = [state[:, before:].mean(1).numpy() for state in hidden_states(model, blocks, norm, **inputs)]
+    assert len(states) == 3
+    assert np.abs(states[1] - states[2]).max() > 1e-3
+    for index in (0, 1, 2):
+        found = rows(build(folder, pool="mean", layer=index), given)
+        assert np.abs(found - states[index]).max() <= 1e-5, index
+    assert np.abs(rows(final, given) - states[2]).max() <= 1e-5
+    summed = build(folder, pool="mean", layer="-2..-1", combine="sum")
+    assert np.abs(rows(summed, given) - (states[1] + states[2])).max() <= 1e-5
+    assert summed.recipe()["layers"] == 2
+    assert "layers" not in final.recipe()
+    assert "layers" not in build(folder, pool="mean", layer="0+-2").recipe()
 
 
 def test_layers_of_a_convolutional_network_are_its_maps_and_combine_only_at_the_same_width(models):
