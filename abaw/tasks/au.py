@@ -44,10 +44,11 @@ class ActionUnits(Task):
     """Loss: binary cross-entropy, mean over scored steps and units; ``pos_weights`` weigh a unit's active frames.
 
     Where these are not given, ``fitted`` sets them to (inactive / active) ** ``balance`` in the training split (0: all
-    equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels towards 0.5. ``focal_gamma``
-    multiplies each loss by (1 - p of the truth)^gamma (Lin et al. 2017, arXiv 1708.02002). With ``r_drop_weight`` the
-    training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv 2106.14448). A unit is
-    active above 0.5; other thresholds are biases of the post-processing.
+    equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels towards 0.5 and changes no
+    weight: the loss of a unit is smallest at its smoothed label. ``focal_gamma`` multiplies each loss by (1 - p of the
+    truth)^gamma (Lin et al. 2017, arXiv 1708.02002), which is 0 at p = 1: labels are then smoothed in vain. With
+    ``r_drop_weight`` the training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv
+    2106.14448). A unit is active above 0.5; other thresholds are biases of the post-processing.
     """
 
     balance: float
@@ -106,9 +107,12 @@ class ActionUnits(Task):
         if not bool(scored.any()):
             return raw[scored].sum()
         raw, truth = raw[scored].float(), target[scored].float()
-        weights = raw.new_tensor(self.pos_weights or [1.0] * self.out_dim)
+        pos_weights = raw.new_tensor(self.pos_weights or [1.0] * self.out_dim)
+        # weighed by the label, not by the smoothed one as torch's pos_weight would: with a weight of 20 and a smoothing
+        # of 0.1, the optimum for an inactive unit would be 0.51
+        weights = truth * pos_weights + (1 - truth)
         smooth = truth * (1 - self.label_smoothing) + self.label_smoothing / 2
-        losses = binary_cross_entropy_with_logits(raw, smooth, pos_weight=weights, reduction="none")
+        losses = binary_cross_entropy_with_logits(raw, smooth, weight=weights, reduction="none")
         if self.focal_gamma:
             p = logsigmoid((2 * truth - 1) * raw).exp()
             losses = losses * (1 - p).clamp(min=1e-8) ** self.focal_gamma

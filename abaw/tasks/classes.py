@@ -25,14 +25,19 @@ class ClassTask(Task, ABC):
     """One of ``classes`` per frame or clip. Loss: cross-entropy over the scored steps, weighted by class.
 
     The first column of labels is the number of the class. Where the share of every class follows (soft labels, such as
-    votes), the loss is the cross-entropy with these shares.
+    votes), the loss is the mean of every class's loss, weighted by these shares.
 
     ``class_weights`` are used where given; else ``fitted`` sets them to (1 / frequency) ** ``class_balance`` in the
     training split, mean 1 over its frames (0: all equal; the weight of a class that does not occur is 0).
+    ``label_smoothing`` e moves the label of a frame towards 1 / number of classes; the frame keeps the weight of its
+    class. So the loss of a frame is smallest at the smoothed label, and that of frames with the weighted probabilities
+    q at (1 - e) q + e / number of classes: smoothing changes no decision. (Torch's own smoothing weighs the moved part
+    by every class; see docs/benchmarks.md.)
+
     ``focal_gamma`` multiplies a step's loss by ``focal_alpha`` (1 - p of its class)^gamma (Lin et al. 2017, arXiv
-    1708.02002). ``kl_weight`` adds the divergence of prediction and smoothed label, as in Wen et al. 2024. With
-    ``r_drop_weight`` the training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv
-    2106.14448).
+    1708.02002), which is 0 at p = 1 also with ``label_smoothing``: only ``kl_weight`` smooths then. It adds the
+    divergence of prediction and smoothed label, without class weights, as in Wen et al. 2024. With ``r_drop_weight``
+    the training step adds the ``disagreement`` of two passes, so weighted (Liang et al. 2021, arXiv 2106.14448).
     """
 
     class_balance: float
@@ -75,23 +80,25 @@ class ClassTask(Task, ABC):
         return asdict(self)
 
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
-        from torch.nn.functional import cross_entropy, log_softmax, one_hot
+        from torch.nn.functional import log_softmax, one_hot
 
         if self.resolution == "clip":
             raw, target, scored = one_step(raw, target, scored)
         if not bool(scored.any()):
             return raw[:0].sum()
         raw, classes, shares = raw[scored].float(), target[scored][:, 0].long(), target[scored][:, 1:].float()
-        weights = raw.new_tensor(self.class_weights or [1.0] * self.out_dim)
-        goal = shares if shares.shape[1] else classes
-        losses = cross_entropy(raw, goal, weight=weights, label_smoothing=self.label_smoothing, reduction="none")
+        truth = shares if shares.shape[1] else one_hot(classes, self.out_dim).float()
+        weighted = truth * raw.new_tensor(self.class_weights or [1.0] * self.out_dim)
+        of_step = weighted.sum(-1, keepdim=True)
         logs = log_softmax(raw, dim=-1)
-        truth = shares if shares.shape[1] else one_hot(classes, self.out_dim)
+        # a step's weight is that of its own class also for what is smoothed away. Torch's own smoothing weighs that by
+        # every class, so that the optimum for a frame of a frequent class has a high probability of the rarest class
+        smooth = (1 - self.label_smoothing) * weighted + self.label_smoothing / self.out_dim * of_step
+        losses = -(smooth * logs).sum(-1)
         if self.focal_gamma:
             losses = losses * (1 - (logs * truth).sum(-1).exp()).clamp(min=1e-8) ** self.focal_gamma
-        # torch's own mean is 0 / 0 where the training split has none of the classes scored here
-        total = (shares * weights).sum() if shares.shape[1] else weights[classes].sum()
-        loss = self.focal_alpha * losses.sum() / total.clamp(min=1e-8)
+        # the sum of weights is 0 where the training split has none of the classes scored here
+        loss = self.focal_alpha * losses.sum() / of_step.sum().clamp(min=1e-8)
         if not self.kl_weight:
             return loss
         smooth = (1 - self.label_smoothing) * truth + self.label_smoothing / self.out_dim
