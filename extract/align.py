@@ -2,15 +2,22 @@
 
 An aligner takes the times of the track's rows (``times_s``, increasing), whether they are ``observed``, and the times
 to align to (``goal_s``, the frame timestamps), and returns a ``Plan``. It never looks at values, so a window reads only
-the rows it needs, and a window of a plan equals the plan of the whole clip bit for bit. No aligner extrapolates: a step
-is observed only if every row with weight is observed and within ``max_gap_s`` seconds of it.
+the rows it needs, and a window of a plan equals the plan of the whole clip bit for bit.
+
+A step is observed only if every row with weight is observed and within ``max_gap_s`` seconds of it. No trend is
+continued beyond the rows. Whether a row is held is the aligner's: ``nearest`` holds the first row before it and the
+last one after it, ``hold_last`` holds each row until the next, for ``max_gap_s`` at most; ``window_mean`` takes rows
+that its interval reaches; ``linear`` needs a row on both sides.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
+from pydantic import Field
 
+from abaw.errors import InputError
 from extract import ALIGNERS
 
 MAX_GAP_S = 0.5
@@ -49,16 +56,18 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
     seen = plan.observed
     rows, weights = plan.rows[seen] - first_row, plan.weights[seen]
     total = np.zeros((len(rows), values.shape[1]), np.float32)
+    values, row = values.astype(np.float32, copy=False) if rows.shape[1] > 2 else values, np.empty_like(total)
     # one place at a time: the order of summation must not depend on how many steps a window has
     for k in range(rows.shape[1]):
-        total += weights[:, k, None] * values[rows[:, k]].astype(np.float32, copy=False)
+        np.multiply(values[rows[:, k]], weights[:, k, None], out=row, dtype=np.float32)
+        total += row
     out[seen] = total
     return out
 
 
 @ALIGNERS.register
 def nearest(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """The row nearest in time; of two equally near rows the earlier."""
+    """The row nearest in time, also before the first row and after the last; of two equally near rows the earlier."""
     if not len(times_s):
         return _plan_unobserved(goal_s)
     after = np.searchsorted(times_s, goal_s).clip(0, len(times_s) - 1)
@@ -93,20 +102,47 @@ def hold_last(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, 
 
 
 @ALIGNERS.register
-def window_mean(*, times_s: np.ndarray, observed: np.ndarray, goal_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> Plan:
-    """The mean of the observed rows from halfway after the previous step to halfway before the next."""
-    kept = np.flatnonzero(observed)
-    if not len(kept) or not len(goal_s):
+def window_mean(
+    *,
+    times_s: np.ndarray,
+    observed: np.ndarray,
+    goal_s: np.ndarray,
+    max_gap_s: float = MAX_GAP_S,
+    width_s: Annotated[float, Field(gt=0)] | None = None,
+) -> Plan:
+    """The mean of the observed rows in each step's interval; an interval without any row is interpolated linearly.
+
+    The interval goes from halfway after the previous step to halfway before the next or, with ``width_s``, from
+    ``width_s / 2`` before the step to as much after it, both ends included. Where all of its rows are unobserved, so is
+    the step. Where it has no row, because the track is slower than the steps, the step is what ``linear`` makes it: the
+    nearest row instead would stay the same for several steps and then jump. Raises InputError where ``width_s`` reaches
+    further than ``max_gap_s``.
+    """
+    if width_s is not None and width_s / 2 > max_gap_s:
+        raise InputError(
+            f"width_s of {width_s:g} reaches {width_s / 2:g} s before and after a frame, but rows further than "
+            f"max_gap_s, {max_gap_s:g} s, do not count: increase max_gap_s to {width_s / 2:g} or reduce width_s"
+        )
+    if not len(times_s) or not len(goal_s):
         return _plan_unobserved(goal_s)
     start_s, stop_s = _intervals(goal_s, max_gap_s)
+    if width_s is not None:
+        start_s, stop_s = goal_s - width_s / 2, np.nextafter(goal_s + width_s / 2, np.inf)
+    is_empty = np.searchsorted(times_s, start_s) == np.searchsorted(times_s, stop_s)
+    between = linear(times_s=times_s, observed=observed, goal_s=goal_s, max_gap_s=max_gap_s)
+
+    kept = np.flatnonzero(observed)
     first, stop = np.searchsorted(times_s[kept], start_s), np.searchsorted(times_s[kept], stop_s)
     counts = stop - first
-    places = np.arange(max(1, counts.max()))
+    places = np.arange(max(2 if is_empty.any() else 1, counts.max()))
     used = places < counts[:, None]
     # an unused place points at the step's own first row, which is read anyway, and adds exactly 0
-    rows = kept[np.where(used, first[:, None] + places, first[:, None]).clip(0, len(kept) - 1)]
+    rows = np.append(kept, 0)[np.where(used, first[:, None] + places, first[:, None])]
     weights = np.where(used, 1 / np.maximum(counts, 1)[:, None], 0)
-    return Plan(rows.astype(np.int32), weights.astype(np.float32), counts > 0)
+    if is_empty.any():
+        rows[is_empty], weights[is_empty] = between.rows[is_empty, :1], 0
+        rows[is_empty, 1], weights[is_empty, :2] = between.rows[is_empty, 1], between.weights[is_empty]
+    return Plan(rows.astype(np.int32), weights.astype(np.float32), np.where(is_empty, between.observed, counts > 0))
 
 
 def _intervals(goal_s: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:

@@ -87,6 +87,12 @@ def export(
             help="with --aligned: largest distance in time between a frame and a row it is made from, in seconds"
         ),
     ] = 0.5,
+    width_s: Annotated[
+        float | None,
+        typer.Option(
+            help="with --align window_mean: seconds around each frame that the mean is over; default: its interval"
+        ),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float16")] = "float32",
     form: Annotated[str, typer.Option("--format", help="npy")] = "npy",
     as_json: Json = False,
@@ -104,7 +110,9 @@ def export(
         raise InputError(f"--format is {form!r}, expected npy, the only format so far")
     if not max_gap_s > 0:
         raise InputError(f"--max-gap-s is {max_gap_s}, expected seconds above 0")
-    how = FeatureConfig(align=align, max_gap_s=max_gap_s) if aligned else None
+    if width_s is not None and not 0 < width_s <= 2 * max_gap_s:
+        raise InputError(f"--width-s is {width_s}, expected seconds above 0, up to twice --max-gap-s ({max_gap_s})")
+    how = FeatureConfig(align=align, max_gap_s=max_gap_s, width_s=width_s) if aligned else None
     with Progress("export") as progress:
         reports = tuple(
             export(FeatureStore(store), out, name, aligned=how, dtype=dtype, progress=progress) for name in encoder

@@ -42,7 +42,7 @@ class ConfigFile:
                 tasks.part(name)
             self._check_settings(tasks, name, task.settings, "tasks", name)
         for name, feature in config.features.items():
-            self._check_feature(name, feature, [*aligners.names(), OWN_RATE])
+            self._check_feature(name, feature, aligners)
         if config.window.stride > config.window.length:
             raise self.error(
                 ("window", "stride"),
@@ -51,13 +51,26 @@ class ConfigFile:
             )
         return config
 
-    def _check_feature(self, name: str, feature: FeatureConfig, aligners: Sequence[str]) -> None:
-        if feature.align not in aligners:
-            listing = f"{nearest(feature.align, aligners)} known: {', '.join(aligners)}"
+    def _check_feature(self, name: str, feature: FeatureConfig, aligners: Registry) -> None:
+        known = [*aligners.names(), OWN_RATE]
+        if feature.align not in known:
+            listing = f"{nearest(feature.align, known)} known: {', '.join(known)}"
             raise self.error(("features", name, "align"), f"no aligner named {feature.align!r}{listing}")
         if "kernel" in feature.model_fields_set and feature.align != OWN_RATE:
             raise self.error(
                 ("features", name, "kernel"), f"only align: {OWN_RATE} has a kernel, not align: {feature.align}"
+            )
+        if feature.width_s is None:
+            return
+        place = ("features", name, "width_s")
+        having = [each.name for each in aligners.parts() if "width_s" in each.settings]
+        if feature.align not in having:
+            raise self.error(place, f"only align: {' or '.join(having)} has a width_s, not align: {feature.align}")
+        if feature.width_s / 2 > feature.max_gap_s:
+            raise self.error(
+                place,
+                f"a mean over {feature.width_s:g} s takes rows up to {feature.width_s / 2:g} s from a frame, but "
+                f"max_gap_s is {feature.max_gap_s:g}: set max_gap_s to {feature.width_s / 2:g} or more",
             )
 
     def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:

@@ -41,11 +41,13 @@ class FeatureConfig(_Strict):
 
     ``align``: the name of an aligner, or "convolution", a learned convolution over ``kernel`` rows at the track's own
     rate whose output is then interpolated to the frames. A row further than ``max_gap_s`` seconds from a frame does not
-    count for it. ``normalise``: by the mean and standard deviation of the training split ("split"), by those of the
-    clip's group, a speaker or subject, over all his unlabelled material, test clips included ("group"), by a learned
-    layer norm ("learned"), or not at all ("none"). ``project_dim``: number of features after a linear layer or the
-    convolution; 0 keeps them as they are. ``fill_gap_s``: steps that were not observed are interpolated between two
-    observed ones at most so many seconds apart.
+    count for it. ``width_s``, of window_mean: the mean is over the rows of so many seconds around each frame (1.0: half
+    a second before and after), by default over the frame's own interval. ``normalise``: by the mean and standard
+    deviation of the training split ("split"), by those of the clip's group, a speaker or subject, over all his
+    unlabelled material, test clips included ("group"), by a learned layer norm ("learned"), or not at all ("none").
+    ``project_dim``: number of features after a linear layer or the convolution; 0 keeps them as they are.
+    ``fill_gap_s``: steps that were not observed are interpolated between two observed ones at most so many seconds
+    apart.
 
     In training only: ``noise_std`` is the standard deviation of Gaussian noise added to every feature;
     ``modality_dropout`` is the probability that a window loses the whole modality, ``step_dropout`` that a step does,
@@ -54,6 +56,7 @@ class FeatureConfig(_Strict):
 
     align: str = "linear"
     max_gap_s: Annotated[float, Field(gt=0)] = 0.5
+    width_s: Annotated[float, Field(gt=0)] | None = None
     kernel: Annotated[int, Field(ge=1)] = 3
     normalise: Literal["split", "group", "learned", "none"] = "split"
     project_dim: Annotated[int, Field(ge=0)] = 0
@@ -63,9 +66,15 @@ class FeatureConfig(_Strict):
     step_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_serializer(mode="wrap")
-    def _without_unused_kernel(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a kernel that is not used: config.yaml of a run can then be given to ``abaw train`` again."""
-        return {key: value for key, value in handler(self).items() if key != "kernel" or self.align == OWN_RATE}
+    def _without_unused_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an unused kernel or width: config.yaml of a run can then be given to ``abaw train`` again."""
+        unused = {"kernel" if self.align != OWN_RATE else "", "width_s" if self.width_s is None else ""}
+        return {key: value for key, value in handler(self).items() if key not in unused}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the aligner beside ``max_gap_s``: ``width_s`` where it is given."""
+        return {} if self.width_s is None else {"width_s": self.width_s}
 
 
 class PartConfig(BaseModel):

@@ -27,13 +27,21 @@ def load_track(store: "str | Path | FeatureStore", features: str, clip: str) -> 
 
 
 def align(
-    track: "Track", times: "Clock | np.ndarray | Sequence[float]", *, how: str = "linear", max_gap_s: float = 0.5
+    track: "Track",
+    times: "Clock | np.ndarray | Sequence[float]",
+    *,
+    how: str = "linear",
+    max_gap_s: float = 0.5,
+    width_s: float | None = None,
 ) -> "Track":
     """The track at other times, usually a clip's frame timestamps: one row for each of ``times``.
 
     ``how``: nearest, linear, window_mean or hold_last (``abaw list aligners``). A row is observed only if all rows it
-    is made from are observed and lie within ``max_gap_s``; nothing is extrapolated. Raises InputError for an unknown
-    aligner or times that do not increase.
+    is made from are observed and lie within ``max_gap_s``. Outside the track's times nearest holds the first and the
+    last row and hold_last the last one, for ``max_gap_s``; linear gives nothing there. ``width_s``, of window_mean: the
+    mean is over so many seconds around each time, half before and half after; by default it is over the time's own
+    interval, from halfway after the previous time to halfway before the next. Raises InputError for an unknown aligner,
+    for one without ``width_s`` where that is given, and for times that do not increase.
     """
     import numpy as np
 
@@ -45,6 +53,8 @@ def align(
         raise InputError(f"track is a {type(track).__name__}, expected a Track, as load_track returns")
     if isinstance(max_gap_s, str) or not isinstance(max_gap_s, SupportsFloat) or not float(max_gap_s) >= 0:
         raise InputError(f"max_gap_s is {max_gap_s!r}, expected seconds, 0 or more")
+    settings = {} if width_s is None else {"width_s": width_s}
+    ALIGNERS.check(how, settings)
     try:
         goal_s = times.times_s if isinstance(times, Clock) else np.asarray(times, np.float64)
     except (TypeError, ValueError) as error:
@@ -52,7 +62,7 @@ def align(
     if goal_s.ndim != 1:
         raise InputError(f"times have the shape {goal_s.shape}, expected one row of seconds")
     given = {"times_s": track.times_s, "observed": track.observed, "goal_s": goal_s}
-    plan = ALIGNERS.build(how, **given, max_gap_s=float(max_gap_s))
+    plan = ALIGNERS.build(how, **given, max_gap_s=float(max_gap_s), **settings)
     return Track(apply(plan, track.values), goal_s, plan.observed)
 
 

@@ -74,7 +74,7 @@ def export(
     if dtype not in ("float32", "float16"):
         raise InputError(f"dtype is {dtype!r}, expected float32 or float16")
     if aligned is not None:
-        ALIGNERS.part(aligned.align)
+        ALIGNERS.check_settings(aligned.align, aligned.settings)
     recipe = store.find(name)
     run = _Export(store, recipe, out / recipe["name"], aligned, dtype)
     run.begin()
@@ -110,7 +110,9 @@ class _Export:
             "recipe": self.recipe,
             "dtype": self.dtype,
             "rows": "the track's own" if self.aligned is None else "frames of the clip's clock",
-            "align": None if self.aligned is None else self.aligned.model_dump(include={"align", "max_gap_s"}),
+            "align": None
+            if self.aligned is None
+            else self.aligned.model_dump(include={"align", "max_gap_s", "width_s"}),
         }
         path = self.about / "about.json"
         if path.exists():

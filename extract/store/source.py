@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +36,7 @@ class AlignedSource:
         self._features = dict(features)
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
         # once, not for every window: a window is read in about 0.1 ms
-        self._aligners = {name: _aligner(feature.align) for name, feature in features.items() if self.is_on_clock(name)}
+        self._aligners = {name: _aligner(feature) for name, feature in features.items() if self.is_on_clock(name)}
         num = _num_files_to_keep_open()
         self._opened = lru_cache(maxsize=num)(lambda name, clip_id: store.open(self.recipes[name], clip_id))
         self.clock = lru_cache(maxsize=num)(store.clock)
@@ -119,9 +119,11 @@ def _rebuilt(
     return AlignedSource(store, features, recipes)
 
 
-def _aligner(name: str) -> Callable[..., align.Plan]:
-    part = ALIGNERS.part(name)
-    return getattr(import_module(part.module), part.name)
+def _aligner(feature: FeatureConfig) -> Callable[..., align.Plan]:
+    part = ALIGNERS.part(feature.align)
+    if feature.settings:
+        ALIGNERS.check_settings(feature.align, feature.settings)
+    return partial(getattr(import_module(part.module), part.name), **feature.settings)
 
 
 def _num_files_to_keep_open() -> int:

@@ -13,10 +13,10 @@ from extract.store.store import FeatureStore
 NAMES = ALIGNERS.names()
 
 
-def align(name, times_s, values, goal_s, observed=None, max_gap_s=0.5):
+def align(name, times_s, values, goal_s, observed=None, max_gap_s=0.5, **settings):
     times_s, goal_s = np.asarray(times_s, float), np.asarray(goal_s, float)
     observed = np.ones(len(times_s), bool) if observed is None else np.asarray(observed, bool)
-    plan = ALIGNERS.build(name, times_s=times_s, observed=observed, goal_s=goal_s, max_gap_s=max_gap_s)
+    plan = ALIGNERS.build(name, times_s=times_s, observed=observed, goal_s=goal_s, max_gap_s=max_gap_s, **settings)
     values = np.asarray(values, np.float32).reshape(len(times_s), 1)
     return apply(plan, values)[:, 0], plan.observed
 
@@ -57,6 +57,60 @@ def test_window_mean_ignores_unobserved_rows_and_is_unobserved_without_observed_
     values, observed = align("window_mean", [0.0, 0.01, 0.1], [1, 9, 5], [0.0, 0.1, 0.2], observed=[True, False, False])
     assert values.tolist() == [1, 0, 0]
     assert observed.tolist() == [True, False, False]
+
+
+def test_window_mean_is_on_the_line_between_two_rows_where_its_interval_has_none():
+    # 4 rows a second, 20 steps: only every fifth interval has a row
+    goal_s = np.arange(0, 11) / 20
+    values, observed = align("window_mean", [0.0, 0.25, 0.5], [0, 10, 0], goal_s)
+    assert observed.all()
+    assert values == pytest.approx([0, 2, 4, 6, 8, 10, 8, 6, 4, 2, 0], abs=1e-5)
+    _, observed = align("window_mean", [0.0, 0.25, 0.5], [0, 10, 0], goal_s, observed=[True, False, True])
+    assert observed.tolist() == [True, *[False] * 9, True], "a missing face or word is not filled in"
+    _, observed = align("window_mean", [0.1, 0.35], [0, 10], goal_s, max_gap_s=0.2)
+    assert observed.tolist() == [False] * 2 + [True] * 6 + [False] * 3, (
+        "nothing before the first row and after the last"
+    )
+
+
+@pytest.mark.parametrize(("rate_hz", "fps"), [(4, 30), (50, 60), (25, 30)])
+def test_no_step_between_the_rows_of_a_slower_track_is_lost(rate_hz, fps):
+    times_s = np.arange(0, 5, 1 / rate_hz)
+    goal_s = np.arange(0, times_s[-1], 1 / fps)
+    assert align("window_mean", times_s, times_s, goal_s)[1].all()
+
+
+def test_width_s_takes_the_rows_of_so_many_seconds_around_each_step_both_ends_included():
+    times_s = np.arange(9) / 4
+    values, observed = align(
+        "window_mean", times_s, [0, 0, 0, 8, 0, 0, 0, 0, 0], [0.0, 0.5, 0.75, 1.0, 2.25], width_s=1.0
+    )
+    assert values == pytest.approx([0, 8 / 5, 8 / 5, 8 / 5, 0])
+    assert observed.all()
+    values, observed = align("window_mean", [0.0, 1.0, 2.0], [0, 10, 20], [0.5, 1.2], max_gap_s=1.0, width_s=0.2)
+    assert values == pytest.approx([5, 12]), "an interval without a row is interpolated"
+    unobserved = align("window_mean", [0.0, 0.1], [1, 3], [0.05, 0.3], observed=[False, True], width_s=0.3)
+    assert unobserved[0].tolist() == [3, 0]
+
+
+def test_a_width_beyond_the_largest_gap_and_one_of_another_aligner_are_refused():
+    with pytest.raises(ValueError, match="width_s of 1.2 reaches 0.6 s .* increase max_gap_s to 0.6 or reduce width_s"):
+        align("window_mean", [0.0], [1], [0.0], width_s=1.2)
+    with pytest.raises(ValueError, match="aligner 'linear' has no setting 'width_s'"):
+        align("linear", [0.0], [1], [0.0], width_s=1.0)
+    with pytest.raises(ValueError, match="aligner 'nearest' has no setting 'width_s'"):
+        AlignedSource(FeatureStore("nowhere"), {"x": FeatureConfig(align="nearest", width_s=1.0)}, {"x": {}})
+
+
+def test_what_each_aligner_holds_outside_the_rows():
+    goal_s = [0.4, 0.6, 1.0, 1.2, 1.4, 1.8]
+    held = {name: align(name, [1.0, 1.2], [1, 2], goal_s)[1].tolist() for name in NAMES}
+    assert held == {
+        "nearest": [False, True, True, True, True, False],
+        "linear": [False, False, True, True, False, False],
+        "hold_last": [False, False, True, True, True, False],
+        "window_mean": [False, False, True, True, False, False],
+    }
 
 
 def test_window_mean_does_not_reach_across_a_gap_of_the_clock():

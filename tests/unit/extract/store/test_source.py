@@ -96,8 +96,11 @@ def test_the_source_gives_each_aligner_its_own_max_gap(store):
     assert observed == {0.05: 2, 1.0: 10}
 
 
-@pytest.mark.parametrize("align", ["linear", "window_mean", "nearest", "hold_last"])
-def test_a_window_equals_that_part_of_the_whole_clip_exactly(store, align):
+@pytest.mark.parametrize(
+    ("align", "width_s"),
+    [("linear", None), ("window_mean", None), ("window_mean", 0.09), ("nearest", None), ("hold_last", None)],
+)
+def test_a_window_equals_that_part_of_the_whole_clip_exactly(store, align, width_s):
     rng = np.random.default_rng(0)
     for gap_s in (0.05, 0.5, 2.0):
         times_s = 1 + np.cumsum(rng.choice([0.01, 0.04, 0.05, 0.9], 300))
@@ -106,7 +109,9 @@ def test_a_window_equals_that_part_of_the_whole_clip_exactly(store, align):
         recipe = {"name": "f", "encoder": "x", "settings": {"gap": gap_s}, "stored_dtype": "float32"}
         store.put_clock("a", Clock(np.arange(1, 201), goal_s, np.ones(200, bool)), {})
         store.put(recipe, "a", Track(rng.normal(size=(300, 2)).astype(np.float32), times_s, observed))
-        source = AlignedSource(store, {"f": FeatureConfig(align=align, max_gap_s=gap_s)}, {"f": recipe})
+        source = AlignedSource(
+            store, {"f": FeatureConfig(align=align, max_gap_s=gap_s, width_s=width_s)}, {"f": recipe}
+        )
         whole = source.read("f", "a", goal_s[0], goal_s[-1])
         assert 0 < whole.observed.sum() < 200
         for first, stop in [(0, 200), (0, 1), (199, 200), *np.sort(rng.integers(0, 201, (20, 2)), axis=1)]:
