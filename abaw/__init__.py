@@ -24,8 +24,8 @@ for _name, _value in TELEMETRY.items():
 TYPE_CHECKING = False  # type checkers take it for true; the module typing would double the time of the import
 if TYPE_CHECKING:
     from abaw.batches import Batch as Batch
-    from abaw.calibration.fitting import FitReport as FitReport
-    from abaw.calibration.fitting import fit as fit
+    from abaw.calibration.fit import FitReport as FitReport
+    from abaw.calibration.fit import fit as fit
     from abaw.challenge.submission import Submission as Submission
     from abaw.challenge.submission import submit as submit
     from abaw.challenge.verification import Fault as Fault
@@ -97,7 +97,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "abaw.batches": ("Batch",),
-    "abaw.calibration.fitting": ("FitReport", "fit"),
+    "abaw.calibration.fit": ("FitReport", "fit"),
     "abaw.challenge.submission": ("Submission", "submit"),
     "abaw.challenge.verification": ("Fault", "verify"),
     "abaw.competition.recipe": ("RecipePlan", "RecipeResult", "plan_recipe", "run_recipe"),

@@ -1,7 +1,7 @@
 """From the outputs of windows to final predictions: stitching, gap filling, smoothing, scale and bias."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -151,6 +151,11 @@ class PostProcessing:
     def seen(self) -> Seen:
         """The videos and groups whose labels it was fitted on."""
         return Seen(self.fitted_on, self.fitted_on_groups)
+
+    def shrunk(self, strength: float) -> "PostProcessing":
+        """The same with only this share (0 to 1) of what scale and bias change."""
+        scale = tuple(1 + strength * (number - 1) for number in self.scale)
+        return replace(self, scale=scale, bias=tuple(strength * number for number in self.bias))
 
     def document(self) -> dict[str, Any]:
         """The settings as they are written to JSON; ``fitted_on_groups`` only where there are groups."""

@@ -4,38 +4,27 @@ Cross-fitting: each group of clips is post-processed with what was fitted on the
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
+from abaw.calibration.gains import MIN_GROUPS, Choice, Group, judge, left_out
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.annotations import group_of
-from abaw.dataset.layout import open_once
-from abaw.dataset.seen import Seen, groups_in, unit_of
+from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import (
-    LabelledTable,
-    dataset_of,
-    labels_to_fit_on,
-    read_held_out,
-    run_of,
-    task_of,
-)
-from abaw.evaluation.leaks import fitted_on_of
-from abaw.evaluation.wording import summary
-from abaw.files import as_path, write_json
+from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
-from abaw.postprocessing import PostProcessing, fitted_document
-from abaw.results import predictions
-from abaw.results.runs import Run
+from abaw.postprocessing import PostProcessing
 from abaw.tasks.base import Block, PredictionPair, Task
 
-NUM_GROUPS = 5
-STAGES = {"raw": "raw", "smoothed": "smoothed", "biased": "smoothed, with scale and bias"}  # as reported
-
+NUM_GROUPS = 5  # of cross-fitting
+MANY_GROUPS, FEW_VIDEOS = 10, 50  # of few videos, what is fitted on a fifth less is clearly worse
+MIN_RUNS = 4  # of fewer, each would be a large part of what is fitted on
 
 Clips = Mapping[str, LabelledTable]
 
@@ -51,7 +40,7 @@ def fit_post_processing(task: Task, clips: Clips, options: PostProcessingConfig)
 
 
 def cross_fit(
-    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
+    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, Group]
 ) -> dict[str, PredictionPair]:
     """Every clip, post-processed with what was fitted on the other groups' clips, beside its labels.
 
@@ -61,35 +50,40 @@ def cross_fit(
     others = [[clip_id for clip_id in clips if groups[clip_id] != name] for name in names]
     found: dict[str, PredictionPair] = {}
     for name, post_processing in zip(names, _fit_each(task, clips, options, others), strict=True):
-        held = {clip_id: clip for clip_id, clip in clips.items() if groups[clip_id] == name}
-        scored = groups_in({clip_id: clip.labels for clip_id, clip in held.items()})
-        check_apart(post_processing.seen, scored, "the post-processing fitted on the other groups")
-        found |= post_processed(task, held, post_processing)
+        found |= _held_out(task, clips, groups, name, post_processing)
     return {clip_id: found[clip_id] for clip_id in clips}
 
 
 def choose(
-    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, int | str]
-) -> tuple[PostProcessing, dict[str, dict[str, PredictionPair]]]:
-    """The post-processing fitted on all clips with the stages that gain by cross-fitting, and each stage's predictions.
+    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, Group]
+) -> tuple[PostProcessing, Choice]:
+    """The post-processing fitted on all clips with the stages that clearly gain by cross-fitting, and the choice.
 
-    The stages are "raw" (nothing is done), "smoothed" (``options`` without the bias) and "biased" (all of ``options``);
-    of equally good ones the first is taken. The predictions of a stage are cross-fitted. Post-processing that does
-    nothing also names the videos it was fitted on, because their labels chose it. With fewer than two groups nothing
-    can be cross-fitted: all of ``options`` is fitted.
+    The stages are "raw" (nothing is done), "smoothed" (``options`` without the bias) and "biased" (all of ``options``,
+    with scale and bias shrunk by as much as their gain may be chance).
+    Post-processing that does nothing also names the videos it was fitted on, because their labels chose it. With fewer
+    than ``MIN_GROUPS`` groups nothing is fitted.
     """
-    if len(set(groups.values())) < 2:
-        return fit_post_processing(task, clips, options), {}
-    nothing = PostProcessingConfig(fill_gaps=False, widths=[1], bias=False)
-    ways = {"raw": nothing, "smoothed": options.model_copy(update={"bias": False}), "biased": options}
-    if not options.bias:
-        del ways["biased"]
-    tried = {name: cross_fit(task, clips, each, groups) for name, each in ways.items()}
-    best = "raw"
-    for name, pairs in tried.items():
-        if rank(task, pairs) > rank(task, tried[best]) + TINY:
-            best = name
-    return fit_post_processing(task, clips, ways[best]), tried
+    everything, names = list(clips), sorted(set(groups.values()), key=str)
+    none = PostProcessingConfig(fill_gaps=False, widths=[1], bias=False)
+    raw = _fit_each(task, clips, none, [everything])[0]
+    if len(names) < MIN_GROUPS:
+        return raw, Choice("raw", 1.0, {"raw": post_processed(task, clips, raw)}, {}, None)
+    without = [frozenset[Group](), *left_out(names)]
+    subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
+    smoothed = _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets)
+    fitted = {"raw": dict.fromkeys(without, raw), "smoothed": dict(zip(without, smoothed, strict=True))}
+    if options.bias:
+        fitted["biased"] = dict(zip(without, _with_affine_each(task, clips, smoothed, subsets), strict=True))
+
+    @cache
+    def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
+        if way == "raw":
+            return post_processed(task, _of_group(clips, groups, name), raw)
+        return _held_out(task, clips, groups, name, fitted[way][left].shrunk(strength))
+
+    found = judge(task, list(fitted), names, predict)
+    return fitted[found.kept][frozenset()].shrunk(found.strength), found
 
 
 def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) -> dict[str, PredictionPair]:
@@ -102,27 +96,33 @@ def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) ->
     }
 
 
-def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, int | str]:
-    """The part that each clip is cross-fitted in: the run that held it out where ``made_by`` has all, else one of five.
+def groups_of(clips: Clips, made_by: Mapping[str, str]) -> dict[str, Group]:
+    """The part that each clip is cross-fitted in: the run that held it out where ``made_by`` has 4 or 5.
 
-    Those are balanced in scored frames: the data set's groups or, without them, videos, in descending order, each go to
-    the part with the fewest so far.
+    Else it is one of five, or of ten where there are at most 50 videos (or groups) in all.
+
+    Those are balanced in scored frames: the clips of each run where there are more than five, else the data set's
+    groups or, without them, videos, in descending order, each go to the part with the fewest so far.
     """
-    if all(clip_id in made_by for clip_id in clips) and len({made_by[clip_id] for clip_id in clips}) > 1:
-        return {clip_id: made_by[clip_id] for clip_id in clips}
+    runs = {clip_id: made_by[clip_id] for clip_id in clips if clip_id in made_by}
+    num_runs = len(set(runs.values())) if len(runs) == len(clips) else 0
+    if MIN_RUNS <= num_runs <= NUM_GROUPS:
+        return dict(runs)
+    whole = (
+        runs if num_runs > NUM_GROUPS else {clip_id: group_of(clip_id, clip.labels) for clip_id, clip in clips.items()}
+    )
     num_scored: dict[str, int] = {}
     for clip_id, clip in clips.items():
-        group = group_of(clip_id, clip.labels)
-        num_scored[group] = num_scored.get(group, 0) + int(clip.labels.scored.sum())
-    sizes = [0] * min(NUM_GROUPS, len(num_scored))
+        num_scored[whole[clip_id]] = num_scored.get(whole[clip_id], 0) + int(clip.labels.scored.sum())
+    sizes = [0] * min(MANY_GROUPS if len(num_scored) <= FEW_VIDEOS else NUM_GROUPS, len(num_scored))
     part_of = {}
     for group, num in sorted(num_scored.items(), key=lambda each: (-each[1], each[0])):
         part_of[group] = int(np.argmin(sizes))
         sizes[part_of[group]] += num
-    return {clip_id: part_of[group_of(clip_id, clip.labels)] for clip_id, clip in clips.items()}
+    return {clip_id: part_of[whole[clip_id]] for clip_id in clips}
 
 
-def group_names(clips: Clips, groups: Mapping[str, int | str]) -> list[int | str]:
+def group_names(clips: Clips, groups: Mapping[str, Group]) -> list[Group]:
     """The groups that these clips are in. Raises InputError where there are fewer than two."""
     names = sorted({groups[clip_id] for clip_id in clips}, key=str)
     if len(names) < 2:
@@ -135,21 +135,44 @@ def rank(task: Task, by_clip: Mapping[str, PredictionPair]) -> float:
     return next(iter(task.score(by_clip).values()))
 
 
+def rank_subsets(
+    task: Task, pairs: Mapping[str, PredictionPair], subsets: Sequence[Collection[str]]
+) -> Float[np.ndarray, " subsets"]:
+    """``rank`` of each subset of the clips, from statistics of each clip that are computed once.
+
+    Raises InputError where nothing in a subset is scored.
+    """
+    scored = [clip_id for clip_id, pair in pairs.items() if pair.labels.scored.any()]
+    counts = np.array([[clip_id in subset for clip_id in scored] for subset in map(frozenset, subsets)], int)
+    if not counts.any(axis=1).all():
+        rank(task, {})  # raises: nothing to score
+    return next(iter(task.resampled_scores([{clip_id: pairs[clip_id]} for clip_id in scored])(counts).values()))
+
+
+def _of_group(clips: Clips, groups: Mapping[str, Group], name: Group) -> dict[str, LabelledTable]:
+    return {clip_id: clip for clip_id, clip in clips.items() if groups[clip_id] == name}
+
+
+def _held_out(
+    task: Task, clips: Clips, groups: Mapping[str, Group], name: Group, post_processing: PostProcessing
+) -> dict[str, PredictionPair]:
+    """The clips of a group, which must not have been fitted on, post-processed."""
+    held = _of_group(clips, groups, name)
+    scored = groups_in({clip_id: clip.labels for clip_id, clip in held.items()})
+    check_apart(post_processing.seen, scored, "the post-processing fitted on the other groups")
+    return post_processed(task, held, post_processing)
+
+
 def _fit_each(
     task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
 ) -> list[PostProcessing]:
     """``fit_post_processing`` on each subset of the clips; every candidate is applied only once."""
-    found = _choose(task, clips, options, subsets)
-    if options.bias:
-        found = [
-            _with_affine(task, {clip_id: clips[clip_id] for clip_id in subset}, post_processing)
-            for subset, post_processing in zip(subsets, found, strict=True)
-        ]
     seen = [Seen.in_labels({clip_id: clips[clip_id].labels for clip_id in subset}) for subset in subsets]
-    return [
+    found = [
         replace(post_processing, fitted_on=each.videos, fitted_on_groups=each.groups)
-        for each, post_processing in zip(seen, found, strict=True)
+        for each, post_processing in zip(seen, _choose(task, clips, options, subsets), strict=True)
     ]
+    return _with_affine_each(task, clips, found, subsets) if options.bias else found
 
 
 def _choose(
@@ -158,9 +181,8 @@ def _choose(
     best: list[tuple[float, PostProcessing]] = [(-np.inf, PostProcessing())] * len(subsets)
     has_gaps = any(not clip.observed.all() for clip in clips.values())
     for candidate in _candidates(options, has_gaps):
-        pairs = post_processed(task, clips, candidate)
-        for i, subset in enumerate(subsets):
-            score = rank(task, {clip_id: pairs[clip_id] for clip_id in subset})
+        scores = rank_subsets(task, post_processed(task, clips, candidate), subsets)
+        for i, score in enumerate(scores.tolist()):
             if score > best[i][0] + TINY:
                 best[i] = score, candidate
     return [post_processing for _, post_processing in best]
@@ -178,12 +200,26 @@ def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostP
                     yield PostProcessing(fill_gaps, smoother, width, space)
 
 
-def _with_affine(task: Task, clips: Clips, post_processing: PostProcessing) -> PostProcessing:
-    """The post-processing with scale and bias for those blocks in which they raise the score."""
-    smoothed = {
-        clip_id: LabelledTable(post_processing.smoothed(task, clip.values, clip.observed), clip.observed, clip.labels)
-        for clip_id, clip in clips.items()
-    }
+def _with_affine_each(
+    task: Task, clips: Clips, post_processings: Sequence[PostProcessing], subsets: Sequence[Collection[str]]
+) -> list[PostProcessing]:
+    """``_with_affine`` on each subset; clips are smoothed once for all subsets that are smoothed alike."""
+    found = list(post_processings)
+    alike: dict[PostProcessing, list[int]] = {}
+    for i, each in enumerate(post_processings):
+        alike.setdefault(replace(each, fitted_on=(), fitted_on_groups=()), []).append(i)
+    for smoothing, which in alike.items():
+        smoothed = {
+            clip_id: clip._replace(values=smoothing.smoothed(task, clip.values, clip.observed))
+            for clip_id, clip in clips.items()
+        }
+        for i in which:
+            found[i] = _with_affine(task, {clip_id: smoothed[clip_id] for clip_id in subsets[i]}, post_processings[i])
+    return found
+
+
+def _with_affine(task: Task, smoothed: Clips, post_processing: PostProcessing) -> PostProcessing:
+    """The post-processing with scale and bias for those blocks in which they raise the score of smoothed clips."""
     scale, bias = np.ones(task.out_dim), np.zeros(task.out_dim)
     best = rank(task, post_processed(task, smoothed, PostProcessing()))
     for block, block_scale, block_bias in _affine_maps(task, smoothed):
@@ -231,116 +267,3 @@ def _block_maps(kind: Block, own: slice, logit: np.ndarray, truth: np.ndarray) -
     else:
         for i in range(logit.shape[1]):
             yield slice(own.start + i, own.start + i + 1), *match_variance(logit[:, i], truth[:, i])
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What was fitted for one task, and its scores on clips that it was not fitted on.
-
-    ``scores`` are the official scores by stage: "raw" tables, "smoothed" (gaps filled and smoothed) and "biased" (bias
-    or scale added); the last two are cross-fitted over ``num_groups`` groups of clips. Empty for a single video, which
-    cannot be both fitted on and scored.
-    """
-
-    task: str
-    post_processing: PostProcessing
-    scores: dict[str, dict[str, float]]
-    num_clips: int
-    num_groups: int
-    remarks: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"fitted on {self.num_clips} clips of {self._units()}: {self.post_processing}"]
-        if not self.scores:
-            unit = "group" if self.post_processing.fitted_on_groups else "video"
-            lines.append(f"not scored: a single {unit} cannot be fitted on and scored")
-        for stage, scores in self.scores.items():
-            how = f" (cross-fitted: {self.num_groups} groups, each with what was fitted on the others)"
-            lines.append(f"{STAGES[stage]} {summary(scores)}{how if stage != 'raw' else ''}")
-        if self.scores:
-            lines.append(f"the best of these is kept: {STAGES[self._kept()]}")
-        return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
-
-    def _units(self) -> str:
-        groups = self.post_processing.fitted_on_groups
-        return f"{len(groups)} groups" if groups else f"{len(self.post_processing.fitted_on)} videos"
-
-    def _kept(self) -> str:
-        found = self.post_processing
-        if found.scale or found.bias:
-            return "biased"
-        return "smoothed" if found.fill_gaps or found.smoother != "none" else "raw"
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """What ``fit`` found for each task, and the file it wrote (None: none was asked for)."""
-
-    results: dict[str, FitResult]
-    out: Path | None = None
-
-    def __str__(self) -> str:
-        lines = [str(each) for each in self.results.values()]
-        return "\n".join([*lines, str(self.out)] if self.out else lines)
-
-
-@open_once()
-def fit(
-    folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    task: str | None = None,
-    data: str | Path | None = None,
-    options: PostProcessingConfig | None = None,
-    exclude_split: str | None = None,
-    trust: bool = False,
-) -> FitReport:
-    """Fit post-processing on held-out predictions: gap filling, smoothing, class biases, thresholds, scale and bias.
-
-    ``folder``: a run, or a folder of held-out prediction tables. ``out``: the JSON file to write, which ``predict`` and
-    ``combine`` take. ``task``: one task; by default every task the folder has tables of. ``data``: the data set with
-    the labels; by default the run's. ``options``: what is tried; by default as the run's config says.
-    ``exclude_split``: a split to leave out, so that it may be scored with what was fitted. ``trust``: take tables that
-    do not say whether they are held out.
-
-    Only what gains on clips it was not fitted on is kept. Raises InputError for tables by runs that were trained on
-    these videos, and for a data set without labels; NotFoundError where there are no tables.
-    """
-    folder, out = as_path(folder, "folder"), as_path(out, "out", optional=True)
-    if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder, expected the path of a JSON file (--out)")
-    tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
-    names = [task] if task else predictions.tasks_in(tables)
-    dataset = as_path(data, "data", optional=True)
-    results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}
-    if out is not None:
-        write_json(out, fitted_document({name: each.post_processing for name, each in results.items()}))
-    return FitReport(results, out)
-
-
-def fit_task(
-    folder: Path,
-    name: str,
-    data: Path | None,
-    options: PostProcessingConfig | None,
-    exclude_split: str | None,
-    *,
-    trust: bool = False,
-) -> FitResult:
-    """Fit one task's post-processing and score it by cross-fitting; see ``fit``."""
-    where = predictions.resolve(folder, name)
-    run, dataset = run_of(where), dataset_of(where, data)
-    task = task_of(where, name, dataset=dataset)
-    labels = labels_to_fit_on(dataset, task, exclude_split)
-    clips = read_held_out(where, task, labels, trust=trust)
-    about = predictions.read_metadata(where)
-    groups = groups_of(clips, about.get("made_by") or {})
-    options = options or (run.config().post_processing if run else PostProcessingConfig())
-    found, tried = choose(task, clips, options, groups)
-    remarks = []
-    scored = groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
-    if fitted_on_of(about.get("ensemble") or {}).find(scored):
-        unit = unit_of(scored.values())
-        remarks.append(f"note: the ensemble's weights were fitted on these {unit}s too, so these scores are too high")
-    scores = {stage: task.score(pairs) for stage, pairs in tried.items()}
-    return FitResult(name, found, scores, len(clips), len(set(groups.values())), tuple(remarks))

@@ -24,8 +24,8 @@ def fit(
     ] = False,
 ) -> None:
     """Fit post-processing on held-out predictions: gap filling, smoothing, biases, thresholds."""
-    from abaw.calibration import fitting
+    from abaw.calibration.fit import fit as fit_tables
     from abaw.pipelines.configuration import open_config
 
     options = None if config is None else open_config(config)[1].post_processing
-    print(fitting.fit(folder, out, task=task, data=data, options=options, exclude_split=exclude_split, trust=trust))
+    print(fit_tables(folder, out, task=task, data=data, options=options, exclude_split=exclude_split, trust=trust))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from abaw.calibration.fitting import fit_task
+from abaw.calibration.fit import fit_task
 from abaw.challenge import submission, verification
 from abaw.competition import ablation
 from abaw.competition.job import Job

@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 
 from abaw.calibration import fitting
+from abaw.calibration.gains import MIN_GROUPS
 from abaw.configs.sections import EnsembleMethod
 from abaw.dataset.layout import open_once
-from abaw.dataset.seen import Seen
 from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
@@ -83,7 +83,7 @@ class CombineResult:
     """The ensemble of one task: its weights, the members' folders in their order, and remarks.
 
     ``scores`` (only where weights were fitted): the official ranking score of each member by its folder, of their
-    "mean", and of "weighted", which is cross-fitted.
+    "mean", and of "weighted", which is cross-fitted. ``remarks`` say what fitting the weights is expected to gain.
     """
 
     task: str
@@ -219,7 +219,7 @@ def _like(folder: Path, task: Task, num: int) -> EnsembleWeights:
 
 
 def _fitted(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult:
-    """Fitted weights, kept where they gain on clips they were not fitted on, else the mean."""
+    """Fitted weights, kept where they clearly gain on clips they were not fitted on, else the mean."""
     dataset = labelled_tables.dataset_of(wheres[0], asked.data)
     labels = labelled_tables.labels_to_fit_on(dataset, task, asked.exclude_split)
     members = [labelled_tables.read_held_out(where, task, labels, trust=asked.trust) for where in wheres]
@@ -231,11 +231,23 @@ def _fitted(wheres: Sequence[Path], task: Task, asked: _Method) -> CombineResult
     scores["mean"] = fitting.rank(task, selection.combined(task, members, weights.mean(len(members))))
     made_by = provenance.merged([predictions.read_metadata(where) for where in wheres])["made_by"]
     groups = fitting.groups_of(members[0], made_by)
-    if len(set(groups.values())) > 1:
-        scores["weighted"] = fitting.rank(task, selection.cross_fit_weights(task, members, groups))
-        if scores["weighted"] <= scores["mean"]:
-            alike = [1 / len(members)] * len(members)
-            kept = weights.weighted(alike, Seen.in_labels({name: clip.labels for name, clip in members[0].items()}))
-            remark = "note: fitted weights do not gain on clips that they were not fitted on: the mean is kept"
-            return CombineResult(task.name, kept, names, scores=scores, remarks=(remark,))
-    return CombineResult(task.name, selection.fit_weights(task, members), names, scores=scores)
+    found, choice = selection.choose_weights(task, members, groups)
+    if choice is None:
+        few = f"note: weights are not fitted on fewer than {MIN_GROUPS} videos or groups: the mean is kept"
+        return CombineResult(task.name, found, names, scores=scores, remarks=(few,))
+    scores["weighted"] = fitting.rank(task, choice.tried["weighted"])
+    gain, remarks = choice.gains["weighted"], []
+    if choice.kept == "mean":
+        remarks.append(
+            f"note: fitted weights gain {gain} on clips that they were not fitted on, not more than that error: the "
+            "mean is kept"
+        )
+    else:
+        remarks.append(
+            f"fitted weights gain {gain} on clips that they were not fitted on; {choice.strength:.2f} of their "
+            "difference to the mean is kept"
+        )
+    num = len(set(groups.values()))
+    how = f"cross-fitted over {num} groups with the choice made anew without each"
+    remarks.append(f"gain to expect on other videos {choice.expected}: {how}")
+    return CombineResult(task.name, found, names, scores=scores, remarks=tuple(remarks))

@@ -1,14 +1,16 @@
 """Weights of an ensemble, fitted on held-out tables and scored on clips they were not fitted on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
 from abaw.calibration.biases import TINY
-from abaw.calibration.fitting import group_names, rank
+from abaw.calibration.fitting import group_names, rank_subsets
+from abaw.calibration.gains import MIN_GROUPS, Choice, Group, judge, left_out
 from abaw.dataset.annotations import Labels
 from abaw.dataset.seen import Seen, groups_in
-from abaw.ensembling.weights import EnsembleWeights, weighted
+from abaw.ensembling.weights import EnsembleWeights, mean, weighted
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
 from abaw.tasks.base import PredictionPair, Task
@@ -26,40 +28,35 @@ def fit_weights(task: Task, members: Members) -> EnsembleWeights:
     best set of all steps is returned (Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432, without bagging).
     The plain mean is kept where it is as good. ``members`` hold the same clips, before smoothing.
     """
-    slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
-
-    def score(counts: np.ndarray) -> float:
-        return rank(task, combined(task, slim, weighted((counts / counts.sum()).tolist())))
-
-    best = np.ones(len(slim))
-    best_score, counts = score(best), np.zeros(len(slim))
-    highest, num_since = -np.inf, 0
-    for _ in range(MAX_MEMBERS):
-        scores = [score(counts + one) for one in np.eye(len(slim))]
-        which = int(np.argmax(scores))
-        counts[which] += 1
-        num_since = 0 if scores[which] > highest + TINY else num_since + 1
-        highest = max(highest, scores[which])
-        if scores[which] > best_score + TINY:
-            best, best_score = counts.copy(), scores[which]
-        if num_since == PATIENCE:
-            break
-    return weighted((best / best.sum()).tolist(), Seen.in_clips(_groups(members[0])))
+    return _fit_each(task, members, [list(members[0])])[0]
 
 
-def cross_fit_weights(task: Task, members: Members, groups: Mapping[str, int | str]) -> dict[str, PredictionPair]:
-    """Every clip's predictions with weights fitted on the other groups' clips, beside its labels.
+def choose_weights(task: Task, members: Members, groups: Mapping[str, Group]) -> tuple[EnsembleWeights, Choice | None]:
+    """The weights fitted on all clips where they clearly gain over the mean by cross-fitting, else the mean.
 
-    Raises InputError for fewer than two groups, or where a video is in two of them.
+    Weights that are kept are shrunk towards the mean by as much as their gain may be chance. The ways of the choice are
+    "mean" and "weighted"; None, with the mean, for fewer than ``MIN_GROUPS`` groups. Raises InputError where a video is
+    in two groups.
     """
-    found: dict[str, PredictionPair] = {}
-    for name in group_names(members[0], groups):
-        others = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] != name} for each in members]
-        mine = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
-        ensemble = fit_weights(task, others)
-        check_apart(ensemble.seen, _groups(mine[0]), "the weights fitted on the other groups")
-        found |= combined(task, mine, ensemble)
-    return {clip_id: found[clip_id] for clip_id in members[0]}
+    names = group_names(members[0], groups)
+    seen, num = Seen.in_clips(_groups(members[0])), len(members)
+    if len(names) < MIN_GROUPS:
+        return weighted([1 / num] * num, seen), None
+    without = [frozenset[Group](), *left_out(names)]
+    fits = _fit_each(task, members, [[c for c in members[0] if groups[c] not in left] for left in without])
+    fitted = dict(zip(without, fits, strict=True))
+
+    @cache
+    def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
+        own = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
+        if way == "mean":
+            return combined(task, own, mean(num))
+        check_apart(fitted[left].seen, _groups(own[0]), "the weights fitted on the other groups")
+        return combined(task, own, _shrunk(fitted[left], strength))
+
+    found = judge(task, ["mean", "weighted"], names, predict)
+    kept = found.strength if found.kept == "weighted" else 0.0
+    return _shrunk(fitted[frozenset()], kept), found
 
 
 def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[str, PredictionPair]:
@@ -69,6 +66,46 @@ def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[st
         values = ensemble.values([each[clip_id].values for each in members]).astype(np.float32)
         found[clip_id] = PredictionPair(task.to_labels(values)[: len(first.labels)], first.labels)
     return found
+
+
+def _shrunk(ensemble: EnsembleWeights, strength: float) -> EnsembleWeights:
+    """Only this share (0 to 1) of the difference to equal weights."""
+    weights = ensemble.weights[:, 0]
+    return weighted((strength * weights + (1 - strength) / len(weights)).tolist(), ensemble.seen)
+
+
+def _fit_each(task: Task, members: Members, subsets: Sequence[Collection[str]]) -> list[EnsembleWeights]:
+    """``fit_weights`` on each subset of the clips; members are combined once for all subsets that try the same."""
+    slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
+
+    @cache
+    def scores(shares: tuple[float, ...]) -> np.ndarray:
+        return rank_subsets(task, combined(task, slim, weighted(shares)), subsets)
+
+    found = []
+    for i, subset in enumerate(subsets):
+        seen = Seen.in_clips(_groups({clip_id: members[0][clip_id] for clip_id in subset}))
+        found.append(weighted(_select(len(slim), scores, i), seen))
+    return found
+
+
+def _select(num: int, scores: Callable[[tuple[float, ...]], np.ndarray], which: int) -> tuple[float, ...]:
+    """Weights by ensemble selection with the scores of one subset; see ``fit_weights``."""
+    best = (1 / num,) * num
+    best_score, counts = scores(best)[which], np.zeros(num)
+    highest, num_since = -np.inf, 0
+    for _ in range(MAX_MEMBERS):
+        tried = [tuple(((counts + one) / (counts.sum() + 1)).tolist()) for one in np.eye(num)]
+        found = [scores(each)[which] for each in tried]
+        added = int(np.argmax(found))
+        counts[added] += 1
+        num_since = 0 if found[added] > highest + TINY else num_since + 1
+        highest = max(highest, found[added])
+        if found[added] > best_score + TINY:
+            best, best_score = tried[added], found[added]
+        if num_since == PATIENCE:
+            break
+    return best
 
 
 def _groups(clips: Mapping[str, LabelledTable]) -> dict[str, str]:

@@ -43,14 +43,26 @@ def test_two_persons_of_one_video_are_in_one_group_and_apart_they_are_a_leak():
         fitting.cross_fit(TASK["va"], clips, PostProcessingConfig(), apart)
 
 
-def test_groups_are_those_of_the_runs_where_they_are_recorded_else_five_even_ones():
-    clips = {f"c{i}": noisy_va(num=100 + i, noise=0.1, seed=i) for i in range(10)}
-    recorded = {clip_id: f"runs/x-fold{i % 2}" for i, clip_id in enumerate(clips)}
-    assert fitting.groups_of(clips, recorded) == recorded
-    for incomplete in ({}, dict(list(recorded.items())[:5]), dict.fromkeys(clips, "runs/x")):
-        groups = fitting.groups_of(clips, incomplete)
-        assert sorted(groups.values()) == sorted([0, 1, 2, 3, 4] * 2)
-        assert groups == fitting.groups_of(dict(reversed(clips.items())), incomplete)
+def test_groups_are_those_of_four_or_five_runs_where_they_are_recorded_else_even_ones():
+    clips = {f"c{i:02}": noisy_va(num=100 + i, noise=0.1, seed=i) for i in range(12)}
+    for num in (4, 5):
+        recorded = {clip_id: f"runs/x-fold{i % num}" for i, clip_id in enumerate(clips)}
+        assert fitting.groups_of(clips, recorded) == recorded
+    two = {clip_id: f"runs/x-fold{i % 2}" for i, clip_id in enumerate(clips)}
+    for others in ({}, dict(list(recorded.items())[:5]), dict.fromkeys(clips, "runs/x"), two):
+        groups = fitting.groups_of(clips, others)
+        assert sorted(groups.values()) == sorted([*range(10), 8, 9])
+        assert groups == fitting.groups_of(dict(reversed(clips.items())), others)
+
+
+def test_more_runs_than_groups_are_merged_whole():
+    clips = {f"c{i:03}": noisy_va(num=10, noise=0.1, seed=i) for i in range(60)}
+    recorded = {clip_id: f"runs/x-fold{i % 12}" for i, clip_id in enumerate(clips)}
+    groups = fitting.groups_of(clips, recorded)
+    assert len(set(groups.values())) == 10
+    for run in set(recorded.values()):
+        assert len({groups[clip_id] for clip_id in clips if recorded[clip_id] == run}) == 1
+    assert len(set(fitting.groups_of(clips, {}).values())) == 5, "of more than 50 videos"
 
 
 def test_one_group_cannot_be_cross_fitted():
@@ -65,10 +77,10 @@ def test_a_bias_that_does_not_gain_by_cross_fitting_goes_and_the_smoothing_stays
         f"c{i}": clip._replace(values=clip.values * 3.0 ** (-1) ** i)
         for i, clip in enumerate(noisy_va(num=300, noise=0.3, seed=seed) for seed in range(4))
     }
-    groups = {clip_id: i % 2 for i, clip_id in enumerate(clips)}
+    groups = {clip_id: i for i, clip_id in enumerate(clips)}
     options = PostProcessingConfig(widths=[1, 11])
-    found, tried = fitting.choose(task, clips, options, groups)
-    scores = {name: fitting.rank(task, pairs) for name, pairs in tried.items()}
+    found, choice = fitting.choose(task, clips, options, groups)
+    scores = {name: fitting.rank(task, pairs) for name, pairs in choice.tried.items()}
     assert scores["smoothed"] > max(scores["raw"], scores["biased"])
     assert (found.width, found.scale, found.bias) == (11, (), ())
     assert fitting.fit_post_processing(task, clips, options).scale, "on its own clips the bias would have gained"

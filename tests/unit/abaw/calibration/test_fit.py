@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from abaw.calibration import fitting
+from abaw.calibration import fit as fitting
 from abaw.configs.sections import PostProcessingConfig
 from abaw.evaluation.wording import summary
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -44,8 +44,11 @@ def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, ca
     lines = str(report).splitlines()
     assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames, sc")
     assert lines[1] == f"va raw {summary(result.scores['raw'])}"
-    assert "(cross-fitted: 5 groups" in lines[2]
-    assert lines[-2:] == ["va the best of these is kept: smoothed, with scale and bias", str(job / "d.json")]
+    assert lines[2].endswith(f", {result.gains['smoothed']} on raw (cross-fitted)")
+    kept = f"va kept: smoothed, with scale and bias ({result.strength:.2f} of them): gains more than its standard error"
+    assert lines[-3] == f"{kept} over 5 videos"
+    assert lines[-2].startswith(f"va gain to expect on other videos {result.expected}: cross-fitted over 5 groups")
+    assert lines[-1] == str(job / "d.json")
     assert capsys.readouterr().out == ""
 
 
@@ -66,7 +69,7 @@ def test_what_does_not_gain_on_other_clips_is_left_out(job):
     found = parse_post_processing(documents["va"], "d.json")
     assert replace(found, fitted_on=()) == PostProcessing()
     assert found.fitted_on, "these labels chose it: it must not be scored on them"
-    assert "va the best of these is kept: raw" in str(report)
+    assert "va kept: raw: nothing gains more than its standard error over 5 videos" in str(report)
 
 
 def test_a_split_that_is_left_out_may_be_scored(job):
@@ -115,12 +118,19 @@ def test_what_cannot_be_fitted_is_an_error_and_leaves_an_older_file_as_it_is(job
     assert (job / "d.json").read_text() == "old"
 
 
-def test_a_single_video_is_fitted_on_but_not_scored(job):
-    write_folder(job / "one", {"t2_left": "train", "t2_right": "train"}, held_out=True)
-    report, documents = run_fit(job, "one")
-    assert documents["va"]["fitted_on"] == ["t2"]
-    assert report.results["va"].scores == {}
-    assert "va not scored: a single video cannot be fitted on and scored" in str(report)
+@pytest.mark.parametrize(("videos", "num"), [(("t2_left", "t2_right"), 1), (("t1", "t2_left"), 2)])
+def test_nothing_is_fitted_on_fewer_than_three_videos(job, videos, num):
+    """One would be left to score on, and none to choose by."""
+    write_folder(job / "few", dict.fromkeys(videos, "train"), held_out=True)
+    report, documents = run_fit(job, "few")
+    found = parse_post_processing(documents["va"], "d.json")
+    assert replace(found, fitted_on=()) == PostProcessing()
+    assert (len(found.fitted_on), list(report.results["va"].scores), report.results["va"].expected) == (
+        num,
+        ["raw"],
+        None,
+    )
+    assert "va kept: raw: nothing is fitted on fewer than 3, for none would be left" in str(report)
 
 
 def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):

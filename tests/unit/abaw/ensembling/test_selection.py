@@ -54,15 +54,15 @@ def test_weights_of_classes_are_fitted_on_the_scored_frames_alone():
 
 
 def test_cross_fitted_weights_are_those_of_the_other_groups_and_a_video_in_two_is_a_leak():
-    members = held_out([0.3, 0.9])
-    groups = {"c0": 0, "c1": 0, "c2": 1, "c3": 1}
-    found = selection.cross_fit_weights(VA, members, groups)
-    others = selection.fit_weights(VA, [{c: each[c] for c in ("c2", "c3")} for each in members])
-    expected = selection.combined(VA, [{c: each[c] for c in ("c0", "c1")} for each in members], others)
-    np.testing.assert_array_equal(found["c0"].prediction, expected["c0"].prediction)
-    assert list(found) == list(groups)
-    sides = [
-        {f"v{side}": clip for side, clip in zip(("_left", "_right"), each.values(), strict=False)} for each in members
-    ]
+    members = held_out([0.3, 0.9], num_clips=3)
+    groups = {"c0": 0, "c1": 1, "c2": 2}
+    kept, choice = selection.choose_weights(VA, members, groups)
+    others = selection.fit_weights(VA, [{c: each[c] for c in ("c1", "c2")} for each in members])
+    expected = selection.combined(VA, [{"c0": each["c0"]} for each in members], others)
+    np.testing.assert_array_equal(choice.tried["weighted"]["c0"].prediction, expected["c0"].prediction)
+    fitted = selection.fit_weights(VA, members).weights[0, 0]
+    assert choice.kept == "weighted"
+    assert kept.weights[0, 0] == pytest.approx(0.5 + choice.strength * (fitted - 0.5)) != fitted
+    sides = [dict(zip(("v_left", "v_right", "w"), each.values(), strict=True)) for each in members]
     with pytest.raises(ValueError, match="a leak: the weights fitted on the other groups has seen video 'v'"):
-        selection.cross_fit_weights(VA, sides, {"v_left": 0, "v_right": 1})
+        selection.choose_weights(VA, sides, {"v_left": 0, "v_right": 1, "w": 2})

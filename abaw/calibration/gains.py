@@ -1,0 +1,120 @@
+"""What is kept because it gains on clips that it was not fitted on, and what to expect of it on others.
+
+The highest of several cross-fitted scores is too high: it was chosen on the clips that it is of. So the choice is part
+of what is judged: for each group of clips it is made again on the other groups alone, cross-fitted among them (nested
+cross-validation, Varma and Simon 2006, https://doi.org/10.1186/1471-2105-7-91). And a small gain on few videos is more
+often chance than not: a way must gain more than its standard error (Breiman et al. 1984, 3.4.3), and what it fitted is
+shrunk towards no change, by as much as the gain may be chance (James and Stein 1961): by half at 1.4 standard errors.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from abaw.calibration.biases import TINY
+from abaw.evaluation.bootstrap import group_by_video
+from abaw.tasks.base import PredictionPair, Task
+
+MIN_GROUPS = 3  # one to score on, and two for the choice: one to fit on, one to compare on
+Pairs = Mapping[str, PredictionPair]
+Group = int | str
+# a way, its strength, the groups that it is not fitted on, and the one of them whose clips are predicted
+Predict = Callable[[str, float, frozenset[Group], Group], Pairs]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The difference of two ranking scores and its standard error over videos (or groups); inf with a single one."""
+
+    value: float
+    error: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than its standard error."""
+        return self.value > self.error + TINY
+
+    @property
+    def strength(self) -> float:
+        """The share to keep of what made it: 1 - (error / gain)^2, and 0 where it is not clear."""
+        return 1 - (self.error / self.value) ** 2 if self.is_clear else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.value:+.4f} (standard error {self.error:.4f})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is kept of several ways, how strongly, and what each gained.
+
+    ``strength``: the share to keep of the difference between the way kept and the one kept before it. ``tried``: the
+    cross-fitted predictions of each way. ``gains``: of each but the first, over the way that was kept before it.
+    ``expected``: the gain over the first way of the whole procedure, the choice included, on videos that it has not
+    seen; None where there were too few groups, so that the first way is kept.
+    """
+
+    kept: str
+    strength: float
+    tried: dict[str, dict[str, PredictionPair]]
+    gains: dict[str, Gain]
+    expected: Gain | None
+
+
+def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
+    """How much higher the ranking score of ``after`` is, on the same clips, cross-fitted over ``num_groups`` groups.
+
+    The standard error is the jackknife's, which leaves out each video (or group) once (Efron and Tibshirani 1993,
+    ch. 11), and corrected for fits that share most of their videos: the variance is 1 + n / (n - 1) times as large for
+    n groups (Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366).
+    """
+    sides = [list(group_by_video(side).values()) for side in (before, after)]
+    num = len(sides[0])
+    counts = np.vstack([np.ones((1, num), int), 1 - np.eye(num, dtype=int)])
+    scores = [next(iter(task.resampled_scores(side)(counts).values())) for side in sides]
+    differences = scores[1] - scores[0]
+    without = differences[1:]
+    if num < 2 or num_groups < 2:
+        return Gain(float(differences[0]), np.inf)
+    variance = (num - 1) / num * ((without - without.mean()) ** 2).sum()
+    return Gain(float(differences[0]), float(np.sqrt(variance * (1 + num_groups / (num_groups - 1)))))
+
+
+def keep(task: Task, tried: Mapping[str, Pairs], num_groups: int) -> tuple[str, float, dict[str, Gain]]:
+    """The last way that clearly gains over the one kept before it, its strength, and all those gains.
+
+    The first way is kept where none does, with strength 1.
+    """
+    kept, *others = tried
+    strength, gains = 1.0, {}
+    for way in others:
+        gains[way] = gain_of(task, tried[kept], tried[way], num_groups)
+        if gains[way].is_clear:
+            kept, strength = way, gains[way].strength
+    return kept, strength, gains
+
+
+def left_out(names: Sequence[Group]) -> Iterator[frozenset[Group]]:
+    """What ``judge`` leaves out of fits: each group, and each pair of groups."""
+    yield from map(frozenset, combinations(names, 1))
+    yield from map(frozenset, combinations(names, 2))
+
+
+def judge(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
+    """Cross-fit each way over the groups ``names``, keep one, and estimate the gain of doing so by nesting.
+
+    ``ways``: the mildest first, which changes nothing. Needs ``MIN_GROUPS`` groups.
+    """
+
+    def cross_fitted(way: str, among: Sequence[Group], without: frozenset[Group]) -> dict[str, PredictionPair]:
+        return {clip: pair for name in among for clip, pair in predict(way, 1.0, without | {name}, name).items()}
+
+    tried = {way: cross_fitted(way, names, frozenset()) for way in ways}
+    kept, strength, gains = keep(task, tried, len(names))
+    nested: dict[str, PredictionPair] = {}
+    for name in names:
+        own, others = frozenset([name]), [each for each in names if each != name]
+        chosen, share, _ = keep(task, {way: cross_fitted(way, others, own) for way in ways}, len(others))
+        nested |= predict(chosen, share, own, name)
+    return Choice(kept, strength, tried, gains, gain_of(task, tried[ways[0]], nested, len(names)))

@@ -1,0 +1,184 @@
+"""What fitting post-processing or ensemble weights on few videos promises, and what it then gains on other videos.
+
+Small sets of simulated videos are drawn, in which nothing is to be gained (scale, biases, smoothing and the mean of the
+members are at their best) or much is. On each set post-processing is fitted as `abaw fit` does it, or weights of three
+members as `abaw combine --fit` does it. "Promised" is the gain that is printed, "true" the mean gain of what is kept on
+100 sets of as many other videos. "Before": the way with the highest cross-fitted score was kept, and that score was
+printed. Writes fitting.json and fitting.md in results/. About an hour on one CPU core.
+
+    python -m benchmarks.fitting [--sets 200] [--more-sets 60] [--videos 8 12 30 76] [--seed 901]
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from abaw.calibration import fitting
+from abaw.calibration.gains import Choice
+from abaw.configs.sections import PostProcessingConfig
+from abaw.ensembling import selection
+from abaw.ensembling.weights import mean
+from abaw.evaluation.labelled_tables import LabelledTable
+from abaw.files import write_json
+from abaw.postprocessing import PostProcessing
+from abaw.results.runs import commit, versions
+from abaw.tasks.base import PredictionPair
+from benchmarks.simulated_clips import (
+    AT_BEST,
+    NOISY,
+    TASK,
+    Noise,
+    as_clips,
+    best_affine,
+    simulate_logits,
+    simulate_truths,
+)
+
+OPTIONS = PostProcessingConfig(widths=[1, 5, 11, 25])
+STAGES = {"raw": {"widths": [1], "bias": False}, "smoothed": {"bias": False}, "biased": {}}
+NOTHING, MUCH = "nothing to gain", "much to gain"
+MEMBERS = {NOTHING: [AT_BEST] * 3, MUCH: [AT_BEST, AT_BEST, Noise(2.0, 0.5, is_slow=True)]}
+NUM_OTHERS, NUM_DRAWS = 300, 100
+LARGE = 76  # videos, as in the official validation split of VA; fewer sets of it are drawn
+Row = dict[str, float]
+Rank = Callable[[Mapping[str, PredictionPair]], float]
+
+
+def ranking(name: str, clip_ids: Sequence[str], num_videos: int, rng: np.random.Generator) -> Rank:
+    """The mean score on sets of as many other videos, for F1 of rare classes depends on how many there are."""
+    draws = [rng.choice(list(clip_ids), num_videos, replace=False).tolist() for _ in range(NUM_DRAWS)]
+    return lambda pairs: float(fitting.rank_subsets(TASK[name], pairs, draws).mean())
+
+
+def row(name: str, choice: Choice, true: float, true_before: float) -> Row:
+    """One small set; ``true_before``: the true gain of the way with the highest cross-fitted score."""
+    ranks = [fitting.rank(TASK[name], pairs) for pairs in choice.tried.values()]
+    assert choice.expected is not None
+    return {
+        "promised before": max(ranks) - ranks[0],
+        "true before": true_before,
+        "promised": choice.expected.value,
+        "error": choice.expected.error,
+        "true": true,
+        "kept": float(choice.kept != next(iter(choice.tried))),
+    }
+
+
+def highest(name: str, choice: Choice) -> str:
+    """The way with the highest cross-fitted score, the first of equals."""
+    return max(choice.tried, key=lambda way: fitting.rank(TASK[name], choice.tried[way]))
+
+
+def fit_post_processing(name: str, case: str, num_videos: int, num_sets: int, seed: int) -> list[Row]:
+    """Small sets on which post-processing is fitted."""
+    task, noise = TASK[name], {NOTHING: AT_BEST, MUCH: NOISY}[case]
+    rng = np.random.default_rng([seed, num_videos, *map(ord, name + case)])
+    many = simulate_truths(name, NUM_OTHERS, rng)
+    of_many = simulate_logits(name, many, noise, rng)
+    scale, bias = best_affine(name, of_many, many) if case == NOTHING else (0.6, np.zeros(1))
+    others = as_clips(name, [scale * each + bias for each in of_many], many)
+    rank = ranking(name, list(others), num_videos, rng)
+
+    def rank_others(each: PostProcessing) -> float:
+        return rank(fitting.post_processed(task, others, each))
+
+    raw, rows = rank_others(PostProcessing()), []
+    for _ in range(num_sets):
+        truths = simulate_truths(name, num_videos, rng)
+        clips = as_clips(name, [scale * each + bias for each in simulate_logits(name, truths, noise, rng)], truths)
+        kept, choice = fitting.choose(task, clips, OPTIONS, fitting.groups_of(clips, {}))
+        options = OPTIONS.model_copy(update=STAGES[highest(name, choice)])
+        before = fitting.fit_post_processing(task, clips, options)
+        rows.append(row(name, choice, rank_others(kept) - raw, rank_others(before) - raw))
+    return rows
+
+
+def fit_weights(name: str, case: str, num_videos: int, num_sets: int, seed: int) -> list[Row]:
+    """Small sets on which weights of three members are fitted."""
+    task = TASK[name]
+    rng = np.random.default_rng([seed, num_videos, *map(ord, name + case)])
+
+    def simulate(num: int) -> list[dict[str, LabelledTable]]:
+        truths = simulate_truths(name, num, rng)
+        return [as_clips(name, simulate_logits(name, truths, noise, rng), truths) for noise in MEMBERS[case]]
+
+    others = simulate(NUM_OTHERS)
+    rank = ranking(name, list(others[0]), num_videos, rng)
+    alike, rows = rank(selection.combined(task, others, mean(3))), []
+    for _ in range(num_sets):
+        members = simulate(num_videos)
+        kept, choice = selection.choose_weights(task, members, fitting.groups_of(members[0], {}))
+        assert choice is not None
+        is_mean = highest(name, choice) == "mean"
+        before = mean(3) if is_mean else selection.fit_weights(task, members)
+        gains = [rank(selection.combined(task, others, each)) - alike for each in (kept, before)]
+        rows.append(row(name, choice, *gains))
+    return rows
+
+
+FITS = {"post-processing": fit_post_processing, "weights": fit_weights}
+Job = tuple[str, str, str, int]  # what is fitted, case, task, number of videos
+
+
+def run_job(job: Job, *, sets: int, more_sets: int, seed: int) -> list[Row]:
+    what, case, name, num_videos = job
+    many = case == NOTHING and num_videos < LARGE
+    return FITS[what](name, case, num_videos, sets if many else more_sets, seed)
+
+
+def table(found: Mapping[Job, Sequence[Row]]) -> str:
+    """Means over the small sets, with the standard error of the mean where promise and truth are compared."""
+    keys = ("promised before", "true before", "promised", "true")
+    head = ["fitted", "case", "task", "videos", "sets", *keys, "promised - true", "printed error", "kept"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for (what, case, name, num), rows in found.items():
+        means = [f"{statistics.mean(row[key] for row in rows):+.4f}" for key in keys]
+        apart = [row["promised"] - row["true"] for row in rows]
+        error = statistics.stdev(apart) / len(apart) ** 0.5
+        printed = f"{statistics.mean(row['error'] for row in rows):.4f}"
+        shares = f"{statistics.mean(row['kept'] for row in rows):.0%}"
+        promise = f"{statistics.mean(apart):+.4f} ± {error:.4f}"
+        cells = [what, case, name, str(num), str(len(rows)), *means, promise, printed, shares]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sets", type=int, default=200, help="where nothing is to be gained")
+    parser.add_argument("--more-sets", type=int, default=60, help="where much is, and of 76 videos")
+    parser.add_argument("--videos", type=int, nargs="+", default=[8, 12, 30, LARGE])
+    parser.add_argument("--tasks", nargs="+", default=list(TASK))
+    parser.add_argument("--seed", type=int, default=901)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
+    arguments = parser.parse_args()
+    made_by, found = commit(), {}
+    jobs = list(itertools.product(FITS, (NOTHING, MUCH), arguments.tasks, arguments.videos))
+    run = partial(run_job, sets=arguments.sets, more_sets=arguments.more_sets, seed=arguments.seed)
+    facts = {"commit": made_by, "versions": versions(), "seed": arguments.seed}
+    text = (
+        f"Seed {arguments.seed}, commit {made_by}. Gains in the ranking score, means over the small sets. Promised: "
+        "the gain that is printed, with the mean of the standard errors printed beside it. True: on sets of as many other "
+        "videos. Before: the way with the highest cross-fitted score was kept and printed. Kept: in how many sets "
+        "anything is.\n\n"
+    )
+    with ProcessPoolExecutor(arguments.workers) as workers:
+        for job, rows in zip(jobs, workers.map(run, jobs), strict=True):
+            found[job] = rows  # written after each: what is done is not lost
+            write_json(
+                arguments.out / "fitting.json",
+                {**facts, "rows": {" / ".join(map(str, k)): v for k, v in found.items()}},
+            )
+            (arguments.out / "fitting.md").write_text(f"{text}{table(found)}\n", encoding="utf-8")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
