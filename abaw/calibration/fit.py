@@ -141,5 +141,5 @@ def fit_task(
         unit = unit_of(scored.values())
         remarks.append(f"note: the ensemble's weights were fitted on these {unit}s too, so these scores are too high")
     scores = {stage: task.score(pairs) for stage, pairs in choice.tried.items()}
-    judged = choice.kept, choice.strength, choice.gains, choice.expected
-    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *judged, tuple(remarks))
+    decision = choice.kept, choice.strength, choice.gains, choice.expected
+    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks))

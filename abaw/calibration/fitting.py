@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
-from abaw.calibration.gains import MIN_GROUPS, Choice, Group, judge, left_out
+from abaw.calibration.gains import MIN_GROUPS, Choice, Group, left_out, nest
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.annotations import group_of
 from abaw.dataset.seen import Seen, groups_in
@@ -82,7 +81,7 @@ def choose(
             return post_processed(task, _of_group(clips, groups, name), raw)
         return _held_out(task, clips, groups, name, fitted[way][left].shrunk(strength))
 
-    found = judge(task, list(fitted), names, predict)
+    found = nest(task, list(fitted), names, predict)
     return fitted[found.kept][frozenset()].shrunk(found.strength), found
 
 
@@ -135,9 +134,7 @@ def rank(task: Task, by_clip: Mapping[str, PredictionPair]) -> float:
     return next(iter(task.score(by_clip).values()))
 
 
-def rank_subsets(
-    task: Task, pairs: Mapping[str, PredictionPair], subsets: Sequence[Collection[str]]
-) -> Float[np.ndarray, " subsets"]:
+def rank_subsets(task: Task, pairs: Mapping[str, PredictionPair], subsets: Sequence[Collection[str]]) -> np.ndarray:
     """``rank`` of each subset of the clips, from statistics of each clip that are computed once.
 
     Raises InputError where nothing in a subset is scored.

@@ -1,7 +1,7 @@
 """What is kept because it gains on clips that it was not fitted on, and what to expect of it on others.
 
 The highest of several cross-fitted scores is too high: it was chosen on the clips that it is of. So the choice is part
-of what is judged: for each group of clips it is made again on the other groups alone, cross-fitted among them (nested
+of what is scored: for each group of clips it is made again on the other groups alone, cross-fitted among them (nested
 cross-validation, Varma and Simon 2006, https://doi.org/10.1186/1471-2105-7-91). And a small gain on few videos is more
 often chance than not: a way must gain more than its standard error (Breiman et al. 1984, 3.4.3), and what it fitted is
 shrunk towards no change, by as much as the gain may be chance (James and Stein 1961): by half at 1.4 standard errors.
@@ -96,12 +96,12 @@ def keep(task: Task, tried: Mapping[str, Pairs], num_groups: int) -> tuple[str, 
 
 
 def left_out(names: Sequence[Group]) -> Iterator[frozenset[Group]]:
-    """What ``judge`` leaves out of fits: each group, and each pair of groups."""
+    """What ``nest`` leaves out of fits: each group, and each pair of groups."""
     yield from map(frozenset, combinations(names, 1))
     yield from map(frozenset, combinations(names, 2))
 
 
-def judge(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
+def nest(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
     """Cross-fit each way over the groups ``names``, keep one, and estimate the gain of doing so by nesting.
 
     ``ways``: the mildest first, which changes nothing. Needs ``MIN_GROUPS`` groups.

@@ -7,7 +7,7 @@ import numpy as np
 
 from abaw.calibration.biases import TINY
 from abaw.calibration.fitting import group_names, rank_subsets
-from abaw.calibration.gains import MIN_GROUPS, Choice, Group, judge, left_out
+from abaw.calibration.gains import MIN_GROUPS, Choice, Group, left_out, nest
 from abaw.dataset.annotations import Labels
 from abaw.dataset.seen import Seen, groups_in
 from abaw.ensembling.weights import EnsembleWeights, mean, weighted
@@ -54,7 +54,7 @@ def choose_weights(task: Task, members: Members, groups: Mapping[str, Group]) ->
         check_apart(fitted[left].seen, _groups(own[0]), "the weights fitted on the other groups")
         return combined(task, own, _shrunk(fitted[left], strength))
 
-    found = judge(task, ["mean", "weighted"], names, predict)
+    found = nest(task, ["mean", "weighted"], names, predict)
     kept = found.strength if found.kept == "weighted" else 0.0
     return _shrunk(fitted[frozenset()], kept), found
 

@@ -4,9 +4,9 @@ Small sets of simulated videos are drawn, in which nothing is to be gained (scal
 members are at their best) or much is. On each set post-processing is fitted as `abaw fit` does it, or weights of three
 members as `abaw combine --fit` does it. "Promised" is the gain that is printed, "true" the mean gain of what is kept on
 100 sets of as many other videos. "Before": the way with the highest cross-fitted score was kept, and that score was
-printed. Writes fitting.json and fitting.md in results/. About an hour on one CPU core.
+printed. Writes fitting.json and fitting.md in results/fitted/. About an hour on one CPU core.
 
-    python -m benchmarks.fitting [--sets 200] [--more-sets 60] [--videos 8 12 30 76] [--seed 901]
+    python -m benchmarks.fitted.fitting [--sets 200] [--more-sets 60] [--videos 8 12 30 76] [--seed 901]
 """
 
 import argparse
@@ -29,7 +29,7 @@ from abaw.files import write_json
 from abaw.postprocessing import PostProcessing
 from abaw.results.runs import commit, versions
 from abaw.tasks.base import PredictionPair
-from benchmarks.simulated_clips import (
+from benchmarks.fitted.clips import (
     AT_BEST,
     NOISY,
     TASK,
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASK))
     parser.add_argument("--seed", type=int, default=901)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results/fitted")
     arguments = parser.parse_args()
     made_by, found = commit(), {}
     jobs = list(itertools.product(FITS, (NOTHING, MUCH), arguments.tasks, arguments.videos))
@@ -165,9 +165,9 @@ def main() -> None:
     facts = {"commit": made_by, "versions": versions(), "seed": arguments.seed}
     text = (
         f"Seed {arguments.seed}, commit {made_by}. Gains in the ranking score, means over the small sets. Promised: "
-        "the gain that is printed, with the mean of the standard errors printed beside it. True: on sets of as many other "
-        "videos. Before: the way with the highest cross-fitted score was kept and printed. Kept: in how many sets "
-        "anything is.\n\n"
+        "the gain that is printed, with the mean of the standard errors printed beside it. True: on sets of as many "
+        "other videos. Before: the way with the highest cross-fitted score was kept and printed. Kept: in how many "
+        "sets anything is.\n\n"
     )
     with ProcessPoolExecutor(arguments.workers) as workers:
         for job, rows in zip(jobs, workers.map(run, jobs), strict=True):
