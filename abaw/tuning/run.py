@@ -186,9 +186,7 @@ def _write_best(found: SearchResult, config: "Config", folder: Path) -> None:
     if best.score is None:
         raise InputError(f"all {len(found.trials)} trials of {folder} failed: vary other settings")
     values = Run(folder / f"trial-{best.number}").config().model_dump(mode="json") | {"name": f"{config.name}-best"}
-    head = (
-        f"# Trial {best.number} of {len(found.trials)}, the best on the validation split: {best.score:.4f}, which is too "
-        "high because that split chose it\n"
-    )
+    chosen = f"{best.score:.4f}, too high a score because that split chose the trial"
+    head = f"# Trial {best.number} of {len(found.trials)}, the best on the validation split: {chosen}\n"
     with atomic_write(found.best_config) as temporary:
         temporary.write_text(head + dump_yaml(values), encoding="utf-8")
