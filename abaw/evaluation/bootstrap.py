@@ -7,11 +7,11 @@ replacement, and the official score is taken over all frames drawn. Two systems 
 predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh 2000 for scores that are not means).
 
 Neither covers the variation between training seeds (train several), a difference between these videos and the test
-videos, or multiple comparisons. With few videos an interval is too narrow, and for a class that occurs in few videos it
+videos, or multiple comparisons (``correct`` does: Holm 1979). With few videos an interval is too narrow, and for a class that occurs in few videos it
 is biased towards 0: a draw without them scores 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,6 +122,15 @@ def compare(
     found = float(differences(np.ones((1, num), int), none[:1])[0])
     as_large = np.abs(differences(1 - exchanged, exchanged)) >= abs(found)
     return Comparison(found, interval, float(as_large.mean()), num, unit_drawn(first))
+
+
+def correct(p: Sequence[float]) -> list[float]:
+    """Several p values of one question, corrected for their number (Holm 1979), each at most 1."""
+    corrected, largest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = largest
+    return corrected
 
 
 def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair]) -> None:

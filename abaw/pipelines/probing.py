@@ -1,6 +1,7 @@
 """Which encoder? A linear model on the pooled features of each, on groups that are held out, in seconds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult
 from abaw.probes.rows import Rows, Spans, find_doubts, hold_out, pair_up, score_of_chance
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.tasks import TASKS, tasks_for
-from abaw.tasks.base import Task
+from abaw.tasks.base import PredictionPair, Task
 
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
@@ -57,7 +58,8 @@ def probe(
     are divided in ``folds`` parts of whole groups (speakers; without groups, videos), by default six, or "groups": one
     part a group. The penalty is chosen on groups of the training parts. ``normalise`` "group": features are
     standardised within groups first, over all clips of the data set that the store has, and so are their means and
-    deviations over the pieces of a group; labels are not used. Intervals draw groups (``draws`` with ``seed``).
+    deviations over the pieces of a group; labels are not used. Intervals draw groups (``draws`` with ``seed``). Every
+    encoder is compared with the best one as ``score`` compares two folders; p is corrected for their number.
 
     Clips that lack the track of one encoder are left out for all of them, so that scores are of the same clips; the
     report says so. Raises InputError for an unknown task or encoder, labels that are equal, or a single group;
@@ -82,12 +84,12 @@ def probe(
         rows = _rows(tasks[name], found, opened, recipes)
         parts, num_parts = hold_out(rows, folds, seed)
         features = {folder: pooler.features(recipe, rows) for folder, recipe in recipes.items()}
-        ranked = []
+        found_of = []
         for system, folders in systems.items():
             read = np.concatenate([features[folder] for folder in folders], axis=1)
-            ranked.append(_score(rows, system, read, parts, draws, seed))
-        score = next(iter(ranked[0].scores))
-        results += sorted(ranked, key=lambda each: -each.scores[score])
+            found_of.append(_score(rows, system, read, parts, draws, seed))
+        score = next(iter(found_of[0][0].scores))
+        results += _rank(rows.task, found_of, score, draws, seed)
         about.append(_about(rows, score, num_parts, pooler.pop_remarks()))
     return ProbeReport(str(data), str(store), normalise, draws, seed, about, results)
 
@@ -162,14 +164,35 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
     return Rows(task, clip_of, np.concatenate(values), groups, spans, kept, remarks)
 
 
-def _score(rows: Rows, name: str, features: np.ndarray, parts: np.ndarray, draws: int, seed: int) -> ProbeResult:
+Pairs = dict[str, PredictionPair]
+
+
+def _score(
+    rows: Rows, name: str, features: np.ndarray, parts: np.ndarray, draws: int, seed: int
+) -> tuple[ProbeResult, Pairs]:
     found = cross_predict(rows.task, features, rows.labels, parts, rows.groups, seed)
     pairs = pair_up(rows, row_labels(rows.task, found.tables))
     scores = rows.task.score(pairs)
     between = bootstrap.intervals(rows.task, pairs, draws, seed) or {}
     unobserved = int(np.isnan(features).any(axis=1).sum())
     interval = between.get(next(iter(scores)))
-    return ProbeResult(rows.task.name, name, scores, interval, features.shape[1], unobserved, found.penalties)
+    return ProbeResult(rows.task.name, name, scores, interval, features.shape[1], unobserved, found.penalties), pairs
+
+
+def _rank(
+    task: Task, found: Sequence[tuple[ProbeResult, Pairs]], score: str, draws: int, seed: int
+) -> list[ProbeResult]:
+    """The results, best first, each of the others with its difference to the best."""
+    (best, best_pairs), *others = sorted(found, key=lambda each: -each[0].scores[score])
+    compared = [bootstrap.compare(task, best_pairs, pairs, draws, seed) for _, pairs in others]
+    corrected = bootstrap.correct([each.p for each in compared])
+    return [
+        best,
+        *(
+            replace(result, difference=each.difference, difference_interval=each.interval, p=p)
+            for (result, _), each, p in zip(others, compared, corrected, strict=True)
+        ),
+    ]
 
 
 def _about(rows: Rows, score: str, num_parts: int, remarks: Sequence[str]) -> ProbedTask:

@@ -22,6 +22,8 @@ class ProbeResult:
     ``scores``: the official score, ranking score first. ``interval``: the 95 % interval of that (groups drawn).
     ``num_features``: what the model reads. ``num_unobserved``: rows (clips, or windows) in which the encoder observed
     nothing; they have the mean of the training rows. ``penalties``: chosen in each part; None where nothing could be.
+    ``difference``: the ranking score minus that of the best encoder, with its 95 % interval and the p of a difference at
+    least as large, corrected for the number of encoders (Holm); None for the best one.
     """
 
     task: str
@@ -31,6 +33,9 @@ class ProbeResult:
     num_features: int
     num_unobserved: int
     penalties: list[float | None]
+    difference: float | None = None
+    difference_interval: Interval | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,9 @@ class ProbeReport:
         return asdict(self)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row a task and encoder: task, encoder, num_features, score, value, low and high (95 %).
+        """One row a task and encoder: task, encoder, num_features, score, value, low and high (95 %), difference, p.
 
-        Raises InputError where pandas is not installed.
+        ``difference`` and ``p`` (corrected) are to the best encoder, whose own are NaN. Raises InputError where pandas is not installed.
         """
         rank = {each.task: each.score for each in self.tasks}
         bounds = np.array([each.interval or (np.nan, np.nan) for each in self.results]).reshape(-1, 2)
@@ -79,6 +84,8 @@ class ProbeReport:
             "value": [each.scores[rank[each.task]] for each in self.results],
             "low": bounds[:, 0],
             "high": bounds[:, 1],
+            "difference": np.array([each.difference for each in self.results], np.float64),
+            "p": np.array([each.p for each in self.results], np.float64),
         }
         return predictions.to_pandas(columns)
 
@@ -93,7 +100,7 @@ class ProbeReport:
             f"{about.num_parts} parts"
         )
         width = max([len("encoder"), *(len(each.encoder) for each in found)])
-        yield f"  {'encoder':<{width}}  features  {about.score:<7} 95 %"
+        yield f"  {'encoder':<{width}}  features  {about.score:<7} {'95 %':<17}  p"
         for each in found:
             interval = f"{each.interval[0]:.4f} to {each.interval[1]:.4f}" if each.interval else "none"
             others = [
@@ -101,11 +108,18 @@ class ProbeReport:
                 for name, value in each.scores.items()
                 if name != about.score and not is_count(name) and "_" not in name
             ]
-            row = f"  {each.encoder:<{width}}  {each.num_features:>8}  {each.scores[about.score]:.4f}  {interval}"
-            yield f"{row}  ({', '.join(others)})" if others else row
+            row = f"  {each.encoder:<{width}}  {each.num_features:>8}  {each.scores[about.score]:.4f}  {interval:<17}"
+            row += f"  {'' if each.p is None else f'{each.p:.3g}':<7}"
+            yield f"{row}  ({', '.join(others)})" if others else row.rstrip()
         if about.chance is not None:
             yield f"  {'(a constant guess)':<{width}}  {'':>8}  {about.chance:.4f}"
+        if len(found) > 1:
+            yield (
+                f"  p: of the difference to {found[0].encoder}, by exchanging the predictions of whole {about.unit}s, "
+                f"corrected for {format_count(len(found) - 1, 'comparison')}"
+            )
         for remark in about.remarks:
             yield f"  note: {remark}"
         if about.num_groups < FEW_VIDEOS:
-            yield f"  note: {format_count(about.num_groups, about.unit)}: an interval of so few is unreliable"
+            smallest = f", and p is at least {2 / 2**about.num_groups:.3g} before it is corrected" if len(found) > 1 else ""
+            yield f"  note: {format_count(about.num_groups, about.unit)}: an interval of so few is unreliable{smallest}"
