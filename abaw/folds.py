@@ -131,6 +131,11 @@ def part_groups(
         unit = unit_of(each.group for clips in labels.values() for each in clips.values())
         beside = ", one of them the official validation split" if has_official else ""
         kind = f"training {unit}" if has_official else unit
+        if len(groups) + has_official < 2:
+            raise InputError(
+                f"all labels are of one {unit} ({', '.join(map(repr, groups))}), and no clip is in a validation split: "
+                f"nothing can be held out; give labels of two or more {unit}s, or set folds.refit to true"
+            )
         raise InputError(
             f"folds.num is {folds.num}{beside}, but only {format_count(len(groups), kind)} can be divided among the "
             f"{'others' if has_official else 'folds'}: set folds.num to {len(groups) + has_official} or less"

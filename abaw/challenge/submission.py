@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.challenge import own_files
 from abaw.challenge.gaps import MAX_FILLED, MAX_HELD, ClipRows, GapLimits, gap_lines
 from abaw.challenge.locations import VIDEO
 from abaw.challenge.rules import provenance
@@ -113,17 +114,28 @@ def submit(
     task: str | None = None,
     max_held: float = MAX_HELD,
     max_filled: float = MAX_FILLED,
+    split: str = "test",
 ) -> Submission:
     """Write ``out`` from the tables in ``folder`` (a prediction folder, or one that holds one for each task).
 
     ``max_held``: the share of rows, of a clip and of all, that may repeat the clip's last value because they are after
     its last frame; ``max_filled``: that may be of frames in which nothing was observed (``GapLimits``).
 
+    ``template``: the organisers' sample file or, for labels of your own, the data set file (YAML) that defines them:
+    then ``out`` is a CSV with a row for each clip or frame of ``split`` (``own_files``).
+
     Each table is read once. Raises NotFoundError where the template's task or one of its clips has no predictions, and
     InputError where the folder holds another task, or more rows would be held or filled; then nothing is written.
     """
     folder, out, limits = as_path(folder, "folder"), as_path(out, "out"), GapLimits(max_held, max_filled)
-    asked = read_template(as_path(template, "template"), task)
+    template = as_path(template, "template")
+    if own_files.is_data_set_file(template):
+        dataset, own = own_files.open_own(template, task, predictions.tasks_in(folder))
+        source = find_source(folder, own)
+        clips = own_files.clips_of(dataset, own, split)
+        rows = own_files.write_own(source.where, own, clips, source.post_processing, out, limits)
+        return Submission(own.name, rows, source.notes(own))
+    asked = read_template(template, task)
     source = find_source(folder, asked.task)
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 

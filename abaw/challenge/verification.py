@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abaw.challenge import own_files
 from abaw.challenge.locations import Places
 from abaw.challenge.order import order_faults
 from abaw.challenge.template import NOT_TEXT, Template, read_template
@@ -62,16 +63,20 @@ class Faults:
             self.count = 1
 
 
-def verify(path: str | Path, template: str | Path, *, task: str | None = None) -> list[Fault]:
+def verify(path: str | Path, template: str | Path, *, task: str | None = None, split: str = "test") -> list[Fault]:
     """Check the challenge file ``path`` against its template: every fault with its line; [] for a valid file.
 
     At most ``MAX_FAULTS`` faults and a count of the others; consecutive rows with the same fault are one, and so are
     wrong locations, or wrong values, in nearly all rows of a file with another header. ``task``: the
-    template's task, where the file does not show it. Raises NotFoundError where a file is missing, InputError where one
-    is not text, the template is invalid, or it is of another task than the one named.
+    template's task, where the file does not show it. ``template`` may be the data set file (YAML) of your own labels:
+    then ``path`` is checked for the clips of ``split``. Raises NotFoundError where a file is missing, InputError where
+    one is not text, the template is invalid, or it is of another task than the one named.
     """
     path = as_path(path, "path")
-    asked = read_template(as_path(template, "template"), task)
+    template = as_path(template, "template")
+    if own_files.is_data_set_file(template):
+        return _verify_own(path, template, task, split)
+    asked = read_template(template, task)
     reading = _Reading(asked)
     reading.read(_lines(path))
     order = Faults()
@@ -84,6 +89,16 @@ def verify(path: str | Path, template: str | Path, *, task: str | None = None) -
     merged = list(heapq.merge(*(each.first for each in sources), key=itemgetter(0)))[:MAX_FAULTS]
     num_more = sum(each.count for each in sources) - len(merged)
     found = [Fault(path, line, words) for line, words in merged]
+    return [*found, Fault(path, None, f"and {num_more} more faults")] if num_more else found
+
+
+def _verify_own(path: Path, template: Path, task_name: str | None, split: str) -> list[Fault]:
+    dataset, task = own_files.open_own(template, task_name, [] if task_name else own_files.has_classes(path))
+    faults = Faults()
+    for line, words in own_files.faults_of(path, task, own_files.clips_of(dataset, task, split)):
+        faults.add(line, words)
+    found = [Fault(path, line, words) for line, words in faults.first]
+    num_more = faults.count - len(found)
     return [*found, Fault(path, None, f"and {num_more} more faults")] if num_more else found
 
 

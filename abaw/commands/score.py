@@ -10,8 +10,12 @@ from abaw.commands import command, show
 def score(
     folders: Annotated[list[Path], typer.Argument(help="runs, or folders of prediction tables; two are compared")],
     split: Annotated[
-        str, typer.Option(help="train, validation, or held-out: every clip with labels that the folder has")
-    ] = "validation",
+        str | None,
+        typer.Option(
+            help="train, validation, or held-out: every clip with labels that the folder has; default: validation, or "
+            "held-out where the data set has no validation split"
+        ),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folder has tables of")] = None,
     data: Annotated[Path | None, typer.Option(help="data set with the labels; default: the run's")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="leave out the folder's post-processing")] = False,

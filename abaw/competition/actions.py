@@ -123,7 +123,7 @@ def score(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     *folders, ensemble = stage.inputs
     members = dict(zip(job.members, folders, strict=True))
     found = {name: ablation.steps(task, members, ensemble, job.data) for name, task in job.tasks.items()}
-    scored = report.score(ensemble, data=job.data)
+    scored = report.score(ensemble, split="validation", data=job.data)
     texts = [line for name, steps in found.items() for line in ablation.lines(name, steps)]
     text, steps_file = stage.outputs
     ablation.write(steps_file, found)

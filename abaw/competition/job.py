@@ -14,7 +14,7 @@ from abaw.competition.templates import check_templates
 from abaw.configs.file import as_setting, read_config
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import labels_by_task
+from abaw.evaluation.labelled_tables import has_validation, labels_by_task
 from abaw.folds import split_labels
 from abaw.pipelines.configuration import check_encoders, check_model, check_plugins, open_config
 from abaw.pipelines.extraction import check_detector, check_encoder
@@ -154,10 +154,11 @@ def open_job(
 
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
     """The templates that are given, or else those in the data set. Raises InputError where one cannot be filled."""
-    found = given or find_templates(dataset, tasks.values())
+    found = given or find_templates(dataset, tasks.values()) or _own_rows(dataset, tasks)
     if not found:
         names = ", ".join(tasks)
-        LOG.info("no template for %s in %s: no challenge file will be written; give --template", names, dataset.root)
+        lacking = "test clips" if dataset.manifest is not None else "template; give --template"
+        LOG.info("no file of predictions for %s will be written: %s has no %s", names, dataset.root, lacking)
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):
         wanted = " or ".join(task.wanted("test") for task in tasks.values())
         raise InputError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
@@ -170,6 +171,13 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
             " and ".join(several),
         )
     return found
+
+
+def _own_rows(dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:
+    """The data set file, where it defines the recipe's only task and the test clips."""
+    if dataset.manifest is None or len(tasks) != 1:
+        return []
+    return [dataset.manifest.file] if any(task.clips(dataset, "test") for task in tasks.values()) else []
 
 
 def _features(store: Path, config: "Config", run: Path) -> tuple[Any, Any]:
@@ -200,6 +208,11 @@ def _labels_of_members(
 
 def _labels(dataset: "Dataset", tasks: "Mapping[str, Task]", folds: "FoldsConfig") -> list[str]:
     """The hash of the labels of each fold. Raises InputError where a fold cannot be held out."""
+    if dataset.manifest is not None and not has_validation(dataset, tasks):
+        raise InputError(
+            f"{dataset.manifest.file} has no validation clip, on which a recipe scores: put groups into validation "
+            "(column split), or train on folds without a recipe: abaw train CONFIG --folds"
+        )
     official = {split: labels_by_task(dataset, tasks, split) for split in ("train", "validation")}
     of_fold = [folds.model_copy(update={"fold": fold}) for fold in range(folds.number)]
     return [labels_hash(split_labels(official, tasks, each)) for each in of_fold]

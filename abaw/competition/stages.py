@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from abaw.challenge.own_files import is_data_set_file
 from abaw.configs.file import ConfigFile, as_setting
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import InputError
+from abaw.numbers import format_count
 
 OF_RECIPE = {"name", "data", "store", "folds", *UNTRAINED}  # keys that no member may set
 
@@ -128,7 +130,7 @@ def stages_of(
 
 
 def _train(places: Places, member: str, fold: int, num: int) -> Stage:
-    held_out = "the official validation split" if fold == 0 else f"part {fold} of {num - 1} of the training videos"
+    held_out = "the validation split" if fold == 0 else f"part {fold} of {num - 1} of the training clips"
     outputs = (places.weights(member, fold), places.held_out(member, fold))
     return Stage("train", f"{held_out} is held out", (), outputs, {}, member, fold)
 
@@ -138,7 +140,7 @@ def _pool(places: Places, member: str, num: int) -> Stage:
     inputs = tuple(places.held_out(member, fold) for fold in range(1, num))
     outputs = (places.work / "held-out" / member,)
     return Stage(
-        "pool", "every training video, predicted by a run that was not trained on it", inputs, outputs, {}, member
+        "pool", "every training clip, predicted by a run that was not trained on it", inputs, outputs, {}, member
     )
 
 
@@ -148,19 +150,19 @@ def _fitted(config: Config, members: Sequence[str], places: Places, about: Mappi
     pools = tuple(work / "held-out" / member for member in members)
     both = work / "held-out" / "ensemble"
     hows = {"mean": "equally", "weighted": "by weights fitted on these", "centred": "by their agreement"}
-    why = f"{len(members)} members on the training videos, weighted {hows[config.ensemble]}"
+    why = f"{format_count(len(members), 'member')} on the training clips, weighted {hows[config.ensemble]}"
     yield Stage("combine", why, pools, (both,), ensemble)
     post_processing = {**about, "post_processing": config.post_processing.model_dump(mode="json")}
     yield Stage(
         "fit",
-        "the post-processing, on the held-out training videos",
+        "the post-processing, on the held-out training clips",
         (both,),
         (places.post_processing,),
         post_processing,
     )
     official = tuple(places.held_out(member, 0) for member in members)
     out, scores = work / "validation", work / "scores.txt"
-    why = "the members of fold 0 on the official validation split, on which nothing was fitted"
+    why = "the members of fold 0 on the validation split, on which nothing was fitted"
     yield Stage("validate", why, (*official, both, places.post_processing), (out,), ensemble)
     yield Stage("score", "the score after every step", (*official, out), (scores, work / "steps.json"), about)
 
@@ -179,10 +181,11 @@ def _of_test(
         weights = tuple(places.weights(member, fold) for fold in range(num))
         yield Stage("predict", f"the test clips, the mean of {num} folds", weights, (out,), about, member)
     both, like = work / "test" / "ensemble", work / "held-out" / "ensemble"
-    why = f"{len(members)} members on the test clips, with the same weights and post-processing"
+    why = f"{format_count(len(members), 'member')} on the test clips, with the same weights and post-processing"
     yield Stage("combine test", why, (*each, like, places.post_processing), (both,), {"ensemble": config.ensemble})
     stems, limits = [template.stem for template in templates], {"submission": config.submission.model_dump()}
     for template, stem in zip(templates, stems, strict=True):
         name = stem if stems.count(stem) == 1 else f"{template.parent.name}-{stem}"
-        out = work / "submission" / f"{name}.txt"
-        yield Stage("submit", f"the rows of {template.name}, verified", (both, template), (out,), limits, name)
+        out = work / "submission" / f"{name}{'.csv' if is_data_set_file(template) else '.txt'}"
+        rows = "the test clips" if is_data_set_file(template) else "the rows"
+        yield Stage("submit", f"{rows} of {template.name}, verified", (both, template), (out,), limits, name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from abaw.challenge.own_files import is_data_set_file
 from abaw.challenge.template import Template, read_template
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
@@ -15,6 +16,8 @@ def check_templates(paths: Sequence[Path], dataset: Dataset, tasks: Mapping[str,
     Raises NotFoundError where a file does not exist.
     """
     for path in paths:
+        if is_data_set_file(path):
+            continue
         template = read_template(path, only(tasks))
         task = _source(template, tasks)
         known = set(task.clips(dataset, "test"))

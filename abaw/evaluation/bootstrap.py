@@ -7,8 +7,8 @@ replacement, and the official score is taken over all frames drawn. Two systems 
 predictions of a video (randomisation test: Edgington 1969; Noreen 1989; Yeh 2000 for scores that are not means).
 
 Neither covers the variation between training seeds (train several), a difference between these videos and the test
-videos, or multiple comparisons (``correct`` does: Holm 1979). With few videos an interval is too narrow, and for a class that occurs in few videos it
-is biased towards 0: a draw without them scores 0.
+videos, or multiple comparisons (``correct`` does: Holm 1979). With few videos an interval is too narrow, and for a
+class that occurs in few videos it is biased towards 0: a draw without them scores 0.
 """
 
 from collections.abc import Mapping, Sequence

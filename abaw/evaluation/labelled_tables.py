@@ -75,13 +75,15 @@ class LabelledPredictions:
 
 
 def open_labelled_predictions(
-    folder: Path, split: str, task_name: str, data: Path | None = None, *, raw: bool = False
+    folder: Path, split: str | None, task_name: str, data: Path | None = None, *, raw: bool = False
 ) -> LabelledPredictions:
     """Read the tables of a task in a run or a prediction folder, and the labels of ``split``.
 
-    Raises InputError for a leak, an unknown split, or a split without labels; NotFoundError names what is missing.
+    Without a split, "validation"; a folder of tables of training clips, "train"; a folder whose data set has no
+    validation split, "held-out". Raises InputError for a leak, an unknown split, or a split without labels;
+    NotFoundError names what is missing.
     """
-    if split not in SCORED_SPLITS:
+    if split not in (None, *SCORED_SPLITS):
         raise InputError(
             f"no split {split!r} to score: there are {', '.join(SCORED_SPLITS)} (test labels are not public)"
         )
@@ -90,6 +92,7 @@ def open_labelled_predictions(
     about = _about(where, run)
     dataset = dataset_of(where, data, run)
     task = task_of(where, task_name, run, dataset)
+    split = split or _only_split(dataset, task, about, run)
     labels = _labels(dataset, task, split, where, run)
     post_processing = None if raw else _post_processing(where, run, task_name)
     remarks = check_unseen(where, split, groups_in(labels), about, post_processing)
@@ -132,7 +135,7 @@ def score_folder(folder: Path, task: Task, labels: Mapping[str, Labels]) -> dict
     return task.score(pairs)
 
 
-def tasks_in(folder: Path, split: str) -> list[str]:
+def tasks_in(folder: Path, split: str | None) -> list[str]:
     """The names of the tasks that a run or a prediction folder has tables of."""
     return predictions.tasks_in(_tables(folder, _as_run(folder), split))
 
@@ -247,9 +250,16 @@ def _as_run(folder: Path) -> Run | None:
     return Run(folder) if (folder / "run.json").is_file() else None
 
 
-def _tables(folder: Path, run: Run | None, split: str) -> Path:
+def _tables(folder: Path, run: Run | None, split: str | None) -> Path:
     """The folder of the tables; a run's held-out tables are its validation tables."""
-    return folder if run is None else run.predictions("validation" if split == HELD_OUT else split)
+    return folder if run is None else run.predictions("validation" if split in (None, HELD_OUT) else split)
+
+
+def _only_split(dataset: Dataset, task: Task, about: Mapping[str, Any], run: Run | None) -> str:
+    """The split to score where none is asked for."""
+    if run is None and about.get("split") == "train" and not about.get("held_out"):
+        return "train"
+    return "validation" if run is not None or has_validation(dataset, {task.name: task}) else HELD_OUT
 
 
 def _about(where: Path, run: Run | None) -> dict[str, Any]:
@@ -275,6 +285,12 @@ def _labels(dataset: Dataset, task: Task, split: str, where: Path, run: Run | No
     document = run.document() if run is not None else {}
     is_official = not document.get("folds", {}).get("fold", 0) and has_validation(dataset, {task.name: task})
     is_fold = run is not None and split == "validation" and not is_official
+    if split == "validation" and not is_fold and not has_validation(dataset, {task.name: task}):
+        place = dataset.manifest.file if dataset.manifest else dataset.root
+        raise InputError(
+            f"{place} has no validation clip: leave --split out, or give --split held-out, which scores every "
+            f"clip with labels that {where} has"
+        )
     labels = labels_of(dataset, task, HELD_OUT if is_fold else split)
     if is_fold:
         return {clip_id: labels[clip_id] for clip_id in Seen.of_side(document, "validation").find(groups_in(labels))}

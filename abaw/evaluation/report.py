@@ -11,7 +11,7 @@ from abaw.dataset.layout import open_once
 from abaw.errors import InputError
 from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals, unit_drawn
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
-from abaw.evaluation.wording import as_words, difference_words, summary, with_interval
+from abaw.evaluation.wording import as_words, difference_words, summary, with_interval, worst_clips
 from abaw.files import as_path, as_paths
 from abaw.numbers import format_count
 from abaw.results import predictions
@@ -144,7 +144,7 @@ class ScoreReport:
 def score(
     folders: str | Path | Sequence[str | Path],
     *,
-    split: str = "validation",
+    split: str | None = None,
     task: str | None = None,
     data: str | Path | None = None,
     raw: bool = False,
@@ -154,7 +154,8 @@ def score(
     """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
     Intervals are by video, or by group where the data set names groups. Two folders are compared, of three or more the
-    spread is reported. ``split``: "train", "validation", or "held-out" (every clip with labels that the folder has).
+    spread is reported. ``split``: "train", "validation", or "held-out" (every clip with labels that the folder has); by
+    default "validation", "train" for tables of that split, "held-out" where the data set has no validation split.
     ``task``: one task; by default every task the folders have tables of. ``data``: the data set with the labels; by
     default that of the run. ``raw`` leaves out the folders' post-processing. ``draws`` bootstrap draws of videos with
     ``seed`` give intervals and p.
@@ -298,7 +299,9 @@ def _table(found: ScoreResult) -> Iterator[str]:
     if found.provenance:
         said = {key: value for key, value in found.provenance.items() if value != []}  # a recogniser has no run
         yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in said.items())
-    for by_name, before in ((found.clips, raw and raw.clips), (found.folds, raw and raw.folds)):
+    clips, which = worst_clips(found.clips)
+    yield from which
+    for by_name, before in ((clips, raw and raw.clips), (found.folds, raw and raw.folds)):
         for name, scores in by_name.items():
             yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")
     for name in found.scores:

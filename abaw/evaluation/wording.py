@@ -6,6 +6,8 @@ from typing import Any
 from abaw.evaluation.bootstrap import Interval
 from abaw.tasks.base import is_count
 
+MAX_LISTED, NUM_WORST = 50, 10  # clips: of more, only the worst are printed
+
 
 def summary(scores: Mapping[str, float]) -> str:
     """The ranking score and its main parts in one line."""
@@ -34,3 +36,17 @@ def as_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def worst_clips(clips: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, Mapping[str, float]], list[str]]:
+    """The clips to print, and a line that says which they are: of more than ``MAX_LISTED`` only the worst.
+
+    Of clips with a single label, a correlation says nothing: there the error (RMSE) decides, where there is one.
+    """
+    if len(clips) <= MAX_LISTED:
+        return clips, []
+    first = next(iter(clips.values()))
+    by_error = "RMSE" in first and all(scores["n"] == 1 for scores in clips.values())
+    name, extreme, sign = ("RMSE", "highest", -1) if by_error else (next(iter(first)), "lowest", 1)
+    worst = dict(sorted(clips.items(), key=lambda each: sign * each[1][name])[:NUM_WORST])
+    return worst, [f"  {NUM_WORST} of {len(clips)} clips, those with the {extreme} {name} (--json prints all):"]

@@ -22,8 +22,8 @@ class ProbeResult:
     ``scores``: the official score, ranking score first. ``interval``: the 95 % interval of that (groups drawn).
     ``num_features``: what the model reads. ``num_unobserved``: rows (clips, or windows) in which the encoder observed
     nothing; they have the mean of the training rows. ``penalties``: chosen in each part; None where nothing could be.
-    ``difference``: the ranking score minus that of the best encoder, with its 95 % interval and the p of a difference at
-    least as large, corrected for the number of encoders (Holm); None for the best one.
+    ``difference``: the ranking score minus that of the best encoder, with its 95 % interval and p,
+    which is corrected for the number of comparisons (Holm); None for the best one.
     """
 
     task: str
@@ -72,7 +72,8 @@ class ProbeReport:
     def to_pandas(self) -> "pd.DataFrame":
         """One row a task and encoder: task, encoder, num_features, score, value, low and high (95 %), difference, p.
 
-        ``difference`` and ``p`` (corrected) are to the best encoder, whose own are NaN. Raises InputError where pandas is not installed.
+        ``difference`` and ``p`` (corrected) are to the best encoder, whose own are NaN. Raises InputError where
+        pandas is not installed.
         """
         rank = {each.task: each.score for each in self.tasks}
         bounds = np.array([each.interval or (np.nan, np.nan) for each in self.results]).reshape(-1, 2)
@@ -121,5 +122,6 @@ class ProbeReport:
         for remark in about.remarks:
             yield f"  note: {remark}"
         if about.num_groups < FEW_VIDEOS:
-            smallest = f", and p is at least {2 / 2**about.num_groups:.3g} before it is corrected" if len(found) > 1 else ""
-            yield f"  note: {format_count(about.num_groups, about.unit)}: an interval of so few is unreliable{smallest}"
+            few = f"{format_count(about.num_groups, about.unit)}: an interval of so few is unreliable"
+            lowest = f", and no p is below {2 / 2**about.num_groups:.3g} before it is corrected"
+            yield f"  note: {few}{lowest if len(found) > 1 else ''}"

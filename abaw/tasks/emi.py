@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,10 @@ from abaw.metrics import Moments, pearson
 from abaw.tasks import TASKS
 from abaw.tasks.base import MIN_PROBABILITY, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
+from abaw.tasks.ranges import parse_values, values_row
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
 
 
 @TASKS.register
@@ -124,12 +122,7 @@ class MimicryIntensity(Task):
         return scores
 
     def row(self, prediction: np.ndarray) -> str:
-        return ",".join(f"{value:.6f}" for value in prediction)
+        return values_row(prediction)
 
     def parse_row(self, text: str) -> np.ndarray:
-        cells = text.split(",")
-        if len(cells) != self.out_dim:
-            raise InputError(f"{text!r} has {len(cells)} value(s), expected {self.out_dim}")
-        if not all(map(NUMBER.fullmatch, cells)) or not all(float(cell) <= 1 for cell in cells):
-            raise InputError(f"{text!r} is not {self.out_dim} numbers from 0 to 1")
-        return np.array([float(cell) for cell in cells])
+        return parse_values(text, self.columns, np.array(self.column_ranges), exponents=False)

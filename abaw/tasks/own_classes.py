@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,8 +18,7 @@ from abaw.numbers import format_count, parse_integer
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, ResampledScores, Task
 from abaw.tasks.classes import ClassTask, class_counts
-
-Level = Literal["clip", "frame"]
+from abaw.tasks.of_dataset import Level, TaskOfDataset, check_level, check_names
 
 
 @TASKS.register
@@ -51,7 +49,7 @@ def classes(
 
 
 @dataclass(frozen=True, eq=False)
-class OwnClasses(ClassTask):
+class OwnClasses(TaskOfDataset, ClassTask):  # type: ignore[misc]
     """``class_names`` and ``level`` are those of the data set (``for_dataset``); before that there is no column.
 
     Scored by macro-F1 over the classes that occur in the scored labels ("classes" of the score counts them), the mean
@@ -64,10 +62,6 @@ class OwnClasses(ClassTask):
 
     name = "classes"
     goal = "class"
-    header = ""
-    folders = ()
-    test_lists = ()
-    is_of_dataset = True
 
     def __post_init__(self) -> None:
         check_names("classes: class_names", self.class_names)
@@ -87,10 +81,6 @@ class OwnClasses(ClassTask):
     def out_dim(self) -> int:  # type: ignore[override]
         return len(self.class_names)
 
-    @property
-    def resolution(self) -> Level:  # type: ignore[override]
-        return self.level or "clip"
-
     def for_dataset(self, dataset: Dataset) -> Task:
         found = dataset.manifest.classes if dataset.manifest else None
         if dataset.manifest is None or found is None:
@@ -103,13 +93,6 @@ class OwnClasses(ClassTask):
             )
         check_level("classes", self.level, found.level, dataset.manifest.file)
         return replace(self, class_names=self.class_names or found.names, level=found.level)
-
-    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
-        return dataset.manifest.clips(split) if dataset.manifest is not None else ()
-
-    def wanted(self, split: str) -> str:
-        hint = "; to score what --held-out predicted, give --split held-out" if split == "validation" else ""
-        return f"a data set file with the keys manifest and classes, and labels of {split} clips{hint}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         declared = dataset.manifest.classes if dataset.manifest else None
@@ -179,21 +162,3 @@ def _scores(counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]) ->
         "accuracy": counts[:, 0].sum(axis=1) / np.maximum(counts[:, 2].sum(axis=1), 1),
         **{f"F1_{name}": by_class[:, i] for i, name in enumerate(names)},
     }
-
-
-def check_names(what: str, names: Sequence[str]) -> None:
-    """Raises InputError where a name is empty, is there twice, or cannot name a column of a table."""
-    for i, name in enumerate(names):
-        if name != name.strip() or not name.isprintable() or not name:
-            raise InputError(f"{what}: {name!r} is empty, or has spaces around it or characters that cannot be printed")
-        if name in names[:i]:
-            raise InputError(f"{what}: {name!r} is there twice: remove one")
-
-
-def check_level(what: str, given: Level | None, found: Level, file: Path) -> None:
-    """Raises InputError where the data set has labels of another level than the task was made for."""
-    if given not in (None, found):
-        raise InputError(
-            f"{file} has labels for every {found}, but {what} has level {given}: leave level out of a config, and "
-            "score a run on a data set with labels of its level"
-        )

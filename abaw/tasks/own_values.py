@@ -14,11 +14,11 @@ from abaw.dataset.layout import Dataset
 from abaw.dataset.manifests.labels import read_manifest_labels
 from abaw.errors import InputError
 from abaw.metrics import Moments
-from abaw.numbers import parse_number
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
-from abaw.tasks.own_classes import Level, check_level, check_names
+from abaw.tasks.of_dataset import Level, TaskOfDataset, check_level, check_names
+from abaw.tasks.ranges import parse_values, range_words, values_row
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
 MOSTLY = 0.5  # share of predictions at a limit from which a score is remarked on
@@ -47,7 +47,7 @@ def values(
 
 
 @dataclass(frozen=True, eq=False)
-class OwnValues(Task):
+class OwnValues(TaskOfDataset):
     """``value_names``, ``ranges`` (lowest and highest of each) and ``level`` are those of the data set
     (``for_dataset``); before that there is no column.
 
@@ -64,10 +64,6 @@ class OwnValues(Task):
     mae_weight: float
 
     name = "values"
-    header = ""
-    folders = ()
-    test_lists = ()
-    is_of_dataset = True
 
     def __post_init__(self) -> None:
         check_names("values: value_names", self.value_names)
@@ -88,10 +84,6 @@ class OwnValues(Task):
     @property
     def out_dim(self) -> int:  # type: ignore[override]
         return len(self.value_names)
-
-    @property
-    def resolution(self) -> Level:  # type: ignore[override]
-        return self.level or "clip"
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:
@@ -116,16 +108,11 @@ class OwnValues(Task):
         ranges = tuple(there[name] for name in names)
         for name, own, other in zip(names, self.ranges or ranges, ranges, strict=True):
             if own != other:
-                raise InputError(f"{file}: {name!r} is {_range(other)}, but the task's is {_range(own)}: rescale one")
+                raise InputError(
+                    f"{file}: {name!r} is {range_words(other)}, but the task's is {range_words(own)}: rescale one"
+                )
         check_level("values", self.level, found.level, file)
         return replace(self, value_names=names, ranges=ranges, level=found.level)
-
-    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
-        return dataset.manifest.clips(split) if dataset.manifest is not None else ()
-
-    def wanted(self, split: str) -> str:
-        hint = "; to score what --held-out predicted, give --split held-out" if split == "validation" else ""
-        return f"a data set file with the keys manifest and values, and labels of {split} clips{hint}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         declared = dataset.manifest.values if dataset.manifest else None
@@ -169,7 +156,7 @@ class OwnValues(Task):
 
     def to_labels(self, table: np.ndarray) -> np.ndarray:
         rows = table if self.resolution == "frame" else self.pooled(table)
-        return np.clip(rows, *self._limits().astype(np.float32).T)
+        return np.clip(rows, *self.limits().astype(np.float32).T)
 
     def names(self, table: np.ndarray) -> dict[str, list[str]]:
         return {}
@@ -178,12 +165,13 @@ class OwnValues(Task):
         """The values whose predictions are mostly at a limit of the range where their labels are not: CCC suffers."""
         rows = np.concatenate([each.prediction[each.labels.scored] for each in by_clip.values()])
         labels = np.concatenate([each.labels.values[each.labels.scored] for each in by_clip.values()])
-        low, high = self._limits().astype(np.float32).T
+        low, high = self.limits().astype(np.float32).T
         left = ((rows <= low) | (rows >= high)) & (rows != labels)
         shares = left.sum(axis=0) / max(1, len(rows))
         return tuple(
-            f"{share:.0%} of the predictions of {name} left its range, {_range((low, high))}: they count as its limit"
-            for name, share, (low, high) in zip(self.value_names, shares, self._limits().tolist(), strict=True)
+            f"{share:.0%} of the predictions of {name} left its range, {range_words((low, high))}: they count as "
+            "its limit"
+            for name, share, (low, high) in zip(self.value_names, shares, self.limits().tolist(), strict=True)
             if share >= MOSTLY
         )
 
@@ -212,28 +200,18 @@ class OwnValues(Task):
         return scores
 
     def row(self, prediction: np.ndarray) -> str:
-        return ",".join(f"{value:.6f}" for value in prediction)
+        return values_row(prediction)
 
     def parse_row(self, text: str) -> np.ndarray:
-        cells = text.split(",")
-        if len(cells) != self.out_dim:
-            raise InputError(f"{text!r} has {len(cells)} value(s), expected {','.join(self.value_names)}")
-        try:
-            found = np.array([parse_number(cell) for cell in cells])
-        except InputError as error:
-            raise InputError(f"{text!r}: {error}") from error
-        low, high = self._limits().T
-        if not ((found >= low) & (found <= high)).all():
-            raise InputError(f"{text!r} is outside {', '.join(map(_range, self.ranges))}")
-        return found
+        return parse_values(text, self.value_names, self.limits())
 
-    def _limits(self) -> np.ndarray:
+    def limits(self) -> np.ndarray:
         """The lowest and the highest of each value (goal 2)."""
         return np.array(self.ranges or ((-1.0, 1.0),) * self.out_dim).reshape(-1, 2)
 
     def _scale(self) -> tuple[np.ndarray, np.ndarray]:
         """The middle and half of each range."""
-        low, high = self._limits().T
+        low, high = self.limits().T
         return (low + high) / 2, (high - low) / 2
 
 
@@ -242,7 +220,3 @@ def _pair(given: Sequence[float]) -> Range:
     if len(given) != 2 or not all(map(math.isfinite, given)) or not given[0] < given[1]:
         raise InputError(f"values: the range {list(given)} is not a lowest and a higher number")
     return float(given[0]), float(given[1])
-
-
-def _range(pair: Range) -> str:
-    return f"{pair[0]:g} to {pair[1]:g}"

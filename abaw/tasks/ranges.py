@@ -1,8 +1,14 @@
-"""Which values the columns of a prediction table can have."""
+"""Which values the columns of a prediction table can have, and values as the text of a row."""
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 
+import numpy as np
+from jaxtyping import Float
+
+from abaw.errors import InputError
+from abaw.numbers import parse_number
 from abaw.tasks.base import Task
 
 
@@ -26,3 +32,35 @@ def distributions(task: Task) -> tuple[slice, ...]:
     return tuple(
         slice(stop - num, stop) for (kind, num), stop in zip(task.blocks, stops, strict=True) if kind == "classes"
     )
+
+
+def values_row(values: Float[np.ndarray, " goal"]) -> str:
+    """Values as the text of a submission's line: six decimals, separated by commas."""
+    return ",".join(f"{value:.6f}" for value in values)
+
+
+def parse_values(
+    text: str, names: Sequence[str], limits: Float[np.ndarray, "goal 2"], *, exponents: bool = True
+) -> Float[np.ndarray, " goal"]:
+    """The inverse of ``values_row``; numbers such as 1e-3 only with ``exponents``.
+
+    Raises InputError for another number of values, or one beyond its limits.
+    """
+    cells = text.split(",")
+    if len(cells) != len(names):
+        raise InputError(f"{text!r} has {len(cells)} value(s), expected {len(names)}: {','.join(names)}")
+    if not exponents and "e" in text.lower():
+        raise InputError(f"{text!r} has a number with an exponent: write it as 0.001")
+    try:
+        found = np.array([parse_number(cell) for cell in cells])
+    except InputError as error:
+        raise InputError(f"{text!r}: {error}") from error
+    for name, value, (low, high) in zip(names, found.tolist(), limits.tolist(), strict=True):
+        if not low <= value <= high:
+            raise InputError(f"{text!r}: {name} is {value!r}, expected {range_words((low, high))}")
+    return found
+
+
+def range_words(pair: tuple[float, float]) -> str:
+    """A range as messages print it."""
+    return f"{pair[0]:g} to {pair[1]:g}"

@@ -129,6 +129,105 @@ def test_values_of_clips_and_of_frames_are_trained_in_their_own_range(made):
     assert json.loads((clips.folder / "run.json").read_text())["tasks"]["values"]["ranges"] == [[0, 100], [-1, 1]]
 
 
+@pytest.fixture(scope="module")
+def of_values(made):
+    """A run of values of clips, and what it predicts for clips that are the test split of another data set file."""
+    run = train(made, "clips.yaml", name="height", tasks={"values": {"mse_weight": 1.0}})
+    abaw.predict([run.folder], made / "heights", split="validation")
+    (made / "test.csv").write_text((made / "clips.csv").read_text().replace(",val,", ",test,"))
+    (made / "test.yaml").write_text((made / "clips.yaml").read_text().replace("clips.csv", "test.csv"))
+    return run
+
+
+def test_values_are_combined_fitted_and_analysed(made, of_values, media):
+    other = train(made, "clips.yaml", name="again", tasks={"values": {}}, **{"training.seed": 1})
+    abaw.predict([other.folder], made / "again", split="validation")
+    abaw.combine([made / "heights", made / "again"], made / "twice")
+    assert [each.scores["n"] for each in abaw.score([made / "heights", made / "twice"]).results] == [6, 6]
+    fitted = abaw.fit(made / "twice", out=made / "values.json")
+    assert fitted.results["values"].scores["raw"]["n"] == 6
+    clip = "03-01-05-02-01-01-01"
+    found = abaw.analyze(media / f"ravdess/{clip}.flac", [of_values.folder], made / "heard", assume_fps=FPS)
+    table = found.table(clip).to_numpy()
+    heard = table["voice_heard"]
+    assert len(set(table["height"][heard])) == 1
+    assert 0 <= table["height"][heard][0] <= 100
+    assert np.isnan(table["height"][~heard].astype(float)).all()
+
+
+def test_predictions_of_ones_own_labels_are_written_as_a_table_and_verified(made, run, of_values):
+    abaw.predict([run.folder], made / "classes", split="validation")
+    for folder, header in (
+        ("classes", "clip,class,p_low,p_middle,p_high"),
+        ("heights", "clip,height,softness"),
+    ):
+        out = made / f"{folder}.csv"
+        assert abaw.submit(made / folder, made / "test.yaml", out).num_rows == 6
+        lines = out.read_text().splitlines()
+        assert lines[0] == header
+        assert [line.split(",")[0] for line in lines[1:]] == [f"c{i}" for i in range(12, 18)]
+        assert abaw.verify(out, made / "test.yaml") == []
+    wrong = [lines[0], "c12,200,0", "c12,50,0", "x,50,0", *lines[3:5]]
+    out.write_text("\n".join(wrong) + "\n")
+    words = [str(fault) for fault in abaw.verify(out, made / "test.yaml")]
+    assert [each.split(": ", 1)[1] for each in words] == [
+        "'200,0': height is 200.0, expected 0 to 100",
+        "'c12' is there twice, first on line 2",
+        "'x' is no clip of this split",
+        "3 of 6 clips have no row: 'c13', 'c16', 'c17'",
+    ]
+    with pytest.raises(ValueError, match=r"clips.yaml has no test clip: give --split train or validation"):
+        abaw.submit(made / "classes", made / "clips.yaml", made / "no.csv")
+    assert not (made / "no.csv").exists()
+
+
+def test_predictions_of_frames_have_a_row_for_each_frame(made):
+    run = train(made, "frames.yaml", name="framewise", tasks={"values": {}}, model={"name": "concat"})
+    abaw.predict([run.folder], made / "by frame", split="validation")
+    out = made / "frames of clips.csv"
+    assert abaw.submit(made / "by frame", made / "frames.yaml", out, split="validation").num_rows == 60
+    lines = out.read_text().splitlines()
+    assert lines[0] == "clip,frame,height,softness"
+    assert lines[1].startswith("c12,1,")
+    assert abaw.verify(out, made / "frames.yaml", split="validation") == []
+    out.write_text("\n".join([*lines[:2], *lines[3:]]) + "\n")
+    (fault,) = abaw.verify(out, made / "frames.yaml", split="validation")
+    assert (fault.line, fault.message) == (3, "frame '3' of 'c12', expected 2: frames count from 1 without gaps")
+
+
+def test_a_recipe_of_clips_with_a_test_split_plans_its_table(made):
+    rows = (made / "clips.csv").read_text().replace(",train,", ",test,", 3)
+    (made / "three.csv").write_text(rows)
+    (made / "three.yaml").write_text((made / "clips.yaml").read_text().replace("clips.csv", "three.csv"))
+    settings = {"store": str(made / "store"), "folds.num": 3}
+    plan = abaw.plan_recipe("classes", settings, data=made / "three.yaml", runs=made / "r", work=made / "w")
+    assert "submit three: the test clips of three.yaml, verified" in str(plan)
+    (made / "none.yaml").write_text((made / "clips.yaml").read_text().replace("clips.csv", "none.csv"))
+    (made / "none.csv").write_text((made / "clips.csv").read_text().replace(",val,", ",train,"))
+    with pytest.raises(ValueError, match=r"none.yaml has no validation clip, on which a recipe scores"):
+        abaw.plan_recipe("classes", settings, data=made / "none.yaml", runs=made / "r", work=made / "w")
+
+
+def test_a_score_finds_the_only_split_there_is(made, run):
+    abaw.predict([run.folder], made / "found", split="validation")
+    (made / "all.csv").write_text((made / "clips.csv").read_text().replace(",val,", ",train,"))
+    (made / "all.yaml").write_text((made / "clips.yaml").read_text().replace("clips.csv", "all.csv"))
+    (result,) = abaw.score(made / "found", data=made / "all.yaml").results
+    assert (result.split, result.scores["n"]) == ("held-out", 6)
+    with pytest.raises(ValueError, match=r"all.yaml has no validation clip: leave --split out"):
+        abaw.score(made / "found", data=made / "all.yaml", split="validation")
+
+
+def test_a_probe_compares_every_encoder_with_the_best(made):
+    abaw.extract(made / "clips.yaml", made / "store", ["mfcc"])
+    found = abaw.probe(made / "clips.yaml", made / "store", task="classes", draws=100)
+    best, other = found.results
+    assert (best.difference, best.p) == (None, None)
+    assert other.difference == other.scores["F1"] - best.scores["F1"] <= 0
+    assert 0 < other.p <= 1
+    assert f"p: of the difference to {best.encoder}" in str(found)
+
+
 def test_a_setting_that_the_labels_contradict_is_an_error_of_the_config(made):
     with pytest.raises(ValueError, match="pooling is 'attention', but the task has a label for every frame"):
         train(made, "frames.yaml", name="no", tasks={"values": {"pooling": "attention"}})

@@ -87,7 +87,7 @@ def test_a_plan_has_every_stage_that_reads_what_another_has_to_make(data, tmp_pa
     plan = plan_recipe("synthetic", settings, **arguments(data, tmp_path))
     to_do = [name for name, is_done in plan.stages.items() if not is_done]
     assert to_do == ["fit", "validate", "score", "combine test", "submit sample"]
-    fit = "to do  fit: the post-processing, on the held-out training videos (again: "
+    fit = "to do  fit: the post-processing, on the held-out training clips (again: "
     assert f"{fit}{tmp_path / 'work/synthetic/post_processing.json'} is missing)\n" in str(plan)
     assert plan.again["validate"] == "it reads what fit makes"
     assert "done   pool synthetic: every training video" in str(plan)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.bootstrap import compare, draw_videos, group_by_video, intervals
+from abaw.evaluation.bootstrap import compare, correct, draw_videos, group_by_video, intervals
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
@@ -188,3 +188,9 @@ def test_predictions_and_labels_of_different_lengths_are_named():
 def test_draws_of_constant_predictions_and_labels_score_0():
     constant = PredictionPair(np.full((5, 2), 0.3), Labels(np.full((5, 2), 0.3), np.ones(5, bool)))
     assert intervals(VA, {"1": constant, "2": constant})["CCC"] == (0.0, 0.0)
+
+
+def test_several_p_are_corrected_by_their_number_and_keep_their_order():
+    assert correct([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert correct([0.9, 0.8]) == [1.0, 1.0]
+    assert correct([]) == []

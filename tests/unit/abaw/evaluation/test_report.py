@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
-from abaw.evaluation.wording import summary
+from abaw.evaluation.wording import summary, worst_clips
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
@@ -159,3 +159,13 @@ def test_one_video_has_no_interval_and_few_are_remarked_on(tmp_path, data):
     one = write_tables(tmp_path / "one", data, clips=VALIDATION[:2], **KNOWN)
     text = text_of(one, data=data, split="held-out")
     assert text.splitlines()[-1].endswith("; one video: no interval (1 videos, 100 draws, seed 0)")
+
+
+def test_of_many_clips_only_the_worst_are_printed():
+    clips = {f"c{i}": {"CCC": i / 100, "n": 5} for i in range(60)}
+    worst, (line,) = worst_clips(clips)
+    assert list(worst) == [f"c{i}" for i in range(10)]
+    assert line == "  10 of 60 clips, those with the lowest CCC (--json prints all):"
+    single = {name: {"CCC": 0.0, "RMSE": scores["CCC"], "n": 1} for name, scores in clips.items()}
+    assert next(iter(worst_clips(single)[0])) == "c59"
+    assert worst_clips(dict(list(clips.items())[:50]))[1] == []

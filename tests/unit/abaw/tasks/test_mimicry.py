@@ -84,9 +84,15 @@ def test_rows_of_mimicry_are_six_numbers_from_0_to_1():
     assert task.row(np.array([0, 0.25, 0.5, 0.75, 1, 0.1234567])) == (
         "0.000000,0.250000,0.500000,0.750000,1.000000,0.123457"
     )
-    for text in ("0,0,0,0,0,1.0000001", "0,0,0,0,0,-0.1", "0,0,0,0,0,1e-1", "0,0,0,0,0,nan", "0,0,0,0,0, 1"):
-        with pytest.raises(ValueError, match="is not 6 numbers from 0 to 1"):
-            task.parse_row(text)
+    for last, message in (
+        ("1.0000001", "Joy is 1.0000001, expected 0 to 1"),
+        ("-0.1", "Joy is -0.1, expected 0 to 1"),
+        ("1e-1", "has a number with an exponent"),
+        ("nan", "'nan' is not a number"),
+        (" 1", "' 1' is not a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            task.parse_row(f"0,0,0,0,0,{last}")
 
 
 def test_settings_of_mimicry_must_leave_something_to_learn():
