@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,7 +19,8 @@ from abaw.numbers import format_count, parse_integer
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, ResampledScores, Task
 from abaw.tasks.classes import ClassTask, class_counts
-from abaw.tasks.of_dataset import Level, TaskOfDataset, check_level, check_names
+
+Level = Literal["clip", "frame"]
 
 
 @TASKS.register
@@ -46,6 +48,27 @@ def classes(
         tuple(class_names),
         level,
     )
+
+
+class TaskOfDataset(Task):
+    """A task of any labelled data set. ``level`` is that of its labels; before it is known, "clip"."""
+
+    level: Level | None
+
+    header = ""
+    folders = ()
+    test_lists = ()
+    is_of_dataset = True
+
+    @property
+    def resolution(self) -> Level:  # type: ignore[override]
+        return self.level or "clip"
+
+    def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        return dataset.manifest.clips(split) if dataset.manifest is not None else ()
+
+    def wanted(self, split: str) -> str:
+        return f"a data set file with the keys manifest and {self.name}, and labels of {split} clips"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,3 +185,21 @@ def _scores(counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]) ->
         "accuracy": counts[:, 0].sum(axis=1) / np.maximum(counts[:, 2].sum(axis=1), 1),
         **{f"F1_{name}": by_class[:, i] for i, name in enumerate(names)},
     }
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Raises InputError where a name is empty, is there twice, or cannot name a column of a table."""
+    for i, name in enumerate(names):
+        if name != name.strip() or not name.isprintable() or not name:
+            raise InputError(f"{what}: {name!r} is empty, or has spaces around it or characters that cannot be printed")
+        if name in names[:i]:
+            raise InputError(f"{what}: {name!r} is there twice: remove one")
+
+
+def check_level(what: str, given: Level | None, found: Level, file: Path) -> None:
+    """Raises InputError where the data set has labels of another level than the task was made for."""
+    if given not in (None, found):
+        raise InputError(
+            f"{file} has labels for every {found}, but {what} has level {given}: leave level out of a config, and "
+            "score a run on a data set with labels of its level"
+        )

@@ -17,7 +17,7 @@ from abaw.metrics import Moments
 from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
-from abaw.tasks.of_dataset import Level, TaskOfDataset, check_level, check_names
+from abaw.tasks.own_classes import Level, TaskOfDataset, check_level, check_names
 from abaw.tasks.ranges import parse_values, range_words, values_row
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
