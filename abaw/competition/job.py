@@ -157,8 +157,12 @@ def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]
     found = given or find_templates(dataset, tasks.values()) or _own_rows(dataset, tasks)
     if not found:
         names = ", ".join(tasks)
-        lacking = "test clips" if dataset.manifest is not None else "template; give --template"
-        LOG.info("no file of predictions for %s will be written: %s has no %s", names, dataset.root, lacking)
+        if dataset.manifest is not None:
+            LOG.info("%s has no test clips: no table of predictions will be written", dataset.manifest.file)
+        else:
+            LOG.info(
+                "no template for %s in %s: no challenge file will be written; give --template", names, dataset.root
+            )
     if found and not any(task.clips(dataset, "test") for task in tasks.values()):
         wanted = " or ".join(task.wanted("test") for task in tasks.values())
         raise InputError(f"{found[0]} is a template, but {dataset.root} names no test clips: expected {wanted}")
