@@ -10,6 +10,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from abaw.batches import Batch
 from abaw.configs.sections import Config
@@ -21,6 +22,8 @@ from fusion.layers.masks import make_length_mask
 from fusion.layers.pooling import PoolingHead
 from fusion.sampling import derive_epoch_seed
 from fusion.validation import Raw, gather_windows, score
+
+PLATEAU = 10  # validations in a row without a better score before the learning rate falls
 
 WindowOutput = tuple[Raw, np.ndarray]  # raw outputs of one window; where at least one modality was observed (time)
 Outputs = tuple[dict[str, Tensor], dict[str, Tensor]]  # raw outputs of every task; the model's auxiliary losses
@@ -63,6 +66,8 @@ class FusionModule(lightning.LightningModule):
         self.scores: dict[str, dict[str, float]] = {}
         self._windows: dict[str, dict[int, Raw]] = {}
         self._num_steps: float | None = None  # optimizer steps of the whole training, for the schedule
+        self._plateau: ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None  # of a run that is resumed
 
     def forward(self, batch: Batch) -> Outputs:
         """Raw outputs (batch time out) of every task, and the model's auxiliary losses."""
@@ -125,6 +130,12 @@ class FusionModule(lightning.LightningModule):
         training = self.config.training
         optimizer_class = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
         optimizer = optimizer_class(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        if training.schedule == "plateau":
+            # stepped here: Lightning does so after resume.ckpt is written, and a resumed run would differ
+            self._plateau = ReduceLROnPlateau(optimizer, "max", factor=0.1, patience=PLATEAU, min_lr=1e-7)
+            if self._plateau_state is not None:
+                self._plateau.load_state_dict(self._plateau_state)
+            return optimizer
         if training.schedule == "constant" and not training.warmup_epochs:
             return optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._make_schedule())
@@ -154,9 +165,10 @@ class FusionModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["num_steps"] = self._num_steps
+        checkpoint["plateau"] = self._plateau.state_dict() if self._plateau else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._num_steps = checkpoint["num_steps"]
+        self._num_steps, self._plateau_state = checkpoint["num_steps"], checkpoint.get("plateau")
 
     def on_validation_epoch_start(self) -> None:
         self._windows = defaultdict(dict)
@@ -176,6 +188,8 @@ class FusionModule(lightning.LightningModule):
         # every process has computed the same scores; the mean makes sure that they agree to the last bit
         values = {f"validation/{key}": float(value) for key, value in logged.items()}
         self.log_dict(values, batch_size=1, sync_dist=True)
+        if self._plateau:
+            self._plateau.step(values["validation/score"])
 
     def outputs(self, batch: Batch) -> list[WindowOutput]:
         """Raw outputs and observed mask of each window, without padding. Raises InputError if one is not finite."""

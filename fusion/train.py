@@ -72,6 +72,8 @@ def train(
         epochs_done = _epochs_done(resume, run)
         source = _within_groups(config, labels, source)
         data = ClipDataModule(config, tasks, labels, source, epoch=epochs_done)
+        if not data.holds_out and config.training.schedule == "plateau":
+            raise InputError("training.schedule is plateau, but there is no validation split: give constant or cosine")
         if not data.holds_out:
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from abaw.configs.sections import Config
 from abaw.registry import nearest
 from fusion.loggers import find_logger_errors
+from fusion.module import PLATEAU
 
 _WHOLE = "the weights are chosen by the official score over the whole validation split"
 RESERVED = {
@@ -50,6 +51,8 @@ def find_config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
             "training.warmup_epochs or raise trainer.max_epochs"
         )
         errors.append((("training", "warmup_epochs"), why))
+    if training.schedule == "plateau":
+        errors += [(("training", key), why) for key, why in _plateau_errors(config)]
     ends = [config.trainer.get("max_epochs") or 0, config.trainer.get("max_steps", 0)]
     if config.folds.refit and max(ends) <= 0 and not config.trainer.get("max_time"):
         why = (
@@ -57,6 +60,26 @@ def find_config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
             "of a run with validation"
         )
         errors.append((("folds", "refit"), why))
+    return errors
+
+
+def _plateau_errors(config: Config) -> list[tuple[str, str]]:
+    training = config.training
+    errors = []
+    if training.warmup_epochs:
+        errors.append(
+            ("warmup_epochs", "schedule: plateau has no warm-up: set it to 0, or schedule: constant or cosine")
+        )
+    if training.patience_epochs <= PLATEAU + 1:
+        why = (
+            f"training stops after {training.patience_epochs} epochs without a better score, before schedule: plateau "
+            f"lowers the learning rate (after {PLATEAU + 1}): set it to {PLATEAU + 2} or more"
+        )
+        errors.append(("patience_epochs", why))
+    if config.folds.refit:
+        errors.append(
+            ("schedule", "plateau needs a validation split, which folds.refit trains on: give constant or cosine")
+        )
     return errors
 
 

@@ -201,7 +201,8 @@ class TrainingConfig(_Strict):
     """The optimizer and the course of training.
 
     With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. The learning rate rises linearly over
-    ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine. Training stops after ``patience_epochs``
+    ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine; with "plateau" it falls to a tenth whenever
+    more than 10 validations in a row (one an epoch) bring no better score. Training stops after ``patience_epochs``
     without a better validation score. ``sampling`` "balanced" draws windows so that all classes (or strata of valence
     and arousal) are equally frequent. ``ema_decay``: the weights that are scored and kept are an exponential moving
     average over optimizer steps (0: no average). ``label_shift``: labels lag behind the video by so many frames;
@@ -214,7 +215,7 @@ class TrainingConfig(_Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     optimizer: Literal["adamw", "adam"] = "adamw"
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
     patience_epochs: Annotated[int, Field(ge=1)] = 10
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -219,6 +219,22 @@ def test_the_learning_rate_warms_up_and_follows_its_schedule(schedule, shape, so
     assert seen == pytest.approx([0.01 * share for share in shape])
 
 
+def test_a_plateau_lowers_the_learning_rate_after_validations_without_a_better_score(
+    source, labels, tmp_path, monkeypatch
+):
+    scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.4, 0.1, 0.1, 0.1])
+    monkeypatch.setattr("fusion.module.PLATEAU", 2)  # 10 in use
+    monkeypatch.setattr("fusion.module.score", lambda *_: {"expr": {"F1": next(scores)}})
+    config = make_config(max_epochs=9)
+    training = replace_training(config, schedule="plateau", batch_size=1000, patience_epochs=20)
+    config = config.model_copy(update={"training": training})
+    seen, noted = rates(build_module(config, make_tasks(), {"face": 3, "voice": 2}))
+    monkeypatch.setattr(FusionModule, "optimizer_step", noted)
+    train(config, make_tasks(), labels, source, tmp_path)
+    # the third in a row is epoch 5 (0.3 again is not better), and the next three end with the last epoch
+    assert seen == pytest.approx([0.01] * 5 + [0.001] * 4)
+
+
 def test_the_warm_up_counts_optimizer_steps_not_batches(source, labels, tmp_path, monkeypatch):
     config = make_config(max_epochs=3, accumulate_grad_batches=2)
     config = config.model_copy(update={"training": replace_training(config, warmup_epochs=2)})

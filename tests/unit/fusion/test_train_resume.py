@@ -114,6 +114,22 @@ def test_a_run_with_these_settings_that_was_stopped_ends_as_an_unbroken_one(sett
     assert one.read_bytes() != other.read_bytes()  # the settings do something
 
 
+def test_a_stopped_run_goes_on_counting_to_its_plateau(source, labels, tmp_path, monkeypatch):
+    monkeypatch.setattr("fusion.module.PLATEAU", 1)
+    monkeypatch.setattr("fusion.module.score", lambda *_: {"expr": {"F1": 0.3}})
+    config = with_training(make_config(max_epochs=6), schedule="plateau", patience_epochs=20)
+    train(config, make_tasks(), labels, source, tmp_path / "unbroken")
+    source.reads_left = (10**9 - source.reads_left) // 3
+    with pytest.raises(OSError, match="the power went"):
+        train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    source.reads_left = 10**9
+    train(config, make_tasks(), labels, source, tmp_path / "stopped")
+    ends = [torch.load(tmp_path / name / "resume.ckpt", weights_only=True) for name in ("unbroken", "stopped")]
+    rate, again = (end["optimizer_states"][0]["param_groups"][0]["lr"] for end in ends)
+    assert rate == again == pytest.approx(1e-4)  # a tenth after epochs 3 and 5
+    assert all(torch.equal(value, ends[1]["state_dict"][name]) for name, value in ends[0]["state_dict"].items())
+
+
 def test_a_killed_process_goes_on_and_ends_with_the_bits_of_an_unbroken_one(source, labels, tmp_path):
     config = make_config(max_epochs=4, accumulate_grad_batches=2)
     settings = {"ema_decay": 0.9, "sampling": "balanced", "schedule": "cosine", "warmup_epochs": 1, "num_workers": 2}

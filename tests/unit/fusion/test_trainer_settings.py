@@ -85,6 +85,29 @@ def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
         train(config, make_tasks(), labels, source, tmp_path)
 
 
+PLATEAUS = {
+    "training.patience_epochs: training stops after 11 epochs without a better score, before schedule: plateau lowers "
+    r"the learning rate \(after 11\): set it to 12 or more": {"patience_epochs": 11},
+    "training.warmup_epochs: schedule: plateau has no warm-up": {"warmup_epochs": 1, "patience_epochs": 12},
+}
+
+
+@pytest.mark.parametrize("message", PLATEAUS)
+def test_a_plateau_that_cannot_be_reached_is_an_error(message, source, labels, tmp_path):
+    config = with_training(make_config(), schedule="plateau", **PLATEAUS[message])
+    with pytest.raises(ValueError, match=message):
+        train(config, make_tasks(), labels, source, tmp_path)
+
+
+def test_a_plateau_needs_a_validation_split(source, labels, tmp_path):
+    config = with_training(make_config(), schedule="plateau", patience_epochs=12)
+    with pytest.raises(ValueError, match=r"training.schedule is plateau, but there is no validation split: give const"):
+        train(config, make_tasks(), {**labels, "validation": {}}, source, tmp_path)
+    config = config.model_copy(update={"folds": config.folds.model_copy(update={"refit": True})})
+    with pytest.raises(ValueError, match="training.schedule: plateau needs a validation split, which folds.refit"):
+        train(config, make_tasks(), labels, source, tmp_path)
+
+
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2", "model_parallel"])
 def test_strategies_that_spread_a_model_are_refused(strategy):
     ((key, message),) = find_trainer_errors({"strategy": strategy})
