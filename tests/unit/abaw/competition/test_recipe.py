@@ -90,7 +90,7 @@ def test_a_plan_has_every_stage_that_reads_what_another_has_to_make(data, tmp_pa
     fit = "to do  fit: the post-processing, on the held-out training clips (again: "
     assert f"{fit}{tmp_path / 'work/synthetic/post_processing.json'} is missing)\n" in str(plan)
     assert plan.again["validate"] == "it reads what fit makes"
-    assert "done   pool synthetic: every training video" in str(plan)
+    assert "done   pool synthetic: every training clip" in str(plan)
 
 
 def test_a_plan_writes_nothing(data, tmp_path):
