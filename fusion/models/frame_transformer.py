@@ -18,9 +18,9 @@ FACTS = {
     "In-the-wild, arXiv 2403.15044 (the model for EXPR)",
     "context": "window",
     "differs": "The concatenated modalities (0 where unobserved) take the place of the features of one backbone. "
-    "Attention is restricted to steps at which a modality was observed; queries and values have a bias. As in the "
-    "authors' code there are no positions, the variant 'attention' reads features without layer norm, and 'both' is "
-    "[features, attention, transformer], each computed from the features.",
+    "Attention is restricted to steps at which a modality was observed. Queries and values have a bias and keys have "
+    "none; in the authors' code none of them has one. As there, positions are left out, the variant 'attention' reads "
+    "features without layer norm, and 'both' is [features, attention, transformer], each computed from the features.",
 }
 
 
