@@ -19,20 +19,28 @@ class Translator(nn.Module):
     tanh(W [sum of the last states of both directions]) and an input of zeros. At every step it attends to the joint
     states with the additive attention softmax(v tanh(query(state) + key(joint))) of Bahdanau et al. 2015 (arXiv
     1409.0473). Its inputs are the previous step of the target and the attended state; its output is a linear layer of
-    its state and the attended state.
+    its state and the attended state. With ``one_step`` the decoder is a bidirectional LSTM that sees one step at a time
+    from states of 0, its two directions added, so that only the attention knows the step before.
 
     A source with fewer than ``dim`` features or a target with fewer than ``out_dim`` is padded with zero features, so
     that one translator can be used in both directions.
     """
 
-    def __init__(self, dim: int, out_dim: int, hidden_dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, out_dim: int, hidden_dim: int, dropout: float, *, one_step: bool = False) -> None:
         super().__init__()
         self.dim, self.out_dim = dim, out_dim
         self.encoder = Recurrent(nn.LSTM, dim, hidden_dim, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
         self.start, self.query, self.key = (nn.Linear(hidden_dim, hidden_dim, bias=False) for _ in range(3))
         self.score = nn.Linear(hidden_dim, 1, bias=False)
-        self.cell = nn.LSTMCell(out_dim + hidden_dim, hidden_dim)
+        # from states of 0 an LSTM needs neither forget gates nor recurrent weights: input, candidate, output; twice
+        self.cell: nn.LSTMCell | nn.Linear
+        if one_step:
+            self.cell = nn.Linear(out_dim + hidden_dim, 6 * hidden_dim)
+            for parameter in self.cell.parameters():
+                nn.init.uniform_(parameter, -(hidden_dim**-0.5), hidden_dim**-0.5)  # as in nn.LSTM
+        else:
+            self.cell = nn.LSTMCell(out_dim + hidden_dim, hidden_dim)
         self.out = nn.Linear(2 * hidden_dim, out_dim)
 
     def forward(
@@ -68,9 +76,13 @@ class Translator(nn.Module):
         input without leaving the hidden width, so that the loop over time contains no product as wide as the features.
         """
         dim = target.shape[-1]
-        read, write, write_bias = self.cell.weight_ih[:, :dim], self.out.weight[:dim], self.out.bias[:dim]
-        recur = torch.cat([self.cell.weight_hh, self.cell.weight_ih[:, self.out_dim :]], dim=1)
-        bias = self.cell.bias_ih + self.cell.bias_hh
+        if isinstance(self.cell, nn.LSTMCell):
+            enter, bias = self.cell.weight_ih, self.cell.bias_ih + self.cell.bias_hh
+            recur = torch.cat([self.cell.weight_hh, enter[:, self.out_dim :]], dim=1)
+        else:
+            enter, bias = self.cell.weight, self.cell.bias
+            recur = F.pad(enter[:, self.out_dim :], (start.shape[1], 0))
+        read, write, write_bias = enter[:, :dim], self.out.weight[:dim], self.out.bias[:dim]
         outputs = _Decoder.apply(
             *(joint, self.key(joint), inside, start, F.linear(target, read, bias), teacher_forced),
             *(self.query.weight, self.score.weight[0], recur, bias, read @ write, read @ write_bias + bias),
@@ -91,14 +103,16 @@ class _Decoder(torch.autograd.Function):
         memory, keys, inside, state, given, teacher_forced, query, v, recur, bias, echo, echo_bias = inputs
         cell, entering, energy = torch.zeros_like(state), bias.expand(len(state), -1), torch.empty_like(keys)
         # allocated for all steps at once: many small tensors between large temporary ones would fragment the heap
-        outputs, cells, gates = (state.new_empty(given.shape[1], len(state), n * state.shape[1]) for n in (2, 1, 4))
+        width, one_step = state.shape[1], given.shape[2] != 4 * state.shape[1]
+        sizes = (2 * width, width, given.shape[2])
+        outputs, cells, gates = (state.new_empty(given.shape[1], len(state), size) for size in sizes)
         for i, (target, is_teacher_forced) in enumerate(
             zip(given.unbind(1), teacher_forced[..., None].unbind(1), strict=True)
         ):
             weights = _weights(_energy(keys, state @ query.T, energy), v, inside)
             attended = torch.bmm(weights[:, None], memory)[:, 0]
             torch.addmm(entering, torch.cat([state, attended], dim=1), recur.T, out=gates[i])
-            state, cell = _cell(gates[i], cell)
+            state, cell = (_fresh_cells(gates[i]), cell) if one_step else _cell(gates[i], cell)
             cells[i] = cell
             torch.cat([state, attended], dim=1, out=outputs[i])
             entering = torch.where(is_teacher_forced, target, torch.addmm(echo_bias, outputs[i], echo.T))
@@ -113,6 +127,7 @@ class _Decoder(torch.autograd.Function):
             ctx.saved_tensors
         )
         teacher_forced, width = teacher_forced.T[..., None], start.shape[1]
+        one_step = gates.shape[2] != 4 * width
         states, cells_before = torch.cat([start[None], outputs[:-1, :, :width]]), F.pad(cells, (0, 0, 0, 0, 1, -1))
         queries = states @ query.T
         to_memory, to_keys, to_v, to_states, to_cells = map(torch.zeros_like, (memory, keys, v, start, start))
@@ -121,7 +136,10 @@ class _Decoder(torch.autograd.Function):
         for i in reversed(range(len(outputs))):
             to_outputs = grad[i] + torch.where(teacher_forced[i], 0.0, to_read) @ echo
             to_states = to_states + to_outputs[:, :width]
-            to_read, to_cells = _cell_gradient(to_states, to_cells, gates[i], cells[i], cells_before[i])
+            if one_step:
+                to_read = _fresh_gradient(to_states, gates[i])
+            else:
+                to_read, to_cells = _cell_gradient(to_states, to_cells, gates[i], cells[i], cells_before[i])
             to_states, to_attended = (to_read @ recur).split(width, dim=1)
             to_attended = to_attended + to_outputs[:, width:]
             weights = _weights(_energy(keys, queries[i], energy), v, inside)
@@ -178,6 +196,26 @@ def _cell_gradient(
         to_state * squashed * output_gate * (1 - output_gate),
     ]
     return torch.cat(to_gates, dim=1), to_cell * forget_gate
+
+
+def _fresh_cells(gates: Tensor) -> Tensor:
+    """The sum of the hidden states of two LSTMs that start from 0, from their gates without forget gates."""
+    both = (half.chunk(3, dim=1) for half in gates.chunk(2, dim=1))
+    one, other = (leave.sigmoid() * (enter.sigmoid() * new.tanh()).tanh() for enter, new, leave in both)
+    return one + other
+
+
+def _fresh_gradient(to_state: Tensor, gates: Tensor) -> Tensor:
+    """Gradient of these gates, from that of the sum."""
+    parts = []
+    for half in gates.chunk(2, dim=1):
+        enter, candidate, leave = half.chunk(3, dim=1)
+        enter, candidate, leave = enter.sigmoid(), candidate.tanh(), leave.sigmoid()
+        squashed = (enter * candidate).tanh()
+        to_cell = to_state * leave * (1 - squashed**2)
+        parts += [to_cell * candidate * enter * (1 - enter), to_cell * enter * (1 - candidate**2)]
+        parts.append(to_state * squashed * leave * (1 - leave))
+    return torch.cat(parts, dim=1)
 
 
 def _product(grads: Tensor, inputs: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Multimodal Cyclic Translation Network: joint representations learned by translating between modalities."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,10 +20,11 @@ FACTS = {
     "context": "window",
     "differs": "The decoder keeps its LSTM state over time and starts from an input of zeros. In training its input is "
     "the target with probability teacher_forcing, else its own last output; in evaluation always the latter. Public "
-    "code resets the state at every step, is given the first step, and always feeds the target (always_truth). For the "
-    "cycle the narrower modality is padded with zeros, because a learned projection of the target could shrink to 0. "
-    "Errors are computed over observed steps. As in the paper, only the source influences the output; the other "
-    "modalities are used in training only.",
+    "code has a bidirectional LSTM that forgets its state after every step (decoder one_step), always feeds the target "
+    "(always_truth), starts from the true first step and leaves its translation at 0. For the cycle the narrower "
+    "modality is padded with zeros, because a learned projection of the target could shrink to 0. Errors are computed "
+    "over observed steps. As in the paper, only the source influences the output; the other modalities are used in "
+    "training only.",
 }
 
 
@@ -34,10 +36,11 @@ def mctn(
     dropout: DropoutRate = 0.2,
     teacher_forcing: float = 0.3,
     always_truth: bool = False,
+    decoder: Literal["lstm", "one_step"] = "lstm",
     targets: Sequence[str] = (),
 ) -> FusionModel:
     """Translates one modality into the others and back; bidirectional LSTM over the joint states."""
-    return Mctn(dims, hidden_dim, dropout, teacher_forcing, always_truth, targets)
+    return Mctn(dims, hidden_dim, dropout, teacher_forcing, always_truth, decoder, targets)
 
 
 class Mctn(FusionModel):
@@ -63,6 +66,7 @@ class Mctn(FusionModel):
         dropout: float,
         teacher_forcing: float,
         always_truth: bool,
+        decoder: Literal["lstm", "one_step"],
         targets: Sequence[str],
     ) -> None:
         super().__init__()
@@ -73,8 +77,10 @@ class Mctn(FusionModel):
         self.hidden_dim = 2 * hidden_dim
         source, first, *others = (dims[name] for name in self.chain)
         both_ways = max(source, first)
-        self.translators = nn.ModuleList([Translator(both_ways, both_ways, hidden_dim, dropout)])
-        self.translators.extend(Translator(hidden_dim, dim, hidden_dim, dropout) for dim in others)
+        widths = [(both_ways, both_ways), *((hidden_dim, dim) for dim in others)]
+        self.translators = nn.ModuleList(
+            Translator(dim, out_dim, hidden_dim, dropout, one_step=decoder == "one_step") for dim, out_dim in widths
+        )
         self.over_time = Recurrent(nn.LSTM, hidden_dim, hidden_dim, bidirectional=True)
         further = (f"translation_{number}" for number in range(2, len(self.chain)))
         self.loss_weights = dict.fromkeys(["translation", "cycle", *further], 0.5)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fusion.layers.masks import make_length_mask
-from fusion.layers.translation import _Decoder
+from fusion.layers.translation import Translator, _Decoder
 from fusion.models import FUSION_MODELS
 from tests.support.inputs import make_inputs, run
 from tests.support.references import lstm, sigmoid, weights_of
@@ -67,6 +67,37 @@ def mmsa_seq2seq(parts, translator):
     decoder.rnn.load_state_dict(cell, strict=False)
     decoder.fc_out.load_state_dict(translator.out.state_dict())
     return parts.Seq2Seq(encoder, decoder, "cpu").eval()
+
+
+@pytest.mark.parametrize("always_truth", [False, True])
+def test_one_step_is_a_bidirectional_lstm_over_one_step(always_truth):
+    """torch's own LSTM over one step, its directions added, with our weights; loops over the steps of a clip."""
+    torch.manual_seed(3)
+    translator = Translator(4, 3, H, 0.0, one_step=True).double()
+    network = nn.LSTM(3 + H, H, bidirectional=True).double()
+    for suffix, half in zip(("", "_reverse"), range(2), strict=True):
+        rows = slice(3 * half * H, 3 * (half + 1) * H)
+        for name, ours in (("weight_ih", translator.cell.weight), ("bias_ih", translator.cell.bias)):
+            theirs = getattr(network, f"{name}_l0{suffix}").data
+            enter, new, leave = ours.data[rows].chunk(3)
+            theirs.copy_(torch.cat([enter, torch.randn_like(enter), new, leave]))  # the forget gate has no effect
+        getattr(network, f"bias_hh_l0{suffix}").data.zero_()
+    source, target = torch.randn(1, 6, 4).double(), torch.randn(1, 6, 3).double()
+    forced = torch.tensor([[True, False, False, True, True, False]]) | always_truth
+    joint, said = translator(source, torch.tensor([6]), target, forced)
+    _, state = translator.encode(source, torch.tensor([6]))
+    word, expected = torch.zeros(3).double(), []
+    for step, flag in zip(target[0], forced[0], strict=True):
+        shares = translator.score((translator.query(state) + translator.key(joint[0])).tanh())[:, 0].softmax(0)
+        attended = shares @ joint[0]
+        state = sum(network(torch.cat([word, attended])[None])[0][0].chunk(2))[None]
+        expected.append(translator.out(torch.cat([state[0], attended])))
+        word = step if flag else expected[-1]
+    torch.testing.assert_close(said[0], torch.stack(expected))
+    ours, by_loops = ((rows - target[0]).square().mean() for rows in (said[0], torch.stack(expected)))
+    heads = [translator.out.weight, translator.query.weight, translator.score.weight]
+    for one, other in zip(*(torch.autograd.grad(loss, heads) for loss in (ours, by_loops)), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("always_truth", [False, True])
@@ -146,15 +177,16 @@ def attend(state, joint, weights, name):
     return shares @ joint / shares.sum()
 
 
-def test_the_decoders_gradient_is_that_of_differences():
+@pytest.mark.parametrize("gates", [8, 12])  # an LSTM's, and those of one_step
+def test_the_decoders_gradient_is_that_of_differences(gates):
     torch.manual_seed(0)
     lengths, given = torch.tensor([4, 2, 1]), torch.rand(3, 4) < 0.5
 
     def values(*shape):
         return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
-    sequences = values(3, 4, 2), values(3, 4, 2), make_length_mask(lengths, 4), values(3, 2), values(3, 4, 8), given
-    weights = values(2, 2), values(2), values(8, 4), values(8), values(8, 4), values(8)
+    sequences = values(3, 4, 2), values(3, 4, 2), make_length_mask(lengths, 4), values(3, 2), values(3, 4, gates), given
+    weights = values(2, 2), values(2), values(gates, 4), values(gates), values(gates, 4), values(gates)
     assert torch.autograd.gradcheck(_Decoder.apply, (*sequences, *weights))
 
 
