@@ -9,7 +9,7 @@ import numpy as np
 
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval, compare, group_by_video, intervals, unit_drawn
+from abaw.evaluation.intervals import FEW_VIDEOS, Interval, compare, group_by_video, intervals, unit_drawn
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.evaluation.wording import as_words, difference_words, summary, with_interval, worst_clips
 from abaw.files import as_path, as_paths

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from abaw.evaluation.bootstrap import Interval
+from abaw.evaluation.intervals import Interval
 from abaw.tasks.base import is_count
 
 MAX_LISTED, NUM_WORST = 50, 10  # clips: of more, only the worst are printed

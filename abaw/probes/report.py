@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.evaluation.bootstrap import FEW_VIDEOS, Interval
+from abaw.evaluation.intervals import FEW_VIDEOS, Interval
 from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.tasks.base import is_count

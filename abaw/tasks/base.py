@@ -30,6 +30,10 @@ class PredictionPair:
 # how often each group of clips is in each draw -> every score by name, a value for each draw
 ResampledScores = Callable[[Int[np.ndarray, "draws groups"]], dict[str, Float[np.ndarray, " draws"]]]
 Block = Literal["values", "classes", "units"]
+SCORE_RANGES = {
+    "CCC": (-1.0, 1.0), "Pearson": (-1.0, 1.0), "RMSE": (0.0, float("inf")),
+    "F1": (0.0, 1.0), "UAR": (0.0, 1.0), "accuracy": (0.0, 1.0),
+}  # fmt: skip
 MIN_PROBABILITY = 1e-7  # before a logarithm: float32 tables hold exact 0 and 1
 
 
@@ -167,6 +171,13 @@ class Task(ABC):
     @abstractmethod
     def score(self, by_clip: Mapping[str, PredictionPair]) -> dict[str, float]:
         """The official metric over all scored rows of all clips; the first entry ranks, ``n`` is the number of rows."""
+
+    def score_range(self, name: str) -> tuple[float, float]:
+        """The lowest and the highest value that an entry of the score can have, by what it measures: "F1_happy" as F1.
+
+        Intervals stay inside. Infinite where there is no limit, as for a name that is not known.
+        """
+        return SCORE_RANGES.get(name.split("/")[-1].split("_")[0], (-float("inf"), float("inf")))
 
     def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
         """A function that scores draws of ``groups``, each of them the clips of one video, as the bootstrap needs it.

@@ -151,6 +151,10 @@ class MultiTask(Task):
                 metrics[f"{name}/n"] = 0
         return {"score": total, **metrics, "n": num}
 
+    def score_range(self, name: str) -> tuple[float, float]:
+        """That of the sum: from the lowest of its parts, -1 of a CCC, to ``max_score``."""
+        return (-1.0, self.max_score) if name == "score" else super().score_range(name)
+
     def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
         scorers: dict[str, tuple[list[int], ResampledScores]] = {}
         for name, part in self._parts.items():

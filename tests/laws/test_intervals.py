@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.names import video_of
-from abaw.evaluation.bootstrap import compare, group_by_video, intervals
+from abaw.evaluation.intervals import compare, group_by_video, intervals
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, Task, is_count
 from tests.support.abaw.tasks import build

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.bootstrap import intervals
+from abaw.evaluation.intervals import intervals
 from abaw.tasks import TASKS, for_dataset, tasks_for
 from abaw.tasks.base import PredictionPair, Task
 from tests.support.abaw.manifests import open_manifest

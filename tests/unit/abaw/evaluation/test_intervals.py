@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from abaw.dataset.annotations import Labels
-from abaw.evaluation.bootstrap import compare, correct, draw_videos, group_by_video, intervals
+from abaw.evaluation.intervals import compare, correct, group_by_video, intervals
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
 
