@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from abaw.calibration.biases import TINY
-from abaw.evaluation.bootstrap import group_by_video
+from abaw.evaluation.intervals import group_by_video
 from abaw.tasks.base import PredictionPair, Task
 
 MIN_GROUPS = 3  # one to score on, and two for the choice: one to fit on, one to compare on

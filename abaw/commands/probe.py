@@ -23,7 +23,7 @@ def probe(
         str | None,
         typer.Option(help="parts of whole groups that are held out, or groups: each on its own; default: six"),
     ] = None,
-    draws: Annotated[int, typer.Option(help="bootstrap draws of groups, for intervals")] = 1000,
+    draws: Annotated[int, typer.Option(help="random exchanges of groups, for p")] = 1000,
     seed: Annotated[int, typer.Option(help="seed of parts and draws")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:

@@ -19,8 +19,8 @@ def score(
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folder has tables of")] = None,
     data: Annotated[Path | None, typer.Option(help="data set with the labels; default: the run's")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="leave out the folder's post-processing")] = False,
-    draws: Annotated[int, typer.Option(help="bootstrap draws of videos, for intervals and p")] = 1000,
-    seed: Annotated[int, typer.Option(help="seed of the draws")] = 0,
+    draws: Annotated[int, typer.Option(help="random exchanges of videos, for p")] = 1000,
+    seed: Annotated[int, typer.Option(help="seed of the exchanges")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
     """Score with the official metric, with 95 % intervals; of two folders say whether the second is better."""

@@ -173,5 +173,5 @@ def _leave_out(groups: Mapping[str, Mapping[str, PredictionPair]]) -> tuple[np.n
 
 def _interval(scores: np.ndarray, weights: np.ndarray, limits: Limits) -> Interval | None:
     """Of the first score, from the others, which leave out a block each."""
-    low, high = t_interval(scores[0], scores[1:], effective_number(weights), limits)
-    return None if np.isnan(low) else (float(low), float(high))
+    low, high = t_interval(scores[:1], scores[None, 1:], effective_number(weights[None]), limits)
+    return None if np.isnan(low[0]) else (float(low[0]), float(high[0]))

@@ -1,6 +1,6 @@
 """Scores of runs and prediction folders: the official metric, intervals, comparisons; as values and as text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,20 @@ import numpy as np
 
 from abaw.dataset.layout import open_once
 from abaw.errors import InputError
-from abaw.evaluation.intervals import FEW_VIDEOS, Interval, compare, group_by_video, intervals, unit_drawn
+from abaw.evaluation.coverage import measured_coverage
+from abaw.evaluation.intervals import (
+    Interval,
+    check_draws,
+    compare,
+    group_by_video,
+    intervals,
+    unit_drawn,
+)
+from abaw.evaluation.jackknife import LEVEL
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
-from abaw.evaluation.wording import as_words, difference_words, summary, with_interval, worst_clips
+from abaw.evaluation.report_text import lines
+from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
-from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED, describe_recognisers
 from abaw.tasks.base import PredictionPair, Task, is_count
@@ -21,7 +30,6 @@ from abaw.tasks.base import PredictionPair, Task, is_count
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVEL = 0.95  # of the intervals
 Scores = dict[str, float]
 
 
@@ -29,6 +37,7 @@ Scores = dict[str, float]
 class Measurement:
     """The official score over all frames, its intervals (None: a single video), and that of each clip and each run.
 
+    An entry of the score that is at a limit of its range, 0 for F1, has no interval.
     In every mapping the ranking score comes first; ``n`` counts scored rows. ``folds`` maps a run to the score of the
     clips it held out, where several runs made the tables.
     """
@@ -43,7 +52,7 @@ class Measurement:
 class Difference:
     """How much the second of two systems scores above the first: the 95 % interval (None: one video) and p.
 
-    ``num_videos`` were drawn: videos or, where the data set names groups, groups (``unit``).
+    ``num_videos`` were compared: videos or, where the data set names groups, groups (``unit``).
     """
 
     score: str
@@ -66,7 +75,8 @@ class ScoreResult(Measurement):
 
     ``raw`` (the tables without their post-processing) and ``gain`` (what it adds) are None where the folder has no
     post-processing. ``unobserved`` counts scored frames in which nothing was observed. ``videos`` counts what intervals
-    are drawn from: videos or, where the data set names groups, groups (``unit``).
+    are made of: videos or, where the data set names groups, groups (``unit``). ``coverage``: how often a 95 % interval
+    of the ranking score holds the true one with so many, measured by simulation; None for a single one.
     """
 
     folder: str
@@ -80,6 +90,7 @@ class ScoreResult(Measurement):
     provenance: dict[str, Any]
     remarks: list[str]
     unit: str = "video"
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,23 +132,26 @@ class ScoreReport:
         return asdict(self)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row for each score of each folder and task: folder, task, split, score, value, low and high (95 %).
+        """A row a score of each folder and task: folder, task, split, score, value, low and high (95 %), videos.
 
-        ``low`` and ``high`` are NaN where there is a single video. Raises InputError where pandas is not installed.
+        ``low`` and ``high`` are NaN where there is no interval. Raises InputError where pandas is not installed.
         """
         rows = [
-            (each.folder, each.task, each.split, name, value, *(each.intervals or {}).get(name, (None, None)))
+            (
+                *(each.folder, each.task, each.split, name, value),
+                *(*(each.intervals or {}).get(name, (None, None)), each.videos),
+            )
             for each in self.results
             for name, value in each.scores.items()
             if not is_count(name)
         ]
-        names = ("folder", "task", "split", "score", "value", "low", "high")
+        names = ("folder", "task", "split", "score", "value", "low", "high", "videos")
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
         bounds = {name: np.array(columns[name], np.float64) for name in ("value", "low", "high")}
         return predictions.to_pandas({**columns, **bounds})
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(lines(self))
 
 
 @open_once()
@@ -153,12 +167,12 @@ def score(
 ) -> ScoreReport:
     """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
-    Intervals are by video, or by group where the data set names groups. Two folders are compared, of three or more the
-    spread is reported. ``split``: "train", "validation", or "held-out" (every clip with labels that the folder has); by
-    default "validation", "train" for tables of that split, "held-out" where the data set has no validation split.
-    ``task``: one task; by default every task the folders have tables of. ``data``: the data set with the labels; by
-    default that of the run. ``raw`` leaves out the folders' post-processing. ``draws`` bootstrap draws of videos with
-    ``seed`` give intervals and p.
+    Intervals are by video, or by group where the data set names groups; the report says of how many. Two folders are
+    compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out" (every clip with
+    labels that the folder has); by default "validation", "train" for tables of that split, "held-out" where the data
+    set has no validation split. ``task``: one task; by default every task the folders have tables of. ``data``: the
+    data set with the labels; by default that of the run. ``raw`` leaves out the folders' post-processing. ``draws``
+    random exchanges of videos with ``seed`` give p.
 
     Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
     clips, and for a split without labels; NotFoundError where a folder or a table is missing.
@@ -189,19 +203,21 @@ def report(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> Scor
 
 def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
     """The scores of one task of one folder, with and without its post-processing."""
+    check_draws(draws, seed)
     final = labelled.pairs(post_processed=True)
+    num = len(group_by_video(final))
     post_processing, raw, gain = None, None, None
     if labelled.post_processing is not None:
         before = labelled.pairs(post_processed=False)
         post_processing = labelled.post_processing.document()
-        raw = _measured(labelled, before, draws, seed)
+        raw = _measured(labelled, before)
         gain = _difference(labelled.task, before, final, draws, seed)
     return ScoreResult(
-        **vars(_measured(labelled, final, draws, seed)),
+        **vars(_measured(labelled, final)),
         folder=str(labelled.folder),
         task=labelled.task.name,
         split=labelled.split,
-        videos=len(group_by_video(final)),
+        videos=num,
         unobserved=labelled.num_unobserved(),
         post_processing=post_processing,
         raw=raw,
@@ -213,6 +229,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         },
         remarks=[*labelled.remarks, *labelled.task.remarks(final)],
         unit=unit_drawn(final),
+        coverage=measured_coverage(labelled.task, num) if num > 1 else None,
     )
 
 
@@ -242,12 +259,12 @@ def spread(results: Sequence[ScoreResult]) -> Spread:
     )
 
 
-def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair], draws: int, seed: int) -> Measurement:
+def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair]) -> Measurement:
     task = labelled.task
     runs = {run: {clip_id: pairs[clip_id] for clip_id in clips} for run, clips in labelled.runs.items()}
     return Measurement(
         scores=task.score(pairs),
-        intervals=intervals(task, pairs, draws, seed),
+        intervals=intervals(task, pairs),
         clips={clip: task.score({clip: each}) for clip, each in pairs.items() if each.labels.scored.any()},
         folds={run: task.score(each) for run, each in runs.items() if _any_scored(each)},
     )
@@ -274,75 +291,3 @@ def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredicti
                 f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
                 "that all of them have (--task), or score them one by one"
             )
-
-
-def _lines(found: ScoreReport) -> Iterator[str]:
-    """A table for each result, then one line for each, then what several folders say together."""
-    chance = f"{found.draws} draws, seed {found.seed}"
-    for each in found.results:
-        yield from _table(each)
-    for each in found.results:
-        yield _last_line(each, chance)
-    for pair in found.comparisons:
-        yield _verdict(pair, chance)
-    yield from map(_spread_line, found.spreads)
-
-
-def _table(found: ScoreResult) -> Iterator[str]:
-    """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
-    raw = found.raw
-    yield (
-        f"{found.folder} {found.task} {found.split}: {format_count(len(found.clips), 'clip')} of "
-        f"{format_count(found.videos, found.unit)}, "
-        f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
-    )
-    if found.provenance:
-        said = {key: value for key, value in found.provenance.items() if value != []}  # a recogniser has no run
-        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in said.items())
-    clips, which = worst_clips(found.clips)
-    yield from which
-    for by_name, before in ((clips, raw and raw.clips), (found.folds, raw and raw.folds)):
-        for name, scores in by_name.items():
-            yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")
-    for name in found.scores:
-        if not is_count(name):
-            yield f"  {name:<28} {with_interval(name, found.scores, found.intervals)}" + (
-                f", raw {with_interval(name, raw.scores, raw.intervals)}" if raw else ""
-            )
-    if found.gain:
-        yield f"  post-processing changes {found.gain.words}"
-    for remark in found.remarks:
-        yield f"  note: {remark}"
-    if found.videos < FEW_VIDEOS:
-        yield f"  note: {format_count(found.videos, found.unit)}: an interval of so few is unreliable"
-
-
-def _last_line(found: ScoreResult, chance: str) -> str:
-    """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and how it was drawn."""
-    name = next(iter(found.scores))
-    head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
-    if not found.intervals:
-        return f"{head}; one {found.unit}: no interval ({found.videos} {found.unit}s, {chance})"
-    low, high = found.intervals[name]
-    return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({found.videos} {found.unit}s, {chance})"
-
-
-def _verdict(found: Comparison, chance: str) -> str:
-    words = {
-        "better": f"{found.second} is better than {found.first}",
-        "worse": f"{found.second} is worse than {found.first}",
-        "neither": f"{found.second} is neither better nor worse than {found.first} beyond chance",
-    }[found.verdict]
-    num = found.num_videos
-    smallest = f"; with {num} {found.unit}s p cannot be below {2 / 2**num:.3g}" if num <= FEW_VIDEOS else ""
-    return f"{words}: {found.task} {found.words} ({num} {found.unit}s, {chance}{smallest})"
-
-
-def _spread_line(found: Spread) -> str:
-    name, scores = next(iter(found.scores.items()))
-    seeds = ", ".join(as_words(each) if each else "unknown" for each in found.seeds)
-    clips = "" if found.same_clips else "; not on the same clips"
-    return (
-        f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
-        f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"
-    )

@@ -18,9 +18,10 @@ def summary(scores: Mapping[str, float]) -> str:
     )
 
 
-def with_interval(name: str, scores: Mapping[str, float], intervals: Mapping[str, Interval] | None) -> str:
-    """A score with its interval where there is one."""
-    between = f" (95 % {intervals[name][0]:.4f} to {intervals[name][1]:.4f})" if intervals else ""
+def with_interval(name: str, scores: Mapping[str, float], intervals: Mapping[str, Interval] | None, of: str) -> str:
+    """A score with its interval where there is one, and of how many videos that is."""
+    found = (intervals or {}).get(name)
+    between = f" (95 % {found[0]:.4f} to {found[1]:.4f}; {of})" if found else ""
     return f"{scores[name]:.4f}{between}"
 
 

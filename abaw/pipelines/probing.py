@@ -12,7 +12,8 @@ from abaw.dataset.annotations import Labels, group_of
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.seen import unit_of
 from abaw.errors import InputError, NotFoundError
-from abaw.evaluation import bootstrap
+from abaw.evaluation.coverage import measured_coverage
+from abaw.evaluation.intervals import compare, correct, intervals
 from abaw.files import as_list, as_path
 from abaw.files.names import first_few
 from abaw.numbers import format_count
@@ -58,7 +59,7 @@ def probe(
     are divided in ``folds`` parts of whole groups (speakers; without groups, videos), by default six, or "groups": one
     part a group. The penalty is chosen on groups of the training parts. ``normalise`` "group": features are
     standardised within groups first, over all clips of the data set that the store has, and so are their means and
-    deviations over the pieces of a group; labels are not used. Intervals draw groups (``draws`` with ``seed``). Every
+    deviations over the pieces of a group; labels are not used. Intervals are by group. Every
     encoder is compared with the best one as ``score`` compares two folders; p is corrected for their number.
 
     Clips that lack the track of one encoder are left out for all of them, so that scores are of the same clips; the
@@ -87,7 +88,7 @@ def probe(
         found_of = []
         for system, folders in systems.items():
             read = np.concatenate([features[folder] for folder in folders], axis=1)
-            found_of.append(_score(rows, system, read, parts, draws, seed))
+            found_of.append(_score(rows, system, read, parts, seed))
         score = next(iter(found_of[0][0].scores))
         results += _rank(rows.task, found_of, score, draws, seed)
         about.append(_about(rows, score, num_parts, pooler.pop_remarks()))
@@ -167,13 +168,11 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
 Pairs = dict[str, PredictionPair]
 
 
-def _score(
-    rows: Rows, name: str, features: np.ndarray, parts: np.ndarray, draws: int, seed: int
-) -> tuple[ProbeResult, Pairs]:
+def _score(rows: Rows, name: str, features: np.ndarray, parts: np.ndarray, seed: int) -> tuple[ProbeResult, Pairs]:
     found = cross_predict(rows.task, features, rows.labels, parts, rows.groups, seed)
     pairs = pair_up(rows, row_labels(rows.task, found.tables))
     scores = rows.task.score(pairs)
-    between = bootstrap.intervals(rows.task, pairs, draws, seed) or {}
+    between = intervals(rows.task, pairs) or {}
     unobserved = int(np.isnan(features).any(axis=1).sum())
     interval = between.get(next(iter(scores)))
     return ProbeResult(rows.task.name, name, scores, interval, features.shape[1], unobserved, found.penalties), pairs
@@ -184,8 +183,8 @@ def _rank(
 ) -> list[ProbeResult]:
     """The results, best first, each of the others with its difference to the best."""
     (best, best_pairs), *others = sorted(found, key=lambda each: -each[0].scores[score])
-    compared = [bootstrap.compare(task, best_pairs, pairs, draws, seed) for _, pairs in others]
-    corrected = bootstrap.correct([each.p for each in compared])
+    compared = [compare(task, best_pairs, pairs, draws, seed) for _, pairs in others]
+    corrected = correct([each.p for each in compared])
     return [
         best,
         *(
@@ -196,17 +195,18 @@ def _rank(
 
 
 def _about(rows: Rows, score: str, num_parts: int, remarks: Sequence[str]) -> ProbedTask:
-    clips = dict.fromkeys(rows.clip_of)
+    clips, num_groups = dict.fromkeys(rows.clip_of), len(set(rows.groups))
     return ProbedTask(
         rows.task.name,
         score,
         len(clips),
         len(rows.clip_of),
-        len(set(rows.groups)),
+        num_groups,
         unit_of(rows.of_clip[clip].group for clip in clips),
         num_parts,
         score_of_chance(rows),
         [*rows.remarks, *find_doubts(rows), *remarks],
+        measured_coverage(rows.task, num_groups) if num_groups > 1 else None,
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.evaluation.intervals import FEW_VIDEOS, Interval
+from abaw.evaluation.coverage import videos_words
+from abaw.evaluation.intervals import SIGNIFICANCE, Interval
 from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.tasks.base import is_count
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class ProbeResult:
     """The held-out score of a linear model on the pooled features of one encoder, or of several side by side.
 
-    ``scores``: the official score, ranking score first. ``interval``: the 95 % interval of that (groups drawn).
+    ``scores``: the official score, ranking score first. ``interval``: the 95 % interval of that, by group.
     ``num_features``: what the model reads. ``num_unobserved``: rows (clips, or windows) in which the encoder observed
     nothing; they have the mean of the training rows. ``penalties``: chosen in each part; None where nothing could be.
     ``difference``: the ranking score minus that of the best encoder, with its 95 % interval and p,
@@ -40,7 +41,10 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ProbedTask:
-    """What all encoders were scored on: ``num_rows`` are clips or, of a task of frames, windows around frames."""
+    """What all encoders were scored on: ``num_rows`` are clips or, of a task of frames, windows around frames.
+
+    ``coverage``: how often 95 % intervals of so many groups hold the true score, measured by simulation.
+    """
 
     task: str
     score: str
@@ -51,6 +55,7 @@ class ProbedTask:
     num_parts: int
     chance: float | None
     remarks: list[str] = field(default_factory=list)
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,6 @@ class ProbeReport:
             )
         for remark in about.remarks:
             yield f"  note: {remark}"
-        if about.num_groups < FEW_VIDEOS:
-            few = f"{format_count(about.num_groups, about.unit)}: an interval of so few is unreliable"
-            lowest = f", and no p is below {2 / 2**about.num_groups:.3g} before it is corrected"
-            yield f"  note: {few}{lowest if len(found) > 1 else ''}"
+        yield f"  95 %: intervals of {videos_words(about.num_groups, about.unit, about.coverage)}"
+        if len(found) > 1 and (lowest := 2 / 2**about.num_groups) > SIGNIFICANCE:
+            yield f"  note: with {format_count(about.num_groups, about.unit)} no p is below {lowest:.3g}"

@@ -113,7 +113,7 @@ def test_the_order_of_clips_changes_no_interval_and_no_p(name, seed, random):
     first = system(task, rng, clip_names(7))
     second = system(task, rng, clip_names(7), truths=first)
     shuffled = random.sample(list(first), len(first))
-    assert intervals(task, {clip: first[clip] for clip in shuffled}, 100) == intervals(task, first, 100)
+    assert intervals(task, {clip: first[clip] for clip in shuffled}) == intervals(task, first)
     mixed = [{clip: each[clip] for clip in shuffled} for each in (first, second)]
     assert compare(task, *mixed, 100) == compare(task, first, second, 100)
 
@@ -129,7 +129,7 @@ def test_a_video_cut_into_two_persons_is_still_one_video(seed, cuts):
             labels = Labels(each.labels.values[rows], each.labels.scored[rows])
             parts[f"{clip_id}_{side}"] = PredictionPair(each.prediction[rows], labels)
     assert {video_of(clip_id) for clip_id in parts} == set(whole)
-    assert intervals(task, parts, 100) == intervals(task, whole, 100)
+    assert intervals(task, parts) == intervals(task, whole)
 
 
 @pytest.mark.parametrize("name", NAMES)

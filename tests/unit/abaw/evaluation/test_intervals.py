@@ -8,9 +8,15 @@ import pytest
 from scipy import stats
 
 from abaw.dataset.annotations import Labels
+from abaw.evaluation.coverage import MEASURED, measured_coverage, videos_words
 from abaw.evaluation.intervals import compare, correct, group_by_video, intervals
+from abaw.evaluation.jackknife import effective_number, t_interval
+from abaw.files import read_json
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair
+from benchmarks.intervals import populations
+from benchmarks.intervals.methods import leave_out
+from tests.support.house import ROOT
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
 
@@ -38,18 +44,10 @@ class Accuracy(type(EXPR)):
 MEAN = Accuracy(**EXPR.settings())
 
 
-def test_the_draws_are_the_same_for_a_seed_and_other_for_another():
-    assert np.array_equal(draw_videos(9, 200, 3), draw_videos(9, 200, 3))
-    assert not np.array_equal(draw_videos(9, 200, 3), draw_videos(9, 200, 4))
-    counts = draw_videos(9, 2000, 0)
-    assert (counts.sum(axis=1) == 9).all()
-    assert counts.mean(axis=0) == pytest.approx(np.ones(9), abs=0.1)
-    assert (counts == 0).mean() == pytest.approx((8 / 9) ** 9, abs=0.02)  # with replacement: a video may be left out
-
-
 def test_too_few_draws_are_refused():
-    with pytest.raises(ValueError, match="99 draws, expected 100 or more: percentiles of fewer mean nothing"):
-        intervals(EXPR, accuracies([3, 7]), draws=99)
+    clips = accuracies([3, 7])
+    with pytest.raises(ValueError, match="99 draws, expected 100 or more: p of fewer means nothing"):
+        compare(EXPR, clips, clips, draws=99)
 
 
 @pytest.mark.parametrize("how", [lambda clips: intervals(EXPR, clips), lambda clips: compare(EXPR, clips, clips)])
@@ -80,9 +78,9 @@ def test_where_clips_have_groups_whole_groups_are_drawn():
         for clip, each in clips.items()
     }
     assert {group: len(part) for group, part in group_by_video(speakers).items()} == {"ann": 10, "bob": 10}
-    assert intervals(EXPR, speakers)["accuracy"] == (0.2, 0.9)
+    wide = intervals(EXPR, speakers)["accuracy"]
     low, high = intervals(EXPR, clips)["accuracy"]
-    assert 0.2 < low < high < 0.9
+    assert wide[0] < low < high < wide[1]
     found = compare(EXPR, speakers, speakers)
     assert (found.num_videos, found.unit) == (2, "group")
     with pytest.raises(ValueError, match="clip '0_left' is of group 'ann' for the first and '' for the second"):
@@ -93,27 +91,51 @@ def test_videos_that_are_all_alike_have_an_interval_of_no_width():
     assert intervals(EXPR, accuracies([6] * 5))["accuracy"] == (0.6, 0.6)
 
 
-def test_the_interval_of_two_videos_runs_from_the_worse_to_the_better():
-    assert intervals(EXPR, accuracies([2, 9]))["accuracy"] == (0.2, 0.9)
+def test_the_interval_of_a_mean_of_normals_is_students():
+    values = np.random.default_rng(3).normal(5, 2, 12)
+    left_out = (values.sum() - values) / 11
+    lengths = np.full((1, 12), 100.0)
+    low, high = t_interval(values.mean(keepdims=True), left_out[None], effective_number(lengths), (-np.inf, np.inf))
+    assert (low[0], high[0]) == pytest.approx(stats.t.interval(0.95, 11, values.mean(), stats.sem(values)), rel=1e-12)
 
 
-def test_the_interval_of_a_mean_is_the_bootstraps_of_another_library():
-    rights = np.random.default_rng(0).integers(2, 10, 40)
-    ours = intervals(EXPR, accuracies(rights), draws=20_000)["accuracy"]
-    theirs = stats.bootstrap(
-        (rights / 10,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.004)
+def test_videos_of_which_one_is_long_are_fewer_than_they_are():
+    assert effective_number(np.array([[1.0, 1, 1, 1]])) == [4]
+    assert effective_number(np.array([[97.0, 1, 1, 1]])) == pytest.approx([1.062], abs=1e-3)
 
 
-def test_an_interval_is_right_about_as_often_as_it_says():
-    """Of 200 sets of 30 videos whose true accuracy is known, about 95 % of the intervals hold it."""
-    rng, hits, sets = np.random.default_rng(7), 0, 200
-    for seed in range(sets):
-        rights = rng.binomial(10, rng.beta(6, 4, 30))  # videos differ: frames of one are no independent trials
-        low, high = intervals(EXPR, accuracies(rights), 200, seed)["accuracy"]
-        hits += low <= 0.6 <= high
-    assert 0.87 <= hits / sets <= 0.99
+def test_intervals_stay_inside_the_range_and_a_score_at_its_limit_has_none():
+    low, high = intervals(EXPR, accuracies([9, 10, 2]))["accuracy"]
+    assert 0 < low < 0.7 < high < 1
+    assert "accuracy" not in intervals(EXPR, accuracies([10, 10, 10]))
+
+
+def test_many_videos_are_left_out_in_blocks(monkeypatch):
+    rights = np.random.default_rng(0).integers(2, 10, 60)
+    one_by_one = intervals(EXPR, accuracies(rights))["accuracy"]
+    monkeypatch.setattr("abaw.evaluation.intervals.MAX_BLOCKS", 30)
+    assert intervals(EXPR, accuracies(rights))["accuracy"] == pytest.approx(one_by_one, abs=0.03)
+
+
+@pytest.mark.parametrize(("population", "least"), [(populations.VALUES, 0.93), (populations.CLASSES, 0.93)])
+@pytest.mark.parametrize("num", [8, 30])
+def test_intervals_hold_the_true_score_as_often_as_they_say(population, least, num):
+    """Of 1,000 sets of videos of log-normal length; percentiles of the bootstrap hold it in 60 to 88 %."""
+    (sums,) = population.sets(1000, num, [population.system], 5)
+    score = population.score(sums.sum(axis=1))
+    weights = effective_number(population.num_rows(sums))
+    low, high = t_interval(score, leave_out(population, sums), weights, population.limits)
+    truth = population.truths([population.system])[0]
+    assert least <= ((low <= truth) & (truth <= high)).mean() <= 0.985
+
+
+def test_the_coverage_that_reports_print_is_the_benchmarks():
+    found = read_json(ROOT / "benchmarks/results/intervals.json")["lowest"]
+    assert {kind: {str(num): share for num, share in of.items()} for kind, of in MEASURED.items()} == found
+    assert videos_words(8, "video", measured_coverage(TASKS.build("au"), 8)) == (
+        "8 videos: too few for a 95 % interval; measured coverage 90 %"
+    )
+    assert videos_words(76, "group", measured_coverage(VA, 99)) == "76 groups"
 
 
 def test_an_interval_by_frames_would_be_far_too_narrow():

@@ -1,0 +1,86 @@
+"""A score report as the command line prints it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from abaw.evaluation.coverage import videos_words
+from abaw.evaluation.intervals import SIGNIFICANCE
+from abaw.evaluation.wording import as_words, summary, with_interval, worst_clips
+from abaw.numbers import format_count
+from abaw.tasks.base import is_count
+
+if TYPE_CHECKING:
+    from abaw.evaluation.report import Comparison, ScoreReport, ScoreResult, Spread
+
+
+def lines(found: "ScoreReport") -> Iterator[str]:
+    """A table for each result, then one line for each, then what several folders say together."""
+    chance = f"{found.draws} exchanges, seed {found.seed}"
+    for each in found.results:
+        yield from _table(each)
+    for each in found.results:
+        yield _last_line(each)
+    for pair in found.comparisons:
+        yield _verdict(pair, chance)
+    yield from map(_spread_line, found.spreads)
+
+
+def _table(found: "ScoreResult") -> Iterator[str]:
+    """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
+    raw, of = found.raw, format_count(found.videos, found.unit)
+    yield (
+        f"{found.folder} {found.task} {found.split}: {format_count(len(found.clips), 'clip')} of "
+        f"{of}, "
+        f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
+    )
+    if found.provenance:
+        said = {key: value for key, value in found.provenance.items() if value != []}  # a recogniser has no run
+        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in said.items())
+    clips, which = worst_clips(found.clips)
+    yield from which
+    for by_name, before in ((clips, raw and raw.clips), (found.folds, raw and raw.folds)):
+        for name, scores in by_name.items():
+            yield f"  {name:<28} {summary(scores)}" + (f" (raw {summary(before[name])})" if before else "")
+    for name in found.scores:
+        if not is_count(name):
+            yield f"  {name:<28} {with_interval(name, found.scores, found.intervals, of)}" + (
+                f", raw {with_interval(name, raw.scores, raw.intervals, of)}" if raw else ""
+            )
+    if found.gain:
+        yield f"  post-processing changes {found.gain.words} ({of})"
+    for remark in found.remarks:
+        yield f"  note: {remark}"
+
+
+def _last_line(found: "ScoreResult") -> str:
+    """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and of how many videos it is."""
+    name = next(iter(found.scores))
+    head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
+    if found.intervals is None:
+        return f"{head}; one {found.unit}: no interval"
+    of = videos_words(found.videos, found.unit, found.coverage)
+    if name not in found.intervals:
+        return f"{head}; no interval of {name}, which is at a limit of its range ({of})"
+    low, high = found.intervals[name]
+    return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({of})"
+
+
+def _verdict(found: "Comparison", chance: str) -> str:
+    words = {
+        "better": f"{found.second} is better than {found.first}",
+        "worse": f"{found.second} is worse than {found.first}",
+        "neither": f"{found.second} is neither better nor worse than {found.first} beyond chance",
+    }[found.verdict]
+    num = found.num_videos
+    smallest = f"; with {num} {found.unit}s p cannot be below {2 / 2**num:.3g}" if 2 / 2**num > SIGNIFICANCE else ""
+    return f"{words}: {found.task} {found.words} ({format_count(num, found.unit)}, {chance}{smallest})"
+
+
+def _spread_line(found: "Spread") -> str:
+    name, scores = next(iter(found.scores.items()))
+    seeds = ", ".join(as_words(each) if each else "unknown" for each in found.seeds)
+    clips = "" if found.same_clips else "; not on the same clips"
+    return (
+        f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
+        f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"
+    )
