@@ -3,7 +3,7 @@
 Sets of 8, 30 and 76 simulated videos of log-normal length (populations.py), intervals by several methods (methods.py),
 and the true score, that of 200,000 videos. Then, for the method that is used, every size from 2 on, and comparisons of
 two systems with the same true score: of one kind, and of different kinds. Writes intervals.json and intervals.md in
-results/; ``MEASURED`` in abaw/evaluation/coverage.py has what ``by_size`` found. Three minutes on one CPU core.
+results/simulations; ``MEASURED`` in abaw/evaluation/coverage.py has the ``lowest`` of them. Ten minutes on a CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.intervals.coverage [--sets 1000]
 """
@@ -161,7 +161,7 @@ def page(found: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "results")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "results/simulations")
     arguments = parser.parse_args()
     sets, made_by = arguments.sets, commit()  # before the results are written, which change the tree
     sizes = [each for population in (*POPULATIONS, RARE) for each in by_size(population, 4 * sets)]

@@ -130,7 +130,7 @@ def test_intervals_hold_the_true_score_as_often_as_they_say(population, least, n
 
 
 def test_the_coverage_that_reports_print_is_the_benchmarks():
-    found = read_json(ROOT / "benchmarks/results/intervals.json")["lowest"]
+    found = read_json(ROOT / "benchmarks/results/simulations/intervals.json")["lowest"]
     assert {kind: {str(num): share for num, share in of.items()} for kind, of in MEASURED.items()} == found
     assert videos_words(8, "video", measured_coverage(TASKS.build("au"), 8)) == (
         "8 videos: too few for a 95 % interval; measured coverage 90 %"
