@@ -6,7 +6,7 @@ from abaw.numbers import format_count
 from abaw.tasks.base import Block, Task
 
 ENOUGH = 0.93  # from this coverage on an interval is called one of 95 % without a remark
-# of ranking scores, the lowest of the populations of each kind; benchmarks/results/simulations/intervals.json, ``lowest``
+# of ranking scores, the lowest of each kind: ``lowest`` of benchmarks/results/simulations/intervals.json
 MEASURED: Mapping[Block, Mapping[int, float]] = {
     "values": {
         2: 0.93, 3: 0.96, 4: 0.96, 5: 0.95, 6: 0.95, 8: 0.94, 10: 0.95, 12: 0.95, 16: 0.95,
