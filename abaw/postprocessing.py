@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from abaw.configs.sections import Overlap, Smoother, Space
+from abaw.configs.sections import Overlap, Smoother, Space, WidthUnit
 from abaw.dataset.seen import Seen
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
@@ -17,6 +17,7 @@ from abaw.registry import nearest
 from abaw.tasks.base import Task
 
 AnySmoother = Literal["none", Smoother]
+UNIT_WORDS = {"frames": "frames", "seconds": "s", "images": "labelled images"}
 
 
 def stitch(
@@ -86,41 +87,73 @@ def smooth(values: Float[np.ndarray, "time columns"], smoother: AnySmoother, wid
     return np.asarray(signal.savgol_filter(values, width, min(2, width - 1), axis=0, mode="nearest"))
 
 
+def num_frames(width_s: int | float, times_s: Float[np.ndarray, " time"]) -> int:
+    """The odd number of frames nearest to ``width_s`` seconds, at the median interval of these times; at least 1."""
+    if len(times_s) < 2:
+        return 1
+    return 2 * max(0, round((width_s / float(np.median(np.diff(times_s))) - 1) / 2)) + 1
+
+
+def smooth_images(
+    values: Float[np.ndarray, "time columns"], images: Bool[np.ndarray, " time"], smoother: AnySmoother, width: int
+) -> np.ndarray:
+    """The rows of ``images`` smoothed over ``width`` of them, one after the other; the rows between are interpolated.
+
+    Rows before the first image and after the last are as these. Without any image, the values as they are.
+    """
+    if smoother == "none" or width <= 1 or not images.any():
+        return values
+    found = values.copy()
+    found[images] = smooth(values[images], smoother, width)
+    return fill(found, images)
+
+
 @dataclass(frozen=True)
 class PostProcessing:
     """What is done to a task's raw tables before they are scored or submitted, the same for validation and test.
 
-    Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` frames in ``space``, then every logit (for
+    Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` in ``space``, then every logit (for
     valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds of
     units are biases. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted
-    on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is an error. Raises
-    InputError for an even ``width`` or a number that is not finite.
+    on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is an error. ``unit``
+    of the width: "frames", "seconds" or "images" (see ``smoothed``). Raises InputError for a width that is no odd
+    number of frames or images, or not above 0 s, and for a number that is not finite.
     """
 
     fill_gaps: bool = False
     smoother: AnySmoother = "none"
-    width: int = 1
+    width: int | float = 1
     space: Space = "probabilities"
     scale: tuple[float, ...] = ()
     bias: tuple[float, ...] = ()
     fitted_on: tuple[str, ...] = ()
     fitted_on_groups: tuple[str, ...] = ()
+    unit: WidthUnit = "frames"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.width % 2 == 0:
-            raise InputError(f"post-processing: width is {self.width}, expected an odd number of frames")
+        if self.unit == "seconds":
+            if not 0 < self.width < np.inf:
+                raise InputError(f"post-processing: width is {self.width}, expected seconds above 0")
+        elif self.width < 1 or self.width % 2 != 1:
+            raise InputError(f"post-processing: width is {self.width}, expected an odd number of {self.unit}")
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             if not np.isfinite(numbers).all():
                 raise InputError(f"post-processing: {name} is {list(numbers)}, expected finite numbers")
 
     def apply(
-        self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
+        self,
+        task: Task,
+        values: Float[np.ndarray, "time columns"],
+        observed: Bool[np.ndarray, " time"],
+        times_s: Float[np.ndarray, " time"] | None = None,
+        images: Bool[np.ndarray, " image"] | None = None,
     ) -> Float[np.ndarray, "time columns"]:
-        """One clip's table after post-processing; float32. Raises what ``check`` raises."""
+        """One clip's table after post-processing; float32. See ``smoothed``. Raises what ``check`` raises."""
         self.check(task)
+        smoothed = self.smoothed(task, values, observed, times_s, images)
         if not self.scale and not self.bias:
-            return self.smoothed(task, values, observed)
-        logits = task.logits(self.smoothed(task, values, observed))
+            return smoothed
+        logits = task.logits(smoothed)
         return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.bias or [0.0]))
 
     def check(self, task: Task) -> None:
@@ -132,16 +165,45 @@ class PostProcessing:
                 )
 
     def smoothed(
-        self, task: Task, values: Float[np.ndarray, "time columns"], observed: Bool[np.ndarray, " time"]
+        self,
+        task: Task,
+        values: Float[np.ndarray, "time columns"],
+        observed: Bool[np.ndarray, " time"],
+        times_s: Float[np.ndarray, " time"] | None = None,
+        images: Bool[np.ndarray, " image"] | None = None,
     ) -> Float[np.ndarray, "time columns"]:
-        """The table with its gaps filled and its columns smoothed, before scale and bias; float32."""
-        filled = (fill(values, observed) if self.fill_gaps else values).astype(np.float64)
-        if self.space == "logits" and self.smoother != "none":
-            return task.probabilities(smooth(task.logits(filled), self.smoother, self.width))
-        return smooth(filled, self.smoother, self.width).astype(np.float32)
+        """The table with its gaps filled and its columns smoothed, before scale and bias; float32.
+
+        ``times_s`` of the frames turn a width in seconds into frames. ``images``: whether each frame, from frame 1 on,
+        is one of the images that a width in images counts: the frames with a label, or those that a challenge file asks
+        for; without it, and for a clip-level task, the observed frames. Raises InputError where a width in seconds
+        comes without times.
+        """
+        columns = (fill(values, observed) if self.fill_gaps else values).astype(np.float64)
+        if self.smoother == "none":
+            return columns.astype(np.float32)
+        if self.space == "logits":
+            columns = task.logits(columns)
+        if self.unit == "images":
+            counted = observed.copy()
+            if images is not None and task.resolution == "frame":
+                counted = np.zeros(len(values), bool)
+                counted[: len(images)] = images[: len(values)]
+            columns = smooth_images(columns, counted, self.smoother, int(self.width))
+        else:
+            columns = smooth(columns, self.smoother, self._num_frames(times_s))
+        return task.probabilities(columns) if self.space == "logits" else columns.astype(np.float32)
+
+    def _num_frames(self, times_s: np.ndarray | None) -> int:
+        if self.unit == "frames":
+            return int(self.width)
+        if times_s is None:
+            raise InputError("post-processing: a width in seconds needs the times of the frames (times_s)")
+        return num_frames(self.width, times_s)
 
     def __str__(self) -> str:
-        smoothed = f"{self.smoother} over {self.width} frames{' of logits' if self.space == 'logits' else ''}"
+        width = f"{self.width:g} {UNIT_WORDS[self.unit]}"
+        smoothed = f"{self.smoother} over {width}{' of logits' if self.space == 'logits' else ''}"
         parts = ["gaps filled" if self.fill_gaps else "", smoothed if self.smoother != "none" else "not smoothed"]
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
@@ -190,11 +252,11 @@ def parse_post_processing(document: Any, place: str, task: Task | None = None) -
 
 def _typed(place: str, key: str, value: Any, default: Any) -> Any:
     """A value of a JSON document, checked against the type of the key's default; lists hold numbers or names."""
-    words = {"smoother": get_args(AnySmoother), "space": get_args(Space)}.get(key)
+    words = {"smoother": get_args(AnySmoother), "space": get_args(Space), "unit": get_args(WidthUnit)}.get(key)
     if words and value not in words:
         raise InputError(f"{place}: post-processing: {key} is {value!r}, expected one of {', '.join(words)}")
     if not isinstance(default, tuple):
-        if type(value) is not type(default):  # True is not a width
+        if type(value) is not type(default) and not (key == "width" and isinstance(value, float)):  # True is no width
             raise InputError(f"{place}: post-processing: {key} is {value!r}, expected {type(default).__name__}")
         return value
     kinds = (str,) if key.startswith("fitted_on") else (int, float)

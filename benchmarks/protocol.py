@@ -125,7 +125,7 @@ def combined(members: Sequence[Clips], ensemble: EnsembleWeights) -> dict[str, L
     for clip_id, first in members[0].items():
         values = ensemble.values([member[clip_id].values for member in members]).astype(np.float32)
         observed: np.ndarray = np.any([member[clip_id].observed for member in members], axis=0)
-        found[clip_id] = LabelledTable(values, observed, first.labels)
+        found[clip_id] = first._replace(values=values, observed=observed)
     return found
 
 

@@ -89,7 +89,7 @@ def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) ->
     """The clips' post-processed predictions beside their labels, without frames beyond the last label."""
     return {
         clip_id: PredictionPair(
-            task.to_labels(post_processing.apply(task, clip.values, clip.observed))[: len(clip.labels)], clip.labels
+            task.to_labels(post_processing.apply(task, *clip.to_process))[: len(clip.labels)], clip.labels
         )
         for clip_id, clip in clips.items()
     }
@@ -187,14 +187,15 @@ def _choose(
 
 def _candidates(options: PostProcessingConfig, has_gaps: bool) -> Iterator[PostProcessing]:
     """The mildest first: narrow before wide, without gap filling before with it."""
-    for width in sorted({1, *options.widths}):
+    unsmoothed = 0 if options.unit == "seconds" else 1
+    for width in sorted({unsmoothed, *options.widths}):
         for fill_gaps in (False, True) if options.fill_gaps and has_gaps else (False,):
-            if width == 1:
+            if width == unsmoothed:
                 yield PostProcessing(fill_gaps=fill_gaps)
                 continue
             for smoother in options.smoothers:
                 for space in options.spaces:
-                    yield PostProcessing(fill_gaps, smoother, width, space)
+                    yield PostProcessing(fill_gaps, smoother, width, space, unit=options.unit)
 
 
 def _with_affine_each(
@@ -207,7 +208,7 @@ def _with_affine_each(
         alike.setdefault(replace(each, fitted_on=(), fitted_on_groups=()), []).append(i)
     for smoothing, which in alike.items():
         smoothed = {
-            clip_id: clip._replace(values=smoothing.smoothed(task, clip.values, clip.observed))
+            clip_id: clip._replace(values=smoothing.smoothed(task, *clip.to_process))
             for clip_id, clip in clips.items()
         }
         for i in which:

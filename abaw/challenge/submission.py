@@ -72,12 +72,12 @@ class Source:
     task: Task
     post_processing: PostProcessing | None
 
-    def prediction(self, clip_id: str, goal: Task) -> tuple[np.ndarray, np.ndarray]:
-        """A clip's labels for the task ``goal``, and its observed flags."""
+    def prediction(self, clip_id: str, goal: Task, images: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """A clip's labels for the task ``goal``, and its observed flags. ``images``: which frames have rows."""
         table = predictions.read_table(self.where, clip_id, self.task)
         values = table.values
         if self.post_processing:
-            values = self.post_processing.apply(self.task, values, table.observed)
+            values = self.post_processing.apply(self.task, values, table.observed, table.times_s, images)
         if goal.name != self.task.name:
             from abaw.tasks.ce import compound_probabilities
 
@@ -140,7 +140,15 @@ def submit(
     _check_complete(asked, set(predictions.clip_ids(source.where)), source.where)
 
     place = f"{source.where} for {asked.path}"
-    summary = write(asked, asked.task, lambda clip_id: source.prediction(clip_id, asked.task), out, limits, place)
+    images = _images(asked) if source.post_processing and source.post_processing.unit == "images" else {}
+    summary = write(
+        asked,
+        asked.task,
+        lambda clip_id: source.prediction(clip_id, asked.task, images.get(clip_id)),
+        out,
+        limits,
+        place,
+    )
     return replace(summary, notes=source.notes(asked.task))
 
 
@@ -218,6 +226,15 @@ def _by_clip(template: Template) -> list[np.ndarray]:
     """Row numbers of each clip, ascending."""
     order = np.argsort(template.clip_of, kind="stable").astype(np.int32)
     return np.split(order, np.cumsum(np.bincount(template.clip_of))[:-1])
+
+
+def _images(template: Template) -> dict[str, np.ndarray]:
+    """Clip -> whether the template has a row of each frame, from frame 1 on."""
+    found = {}
+    for clip, rows in zip(template.clips, _by_clip(template), strict=True):
+        frames = template.frames[rows] - template.layout.first
+        found[clip] = np.bincount(frames, minlength=1) > 0
+    return found
 
 
 def _check_complete(template: Template, known: set[str], where: Path) -> None:

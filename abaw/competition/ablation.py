@@ -8,7 +8,7 @@ from pathlib import Path
 from abaw.ensembling import selection, weights
 from abaw.evaluation.labelled_tables import LabelledPredictions, LabelledTable, open_labelled_predictions
 from abaw.files import read_json, write_json
-from abaw.postprocessing import PostProcessing
+from abaw.postprocessing import UNIT_WORDS, PostProcessing
 from abaw.tasks.base import PredictionPair, Task
 
 AFFINE = {"values": "scale and bias", "classes": "biases of classes", "units": "thresholds of units"}
@@ -87,7 +87,10 @@ def _smoothing(post_processing: PostProcessing) -> str:
     """What is done before scale and bias, in words."""
     parts = ["gaps filled"] if post_processing.fill_gaps else []
     if post_processing.smoother != "none":
-        parts.append(f"{post_processing.smoother} over {post_processing.width} frames of {post_processing.space}")
+        parts.append(
+            f"{post_processing.smoother} over {post_processing.width:g} {UNIT_WORDS[post_processing.unit]} of "
+            f"{post_processing.space}"
+        )
     return ", ".join(parts) or "no smoothing (none helped)"
 
 

@@ -11,6 +11,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 from abaw.errors import InputError
@@ -27,6 +28,7 @@ Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows ar
 Pooling = Literal["mean", "attention", "statistics"]  # of a clip-level task's head, over the steps of a window
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
+WidthUnit = Literal["frames", "seconds", "images"]  # of smoothing; images: the frames with labels, or rows in a list
 EnsembleMethod = Literal["mean", "weighted", "centred"]
 Place = Annotated[str, AfterValidator(lambda given: str(as_path(given, "path")))]  # ~ is the home folder
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$", max_length=200)]
@@ -171,22 +173,34 @@ class FoldsConfig(_Strict):
 
 
 class PostProcessingConfig(_Strict):
-    """What ``abaw fit`` tries: gap filling, ``smoothers`` of ``widths`` (odd numbers of frames, 1: no smoothing) on
-    probabilities or logits (``spaces``), and then a ``bias`` (for valence and arousal, a scale and a bias)."""
+    """What ``abaw fit`` tries: gap filling, ``smoothers`` of ``widths`` on probabilities or logits (``spaces``), and
+    then a ``bias`` (for valence and arousal, a scale and a bias).
+
+    ``unit`` of the widths: "frames" or "images", odd numbers (1: no smoothing), or "seconds" (0: no smoothing). Images
+    are the labelled frames, or those that a challenge file asks for: of s-Aff-Wild2 1 frame in 13 on average.
+    """
 
     fill_gaps: bool = True
     smoothers: Annotated[list[Smoother], Field(min_length=1)] = ["box"]
-    widths: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1, 5, 11, 25, 51, 101]
+    unit: WidthUnit = "frames"
+    widths: Annotated[list[Annotated[int | float, Field(ge=0)]], Field(min_length=1)] = [1, 5, 11, 25, 51, 101]
     spaces: Annotated[list[Space], Field(min_length=1)] = ["probabilities"]
     bias: bool = True
 
     @field_validator("widths")
     @classmethod
-    def _are_odd(cls, widths: list[int]) -> list[int]:
-        even = [width for width in widths if width % 2 == 0]
+    def _are_odd(cls, widths: list[int | float], info: ValidationInfo) -> list[int | float]:
+        unit = info.data.get("unit", "frames")
+        even = [] if unit == "seconds" else [width for width in widths if width % 2 != 1]
         if even:
-            raise InputError(f"{even[0]} is even: give odd numbers of frames (1: no smoothing)")
+            raise InputError(f"{even[0]} is even or no whole number: give odd numbers of {unit} (1: no smoothing)")
         return widths
+
+    @model_validator(mode="after")
+    def _has_seconds(self) -> "PostProcessingConfig":
+        if self.unit == "seconds" and "widths" not in self.model_fields_set:
+            raise InputError("unit is seconds: give widths in seconds, [0, 0.5, 1, 2, 4] say (0: no smoothing)")
+        return self
 
 
 class SubmissionConfig(_Strict):

@@ -28,11 +28,17 @@ SCORED_SPLITS = ("train", "validation", HELD_OUT)  # test labels are not public
 
 
 class LabelledTable(NamedTuple):
-    """One clip's raw table (time columns), its observed flags (time), and its labels."""
+    """One clip's raw table (time columns), its observed flags (time), its labels, and its frames' times in seconds."""
 
     values: np.ndarray
     observed: np.ndarray
     labels: Labels
+    times_s: np.ndarray | None = None
+
+    @property
+    def to_process(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+        """What ``PostProcessing.apply`` needs of the clip; its images are the frames with labels."""
+        return self.values, self.observed, self.times_s, self.labels.scored
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class LabelledPredictions:
         for clip_id, table in self.tables.items():
             values, labels = table.values, self.labels[clip_id]
             if post_processed and self.post_processing is not None:
-                values = self.post_processing.apply(self.task, values, table.observed)
+                values = self.post_processing.apply(self.task, values, table.observed, table.times_s, labels.scored)
             found[clip_id] = PredictionPair(self.task.to_labels(values)[: len(labels)], labels)
         return found
 
@@ -115,7 +121,9 @@ def read_held_out(
     for clip_id in predictions.clip_ids(where):
         if clip_id in labels and labels[clip_id].scored.any():
             table = _table(where, clip_id, task, labels[clip_id])
-            clips[clip_id] = LabelledTable(table.values, table.observed, labels[clip_id].at(table.times_s))
+            clips[clip_id] = LabelledTable(
+                table.values, table.observed, labels[clip_id].at(table.times_s), table.times_s
+            )
     if not clips:
         raise InputError(
             f"no clip in {where} has {task.name} labels to fit on: give the data set that these clips are from "

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from abaw.challenge.submission import submit
 from abaw.challenge.verification import verify
 from abaw.commands.extract import extract
 from abaw.commands.recipe import recipe
@@ -18,8 +20,10 @@ from abaw.competition.job import open_job
 from abaw.configs.file import read_config
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.names import video_of
+from abaw.evaluation.labelled_tables import open_labelled_predictions
 from abaw.files import read_json, sha256
 from abaw.pipelines import training
+from abaw.postprocessing import PostProcessing, smooth
 from abaw.results import predictions
 from abaw.results.run_document import write_run_document
 from abaw.results.runs import Run
@@ -27,6 +31,7 @@ from abaw.tasks import TASKS
 from abaw.tuning.run import search
 from benchmarks import protocol
 from extract import ALIGNERS
+from extract.store.store import FeatureStore
 from fusion.models import FUSION_MODELS
 
 CONFIG = Path(__file__).resolve().parents[2] / "abaw/configs/synthetic.yaml"
@@ -282,3 +287,42 @@ def test_the_best_config_of_a_search_gives_the_same_score_again(inside, tmp_path
     read_config(found.best_config).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
     scores = training.train(found.best_config, runs=tmp_path).finished()["scores"]
     assert (scores["va"]["CCC"] + scores["expr"]["F1"]) / 2 == found.ranked()[0].score
+
+
+def test_an_mtl_recipe_smooths_over_labelled_images_from_the_score_to_the_challenge_file(inside, tmp_path, capsys):
+    """The command of docs/protocol.md as a plan; its stages score and submit on tables without a training."""
+    recipe("mtl", ["data=data", "store=store", "post_processing.widths=[1, 21, 201]"], dry_run=True)
+    assert "to do  fit" in capsys.readouterr().out
+    mtl = read_config("mtl", ["post_processing.widths=[1, 21, 201]"]).config(
+        models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS
+    )
+    assert (mtl.post_processing.unit, mtl.post_processing.widths) == ("images", [1, 21, 201])
+
+    task, dataset, rng, tables = TASKS.build("mtl"), open_dataset(Path("data")), np.random.default_rng(0), {}
+    made = PostProcessing(smoother="box", width=5, unit="images")
+    for split in ("validation", "test"):
+        for clip_id in task.clips(dataset, split):
+            clock = FeatureStore("store").clock(clip_id)
+            tables[clip_id] = task.probabilities(rng.normal(size=(len(clock), task.out_dim)) * 0.2)
+            seen = np.ones(len(clock), bool)
+            table = predictions.Table(clock.frames, clock.times_s, seen, tables[clip_id], task.columns)
+            predictions.write_table(tmp_path / split, clip_id, table, task)
+        about = {"task": "mtl", "split": split, "held_out": True, "post_processing": made.document()}
+        predictions.write_metadata(tmp_path / split, about)
+
+    scored = open_labelled_predictions(tmp_path / "validation", "validation", "mtl", Path("data"))
+    for clip_id, pair in scored.pairs(post_processed=True).items():
+        values, images = pair.prediction, np.flatnonzero(pair.labels.scored)
+        assert np.diff(images).max(initial=5) >= 5, "the synthetic data set has an image every 5 frames"
+        assert values[images, :2] == pytest.approx(
+            smooth(tables[clip_id][images, :2].astype(float), "box", 5), abs=1e-6
+        )
+    (template,) = Path("data/test_set").glob("*MTL*sample.txt")
+    submit(tmp_path / "test", template, tmp_path / "mtl.txt")
+    assert verify(tmp_path / "mtl.txt", template, task="mtl") == []
+    rows = [line.split(",") for line in (tmp_path / "mtl.txt").read_text().splitlines()[1:]]
+    clip_id = rows[0][0].split("/")[0]
+    of_clip = [(int(row[0][-9:-4]) - 1, *map(float, row[1:3])) for row in rows if row[0].startswith(f"{clip_id}/")]
+    frames = np.array([frame for frame, *_ in of_clip])
+    expected = smooth(tables[clip_id][frames, :2].astype(float), "box", 5)
+    assert np.array([pair for _, *pair in of_clip]) == pytest.approx(expected, abs=1e-4)
