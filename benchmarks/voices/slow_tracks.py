@@ -2,10 +2,10 @@
 
 For each seed, a synthetic data set and a training seed of its own. The voice alone: every 25th row of voice_mel, 4 a
 second, and all of its rows, 100 a second, each aligned in several ways. Arousal follows the voice in this data set.
-Writes slow_tracks.json and slow_tracks.md in results/. About 5 minutes a seed on 2 CPU cores; what is done already is
+Writes slow_tracks.json and slow_tracks.md in results/voices/. About 5 minutes a seed on 2 CPU cores; what is done already is
 not done again.
 
-    python -m benchmarks.slow_tracks [--seeds 101 102 103] [--work work/benchmark]
+    python -m benchmarks.voices.slow_tracks [--seeds 101 102 103] [--work work/benchmark]
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     made_by = commit()  # before the results are written, which change the tree
     results = {str(seed): run_seed(seed, arguments.work) for seed in arguments.seeds}
-    here = Path(__file__).resolve().parent / "results"
+    here = Path(__file__).resolve().parent.parent / "results" / "voices"
     about = {"commit": made_by, "processor": describe_machine(), "versions": versions(), "split": "validation"}
     write_json(here / "slow_tracks.json", {**about, "seeds": results})
     text = (
