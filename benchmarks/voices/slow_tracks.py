@@ -2,8 +2,8 @@
 
 For each seed, a synthetic data set and a training seed of its own. The voice alone: every 25th row of voice_mel, 4 a
 second, and all of its rows, 100 a second, each aligned in several ways. Arousal follows the voice in this data set.
-Writes slow_tracks.json and slow_tracks.md in results/voices/. About 5 minutes a seed on 2 CPU cores; what is done already is
-not done again.
+Writes slow_tracks.json and slow_tracks.md in results/voices/. About 3 minutes a seed on 2 CPU cores; what is
+done already is not done again.
 
     python -m benchmarks.voices.slow_tracks [--seeds 101 102 103] [--work work/benchmark]
 """
