@@ -208,8 +208,7 @@ def _with_affine_each(
         alike.setdefault(replace(each, fitted_on=(), fitted_on_groups=()), []).append(i)
     for smoothing, which in alike.items():
         smoothed = {
-            clip_id: clip._replace(values=smoothing.smoothed(task, *clip.to_process))
-            for clip_id, clip in clips.items()
+            clip_id: clip._replace(values=smoothing.smoothed(task, *clip.to_process)) for clip_id, clip in clips.items()
         }
         for i in which:
             found[i] = _with_affine(task, {clip_id: smoothed[clip_id] for clip_id in subsets[i]}, post_processings[i])
