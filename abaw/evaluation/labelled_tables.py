@@ -18,6 +18,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.leaks import check_provenance, check_unseen, made_by
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
+from abaw.results.observed import observed_lines, parse_observed
 from abaw.results.predictions import Table
 from abaw.results.runs import POST_PROCESSING, Run
 from abaw.tasks import TASKS
@@ -102,6 +103,7 @@ def open_labelled_predictions(
     labels = _labels(dataset, task, split, where, run)
     post_processing = None if raw else _post_processing(where, run, task_name)
     remarks = check_unseen(where, split, groups_in(labels), about, post_processing)
+    remarks = [*remarks, *observed_lines(parse_observed(about.get("observed")), "frames of all predicted clips")]
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
     labels = {clip_id: each.at(tables[clip_id].times_s) for clip_id, each in labels.items()}
     runs = made_by(about, labels)

@@ -15,7 +15,7 @@ from abaw.numbers import format_count
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance
-from abaw.results.observed import unobserved_lines
+from abaw.results.observed import ObservedFrames, unobserved_lines
 from abaw.results.runs import POST_PROCESSING, Run
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def write_predictions(
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
                 **_about([run for run, _, _ in own], groups_of(dataset, of_task[name])),
                 **group_records(own),
+                **_observed(own, of_task[name]),
                 "post_processing": kept.document() if kept else {},
                 **predictions.settings_of(task),
             }
@@ -219,6 +220,17 @@ def predict_tables(
                 members_tables[name].append(table)
         yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
     warn_of_groups(members)
+
+
+def _observed(members: "Sequence[Member]", clip_ids: Sequence[str]) -> dict[str, object]:
+    """In how many frames of the clips each feature is observed; of several members that have it, the fewest."""
+    found: dict[str, ObservedFrames] = {}
+    for _, _, source in members:
+        own: Any = getattr(source, "source", source)  # without the statistics of groups
+        for name in own.names() if hasattr(own, "count_observed") else ():
+            each = own.count_observed(name, clip_ids)
+            found[name] = min(found.get(name, each), each, key=lambda one: one.num_observed)
+    return {"observed": {name: each.document() for name, each in found.items()}}
 
 
 def _about(runs: Sequence[Run], clips: Mapping[str, str]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from abaw.pipelines.prediction import group_record, measured_groups
 from abaw.pipelines.rebuilding import portable
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any
+from abaw.results.observed import observed_lines
 from abaw.results.runs import Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
     from abaw.dataset.layout import Dataset
     from abaw.pipelines.prediction import Member
+    from abaw.results.observed import ObservedFrames
     from abaw.tasks.base import Task
     from extract.store.source import AlignedSource
 
@@ -84,10 +86,14 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         source = measured_groups(own, checked.features, dataset.groups, labels)
     about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
     facts = {**about, **_facts(checked, tasks, labels, own.recipes), **group_record(source)}
+    observed = _count_observed(own, labels)
+    facts["observed"] = {name: each.document() for name, each in observed.items()}
     from fusion.train import is_first_process
     from fusion.train import train as train_network
 
     if is_first_process():
+        for line in observed_lines(observed, "frames of the training clips"):
+            LOG.log(logging.INFO if line.startswith("observed: ") else logging.WARNING, "%s", line)
         run.begin(checked, facts)
     module = train_network(checked, tasks, labels, source, run.folder)
     if is_first_process():
@@ -241,6 +247,14 @@ def _facts(
             split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
         },
     }
+
+
+def _count_observed(
+    source: "AlignedSource", labels: "dict[str, dict[str, dict[str, Labels]]]"
+) -> "dict[str, ObservedFrames]":
+    """Feature -> in how many frames of the training clips it is observed."""
+    clips = list(dict.fromkeys(clip_id for by_clip in labels["train"].values() for clip_id in by_clip))
+    return {name: source.count_observed(name, clips) for name in source.names()}
 
 
 def _plugins(config: "Config") -> list[dict[str, str]]:

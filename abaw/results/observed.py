@@ -1,9 +1,70 @@
 """Frames in which nothing was observed, in words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from abaw.files.names import first_few
-from abaw.numbers import format_count
+from abaw.numbers import format_count, format_percent
+
+MAX_LOST = 0.05  # share of the frames that alignment may lose without a warning
+
+
+@dataclass(frozen=True)
+class ObservedFrames:
+    """In how many of the ``num_frames`` frames a feature was observed, once it is aligned to them.
+
+    ``num_lost``: frames between rows of the track that alignment leaves unobserved whatever the rows are, because they
+    are too far apart: nothing was hidden or silent there.
+    """
+
+    num_frames: int
+    num_observed: int
+    num_lost: int
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether alignment loses so many frames that a warning is due."""
+        return self.num_lost > MAX_LOST * self.num_frames
+
+    def document(self) -> dict[str, int]:
+        """As it is written to JSON."""
+        return {"frames": self.num_frames, "observed": self.num_observed, "lost_by_alignment": self.num_lost}
+
+
+def sum_observed(counts: Iterable[ObservedFrames]) -> ObservedFrames:
+    """The counts of several clips together."""
+    each = list(counts)
+    return ObservedFrames(
+        sum(one.num_frames for one in each), sum(one.num_observed for one in each), sum(one.num_lost for one in each)
+    )
+
+
+def parse_observed(document: Any) -> dict[str, ObservedFrames]:
+    """Feature -> counts, from what was recorded; {} where nothing was."""
+    if not isinstance(document, dict):
+        return {}
+    keys = ("frames", "observed", "lost_by_alignment")
+    return {name: ObservedFrames(*(each[key] for key in keys)) for name, each in document.items()}
+
+
+def observed_lines(counts: Mapping[str, ObservedFrames], where: str = "frames") -> Iterator[str]:
+    """A line with the share of frames in which each feature was observed, and a warning for each that alignment loses.
+
+    >>> print(*observed_lines({"voice": ObservedFrames(200, 26, 174)}), sep="; ")
+    observed: voice in 13.0 % of 200 frames; voice: alignment loses 87.0 % of the frames, which lie between rows too \
+far apart for it: increase max_gap_s
+    """
+    if counts:
+        shares = [f"{name} in {format_percent(each.num_observed, each.num_frames)}" for name, each in counts.items()]
+        most = max(each.num_frames for each in counts.values())
+        yield f"observed: {', '.join(shares)} of {most} {where}"
+    for name, each in counts.items():
+        if each.is_lost:
+            yield (
+                f"{name}: alignment loses {format_percent(each.num_lost, each.num_frames)} of the frames, which lie "
+                "between rows too far apart for it: increase max_gap_s"
+            )
 
 
 def describe_clips(counts: Mapping[str, tuple[int, int]], unit: str = "row") -> str:

@@ -10,6 +10,7 @@ from abaw.dataset.layout import SPLITS, Dataset
 from abaw.files.names import first_few
 from abaw.numbers import format_percent
 from abaw.progress import ProgressCallback, silent
+from abaw.results.observed import ObservedFrames, observed_lines, sum_observed
 from abaw.tasks import tasks_for
 from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
@@ -24,6 +25,7 @@ from extract.store.listing import (
     track_paths,
 )
 from extract.store.packs.index import num_bytes
+from extract.store.source import count_frames
 from extract.store.store import FeatureStore, Recipe, read_failures
 from extract.store.track_checks import num_covered
 from extract.store.track_file import TrackFile
@@ -58,6 +60,7 @@ class FeatureInfo:
     """One folder of features. ``rates_hz``: the lowest and the highest over its clips, None without two rows.
 
     ``num_covered`` of the ``num_frames`` frames of its clips have an observed row (``track_checks.num_covered``).
+    ``aligned``: in how many of them it is observed after the usual alignment, linear interpolation within 0.5 s.
     ``failed``: clip -> why it has no track. The tracks of the clips in ``outdated`` were made from other media than the
     clips' clocks, or there is no clock; those in ``damaged`` cannot be read.
     """
@@ -78,6 +81,7 @@ class FeatureInfo:
     failed: dict[str, str]
     outdated: list[str]
     damaged: list[str]
+    aligned: ObservedFrames
 
     def lines(self) -> Iterator[str]:
         """This folder's part of the report."""
@@ -95,6 +99,10 @@ class FeatureInfo:
             f"{self.num_clips} clips, {self.num_rows} rows, {observed}, {format_bytes(self.num_bytes)}, "
             f"{len(self.failed)} failed"
         )
+        if self.num_frames:
+            share = format_percent(self.aligned.num_observed, self.num_frames)
+            yield f"  aligned to frames (linear, rows within 0.5 s): observed in {share} of {self.num_frames}"
+        yield from (f"  {line}" for line in list(observed_lines({self.name: self.aligned}))[1:])
         named = {"failed": list(self.failed), "made from other media": self.outdated, "damaged": self.damaged}
         yield from (f"  {what}: {first_few(clips)}" for what, clips in named.items() if clips)
 
@@ -211,7 +219,7 @@ def _features(
     paths = track_paths(folder)
     outdated, damaged, rates_hz = [], [], []
     num_rows, num_observed, num_frames, num_with_row = 0, 0, 0, 0
-    dim, dtype = None, recipe.get("stored_dtype", "float16")
+    dim, dtype, aligned = None, recipe.get("stored_dtype", "float16"), []
     for clip_id, path in paths.items():
         try:
             file = TrackFile(path)
@@ -223,6 +231,7 @@ def _features(
         if is_outdated(store, clip_id, file):
             outdated.append(clip_id)
         elif clip_id in clocks:
+            aligned.append(count_frames(file, clocks[clip_id].times_s))
             num_frames += len(clocks[clip_id])
             num_with_row += num_covered(file, recipe, clocks[clip_id])
         if len(file.times_s) > 1:
@@ -245,6 +254,7 @@ def _features(
         {failure.clip: f"{failure.stage}: {failure.reason}" for failure in read_failures(folder)},
         outdated,
         damaged,
+        sum_observed(aligned),
     )
     return described, paths.keys() - {*outdated, *damaged}
 

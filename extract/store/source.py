@@ -11,6 +11,7 @@ import numpy as np
 
 from abaw.configs.sections import OWN_RATE, FeatureConfig
 from abaw.errors import NotFoundError
+from abaw.results.observed import ObservedFrames, sum_observed
 from abaw.tracks import Track
 from extract import ALIGNERS, align
 from extract.store.listing import track_paths
@@ -78,6 +79,17 @@ class AlignedSource:
         values = align.apply(plan, file.rows(first_row, stop_row), first_row=first_row)
         return Track(values, times_s[first:stop], plan.observed)
 
+    def count_observed(self, name: str, clip_ids: Iterable[str]) -> ObservedFrames:
+        """In how many frames of these clips the track is observed once it is aligned; no values are read.
+
+        At the track's own rate, which the model's input stage aligns, those that linear interpolation would observe.
+        """
+        return sum_observed(self._count_observed(name, clip_id) for clip_id in clip_ids)
+
+    def _count_observed(self, name: str, clip_id: str) -> ObservedFrames:
+        plan, gap_s = self._aligners.get(name, align.linear), self._features[name].max_gap_s
+        return count_frames(self._opened(name, clip_id), self.clock(clip_id).times_s, plan, gap_s)
+
     def _own_rows(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
         file, margin = self._opened(name, clip_id), self._features[name].kernel // 2
         first = max(0, int(np.searchsorted(file.times_s, start_s, side="right")) - 1 - margin)
@@ -107,6 +119,22 @@ class AlignedSource:
             max_gap_s=gap_s,
         )[before : before + stop - first]
         return file, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)
+
+
+def count_frames(
+    file: TrackFile,
+    goal_s: np.ndarray,
+    aligner: Callable[..., align.Plan] = align.linear,
+    max_gap_s: float = align.MAX_GAP_S,
+) -> ObservedFrames:
+    """In how many of the frames at ``goal_s`` a track is observed once it is aligned, and how many alignment loses."""
+    times = {"times_s": file.times_s, "goal_s": goal_s, "max_gap_s": max_gap_s}
+    found = aligner(observed=file.observed, **times).observed
+    if not len(file.times_s) or np.isin(file.times_s, goal_s).all():  # rows of pictures: what is missing was not seen
+        return ObservedFrames(len(goal_s), int(found.sum()), 0)
+    between = (file.times_s[0] <= goal_s) & (goal_s <= file.times_s[-1])
+    lost = between & ~aligner(observed=np.ones(len(file.times_s), bool), **times).observed
+    return ObservedFrames(len(goal_s), int(found.sum()), int(lost.sum()))
 
 
 def _rebuilt(

@@ -170,3 +170,31 @@ def test_the_dim_of_features_without_tracks_is_an_error_that_names_the_command(s
     (store.folder(RECIPE) / "a.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"holds no track: run abaw extract .* --encoder loud"):
         AlignedSource(store, {"loud": FeatureConfig()}).dim("loud")
+
+
+@pytest.mark.parametrize(
+    ("hop_s", "feature", "observed", "lost"),
+    [
+        (0.25, FeatureConfig(align="window_mean"), 76, 0),
+        (0.25, FeatureConfig(align="window_mean", max_gap_s=0.05), 13, 63),
+        (0.25, FeatureConfig(align="linear", max_gap_s=0.05), 4, 72),
+        (0.25, FeatureConfig(align="convolution"), 76, 0),
+        (0.04, FeatureConfig(align="linear"), 90, 0),
+    ],
+)
+def test_a_source_counts_the_frames_in_which_a_track_is_observed_and_those_that_alignment_loses(
+    tmp_path, hop_s, feature, observed, lost
+):
+    """90 frames at 25 a second; frames before the first row and after the last one are no loss of alignment."""
+    store = FeatureStore(tmp_path)
+    store.put_clock("a", Clock(np.arange(1, 91), np.arange(90) / 25, np.ones(90, bool)), {"source": "s"})
+    times_s = np.arange(90) / 25 if hop_s == 0.04 else np.arange(13) / 4
+    store.put(
+        RECIPE,
+        "a",
+        Track(np.ones((len(times_s), 1), np.float32), times_s, np.ones(len(times_s), bool)),
+        {"source": "s"},
+    )
+    found = AlignedSource(store, {"loud": feature}, {"loud": RECIPE}).count_observed("loud", ["a"])
+    assert (found.num_frames, found.num_observed, found.num_lost) == (90, observed, lost)
+    assert found.is_lost == (lost > 0)
