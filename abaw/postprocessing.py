@@ -16,6 +16,7 @@ from abaw.files.seals import SEAL, is_sealed, seal, without_seal
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
+OPTIONAL = ("match_scale", "match_bias", "fitted_on_groups")  # keys of a document that are left out where empty
 AnySmoother = Literal["none", Smoother]
 UNIT_WORDS = {"frames": "frames", "seconds": "s", "images": "labelled images"}
 
@@ -114,10 +115,12 @@ class PostProcessing:
 
     Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` in ``space``, then every logit (for
     valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds of
-    units are biases. Empty ``scale`` and ``bias``: 1 and 0. ``fitted_on`` names the videos whose labels it was fitted
-    on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is an error. ``unit``
-    of the width: "frames", "seconds" or "images" (see ``smoothed``). Raises InputError for a width that is no odd
-    number of frames or images, or not above 0 s, and for a number that is not finite.
+    units are biases. Empty ``scale`` and ``bias``: 1 and 0. Before them, ``match_scale`` and ``match_bias`` give logits
+    of the mean of several folds' networks the mean and spread of single ones, on which scale and bias were fitted
+    (``abaw.calibration.matching``); they have no effect without scale or bias. ``fitted_on`` names the videos whose
+    labels it was fitted on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is
+    an error. ``unit`` of the width: "frames", "seconds" or "images" (see ``smoothed``). Raises InputError for a width
+    that is no odd number of frames or images, or not above 0 s, and for a number that is not finite.
     """
 
     fill_gaps: bool = False
@@ -129,6 +132,8 @@ class PostProcessing:
     fitted_on: tuple[str, ...] = ()
     fitted_on_groups: tuple[str, ...] = ()
     unit: WidthUnit = "frames"
+    match_scale: tuple[float, ...] = ()
+    match_bias: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.unit == "seconds":
@@ -136,7 +141,7 @@ class PostProcessing:
                 raise InputError(f"post-processing: width is {self.width}, expected seconds above 0")
         elif self.width < 1 or self.width % 2 != 1:
             raise InputError(f"post-processing: width is {self.width}, expected an odd number of {self.unit}")
-        for name, numbers in (("scale", self.scale), ("bias", self.bias)):
+        for name, numbers in self._numbers():
             if not np.isfinite(numbers).all():
                 raise InputError(f"post-processing: {name} is {list(numbers)}, expected finite numbers")
 
@@ -153,12 +158,15 @@ class PostProcessing:
         smoothed = self.smoothed(task, values, observed, times_s, images)
         if not self.scale and not self.bias:
             return smoothed
-        logits = task.logits(smoothed)
+        logits = task.logits(smoothed) * np.array(self.match_scale or [1.0]) + np.array(self.match_bias or [0.0])
         return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.bias or [0.0]))
+
+    def _numbers(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        return tuple((name, getattr(self, name)) for name in ("scale", "bias", "match_scale", "match_bias"))
 
     def check(self, task: Task) -> None:
         """Raises InputError where scale or bias do not have one number for each logit of the task."""
-        for name, numbers in (("scale", self.scale), ("bias", self.bias)):
+        for name, numbers in self._numbers():
             if numbers and len(numbers) != task.out_dim:
                 raise InputError(
                     f"post-processing: {name} has {len(numbers)} numbers, {task.name} has {task.out_dim} logits"
@@ -207,6 +215,7 @@ class PostProcessing:
         parts = ["gaps filled" if self.fill_gaps else "", smoothed if self.smoother != "none" else "not smoothed"]
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
+        parts.append("matched to single folds" if self.match_scale and (self.scale or self.bias) else "")
         return ", ".join(part for part in parts if part)
 
     @property
@@ -220,11 +229,9 @@ class PostProcessing:
         return replace(self, scale=scale, bias=tuple(strength * number for number in self.bias))
 
     def document(self) -> dict[str, Any]:
-        """The settings as they are written to JSON; ``fitted_on_groups`` only where there are groups."""
+        """The settings as they are written to JSON; some only where there are such."""
         document = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        if not self.fitted_on_groups:
-            del document["fitted_on_groups"]
-        return document
+        return {key: value for key, value in document.items() if value or key not in OPTIONAL}
 
 
 def parse_post_processing(document: Any, place: str, task: Task | None = None) -> PostProcessing:

@@ -14,7 +14,9 @@ from abaw.dataset.layout import open_once
 from abaw.files import as_path, as_paths
 from abaw.pipelines.configuration import Settings, as_texts
 from abaw.pipelines.training import RUNS
+from abaw.postprocessing import PostProcessing
 from abaw.progress import ProgressCallback, as_progress, silent
+from abaw.results import predictions
 
 WORK = Path("work")
 
@@ -43,13 +45,16 @@ class RecipePlan:
 class RecipeResult:
     """What a recipe made. ``steps``: for each task, the score of every step on the official validation split.
 
-    ``submissions``: the challenge files, verified. ``folder`` holds everything else, with scores.txt. As text: a table
-    of the steps, the files, and last the folder with the final scores.
+    ``submissions``: the challenge files, verified: the mean of ``num_folds`` folds' networks with the post-processing
+    ``submitted`` (by task). ``folder`` holds everything else, with scores.txt. As text: a table of the steps, the
+    files, what was scored and what is submitted, and last the folder with the final scores.
     """
 
     folder: Path
     steps: Mapping[str, Sequence[Step]]
     submissions: tuple[Path, ...]
+    num_folds: int
+    submitted: Mapping[str, PostProcessing] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -58,6 +63,14 @@ class RecipeResult:
         for name, steps in self.steps.items():
             yield from ablation.lines(name, steps)
         yield from map(str, self.submissions)
+        yield "scored: the networks of fold 0, one of each member, on the official validation split"
+        if self.submissions:
+            matched = [name for name, each in self.submitted.items() if each.match_scale]
+            how = f"; mean and spread of {', '.join(matched)} matched to those of single folds" if matched else ""
+            yield (
+                f"submitted: the mean of {self.num_folds} folds' networks of each member, with the same weights and "
+                f"post-processing{how}; no labels have scored this mean"
+            )
         ranks = [f"{name} {next(iter(steps[-1].scores))} {steps[-1].rank:.4f}" for name, steps in self.steps.items()]
         yield f"{self.folder} {', '.join(ranks)}"
 
@@ -94,7 +107,11 @@ def run_recipe(
     job = _open(config, settings, data, runs, work, templates, device, faces, download, assume_fps, trust)
     run_job(job, progress)
     submissions = tuple(stage.outputs[0] for stage in job.stages if stage.kind == "submit")
-    return RecipeResult(job.places.work, ablation.read(job.places.work / "steps.json"), submissions)
+    steps = ablation.read(job.places.work / "steps.json")
+    tables = {name: job.places.work / "test" / "ensemble" / name for name in job.tasks} if submissions else {}
+    submitted = {name: predictions.post_processing_of(where) for name, where in tables.items()}
+    known = {name: each for name, each in submitted.items() if each is not None}
+    return RecipeResult(job.places.work, steps, submissions, job.config.folds.number, known)
 
 
 def plan_recipe(

@@ -12,6 +12,7 @@ from abaw.calibration.gains import MIN_GROUPS
 from abaw.configs.sections import EnsembleMethod
 from abaw.dataset.layout import open_once
 from abaw.ensembling import selection, weights
+from abaw.ensembling.fold_tables import folds_of, match_folds
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import InputError
 from abaw.evaluation import labelled_tables
@@ -136,7 +137,8 @@ def combine(
     ``like``: take the weights of this ensemble, its first member's for the first folder. ``fit``: fit weights on the
     labels of these held-out tables, of the data set ``data`` (default: the first run's), without the split
     ``exclude_split``; ``trust``: take tables that do not say whether they are held out. ``post_processing``: a file
-    that ``fit`` wrote, kept with the tables; the members' own is left out. ``task``: one task; by default all.
+    that ``fit`` wrote, kept with the tables; the members' own is left out. Where members are means of several folds,
+    its scale and bias are matched to them (``match_folds``). ``task``: one task; by default all.
 
     Raises InputError where members differ in clips, frames or times, for options that contradict each other, and for
     a leak; NotFoundError where a folder has no tables. Nothing is written then.
@@ -159,10 +161,15 @@ def combine(
         check_members(members[name], to / name, tasks[name], taken)
     results = {name: _weigh(members[name], tasks[name], asked) for name in names}
     clips = {name: predictions.clip_ids(members[name][0]) for name in names}
+    match = {}
+    for name, each in results.items():
+        folds = [folds_of(predictions.read_metadata(where)) for where in members[name]]
+        match[name] = match_folds(members[name], folds, tasks[name], each.weights, kept.get(name))
     with predictions.replace_tables_of(to, clips):
         for name, each in results.items():
-            frames = write(members[name], to / name, tasks[name], each.weights, kept.get(name))
-            remarks = (*each.remarks, *unobserved_lines(frames))
+            post_processed, notes = match[name]
+            frames = write(members[name], to / name, tasks[name], each.weights, post_processed)
+            remarks = (*each.remarks, *notes, *unobserved_lines(frames))
             results[name] = replace(each, num_tables=len(frames), remarks=remarks)
     return CombineReport(results, to)
 

@@ -1,13 +1,14 @@
 """Prediction: tables for a split, for named clips, or for what each run held out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.dataset.seen import groups_of
-from abaw.ensembling import weights
+from abaw.ensembling import fold_tables, weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths
@@ -158,29 +159,43 @@ def write_predictions(
     post_processing: "Mapping[str, PostProcessing] | None" = None,
     progress: ProgressCallback = silent,
 ) -> int:
-    """Tables of every task for a split, for the named clips, or for each task's own; returns how many were written."""
+    """Tables of every task for a split, for the named clips, or for each task's own; returns how many were written.
+
+    Where the members are of several folds, those of each are written too, in ``folds/<fold>`` (``fold_tables``), and
+    are not counted; scale and bias of the post-processing are matched from the mean to them.
+    """
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
     for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
         for clip_id in {clip_id for clips in of_task.values() for clip_id in clips}:
             source.clock(clip_id)
     members, num_tables = within_groups(members, dataset.groups), 0
-    with predictions.replace_tables_of(out, of_task):
-        for clip_id, tables in predict_tables(members, tasks, of_task, progress):
-            for name, table in tables.items():
-                predictions.write_table(out / name, clip_id, table, tasks[name])
+    own = {name: [each for each in members if name in each[0].tasks()] for name in tasks}
+    folds = {name: fold_tables.runs_by_fold([run for run, _, _ in own[name]]) for name in tasks}
+    with predictions.replace_tables_of(out, of_task), ExitStack() as held:
+        for name in sorted(tasks):
+            held.enter_context(fold_tables.replace_fold_tables(out / name, folds[name], of_task[name]))
+        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress):
+            for name, each in tables.items():
+                predictions.write_table(out / name, clip_id, _mean(each), tasks[name])
+                for fold, which in folds[name].items():
+                    one = _mean([each[i] for i in which])
+                    predictions.write_table(fold_tables.place(out / name, fold), clip_id, one, tasks[name])
                 num_tables += 1
         for name, task in tasks.items():
-            kept, own = (post_processing or {}).get(name), [each for each in members if name in each[0].tasks()]
-            about = {
+            kept = (post_processing or {}).get(name)
+            common = {
                 "task": name,
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
-                **_about([run for run, _, _ in own], groups_of(dataset, of_task[name])),
-                **group_records(own),
-                **_observed(own, of_task[name]),
-                "post_processing": kept.document() if kept else {},
+                **_observed(own[name], of_task[name]),
                 **predictions.settings_of(task),
             }
-            predictions.write_metadata(out / name, about)
+            for fold, which in folds[name].items():
+                about = _about([own[name][i] for i in which], groups_of(dataset, of_task[name]), kept)
+                predictions.write_metadata(fold_tables.place(out / name, fold), {**common, **about})
+            alike, several = weights.mean(1), list(folds[name])
+            kept, _ = fold_tables.match_folds([out / name], [several], task, alike, kept)
+            about = _about(own[name], groups_of(dataset, of_task[name]), kept)
+            predictions.write_metadata(out / name, {**common, **about, **({"folds": several} if several else {})})
     return num_tables
 
 
@@ -196,6 +211,17 @@ def predict_tables(
     groups (``within_groups``).
     Raises InputError where two members have other columns for a task.
     """
+    for clip_id, tables in _tables_of_members(members, tasks, of_task, progress):
+        yield clip_id, {name: _mean(each) for name, each in tables.items()}
+
+
+def _tables_of_members(
+    members: "Sequence[Member]",
+    tasks: "Mapping[str, Task]",
+    of_task: Mapping[str, Sequence[str]],
+    progress: ProgressCallback,
+) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
+    """As ``predict_tables``, with the table of each member that knows the task, in their order."""
     from fusion.predict import predict as run_network
 
     for run, module, _ in members:
@@ -218,7 +244,7 @@ def predict_tables(
                 values = tasks[name].probabilities(raw[name])
                 table = predictions.Table(clock.frames, clock.times_s, observed, values, tasks[name].columns)
                 members_tables[name].append(table)
-        yield clip_id, {name: weights.mean(len(each)).table(each) for name, each in members_tables.items()}
+        yield clip_id, members_tables
     warn_of_groups(members)
 
 
@@ -233,10 +259,17 @@ def _observed(members: "Sequence[Member]", clip_ids: Sequence[str]) -> dict[str,
     return {"observed": {name: each.document() for name, each in found.items()}}
 
 
-def _about(runs: Sequence[Run], clips: Mapping[str, str]) -> dict[str, object]:
+def _mean(tables: "Sequence[Table]") -> "Table":
+    return weights.mean(len(tables)).table(tables)
+
+
+def _about(members: "Sequence[Member]", clips: Mapping[str, str], kept: "PostProcessing | None") -> dict[str, object]:
+    runs = [run for run, _, _ in members]
     about = provenance.merged([provenance.of_run(run, clips) for run in runs])
     ensemble = weights.mean(len(runs)).document([str(run.folder) for run in runs])
-    return {**about, "ensemble": ensemble if len(runs) > 1 else {}}
+    post_processing = kept.document() if kept else {}
+    ensembles = {"post_processing": post_processing, "ensemble": ensemble if len(runs) > 1 else {}}
+    return {**about, **group_records(members), **ensembles}
 
 
 def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:

@@ -20,6 +20,7 @@ made_by                 clip -> the run that held it out, where several runs mad
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on (and the
                         fitted_on_groups); {}: one run
+folds                   of the mean of several folds: their numbers; ``folds/<number>`` is the prediction folder of each
 task_settings           of a task whose columns a data set defines (``classes``, ``values``): what rebuilds it
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """

@@ -3,8 +3,8 @@
 Small sets of simulated videos are drawn, in which nothing is to be gained (scale, biases, smoothing and the mean of the
 members are at their best) or much is. On each set post-processing is fitted as `abaw fit` does it, or weights of three
 members as `abaw combine --fit` does it. "Promised" is the gain that is printed, "true" the mean gain of what is kept on
-100 sets of as many other videos. "Before": the way with the highest cross-fitted score was kept, and that score was
-printed. Writes fitting.json and fitting.md in results/fitted/. About an hour on one CPU core.
+50 sets of as many of 200 other videos. "Before": the way with the highest cross-fitted score was kept, and that score was
+printed. Writes fitting.json and fitting.md in results/fitted/. About 20 minutes on 2 CPU cores.
 
     python -m benchmarks.fitted.fitting [--sets 200] [--more-sets 60] [--videos 8 12 30 76] [--seed 901]
 """
@@ -44,7 +44,7 @@ OPTIONS = PostProcessingConfig(widths=[1, 5, 11, 25])
 STAGES = {"raw": {"widths": [1], "bias": False}, "smoothed": {"bias": False}, "biased": {}}
 NOTHING, MUCH = "nothing to gain", "much to gain"
 MEMBERS = {NOTHING: [AT_BEST] * 3, MUCH: [AT_BEST, AT_BEST, Noise(2.0, 0.5, is_slow=True)]}
-NUM_OTHERS, NUM_DRAWS = 300, 100
+NUM_OTHERS, NUM_DRAWS = 200, 50
 LARGE = 76  # videos, as in the official validation split of VA; fewer sets of it are drawn
 Row = dict[str, float]
 Rank = Callable[[Mapping[str, PredictionPair]], float]
@@ -79,23 +79,24 @@ def fit_post_processing(name: str, case: str, num_videos: int, num_sets: int, se
     """Small sets on which post-processing is fitted."""
     task, noise = TASK[name], {NOTHING: AT_BEST, MUCH: NOISY}[case]
     rng = np.random.default_rng([seed, num_videos, *map(ord, name + case)])
-    many = simulate_truths(name, NUM_OTHERS, rng)
-    of_many = simulate_logits(name, many, noise, rng)
-    scale, bias = best_affine(name, of_many, many) if case == NOTHING else (0.6, np.zeros(1))
-    others = as_clips(name, [scale * each + bias for each in of_many], many)
-    rank = ranking(name, list(others), num_videos, rng)
+    scale, bias = 0.6, np.zeros(1)
+    if case == NOTHING:
+        many = simulate_truths(name, 5 * NUM_OTHERS, rng)
+        scale, bias = best_affine(name, simulate_logits(name, many, noise, rng), many)
 
-    def rank_others(each: PostProcessing) -> float:
-        return rank(fitting.post_processed(task, others, each))
+    def simulate(num: int) -> dict[str, LabelledTable]:
+        truths = simulate_truths(name, num, rng)
+        return as_clips(name, [scale * each + bias for each in simulate_logits(name, truths, noise, rng)], truths)
 
-    raw, rows = rank_others(PostProcessing()), []
+    rows = []
     for _ in range(num_sets):
-        truths = simulate_truths(name, num_videos, rng)
-        clips = as_clips(name, [scale * each + bias for each in simulate_logits(name, truths, noise, rng)], truths)
+        clips, others = simulate(num_videos), simulate(NUM_OTHERS)
+        rank = ranking(name, list(others), num_videos, rng)
         kept, choice = fitting.choose(task, clips, OPTIONS, fitting.groups_of(clips, {}))
         options = OPTIONS.model_copy(update=STAGES[highest(name, choice)])
         before = fitting.fit_post_processing(task, clips, options)
-        rows.append(row(name, choice, rank_others(kept) - raw, rank_others(before) - raw))
+        ranks = [rank(fitting.post_processed(task, others, each)) for each in (PostProcessing(), kept, before)]
+        rows.append(row(name, choice, ranks[1] - ranks[0], ranks[2] - ranks[0]))
     return rows
 
 
@@ -108,17 +109,16 @@ def fit_weights(name: str, case: str, num_videos: int, num_sets: int, seed: int)
         truths = simulate_truths(name, num, rng)
         return [as_clips(name, simulate_logits(name, truths, noise, rng), truths) for noise in MEMBERS[case]]
 
-    others = simulate(NUM_OTHERS)
-    rank = ranking(name, list(others[0]), num_videos, rng)
-    alike, rows = rank(selection.combined(task, others, mean(3))), []
+    rows = []
     for _ in range(num_sets):
-        members = simulate(num_videos)
+        members, others = simulate(num_videos), simulate(NUM_OTHERS)
+        rank = ranking(name, list(others[0]), num_videos, rng)
         kept, choice = selection.choose_weights(task, members, fitting.groups_of(members[0], {}))
         assert choice is not None
         is_mean = highest(name, choice) == "mean"
         before = mean(3) if is_mean else selection.fit_weights(task, members)
-        gains = [rank(selection.combined(task, others, each)) - alike for each in (kept, before)]
-        rows.append(row(name, choice, *gains))
+        ranks = [rank(selection.combined(task, others, each)) for each in (mean(3), kept, before)]
+        rows.append(row(name, choice, ranks[1] - ranks[0], ranks[2] - ranks[0]))
     return rows
 
 

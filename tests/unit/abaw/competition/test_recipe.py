@@ -64,12 +64,15 @@ def test_a_recipe_returns_its_scores_and_files_and_runs_each_stage_once(data, tm
     ]  # fmt: skip
     assert items[:3] == ["check", "extract", "train synthetic fold 0"]
     assert result == RecipeResult(
-        tmp_path / "work/synthetic", {"va": STEPS}, (tmp_path / "work/synthetic/submission/sample.txt",)
+        tmp_path / "work/synthetic", {"va": STEPS}, (tmp_path / "work/synthetic/submission/sample.txt",), 2
     )
     assert str(result).splitlines()[1:] == [
         "  one             0.2500",
         "  scale and bias  0.5000  +0.2500 on one",
         str(tmp_path / "work/synthetic/submission/sample.txt"),
+        "scored: the networks of fold 0, one of each member, on the official validation split",
+        "submitted: the mean of 2 folds' networks of each member, with the same weights and post-processing; no labels "
+        "have scored this mean",
         f"{tmp_path / 'work/synthetic'} va CCC 0.5000",
     ]
     assert run_recipe("synthetic", settings, **arguments(data, tmp_path)) == result
