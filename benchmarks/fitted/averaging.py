@@ -1,10 +1,11 @@
 """What scale and bias give when they are fitted on single folds and applied to the mean of six folds' networks.
 
-Six networks share errors of the videos and have errors, levels and offsets of their own (``fold noise``, relative to the
+Six networks share errors of the videos and have errors, levels and offsets of their own ("fold noise", relative to the
 spread of the truth). Scale and bias are fitted on 100 simulated training videos, each predicted by one of five
-networks, and applied to the mean of six on 100 others: as they are, and matched to single folds (`abaw recipe`,
-`abaw predict`, `abaw combine`). Beside them: without scale and bias, and what labels of the mean would have given, which
-a competition does not have. Writes averaging.json and averaging.md in results/fitted/. Two minutes on a CPU core.
+networks, and applied to the mean of six on 100 others: as they are, and matched to single folds, as `abaw recipe`,
+`abaw predict` and `abaw combine` do it. Beside them: without scale and bias, and fitted on the mean of networks that
+did not see these videos, which a competition does not have. Writes averaging.json and averaging.md in results/fitted/.
+Less than a minute on a CPU core.
 
     python -m benchmarks.fitted.averaging [--seeds 911 912 ...]
 """
@@ -98,8 +99,8 @@ def main() -> None:
     facts = {"commit": made_by, "versions": versions(), "seeds": arguments.seeds}
     write_json(arguments.out / "averaging.json", {**facts, "rows": found})
     text = (
-        f"Mean over the seeds {arguments.seeds[0]} to {arguments.seeds[-1]}, commit {made_by}: the ranking score of the "
-        f"mean of {NUM_NETWORKS} simulated networks on {NUM_VIDEOS} videos.\n\n{table(found)}\n"
+        f"Mean over the seeds {arguments.seeds[0]} to {arguments.seeds[-1]}, commit {made_by}: the ranking score of "
+        f"the mean of {NUM_NETWORKS} simulated networks on {NUM_VIDEOS} videos.\n\n{table(found)}\n"
     )
     (arguments.out / "averaging.md").write_text(text, encoding="utf-8")
     print(text)

@@ -3,8 +3,8 @@
 Small sets of simulated videos are drawn, in which nothing is to be gained (scale, biases, smoothing and the mean of the
 members are at their best) or much is. On each set post-processing is fitted as `abaw fit` does it, or weights of three
 members as `abaw combine --fit` does it. "Promised" is the gain that is printed, "true" the mean gain of what is kept on
-50 sets of as many of 200 other videos. "Before": the way with the highest cross-fitted score was kept, and that score was
-printed. Writes fitting.json and fitting.md in results/fitted/. About 20 minutes on 2 CPU cores.
+50 sets of as many of 200 other videos. "Before": the way with the highest cross-fitted score was kept, and that score
+was printed. Writes fitting.json and fitting.md in results/fitted/. About 20 minutes on 2 CPU cores.
 
     python -m benchmarks.fitted.fitting [--sets 200] [--more-sets 60] [--videos 8 12 30 76] [--seed 901]
 """

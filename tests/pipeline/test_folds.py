@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from abaw.commands.extract import extract
@@ -12,8 +13,11 @@ from abaw.commands.train import train
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.names import video_of
 from abaw.errors import InputError
+from abaw.files import write_json
 from abaw.pipelines import training
 from abaw.pipelines.prediction import predict
+from abaw.postprocessing import PostProcessing, fitted_document
+from abaw.results import predictions
 from abaw.results.runs import Run
 
 CONFIG = Path(__file__).resolve().parents[2] / "abaw/configs/synthetic.yaml"
@@ -203,3 +207,26 @@ def test_one_flipped_bit_in_the_weights_is_an_error_that_names_the_file(made, ru
     finally:
         weights.write_bytes(content)
     assert not (made / "flipped").exists()
+
+
+def test_the_mean_of_folds_keeps_the_tables_of_each_and_is_matched_to_them(made, runs, tmp_path):
+    fitted = PostProcessing(scale=(1.5, 2.0), bias=(0.0, 0.1))
+    write_json(tmp_path / "p.json", fitted_document({"va": fitted}))
+    clip_id = sorted(open_dataset(made / "data").clips)[0]
+    folders = [runs / f"small-fold{fold}" for fold in range(3)]
+    found = predict(folders, tmp_path / "out", clips=[clip_id], post_processing=tmp_path / "p.json")
+    assert found.num_tables == len(found.tasks)
+    where = tmp_path / "out/va"
+    task, post_processing = found.tasks["va"], predictions.post_processing_of(where)
+    mean = predictions.read_table(where, clip_id, task).values
+    singles = [predictions.read_table(where / "folds" / str(fold), clip_id, task).values for fold in range(3)]
+    np.testing.assert_allclose(mean, np.mean(singles, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        post_processing.match_scale, np.concatenate(singles).std(axis=0) / mean.std(axis=0), 1e-3
+    )
+    assert predictions.read_metadata(where)["folds"] == [0, 1, 2]
+    assert predictions.read_metadata(where / "folds/1")["run"] == [str(folders[1])]
+    predict(folders[:1], tmp_path / "out", clips=[clip_id], post_processing=tmp_path / "p.json")
+    assert predictions.post_processing_of(where) == fitted, "one fold, as it was fitted on"
+    assert "folds" not in predictions.read_metadata(where)
+    assert not predictions.clip_ids(where / "folds/1")

@@ -5,17 +5,19 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from abaw.ensembling.combining import combine
-from abaw.postprocessing import PostProcessing
+from abaw.files import write_json
+from abaw.postprocessing import PostProcessing, fitted_document
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 from tests.support.abaw.ensembles import about_of, recorded
-from tests.support.fitted import write_dataset, write_folder
+from tests.support.fitted import table_of, write_dataset, write_folder
 from tests.support.owners import held_elsewhere
 
 VA, EXPR = TASKS.build("va"), TASKS.build("expr")
@@ -244,3 +246,36 @@ def test_frames_that_no_member_observed_are_reported_with_their_clips(tmp_path):
     found = combine([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
     assert found.results["va"].remarks == ("nothing observed: 1 frame of 1 clip ('x' 1 of 4)",)
     assert "va nothing observed: 1 frame of 1 clip ('x' 1 of 4)" in str(found)
+
+
+def write_folds(where, clips):
+    """A member's tables of two folds, and beside them their mean, whose spread is less."""
+    for clip_id in clips:
+        singles = [table_of(clip_id, noise=0.5, seed=seed) for seed in (7, 8)]
+        mean = replace(singles[0], values=(singles[0].values + singles[1].values) / 2)
+        for folder, table in ((where, mean), *((where / "folds" / str(i), each) for i, each in enumerate(singles))):
+            predictions.write_table(folder, clip_id, table, VA)
+    for folder, more in ((where / "folds/0", {}), (where / "folds/1", {}), (where, {"folds": [0, 1]})):
+        predictions.write_metadata(folder, {"task": "va", **recorded(), **more})
+
+
+def test_scale_and_bias_are_matched_from_the_mean_of_folds_to_single_folds(job):
+    write_folds(job / "c/va", CLIPS)
+    fitted = PostProcessing(scale=(1.5, 2.0), bias=(0.0, 0.1))
+    write_json(job / "p.json", fitted_document({"va": fitted}))
+    report = run_combine(job, "c", post_processing=job / "p.json")
+    found = predictions.post_processing_of(job / "both/va")
+    mean, *singles = (
+        np.concatenate([predictions.read_table(job / "c/va" / place, c, VA).values for c in CLIPS]).astype(float)
+        for place in ("", "folds/0", "folds/1")
+    )
+    both = np.concatenate(singles)
+    np.testing.assert_allclose(found.match_scale, both.std(axis=0) / mean.std(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.match_bias, both.mean(axis=0) - found.match_scale * mean.mean(axis=0), atol=1e-6)
+    assert (found.scale, found.bias) == (fitted.scale, fitted.bias)
+    assert "va mean and spread of 2 folds' mean are matched to those of single folds" in str(report)
+    run_combine(job, "a", "b", out="runs", post_processing=job / "p.json")
+    assert predictions.post_processing_of(job / "runs/va") == fitted, "single runs, as it was fitted on"
+    report = run_combine(job, "a", "c", out="mixed", post_processing=job / "p.json")
+    assert predictions.post_processing_of(job / "mixed/va") == fitted
+    assert "cannot be matched to this mean, because the members have different folds" in str(report)
