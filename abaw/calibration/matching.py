@@ -21,9 +21,10 @@ class LogitMoments:
         self._task, self._post_processing = task, post_processing
         self._num, self.mean, self._squares = 0, np.zeros(task.out_dim), np.zeros(task.out_dim)
 
-    def add(self, values: np.ndarray, observed: np.ndarray) -> None:
-        """Add one clip's table (time columns), smoothed as the post-processing says."""
-        smoothed = self._post_processing.smoothed(self._task, values, observed)
+    def add(self, values: np.ndarray, observed: np.ndarray, times_s: np.ndarray | None = None) -> None:
+        """Add one clip's table (time columns), smoothed as the post-processing says; a width in images counts the
+        observed frames, as there are no labels."""
+        smoothed = self._post_processing.smoothed(self._task, values, observed, times_s)
         logits = self._task.logits(smoothed if self._task.resolution == "frame" else self._task.pooled(smoothed))
         if not len(logits):
             return

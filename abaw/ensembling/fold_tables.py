@@ -66,10 +66,10 @@ def match_folds(
     single, averaged = (LogitMoments(task, post_processing) for _ in range(2))
     for clip_id in predictions.clip_ids(wheres[0]):
         table = ensemble.table([predictions.read_table(where, clip_id, task) for where in wheres])
-        averaged.add(table.values, table.observed)
+        averaged.add(table.values, table.observed, table.times_s)
         for fold in folds[0]:
             table = ensemble.table([predictions.read_table(place(where, fold), clip_id, task) for where in wheres])
-            single.add(table.values, table.observed)
+            single.add(table.values, table.observed, table.times_s)
     found = matched(post_processing, single, averaged)
     return found, (f"mean and spread of {len(folds[0])} folds' mean are matched to those of single folds",)
 
