@@ -16,6 +16,7 @@ from abaw.numbers import format_count
 from abaw.tasks.base import Task
 
 ByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
+NUM_INNER = 5  # parts of the training side, of which one is the inner part
 NUMBER_WEIGHT = 0.3  # of the number of groups, against the number of frames and each stratum
 LOG = logging.getLogger("abaw")
 
@@ -61,6 +62,26 @@ def split_labels(
         if not _num_scored(clips):
             raise InputError(f"fold {folds.fold} of {len(parts)}: no scored frame of {name} is left to train on")
     return {"train": _plain(train), "validation": _plain(validation)}
+
+
+def split_inner(train: ByTask, tasks: Mapping[str, Task], seed: int) -> dict[str, dict[str, dict[str, Labels]]]:
+    """The labels of a training side in two: an inner part ("validation"), about a fifth of its groups, and the rest.
+
+    The parts are made as folds are (``part_groups``); of those that leave scored frames of every task on both sides the
+    first is taken. Raises InputError where there is none.
+    """
+    groups = groups_of(train)
+    if len(groups) > 1:
+        divided = FoldsConfig(num=min(NUM_INNER, len(groups)), seed=seed)
+        for part in part_groups(train, tasks, divided, has_official=False):
+            rest, inner = _only(train, groups - part), _only(train, part)
+            if all(_num_scored(clips) for side in (rest, inner) for clips in side.values()):
+                return {"train": rest, "validation": inner}
+    unit = unit_of(each.group for clips in train.values() for each in clips.values())
+    raise InputError(
+        f"training.select_on is inner, but the training side has {format_count(len(groups), unit)}, which cannot be "
+        f"divided so that every task has labels in both parts: set training.select_on to last, or label more {unit}s"
+    )
 
 
 def count_folds(labels: Mapping[str, ByTask], tasks: Mapping[str, Task], folds: FoldsConfig) -> int:

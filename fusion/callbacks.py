@@ -20,12 +20,13 @@ SELECT = "validation/score"
 class BestWeights(lightning.Callback):
     """Saves the weights whenever ``validation/score`` improves; stops after ``patience_epochs`` without improvement.
 
-    Without validation the last weights are saved. With several processes only the first one writes. Lightning's
-    EarlyStopping is not used: it counts validations instead of epochs, and a resumed run forgets that it had stopped.
+    Without validation the last weights are saved, after ``epochs`` epochs where they are given. With several processes
+    only the first one writes. Lightning's EarlyStopping is not used: it counts validations instead of epochs, and a
+    resumed run forgets that it had stopped.
     """
 
-    def __init__(self, folder: Path, patience_epochs: int) -> None:
-        self._folder, self._patience_epochs = folder, patience_epochs
+    def __init__(self, folder: Path, patience_epochs: int, epochs: int | None = None) -> None:
+        self._folder, self._patience_epochs, self.epochs = folder, patience_epochs, epochs
         self.score, self.epoch, self._is_over = float("-inf"), -1, False
 
     def state_dict(self) -> dict[str, Any]:
@@ -50,6 +51,8 @@ class BestWeights(lightning.Callback):
         # the first access averages the losses over processes, in which all processes must take part; afterwards the
         # first process alone may read them
         _ = trainer.callback_metrics
+        if self.epochs is not None and trainer.current_epoch + 1 >= self.epochs:
+            self._is_over = trainer.should_stop = True
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         # after WeightAveraging has put the averaged weights in place; not reached when training fails
@@ -90,8 +93,8 @@ class EpochLogger(lightning.Callback):
             return
         metrics = trainer.callback_metrics
         epoch = f"epoch {trainer.current_epoch + 1}"
-        if trainer.max_epochs and trainer.max_epochs > 0:
-            epoch += f"/{trainer.max_epochs}"
+        if (num := self._best.epochs or trainer.max_epochs or -1) > 0:
+            epoch += f"/{num}"
         score = ""
         if SELECT in metrics:
             score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"

@@ -70,7 +70,7 @@ def load_module(folder: Path, config: Config, tasks: Mapping[str, Task], device:
         module.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} does not hold weights of this config ({error}): train again") from error
-    module.scores = about["scores"]
+    module.scores, module.epoch = about["scores"], about["epoch"]
     try:
         return module.eval().to(device)
     except (RuntimeError, AssertionError) as error:

@@ -61,9 +61,14 @@ class FusionModule(lightning.LightningModule):
             check_loss(name, config, model)
         self.loss_weights = {**model.loss_weights, **config.losses}
         self.heads = nn.ModuleDict({_key(name): _head(model.hidden_dim, task, config) for name, task in tasks.items()})
+        if model.heads_start_at_zero:
+            for head in self.heads.values():
+                for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
+                    nn.init.zeros_(parameter)
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
+        self.epoch: int | None = None  # that loaded weights are of, from 0
         self._windows: dict[str, dict[int, Raw]] = {}
         self._num_steps: float | None = None  # optimizer steps of the whole training, for the schedule
         self._plateau: ReduceLROnPlateau | None = None

@@ -48,13 +48,20 @@ def is_first_process() -> bool:
 
 
 def train(
-    config: Config, tasks: Mapping[str, Task], labels: Mapping[str, LabelsByTask], source: FeatureSource, folder: Path
+    config: Config,
+    tasks: Mapping[str, Task],
+    labels: Mapping[str, LabelsByTask],
+    source: FeatureSource,
+    folder: Path,
+    *,
+    epochs: int | None = None,
 ) -> FusionModule:
     """Train a model and return the module with the best weights, which are also saved in ``folder/weights``.
 
     Training ends after the number of epochs, steps or the time in ``config.trainer``, or when the validation score has
     not improved for ``training.patience_epochs``. ``labels`` maps split ("train", "validation") -> task -> clip ->
-    labels; without validation labels the last weights are kept.
+    labels; without validation labels the last weights are kept. ``epochs``: end after so many epochs, with the learning
+    rate that these epochs have in a longer training.
 
     A stopped run resumes from ``folder/resume.ckpt`` and ends with the same weights as an uninterrupted one (on the CPU
     bit by bit). The file stays until ``Run.finish`` removes it, so that a finished run is not trained again. With
@@ -68,19 +75,20 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     resume = folder / RESUME
     run = config.model_dump_json(exclude={"trainer", *UNTRAINED})  # the trainer's settings may change on resuming
+    run += "" if epochs is None else f", {epochs} epochs"
     with torch.random.fork_rng(devices=[]), _quiet():
         epochs_done = _epochs_done(resume, run)
         source = _within_groups(config, labels, source)
         data = ClipDataModule(config, tasks, labels, source, epoch=epochs_done)
         if not data.holds_out and config.training.schedule == "plateau":
             raise InputError("training.schedule is plateau, but there is no validation split: give constant or cosine")
-        if not data.holds_out:
+        if not data.holds_out and epochs is None and config.training.select_on != "last":
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
         if not epochs_done:
             module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
             module.measure(loader(data.train, config.training.batch_size))
-        trainer = _trainer(config, folder, run, validates=data.holds_out)
+        trainer = _trainer(config, folder, run, epochs, validates=data.holds_out)
         try:
             with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)
@@ -119,8 +127,8 @@ def errors_of_workers() -> Iterator[None]:
         raise
 
 
-def _trainer(config: Config, folder: Path, run: str, *, validates: bool) -> lightning.Trainer:
-    best, decay = BestWeights(folder, config.training.patience_epochs), config.training.ema_decay
+def _trainer(config: Config, folder: Path, run: str, epochs: int | None, *, validates: bool) -> lightning.Trainer:
+    best, decay = BestWeights(folder, config.training.patience_epochs, epochs), config.training.ema_decay
     has_bar = sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO)
     defaults: dict[str, Any] = {
         # not "auto": Apple's accelerator has no float64, which times need
@@ -143,6 +151,8 @@ def _trainer(config: Config, folder: Path, run: str, *, validates: bool) -> ligh
         **({} if validates else {"limit_val_batches": 0}),
     }
     given = dict(config.trainer)
+    if epochs is not None:  # they would make training go on
+        given = {key: value for key, value in given.items() if key not in ("min_epochs", "min_steps")}
     if given.get("profiler") in PROFILERS:  # Lightning would print the report to stdout
         given["profiler"] = PROFILERS[given["profiler"]](dirpath=folder, filename="profile")
     try:

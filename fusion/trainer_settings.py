@@ -54,12 +54,22 @@ def find_config_errors(config: Config) -> list[tuple[tuple[str, ...], str]]:
     if training.schedule == "plateau":
         errors += [(("training", key), why) for key, why in _plateau_errors(config)]
     ends = [config.trainer.get("max_epochs") or 0, config.trainer.get("max_steps", 0)]
-    if config.folds.refit and max(ends) <= 0 and not config.trainer.get("max_time"):
+    if training.select_on == "validation" and config.folds.refit:
+        why = "a refit holds nothing out to choose an epoch on: set training.select_on to inner or last"
+        errors.append((("training", "select_on"), why))
+    if training.select_on == "inner" and config.trainer.get("max_steps", -1) > 0:
+        why = (
+            "trainer.max_steps ends training, but training.select_on: inner repeats a number of epochs: set "
+            "trainer.max_epochs instead"
+        )
+        errors.append((("trainer", "max_steps"), why))
+    chooses_none = training.select_on == "last" or (config.folds.refit and training.select_on != "inner")
+    if chooses_none and max(ends) <= 0 and not config.trainer.get("max_time"):
         why = (
             "without validation, training cannot stop by itself: set trainer.max_epochs, for example to the best epoch "
             "of a run with validation"
         )
-        errors.append((("folds", "refit"), why))
+        errors.append((("folds", "refit") if config.folds.refit else ("training", "select_on"), why))
     return errors
 
 

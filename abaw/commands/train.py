@@ -29,6 +29,7 @@ def train(
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.wording import summary
     from abaw.pipelines import training
+    from abaw.results.selection import words_of_run
 
     trained = (
         training.train_folds(config, settings or [], runs=runs, trust=trust)
@@ -38,8 +39,10 @@ def train(
     if not training.is_first_process():
         return
     for run in trained:
-        for task, scores in run.finished()["scores"].items():
-            print(f"{f'{run.folder.name} ' if folds else ''}{task} validation {summary(scores)}")
+        of, document = f"{run.folder.name} " if folds else "", run.finished()
+        words = f"; {said}" if (said := words_of_run(document)) else ""
+        for task, scores in document["scores"].items():
+            print(f"{of}{task} validation {summary(scores)}{words}")
     for line in _over_folds(trained) if folds else ():
         print(line)
     print(" ".join(str(run.folder) for run in trained))
@@ -47,9 +50,16 @@ def train(
 
 def _over_folds(trained: Sequence["Run"]) -> Iterator[str]:
     """For each task the mean of the folds' ranking scores and their spread."""
+    from abaw.results.selection import words_of_run
+
     scores = [run.finished()["scores"] for run in trained]
+    num = sum(bool(words_of_run(run.finished())) for run in trained)
+    words = f"; of {num} of them the epoch was chosen on the clips that are scored" if num else ""
     for task, first in scores[0].items():
         key = next(iter(first))
         values = [each[task][key] for each in scores]
         mean = sum(values) / len(values)
-        yield f"{task} {key} over {len(values)} folds: mean {mean:.4f}, from {min(values):.4f} to {max(values):.4f}"
+        yield (
+            f"{task} {key} over {len(values)} folds: mean {mean:.4f}, from {min(values):.4f} to {max(values):.4f}"
+            f"{words}"
+        )

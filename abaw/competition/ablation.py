@@ -16,11 +16,15 @@ AFFINE = {"values": "scale and bias", "classes": "biases of classes", "units": "
 
 @dataclass(frozen=True)
 class Step:
-    """The scores after one step. The first of ``scores`` ranks; ``after`` names the step that it is compared with."""
+    """The scores after one step. The first of ``scores`` ranks; ``after`` names the step that it is compared with.
+
+    ``selection`` says where the epoch of a run was chosen on the clips that are scored; else it is empty.
+    """
 
     name: str
     scores: dict[str, float]
     after: str | None = None
+    selection: str = ""
 
     @property
     def rank(self) -> float:
@@ -48,7 +52,8 @@ def steps(task: Task, members: Mapping[str, Path], ensemble: Path, data: Path) -
     smoothed = replace(both, post_processing=replace(post_processing, scale=(), bias=()))
     found.append(Step(_smoothing(post_processing), task.score(smoothed.pairs(post_processed=True)), found[-1].name))
     found.append(Step(_affine(post_processing, task), task.score(both.pairs(post_processed=True)), found[-1].name))
-    return found
+    words = {name: each.selection() for name, each in opened.items()}
+    return [replace(step, selection=words.get(step.name, both.selection())) for step in found]
 
 
 def mean(task: Task, members: Sequence[LabelledPredictions]) -> dict[str, PredictionPair]:
@@ -67,10 +72,11 @@ def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
     """One line for each step: its name, the score that ranks, and the difference to the step it is compared with."""
     rank, width = next(iter(found[0].scores)), max(len(step.name) for step in found)
     of = {step.name: step.rank for step in found}
-    yield f"{task_name}, {rank} on the official validation split; only each run's best epoch was chosen on it"
+    yield f"{task_name}, {rank} on the official validation split"
     for step in found:
         gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} on {step.after}"
-        yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}"
+        said = f"; {step.selection}" if step.selection else ""
+        yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}{said}"
 
 
 def write(path: Path, found: Mapping[str, Sequence[Step]]) -> None:

@@ -72,7 +72,8 @@ class RecipeResult:
                 f"post-processing{how}; no labels have scored this mean"
             )
         ranks = [f"{name} {next(iter(steps[-1].scores))} {steps[-1].rank:.4f}" for name, steps in self.steps.items()]
-        yield f"{self.folder} {', '.join(ranks)}"
+        said = dict.fromkeys(steps[-1].selection for steps in self.steps.values() if steps[-1].selection)
+        yield "; ".join([f"{self.folder} {', '.join(ranks)}", *said])
 
 
 @open_once()

@@ -221,6 +221,12 @@ class TrainingConfig(_Strict):
     and arousal) are equally frequent. ``ema_decay``: the weights that are scored and kept are an exponential moving
     average over optimizer steps (0: no average). ``label_shift``: labels lag behind the video by so many frames;
     predictions are shifted back. ``num_workers``: processes that read windows (0: only this process).
+
+    ``select_on``: on which clips the epoch is chosen whose weights are kept. "validation": on the clips that the run
+    holds out and is scored on, which flatters the score. "inner": on a part of the training side, about a fifth of its
+    groups; the network is then trained again on the whole training side for as many epochs ("refit"), and only then the
+    held-out clips are predicted. "last": none is chosen, the last weights are kept. "auto": "validation" where the data
+    set has a validation split and ``folds.num`` is a number, "last" for ``folds.refit``, else "inner".
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -231,6 +237,7 @@ class TrainingConfig(_Strict):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     patience_epochs: Annotated[int, Field(ge=1)] = 10
+    select_on: Literal["auto", "validation", "inner", "last"] = "auto"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_shift: Annotated[int, Field(ge=0)] = 0

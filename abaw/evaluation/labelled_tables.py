@@ -15,7 +15,7 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset
 from abaw.dataset.seen import Seen, groups_in, groups_of
 from abaw.errors import InputError, NotFoundError
-from abaw.evaluation.leaks import check_provenance, check_unseen, made_by
+from abaw.evaluation.leaks import check_provenance, check_unseen, made_by, selection_words
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
 from abaw.results.observed import observed_lines, parse_observed
@@ -70,6 +70,10 @@ class LabelledPredictions:
                 values = self.post_processing.apply(self.task, values, table.observed, table.times_s, labels.scored)
             found[clip_id] = PredictionPair(self.task.to_labels(values)[: len(labels)], labels)
         return found
+
+    def selection(self) -> str:
+        """Whether the epoch of a run was chosen on these clips, in words; "" where none was."""
+        return selection_words(self.about, groups_in(self.labels))
 
     def num_unobserved(self) -> int:
         """Number of scored frames (or clips) in which nothing was observed; they are scored like all others."""

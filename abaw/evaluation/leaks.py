@@ -14,6 +14,7 @@ from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED
 from abaw.results.runs import Run
+from abaw.results.selection import chosen_on, words_of
 
 
 def check_unseen(
@@ -78,6 +79,24 @@ def made_by(about: Mapping[str, Any], scored: Iterable[str]) -> dict[str, list[s
     return dict(sorted(runs.items()))
 
 
+def selection_words(about: Mapping[str, Any], scored: Mapping[str, str]) -> str:
+    """Whether epochs were chosen on the clips that are scored, in words; "" where none was, or nothing says it.
+
+    Tables of older versions do not record it: where their runs are there, run.json says it.
+    """
+    found = about.get("epoch_chosen_on")
+    if found is None:
+        makers = made_by(about, scored) or {" + ".join(about.get("run") or ()): list(scored)}
+        found = [
+            clip_id
+            for runs, clips in makers.items()
+            for run in runs.split(" + ")
+            if run and (Path(run) / "run.json").is_file()
+            for clip_id in chosen_on(Run(Path(run)).document()).find({clip: scored[clip] for clip in clips})
+        ]
+    return words_of(found, scored)
+
+
 def check_provenance(about: Mapping[str, Any], where: Path) -> None:
     """Raises InputError where an entry that decides on a leak has the wrong type: "13" is no list of videos."""
     ensemble = about.get("ensemble")
@@ -86,6 +105,7 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
         ("videos_seen", about.get("videos_seen"), _is_names, "a list of names"),
         ("groups_seen", about.get("groups_seen"), _is_names, "a list of names"),
         ("held_out", about.get("held_out"), lambda value: isinstance(value, bool), "true or false"),
+        ("epoch_chosen_on", about.get("epoch_chosen_on"), _is_names, "a list of names"),
         ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
         *(

@@ -77,6 +77,7 @@ class ScoreResult(Measurement):
     post-processing. ``unobserved`` counts scored frames in which nothing was observed. ``videos`` counts what intervals
     are made of: videos or, where the data set names groups, groups (``unit``). ``coverage``: how often a 95 % interval
     of the ranking score holds the true one with so many, measured by simulation; None for a single one.
+    ``selection`` says where the epoch of a run was chosen on the clips that are scored; else it is empty.
     """
 
     folder: str
@@ -91,6 +92,7 @@ class ScoreResult(Measurement):
     remarks: list[str]
     unit: str = "video"
     coverage: float | None = None
+    selection: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         remarks=[*labelled.remarks, *labelled.task.remarks(final)],
         unit=unit_drawn(final),
         coverage=measured_coverage(labelled.task, num) if num > 1 else None,
+        selection=labelled.selection(),
     )
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from abaw.evaluation.coverage import videos_words
 from abaw.evaluation.intervals import SIGNIFICANCE
-from abaw.evaluation.wording import as_words, summary, with_interval, worst_clips
+from abaw.evaluation.wording import as_words, provenance_words, summary, with_interval, worst_clips
 from abaw.numbers import format_count
 from abaw.tasks.base import is_count
 
@@ -34,8 +34,7 @@ def _table(found: "ScoreResult") -> Iterator[str]:
         f"{found.scores['n']} scored, {found.unobserved} of them with nothing observed"
     )
     if found.provenance:
-        said = {key: value for key, value in found.provenance.items() if value != []}  # a recogniser has no run
-        yield "  " + "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in said.items())
+        yield f"  {provenance_words(found.provenance, found.selection)}"
     clips, which = worst_clips(found.clips)
     yield from which
     for by_name, before in ((clips, raw and raw.clips), (found.folds, raw and raw.folds)):
@@ -56,6 +55,7 @@ def _last_line(found: "ScoreResult") -> str:
     """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and of how many videos it is."""
     name = next(iter(found.scores))
     head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
+    head += f"; {found.selection}" if found.selection else ""
     if found.intervals is None:
         return f"{head}; one {found.unit}: no interval"
     of = videos_words(found.videos, found.unit, found.coverage)

@@ -51,3 +51,15 @@ def worst_clips(clips: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, 
     name, extreme, sign = ("RMSE", "highest", -1) if by_error else (next(iter(first)), "lowest", 1)
     worst = dict(sorted(clips.items(), key=lambda each: sign * each[1][name])[:NUM_WORST])
     return worst, [f"  {NUM_WORST} of {len(clips)} clips, those with the {extreme} {name} (--json prints all):"]
+
+
+def provenance_words(provenance: Mapping[str, Any], selection: str) -> str:
+    """Where tables come from, in one line; beside "held out" stands whether the epoch was chosen on these clips.
+
+    >>> provenance_words({"run": ["runs/va"], "held_out": True, "seeds": []}, "epoch chosen on these clips")
+    'run runs/va; held out yes, epoch chosen on these clips'
+    """
+    words = {key: as_words(value) for key, value in provenance.items() if value != []}  # a recogniser has no run
+    if selection and "held_out" in words:
+        words["held_out"] += f", {selection}"
+    return "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in words.items())

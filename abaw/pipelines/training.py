@@ -16,10 +16,11 @@ from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, open_config
 from abaw.pipelines.prediction import group_record, measured_groups
 from abaw.pipelines.rebuilding import portable
+from abaw.pipelines.selecting import VALIDATION, find_selection
 from abaw.plugins import records
 from abaw.processes import end_with_parent_if_any
 from abaw.results.observed import observed_lines
-from abaw.results.runs import Run, labels_hash
+from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ RUNS = Path("runs")
 
 
 def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS, trust: bool = False) -> Run:
-    """Train what a config says, then predict and score what it holds out with the best weights.
+    """Train what a config says, then predict and score what it holds out with the weights of the chosen epoch.
+
+    ``training.select_on`` says on which clips the epoch is chosen. "inner" trains twice: without an inner part of the
+    training side, on which the epoch is chosen, then on the whole training side for as many epochs.
 
     ``config``: a YAML file, or the name of a config that comes with the package. ``settings``: ``key=value`` texts or
     a mapping of dotted keys, applied over it. The run's folder is ``runs/<name>``. A run that was stopped continues,
@@ -88,16 +92,58 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     facts = {**about, **_facts(checked, tasks, labels, own.recipes), **group_record(source)}
     observed = _count_observed(own, labels)
     facts["observed"] = {name: each.document() for name, each in observed.items()}
+    with file.at("training", "select_on"):
+        select_on, inner = find_selection(checked, dataset, tasks, labels)
+    chosen_on = seen_in(inner["validation"] if inner else labels["validation"] if select_on == VALIDATION else {})
+    selection: dict[str, Any] = {
+        "select_on": select_on,
+        "videos": list(chosen_on.videos),
+        "groups": list(chosen_on.groups),
+    }
     from fusion.train import is_first_process
     from fusion.train import train as train_network
 
     if is_first_process():
         for line in observed_lines(observed, "frames of the training clips"):
             LOG.log(logging.INFO if line.startswith("observed: ") else logging.WARNING, "%s", line)
-        run.begin(checked, facts)
-    module = train_network(checked, tasks, labels, source, run.folder)
+        run.begin(checked, {**facts, "selection": selection})
+    if select_on == VALIDATION:
+        module = train_network(checked, tasks, labels, source, run.folder)
+    elif inner is None:
+        module = train_network(checked, tasks, {**labels, "validation": {}}, source, run.folder)
+    else:
+        chosen = _choose_epoch(run, checked, dataset, tasks, inner, own)
+        LOG.info("best epoch on the inner part: %d; training again on the whole training side", chosen["epochs"])
+        selection |= chosen
+        every = {**labels, "validation": {}}
+        module = train_network(checked, tasks, every, source, run.folder, epochs=chosen["epochs"])
     if is_first_process():
-        _score_held_out((run, module, source), dataset, tasks, labels["validation"])
+        selection["epochs_trained"] = (module.epoch or 0) + 1
+        _score_held_out((run, module, source), dataset, tasks, labels["validation"], {"selection": selection})
+
+
+def _choose_epoch(
+    run: Run,
+    config: "Config",
+    dataset: "Dataset",
+    tasks: "Mapping[str, Task]",
+    inner: "dict[str, dict[str, dict[str, Labels]]]",
+    own: "AlignedSource",
+) -> dict[str, Any]:
+    """Train without the inner part, in a folder of its own; the number of epochs with the best score on it, and that.
+
+    Where the run trains on the whole training side already, because it was stopped then, only the weights are read.
+    """
+    from fusion.checkpoint import load_module, weights_path
+    from fusion.train import train as train_network
+
+    fitted = {name: task.fitted(inner["train"][name]) for name, task in tasks.items()}
+    if (run.folder / RESUME).exists() and weights_path(run.inner).is_file():
+        module = load_module(run.inner, config, fitted)
+    else:
+        source = measured_groups(own, config.features, dataset.groups, inner)
+        module = train_network(config, fitted, inner, source, run.inner)
+    return {"epochs": (module.epoch or 0) + 1, "scores": module.scores}
 
 
 @open_once()
@@ -162,7 +208,11 @@ def is_first_process() -> bool:
 
 
 def _score_held_out(
-    member: "Member", dataset: "Dataset", tasks: "dict[str, Task]", held_out: "dict[str, dict[str, Labels]]"
+    member: "Member",
+    dataset: "Dataset",
+    tasks: "dict[str, Task]",
+    held_out: "dict[str, dict[str, Labels]]",
+    about: "Mapping[str, Any] | None" = None,
 ) -> None:
     """Predict and score what was held out; a refit holds nothing out and is complete without."""
     from abaw.pipelines.prediction import write_predictions
@@ -171,7 +221,7 @@ def _score_held_out(
     if held_out:
         write_predictions([member], dataset, tasks, {name: list(clips) for name, clips in held_out.items()}, tables)
         scores = {name: score_folder(tables, task, held_out[name]) for name, task in tasks.items()}
-    run.finish(scores)
+    run.finish(scores, about)
 
 
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":

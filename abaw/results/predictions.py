@@ -16,6 +16,7 @@ groups_seen             every group (speaker, session, subject), where the data 
 subject_adapted         whether the tables were adapted to persons; normalise: group does so, without labels
 group_normalisation     of each run that standardises features within groups: which groups had too little material
 held_out                whether every table is from runs that were not trained on its video
+epoch_chosen_on         the clips of these tables on which the epoch of a member was chosen (training.select_on)
 made_by                 clip -> the run that held it out, where several runs made the tables
 post_processing         what is done to the tables before they are scored or submitted; {}: nothing
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on (and the

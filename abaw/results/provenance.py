@@ -6,6 +6,7 @@ from typing import Any
 
 from abaw.dataset.seen import Seen
 from abaw.results.runs import Run, commit
+from abaw.results.selection import chosen_on
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 # beside scores; the list of videos is long
@@ -29,6 +30,7 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
         **({"groups_seen": list(seen.groups)} if seen.groups else {}),
         "subject_adapted": "group_normalisation" in document,  # by unlabelled material of the persons predicted
         "held_out": not seen.find(clips) if is_known else None,
+        "epoch_chosen_on": sorted(chosen_on(document).find(clips)),
         "made_by": {},
     }
 
@@ -47,6 +49,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     commits = _union([{"commit": [about["commit"]] if about.get("commit") else None} for about in abouts], "commit")
     unknown = {key for about in abouts for key in KEYS if about.get(key) is None}
     groups_seen = _sorted(_union(abouts, "groups_seen"))
+    chosen = _sorted(_union(abouts, "epoch_chosen_on"))
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
@@ -56,6 +59,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **({"groups_seen": groups_seen} if groups_seen else {}),
         "subject_adapted": _any([about.get("subject_adapted") for about in abouts]),
         "held_out": _all([about.get("held_out") for about in abouts]),
+        **({} if chosen is None else {"epoch_chosen_on": chosen}),
         "made_by": {
             clip_id: " + ".join(dict.fromkeys(each[clip_id] for each in made_by))
             for clip_id in made_by[0]

@@ -39,6 +39,7 @@ class _RunDocument(BaseModel):
     folds: dict[str, Any] = {}
     videos: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
+    selection: dict[str, Any] = {}
     splits: dict[str, dict[str, dict[str, int]]] = {}
     scores: dict[str, dict[str, float]] = {}
     weights: dict[str, str] = {}

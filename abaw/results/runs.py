@@ -6,6 +6,7 @@ RUN/run.json           commit, seed, fold, versions, data set and its kind, reci
                        which holds nothing out) and the SHA-256 of the weights, of each section of the config, and of
                        itself
 RUN/weights/           safetensors
+RUN/inner/             of a training whose epoch was chosen on an inner part (training.select_on): the curves on it
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
 RUN/resume.ckpt        Lightning's state at the end of the last epoch, until the run is complete
@@ -70,6 +71,7 @@ FIRST_FILES = (
     "mlflow.db",
     "mlruns",
     "*profile*",
+    "inner",
 )
 MAY_CHANGE = {"name", "data", "store", "trainer", *UNTRAINED}  # sections of the config that do not change a prediction
 OTHER_NAME = "give the run another name (name=...)"
@@ -151,6 +153,11 @@ class Run:
         """The folder of a split's prediction tables; "validation" are the clips that this run held out."""
         return self.folder / "predictions" / split
 
+    @property
+    def inner(self) -> Path:
+        """The folder of the training in which the epoch is chosen on an inner part of the training side."""
+        return self.folder / "inner"
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Hold the folder for a training. Where that fails before its first epoch has ended, the folder is as before.
@@ -163,7 +170,8 @@ class Run:
             try:
                 yield
             except Exception:  # whatever it was, a run without a finished epoch must not block its name
-                if not (self.folder / RESUME).exists() and not (self.folder / "weights").exists():
+                folders = self.folder, self.inner
+                if not any((each / name).exists() for each in folders for name in (RESUME, "weights")):
                     self._remove_new(before)
                 raise
 
@@ -179,13 +187,15 @@ class Run:
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **facts})
 
-    def finish(self, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Add the hashes of weights and config and the scores on what was held out ({} where nothing was), which
-        completes the run; remove resume.ckpt."""
+    def finish(self, scores: Mapping[str, Mapping[str, float]], about: Mapping[str, Any] | None = None) -> None:
+        """Add ``about``, the hashes of weights and config and the scores on what was held out ({} where nothing was),
+        which completes the run; remove resume.ckpt, and of an inner training all but its curves."""
         hashes = {path.name: sha256(path) for path in visible(self.folder / "weights", "*")}
         facts = {"weights": hashes, "config": self._config_hashes(), "scores": scores}
-        write_run_document(self.folder / "run.json", {**self.document(), **facts})
-        (self.folder / RESUME).unlink(missing_ok=True)
+        write_run_document(self.folder / "run.json", {**self.document(), **(about or {}), **facts})
+        for folder in (self.folder, self.inner):
+            (folder / RESUME).unlink(missing_ok=True)
+        shutil.rmtree(self.inner / "weights", ignore_errors=True)
 
     def state(self, config: Config) -> str:
         """One of "new", "begun" and "complete". Raises InputError where the folder holds another run or other files.

@@ -54,6 +54,7 @@ class Pooled(FusionModel):
         self.names, self.percentiles = sort_modalities(dims), percentiles
         width = sum((2 + len(LEVELS) * percentiles) * dims[name] + 1 for name in self.names)
         self.hidden_dim = hidden_dim or width
+        self.heads_start_at_zero = not hidden_dim  # what is learned alone decides, as in a ridge; no random start
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("std", torch.ones(width))
         layers = [nn.Linear(width, hidden_dim), nn.ReLU(), nn.Dropout(dropout)] if hidden_dim else []

@@ -334,6 +334,7 @@ def test_a_training_without_settings_has_the_documented_defaults():
         "warmup_epochs": 0,
         "schedule": "constant",
         "patience_epochs": 10,
+        "select_on": "auto",
         "sampling": "shuffled",
         "ema_decay": 0.0,
         "label_shift": 0,
