@@ -35,8 +35,8 @@ def find_selection(
     select_on, inner = _divide(config, dataset, tasks, labels)
     if config.training.schedule == "plateau" and select_on != VALIDATION:
         raise InputError(
-            f"training.schedule is plateau, which follows the score on the held-out clips, but select_on is {select_on} "
-            "here: set select_on to validation, or schedule to constant or cosine"
+            f"training.schedule is plateau, which follows the score on the held-out clips, but select_on is "
+            f"{select_on} here: set select_on to validation, or schedule to constant or cosine"
         )
     return select_on, inner
 
