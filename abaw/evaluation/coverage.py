@@ -29,7 +29,7 @@ def measured_coverage(task: Task, num_videos: int) -> float:
     That of a task of several kinds, or of none that is known, is the lowest of them. Needs two videos or more.
     """
     kinds = {kind for kind, _ in task.blocks} or set(MEASURED)
-    return min(next(share for num, share in reversed(MEASURED[kind].items()) if num <= num_videos) for kind in kinds)
+    return min(MEASURED[kind][max(num for num in MEASURED[kind] if num <= num_videos)] for kind in kinds)
 
 
 def videos_words(num_videos: int, unit: str, coverage: float | None) -> str:

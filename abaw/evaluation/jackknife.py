@@ -37,7 +37,7 @@ def jackknife(score: Float[np.ndarray, "*scores"], left_out: Float[np.ndarray, "
 
 
 def effective_number(weights: Float[np.ndarray, "*scores videos"]) -> Float[np.ndarray, "*scores"]:
-    """How many videos of one length tell as much as videos with so many rows (Kish 1965)."""
+    """How many videos of one length hold as much information as videos with so many rows (Kish 1965)."""
     return np.square(weights.sum(axis=-1)) / np.square(weights).sum(axis=-1)
 
 
@@ -49,7 +49,7 @@ def t_interval(
 ) -> tuple[Float[np.ndarray, "*scores"], Float[np.ndarray, "*scores"]]:
     """Lower and upper end of the 95 % interval of each score, inside ``limits``.
 
-    NaN where a score is at one of its limits, as a perfect one is: nothing tells how far the true score is from it.
+    NaN where a score is at one of its limits, as a perfect one is: how far the true score is from it is not known.
     """
     found = jackknife(score, left_out)
     quantile = stats.t.ppf((1 + LEVEL) / 2, np.maximum(num_effective - 1, 1))
