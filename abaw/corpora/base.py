@@ -26,7 +26,8 @@ class Corpus:
 
     ``rows``: one for each clip that is on disk, with the columns ``path`` (relative to ``media``), ``split``, ``group``
     and those of the labels. ``labels``: the keys ``classes`` and ``values`` of the data set file. ``num_absent``: clips
-    that the corpus lists and whose files are not on disk. ``notes``: what a user must know.
+    that the corpus lists and whose files are not on disk. ``notes``: what a user must know. ``frame_labels``: tables of
+    the labels of frames; a row of the manifest names its table in the column ``labels``.
     """
 
     media: Path
@@ -34,6 +35,7 @@ class Corpus:
     labels: Mapping[str, Any]
     num_absent: int = 0
     notes: tuple[str, ...] = field(default=())
+    frame_labels: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 def find_files(folder: Path, pattern: str, name: str, expected: str) -> list[tuple[Path, re.Match[str]]]:

@@ -4,13 +4,13 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from abaw.corpora import CORPORA
-from abaw.corpora.base import Corpus
+from abaw.corpora.base import Corpus, Row
 from abaw.dataset.found_files import SPLIT_FOLDERS
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError, NotFoundError
@@ -18,7 +18,7 @@ from abaw.files import as_path, atomic_write
 from abaw.files.yaml import dump_yaml
 from abaw.numbers import format_count
 
-FIRST_COLUMNS = ("path", "clip", "split", "group", "start_s", "stop_s")
+FIRST_COLUMNS = ("path", "clip", "split", "group", "fps", "start_s", "stop_s")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def make_manifest(
     *,
     with_affwild2: bool = False,
 ) -> ManifestReport:
-    """Write a manifest for a corpus in its official layout: ``out`` (YAML) and a table of the same name (CSV).
+    """Write a manifest for a corpus in its official layout: ``out`` (YAML) and a table of the same name (CSV), and for
+    labels of frames a folder with a table for each clip.
 
     ``corpus``: its name (``abaw list corpora``). ``folder``: where it was unpacked. ``settings``: choices that the
     corpus offers. Paths in the files are relative, so that they can be moved together with the corpus.
@@ -74,15 +75,17 @@ def make_manifest(
         _check_no_affwild2(folder)
     table = out.with_suffix(".csv")
     try:
-        files = {table: _to_csv(found).encode(), out: _to_yaml(found, table, corpus).encode()}
+        files = {out.parent / name: text.encode() for name, text in _label_files(found, out.stem).items()}
+        files |= {table: _to_csv(_with_label_files(found, out.stem)).encode()}
+        files |= {out: _to_yaml(found, table, corpus).encode()}
     except UnicodeEncodeError as error:
         name = printable(str(error.object).splitlines()[str(error.object).count("\n", 0, error.start)])
         raise InputError(f"below {folder}, the name in '{name}' is not UTF-8: rename the file or its folder") from error
     for path, content in files.items():
         if path.exists() and path.read_bytes() != content:
             raise InputError(f"{path} exists and holds something else: give another --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     return _report(out, found)
@@ -97,13 +100,23 @@ def _check_no_affwild2(folder: Path) -> None:
             )
 
 
-def _to_csv(corpus: Corpus) -> str:
-    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in corpus.rows for key in row)]))
-    columns = [column for column in columns if any(column in row for row in corpus.rows)]
+def _label_files(corpus: Corpus, stem: str) -> dict[str, str]:
+    """The tables of frames, by their paths relative to the manifest."""
+    return {f"{stem}_labels/{name}.csv": _to_csv(rows) for name, rows in corpus.frame_labels.items()}
+
+
+def _with_label_files(corpus: Corpus, stem: str) -> list[Row]:
+    """The rows of the manifest with the paths of their tables of frames."""
+    return [{**row, "labels": f"{stem}_labels/{row['labels']}.csv"} if "labels" in row else row for row in corpus.rows]
+
+
+def _to_csv(rows: Sequence[Row]) -> str:
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
+    columns = [column for column in columns if any(column in row for row in rows)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(corpus.rows)
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from abaw.dataset.face_images import FaceImages, find_images, list_images
+from abaw.dataset.face_images import FaceImages, find_images, find_series, list_images
 from abaw.dataset.media_files import Part, Streams, stem_of
 from abaw.dataset.names import split_side
 from abaw.errors import InputError
@@ -21,7 +21,8 @@ class Clip:
     recording once more. ``problem``: why nothing of the clip can be read, whatever its files hold. ``fps``: the frame
     rate where ``media`` has none: of sound alone, of still pictures, and of a raw stream. ``start_s`` and ``stop_s``:
     the part of ``media`` that is the clip, on the file's own time axis; frame 1 is the first picture at or after
-    ``start_s``. None: from its start, to its end.
+    ``start_s``. None: from its start, to its end. ``is_series``: the images are consecutive pictures that need not be
+    crops of faces, under any names; see ``find_series``.
     """
 
     clip_id: str
@@ -35,6 +36,7 @@ class Clip:
     fps: float | None = None
     start_s: float | None = None
     stop_s: float | None = None
+    is_series: bool = False
 
     @property
     def side(self) -> str | None:
@@ -55,7 +57,10 @@ class Clip:
             return FaceImages()
         if self.image_doubt:
             raise InputError(self.image_doubt)
-        return find_images(self.images, list_images(self.images), self.first_image)
+        names = list_images(self.images)
+        if self.is_series:
+            return find_series(self.images, names)
+        return find_images(self.images, names, self.first_image)
 
     def image_numbers(self) -> list[int]:
         """The frames that have an image, ascending. A missing number is a frame without a face."""

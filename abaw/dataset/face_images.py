@@ -22,6 +22,7 @@ IMAGE_FILE = re.compile(rf"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>{'|'.join(ma
 PREFIX = re.compile(r"(?:|(?:frames?|img|image|face|crop)[-_. ]?)", re.I)
 OPENFACE = re.compile(r".*_det_\d+_", re.I | re.A)
 MAX_DIGITS = 9  # a longer number is a date or a hash
+SERIES_SUFFIXES = (*SUFFIXES, ".jpe", ".tif", ".tiff")  # of pictures that are read under any names
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class FaceImages:
 
     ``numbers``: the frames, ascending. ``names``: of the images that are not called as the organisers call them.
     ``first``: the number in the names that means frame 1: 0 where an image is numbered 0, else 1. ``unread``: images
-    whose names hold no frame number or have another suffix, or whose frame has another image.
+    whose names hold no frame number or have another suffix, or whose frame has another image. ``is_counted``: a frame
+    is the place of a picture in the order of the names, because these hold no numbers of frames.
     """
 
     folder: Path | None = None
@@ -38,6 +40,7 @@ class FaceImages:
     names: dict[int, str] = field(default_factory=dict)
     first: int = 1
     unread: Sequence[str] = ()
+    is_counted: bool = False
 
     def path(self, frame: int) -> Path:
         """The path of a frame's image; the organisers' name where there is none."""
@@ -89,6 +92,32 @@ def find_images(folder: Path, names: Iterable[str], first: int | None = None) ->
     return _number(folder, series[chosen], unread, first)
 
 
+def find_series(folder: Path, names: Iterable[str]) -> FaceImages:
+    """The consecutive pictures among the ``names`` in a folder, by their frames.
+
+    Numbers in the names are frames, from 0 or 1, where at least half of the frames up to the last one have a picture;
+    a number that is missing is a frame without a picture. Otherwise all pictures are frames, in natural order of their
+    names: ``b2.png`` before ``b10.png``.
+    """
+    names = list(names)
+    numbered = find_images(folder, names)
+    if numbered.numbers and numbered.numbers[-1] <= 2 * len(numbered.numbers):
+        return numbered
+    pictures = sorted((name for name in names if _suffix(name) in SERIES_SUFFIXES and name[0] != "."), key=_natural)
+    unread = sorted(name for name in names if is_image(name) and name not in set(pictures))
+    return FaceImages(folder, range(1, len(pictures) + 1), dict(enumerate(pictures, 1)), 1, unread, is_counted=True)
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind(".") :].lower()
+
+
+def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """The key of a natural order: numbers by their value, before text. Of equal keys the name decides."""
+    parts = re.split(r"(\d+)", name.lower(), flags=re.ASCII)
+    return [(0, int(each), "") if each.isdigit() and each.isascii() else (1, 0, each) for each in parts if each], name
+
+
 def parse_image_name(clip_id: str, name: str) -> tuple[str, int | None]:
     """What precedes the number in an image's name, in lower case, and the number; None where it holds no frame number.
 
@@ -132,4 +161,4 @@ def _number(folder: Path, found: list[tuple[int, str]], unread: list[str], first
 
 
 def _rank(name: str) -> int:
-    return SUFFIXES.index(name[name.rfind(".") :].lower())
+    return SUFFIXES.index(_suffix(name))

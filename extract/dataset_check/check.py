@@ -260,7 +260,7 @@ def _image_facts(
     except (ValueError, OSError) as error:
         return replace(facts, image_error=str(error))
     numbers = np.array(images.numbers, int)
-    steps = np.diff(numbers, prepend=0)
+    steps, last = np.diff(numbers, prepend=0), int(numbers[-1]) if len(numbers) else 0
     frames = {
         name: np.flatnonzero(each.scored) + 1 for name, each in labels.items() if tasks[name].resolution == "frame"
     }
@@ -271,7 +271,9 @@ def _image_facts(
         num_damaged=damages["damaged"],
         unread=tuple(map(printable, images.unread)),
         first_image=images.first,
-        last_image=int(numbers[-1]) if len(numbers) else 0,
+        is_counted=images.is_counted,
+        last_image=last,
+        end_s=(last - 1) / clip.fps if clip.is_series and clip.fps and last else facts.end_s,
         num_gaps=int((steps > 1).sum()),
         num_missing=int((steps - 1).clip(0).sum()),
         scored_without_image={name: int((~np.isin(scored, numbers)).sum()) for name, scored in frames.items()},

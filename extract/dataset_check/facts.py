@@ -31,7 +31,8 @@ class ClipFacts:
     ``num_missing_bytes`` and ``counted_fps`` (None for nan): as in ``MediaInfo``. ``is_silent``: nothing is audible.
     ``channel``: the channel of the sound that is taken because its channels cancel each other out. Of its images
     ``num_empty`` hold nothing, ``num_damaged`` are cut off or no images, and ``unread`` have names that give no frame,
-    or one that has another image. ``first_image``: the number of the image of frame 1. ``is_own``: the clip is
+    or one that has another image. ``first_image``: the number of the image of frame 1.
+    ``is_counted``: frames are the places of the images in the order of their names. ``is_own``: the clip is
     of a manifest, which names and splits clips itself. ``end_s``: when its file ends. ``losses``: what is lost, as far
     as packets, names and the ends of images show.
     """
@@ -77,6 +78,7 @@ class ClipFacts:
     num_damaged: int = 0
     unread: tuple[str, ...] = ()
     first_image: int = 1
+    is_counted: bool = False
     num_gaps: int = 0
     num_missing: int = 0
     label_rows: dict[str, int] = field(default_factory=dict)

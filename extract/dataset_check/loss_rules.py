@@ -67,6 +67,16 @@ def unread_images(clip: ClipFacts) -> Iterator[str]:
 
 
 @rule(
+    advice="no problem if that is their order in time; else number them from 0 or 1, or remove those of other clips",
+    fine={"num_images": 2},
+    found={"num_images": 2, "is_counted": True},
+)
+def counted_images(clip: ClipFacts) -> Iterator[str]:
+    if clip.is_counted and clip.num_images:
+        yield f"the names in {clip.images} hold no numbers of frames: pictures are frames in the order of their names"
+
+
+@rule(
     advice="image 0 is taken as frame 1, image i as frame i + 1; rename the images if that is wrong",
     fine={"first_image": 1},
     found={"first_image": 0},

@@ -59,16 +59,17 @@ def find_outside(dataset: Dataset, facts: ClipFacts, labels: list[Labels]) -> It
     for each in labels:
         try:
             if isinstance(each, TimedLabels):
-                each.at(np.array([] if end_s is None else [end_s]))
-            elif dataset.num_label_rows(facts.clip) > (facts.num_frames or np.inf) + MAX_ROWS_AFTER_END:
-                message = f"labels up to frame {len(each)}, but the clip has {facts.num_frames}"
+                if end_s is not None or not clip.is_series:
+                    each.at(np.array([] if end_s is None else [end_s]))
+            elif dataset.num_label_rows(facts.clip) > (facts.last_frame or np.inf) + MAX_ROWS_AFTER_END:
+                message = f"labels up to frame {len(each)}, but the clip has {facts.last_frame}"
                 yield Finding("label_outside", facts.clip, message, "correct the file of labels: the clip fails")
         except ValueError as error:
             yield Finding("label_outside", facts.clip, str(error), "training and scoring stop at this error")
 
 
 def find_rates(facts: list[ClipFacts], dataset: Dataset) -> Iterator[Finding]:
-    """That the frames of clips of sound alone get a rate."""
+    """That the frames of clips of sound alone, and of folders of pictures, get a rate."""
     alone = [each for each in facts if each.has_sound and not each.has_video and dataset.clips[each.clip].fps is None]
     num = sum(not dataset.num_label_rows(each.clip) for each in alone)
     if num:
@@ -77,6 +78,11 @@ def find_rates(facts: list[ClipFacts], dataset: Dataset) -> Iterator[Finding]:
     if num < len(alone):
         message = f"{format_count(len(alone) - num, 'clip')} of sound alone with labels of frames and no frame rate"
         yield Finding("no_rate_of_labels", None, message, "give a column fps, or --assume-fps: the clips fail without")
+    num = sum(each.is_series and each.fps is None for each in dataset.clips.values())
+    if num:
+        message = f"{format_count(num, 'folder')} of consecutive pictures without a frame rate"
+        advice = "add a column fps to the manifest, or give --assume-fps: the clips fail without"
+        yield Finding("no_rate_of_pictures", None, message, advice)
 
 
 def _find_doubts(manifest: Manifest) -> Iterator[Finding]:

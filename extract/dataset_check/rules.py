@@ -58,7 +58,7 @@ def no_files(clip: ClipFacts) -> Iterator[str]:
     found={"media": None, "has_video": False, "has_sound": False},
 )
 def no_media(clip: ClipFacts) -> Iterator[str]:
-    if clip.media is None and clip.images is not None:
+    if clip.media is None and clip.images is not None and not clip.is_own:
         yield "images only: without a video there are no times and no sound"
 
 

@@ -193,32 +193,48 @@ def _extent(request: ReadRequest) -> tuple[int, float]:
 
 
 def _without_whole_pictures(request: ReadRequest) -> ReadRequest:
-    """The request without face images that are whole pictures. Raises ClipError where there is no video instead."""
+    """The request without face images that are whole pictures and no series.
+
+    Raises ClipError where there is no video instead.
+    """
     path = request.clip.media
+    if request.clip.is_series:
+        return request
     num_whole = count_whole_pictures(request, lambda: media.num_streams(path) if path is not None else (0, 0))
     return replace(request, images=FaceImages()) if num_whole else request
 
 
 def _picture_task(request: ReadRequest) -> str:
     """What reading a clip's pictures involves: "faces" (detection), "pictures" (decoding alone) or "" (nothing)."""
-    if request.clip.media is None:
+    if request.clip.media is None and not request.clip.is_series:
         return ""
     encoders = [encoder for encoder in request.encoders.values() if isinstance(encoder, PictureEncoder)]
-    if any(encoder.crop is not None for encoder in encoders) and (request.fill or not request.images.numbers):
-        return "faces"
+    if any(encoder.crop is not None for encoder in encoders):
+        is_whole = request.clip.is_series and count_whole_pictures(request, lambda: (0, 0))
+        if request.fill or is_whole or not request.images.numbers:
+            return "faces"
     return "pictures" if request.clock is None or any(encoder.crop is None for encoder in encoders) else ""
 
 
 def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
     """The pictures per second that one thread reads from a clip, with face detection where the task includes it."""
-    assert clip.media is not None
     start_s, num = time.perf_counter(), 0
+    fps = request.assume_fps
+
+    def shown() -> Iterable[media.Picture]:
+        if clip.media is not None:
+            return media.pictures(clip.media, video_stream=clip.streams.video, assume_fps=fps)
+        frames = np.arange(max(request.images.numbers))
+        return media.pictures_of_series(request.images, frames / (fps or 1.0))
+
     selector = (
-        request.target.make_selector(clip.side, clip.media, clip.streams, assume_fps=request.assume_fps, part=clip.part)
+        request.target.make_selector(
+            clip.side, clip.media, clip.streams, assume_fps=fps, part=clip.part, shown=None if clip.media else shown()
+        )
         if task == "faces"
         else None
     )
-    pictures = media.pictures(clip.media, video_stream=clip.streams.video, assume_fps=request.assume_fps)
+    pictures = shown()
     for picture in islice((picture for picture in pictures if picture.is_decodable), NUM_SAMPLE_FRAMES):
         rgb = picture.rgb()
         if selector is not None:

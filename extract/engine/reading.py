@@ -1,14 +1,14 @@
 """Reading one clip: its media are decoded once for all encoders, and its clock is made if it is not stored yet."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from abaw.dataset.clip import Clip
-from abaw.dataset.face_images import FaceImages
+from abaw.dataset.face_images import SERIES_SUFFIXES, FaceImages
 from abaw.dataset.media_files import is_picture
 from abaw.errors import InputError
 from abaw.tracks import Clock
@@ -30,7 +30,8 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     """Decode a clip once and ``send`` each encoder what it encodes: prepared rows in order, or the sound.
 
     Encoders that take a face get the face images of the data set if the clip has any that are no whole pictures, else
-    faces detected in the video; the others get the decoded pictures. ``folder`` holds the decoded sound meanwhile.
+    faces detected in the video, or in the images of a series of whole pictures; the others get the decoded pictures.
+    ``folder`` holds the decoded sound meanwhile.
     ``check`` is called at every picture and every frame of sound, and may raise to stop. Raises ClipError with the
     stage that failed.
     """
@@ -49,11 +50,22 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     for name, encoder in sound_encoders.items():
         send(name, sounds[encoder.rate_hz])
     images = ImageStream(request.images, by_image)
-    faces = FaceStream(request, by_video, by_image if request.fill else [], check)
     facts: dict[str, int | float] = {}
     pictures_lost: PictureLosses | None = None
-    clock = request.clock
-    if clock is None or by_video or request.fill:
+    clock, shown = request.clock, None
+    if clip.is_series and num_whole:
+        if clock is None:
+            clock, assumed = _make_clock(request, np.zeros(0), np.zeros(0, bool), sounds, folder)
+            facts = {"num_frames": 0, **_facts(counts), **assumed}
+        shown = partial(media.pictures_of_series, request.images, clock.times_s)
+    faces = FaceStream(request, by_video, by_image if request.fill else [], check, shown() if shown else None)
+    if clock is not None and shown is not None:
+        for position, picture in enumerate(iterate_in_stage("read images", shown())):
+            check()
+            counts.num_undecodable += not picture.is_decodable
+            faces.add(position, picture, False)
+        pictures_lost = picture_losses(counts, clock, len(clock), 1)
+    elif clock is None or by_video or request.fill:
         times_s: list[float] = []
         decoded: list[bool] = []
         pictures = (
@@ -86,7 +98,7 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
     lost = ClipLosses(
         pictures_lost,
         sound_losses(of_sound, list(sounds.values()), clock, num_streams()) if sounds and not is_still else None,
-        face_losses(request, clock, images, faces, num_whole),
+        face_losses(request, clock, images, faces, 0 if shown else num_whole),
     )
     return ReadResult(clock, rows, faces.found(clock.times_s), facts, lost)
 
@@ -164,9 +176,16 @@ def check_last_row(request: ReadRequest, num_frames: int) -> None:
 
 
 def check_files(request: ReadRequest) -> None:
-    """Raise InputError where the clip has no files to read."""
+    """Raise InputError where the clip has no files to read, or pictures without times."""
+    if request.clip.is_series and not request.images.numbers:
+        raise InputError(f"no picture in {request.clip.images}: give a folder of {', '.join(SERIES_SUFFIXES)} files")
     if request.clip.media is None and not request.images.numbers:
         raise InputError("the clip has neither a media file nor face images: add one, or remove its label files")
+    if request.clip.is_series and request.assume_fps is None:
+        raise InputError(
+            f"the pictures in {request.clip.images} have no times: add a column fps (frames per second) to the "
+            "manifest, or give --assume-fps FPS"
+        )
 
 
 def _check_numbering(images: FaceImages, num_frames: int) -> None:

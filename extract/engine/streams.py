@@ -6,7 +6,7 @@ of a minute.
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -78,8 +78,8 @@ class FrameStream:
 class FaceStream:
     """The pictures of a clip: the target's face to streams with a crop, the whole picture to the others.
 
-    ``streams`` get every picture; ``filling`` get the face of pictures without a face image. ``check``: as of
-    ``TargetConfig.make_selector``.
+    ``streams`` get every picture; ``filling`` get the face of pictures without a face image. ``check`` and ``shown``:
+    as of ``TargetConfig.make_selector``.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class FaceStream:
         streams: list[FrameStream],
         filling: list[FrameStream],
         check: Callable[[], None] = lambda: None,
+        shown: Iterable[media.Picture] | None = None,
     ) -> None:
         self._streams, self._filling = streams, filling
         self._selector: TargetSelector | None = None
@@ -100,6 +101,7 @@ class FaceStream:
                     check,
                     assume_fps=request.assume_fps,
                     part=request.clip.part,
+                    shown=shown,
                 )
         self._positions: list[int] = []
         self._faces: list[Face | None] = []

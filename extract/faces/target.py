@@ -3,7 +3,7 @@
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,15 @@ class TargetConfig:
         check: Callable[[], None] = lambda: None,
         assume_fps: float | None = None,
         part: Part = WHOLE,
+        shown: Iterable[media.Picture] | None = None,
     ) -> "TargetSelector":
         """A selector for one clip, with a detector of its own, so that each thread can use one.
 
         ``side``: "left" or "right" in a clip of one of two subjects, else None. ``path``: the clip's media file, of
         which "longest" and "speaking" decode the chosen ``streams`` once here, before the first ``select``; ``check``
         is called at every picture and frame of sound of that pass and may raise to stop it. ``assume_fps`` as in
-        ``media.pictures``; ``part``: of the file that is the clip. Raises InputError for another side.
+        ``media.pictures``; ``part``: of the file that is the clip. ``shown``: the clip's pictures where it has no media
+        file. Raises InputError for another side.
         """
         tracker = FaceTracker(self.detector, self.detect_every)
         if (person := _person_of(self.target)) is not None:
@@ -84,7 +86,10 @@ class TargetConfig:
             return _OnlineSelector(tracker, _SidePolicy(side))
         if self.target in RANKS:
             return _OnlineSelector(tracker, _RankPolicy(self.target))
-        return _select_from_whole_clip(tracker, self.target, path, streams or Streams(), check, assume_fps, part)
+        streams = streams or Streams()
+        if path is not None:
+            shown = media.pictures(path, None, streams.video, assume_fps, part)
+        return _select_from_whole_clip(tracker, self.target, shown or (), path, streams, check, part)
 
 
 def person_target(person: int) -> str:
@@ -289,15 +294,15 @@ class _FaceTable:
 def _select_from_whole_clip(
     tracker: FaceTracker,
     target: str,
+    shown: Iterable[media.Picture],
     path: Path | None,
     streams: Streams,
     check: Callable[[], None],
-    assume_fps: float | None,
     part: Part,
 ) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
-    for picture in media.pictures(path, None, streams.video, assume_fps, part) if path is not None else ():
+    for picture in shown:
         check()
         if not picture.is_decodable:
             continue

@@ -8,7 +8,7 @@ imports PyAV.
 from extract.media.audio import Sound, is_audible, look_for_sound, sound, sounds
 from extract.media.container import DecodeCounts, MediaError
 from extract.media.info import MediaInfo, num_streams, probe
-from extract.media.video import Picture, Rgb, pictures
+from extract.media.video import Picture, Rgb, pictures, pictures_of_series
 
 __all__ = [
     "DecodeCounts",
@@ -21,6 +21,7 @@ __all__ = [
     "look_for_sound",
     "num_streams",
     "pictures",
+    "pictures_of_series",
     "probe",
     "sound",
     "sounds",

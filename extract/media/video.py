@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -12,8 +12,9 @@ from typing import Any
 import av
 import numpy as np
 
+from abaw.dataset.face_images import FaceImages
 from abaw.dataset.media_files import WHOLE, Part, is_picture
-from abaw.errors import NotFoundError
+from abaw.errors import InputError, NotFoundError
 from abaw.files.regular import check_regular
 from extract.media.colour import Rgb, shown_width, to_rgb
 from extract.media.container import DecodeCounts, MediaError, decode, number_stamps, open_media
@@ -88,6 +89,28 @@ def read_still(path: Path) -> Rgb:
         problem = "is an empty file" if found == "empty" else "is cut off, damaged or no picture"
         raise MediaError(f"{path} {problem}: download or copy it again, or leave the clip out")
     return found
+
+
+def pictures_of_series(images: FaceImages, times_s: Sequence[float] | np.ndarray) -> Iterator[Picture]:
+    """The pictures of a folder of consecutive pictures, one for each time of a clock.
+
+    Frames without a picture, and with one that is empty or damaged, are not decodable. Raises InputError where pictures
+    differ in size: faces could not be followed from one to the next.
+    """
+    known, first = set(images.numbers), None
+    for frame, time_s in enumerate(times_s, 1):
+        found = read_image(images.path(frame)) if frame in known else "missing"
+        if isinstance(found, str):
+            yield StillPicture(time_s, None)
+            continue
+        first = first or (found.shape, images.path(frame))
+        if found.shape != first[0]:
+            (height, width, _), (first_height, first_width, _) = found.shape, first[0]
+            raise InputError(
+                f"{images.path(frame)} is {width} x {height} pixels, but {first[1]} {first_width} x {first_height}: "
+                "pictures of one clip must have one size; put the others in a clip of their own"
+            )
+        yield StillPicture(time_s, found)
 
 
 def pictures(

@@ -278,4 +278,13 @@ def _check_groups(manifest: Manifest) -> None:
 def _clip(name: str, row: _Row) -> Clip:
     problem = name_problem(name)
     media, images = (None, row.path) if row.path.is_dir() else (row.path, None)
-    return Clip(name, media, images, problem=problem, fps=row.fps, start_s=row.start_s, stop_s=row.stop_s)
+    return Clip(
+        name,
+        media,
+        images,
+        problem=problem,
+        fps=row.fps,
+        start_s=row.start_s,
+        stop_s=row.stop_s,
+        is_series=images is not None,
+    )
