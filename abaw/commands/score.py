@@ -8,7 +8,9 @@ from abaw.commands import command, show
 
 @command("score", order=120)
 def score(
-    folders: Annotated[list[Path], typer.Argument(help="runs, or folders of prediction tables; two are compared")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="runs, or folders of prediction tables; every two are compared")
+    ],
     split: Annotated[
         str | None,
         typer.Option(
@@ -23,7 +25,7 @@ def score(
     seed: Annotated[int, typer.Option(help="seed of the exchanges")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """Score with the official metric, with 95 % intervals; of two folders say whether the second is better."""
+    """Score with the official metric, with 95 % intervals; of several folders compare every two."""
     from abaw.evaluation import report
 
     show(report.score(folders, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed), as_json)

@@ -1,7 +1,8 @@
 """Scores of runs and prediction folders: the official metric, intervals, comparisons; as values and as text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from abaw.dataset.layout import open_once
 from abaw.errors import InputError
 from abaw.evaluation.coverage import measured_coverage
 from abaw.evaluation.intervals import (
+    SIGNIFICANCE,
     Interval,
     check_draws,
     compare,
+    correct,
     group_by_video,
     intervals,
     unit_drawn,
@@ -26,6 +29,7 @@ from abaw.files import as_path, as_paths
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED, describe_recognisers
 from abaw.tasks.base import PredictionPair, Task, is_count
+from abaw.tasks.classes import Confusion, confusion_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +82,7 @@ class ScoreResult(Measurement):
     are made of: videos or, where the data set names groups, groups (``unit``). ``coverage``: how often a 95 % interval
     of the ranking score holds the true one with so many, measured by simulation; None for a single one.
     ``selection`` says where the epoch of a run was chosen on the clips that are scored; else it is empty.
+    ``confusion``: how often each class was predicted for each, None for tasks without classes.
     """
 
     folder: str
@@ -93,15 +98,22 @@ class ScoreResult(Measurement):
     unit: str = "video"
     coverage: float | None = None
     selection: str = ""
+    confusion: Confusion | None = None
 
 
 @dataclass(frozen=True)
 class Comparison(Difference):
-    """Whether the folder ``second`` is better than ``first`` at a task."""
+    """Whether the folder ``second`` is better than ``first`` at a task.
+
+    ``corrected_p`` is p corrected for the ``num_pairs`` of folders that the report compares at this task (Holm 1979);
+    ``verdict`` follows it.
+    """
 
     task: str
     first: str
     second: str
+    corrected_p: float
+    num_pairs: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """All that ``score`` found: a result for each folder and task; of two folders a comparison, of more their spread.
+    """All that ``score`` found: a result for each folder and task; a comparison of every two folders on the same
+    clips, and of more than two their spread.
 
     ``str(report)`` is what the command line prints, ``report.to_dict()`` what its ``--json`` prints.
     """
@@ -169,8 +182,9 @@ def score(
 ) -> ScoreReport:
     """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
-    Intervals are by video, or by group where the data set names groups; the report says of how many. Two folders are
-    compared, of three or more the spread is reported. ``split``: "train", "validation", or "held-out" (every clip with
+    Intervals are by video, or by group where the data set names groups; the report says of how many. Every two folders
+    are compared, with p corrected for the number of pairs; of three or more the spread is reported too, and they are
+    compared only where they have the same clips. ``split``: "train", "validation", or "held-out" (every clip with
     labels that the folder has); by default "validation", "train" for tables of that split, "held-out" where the data
     set has no validation split. ``task``: one task; by default every task the folders have tables of. ``data``: the
     data set with the labels; by default that of the run. ``raw`` leaves out the folders' post-processing. ``draws``
@@ -196,10 +210,10 @@ def report(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> Scor
     comparisons, spreads = [], []
     for name in dict.fromkeys(each.task.name for each in opened):
         of_task = [each for each in opened if each.task.name == name]
-        if len(of_task) == 2:
-            comparisons.append(comparison(of_task[0], of_task[1], draws, seed))
-        elif len(of_task) > 2:
+        if len(of_task) > 2:
             spreads.append(spread([each for each in results if each.task == name]))
+        if len(of_task) == 2 or (len(of_task) > 2 and spreads[-1].same_clips):
+            comparisons += compare_all(of_task, draws, seed)
     return ScoreReport(draws, seed, LEVEL, results, comparisons, spreads)
 
 
@@ -233,7 +247,18 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         unit=unit_drawn(final),
         coverage=measured_coverage(labelled.task, num) if num > 1 else None,
         selection=labelled.selection(),
+        confusion=confusion_of(labelled.task, final),
     )
+
+
+def compare_all(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> list[Comparison]:
+    """Every two folders compared at one task, with p corrected for the number of pairs."""
+    found = [comparison(first, second, draws, seed) for first, second in combinations(opened, 2)]
+    corrected = correct([each.p for each in found])
+    return [
+        replace(each, corrected_p=p, num_pairs=len(found), verdict="neither" if p > SIGNIFICANCE else each.verdict)
+        for each, p in zip(found, corrected, strict=True)
+    ]
 
 
 def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: int, seed: int) -> Comparison:
@@ -243,7 +268,8 @@ def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: i
         found = _difference(first.task, before, after, draws, seed)
     except ValueError as error:
         raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
-    return Comparison(**vars(found), task=first.task.name, first=str(first.folder), second=str(second.folder))
+    one, other = str(first.folder), str(second.folder)
+    return Comparison(**vars(found), task=first.task.name, first=one, second=other, corrected_p=found.p)
 
 
 def spread(results: Sequence[ScoreResult]) -> Spread:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from abaw.evaluation.coverage import videos_words
 from abaw.evaluation.intervals import SIGNIFICANCE
-from abaw.evaluation.wording import as_words, provenance_words, summary, with_interval, worst_clips
+from abaw.evaluation.wording import (
+    as_words,
+    confusion_lines,
+    pairs_table,
+    provenance_words,
+    summary,
+    with_interval,
+    worst_clips,
+)
 from abaw.numbers import format_count
 from abaw.tasks.base import is_count
 
@@ -20,8 +28,8 @@ def lines(found: "ScoreReport") -> Iterator[str]:
         yield from _table(each)
     for each in found.results:
         yield _last_line(each)
-    for pair in found.comparisons:
-        yield _verdict(pair, chance)
+    for task in dict.fromkeys(pair.task for pair in found.comparisons):
+        yield from _comparisons([pair for pair in found.comparisons if pair.task == task], chance)
     yield from map(_spread_line, found.spreads)
 
 
@@ -45,6 +53,8 @@ def _table(found: "ScoreResult") -> Iterator[str]:
             yield f"  {name:<28} {with_interval(name, found.scores, found.intervals, of)}" + (
                 f", raw {with_interval(name, raw.scores, raw.intervals, of)}" if raw else ""
             )
+    if found.confusion:
+        yield from confusion_lines(found.confusion.classes, found.confusion.counts)
     if found.gain:
         yield f"  post-processing changes {found.gain.words} ({of})"
     for remark in found.remarks:
@@ -65,6 +75,19 @@ def _last_line(found: "ScoreResult") -> str:
     return f"{head}; 95 % of {name} {low:.4f} to {high:.4f} ({of})"
 
 
+def _comparisons(pairs: "list[Comparison]", chance: str) -> Iterator[str]:
+    """Of two folders a line, of more a table of all pairs."""
+    if len(pairs) == 1:
+        yield _verdict(pairs[0], chance)
+        return
+    first = pairs[0]
+    yield (
+        f"{first.task}, differences of {first.score} of every two folders ({format_count(first.num_videos, first.unit)}"
+        f", {chance}; p corrected for {len(pairs)} pairs, Holm):"
+    )
+    yield from pairs_table(pairs)
+
+
 def _verdict(found: "Comparison", chance: str) -> str:
     words = {
         "better": f"{found.second} is better than {found.first}",
@@ -79,7 +102,7 @@ def _verdict(found: "Comparison", chance: str) -> str:
 def _spread_line(found: "Spread") -> str:
     name, scores = next(iter(found.scores.items()))
     seeds = ", ".join(as_words(each) if each else "unknown" for each in found.seeds)
-    clips = "" if found.same_clips else "; not on the same clips"
+    clips = "" if found.same_clips else "; not on the same clips, so no two are compared"
     return (
         f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
         f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"

@@ -1,6 +1,6 @@
 """Scores, intervals and differences as the reports print them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from abaw.evaluation.intervals import Interval
@@ -40,17 +40,48 @@ def as_words(value: Any) -> str:
 
 
 def worst_clips(clips: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, Mapping[str, float]], list[str]]:
-    """The clips to print, and a line that says which they are: of more than ``MAX_LISTED`` only the worst.
+    """The clips to print, worst first, and a line that says which they are: of more than ``MAX_LISTED`` the worst only.
 
     Of clips with a single label, a correlation says nothing: there the error (RMSE) decides, where there is one.
     """
-    if len(clips) <= MAX_LISTED:
+    if not clips:
         return clips, []
     first = next(iter(clips.values()))
     by_error = "RMSE" in first and all(scores["n"] == 1 for scores in clips.values())
     name, extreme, sign = ("RMSE", "highest", -1) if by_error else (next(iter(first)), "lowest", 1)
-    worst = dict(sorted(clips.items(), key=lambda each: sign * each[1][name])[:NUM_WORST])
+    ranked = dict(sorted(clips.items(), key=lambda each: sign * each[1][name]))
+    if len(clips) <= MAX_LISTED:
+        return ranked, []
+    worst = dict(list(ranked.items())[:NUM_WORST])
     return worst, [f"  {NUM_WORST} of {len(clips)} clips, those with the {extreme} {name} (--json prints all):"]
+
+
+def confusion_lines(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Iterator[str]:
+    """A confusion matrix as text, with the classes of the columns by their number; classes that never occur are left
+    out."""
+    kept = [i for i in range(len(classes)) if any(counts[i]) or any(row[i] for row in counts)]
+    yield "  confusion: a row for each label, a column for each prediction, in the same order"
+    width = max(len(str(counts[i][j])) for i in kept for j in kept)
+    for i in kept:
+        yield f"  {classes[i]:<28} " + " ".join(f"{counts[i][j]:>{width}}" for j in kept)
+
+
+def pairs_table(pairs: Sequence[Any]) -> Iterator[str]:
+    """Comparisons of one task as a table: difference with its interval, p, corrected p, and the better folder."""
+    widths = [max(len(getattr(each, side)) for each in (*pairs, _Heads)) for side in ("first", "second")]
+    head = f"  {'first':<{widths[0]}}  {'second':<{widths[1]}}  second - first (95 %)"
+    yield f"{head:<{sum(widths) + 34}}  {'p':>6}  corrected  better"
+    for each in pairs:
+        between = f" ({each.interval[0]:+.4f} to {each.interval[1]:+.4f})" if each.interval else ""
+        better = {"better": each.second, "worse": each.first, "neither": "neither beyond chance"}[each.verdict]
+        yield (
+            f"  {each.first:<{widths[0]}}  {each.second:<{widths[1]}}  {each.difference:+.4f}{between:<21}  "
+            f"{each.p:6.3f}  {each.corrected_p:9.3f}  {better}"
+        )
+
+
+class _Heads:
+    first, second = "first", "second"
 
 
 def provenance_words(provenance: Mapping[str, Any], selection: str) -> str:

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Confusion:
+    """How often each class was predicted for each: rows are the labels, columns the predictions, entries scored rows.
+
+    Rows are of ``classes`` in their order, and so are columns.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class ClassTask(Task, ABC):
     """One of ``classes`` per frame or clip. Loss: cross-entropy over the scored steps, weighted by class.
@@ -179,3 +190,15 @@ def balanced_weights(labels: Mapping[str, Labels], num_classes: int, balance: fl
     total = (weights * counts).sum()
     weights = weights * counts.sum() / total if total else np.ones(num_classes)
     return [round(float(weight), 6) for weight in weights]
+
+
+def confusion_of(task: Task, by_clip: Mapping[str, PredictionPair]) -> Confusion | None:
+    """The confusion matrix over all scored rows of all clips; None for a task that is not of one class a row."""
+    if not isinstance(task, ClassTask):
+        return None
+    num, counts = task.out_dim, np.zeros((task.out_dim, task.out_dim), int)
+    for pair in by_clip.values():
+        scored = pair.labels.scored
+        truth, predicted = (each[scored][:, 0].astype(int) for each in (pair.labels.values, pair.prediction))
+        counts += np.bincount(truth * num + predicted, minlength=num * num).reshape(num, num)
+    return Confusion(tuple(task.classes), tuple(tuple(int(each) for each in row) for row in counts))

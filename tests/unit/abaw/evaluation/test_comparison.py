@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from itertools import combinations
 
 import numpy as np
 import pytest
 
+from abaw.evaluation.intervals import correct
 from abaw.evaluation.labelled_tables import open_labelled_predictions
 from abaw.evaluation.report import comparison, score
 from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, report, scores_of, text_of, write_tables
@@ -80,11 +82,30 @@ def test_several_folders_are_given_as_mean_and_spread_with_their_seeds(tmp_path,
         f"va of 3 folders: CCC mean {np.mean(values):.4f}, {min(values):.4f} to {max(values):.4f} (seeds unknown, 1, 2)"
     )
     document = json.loads(json.dumps(report(*folders, data=data, task="va").to_dict()))
-    assert document["comparisons"] == []
+    assert [each["num_pairs"] for each in document["comparisons"]] == [3] * 3
     (found,) = document["spreads"]
     assert found["seeds"] == [None, [1], [2]]
     assert found["scores"]["CCC"]["mean"] == pytest.approx(np.mean(values))
     assert found["scores"].keys() == {"CCC", "CCC_valence", "CCC_arousal"}
+
+
+def test_four_folders_are_compared_pair_by_pair_with_p_corrected_for_the_pairs(tmp_path, data):
+    noise = {"good": 0.2, "same": 0.2, "poor": 0.8, "bad": 0.9}
+    folders = [write_tables(tmp_path / name, data, noise=each, **KNOWN) for name, each in noise.items()]
+    found = report(*folders, data=data, task="va", draws=1000)
+    assert [(each.first, each.second) for each in found.comparisons] == list(combinations(map(str, folders), 2))
+    assert [each.corrected_p for each in found.comparisons] == correct([each.p for each in found.comparisons])
+    alone = report(folders[0], folders[2], data=data, task="va", draws=1000).comparisons[0]
+    pair = found.comparisons[1]
+    assert (pair.difference, pair.interval, pair.p) == (alone.difference, alone.interval, alone.p)
+    assert alone.verdict == "worse"
+    assert pair.corrected_p > 0.05 >= pair.p  # six videos: p is 2 / 2 ** 6 at least, six pairs make it .1875
+    assert pair.verdict == "neither"
+    title, _, *rows = str(found).splitlines()[-9:-1]
+    assert title.startswith("va, differences of CCC of every two folders (6 videos, ")
+    assert title.endswith("p corrected for 6 pairs, Holm):")
+    assert [row.split()[:2] for row in rows] == [[each.first, each.second] for each in found.comparisons]
+    assert rows[1].endswith(f"{pair.p:.3f}  {pair.corrected_p:9.3f}  neither beyond chance")
 
 
 def test_a_spread_over_different_clips_says_so(tmp_path, data):
@@ -92,4 +113,6 @@ def test_a_spread_over_different_clips_says_so(tmp_path, data):
         write_tables(tmp_path / str(i), data, clips=clips, **POOLED)
         for i, clips in enumerate((VALIDATION[:3], VALIDATION[3:], TRAIN))
     ]
-    assert "; not on the same clips)" in text_of(*folders, data=data, split="held-out")
+    found = report(*folders, data=data, split="held-out")
+    assert "; not on the same clips, so no two are compared)" in str(found)
+    assert found.comparisons == []

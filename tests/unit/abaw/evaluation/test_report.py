@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from abaw.dataset.names import EXPRESSIONS
 from abaw.evaluation.labelled_tables import labels_by_task, score_folder
 from abaw.evaluation.wording import summary, worst_clips
 from abaw.results import predictions
@@ -169,4 +170,21 @@ def test_of_many_clips_only_the_worst_are_printed():
     assert line == "  10 of 60 clips, those with the lowest CCC (--json prints all):"
     single = {name: {"CCC": 0.0, "RMSE": scores["CCC"], "n": 1} for name, scores in clips.items()}
     assert next(iter(worst_clips(single)[0])) == "c59"
-    assert worst_clips(dict(list(clips.items())[:50]))[1] == []
+    few, lines = worst_clips(dict(list(clips.items())[49:9:-1]))
+    assert (list(few), lines) == ([f"c{i}" for i in range(10, 50)], [])  # all of them, worst first
+
+
+def test_a_task_of_classes_has_a_confusion_matrix_of_labels_by_predictions(tmp_path, data):
+    where = write_tables(tmp_path / "a", data, "expr", noise=1.0, **KNOWN)
+    found = scores_of(where, data, task="expr")
+    confusion = np.array(found["confusion"]["counts"])
+    assert found["confusion"]["classes"] == EXPRESSIONS
+    assert confusion.sum() == found["scores"]["n"]
+    both = confusion.sum(0) + confusion.sum(1)
+    f1 = np.divide(2 * np.diag(confusion), both, where=both > 0, out=np.zeros(8))
+    assert found["scores"]["F1"] == pytest.approx(f1.mean())
+    assert confusion.trace() < confusion.sum()
+    lines = text_of(where, data=data, task="expr").splitlines()
+    row = lines.index("  confusion: a row for each label, a column for each prediction, in the same order") + 1
+    assert lines[row].split() == ["Neutral", *map(str, confusion[0])]
+    assert scores_of(write_tables(tmp_path / "b", data, **KNOWN), data)["confusion"] is None
