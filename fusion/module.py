@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from abaw.batches import Batch
 from abaw.configs.sections import Config
 from abaw.errors import InputError
+from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.base import FusionInput, FusionModel
 from fusion.input_stage import InputStage
@@ -22,7 +23,9 @@ from fusion.layers.masks import make_length_mask
 from fusion.layers.pooling import PoolingHead
 from fusion.sampling import derive_epoch_seed
 from fusion.validation import Raw, gather_windows, score
+from fusion.weight_decay import split_by_decay
 
+NUM_GROUPS = 2  # of the optimizer: parameters that decay, and those that do not
 PLATEAU = 10  # validations in a row without a better score before the learning rate falls
 
 WindowOutput = tuple[Raw, np.ndarray]  # raw outputs of one window; where at least one modality was observed (time)
@@ -134,7 +137,9 @@ class FusionModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         training = self.config.training
         optimizer_class = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training.optimizer]
-        optimizer = optimizer_class(self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        decayed, spared = ([*named.values()] for named in split_by_decay(self))
+        groups = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+        optimizer = optimizer_class(groups, lr=training.learning_rate, weight_decay=training.weight_decay)
         if training.schedule == "plateau":
             # stepped here: Lightning does so after resume.ckpt is written, and a resumed run would differ
             self._plateau = ReduceLROnPlateau(optimizer, "max", factor=0.1, patience=PLATEAU, min_lr=1e-7)
@@ -174,6 +179,11 @@ class FusionModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._num_steps, self._plateau_state = checkpoint["num_steps"], checkpoint.get("plateau")
+        if any(len(state["param_groups"]) != NUM_GROUPS for state in checkpoint["optimizer_states"]):
+            raise InputError(
+                f"{RESUME} was written by an older version, whose weight decay applied to every parameter: delete it "
+                "to start again"
+            )
 
     def on_validation_epoch_start(self) -> None:
         self._windows = defaultdict(dict)

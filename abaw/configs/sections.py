@@ -214,7 +214,10 @@ class SubmissionConfig(_Strict):
 class TrainingConfig(_Strict):
     """The optimizer and the course of training.
 
-    With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. The learning rate rises linearly over
+    With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. It applies to the weights of linear,
+    convolutional and recurrent layers, not to biases, norms, positions and the like.
+
+    The learning rate rises linearly over
     ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine; with "plateau" it falls to a tenth whenever
     more than 10 validations in a row (one an epoch) bring no better score. Training stops after ``patience_epochs``
     without a better validation score. ``sampling`` "balanced" draws windows so that all classes (or strata of valence

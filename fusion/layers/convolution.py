@@ -40,6 +40,8 @@ class WeightNormConv1d(nn.Module):
     pickled, which training in several processes needs.
     """
 
+    decayed = ("magnitude", "direction")  # together they are the weight, see ``fusion.weight_decay``
+
     def __init__(self, layer: nn.Conv1d) -> None:
         super().__init__()
         self.out_channels, self.dilation = layer.out_channels, layer.dilation

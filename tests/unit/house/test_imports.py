@@ -48,7 +48,7 @@ ORDER = {
     ],
     "fusion": [
         ("__init__", "base", "normalisation", "targets"),
-        ("layers", "sampling", "validation"),
+        ("layers", "sampling", "validation", "weight_decay"),
         ("data", "input_stage", "models"),
         ("module",),
         ("checkpoint", "loggers", "predict"),
