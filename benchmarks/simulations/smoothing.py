@@ -3,8 +3,8 @@
 Frames of eight classes with the frequencies of Aff-Wild2's expressions. The features of a class are normal around a
 mean of its own, so that the true probabilities of a frame are known. For each loss, the logits of every frame that
 minimise its expectation under these probabilities are computed; macro-F1 of their largest is the best that a network
-trained with this loss can reach. The weights are those of `abaw/configs/expr.yaml`. Writes smoothing.json and smoothing.md in
-results/simulations. About a minute on a CPU core.
+trained with this loss can reach. The weights are those of `abaw/configs/expr.yaml`. Writes smoothing.json and
+smoothing.md in results/simulations. About a minute on a CPU core.
 
     python -m benchmarks.simulations.smoothing [--seeds 1 2 3]
 """

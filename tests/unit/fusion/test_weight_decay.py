@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from abaw.errors import InputError
 from abaw.tasks import TASKS
 from fusion.models import FUSION_MODELS
 from fusion.module import FusionModule
@@ -93,3 +94,10 @@ def test_a_step_without_a_gradient_changes_only_what_decays(optimizer):
     module.configure_optimizers().step()
     changed = {name for name, each in module.named_parameters() if not torch.equal(each, before[name])}
     assert changed == {name for name in names if before[name].any()}
+
+
+def test_a_resume_file_whose_decay_was_of_every_parameter_is_refused():
+    module = FusionModule(FUSION_MODELS.build("concat", dims=THREE), {"va": TASKS.build("va")}, make_config(), THREE)
+    optimizer = torch.optim.AdamW(module.parameters())
+    with pytest.raises(InputError, match="resume.ckpt was written by an older version"):
+        module.on_load_checkpoint({"num_steps": None, "optimizer_states": [optimizer.state_dict()]})
