@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from abaw.errors import InputError
@@ -58,6 +58,9 @@ class Misa(FusionModel):
     through Linear(2Mh -> Mh), dropout and ReLU. The output has M h features. ``dropout`` is the rate before the output;
     the transformer's is 0.1.
 
+    An unobserved step enters the LSTMs as 0, so that its states hold what lies around it, and is attended to. Where a
+    modality is not observed at any step of a window, the others do not attend to its tokens.
+
     Auxiliary losses: ``difference`` makes private and shared representations, and the private ones of different
     modalities, orthogonal. ``similarity`` makes the distributions of the shared ones similar (absent with one
     modality). ``reconstruction`` reconstructs the projection from the sum of private and shared.
@@ -106,7 +109,13 @@ class Misa(FusionModel):
         private = [encode(each) for encode, each in zip(self.private, projected, strict=True)]
         shared = [self.shared(each) for each in projected]
         tokens = torch.stack([*private, *shared], dim=2).flatten(0, 1)  # each step is a sequence of 2M tokens
-        attended = torch.cat([self.transformer(some) for some in tokens.split(MAX_STEPS)])
+        hidden_tokens = _find_absent(observed).repeat_interleave(tokens.shape[0] // len(inputs.lengths), dim=0)
+        attended = torch.cat(
+            [
+                self.transformer(some, src_key_padding_mask=absent)
+                for some, absent in zip(tokens.split(MAX_STEPS), hidden_tokens.split(MAX_STEPS), strict=True)
+            ]
+        )
         hidden = self.fuse(attended.flatten(1)).unflatten(0, inputs.times_s.shape)
         return FusionOutput(hidden, self._losses(projected, private, shared, observed) if inputs.wants_losses else {})
 
@@ -148,3 +157,10 @@ class _StackedLstm(nn.Module):
 
 def _encoder(dim: int) -> nn.Module:
     return nn.Sequential(nn.Linear(dim, dim), nn.Sigmoid())
+
+
+def _find_absent(observed: Sequence[Bool[Tensor, "batch time"]]) -> Bool[Tensor, "batch tokens"]:
+    """True for the private and shared tokens of modalities that a window lacks; False where it lacks all of them."""
+    absent = torch.stack([~flags.any(1) for flags in observed], dim=1)
+    absent = absent & ~absent.all(1, keepdim=True)  # attention to nothing is NaN
+    return torch.cat([absent, absent], dim=1)

@@ -26,6 +26,7 @@ FACTS = {
 }
 
 MAX_ROWS = 256
+PAPER_DIM = 16  # width of the authors' encoders of audio and video, for which they weigh the likelihood
 
 
 @FUSION_MODELS.register
@@ -50,7 +51,11 @@ class Mmim(FusionModel):
     Auxiliary losses: ``likelihood`` is the negative Gaussian log likelihood, up to a constant, of predicting one
     modality from another at the same step (absent with one modality). Each of ``anchors`` (text in the paper) predicts
     all modalities but the anchors before it; without anchors each modality predicts those after it in alphabetical
-    order. ``contrastive`` is the loss of identifying each modality's own step from the fused state.
+    order; it is a sum over e features, so its weight is the paper's 0.1 times 16 / e. ``contrastive`` is the loss of
+    identifying each modality's own step from the fused state.
+
+    An unobserved step enters the LSTM as 0, so that its state holds what the modality was before; a modality that was
+    never observed is a constant. Neither enters the auxiliary losses.
 
     Raises InputError where ``anchors`` names an unknown modality.
     """
@@ -62,7 +67,9 @@ class Mmim(FusionModel):
         self.names = sort_modalities(dims)
         self.hidden_dim = hidden_dim
         self.pairs = _pairs(self.names, anchors)
-        self.loss_weights = {"likelihood": 0.1, "contrastive": 0.1} if self.pairs else {"contrastive": 0.1}
+        self.loss_weights = {"contrastive": 0.1}
+        if self.pairs:
+            self.loss_weights["likelihood"] = 0.1 * PAPER_DIM / encoder_dim
         self.recurrent = nn.ModuleList(
             Recurrent(nn.LSTM, dims[name], encoder_dim, bidirectional=False) for name in self.names
         )
