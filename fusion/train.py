@@ -85,6 +85,12 @@ def train(
         if not data.holds_out and epochs is None and config.training.select_on != "last":
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
+        if getattr(module.model, "modality_dropout", 0) and any(f.modality_dropout for f in config.features.values()):
+            LOG.warning(
+                "modalities are dropped twice: by features.*.modality_dropout and by model.modality_dropout of %s; "
+                "set one of them to 0",
+                config.model.name,
+            )
         if not epochs_done:
             module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
             module.measure(loader(data.train, config.training.batch_size))

@@ -17,7 +17,7 @@ def train(
         list[str] | None,
         typer.Argument(
             help="key=value applied over the config: trainer.max_epochs=2 sets one value, "
-            '"model={name: concat}" replaces a whole section'
+            '"model={name: concat}" replaces a whole section, features.NAME=null removes a feature'
         ),
     ] = None,
     runs: Annotated[Path, typer.Option(help="folder in which the run's folder is created")] = Path("runs"),

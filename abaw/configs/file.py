@@ -17,6 +17,8 @@ from abaw.files.yaml import Keys, parse_yaml, read_yaml
 from abaw.registry import Registry, nearest
 
 Section = TypeVar("Section", bound=BaseModel)
+# sections whose keys are names: there null on the command line removes one
+NAMED = (("features",), ("tasks",), ("members",), ("losses",))
 COMMAND_LINE = 0  # the line of a key that is not from the file
 
 
@@ -97,6 +99,8 @@ class ConfigFile:
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
     """Read a config and apply ``overrides``, texts of the form ``key.key=value``, over it.
 
+    ``features.NAME=null`` removes a feature; likewise a task, a member, or the weight of a loss.
+
     ``path``: a YAML file, or the name of a config of the package. Raises NotFoundError where there is neither, and
     InputError where the file is no YAML, gives a key twice, or is no mapping.
     """
@@ -146,8 +150,16 @@ def _apply(values: dict[str, Any], lines: dict[Keys, int], override: str) -> Non
         values = values[parent]
         if not isinstance(values, dict):
             raise InputError(f"command line, {dotted}=: {parent} is a value, not a group of keys")
-    values[last] = value
     path = (*parents, last)
+    if value is None and tuple(parents) in NAMED:
+        if last not in values:
+            raise InputError(
+                f"command line, {dotted}=: {parents[0]} has no {last!r} to remove{nearest(last, values)} "
+                f"known: {', '.join(values)}"
+            )
+        del values[last]
+    else:
+        values[last] = value
     for below in [keys for keys in lines if keys[: len(path)] == path]:
         del lines[below]  # what the file gave below this key is replaced
     lines[path] = COMMAND_LINE

@@ -214,16 +214,15 @@ class SubmissionConfig(_Strict):
 class TrainingConfig(_Strict):
     """The optimizer and the course of training.
 
-    With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. It applies to the weights of linear,
-    convolutional and recurrent layers, not to biases, norms, positions and the like.
-
-    The learning rate rises linearly over
-    ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine; with "plateau" it falls to a tenth whenever
-    more than 10 validations in a row (one an epoch) bring no better score. Training stops after ``patience_epochs``
-    without a better validation score. ``sampling`` "balanced" draws windows so that all classes (or strata of valence
-    and arousal) are equally frequent. ``ema_decay``: the weights that are scored and kept are an exponential moving
-    average over optimizer steps (0: no average). ``label_shift``: labels lag behind the video by so many frames;
-    predictions are shifted back. ``num_workers``: processes that read windows (0: only this process).
+    With "adam", ``weight_decay`` is an L2 penalty; with "adamw" it is decoupled. It applies to the weights of
+    linear, convolutional and recurrent layers, not to biases, norms, positions and the like. The learning rate
+    rises linearly over ``warmup_epochs`` and then stays constant, or falls to 0 along a cosine; with "plateau" it
+    falls to a tenth whenever more than 10 validations in a row (one an epoch) bring no better score. Training stops
+    after ``patience_epochs`` without a better validation score. ``sampling`` "balanced" draws windows so that all
+    classes (or strata of valence and arousal) are equally frequent. ``ema_decay``: the weights that are scored and
+    kept are an exponential moving average over optimizer steps (0: no average). ``label_shift``: labels lag behind
+    the video by so many frames; predictions are shifted back. ``num_workers``: processes that read windows (0: only
+    this process).
 
     ``select_on``: on which clips the epoch is chosen whose weights are kept. "validation": on the clips that the run
     holds out and is scored on, which flatters the score. "inner": on a part of the training side, about a fifth of its

@@ -37,7 +37,8 @@ class ValenceArousal(Task):
 
     ``ccc_over`` "batch": one CCC over all scored steps of the batch, as the score is taken over all frames. "sequence":
     the mean of the CCC of each window with at least 2 scored steps. Where there is no CCC, the loss is the squared
-    error.
+    error. "batch" depends on which windows are together: two batches of 16, as with ``accumulate_grad_batches: 2`` or
+    two processes, have the mean of two CCCs, which is not that of one batch of 32. The mean over windows is the same.
     """
 
     ccc_over: CccOver

@@ -21,7 +21,7 @@ FACTS = {
     "differs": "Sizes are those of the public code, whose input features come from temporal models (a 5-layer "
     "transformer over 400 frames for faces); ours may not, so that more layers can help. No prior weights of "
     "modalities and no single-modality predictions as input. The context is aligned to the frames instead of having "
-    "its own rate.",
+    "its own rate. Its filter, which keeps sound only while the mouth is open, is not built.",
 }
 
 

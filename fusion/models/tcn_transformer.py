@@ -20,7 +20,8 @@ FACTS = {
     "(causal convolutions encode the order) are those of the public code. The transformer is 128 wide with 4 layers; "
     "theirs, trained at 3e-5 after a warm-up, is 512 wide with 8 (set hidden_dim and num_layers). All TCN blocks are "
     "conv_dim wide (the first of the paper is as wide as the features), with ReLU instead of PReLU. The transformer is "
-    "pre-norm with a final layer norm, theirs is post-norm.",
+    "pre-norm with a final layer norm, theirs is post-norm. The head of a task is one linear layer, as for all models "
+    "here; hidden layers in the head are not built.",
 }
 
 

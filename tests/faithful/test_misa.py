@@ -240,3 +240,17 @@ def test_heads_that_do_not_divide_the_width_are_an_error():
         FUSION_MODELS.build("misa", dims={"face": 2}, mlp_dim=0)
     with pytest.raises(ValueError, match="'misa': encoder_dim is 0"):
         FUSION_MODELS.build("misa", dims={"face": 2}, encoder_dim=0)
+
+
+def test_a_modality_that_a_window_lacks_is_not_attended_to():
+    """Its tokens change nothing of the others' tokens; where it is seen once, they do."""
+    model, inputs = build(), make_inputs(DIMS, (6, 6), share=1.0)
+    inputs.observed["sound"][0] = False
+    inputs.observed["sound"][1, 1:] = False
+    model.fuse = nn.Flatten(1)  # the tokens after attention
+    before = model(inputs).hidden
+    with torch.no_grad():
+        model.private[2][0].bias += 1  # of sound
+    changed = (model(inputs).hidden - before).unflatten(-1, (2, len(DIMS), -1)).abs().amax((1, 2, 4))
+    assert (changed[0, :2] == 0).all()
+    assert (changed[1, :2] > 0).all()

@@ -175,4 +175,4 @@ def test_an_anchor_that_is_no_modality_is_an_error():
 
 
 def test_the_weights_of_the_losses_are_those_of_the_paper():
-    assert build().loss_weights == {"likelihood": 0.1, "contrastive": 0.1}
+    assert build().loss_weights == pytest.approx({"likelihood": 0.1 * 16 / E, "contrastive": 0.1})

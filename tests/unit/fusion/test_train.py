@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from abaw.configs.sections import FeatureConfig
+from abaw.configs.sections import FeatureConfig, PartConfig
 from fusion.module import FusionModule
 from fusion.train import train
 from tests.support.memory import make_config, make_tasks
@@ -50,3 +50,12 @@ def test_settings_of_lightnings_trainer_reach_it(source, labels, tmp_path, monke
     module = train(make_config(**trainer), make_tasks(), labels, source, tmp_path)
     assert (seen["gradient_clip_val"], seen["accumulate_grad_batches"]) == (0.5, 3)
     assert np.isfinite(module.scores["va"]["CCC"])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_modalities_that_are_dropped_twice_are_warned_of(source, labels, tmp_path, caplog, rate):
+    config = make_config(max_epochs=1)
+    model = PartConfig.model_validate({"name": "safe_cross_attention", "hidden_dim": 8, "modality_dropout": rate})
+    features = {name: each.model_copy(update={"modality_dropout": 0.1}) for name, each in config.features.items()}
+    train(config.model_copy(update={"model": model, "features": features}), make_tasks(), labels, source, tmp_path)
+    assert ("dropped twice" in caplog.text) == bool(rate)

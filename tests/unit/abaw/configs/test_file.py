@@ -159,7 +159,7 @@ FAULTS |= {
     ),
     "an even width": (
         ("[1, 5]", "[1, 6]"),
-        r":19: post_processing.widths is \[1, 6\]: 6 is even: give odd numbers of frames",
+        r":19: post_processing.widths is \[1, 6\]: 6 is even or no whole number: give odd numbers of frames",
     ),
     "no width": (("[1, 5]", "[]"), r":19: post_processing.widths is \[\]: list should have at least 1 item"),
     "a space that does not exist": (

@@ -88,6 +88,18 @@ def test_where_no_sequence_has_two_scored_steps_the_squared_error_teaches():
     torch.testing.assert_close(task.loss(outputs, target, scored), expected)
 
 
+@pytest.mark.parametrize(("over", "is_equal"), [("batch", False), ("sequence", True)])
+def test_two_batches_of_half_the_size_have_another_loss_only_over_the_batch(over, is_equal):
+    """What gradient accumulation and several processes do: they average the losses of their batches."""
+    task = TASKS.build("va", ccc_over=over)
+    target = torch.linspace(-1, 1, 4)[:, None, None] + torch.rand(4, 20, 2, generator=torch.manual_seed(0)) / 4
+    scored = torch.ones(4, 20, dtype=torch.bool)
+    outputs = target + 0.1
+    whole = task.loss(outputs, target, scored)
+    halves = [task.loss(outputs[i : i + 2], target[i : i + 2], scored[:2]) for i in (0, 2)]
+    assert torch.isclose(sum(halves) / 2, whole, rtol=1e-5) == is_equal
+
+
 @pytest.mark.parametrize("over", ["batch", "sequence"])
 def test_a_constant_sequence_has_a_finite_loss(over):
     task = TASKS.build("va", ccc_over=over)
