@@ -14,8 +14,8 @@ def score(
     split: Annotated[
         str | None,
         typer.Option(
-            help="train, validation, or held-out: every clip with labels that the folder has; default: validation, or "
-            "held-out where the data set has no validation split"
+            help="train, validation, test (of a manifest with labels of test clips), or held-out: every clip with "
+            "labels that the folder has; default: validation, or held-out where the data set has no validation split"
         ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folder has tables of")] = None,

@@ -22,7 +22,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "mtl": {
         "train": ("training_set_annotations*.txt", "MTL_Challenge/train_set.txt"),
         "validation": ("validation_set_annotations*.txt", "MTL_Challenge/validation_set.txt"),
-        "test": ("MTL_*test_set_release.txt",),
+        "test": ("MTL_*test_set_release.txt", "Multi_Task_Learning_*test_set_release.txt"),
     },
     "emi": {"train": ("train_split.csv",), "validation": ("valid_split.csv",), "test": ("test_split.csv",)},
     "ah_clip": AH_NAMES,
@@ -36,6 +36,7 @@ FIRST_LINES = {
 IMAGE_NAME = re.compile(r"(\d{5}|[1-9]\d{5,})\.jpg", re.ASCII)  # the number of a frame, as Clip.image() writes it
 IMAGE = re.compile(f"([^/]+)/{IMAGE_NAME.pattern}", re.ASCII)
 AH_FRAME = re.compile(r"(.+)/frame-(\d+)\.jpg", re.ASCII)
+NUMBER = re.compile(r"(\d+)(?:\.0)?", re.ASCII)
 ENDING = re.compile(r"\.[A-Za-z]\w{1,4}$", re.ASCII)
 FIRST_BYTES = 4096
 
@@ -52,17 +53,25 @@ class Listing:
     last_frames: Mapping[str, int]
     num_repeats: int
 
+    @property
+    def repeats(self) -> str:
+        """How many rows repeat an earlier one, in words."""
+        rows = f"{self.num_repeats} rows repeat" if self.num_repeats != 1 else "1 row repeats"
+        return f"{self.path}: {rows} the clip and frame of an earlier row; rows of one frame are merged and count once"
+
 
 def clip_named(name: str) -> str:
     """The clip that a file name stands for: the name without folders and suffix.
 
-    A bare number gets five digits, as EMI's media files have.
+    A bare number gets five digits, as EMI's media files have: programs that read a table often turn 00017 into 17, or
+    into 17.0 where a cell of the column is empty.
 
-    >>> clip_named("17"), clip_named("Videos/8/17.mp4")
-    ('00017', '17')
+    >>> clip_named("17"), clip_named("17.0"), clip_named("Videos/8/17.mp4")
+    ('00017', '00017', '17')
     """
     name = name.strip(BLANKS).rpartition("/")[2]
-    return name.zfill(5) if name.isascii() and name.isdecimal() else ENDING.sub("", name)
+    number = NUMBER.fullmatch(name)
+    return number[1].zfill(5) if number else ENDING.sub("", name)
 
 
 def parse_place(kind: str, text: str) -> tuple[str, int] | None:
@@ -126,23 +135,30 @@ def _listing(path: Path, kind: str, is_test: bool) -> Listing:
 
 NUM_MULTITASK = 3 + len(ACTION_UNITS)
 REMEDY = "correct the line, or get the file from the organisers again"
+MAX_LISTED = 20  # contradictions that an error lists; of the others it gives the number
 
 Row = tuple[int, str, list[str]]  # line number, its first cell, the others
+Known = dict[str, dict[int, list[tuple[int, str, np.ndarray]]]]  # clip -> frame -> line, first cell and values of each
+# what the rows of one place become where they contradict: their values (rows goal) -> one row
+Merge = Callable[[np.ndarray], np.ndarray]
 
 
-def read_multitask(path: Path) -> dict[str, Labels]:
+def read_multitask(path: Path, *, average_repeats: bool = False) -> dict[str, Labels]:
     """Read the labels of MTL, by clip: rows of valence, arousal, expression and twelve units.
 
     Rows go from frame 1 to the last labelled image. A part with its sentinel (-5, -1 or -1) is NaN; a frame is scored
     where at least one part has a label. Frames that are not in the file are not scored. Rows of the same image complete
-    each other. Raises InputError with file and line for a wrong row, or for rows of one image that contradict.
+    each other. Where they contradict, ``average_repeats`` takes the mean of valence and arousal and the most frequent
+    expression and units; a part without one most frequent label has none. Otherwise, and for a wrong row, raises
+    InputError with the file and all such lines.
     """
     header, rows = _rows(path)
     if not header.replace(" ", "").lower().startswith(MTL_HEADER_START):
         raise InputError(
             f"{path}:1: the header is {header!r}, expected {MTL_HEADER_START}AU1 ...: is this the file of another task?"
         )
-    return _by_clip(path, "mtl", rows, _multitask)
+    remedy = "correct or remove these rows, or average them with the setting average_repeats of the task mtl"
+    return _by_clip(path, "mtl", rows, _multitask, remedy, _averaged if average_repeats else None)
 
 
 def read_mimicry(path: Path) -> dict[str, Labels]:
@@ -182,20 +198,29 @@ def _cells(number: int, text: str) -> Row:
 
 
 def _by_clip(
-    path: Path, kind: str, rows: Iterator[Row], parse: Callable[[list[str]], list[float]]
+    path: Path,
+    kind: str,
+    rows: Iterator[Row],
+    parse: Callable[[list[str]], list[float]],
+    remedy: str = "correct or remove these rows, or get the file from the organisers again",
+    merge: Merge | None = None,
 ) -> dict[str, Labels]:
-    found: dict[str, dict[int, tuple[int, np.ndarray]]] = {}
+    found: Known = {}
     for number, first, others in rows:
         try:
             clip_id, frame = _place(kind, first)
             values = np.array(parse(others))
-            known = found.setdefault(clip_id, {})
-            if frame in known:
-                values = _merged(first, *known[frame], values)
         except ValueError as error:
             raise InputError(f"{path}:{number}: {error}; {REMEDY}") from error
-        known[frame] = (number, values)
-    return {clip_id: _labels(known) for clip_id, known in found.items()}
+        found.setdefault(clip_id, {}).setdefault(frame, []).append((number, first, values))
+    if merge is None and (contradictions := list(_contradictions(found))):
+        more = len(contradictions) - MAX_LISTED
+        listed = "; ".join(contradictions[:MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
+        raise InputError(f"{path}:{listed}: {remedy}")
+    return {
+        clip_id: _labels({frame: _one(each, merge) for frame, each in known.items()})
+        for clip_id, known in found.items()
+    }
 
 
 def _place(kind: str, first: str) -> tuple[str, int]:
@@ -206,16 +231,54 @@ def _place(kind: str, first: str) -> tuple[str, int]:
     return named
 
 
-def _merged(first: str, line: int, before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    if (~np.isnan(before) & ~np.isnan(now) & (before != now)).any():
-        raise InputError(f"{first!r} has other labels on line {line}")
-    return np.where(np.isnan(before), now, before)
+def _contradictions(found: Known) -> Iterator[str]:
+    """The lines whose rows contradict an earlier row of the same place, in the order of these places."""
+    for known in found.values():
+        for rows in known.values():
+            for i, (number, first, values) in enumerate(rows):
+                for line, _, before in rows[:i]:
+                    if not _agree(np.stack([before, values])):
+                        yield f"{number}: {first!r} has other labels on line {line}"
+                        break
 
 
-def _labels(known: dict[int, tuple[int, np.ndarray]]) -> Labels:
+def _agree(values: np.ndarray) -> bool:
+    """Whether rows (rows goal) have the same values as far as they have any."""
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # NaN only where all are
+    return bool((np.isnan(low) | (low == high)).all())
+
+
+def _one(rows: list[tuple[int, str, np.ndarray]], merge: Merge | None) -> np.ndarray:
+    """The values of a place: those of its rows, which complete each other, or what ``merge`` makes of them."""
+    if len(rows) == 1:
+        return rows[0][2]
+    values = np.stack([each for _, _, each in rows])
+    return np.fmax.reduce(values) if merge is None or _agree(values) else merge(values)
+
+
+def _averaged(values: np.ndarray) -> np.ndarray:
+    """The mean of valence and arousal, and the most frequent expression and units, each NaN where there is none."""
+    parts = []
+    for part in (values[:, :2], values[:, 2:3], values[:, 3:]):
+        there = part[~np.isnan(part).any(axis=1)]
+        if part.shape[1] == 2 and len(there):
+            parts.append(there.mean(axis=0))
+            continue
+        most = [_most_frequent(column) for column in there.T] if len(there) else [np.nan]
+        parts.append(np.full(part.shape[1], np.nan) if np.isnan(most).any() else np.array(most))
+    return np.concatenate(parts)
+
+
+def _most_frequent(labels: np.ndarray) -> float:
+    """The label that occurs most often; NaN where several do."""
+    each, counts = np.unique(labels, return_counts=True)
+    return float(each[counts.argmax()]) if (counts == counts.max()).sum() == 1 else np.nan
+
+
+def _labels(known: dict[int, np.ndarray]) -> Labels:
     """The labels of a clip from frame 1 to the last labelled frame; at least one row."""
-    labelled = {frame: row for frame, (_, row) in known.items() if not np.isnan(row).all()}
-    num_values = len(next(iter(known.values()))[1])
+    labelled = {frame: row for frame, row in known.items() if not np.isnan(row).all()}
+    num_values = len(next(iter(known.values())))
     values = np.zeros((max(labelled, default=1), num_values), np.float32)
     scored = np.zeros(len(values), bool)
     for frame, row in labelled.items():

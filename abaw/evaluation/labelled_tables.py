@@ -15,7 +15,7 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset
 from abaw.dataset.seen import Seen, groups_in, groups_of
 from abaw.errors import InputError, NotFoundError
-from abaw.evaluation.leaks import check_provenance, check_unseen, made_by, selection_words
+from abaw.evaluation.leaks import check_held_out, check_provenance, check_unseen, made_by, selection_words
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
 from abaw.results.observed import observed_lines, parse_observed
@@ -25,7 +25,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, Task
 
 HELD_OUT = "held-out"
-SCORED_SPLITS = ("train", "validation", HELD_OUT)  # test labels are not public
+SCORED_SPLITS = (*SPLITS, HELD_OUT)
 
 
 class LabelledTable(NamedTuple):
@@ -90,14 +90,12 @@ def open_labelled_predictions(
 ) -> LabelledPredictions:
     """Read the tables of a task in a run or a prediction folder, and the labels of ``split``.
 
-    Without a split, "validation"; a folder of tables of training clips, "train"; a folder whose data set has no
-    validation split, "held-out". Raises InputError for a leak, an unknown split, or a split without labels;
-    NotFoundError names what is missing.
+    Without a split, "validation"; a folder of tables of training clips, "train"; of test clips that a manifest has
+    labels of, "test"; a folder whose data set has no validation split, "held-out". Raises InputError for a leak, an
+    unknown split, or a split without labels; NotFoundError names what is missing.
     """
     if split not in (None, *SCORED_SPLITS):
-        raise InputError(
-            f"no split {split!r} to score: there are {', '.join(SCORED_SPLITS)} (test labels are not public)"
-        )
+        raise InputError(f"no split {split!r} to score: there are {', '.join(SCORED_SPLITS)}")
     run = _as_run(folder)
     where = predictions.resolve(_tables(folder, run, split), task_name)
     about = _about(where, run)
@@ -107,7 +105,11 @@ def open_labelled_predictions(
     labels = _labels(dataset, task, split, where, run)
     post_processing = None if raw else _post_processing(where, run, task_name)
     remarks = check_unseen(where, split, groups_in(labels), about, post_processing)
-    remarks = [*remarks, *observed_lines(parse_observed(about.get("observed")), "frames of all predicted clips")]
+    remarks = [
+        *remarks,
+        *(task.label_remarks(dataset, split) if split in SPLITS else ()),
+        *observed_lines(parse_observed(about.get("observed")), "frames of all predicted clips"),
+    ]
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
     labels = {clip_id: each.at(tables[clip_id].times_s) for clip_id, each in labels.items()}
     runs = made_by(about, labels)
@@ -122,7 +124,7 @@ def read_held_out(
     Raises InputError where the folder records that its runs were trained on these videos, or (unless ``trust``) does
     not record that they were not; where no clip has labels; and where a clip has more labels than frames.
     """
-    _check_held_out(where, trust)
+    check_held_out(where, trust)
     clips = {}
     for clip_id in predictions.clip_ids(where):
         if clip_id in labels and labels[clip_id].scored.any():
@@ -155,9 +157,17 @@ def tasks_in(folder: Path, split: str | None) -> list[str]:
 
 
 def labels_of(dataset: Dataset, task: Task, split: str) -> dict[str, Labels]:
-    """A task's labels in a split, by clip; of "held-out" those of both splits. Raises InputError where it has none."""
+    """A task's labels in a split, by clip; of "held-out" those of training and validation.
+
+    Raises InputError where it has none, as the test split of Aff-Wild2.
+    """
     if split == HELD_OUT:
         return labels_to_fit_on(dataset, task)
+    if split == "test" and dataset.manifest is None:
+        raise InputError(
+            f"{dataset.root} has no test labels: those of the challenge are not public; of your own data, a manifest "
+            "gives them (docs/own_labels.md)"
+        )
     if not (found := task.read_labels(dataset, split)):
         raise InputError(f"{dataset.root} has no {split} labels for {task.name}: expected {task.wanted(split)}")
     return found
@@ -273,6 +283,8 @@ def _only_split(dataset: Dataset, task: Task, about: Mapping[str, Any], run: Run
     """The split to score where none is asked for."""
     if run is None and about.get("split") == "train" and not about.get("held_out"):
         return "train"
+    if run is None and about.get("split") == "test" and dataset.manifest and task.read_labels(dataset, "test"):
+        return "test"
     return "validation" if run is not None or has_validation(dataset, {task.name: task}) else HELD_OUT
 
 
@@ -334,15 +346,3 @@ def _post_processing(where: Path, run: Run | None, task_name: str) -> PostProces
         return found
     document = run.post_processing().get(task_name)
     return parse_post_processing(document, f"{run.folder / POST_PROCESSING}, {task_name}") if document else None
-
-
-def _check_held_out(where: Path, trust: bool) -> None:
-    held_out = predictions.read_metadata(where).get("held_out")
-    remedy = "give held-out predictions (abaw predict RUN ... --held-out)"
-    if held_out is False:
-        raise InputError(f"{where} has predictions by runs that were trained on these videos: {remedy}")
-    if held_out is not True and not trust:
-        raise InputError(
-            f"{where} does not say whether its runs were trained on these videos: {remedy}, or --trust it if you know "
-            "that they were not"
-        )

@@ -65,6 +65,19 @@ def _sights(
                 yield f"the training of {run}", seen, {clip_id: scored[clip_id] for clip_id in clips}, remedy
 
 
+def check_held_out(where: Path, trust: bool) -> None:
+    """Raises InputError where the runs that made the tables were trained on these videos, or that is not recorded."""
+    held_out = predictions.read_metadata(where).get("held_out")
+    remedy = "give held-out predictions (abaw predict RUN ... --held-out)"
+    if held_out is False:
+        raise InputError(f"{where} has predictions by runs that were trained on these videos: {remedy}")
+    if held_out is not True and not trust:
+        raise InputError(
+            f"{where} does not say whether its runs were trained on these videos: {remedy}, or --trust it if you know "
+            "that they were not"
+        )
+
+
 def fitted_on_of(ensemble: Mapping[str, Any]) -> Seen:
     """The videos and groups that the weights of an ensemble, as predictions.json has it, were fitted on."""
     return Seen(tuple(ensemble.get("fitted_on") or ()), tuple(ensemble.get("fitted_on_groups") or ()))

@@ -24,7 +24,7 @@ from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from abaw.configs.file import ConfigFile
     from abaw.configs.sections import Config
@@ -106,6 +106,8 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     if is_first_process():
         for line in observed_lines(observed, "frames of the training clips"):
             LOG.log(logging.INFO if line.startswith("observed: ") else logging.WARNING, "%s", line)
+        for line in _label_remarks(dataset, tasks):
+            LOG.warning("%s", line)
         run.begin(checked, {**facts, "selection": selection})
     if select_on == VALIDATION:
         module = train_network(checked, tasks, labels, source, run.folder)
@@ -120,6 +122,13 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     if is_first_process():
         selection["epochs_trained"] = (module.epoch or 0) + 1
         _score_held_out((run, module, source), dataset, tasks, labels["validation"], {"selection": selection})
+
+
+def _label_remarks(dataset: "Dataset", tasks: "Mapping[str, Task]") -> "Iterator[str]":
+    """What must be known of the label files that are trained on."""
+    for split in ("train", "validation"):
+        for task in tasks.values():
+            yield from task.label_remarks(dataset, split)
 
 
 def _choose_epoch(

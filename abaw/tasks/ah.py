@@ -67,16 +67,20 @@ class Ambivalence(Task):
     def resolution(self) -> Level:  # type: ignore[override]
         return self.level
 
+    @property
+    def listing_kind(self) -> str:  # type: ignore[override]
+        return f"ah_{self.level}"
+
     def clips(self, dataset: Dataset, split: str) -> tuple[str, ...]:
-        return dataset.listed_clips(f"ah_{self.level}", split)
+        return dataset.listed_clips(self.listing_kind, split)
 
     def wanted(self, split: str) -> str:
         row = "<video>.mp4,<0 or 1>" if self.level == "clip" else "<video>.mp4/frame-0.jpg,<0 or 1>"
         return f"a file {'val' if split == 'validation' else split}.txt with lines {row}"
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
-        found = dataset.listing(f"ah_{self.level}", split)
-        return read_ambivalence(found.path, f"ah_{self.level}") if found else {}
+        found = dataset.listing(self.listing_kind, split)
+        return read_ambivalence(found.path, self.listing_kind) if found else {}
 
     @property
     def blocks(self) -> tuple[tuple[Block, int], ...]:

@@ -42,8 +42,9 @@ class Task(ABC):
 
     ``columns`` are those of a prediction table, ``out_dim`` is the width of a head's raw output, ``header`` the first
     line of the official template ("" for none), ``folders`` the names of the challenge's label folders in the editions
-    (() where one file holds the labels of a split), ``test_lists`` the beginnings of the names of its test lists. Tasks
-    are immutable: ``fitted`` returns a new one.
+    (() where one file holds the labels of a split), ``test_lists`` the beginnings of the names of its test lists,
+    ``listing_kind`` the kind of the files that hold a whole split ("" for none). Tasks are immutable: ``fitted``
+    returns a new one.
 
     A task of ``resolution`` "frame" has one row of labels per frame. For ``resolution`` "clip", one label per clip:
 
@@ -62,6 +63,7 @@ class Task(ABC):
     header: str
     folders: tuple[str, ...]
     test_lists: tuple[str, ...]
+    listing_kind: str = ""
     r_drop_weight: float = 0.0
     max_score: float = 1.0  # the ranking score of perfect predictions
     column_ranges: tuple[tuple[float, float], ...] | None = None  # of plausible tables; None: by ``blocks``
@@ -115,6 +117,13 @@ class Task(ABC):
     @abstractmethod
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         """Labels by clip of "train" or "validation". Raises InputError with file and line for a broken label file."""
+
+    def label_remarks(self, dataset: Dataset, split: str) -> tuple[str, ...]:
+        """What must be known of the label file of a split: how many of its rows repeat a clip and frame."""
+        found = dataset.listing(self.listing_kind, split) if self.listing_kind else None
+        if found is None or not found.num_repeats:
+            return ()
+        return (found.repeats,)
 
     @abstractmethod
     def fitted(self, labels: Mapping[str, Labels]) -> Task:

@@ -49,6 +49,7 @@ class MimicryIntensity(Task):
     header = EMI_HEADER
     folders = ()
     test_lists = ()
+    listing_kind = "emi"
 
     def __post_init__(self) -> None:
         for key, value in self.settings().items():

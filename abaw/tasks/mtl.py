@@ -31,10 +31,13 @@ def mtl(
     expr: Mapping[str, Any] | None = None,
     au: Mapping[str, Any] | None = None,
     weights: Mapping[str, float] | None = None,
+    average_repeats: bool = False,
 ) -> Task:
     """Valence-arousal, expression and action units together, ranked by the sum of their three scores."""
     settings = {"va": va, "expr": expr, "au": au}
-    return MultiTask({name: TASKS.build(name, **(settings[name] or {})) for name in PARTS}, weights or {})
+    return MultiTask(
+        {name: TASKS.build(name, **(settings[name] or {})) for name in PARTS}, weights or {}, average_repeats
+    )
 
 
 class MultiTask(Task):
@@ -43,20 +46,23 @@ class MultiTask(Task):
     A part without a label is NaN in a row of labels; a frame is scored where any part has a label. Loss and score of a
     part use only the frames with its label. The loss is the sum of the parts' by ``weights`` (default 1), the ``score``
     the sum of mean CCC, macro-F1 and mean F1 of the units (11th edition); a part without any label adds nothing.
+    ``average_repeats``: what becomes of repeated rows of an image that contradict, see ``read_multitask``.
     """
 
     name = "mtl"
     resolution = "frame"
     header = MTL_HEADER
     folders = ()
-    test_lists = ("MTL_Challenge",)
+    test_lists = ("MTL_Challenge", "Multi_Task_Learning_Challenge")
+    listing_kind = "mtl"
 
-    def __init__(self, parts: Mapping[str, Task], weights: Mapping[str, float]) -> None:
+    def __init__(self, parts: Mapping[str, Task], weights: Mapping[str, float], average_repeats: bool = False) -> None:
         for key, weight in weights.items():
             if key not in PARTS:
                 raise InputError(f"mtl: no part {key!r}{nearest(key, PARTS)} weights are for {', '.join(PARTS)}")
             if not 0 <= weight < float("inf"):
                 raise InputError(f"mtl: the weight of {key} is {weight}, expected 0 or more")
+        self._average_repeats = average_repeats
         self._parts, self._weights = dict(parts), {name: float(weights.get(name, 1.0)) for name in PARTS}
         if not any(self._weights.values()):
             raise InputError("mtl: all weights are 0: nothing would be learned")
@@ -87,7 +93,7 @@ class MultiTask(Task):
 
     def read_labels(self, dataset: Dataset, split: str) -> dict[str, Labels]:
         found = dataset.listing("mtl", split)
-        return read_multitask(found.path) if found else {}
+        return read_multitask(found.path, average_repeats=self._average_repeats) if found else {}
 
     def strata(self, labels: Labels) -> np.ndarray:
         """The stratum of the expression; without its label that of valence and arousal, or else of the units."""
@@ -99,10 +105,12 @@ class MultiTask(Task):
 
     def fitted(self, labels: Mapping[str, Labels]) -> Task:
         of_part = {name: {clip: self._of(each, name) for clip, each in labels.items()} for name in PARTS}
-        return MultiTask({name: part.fitted(of_part[name]) for name, part in self._parts.items()}, self._weights)
+        fitted = {name: part.fitted(of_part[name]) for name, part in self._parts.items()}
+        return MultiTask(fitted, self._weights, self._average_repeats)
 
     def settings(self) -> dict[str, Any]:
-        return {**{name: part.settings() for name, part in self._parts.items()}, "weights": dict(self._weights)}
+        parts = {name: part.settings() for name, part in self._parts.items()}
+        return {**parts, "weights": dict(self._weights), "average_repeats": self._average_repeats}
 
     def loss(self, raw: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         losses = []

@@ -292,9 +292,8 @@ def _repeat_findings(dataset: Dataset) -> Iterator[Finding]:
         for split, listings in splits.items():
             for each in listings:
                 if each.num_repeats and split != "test":
-                    message = f"{each.path}: {each.num_repeats} rows repeat the clip and frame of an earlier row"
-                    advice = "repeated rows count once; repeated rows with different labels are an error"
-                    yield Finding("repeated_rows", None, message, advice)
+                    advice = "no problem where they agree; rows of one frame with different labels are an error"
+                    yield Finding("repeated_rows", None, each.repeats, advice)
 
 
 def _leak_findings(videos: dict[str, dict[str, str]]) -> Iterator[Finding]:

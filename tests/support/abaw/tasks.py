@@ -21,6 +21,7 @@ OF_DATASET = {
         {"value_names": ["calm", "warm"], "ranges": [[-1, 1], [0, 1]], "level": level} for level in ("frame", "clip")
     ],
 }
+OF_LABEL_FILES = {"average_repeats"}  # settings that say how label files are read
 ON = 0.5  # of a loss, or a term of it, that is off (0) by default
 
 
@@ -30,12 +31,12 @@ def build(name, **settings):
 
 
 def settings_of(name):
-    """Each setting of a task: its type and its default."""
+    """Each setting of a task that concerns its labels, loss or score: its type and its default."""
     builder = getattr(import_module(TASKS.part(name).module), name)
     hints = get_type_hints(builder)
     known = OF_DATASET.get(name, [{}])[0]
     defaults = {key: each.default for key, each in inspect.signature(builder).parameters.items()}
-    return {key: (hints[key], default) for key, default in defaults.items() if key not in known}
+    return {key: (hints[key], default) for key, default in defaults.items() if key not in {*known, *OF_LABEL_FILES}}
 
 
 def enumerated(hint):

@@ -6,10 +6,17 @@ from abaw.dataset.annotations import Labels, read_expression
 from tests.support.abaw.reports import FRAMES, KNOWN, scores_of, write_tables
 
 
-@pytest.mark.parametrize("split", ["test", "Validation", ""])
+@pytest.mark.parametrize("split", ["dev", "Validation", ""])
 def test_an_unknown_split_is_refused(tmp_path, data, split):
-    with pytest.raises(ValueError, match=f"no split '{split}' to score: there are train, validation, held-out"):
+    with pytest.raises(ValueError, match=f"no split '{split}' to score: there are train, validation, test, held-out"):
         scores_of(write_tables(tmp_path / "a", data, **KNOWN), data, split)
+
+
+def test_test_labels_of_the_challenge_are_not_public(tmp_path, data):
+    with pytest.raises(
+        ValueError, match=r"has no test labels: those of the challenge are not public; of your own data"
+    ):
+        scores_of(write_tables(tmp_path / "a", data, **KNOWN), data, "test")
 
 
 def test_a_folder_that_does_not_record_its_run_needs_a_data_set(tmp_path, data):

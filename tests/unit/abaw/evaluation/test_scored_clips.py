@@ -2,10 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from abaw.dataset.layout import open_dataset
 from abaw.files import write_json
 from abaw.results import predictions
+from abaw.results.predictions import Table
+from abaw.tasks import TASKS
 from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, scores_of, text_of, write_tables
 
 
@@ -81,3 +85,39 @@ def test_a_run_whose_tables_say_nothing_is_checked_by_its_own_record(fold_run, d
         predictions.write_metadata(tables, {"task": "va", **about})
         with pytest.raises(ValueError, match=r"a leak: the training \(.*\) has seen video '21'"):
             scores_of(fold_run, data)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A manifest with labels of two of its three test clips, and tables of these."""
+    rows = ["c1,happy,train", "c2,sad,train", "c3,happy,test", "c4,sad,test", "c5,,test"]
+    (tmp_path / "clips.csv").write_text("path,emotion,split\n" + "\n".join(f"{row[:2]}.wav{row[2:]}" for row in rows))
+    (tmp_path / "clips.yaml").write_text("manifest: clips.csv\nclasses: {column: emotion, names: [happy, sad]}\n")
+    for i in range(1, 6):
+        (tmp_path / f"c{i}.wav").touch()
+    task = TASKS.build("classes").for_dataset(open_dataset(tmp_path / "clips.yaml"))
+    for clip_id, values in {"c3": [0.9, 0.1], "c4": [0.8, 0.2]}.items():
+        table = Table(np.arange(1, 3), np.arange(2.0), np.ones(2, bool), np.float32([values] * 2), task.columns)
+        predictions.write_table(tmp_path / "p", clip_id, table, task)
+    settings = {"task": "classes", "split": "test", "task_settings": task.settings(), "held_out": False}
+    predictions.write_metadata(tmp_path / "p", {**KNOWN, **settings, "videos_seen": ["c1", "c2"]})
+    return tmp_path
+
+
+@pytest.mark.parametrize("split", ["test", None])
+def test_test_clips_of_a_manifest_are_scored_where_they_have_labels(own, split):
+    found = scores_of(own / "p", own / "clips.yaml", split, "classes")
+    assert (found["split"], set(found["clips"]), found["scores"]["n"]) == ("test", {"c3", "c4"}, 2)
+    assert found["scores"]["accuracy"] == 0.5
+
+
+def test_test_clips_that_were_trained_on_are_a_leak(own):
+    predictions.write_metadata(own / "p", {**predictions.read_metadata(own / "p"), "videos_seen": ["c1", "c3"]})
+    with pytest.raises(ValueError, match="c3.*score it on clips that it was not trained on"):
+        scores_of(own / "p", own / "clips.yaml", "test", "classes")
+
+
+def test_a_manifest_without_labels_of_test_clips_has_none_to_score(own):
+    (own / "clips.csv").write_text("path,emotion,split\nc1.wav,happy,train\nc2.wav,sad,train\nc3.wav,,test\n")
+    with pytest.raises(ValueError, match="has no test labels for classes"):
+        scores_of(own / "p", own / "clips.yaml", "test", "classes")

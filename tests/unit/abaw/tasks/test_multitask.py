@@ -64,7 +64,7 @@ def test_rows_that_repeat_an_image_count_once_and_fill_each_other(tmp_path):
 
 
 BROKEN = {
-    f"a/00001.jpg,0.1,0.2,3,{UNITS}": r"4: 'a/00001.jpg' has other labels on line 2; correct the line",
+    f"a/00001.jpg,0.1,0.2,3,{UNITS}": r"4: 'a/00001.jpg' has other labels on line 2: correct or remove these rows, or",
     f"a/00001.jpg,0.1,0.2,4,{NONE}": r"4: 'a/00001.jpg' has other labels on line 2",
     f"c/1.jpg,0,0,0,{UNITS}": "4: 'c/1.jpg' names no clip, expected <clip>/<frame of five digits, from 1>.jpg",
     f"c/00000.jpg,0,0,0,{UNITS}": "4: 'c/00000.jpg' names no clip",
@@ -247,3 +247,44 @@ def test_wrong_settings_of_mtl_are_named(case):
     settings, words = WRONG[case]
     with pytest.raises(ValueError, match=words):
         TASKS.build("mtl", **settings)
+
+
+def test_all_rows_of_an_image_that_contradict_are_listed(tmp_path):
+    rows = [f"a/{i:05d}.jpg,0.5,0,{label},{UNITS}" for label in (1, 2) for i in range(1, 25)]
+    path = written(tmp_path / "training_set_annotations.txt", HEADER, *rows, rows[-1], f"a/00001.jpg,-5,-5,-1,{NONE}")
+    with pytest.raises(ValueError, match="has other labels") as failed:
+        read_multitask(path)
+    listed = str(failed.value).split("; ")
+    assert listed[0] == f"{path}:26: 'a/00001.jpg' has other labels on line 2"
+    assert listed[1] == "27: 'a/00002.jpg' has other labels on line 3"
+    assert listed[-1] == (
+        "and 5 more: correct or remove these rows, or average them with the setting average_repeats of the task mtl"
+    )
+
+
+def test_rows_that_contradict_are_averaged_where_that_is_asked_for(tmp_path):
+    other = "1" + UNITS[1:]
+    rows = [
+        f"a/00001.jpg,0.5,-0.5,1,{UNITS}",
+        f"a/00001.jpg,0,0.5,2,{other}",
+        f"a/00001.jpg,-5,-5,2,{other}",
+        f"a/00002.jpg,0.25,0,1,{UNITS}",
+        f"a/00002.jpg,0.25,0,3,{other}",  # no label is the most frequent
+        f"a/00003.jpg,-5,-5,4,{NONE}",
+        f"a/00003.jpg,-5,-5,5,{NONE}",
+    ]
+    written(tmp_path / "training_set_annotations.txt", HEADER, *rows)
+    task = TASKS.build("mtl", average_repeats=True)
+    assert TASKS.build("mtl", **task.settings()).settings()["average_repeats"] is True
+    dataset = open_dataset(tmp_path)
+    found = task.fitted({}).read_labels(dataset, "train")["a"]
+    assert found.scored.tolist() == [True, True]
+    np.testing.assert_allclose(found.values[0], [0.25, 0, 2, *map(float, other.split(","))])
+    np.testing.assert_array_equal(found.values[1], [0.25, 0, *[np.nan] * 13])
+    (remark,) = task.label_remarks(dataset, "train")
+    assert remark.endswith(
+        "4 rows repeat the clip and frame of an earlier row; rows of one frame are merged and count once"
+    )
+    assert task.label_remarks(dataset, "validation") == ()
+    with pytest.raises(ValueError, match="average_repeats is 1, expected bool"):
+        TASKS.build("mtl", average_repeats=1)
