@@ -23,8 +23,8 @@ FACTS = {
     "features. Losses are computed over the observed steps of a batch; the difference loss grows with the square of "
     "their number and is scaled as if there were at most 64, a batch of utterances. The transformer's feed-forward "
     "network, whose width the paper does not give, is 512 wide (2048 in the authors' code costs more than everything "
-    "else). The domain discriminator, the paper's alternative to moments, and the code's shared-private discriminator, "
-    "which is in no loss, are left out.",
+    "else). Modalities that a window lacks are not attended to. The domain discriminator, the paper's alternative to "
+    "moments, and the code's shared-private discriminator, which is in no loss, are left out.",
 }
 
 WEIGHTS = {"difference": 0.3, "similarity": 1.0, "reconstruction": 1.0}

@@ -21,7 +21,8 @@ FACTS = {
     "authors use 16 for audio and video, and BERT's 768 for text). The entropy term is left out: it needs labels and a "
     "memory of past batches. The likelihood is the complete Gaussian one, with a log variance bounded by the tanh that "
     "the authors configure (their code applies neither, so that an infinite variance is optimal), and is trained "
-    "jointly instead of in a stage of its own. The contrastive loss uses at most 256 evenly spaced observed steps of a "
+    "jointly instead of in a stage of its own, with the authors' weight "
+    "scaled to our width. The contrastive loss uses at most 256 evenly spaced observed steps of a "
     "batch, because its cost grows with the square of their number and neighbouring steps are nearly equal.",
 }
 
