@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from abaw.errors import NotFoundError as NotFoundError
     from abaw.evaluation.report import ScoreReport as ScoreReport
     from abaw.evaluation.report import score as score
+    from abaw.evaluation.run_table import RunTable as RunTable
+    from abaw.evaluation.run_table import read_runs as read_runs
     from abaw.pipelines.analysis.analyzing import analyze as analyze
     from abaw.pipelines.analysis.results import Analysis as Analysis
     from abaw.pipelines.analysis.results import FrameTable as FrameTable
@@ -108,6 +110,7 @@ _HOMES = {
     "abaw.ensembling.combining": ("CombineReport", "combine"),
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
     "abaw.evaluation.report": ("ScoreReport", "score"),
+    "abaw.evaluation.run_table": ("RunTable", "read_runs"),
     "abaw.pipelines.analysis.analyzing": ("analyze",),
     "abaw.pipelines.analysis.results": ("Analysis", "FrameTable"),
     "abaw.pipelines.checking": ("check", "synthesize"),

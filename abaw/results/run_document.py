@@ -30,6 +30,8 @@ class _RunDocument(BaseModel):
     name: str = ""
     seed: int = 0
     commit: str | None = None
+    began_at: str = ""
+    ended_at: str = ""
     versions: dict[str, str] = {}
     tasks: dict[str, dict[str, Any]] = {}
     label_tasks_seen: list[str] = []

@@ -1,10 +1,10 @@
 """The folder of a run: what was trained, on what, and its scores.
 
 RUN/config.yaml        the complete config as it was used
-RUN/run.json           commit, seed, fold, versions, data set and its kind, recipes, label tasks and videos
-                       seen, the labels' hash, split sizes; once it is complete its scores (empty for a refit,
-                       which holds nothing out) and the SHA-256 of the weights, of each section of the config, and of
-                       itself
+RUN/run.json           commit, when training began and ended, seed, fold, versions, data set and its kind,
+                       recipes, label tasks and videos seen, the labels' hash, split sizes; once it is complete its
+                       scores (empty for a refit, which holds nothing out) and the SHA-256 of the weights, of each
+                       section of the config, and of itself
 RUN/weights/           safetensors
 RUN/inner/             of a training whose epoch was chosen on an inner part (training.select_on): the curves on it
 RUN/post_processing.json   what is fitted after training; empty at first
@@ -20,6 +20,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from functools import lru_cache
 from importlib.metadata import version
@@ -184,15 +185,18 @@ class Run:
                 temporary.write_text(text, encoding="utf-8")
         if not (self.folder / POST_PROCESSING).is_file():
             write_json(self.folder / POST_PROCESSING, {})
+        earlier = self.document() if self.has_begun() else {}
+        times = {"began_at": earlier.get("began_at") or now()}
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
-        write_json(self.folder / "run.json", {**about, **facts})
+        write_json(self.folder / "run.json", {**about, **times, **facts})
 
     def finish(self, scores: Mapping[str, Mapping[str, float]], about: Mapping[str, Any] | None = None) -> None:
         """Add ``about``, the hashes of weights and config and the scores on what was held out ({} where nothing was),
         which completes the run; remove resume.ckpt, and of an inner training all but its curves."""
         hashes = {path.name: sha256(path) for path in visible(self.folder / "weights", "*")}
         facts = {"weights": hashes, "config": self._config_hashes(), "scores": scores}
-        write_run_document(self.folder / "run.json", {**self.document(), **(about or {}), **facts})
+        document = {"ended_at": now(), **self.document(), **(about or {}), **facts}  # scored again: trained when it was
+        write_run_document(self.folder / "run.json", document)
         for folder in (self.folder, self.inner):
             (folder / RESUME).unlink(missing_ok=True)
         shutil.rmtree(self.inner / "weights", ignore_errors=True)
@@ -298,6 +302,11 @@ def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> s
         if isinstance(clip, TimedLabels):
             found.update(np.ascontiguousarray(clip.spans_s, "<f8").tobytes())
     return found.hexdigest()[:16]
+
+
+def now() -> str:
+    """The time now, UTC, as ISO 8601 has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,112 @@
+"""The table of runs: what it shows of complete, incomplete and damaged runs, its order and filters."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from abaw.configs.sections import Config
+from abaw.errors import InputError
+from abaw.evaluation.run_table import read_runs
+from abaw.results.runs import Run
+from tests.support.abaw.commands import abaw
+from tests.support.abaw.reports import VALIDATION, scores_of, write_tables
+
+
+def make_run(folder, data, name, noise=None, model="concat", seed=0):
+    """A run as training leaves it; without ``noise`` one that was stopped."""
+    values = {"name": name, "data": str(data), "store": "s", "tasks": {"va": {}}, "features": {"f": {}, "g": {}}}
+    run = Run(folder / name)
+    config = Config.model_validate(values | {"model": {"name": model}, "training": {"seed": seed}})
+    videos = {"train": ["20"], "validation": [clip_id[:2] for clip_id in VALIDATION]}
+    run.begin(config, {"tasks": {"va": {}}, "recipes": {}, "videos": videos, "label_tasks_seen": ["va"]})
+    if noise is not None:
+        (run.folder / "weights").mkdir()
+        (run.folder / "weights/model.safetensors").write_bytes(b"w")
+        tables = write_tables(run.predictions("validation") / "va", data, noise=noise, held_out=True)
+        scores = scores_of(tables, data)["scores"]
+        run.finish({"va": scores}, {"selection": {"videos": [], "groups": [], "epochs_trained": 7}})
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path, data):
+    """Four runs: a good one, a poor one, one that was stopped, and one whose weights were changed."""
+    folder = tmp_path / "runs"
+    make_run(folder, data, "poor", 0.9)
+    make_run(folder, data, "good", 0.2, "bigru", seed=3)
+    make_run(folder, data, "stopped")
+    broken = make_run(folder, data, "broken", 0.5)
+    (broken.folder / "weights/model.safetensors").write_bytes(b"other")
+    return folder
+
+
+def names(found):
+    return [row.name for row in found.rows]
+
+
+def test_the_best_run_comes_first_with_its_score_interval_and_settings(runs, data):
+    good = read_runs(runs, where=["state=complete"]).rows[0]
+    expected = scores_of(runs / "good", data)
+    assert (good.name, good.metric, good.score) == ("good", "CCC", expected["scores"]["CCC"])
+    assert (good.low, good.high) == expected["intervals"]["CCC"]
+    assert (good.model, good.features, good.fold, good.seed, good.epoch) == ("bigru", ("f", "g"), "0 of 1", 3, 7)
+    assert good.time_s >= 0
+    assert good.remarks == ()
+
+
+def test_incomplete_and_damaged_runs_are_listed_with_the_reason(runs):
+    (runs / "unreadable").mkdir()
+    (runs / "unreadable/run.json").write_text("{")
+    found = {row.run.rpartition("/")[2]: row for row in read_runs(runs).rows}
+    assert {name: row.state for name, row in found.items()} == {
+        "good": "complete", "poor": "complete", "stopped": "incomplete", "broken": "damaged", "unreadable": "damaged",
+    }  # fmt: skip
+    assert found["stopped"].remarks == ("not complete: training was stopped, or is under way",)
+    assert "is damaged or of another training" in found["broken"].remarks[0]
+    assert f"note: {runs / 'unreadable'}: " in str(read_runs(runs, with_intervals=False))
+
+
+def test_a_score_whose_labels_are_gone_stands_without_an_interval_and_says_why(runs, data, monkeypatch, tmp_path):
+    shutil.rmtree(runs / "good/predictions")
+    good = read_runs(runs, where=["name=good"]).rows[0]
+    assert good.score is not None
+    assert good.low is None
+    assert good.remarks[0].startswith("no interval: ")
+
+
+def test_the_table_is_sorted_and_filtered(runs):
+    def quick(**words):
+        return names(read_runs(runs, with_intervals=False, **words))
+
+    assert quick()[0] == "good"
+    assert quick(sort="-score")[0] == "poor"
+    assert quick(sort="seed")[-1] == "good"
+    assert quick(sort="name") == ["broken", "good", "poor", "stopped"]
+    assert quick(where=["model=big*"]) == ["good"]
+    assert quick(where=["features=g", "name=[sp]*"]) == ["poor", "stopped"]
+    assert quick(where=["features=f g"]) == []
+
+
+def test_csv_and_json_have_every_column(runs):
+    found = read_runs(runs, with_intervals=False)
+    rows = list(csv.DictReader(found.to_csv().splitlines()))
+    document = json.loads(json.dumps(found.to_dict()))["rows"]
+    assert [row["name"] for row in rows] == [row["name"] for row in document] == names(found)
+    assert rows[0].keys() == document[0].keys()
+    assert float(rows[0]["score"]) == document[0]["score"] == found.rows[0].score
+    assert str(found).splitlines()[0].split()[:4] == ["run", "state", "task", "score"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/config.yaml").write_text("name: mine\n")  # a user's config, no run
+    with pytest.raises(InputError, match="no run in "):
+        read_runs(tmp_path)
+
+
+def test_the_command_prints_the_table_and_refuses_two_forms(runs):
+    assert "good" in abaw("runs", runs, "--no-intervals", cwd=runs).stdout
+    assert abaw("runs", runs, "--no-intervals", "--csv", cwd=runs).stdout.startswith("run,state,name,")
+    assert "--csv and --json" in abaw("runs", runs, "--csv", "--json", cwd=runs, code=2).stderr
