@@ -180,7 +180,7 @@ def resolve(name: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     preset = PRESETS[name]
     if preset.needs and preset.needs not in settings:
         raise MissingWeights(
-            f"{name} needs a file of your own: give {name}:{preset.needs}=PATH ({_facts(preset)}): {preset.note}"
+            f"{name} needs a file of your own: give {name}:{preset.needs}=PATH ({facts_of(preset)}): {preset.note}"
         )
     return preset.family, {**preset.settings, **settings}
 
@@ -200,7 +200,7 @@ def build(name: str, *, device: str = "cpu", download: bool = False, **settings:
             raise
         preset = PRESETS[name]
         note = f"; {preset.note}" if preset.needs else ""
-        raise MissingWeights(f"{name} ({_facts(preset)}): {error}{note}") from error
+        raise MissingWeights(f"{name} ({facts_of(preset)}): {error}{note}") from error
     return encoder
 
 
@@ -222,6 +222,7 @@ def _part(family: str) -> Part:
     return ENCODERS.part(family)
 
 
-def _facts(preset: Preset) -> str:
+def facts_of(preset: Preset) -> str:
+    """Size and licence of a preset's weights, in words."""
     size = "size unknown" if preset.size_mb is None else f"{preset.size_mb} MB"
     return f"{size}, licence: {preset.licence or 'see the source of the file'}"

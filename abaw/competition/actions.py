@@ -14,6 +14,7 @@ from pathlib import Path
 from abaw.calibration.fit import fit_task
 from abaw.challenge import submission, verification
 from abaw.competition import ablation
+from abaw.competition.encoders import check_weights_of, missing_weights
 from abaw.competition.job import Job
 from abaw.competition.stages import Stage
 from abaw.competition.state import STATE_FILE, StageState, back_up_changed_tables, made_from
@@ -170,8 +171,10 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
     """Run every stage that is not done, in order.
 
     ``progress`` is called for the items of each stage, such as clips; the stages are logged. Raises InputError where
-    another recipe is running in the same folder, and whatever a stage raises; the next call continues with that stage.
+    another recipe is running in the same folder, NotFoundError before the first stage where weights of the encoders are
+    missing, and whatever a stage raises; the next call continues with that stage.
     """
+    check_weights_of(lacking_weights(job, StageState(job.places.work)))
     with own_folder(
         job.places.work, "recipe", "a recipe", partial(find_foreign, job), "give another --work or name=..."
     ):
@@ -192,6 +195,12 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
                 state.record(stage, made)
             if stage.kind == "extract":
                 job.check_runs()  # against the features that there are now
+
+
+def lacking_weights(job: Job, state: StageState) -> dict[str, str]:
+    """What the extraction that is to do lacks, by encoder: which weights, how to get them, how to run without."""
+    to_do = any(stage.kind == "extract" and not is_done(job, state, stage) for stage in job.stages)
+    return missing_weights(job.config.encoders, download=job.extraction["download"]) if to_do else {}
 
 
 def is_done(job: Job, state: StageState, stage: Stage) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.challenge.rules import OF_AFFWILD2
 from abaw.challenge.template import find_templates
+from abaw.competition.encoders import used_encoders
 from abaw.competition.stages import Places, Stage, members_of, stages_of
 from abaw.competition.state import check_same, check_weights, facts, why_predict_again
 from abaw.competition.templates import check_templates
@@ -143,6 +144,8 @@ def open_job(
     tasks_of = dict(zip(tasks_of, of_members, strict=True))
     with file.at("folds"):
         labels = _labels_of_members(dataset, tasks_of, config.folds)
+    used = used_encoders(config.encoders, _features_of(path, settings, members))
+    config = config.model_copy(update={"encoders": used})
     found = _templates(templates, dataset, tasks)
     of_features = {key: extraction[key] for key in ("faces", "assume_fps")}
     with file.at("folds", "num"):
@@ -150,6 +153,12 @@ def open_job(
     job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels, trust)
     job.check_runs()
     return job
+
+
+def _features_of(path: str | Path, settings: list[str], members: Mapping[str, list[str]]) -> dict[str, None]:
+    """The features that at least one member takes."""
+    each = [open_config(path, [*settings, *of_member])[1].features for of_member in members.values()]
+    return dict.fromkeys(name for features in each for name in features)
 
 
 def _templates(given: list[Path], dataset: "Dataset", tasks: "Mapping[str, Task]") -> list[Path]:

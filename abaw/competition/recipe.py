@@ -6,7 +6,7 @@ from pathlib import Path
 
 from abaw.competition import ablation
 from abaw.competition.ablation import Step
-from abaw.competition.actions import is_done, run_job, why_again
+from abaw.competition.actions import is_done, lacking_weights, run_job, why_again
 from abaw.competition.job import Job, open_job
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, depends
@@ -26,11 +26,14 @@ class RecipePlan:
     """The stages of a recipe in their order, and whether each is done. As text: one line for each stage.
 
     ``reasons``: what each stage is for. ``again``: why a stage that was done before is to be done again.
+    ``missing``: encoder -> which weights it lacks, how to get them, and how to run without it; the recipe would not
+    begin.
     """
 
     stages: Mapping[str, bool]
     reasons: Mapping[str, str]
     again: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
@@ -38,7 +41,8 @@ class RecipePlan:
             + (f" (again: {self.again[name]})" if name in self.again else "")
             for name, is_done in self.stages.items()
         ]
-        return "\n".join([*lines, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
+        lacking = [f"missing weights: {why}" for why in self.missing.values()]
+        return "\n".join([*lines, *lacking, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def plan_recipe(
         {stage.name: stage not in to_do for stage in job.stages},
         {stage.name: stage.why for stage in job.stages},
         again,
+        lacking_weights(job, state),
     )
 
 

@@ -186,6 +186,17 @@ def check_encoder(text: str) -> None:
     ENCODERS.check(*presets.resolve(name, own))
 
 
+def find_missing_weights(text: str, *, download: bool = False) -> str | None:
+    """What an encoder given as ``NAME:setting=value,...`` lacks on this machine, and how to get it; None: nothing.
+
+    ``download``: what can be downloaded is not missing. No network is loaded.
+    """
+    from extract.missing import find_missing
+
+    name, settings = parse_part(text)
+    return find_missing(name, settings, download=download)
+
+
 def build_detector(text: str, download: bool = False) -> "FaceDetector":
     """A face detector from ``NAME`` or ``NAME:setting=value,...``."""
     from extract import DETECTORS

@@ -14,7 +14,7 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import receptive_field
-from extract.networks.frozen import Precision, freeze, inference, torch_dtype
+from extract.networks.frozen import Precision, freeze, inference, precision_on, torch_dtype
 from extract.networks.hub import (
     FOUND_AT,
     configs_hash,
@@ -50,6 +50,7 @@ def audeering_dim(
     is normalised and answered by itself, as the model's card does it with a whole recording. The hidden states of the
     encoder ``hf_audio`` with the same ``model`` are features; these are the answers of its head.
     """
+    precision = precision_on(device, precision)
     folder = snapshot(model, revision=revision, download=download)
     settings = {
         "model": model, "revision": revision, "window_s": window_s, "hop_s": hop_s, "precision": precision,

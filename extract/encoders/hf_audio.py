@@ -22,6 +22,7 @@ from extract.networks.frozen import (
     hidden_states,
     inference,
     parse_layers,
+    precision_on,
     torch_dtype,
 )
 from extract.networks.heads import architectures, check_omitted, class_names, load_classifier
@@ -61,6 +62,7 @@ def hf_audio(
     for windows of ``window_s`` seconds, a new one each ``hop_s``; the recipe names their classes. Each window is
     normalised and classified by itself. Any sound classifier of transformers gives logits, also of a spectrogram.
     """
+    precision = precision_on(device, precision)
     precise: dict[str, Any] = {"precision": precision, "trust_remote_code": trust_remote_code}
     of_features = {"layer": str(layer), "combine": combine, "chunk_s": chunk_s, "overlap_s": overlap_s}
     of_logits = {"window_s": window_s, "hop_s": hop_s}

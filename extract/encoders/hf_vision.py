@@ -20,6 +20,7 @@ from extract.networks.frozen import (
     hidden_states,
     inference,
     parse_layers,
+    precision_on,
     torch_dtype,
 )
 from extract.networks.heads import architectures, check_omitted, class_names, load_classifier
@@ -72,6 +73,7 @@ def hf_vision(
     consecutive pictures (None: as many as it was trained with), a new one each ``stride`` pictures (None: half the
     span). For EVA-CLIP use timm.
     """
+    precision = precision_on(device, precision)
     of_features = {"layer": str(layer), "combine": combine, "pool": pool}
     if output == "logits":
         check_omitted("hf_vision", output, of_features, FEATURES)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -15,6 +14,7 @@ from extract.faces.geometry import CropKind, crop_of
 from extract.media import Rgb
 from extract.networks.frozen import check_batch_size
 from extract.networks.onnx_graph import Graph
+from extract.networks.package_weights import find_file
 
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the file's own", "size_mb": None}
 
@@ -47,7 +47,7 @@ def onnx(
         "file": file, "output": output, "pool": pool, "channels": channels, "layout": layout, "scale": scale,
         "mean": mean, "std": std, "crop": crop, "crop_px": crop_px, "margin": margin,
     }  # fmt: skip
-    graph = Graph(Path(file), output, device=device, threads=threads)
+    graph = Graph(find_file(file), output, device=device, threads=threads)
     return OnnxPictures(graph, settings, check_batch_size("onnx", batch_size))
 
 

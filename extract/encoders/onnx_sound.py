@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, mean_and_variance, pieces, plan_chunks, read_blocks
 from extract.networks.onnx_graph import Graph
+from extract.networks.package_weights import find_file
 
 FACTS = {"modality": "audio", "dim": None, "built_in": False, "licence": "the file's own", "size_mb": None}
 PIECE = 64  # rows of a piece of the track where each window is a pass of its own
@@ -46,7 +46,7 @@ def onnx_sound(
         "file": file, "field": field, "hop": hop, "output": output, "rate_hz": rate_hz, "normalize": normalize,
         "chunk_s": chunk_s, "overlap_s": overlap_s,
     }  # fmt: skip
-    return OnnxSound(Graph(Path(file), output, device=device, threads=threads), settings)
+    return OnnxSound(Graph(find_file(file), output, device=device, threads=threads), settings)
 
 
 class OnnxSound(SoundEncoder):

@@ -16,14 +16,15 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import (
-    DEFINITION,
     Combine,
+    DEFINITION,
     Layers,
     Precision,
     check_batch_size,
     freeze,
     inference,
     parse_layers,
+    precision_on,
     torch_dtype,
 )
 from extract.networks.hub import load_tensors, snapshot, weights_files
@@ -71,6 +72,7 @@ def timm(
     of a convolutional network, from 1; -1 and the number of the last one are the final output, normalised, alone or in
     a list. Where that output has another width than the last stage (EfficientNet), a list takes the last stage.
     """
+    precision = precision_on(device, precision)
     settings: dict[str, Any] = {"model": model, "weights": weights, "revision": revision, "img_px": img_px}
     settings |= {"layer": str(layer), "combine": combine, "pool": pool, "crop": crop, "precision": precision}
     if crop != "none":

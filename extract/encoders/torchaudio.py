@@ -17,13 +17,14 @@ from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, mean_and_variance, plan_chunks, read_blocks, receptive_field
 from extract.networks.frozen import (
-    DEFINITION,
     Combine,
+    DEFINITION,
     Layers,
     Precision,
     freeze,
     inference,
     parse_layers,
+    precision_on,
     torch_dtype,
 )
 from extract.networks.hub import MissingWeights, load_tensors
@@ -53,6 +54,7 @@ def torchaudio(
     download: bool = False,
 ) -> SoundEncoder:
     """The transformer layers of a bundle of torchaudio.pipelines (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE, ...)."""
+    precision = precision_on(device, precision)
     settings: dict[str, Any] = {
         "bundle": bundle,
         "layer": str(layer),

@@ -13,7 +13,16 @@ from abaw.registry import nearest
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
-from extract.networks.frozen import Combine, Layers, Precision, check_batch_size, freeze, inference, torch_dtype
+from extract.networks.frozen import (
+    Combine,
+    Layers,
+    Precision,
+    check_batch_size,
+    freeze,
+    inference,
+    precision_on,
+    torch_dtype,
+)
 from extract.networks.hub import MissingWeights, load_tensors
 
 FACTS = {"modality": "vision", "dim": None, "built_in": False, "licence": "the weights' own", "size_mb": None}
@@ -45,6 +54,7 @@ def torchvision(
     layer); several, written ``layer3.4+layer3.5``, are combined by mean or sum (``combine``). ``pool``: "mean" over the
     positions of a map or the patches of a ViT, "cls" the class token of a ViT.
     """
+    precision = precision_on(device, precision)
     settings: dict[str, Any] = {"model": model, "weights": weights, "transforms": transforms, "node": node}
     settings |= {"combine": combine, "pool": pool, "crop": crop, "precision": precision}
     if crop != "none":

@@ -14,7 +14,16 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import check_rate
-from extract.networks.frozen import Combine, Layers, Precision, freeze, hidden_states, inference, parse_layers
+from extract.networks.frozen import (
+    Combine,
+    Layers,
+    Precision,
+    freeze,
+    hidden_states,
+    inference,
+    parse_layers,
+    precision_on,
+)
 from extract.networks.hub import configs_hash, load_model, load_processor, snapshot, weights_hash
 from extract.networks.speech import SpeechRecogniser, Word
 
@@ -43,6 +52,7 @@ def words(
     download: bool = False,
 ) -> SoundEncoder:
     """Words recognised by model (CTC or Whisper), embedded by text (BERT, RoBERTa, ...), each while it is spoken."""
+    precision = precision_on(device, precision)
     settings = {
         "model": model, "text": text, "revision": revision, "text_revision": text_revision, "language": language,
         "hop_s": hop_s, "layer": str(layer), "combine": combine, "precision": precision, "chunk_s": chunk_s,

@@ -13,7 +13,7 @@ from abaw.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, dtype, nn
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Combine = Literal["mean", "sum"]
 
 DEFINITION = 2  # of hidden layers by index; 1 was that of the library, which changed between versions
@@ -90,8 +90,25 @@ def hidden_states(made: Any) -> tuple[Any, ...]:
     return () if states is None else (*states[:-1], made.last_hidden_state)
 
 
+def precision_on(device: str, precision: Precision) -> Precision:
+    """The precision that ``auto`` means on a device: bf16 on CUDA from compute capability 8 on, elsewhere fp32.
+
+    Encoders write this into their recipe, never ``auto``: features in bf16 and in fp32 are different features. Another
+    precision is returned as it is; so is ``auto`` as fp32 where there is no such device, which ``freeze`` reports.
+    """
+    if precision != "auto":
+        return precision
+    if not device.startswith("cuda"):
+        return "fp32"
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    has_bf16 = number < torch.cuda.device_count() and torch.cuda.get_device_capability(number)[0] >= 8
+    return "bf16" if has_bf16 else "fp32"
+
+
 def torch_dtype(precision: Precision) -> dtype:
-    """The torch dtype of a precision."""
+    """The torch dtype of a precision other than ``auto``."""
     import torch
 
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -74,6 +74,16 @@ def folders() -> list[Path]:
     return [*found, _user_cache()]
 
 
+def find_file(file: str) -> Path:
+    """Where a file of weights lies: at its path, or, given by its name alone, in one of the ``folders``.
+
+    The path as given where it is in none of these places.
+    """
+    path = Path(file)
+    beside = [folder / file for folder in folders()] if path.name == file and not path.is_file() else []
+    return next((found for found in beside if found.is_file()), path)
+
+
 def declared(module: Path) -> list[PackageWeights]:
     """The weights that a Python file declares; the file is not run.
 

@@ -45,6 +45,7 @@ ORDER = {
         ("presets", "store"),
         ("engine", "recognisers"),
         ("dataset_check", "synthetic", "weights"),
+        ("missing",),
     ],
     "fusion": [
         ("__init__", "base", "normalisation", "targets"),
