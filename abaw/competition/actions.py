@@ -200,7 +200,8 @@ def run_job(job: Job, progress: ProgressCallback = silent) -> None:
 def lacking_weights(job: Job, state: StageState) -> dict[str, str]:
     """What the extraction that is to do lacks, by encoder: which weights, how to get them, how to run without."""
     to_do = any(stage.kind == "extract" and not is_done(job, state, stage) for stage in job.stages)
-    return missing_weights(job.config.encoders, download=job.extraction["download"]) if to_do else {}
+    config, download = job.config, job.extraction["download"]
+    return missing_weights(config.encoders, config.members, download=download) if to_do else {}
 
 
 def is_done(job: Job, state: StageState, stage: Stage) -> bool:

@@ -16,8 +16,8 @@ from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder
 from extract.faces.geometry import CropKind, crop_of
 from extract.networks.frozen import (
-    Combine,
     DEFINITION,
+    Combine,
     Layers,
     Precision,
     check_batch_size,

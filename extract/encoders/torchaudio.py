@@ -17,8 +17,8 @@ from extract.encoders.base import SoundEncoder
 from extract.media import Sound
 from extract.networks.chunks import Grid, mean_and_variance, plan_chunks, read_blocks, receptive_field
 from extract.networks.frozen import (
-    Combine,
     DEFINITION,
+    Combine,
     Layers,
     Precision,
     freeze,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from abaw.errors import InputError
-from extract.networks.frozen import Layers, check_batch_size, freeze, inference, parse_layers, torch_dtype
+from extract.networks.frozen import Layers, check_batch_size, freeze, inference, parse_layers, precision_on, torch_dtype
 
 STATES = [torch.full((2, 3), float(value)) for value in (1, 2, 4, 8)]
 
@@ -59,6 +59,17 @@ def test_an_unknown_device_is_refused():
 
 def test_precisions_are_torchs_dtypes():
     assert [torch_dtype(each) for each in ("fp32", "bf16", "fp16")] == [torch.float32, torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((9, 0), "bf16"), ((7, 5), "fp32")])
+def test_the_automatic_precision_is_bf16_on_a_device_that_has_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: capability)
+    assert precision_on("cuda", "auto") == precision_on("cuda:1", "auto") == expected
+    assert precision_on("cuda:2", "auto") == "fp32"  # there is none: freeze says so
+    assert precision_on("cpu", "auto") == "fp32"
+    assert precision_on("cuda", "fp32") == "fp32"
+    assert precision_on("cpu", "bf16") == "bf16"
 
 
 def test_inference_has_no_gradients_and_no_tf32_and_restores_both(monkeypatch):
