@@ -25,7 +25,8 @@ class Edition:
     ``header`` None: the file has no header line. ``located`` is the text before a row's first comma, ``row`` what
     follows it in a submission, ``sample_values`` what follows it in the organisers' sample. ``rows`` (header not
     counted) and ``clips`` None: not published. ``sample``, ``test_list`` and ``annotations`` are names of the
-    organisers' files and folder, ``called`` the required name of a submission. ``remarks`` say what is not verified.
+    organisers' files and folder, ``called`` the required name of a submission. ``is_written``: whether `abaw submit`
+    writes this format. ``remarks`` say what is not verified.
     """
 
     edition: int
@@ -41,6 +42,7 @@ class Edition:
     test_list: str | None = None
     annotations: str | None = None
     called: str | None = None
+    is_written: bool = True
     remarks: tuple[str, ...] = ()
 
     @property
@@ -55,7 +57,10 @@ class Edition:
         asked += "" if self.clips is None else f" of {self.clips} {'clips' if self.located == IMAGE else 'videos'}"
         head = "no header" if self.header is None else "header"
         remarks = f" (not verified: {'; '.join(self.remarks)})" if self.remarks else ""
-        return f"{self.meeting}: {head}, {self.located},{self.row}; {asked}{remarks}"
+        files = "" if self.is_written or self.called is None else f"; files {self.called}"
+        written = "" if self.is_written else "; abaw submit does not write this"
+        row = ",".join(part for part in (self.located, self.row) if part)
+        return f"{self.meeting}: {head}, {row}; {asked}{files}{written}{remarks}"
 
 
 def frame_task(edition: int, meeting: str, task: str, **facts: Any) -> Edition:
@@ -84,22 +89,36 @@ def single_tasks(
 
 
 def multitask(edition: int, meeting: str, **facts: Any) -> Edition:
-    """MTL on s-Aff-Wild2's test set."""
-    return frame_task(
+    """MTL on s-Aff-Wild2's test set; ``facts`` replace those of the 7th edition."""
+    seventh = {
+        "sample_values": "none",
+        "rows": 51_159,
+        "test_list": "MTL_Challenge" + END,
+        "annotations": "training_set_annotations.txt, validation_set_annotations.txt",
+    }
+    return frame_task(edition, meeting, "mtl", **{**seventh, **facts})
+
+
+def violence(edition: int, meeting: str, *remarks: str) -> Edition:
+    """Fine-grained violence detection on DVD: a file for each video, with a row for each frame."""
+    return Edition(
         edition,
         meeting,
-        "mtl",
-        sample_values="none",
-        rows=51_159,
-        test_list="MTL_Challenge" + END,
-        annotations="training_set_annotations.txt, validation_set_annotations.txt",
-        **facts,
+        "violence",
+        "Frame_Number,Label",
+        "<frame from 1>",
+        "<0 or 1>",
+        "not known",
+        annotations="Training/annotations, Validation/annotations",
+        called="<video>.csv for each video, in one zip file",
+        is_written=False,
+        remarks=("one team's code is the only source, and its README calls the label Predicted_Label", *remarks),
     )
 
 
 def mimicry(edition: int, meeting: str, *remarks: str) -> Edition:
     """EMI: a row for every video."""
-    remarks = ("how a row names its video", *remarks)
+    remarks = ("whether a row names its video 00017, as the media files are called, or 17", *remarks)
     return Edition(
         edition, meeting, "emi", names.EMI_HEADER, "<video>", "<6 intensities>", "not known", remarks=remarks
     )

@@ -149,7 +149,19 @@ def submit(
         limits,
         place,
     )
-    return replace(summary, notes=source.notes(asked.task))
+    return replace(summary, notes=(*source.notes(asked.task), *_short_names(asked)))
+
+
+def _short_names(asked: Template) -> Iterator[str]:
+    """A note where the template names videos by numbers of fewer than five digits, as EMI's media files do not."""
+    named = zip(asked.stems, asked.clips, strict=True)
+    short = [(stem, clip) for stem, clip in named if clip.isdecimal() and clip not in stem]
+    if asked.layout is VIDEO and short:
+        stem, clip = short[0]
+        yield (
+            f"{asked.path} names {len(short)} of {len(asked.stems)} videos without leading zeros, such as {stem!r} for "
+            f"{clip!r}, and so does the file: if a program rewrote the template, take the organisers' own"
+        )
 
 
 def write(

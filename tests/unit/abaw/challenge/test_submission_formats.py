@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from abaw.challenge import submission
+from abaw.challenge.verification import verify
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
@@ -62,6 +63,19 @@ def test_mimicry_has_one_row_a_video_whatever_its_suffix(tmp_path):
         predictions.write_table(tmp_path / "p" / "emi", "00012", table, EMI)
         predictions.write_metadata(tmp_path / "p" / "emi", {"task": "emi"})
         assert submission.submit(tmp_path / "p", sample, tmp_path / "out.txt", max_filled=1).num_observed == num
+
+
+def test_videos_that_a_program_renamed_from_00017_to_17_are_found_and_named_in_the_summary(tmp_path):
+    predicted(tmp_path / "p", EMI, **{"00012": [[0.25] * 6], "00007": [[0.5] * 6]})
+    samples = {name: tmp_path / f"{name}.csv" for name in ("digits", "whole", "decimal")}
+    for sample, rows in zip(samples.values(), (("00012", "00007"), ("12", "7"), ("12.0", "7.0")), strict=True):
+        sample.write_text(f"{EMI.header}\n" + "".join(f"{row},,,,,,\n" for row in rows))
+    for name, stem in {"whole": "12", "decimal": "12.0"}.items():
+        assert lines_of(tmp_path, samples[name])[1] == stem + ",0.250000" * 6  # as in the template
+        assert f"such as '{stem}' for '00012'" in str(submission.submit(tmp_path / "p", samples[name], tmp_path / name))
+        (fault, _) = verify(tmp_path / name, samples["digits"])
+        assert f"'{stem}' is not written as in the template, expected '00012'" in str(fault)
+    assert "leading zeros" not in str(submission.submit(tmp_path / "p", samples["digits"], tmp_path / "out.txt"))
 
 
 def test_ambivalence_by_frames_counts_them_from_0(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from abaw.dataset.manifests.labels import read_manifest_labels
 from abaw.errors import InputError, NotFoundError
+from abaw.tasks import TASKS
 from tests.support.abaw.manifests import CLASSES, VALUES, open_manifest
 
 TABLE = "path,labels,split\na.wav,a.csv,train\nb.wav,,test\n"
@@ -109,3 +110,16 @@ def test_one_column_cannot_be_in_both_tables(tmp_path):
     table = "path,labels,emotion\na.wav,a.csv,hap\n"
     with pytest.raises(InputError, match="a.csv:1: 'emotion' is a column of .*clips.csv as well"):
         read_labels(tmp_path, "frame,emotion,pain,effort\n1,hap,1,1\n", CLASSES + VALUES, table)
+
+
+def test_label_files_of_the_violence_challenge_are_read_by_a_manifest(tmp_path):
+    """``Frame_Number,Label``, a file for each video: see `abaw list editions`."""
+    labels = tmp_path / "Training/annotations/0001.csv"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("Frame_Number,Label\n1,0\n2,1\n4,1\n")
+    keys = "columns: {frame: Frame_Number}\nclasses: {column: Label, names: ['0', '1']}\n"
+    table = "path,labels,split\n0001.mp4,Training/annotations/0001.csv,train\n"
+    found = open_manifest(tmp_path, table, keys, media=["0001.mp4"])
+    read = TASKS.build("classes").for_dataset(found).read_labels(found, "train")["0001"]
+    assert read.scored.tolist() == [True, True, False, True]
+    assert read.values[:, 0].tolist() == [0, 1, 0, 1]
