@@ -55,8 +55,9 @@ def make_manifest(
     *,
     with_affwild2: bool = False,
 ) -> ManifestReport:
-    """Write a manifest for a corpus in its official layout: ``out`` (YAML) and a table of the same name (CSV), and for
-    labels of frames a folder with a table for each clip.
+    """Write a manifest for a corpus in its official layout: ``out`` (YAML) and a table of the same name (CSV).
+
+    For labels of frames there is also a folder with a table for each clip.
 
     ``corpus``: its name (``abaw list corpora``). ``folder``: where it was unpacked. ``settings``: choices that the
     corpus offers. Paths in the files are relative, so that they can be moved together with the corpus.
