@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -154,11 +155,20 @@ def _scored(item: Window, task: str) -> Tensor:
 def _signal(tracks: list[Track]) -> Signal:
     # copies: a source may return read-only memory, which torch does not accept
     return Signal(
-        values=_pad([torch.tensor(track.values, dtype=torch.float32) for track in tracks]),
+        values=_pad_values([track.values for track in tracks]),
         times_s=_pad([torch.tensor(track.times_s) for track in tracks]),
         observed=_pad([torch.tensor(track.observed) for track in tracks]),
         lengths=torch.tensor([len(track) for track in tracks]),
     )
+
+
+def _pad_values(values: list[np.ndarray]) -> Tensor:
+    """``_pad`` in float32; every value is copied once."""
+    longest = max(map(len, values))
+    padded = torch.empty(len(values), longest, values[0].shape[1])
+    for into, each in zip(padded.numpy(), values, strict=True):
+        into[: len(each)], into[len(each) :] = each, 0
+    return padded
 
 
 def _pad(tensors: list[Tensor]) -> Tensor:

@@ -66,8 +66,9 @@ class Track:
                 f"a track of {num} times needs as many values ({len(self.values)}) and flags ({len(self.observed)})"
             )
         _check_increasing(self.times_s, "a track")
-        if not np.isfinite(self.values[self.observed]).all():
-            row = int(np.flatnonzero(self.observed & ~np.isfinite(self.values).all(axis=1))[0])
+        finite = np.isfinite(self.values)
+        if not finite.all() and not finite[self.observed].all():
+            row = int(np.flatnonzero(self.observed & ~finite.all(axis=1))[0])
             raise InputError(f"row {row} of a track is observed but not finite: an encoder must return finite values")
 
     def __len__(self) -> int:

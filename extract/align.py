@@ -52,17 +52,25 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
     array([[2.],
            [3.]], dtype=float32)
     """
-    out = np.zeros((len(plan.rows), values.shape[1]), np.float32)
-    seen = plan.observed
+    seen, values = plan.observed, values.astype(np.float32, copy=False)
     rows, weights = plan.rows[seen] - first_row, plan.weights[seen]
     total = np.zeros((len(rows), values.shape[1]), np.float32)
-    values, row = values.astype(np.float32, copy=False) if rows.shape[1] > 2 else values, np.empty_like(total)
     # one place at a time: the order of summation must not depend on how many steps a window has
     for k in range(rows.shape[1]):
-        np.multiply(values[rows[:, k]], weights[:, k, None], out=row, dtype=np.float32)
-        total += row
+        part = _take(values, rows[:, k])
+        total += part if (weights[:, k] == 1).all() else part * weights[:, k, None]
+    if seen.all():
+        return total
+    out = np.zeros((len(seen), values.shape[1]), np.float32)
     out[seen] = total
     return out
+
+
+def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows of ``values``: a view where they follow each other, as those of pictures do, else a copy."""
+    if len(rows) and (rows == rows[0] + np.arange(len(rows))).all():
+        return values[rows[0] : rows[-1] + 1]
+    return values[rows]
 
 
 @ALIGNERS.register

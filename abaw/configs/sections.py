@@ -222,7 +222,7 @@ class TrainingConfig(_Strict):
     classes (or strata of valence and arousal) are equally frequent. ``ema_decay``: the weights that are scored and
     kept are an exponential moving average over optimizer steps (0: no average). ``label_shift``: labels lag behind
     the video by so many frames; predictions are shifted back. ``num_workers``: processes that read windows (0: only
-    this process).
+    this process; "auto": up to 4 where a GPU would wait for them, else 0).
 
     ``select_on``: on which clips the epoch is chosen whose weights are kept. "validation": on the clips that the run
     holds out and is scored on, which flatters the score. "inner": on a part of the training side, about a fifth of its
@@ -243,7 +243,7 @@ class TrainingConfig(_Strict):
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_shift: Annotated[int, Field(ge=0)] = 0
-    num_workers: Annotated[int, Field(ge=0, le=128)] = 0
+    num_workers: Annotated[int, Field(ge=0, le=128)] | Literal["auto"] = "auto"
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
 
 

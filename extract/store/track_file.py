@@ -67,7 +67,13 @@ class TrackFile:
 
     def rows(self, first: int, stop: int) -> np.ndarray:
         """The values of the rows from ``first`` to ``stop`` (excluded) in float32."""
-        return self.values[first:stop].astype(np.float32)
+        rows = self.values[first:stop]
+        if rows.dtype != np.float16:
+            return rows.astype(np.float32)
+        import torch  # converts half precision 20 times as fast as numpy
+
+        # copied first: mapped memory is read-only, of which torch warns
+        return torch.from_numpy(rows.copy()).float().numpy()
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """The first row and the values, as stored, of one block after the other."""

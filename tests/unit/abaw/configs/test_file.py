@@ -338,7 +338,7 @@ def test_a_training_without_settings_has_the_documented_defaults():
         "sampling": "shuffled",
         "ema_decay": 0.0,
         "label_shift": 0,
-        "num_workers": 0,
+        "num_workers": "auto",
         "loggers": ["tensorboard"],
     }
     assert WindowConfig().model_dump() == {"length": 150, "stride": 75, "overlap": "mean"}
