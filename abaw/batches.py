@@ -165,10 +165,10 @@ def _signal(tracks: list[Track]) -> Signal:
 def _pad_values(values: list[np.ndarray]) -> Tensor:
     """``_pad`` in float32; every value is copied once."""
     longest = max(map(len, values))
-    padded = torch.empty(len(values), longest, values[0].shape[1])
-    for into, each in zip(padded.numpy(), values, strict=True):
+    padded = np.empty((len(values), longest, values[0].shape[1]), np.float32)  # unlike torch's, of huge pages
+    for into, each in zip(padded, values, strict=True):
         into[: len(each)], into[len(each) :] = each, 0
-    return padded
+    return torch.from_numpy(padded)
 
 
 def _pad(tensors: list[Tensor]) -> Tensor:

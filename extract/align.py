@@ -54,11 +54,10 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
     """
     seen, values = plan.observed, values.astype(np.float32, copy=False)
     rows, weights = plan.rows[seen] - first_row, plan.weights[seen]
-    total = np.zeros((len(rows), values.shape[1]), np.float32)
     # one place at a time: the order of summation must not depend on how many steps a window has
-    for k in range(rows.shape[1]):
-        part = _take(values, rows[:, k])
-        total += part if (weights[:, k] == 1).all() else part * weights[:, k, None]
+    total = _take(values, rows[:, 0], weights[:, 0])
+    for k in range(1, rows.shape[1]):
+        total += _take(values, rows[:, k], weights[:, k])
     if seen.all():
         return total
     out = np.zeros((len(seen), values.shape[1]), np.float32)
@@ -66,11 +65,11 @@ def apply(plan: Plan, values: Float[np.ndarray, "row dim"], *, first_row: int = 
     return out
 
 
-def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows of ``values``: a view where they follow each other, as those of pictures do, else a copy."""
-    if len(rows) and (rows == rows[0] + np.arange(len(rows))).all():
-        return values[rows[0] : rows[-1] + 1]
-    return values[rows]
+def _take(values: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A copy of the rows, each times its weight. Pictures' rows are usually each step's own, with a weight of 1."""
+    in_order = len(rows) and (rows == rows[0] + np.arange(len(rows))).all()
+    taken = values[rows[0] : rows[-1] + 1].copy() if in_order else values[rows]
+    return taken if (weights == 1).all() else np.multiply(taken, weights[:, None], out=taken)
 
 
 @ALIGNERS.register

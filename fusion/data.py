@@ -181,7 +181,7 @@ def loader(
 
 
 def _num_workers(given: int | Literal["auto"], waits: bool) -> int:
-    """``waits``: whether training waits for windows. On the CPU it computes meanwhile, and kept windows take no time."""
+    """``waits``: whether training waits for windows; on the CPU it computes instead, and kept windows take no time."""
     if given != "auto":
         return given
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 2) * waits

@@ -8,7 +8,7 @@ from abaw.batches import collate
 from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
 from abaw.tracks import Track
-from fusion.data import ClipDataModule, WindowDataset
+from fusion.data import ClipDataModule, WindowDataset, _num_workers
 from fusion.targets import fit_to_clock
 from fusion.train import errors_of_workers
 from tests.support.memory import make_config, make_tasks, with_training
@@ -84,3 +84,15 @@ def test_an_error_in_a_worker_is_the_one_that_it_would_be_without(source, labels
     assert str(caught.value) == "a.safetensors is damaged: delete it"
     with pytest.raises(InputError, match="^other$"), errors_of_workers():
         raise InputError("other")
+
+
+def test_workers_start_by_themselves_only_where_a_gpu_waits_for_windows(source, labels, monkeypatch):
+    data = ClipDataModule(make_config(), make_tasks(), labels, source)
+    assert data.train.is_kept
+    assert data.train_dataloader().num_workers == 0
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert (_num_workers("auto", waits=False), _num_workers("auto", waits=True), _num_workers(7, waits=False)) == (
+        0,
+        4,
+        7,
+    )

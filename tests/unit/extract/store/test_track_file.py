@@ -121,3 +121,13 @@ def test_a_value_that_is_not_finite_is_refused_with_its_row_among_all(tmp_path):
         writer.add(np.zeros((3, 2)))
         with pytest.raises(ValueError, match=r"the encoder loud gave nan \(row 4, column 1\), expected finite"):
             writer.add(np.array([[0, 0], [0, np.nan]]))
+
+
+def test_rows_in_half_precision_are_read_exactly(tmp_path):
+    """Every finite number of half precision, also the smallest."""
+    values = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    values = values[np.isfinite(values)].reshape(-1, 64)
+    tensors = {"values": values, "times_s": np.arange(len(values)) / 25, "observed": np.ones(len(values), bool)}
+    rows = TrackFile(write(tmp_path / "a.safetensors", tensors)).rows(2, len(values))
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, values[2:].astype(np.float32))
