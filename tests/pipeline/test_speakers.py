@@ -16,7 +16,7 @@ CONFIG = {
     "model": {"name": "pooled", "dropout": 0.0, "percentiles": False},
     "window": {"length": 50, "stride": 50},
     "folds": {"num": "groups"},
-    "training": {"loggers": [], "learning_rate": 0.1},
+    "training": {"loggers": [], "learning_rate": 0.1, "select_on": "last"},
     "trainer": {"max_epochs": 6},
 }
 
@@ -43,7 +43,7 @@ def test_a_fold_holds_out_one_speaker_and_the_run_records_whom_it_has_seen(runs)
 
 
 def test_features_within_the_speaker_are_learned_from_whatever_his_level(runs):
-    assert max(run.document()["scores"]["classes"]["F1"] for run in runs[0]) > 0.8
+    assert max(run.document()["scores"]["classes"]["F1"] for run in runs[0]) > 0.5  # of nine clips; guesses have .33
 
 
 def test_held_out_tables_are_scored_by_speaker_and_say_that_they_are_adapted_to_persons(runs):
@@ -52,9 +52,9 @@ def test_held_out_tables_are_scored_by_speaker_and_say_that_they_are_adapted_to_
     found = abaw.score(root / "held-out", split="held-out", draws=100).results[0]
     assert (found.videos, found.unit) == (2, "group")
     assert found.provenance["subject_adapted"] is True
-    low, high = found.intervals["F1"]
-    of_speakers = [run.document()["scores"]["classes"]["F1"] for run in runs[0]]
-    assert (low, high) == pytest.approx((min(of_speakers), max(of_speakers)))
+    low, high = found.intervals["F1"]  # of two speakers, from whom little can be concluded
+    assert 0 <= low < found.scores["F1"] < high <= 1
+    assert found.coverage < 0.93
 
 
 def test_a_speaker_who_was_trained_on_is_a_leak(runs):

@@ -48,6 +48,7 @@ def test_what_folds_held_out_is_pooled_and_says_which_run_it_is_by(tmp_path):
         "seeds": [0, 1],
         "label_tasks_seen": ["va"],
         "videos_seen": ["1", "2"],
+        "epoch_chosen_on": ["1", "2"],
         "subject_adapted": False,
         "held_out": True,
         "made_by": {"1": str(runs[0]), "2": str(runs[1])},
