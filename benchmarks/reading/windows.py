@@ -125,7 +125,8 @@ def main() -> None:
     rows = [f"| {way} | {1e3 * read:.0f} ms | {1e3 * pad:.0f} ms |" for way, (read, pad) in medians.items()]
     text = (
         f"A batch of {BATCH_SIZE} windows of {LENGTH} frames, 768 + 1,024 features, medians of {arguments.batches} "
-        f"batches, commit {made_by}, {describe_machine()}, one thread. Before takes {ratio:.2f} times as long as now.\n\n"
+        f"batches, commit {made_by}, {describe_machine()}, one thread. "
+        f"Before takes {ratio:.2f} times as long as now.\n\n"
         "| | read and align | collate |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
     (here / "windows.md").write_text(text)
