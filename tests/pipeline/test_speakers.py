@@ -16,34 +16,36 @@ CONFIG = {
     "model": {"name": "pooled", "dropout": 0.0, "percentiles": False},
     "window": {"length": 50, "stride": 50},
     "folds": {"num": "groups"},
-    "training": {"loggers": [], "learning_rate": 0.1, "select_on": "last"},
-    "trainer": {"max_epochs": 6},
+    "training": {"loggers": [], "learning_rate": 0.5, "select_on": "last"},
+    "trainer": {"max_epochs": 20},  # of one step each
 }
+
+FOLDS = (2, 3)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The runs of two of the four folds, and the folder of everything."""
+    """The runs of two of the four folds, and the folder of everything. In these a linear model can do without errors."""
     root = tmp_path_factory.mktemp("speakers")
     data, store = write_data(root / "data"), write_store(root / "store", shift=5.0).root
     (root / "own.yaml").write_text(json.dumps({**CONFIG, "data": str(data), "store": str(store)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(group_source, "MIN_GROUP_S", 20.0)
-        names = [[f"name=fold{fold}", f"folds.fold={fold}"] for fold in range(2)]
+        names = [[f"name=fold{fold}", f"folds.fold={fold}"] for fold in FOLDS]
         yield [abaw.train(root / "own.yaml", each, runs=root / "runs") for each in names], root
 
 
 def test_a_fold_holds_out_one_speaker_and_the_run_records_whom_it_has_seen(runs):
-    for i, run in enumerate(runs[0]):
+    for fold, run in zip(FOLDS, runs[0], strict=True):
         recorded = run.document()
-        assert recorded["groups"]["validation"] == [SPEAKERS[i]]
-        assert recorded["groups"]["train"] == [each for each in SPEAKERS if each != SPEAKERS[i]]
+        assert recorded["groups"]["validation"] == [SPEAKERS[fold]]
+        assert recorded["groups"]["train"] == [each for each in SPEAKERS if each != SPEAKERS[fold]]
         assert recorded["group_normalisation"]["num_groups"] == 4
         assert recorded["scores"]["classes"]["n"] == 9
 
 
 def test_features_within_the_speaker_are_learned_from_whatever_his_level(runs):
-    assert max(run.document()["scores"]["classes"]["F1"] for run in runs[0]) > 0.5  # of nine clips; guesses have .33
+    assert min(run.document()["scores"]["classes"]["F1"] for run in runs[0]) > 0.8  # normalise: split has .56 and .47
 
 
 def test_held_out_tables_are_scored_by_speaker_and_say_that_they_are_adapted_to_persons(runs):
@@ -59,7 +61,7 @@ def test_held_out_tables_are_scored_by_speaker_and_say_that_they_are_adapted_to_
 
 def test_a_speaker_who_was_trained_on_is_a_leak(runs):
     folder, root = runs[0][0].folder, runs[1]
-    abaw.predict(folder, root / "seen", clips=["ann0", "bob0"])
+    abaw.predict(folder, root / "seen", clips=["cid0", "bob0"])
     with pytest.raises(ValueError, match=r"a leak: the training .* has seen group 'bob', which is scored here"):
         abaw.score(root / "seen", split="held-out")
     with pytest.raises(ValueError, match="trained on these videos"):
