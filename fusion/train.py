@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,14 @@ def train(
     folder: Path,
     *,
     epochs: int | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> FusionModule:
     """Train a model and return the module with the best weights, which are also saved in ``folder/weights``.
 
     Training ends after the number of epochs, steps or the time in ``config.trainer``, or when the validation score has
     not improved for ``training.patience_epochs``. ``labels`` maps split ("train", "validation") -> task -> clip ->
     labels; without validation labels the last weights are kept. ``epochs``: end after so many epochs, with the learning
-    rate that these epochs have in a longer training.
+    rate that these epochs have in a longer training. ``callbacks``: further ones of Lightning's.
 
     A stopped run resumes from ``folder/resume.ckpt`` and ends with the same weights as an uninterrupted one (on the CPU
     bit by bit). The file stays until ``Run.finish`` removes it, so that a finished run is not trained again. With
@@ -95,6 +96,7 @@ def train(
             module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
             module.measure(loader(data.train, config.training.batch_size))
         trainer = _trainer(config, folder, run, epochs, validates=data.holds_out)
+        trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
         try:
             with log_run(trainer.loggers, config), _default_sigterm(), parent_of_trainings(), errors_of_workers():
                 trainer.fit(module, datamodule=data, ckpt_path=resume if epochs_done else None, weights_only=True)

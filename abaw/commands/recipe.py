@@ -33,7 +33,13 @@ def recipe(
     trust: Annotated[
         bool, typer.Option("--trust", help="use plug-ins and code of models that the config and the runs name")
     ] = False,
-    dry_run: Annotated[bool, typer.Option(help="only list the stages, which are done and which are to do")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(help="only list the stages, which are done and to do, and forecast the hours and gigabytes"),
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option(help="with --dry-run: measure for up to a minute on this machine what the forecast needs")
+    ] = True,
 ) -> None:
     """Run a whole competition, from videos to challenge files. Run the same command again to continue."""
     from abaw.competition.recipe import plan_recipe, run_recipe
@@ -50,7 +56,7 @@ def recipe(
         "trust": trust,
     }
     if dry_run:
-        print(plan_recipe(config, settings or [], **chosen))
+        print(plan_recipe(config, settings or [], **chosen, measure=measure))
         return
     with Progress("recipe") as progress:
         result = run_recipe(config, settings or [], **chosen, progress=progress)

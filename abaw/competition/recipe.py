@@ -7,6 +7,7 @@ from pathlib import Path
 from abaw.competition import ablation
 from abaw.competition.ablation import Step
 from abaw.competition.actions import is_done, lacking_weights, run_job, why_again
+from abaw.competition.forecast import Forecast, forecast
 from abaw.competition.job import Job, open_job
 from abaw.competition.stages import Stage
 from abaw.competition.state import StageState, depends
@@ -27,13 +28,14 @@ class RecipePlan:
 
     ``reasons``: what each stage is for. ``again``: why a stage that was done before is to be done again.
     ``missing``: encoder -> which weights it lacks, how to get them, and how to run without it; the recipe would not
-    begin.
+    begin. ``forecast``: hours and gigabytes of what is to do; None where they were not measured.
     """
 
     stages: Mapping[str, bool]
     reasons: Mapping[str, str]
     again: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
     def __str__(self) -> str:
         lines = [
@@ -42,7 +44,8 @@ class RecipePlan:
             for name, is_done in self.stages.items()
         ]
         lacking = [f"missing weights: {why}" for why in self.missing.values()]
-        return "\n".join([*lines, *lacking, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
+        costs = [] if self.forecast is None else [str(self.forecast)]
+        return "\n".join([*lines, *lacking, *costs, f"{sum(self.stages.values())} of {len(lines)} stages are done"])
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,12 @@ def plan_recipe(
     download: bool = False,
     assume_fps: float | None = None,
     trust: bool = False,
+    measure: bool = False,
 ) -> RecipePlan:
     """Check a recipe and say which of its stages are done. Nothing is written; arguments and errors as ``run_recipe``.
+
+    ``measure``: also run the encoders and train the members for a few seconds, and forecast the hours and gigabytes of
+    what is to do on this machine. This takes up to a minute or so.
 
     A stage that reads what an unfinished stage makes is not done either.
     """
@@ -155,6 +162,7 @@ def plan_recipe(
         {stage.name: stage.why for stage in job.stages},
         again,
         lacking_weights(job, state),
+        forecast(job, to_do) if measure and to_do else None,
     )
 
 

@@ -110,7 +110,8 @@ def estimate_extraction(
     specs, config = build(texts, faces, target, detect_every, device, download)
     plan = ExtractionPlan(dataset, FeatureStore(store), config, assume_fps=assume_fps, fill=fill_missing_faces)
     plan.add_encoders(specs)
-    return estimate(plan, shard_of(dataset, shard), default_readers() if readers is None else readers)
+    num_readers = default_readers() if readers is None else readers
+    return estimate(plan, shard_of(dataset, shard), num_readers, shares_cores=device == "cpu")
 
 
 def make_clocks(

@@ -33,7 +33,8 @@ NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read
 class Estimate:
     """The work that remains. ``num_rows`` and ``seconds``: of encoding, by folder; ``num_bytes``: of the new tracks.
 
-    ``failing``: clip -> why it would fail. ``free_bytes``: on the store's disk.
+    ``failing``: clip -> why it would fail. ``free_bytes``: on the store's disk. ``shares_cores``: reading and encoding
+    take turns on the same processor cores, because the encoders run on the CPU.
     """
 
     num_clips: int = 0
@@ -45,6 +46,7 @@ class Estimate:
     num_bytes: float = 0.0
     read_s: float = 0.0
     free_bytes: float = inf
+    shares_cores: bool = False
 
     @property
     def is_feasible(self) -> bool:
@@ -53,8 +55,9 @@ class Estimate:
 
     @property
     def total_s(self) -> float:
-        """Reading runs beside encoding, and the encoders run one after the other."""
-        return max(self.read_s, sum(self.seconds.values()))
+        """The encoders run one after the other; reading runs beside them, for nothing where they have a GPU."""
+        both = self.read_s, sum(self.seconds.values())
+        return sum(both) if self.shares_cores else max(both)
 
     def __str__(self) -> str:
         def about(seconds: float) -> str:
@@ -68,7 +71,8 @@ class Estimate:
             lines.append(f"would fail: {self.num_bytes / 1e9:.2f} GB, but {self.free_bytes / 1e9:.2f} GB are free")
         for name, num_rows in self.num_rows.items():
             lines.append(f"{name}: {num_rows:.0f} rows, {about(self.seconds[name])} of encoding")
-        lines.append(f"reading: {about(self.read_s)}, at the same time")
+        beside = "on the same cores" if self.shares_cores else "at the same time"
+        lines.append(f"reading: {about(self.read_s)}, {beside}")
         lines.append(
             f"{self.num_clips} clips to extract, {self.num_present} done before, {len(self.failing)} would fail; "
             f"{self.num_frames} frames, {self.num_bytes / 1e9:.2f} GB, {about(self.total_s)}"
@@ -76,10 +80,11 @@ class Estimate:
         return "\n".join(lines)
 
 
-def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) -> Estimate:
+def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int, *, shares_cores: bool = True) -> Estimate:
     """Count the missing tracks, and time each encoder and the decoding of a first clip. Writes nothing.
 
-    A clip of which extraction would fail, as far as its packets show, is in ``failing``. Raises InputError where
+    A clip of which extraction would fail, as far as its packets show, is in ``failing``. ``shares_cores``: whether the
+    encoders run on the CPU, as reading does. Raises InputError where
     ``num_readers`` is below 1; MissingWeights as ``extract.engine.run.extract``; NotADirectoryError or PermissionError
     where the store could not be written.
     """
@@ -88,7 +93,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
     plan.check_media()
     clip_ids = list(clip_ids)
     plan.check_detector(clip_ids)
-    total = Estimate(num_rows=dict.fromkeys(plan.encoders, 0.0))
+    total = Estimate(num_rows=dict.fromkeys(plan.encoders, 0.0), shares_cores=shares_cores)
     speeds = {name: measure_speed(encoder) for name, encoder in plan.encoders.items()}
     frames_per_s: dict[str, float] = {}
     for clip_id in clip_ids:
@@ -115,6 +120,7 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int) ->
         width = np.dtype(plan.recipes[name]["stored_dtype"]).itemsize
         total.num_bytes += num_rows * (encoder.dim * width + 9)  # 9: a time and a flag
         total.seconds[name] = num_rows / speed.rows_per_s
+        total.read_s += num_rows * speed.prepare_s / num_readers
     if total.num_clips:
         total.free_bytes = _free_bytes(plan.store.root)
     return total
@@ -133,10 +139,14 @@ def _free_bytes(root: Path) -> float:
 
 @dataclass(frozen=True)
 class Speed:
-    """The rows that an encoder computes in a second, and the rows that a second of sound has."""
+    """The rows that an encoder computes in a second, and the rows that a second of sound has.
+
+    ``prepare_s``: of a reading thread, for what one row is computed from.
+    """
 
     rows_per_s: float
     rows_hz: float = 0.0
+    prepare_s: float = 0.0
 
 
 def measure_speed(encoder: Encoder) -> Speed:
@@ -150,10 +160,16 @@ def measure_speed(encoder: Encoder) -> Speed:
     assert isinstance(encoder, PictureEncoder)
     side = encoder.crop.size_px if encoder.crop else 360
     picture = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
-    batch = encoder.prepare([picture] * (encoder.span * encoder.batch_size))
-    encoder.forward(batch)
+    one = encoder.prepare([picture] * encoder.span)
+    encoder.forward(one)
+    start_s = time.perf_counter()
+    encoder.forward(one)
+    num_rows = min(encoder.batch_size, max(1, int(TRIAL_S / (time.perf_counter() - start_s + 1e-9))))
+    start_s = time.perf_counter()
+    batch = encoder.prepare([picture] * (encoder.span * num_rows))  # a whole batch may take a minute on a CPU
+    prepare_s = (time.perf_counter() - start_s) / num_rows
     num, took_s = _repeat(lambda: len(encoder.forward(batch)))
-    return Speed(num / took_s)
+    return Speed(num / took_s, prepare_s=prepare_s)
 
 
 def _repeat(encode: Callable[[], int]) -> tuple[int, float]:

@@ -62,7 +62,7 @@ def inside(job, monkeypatch):
 
 def plan(capsys, *settings):
     """The kinds of stages that are to do."""
-    recipe(CONFIG, [*SETTINGS, *settings], dry_run=True)
+    recipe(CONFIG, [*SETTINGS, *settings], dry_run=True, measure=False)
     lines = capsys.readouterr().out.splitlines()[:-1]
     return [line.split(":")[0].removeprefix("to do  ") for line in lines if line.startswith("to do")]
 

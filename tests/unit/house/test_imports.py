@@ -55,6 +55,7 @@ ORDER = {
         ("checkpoint", "loggers", "predict"),
         ("callbacks", "trainer_settings"),
         ("train",),
+        ("trials",),
     ],
 }
 
