@@ -20,8 +20,10 @@ def test_a_plan_that_measures_writes_nothing_and_one_that_does_not_has_no_foreca
     places = {"data": data, "runs": tmp_path / "runs", "work": tmp_path / "work"}
     before = sorted(tmp_path.rglob("*"))
     found = plan_recipe(CONFIG, settings, **places, measure=True).forecast
-    assert [part.name for part in found.parts] == ["training synthetic-gru", "training synthetic-big"]
-    assert all(part.max_s >= part.min_s > 0 and part.num_bytes > 0 for part in found.parts)
+    names = [f"{kind} synthetic-{member}" for member in ("gru", "big") for kind in ("training", "prediction")]
+    assert [part.name for part in found.parts] == names
+    assert all(part.max_s >= part.min_s > 0 for part in found.parts)
+    assert all(part.num_bytes > 0 for part in found.parts if part.name.startswith("training"))
     (unknown,) = found.unknown
     assert "holds no media and no face images" in unknown
     assert plan_recipe(CONFIG, settings, **places).forecast is None
