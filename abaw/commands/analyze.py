@@ -27,7 +27,10 @@ def analyze(
         list[Path] | None, typer.Option(help="a trained run; runs and recognisers of one task are averaged")
     ] = None,
     persons: Annotated[
-        str, typer.Option(help="target: one row a frame; all: one row for each person seen in a frame")
+        str,
+        typer.Option(
+            help="target: one row a frame; all: one row for each person seen in a frame (the voice is the same for all)"
+        ),
     ] = "target",
     faces: Annotated[
         str | None, typer.Option(help=f"{FACES_HELP}; default: centerface, or as the runs were trained")
@@ -44,7 +47,8 @@ def analyze(
     device: Device = "cpu",
     download: Download = False,
     assume_fps: Annotated[
-        float | None, typer.Option(help="rows per second for sound files, and for raw streams that state no frame rate")
+        float | None,
+        typer.Option(help="rows per second for sound files (default 25), and for raw streams that state no frame rate"),
     ] = None,
     video_stream: VideoStream = None,
     audio_stream: AudioStream = None,

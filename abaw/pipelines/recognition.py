@@ -101,10 +101,15 @@ def open_recogniser(text: str, *, download: bool = False, commercial: bool = Fal
     if not isinstance(text, str):
         raise InputError(f"recogniser is {text!r}, expected NAME or NAME:setting=value,...")
     name, settings = parse_part(text)
-    chosen = settings.pop("map", "")
+    is_mapped = "map" in settings
+    chosen = settings.pop("map", None)
+    if is_mapped and chosen in (None, ""):
+        raise InputError(
+            f"map is empty in {text!r}: give what becomes of the classes, as map=contempt:Other/calm:-, or leave it out"
+        )
     given = {"download": download} if "download" in RECOGNISERS.part(name).given else {}
     found: Recogniser = RECOGNISERS.build(name, **settings, **given)
-    if chosen:
+    if chosen is not None:
         found = found.with_map(str(chosen))
     if commercial and found.commercial is not True:
         doubt = "does not allow" if found.commercial is False else "is not known to allow"

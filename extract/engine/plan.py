@@ -25,7 +25,7 @@ from extract.store.packs.index import packs_in
 from extract.store.packs.writing import pack
 from extract.store.store import HAS_LOSSES, Failure, FeatureStore, Recipe, load_recipe
 
-DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest, whose labels do not count frames
+DEFAULT_ROWS_HZ = 25.0  # of clips of sound alone in a manifest whose labels do not count frames, and of an analysis
 LOG = logging.getLogger("abaw")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # every further clip would fail as well
 
@@ -67,7 +67,8 @@ class ExtractionPlan:
     """One extraction: its data set, store and encoders. ``encoders`` and ``recipes``: by the folder of their tracks.
 
     ``assume_fps``: the frame rate of clips without a video. ``fill``: frames without a face image take the face
-    detected in the video. Raises InputError where ``assume_fps`` is not a positive number.
+    detected in the video. ``rows_hz``: the frame rate of clips of sound alone without one, where no label counts
+    frames; None: they fail. Raises InputError where ``assume_fps`` is not a positive number.
     """
 
     dataset: Dataset
@@ -75,6 +76,7 @@ class ExtractionPlan:
     target: TargetConfig
     assume_fps: float | None = None
     fill: bool = False
+    rows_hz: float | None = None
     encoders: dict[str, Encoder] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
 
@@ -156,9 +158,10 @@ class ExtractionPlan:
             known = {}
         fps = clip.fps or self.assume_fps or (float(known["assumed_fps"]) if "assumed_fps" in known else None)
         known_fps = fps if "assumed_fps" in known else None
-        labels, rows_hz = None, None
+        labels, rows_hz = None, self.rows_hz
         if (manifest := self.dataset.manifest) is not None:
-            labels, rows_hz = manifest.rows[clip.clip_id].labels, None if num_rows else DEFAULT_ROWS_HZ
+            labels, rows_hz = manifest.rows[clip.clip_id].labels, DEFAULT_ROWS_HZ
+        rows_hz = None if num_rows else rows_hz
         missing = {
             folder: encoder
             for folder, encoder in self.encoders.items()

@@ -62,6 +62,7 @@ def extract(
     *,
     assume_fps: float | None = None,
     fill: bool = False,
+    rows_hz: float | None = None,
     clip_ids: Iterable[str] | None = None,
     num_readers: int | None = None,
     progress: ProgressCallback = silent,
@@ -69,12 +70,13 @@ def extract(
     """Write the clock and the missing tracks of every clip, or of ``clip_ids``.
 
     A clip that fails is in the report and leaves no partial file; the others continue. A clip leased by another process
-    is waited for. ``fill``: frames without a face image take the face detected in the video. ``progress`` is called
-    after each clip. Raises InputError for an unknown clip, an encoder given twice, a senseless ``assume_fps`` or
-    ``num_readers``, a data set of labels alone, or a store that lacks tracks and can only be read; MissingWeights where
-    the face detector needs weights that are not here; OSError where the store cannot be written to.
+    is waited for. ``fill``: frames without a face image take the face detected in the video. ``rows_hz``: as in
+    ``ExtractionPlan``; the caller says so, and nothing is logged. ``progress`` is called after each clip. Raises
+    InputError for an unknown clip, an encoder given twice, a senseless ``assume_fps`` or ``num_readers``, a data set of
+    labels alone, or a store that lacks tracks and can only be read; MissingWeights where the face detector needs
+    weights that are not here; OSError where the store cannot be written to.
     """
-    plan = ExtractionPlan(dataset, store, target, assume_fps, fill)
+    plan = ExtractionPlan(dataset, store, target, assume_fps, fill, rows_hz)
     plan.add_encoders(specs)
     chosen = list(dataset.clips) if clip_ids is None else list(clip_ids)
     if unknown := [clip_id for clip_id in chosen if clip_id not in dataset.clips]:
@@ -111,7 +113,7 @@ def extract(
                     _release(plan, leases, waiting)
                 progress(clip_id, report.num_clips, num_clips)
             _release(plan, leases, waiting)
-    if plan.with_default_rate:
+    if plan.with_default_rate and rows_hz is None:
         LOG.warning(
             "%s of sound alone without a frame rate: %g rows a second; give a column fps in the manifest, or "
             "--assume-fps, for another rate",

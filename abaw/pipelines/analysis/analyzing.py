@@ -15,8 +15,8 @@ from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, open_answers
 from abaw.pipelines.analysis.choice import choose_recognisers
-from abaw.pipelines.analysis.document import describe
-from abaw.pipelines.analysis.persons import check_persons, find_persons
+from abaw.pipelines.analysis.document import describe, note_counted
+from abaw.pipelines.analysis.persons import check_persons, check_takes_face, find_persons, note_voice
 from abaw.pipelines.analysis.presence import VOICE_RULES, VoiceRule, choose_voice_rule, inputs_of, measure_presence
 from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
@@ -69,18 +69,20 @@ def analyze(
     about other media.
 
     ``persons``: "target", a row for each frame, of the person that ``target`` chooses, or "all", a row for each person
-    seen in a frame. ``faces`` and ``target``: as in ``extract``; by default as the runs were trained. Features go to
-    ``out/store``. ``download``: fetch weights that are not on this machine. ``assume_fps``: frame rate of the table of
-    a file that is sound alone. ``video_stream`` and ``audio_stream``: the streams to read of every file, counted from 0
-    within their kind; by default those that players choose. ``weights``: where weights are now that lay elsewhere when
-    the runs were trained, each ``OLD=NEW``, or a folder in which they are searched by name and SHA-256, and those of
-    recognisers by name. ``trust``: use what the runs name that can run code or lead to any file: plug-ins,
-    ``trust_remote_code``, absolute paths.
+    seen in a frame; what is heard is the same for all of them. ``faces`` and ``target``: as in ``extract``; by default
+    as the runs were trained. Features go to ``out/store``. ``download``: fetch weights that are not on this machine.
+    ``assume_fps``: rows per second of the table of a file that is sound alone, by default ``DEFAULT_ROWS_HZ``.
+    ``video_stream`` and ``audio_stream``: the streams to read of every file, counted from 0 within their kind; by
+    default those that players choose. ``weights``: where weights are now that lay elsewhere when the runs were trained,
+    each ``OLD=NEW``, or a folder in which they are searched by name and SHA-256, and those of recognisers by name.
+    ``trust``: use what the runs name that can run code or lead to any file: plug-ins, ``trust_remote_code``, absolute
+    paths.
 
     Tables are named after the files, and where several have one name, after their folders too. Media that cannot be
     read do not stop the others: they are in the report with their reasons. Raises InputError where the runs chose faces
-    in different ways, ``faces`` is not that of the runs, a run of the synthetic data set meets other media, or a run
-    asks for something that is not trusted; NotFoundError where weights are missing.
+    in different ways, ``faces`` is not that of the runs, ``persons`` is "all" and no model takes a face, a run of the
+    synthetic data set meets other media, or a run asks for something that is not trusted; NotFoundError where weights
+    are missing.
     """
     as_progress(progress)
     check_persons(persons)
@@ -104,6 +106,8 @@ def analyze(
         with_encoders, better = list(choice.chosen), choice.better
     for run in opened:  # before hours of extraction
         run.check_weights()
+    if persons == "all":
+        check_takes_face([*specs, *(spec for _, spec in with_encoders)], config)
     job = _Job(
         dataset,
         opened,
@@ -148,10 +152,11 @@ class _Job:
     all_persons: bool
     ignored: tuple[str, ...]
 
-    def encoders(self) -> "list[EncoderSpec]":
-        """All encoders, each once."""
+    def encoders(self, *, with_voice_rule: bool = True) -> "list[EncoderSpec]":
+        """All encoders, each once; without that of the voice rule, those whose features are predicted from."""
         found: dict[str, EncoderSpec] = {}
-        for spec in [*self.specs, *(spec for _, spec in self.recognisers), self.voice[1]]:
+        rule = [self.voice[1]] if with_voice_rule else []
+        for spec in [*self.specs, *(spec for _, spec in self.recognisers), *rule]:
             found.setdefault(repr(self.recipe(spec)), spec)
         return list(found.values())
 
@@ -174,24 +179,26 @@ def _analyze(
     """Extract and predict, in the folder of the data set's root, which the caller holds."""
     from abaw.pipelines.prediction import post_processing_of
     from extract.engine import run as extraction
+    from extract.engine.plan import DEFAULT_ROWS_HZ
     from extract.store.store import FeatureStore
 
     out, config, specs = job.dataset.root, job.config, job.encoders()
     store = FeatureStore(out / "store")
-    extract = partial(extraction.extract, job.dataset, store, assume_fps=assume_fps, fill=job.fill, progress=progress)
+    settings = {"assume_fps": assume_fps, "fill": job.fill, "rows_hz": DEFAULT_ROWS_HZ, "progress": progress}
+    extract = partial(extraction.extract, job.dataset, store, **settings)
     report = extract(specs, config)
     good = [clip_id for clip_id in job.dataset.clips if clip_id in {*report.made, *report.present}]
     kept, summaries, unobserved, unanswered = post_processing_of(job.runs, None), {}, {}, {}
     answers = open_answers(job.runs, job.recognisers, store, config, job.fill, device)
     if target is not None and job.runs:
         answers = answers.of_faces(store, config)
-    notes = list(job.ignored)
+    notes = [*job.ignored, *note_counted(job.dataset, store, good)]
     if job.voice[0] is not VOICE_RULES[0]:
         notes.append(f"voice_heard: {job.voice[0].meaning}; {BETTER_VOICE}")
     views: dict[int | None, tuple[TargetConfig, Sequence[str]]] = {None: (config, good)}
     if job.all_persons:
         found = find_persons(store, config, good)
-        notes += found.notes
+        notes += [*found.notes, *note_voice(job.encoders(with_voice_rule=False), config, found)]
         views = {person: (each, clips) for person, (each, clips) in found.views(config, good).items()}
         of_faces = [spec for spec in specs if "crop" in job.recipe(spec)]
         for each, clips in views.values():
@@ -217,7 +224,7 @@ def _analyze(
         if not num:
             unanswered[clip_id] = _reason(answers)
     analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
-    write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, config, job.voice[0]))
+    write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, store, config, job.voice[0]))
     return analysis
 
 

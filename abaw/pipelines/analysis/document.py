@@ -1,21 +1,26 @@
 """analysis.json: what an analysis was made with, what its columns mean, and what it found."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abaw.dataset.media_files import is_picture
+from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
 from abaw.pipelines.analysis.tables import SIDES, label_ranges
 from abaw.results.runs import commit, versions
 
 if TYPE_CHECKING:
+    from abaw.dataset.clip import Clip
     from abaw.dataset.layout import Dataset
     from abaw.pipelines.analysis.presence import VoiceRule
     from abaw.pipelines.analysis.results import Analysis
     from abaw.results.runs import Run
     from abaw.tasks.base import Task
     from extract.faces.target import TargetConfig
+    from extract.store.store import FeatureStore
 
 Row = dict[str, Any]
 
@@ -24,6 +29,7 @@ def describe(
     analysis: "Analysis",
     dataset: "Dataset",
     answers: Answers,
+    store: "FeatureStore",
     config: "TargetConfig",
     rule: "VoiceRule",
 ) -> Row:
@@ -40,7 +46,7 @@ def describe(
         "notes": list(analysis.notes),
         "faces": config.recipe(),
         "columns": explain_columns(answers.tasks, rule),
-        "clips": {clip_id: _clip(analysis, dataset, clip_id) for clip_id in analysis.clips},
+        "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
         "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
         "commit": commit(),
         "versions": versions(),
@@ -51,7 +57,9 @@ def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule") -> dict[str,
     """Name -> unit, lowest and highest value (None: no limit) and meaning of the columns of a table."""
     found = {
         "frame": _column("", 1, None, "number of the picture in the video, from 1"),
-        "time_s": _column("s", None, None, "the container's timestamp of the frame"),
+        "time_s": _column(
+            "s", None, None, "the container's timestamp of the frame; how it was made is under clips, times"
+        ),
         "observed": _column("", False, True, "a face or voice that a model takes is there; else predictions are empty"),
         "face_seen": _column("", False, True, "the person's face is found in the picture; empty: not looked for"),
         "voice_heard": _column("", False, True, f"{rule.meaning}; whose voice it is, is not known"),
@@ -110,12 +118,37 @@ def _licence(recipe: Mapping[str, Any]) -> Row:
     return {"encoder": name, "licence": (of_model or [ENCODERS.part(name).facts.get("licence") if known else None])[0]}
 
 
-def _clip(analysis: "Analysis", dataset: "Dataset", clip_id: str) -> Row:
+def note_counted(dataset: "Dataset", store: "FeatureStore", clip_ids: Sequence[str]) -> list[str]:
+    """A note where the rows of clips of sound alone are counted at a rate, for the media have no frames."""
+    alone = [clip_id for clip_id in clip_ids if dataset.clips[clip_id].images is None]
+    rates = [known.get("assumed_fps") for known in map(store.clock_metadata, alone) if not int(known["num_frames"])]
+    return [
+        f"{format_count(num, 'clip')} of sound alone: {float(rate):g} rows a second; give --assume-fps for another rate"
+        for rate, num in Counter(rate for rate in rates if rate is not None).items()
+    ]
+
+
+def _times(clip: "Clip", known: Mapping[str, str]) -> str:
+    """How the times of a clip's rows were made."""
+    rate = known.get("assumed_fps")
+    if clip.media is not None and is_picture(clip.media):
+        return "0 s: a still picture"
+    if rate is None:
+        return "timestamps of the pictures in the container"
+    if int(known["num_frames"]):
+        return f"timestamps of the pictures in the container, and {float(rate):g} frames a second after the last"
+    if clip.images is not None:
+        return f"{float(rate):g} frames a second: there is no video"
+    return f"{float(rate):g} rows a second over the sound: there is no picture"
+
+
+def _clip(analysis: "Analysis", dataset: "Dataset", store: "FeatureStore", clip_id: str) -> Row:
     clip = dataset.clips[clip_id]
     media: Path | None = clip.media or clip.images
     return {
         "media": None if media is None else str(media),
         "table": f"{clip_id}.parquet",
+        "times": _times(clip, store.clock_metadata(clip_id)),
         "losses": str(analysis.extraction.losses.get(clip_id, "")),
         "no_prediction": analysis.unanswered.get(clip_id),
         "persons": [asdict(each) for each in analysis.summaries.get(clip_id, ())],

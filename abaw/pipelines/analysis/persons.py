@@ -1,13 +1,16 @@
 """The persons in clips, whose faces tracking numbers, and a pass over the clips for each of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from abaw.errors import InputError
 from abaw.numbers import format_count
+from abaw.pipelines.analysis.presence import inputs_of
 
 if TYPE_CHECKING:
+    from extract.engine.plan import EncoderSpec
     from extract.faces.target import TargetConfig
     from extract.store.store import FeatureStore
 
@@ -42,6 +45,31 @@ def check_persons(persons: str) -> None:
     """Raises InputError for anything else than "target" and "all"."""
     if persons not in PERSONS:
         raise InputError(f"persons is {persons!r}, expected {' or '.join(PERSONS)}")
+
+
+def check_takes_face(specs: "Sequence[EncoderSpec]", config: "TargetConfig") -> None:
+    """Raises InputError where no encoder takes a face, so that persons cannot be separated."""
+    takes = {spec.name: inputs_of([spec.recipe(config)]) for spec in specs}
+    if not any("face" in kinds for kinds in takes.values()):
+        given = ", ".join(f"{name} takes the {kinds[0]}" for name, kinds in takes.items())
+        raise InputError(
+            f"--persons all needs a run or recogniser that takes a face, and here none does ({given}): give one with "
+            "--run or --recogniser, or leave --persons out"
+        )
+
+
+def note_voice(specs: "Sequence[EncoderSpec]", config: "TargetConfig", found: FoundPersons) -> list[str]:
+    """A note where several persons share a clip and an encoder hears the voice: it hears one sound track for all."""
+    hear = [spec.name for spec in specs if inputs_of([spec.recipe(config)]) == ("voice",)]
+    counts = Counter(clip_id for clips in found.clips.values() for clip_id in clips)
+    shared = sum(num > 1 for num in counts.values())
+    if not hear or not shared:
+        return []
+    num = format_count(shared, "clip")
+    return [
+        f"the voice features ({', '.join(hear)}) are the same for all persons of a clip, whoever speaks: {num} with "
+        "several persons"
+    ]
 
 
 def find_persons(store: "FeatureStore", config: "TargetConfig", clip_ids: Sequence[str]) -> FoundPersons:

@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 import abaw
+from abaw.errors import InputError
 from abaw.postprocessing import read_post_processing
 from abaw.results.runs import Run
 
@@ -115,6 +116,17 @@ def test_analyze_gives_the_class_of_the_clip_in_every_row_with_a_voice(made, run
     assert len(words) == 1
     assert words <= set(NAMES)
     assert all(word is None for word in table["class"][~table["voice_heard"]])
+
+
+def test_analyze_counts_the_rows_of_sound_alone_and_finds_no_persons_in_it(made, run):
+    found = abaw.analyze(made / "c0.wav", [run.folder], made / "alone_25")
+    assert len(found.table("c0").to_numpy()["frame"]) == 25 * SECONDS
+    assert "1 clip of sound alone: 25 rows a second; give --assume-fps for another rate" in str(found)
+    about = json.loads((made / "alone_25/analysis.json").read_text())
+    assert about["clips"]["c0"]["times"] == "25 rows a second over the sound: there is no picture"
+    with pytest.raises(InputError, match="--persons all needs a run or recogniser that takes a face"):
+        abaw.analyze(made / "c0.wav", [run.folder], made / "persons", persons="all")
+    assert not (made / "persons").exists()
 
 
 def test_values_of_clips_and_of_frames_are_trained_in_their_own_range(made):

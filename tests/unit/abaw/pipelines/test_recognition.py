@@ -213,6 +213,7 @@ def bad_calls(net):
         "no recogniser named 'fer'; ": ("fer", {"split": "validation"}),
         "the network has 8: it lacks ": (text + "/Other", {"split": "validation"}),
         "the network has 8: name all of them": (text[:-2], {"split": "validation"}),
+        "map is empty in": (f"{text},map=", {"split": "validation"}),
         "map names 'joy', which the network lacks": (f"{text},map=joy:Happiness", {"split": "validation"}),
         "licence of onnx_recogniser .not given. is not known to allow": (
             text,

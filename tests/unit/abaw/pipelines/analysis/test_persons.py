@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from abaw.errors import InputError
-from abaw.pipelines.analysis.persons import check_persons, find_persons
-from abaw.pipelines.extraction import build_detector
+from abaw.pipelines.analysis.persons import FoundPersons, check_persons, check_takes_face, find_persons, note_voice
+from abaw.pipelines.extraction import build_detector, build_encoder
 from abaw.tracks import Track
 from extract.engine.plan import faces_recipe
 from extract.faces.target import TargetConfig, person_target
@@ -49,3 +49,15 @@ def test_a_target_can_be_the_person_of_a_number(config):
 def test_persons_are_the_target_or_all():
     with pytest.raises(InputError, match="persons is 'both', expected target or all"):
         check_persons("both")
+
+
+def test_all_persons_need_an_encoder_of_faces_and_share_the_voice(config):
+    voice, face = build_encoder("voice_mel"), build_encoder("face_hog")
+    with pytest.raises(InputError, match=r"none does \(voice_mel takes the voice\): .* or leave --persons out"):
+        check_takes_face([voice], config)
+    check_takes_face([voice, face], config)
+    found = FoundPersons({0: ["a"], 1: ["a", "b"]})
+    (note,) = note_voice([voice, face], config, found)
+    assert note.startswith("the voice features (voice_mel) are the same for all persons of a clip")
+    assert note.endswith("1 clip with several persons")
+    assert note_voice([face], config, found) == note_voice([voice], config, FoundPersons({0: ["a"]})) == []
