@@ -1,10 +1,10 @@
 """Analysis of any media with recognisers or trained runs: a table of every frame."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.layout import Dataset, open_dataset
 from abaw.dataset.media_files import Streams, names_by_folder
@@ -184,8 +184,8 @@ def _analyze(
 
     out, config, specs = job.dataset.root, job.config, job.encoders()
     store = FeatureStore(out / "store")
-    settings = {"assume_fps": assume_fps, "fill": job.fill, "rows_hz": DEFAULT_ROWS_HZ, "progress": progress}
-    extract = partial(extraction.extract, job.dataset, store, **settings)
+    settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": job.fill, "rows_hz": DEFAULT_ROWS_HZ, "progress": progress}
+    extract: Callable[..., Any] = partial(extraction.extract, job.dataset, store, **settings)
     report = extract(specs, config)
     good = [clip_id for clip_id in job.dataset.clips if clip_id in {*report.made, *report.present}]
     kept, summaries, unobserved, unanswered = post_processing_of(job.runs, None), {}, {}, {}
