@@ -184,7 +184,12 @@ def _analyze(
 
     out, config, specs = job.dataset.root, job.config, job.encoders()
     store = FeatureStore(out / "store")
-    settings: dict[str, Any] = {"assume_fps": assume_fps, "fill": job.fill, "rows_hz": DEFAULT_ROWS_HZ, "progress": progress}
+    settings: dict[str, Any] = {
+        "assume_fps": assume_fps,
+        "fill": job.fill,
+        "rows_hz": DEFAULT_ROWS_HZ,
+        "progress": progress,
+    }
     extract: Callable[..., Any] = partial(extraction.extract, job.dataset, store, **settings)
     report = extract(specs, config)
     good = [clip_id for clip_id in job.dataset.clips if clip_id in {*report.made, *report.present}]
