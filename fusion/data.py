@@ -133,8 +133,10 @@ class ClipDataModule(lightning.LightningDataModule):
         for split, by_task in {"train": targets, "validation": self.truth}.items():
             _check_scored(split, by_task, config.training.label_shift)
         self.train = WindowDataset(source, list_clips(targets), targets, config.window, only_scored=True)
-        # whole clips are scored, so that the windows need no labels
-        self.validation = WindowDataset(source, list_clips(self.truth), {}, config.window)
+        # whole clips are scored, with or without labels in a window, which are for the loss alone
+        held_out = labels["validation"] if self.holds_out else {}
+        losses_of = make_training_targets(held_out, source, tasks, config.training.label_shift)
+        self.validation = WindowDataset(source, list_clips(self.truth), losses_of, config.window)
         self._order = self._sampling(targets, tasks)
 
     def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> EpochOrder:

@@ -50,7 +50,9 @@ class FusionModule(lightning.LightningModule):
 
     Validation merges the windows of all processes into clips and scores the whole split. It logs
     ``validation/<task>/<metric>`` and ``validation/score``, the mean of the tasks' ranking metrics, which selects the
-    best weights. ``scores`` holds the scores of the last validation, or those saved with the weights.
+    best weights; and ``validation/loss``, the weighted sum of the tasks' losses, with ``validation/loss/<task>``: means
+    over windows with labels, as of the training's, without the model's auxiliary losses and R-Drop.
+    ``scores`` holds the scores of the last validation, or those saved with the weights.
 
     Raises InputError where ``losses`` names a loss that the model does not have, or an output is not finite.
     """
@@ -189,9 +191,20 @@ class FusionModule(lightning.LightningModule):
         self._windows = defaultdict(dict)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        windows = zip(batch.clip_ids, batch.first_step.tolist(), self.outputs(batch), strict=True)
-        for clip_id, first_step, (raw, _observed) in windows:
-            self._windows[clip_id][first_step] = raw
+        raw, observed = self._raw(batch)
+        windows = zip(batch.clip_ids, batch.first_step.tolist(), self._rows(batch, raw, observed), strict=True)
+        for clip_id, first_step, (rows, _observed) in windows:
+            self._windows[clip_id][first_step] = rows
+        total, num_windows = torch.zeros((), device=self.device), 0
+        if batch.scored:
+            num_windows = int(torch.stack([scored.any(1) for scored in batch.scored.values()]).any(0).sum())
+        for name, task in self.tasks.items():  # also those without labels here: every process logs the same names
+            scored = batch.scored.get(name)
+            num = 0 if scored is None else int(scored.any(1).sum())
+            loss = raw[name].new_zeros(()) if scored is None else task.loss(raw[name], batch.target[name], scored)
+            total = total + self.config.tasks[name].weight * loss
+            self.log(f"validation/loss/{name}", loss, on_step=False, on_epoch=True, batch_size=num, sync_dist=True)
+        self.log("validation/loss", total, on_step=False, on_epoch=True, batch_size=num_windows, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         truth = self.trainer.datamodule.truth  # type: ignore[attr-defined]
@@ -208,9 +221,16 @@ class FusionModule(lightning.LightningModule):
 
     def outputs(self, batch: Batch) -> list[WindowOutput]:
         """Raw outputs and observed mask of each window, without padding. Raises InputError if one is not finite."""
+        return self._rows(batch, *self._raw(batch))
+
+    def _raw(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Raw outputs (batch time out) of every task, and where at least one modality was observed (batch time)."""
         inputs = replace(self.input_stage(batch), wants_losses=False)
         raw, _ = self._fuse(inputs)
-        observed = torch.stack(list(inputs.observed.values())).any(0).cpu().numpy()
+        return raw, torch.stack(list(inputs.observed.values())).any(0)
+
+    def _rows(self, batch: Batch, raw: Mapping[str, Tensor], seen: Tensor) -> list[WindowOutput]:
+        observed = seen.cpu().numpy()
         arrays = {name: values.detach().float().cpu().numpy() for name, values in raw.items()}
         lengths = batch.lengths.tolist()
         rows = [{name: values[i, :length] for name, values in arrays.items()} for i, length in enumerate(lengths)]

@@ -11,7 +11,7 @@ import torch
 from abaw.configs.sections import TrainingConfig
 from abaw.tasks.base import PredictionPair
 from fusion.callbacks import WeightAveraging
-from fusion.data import ClipDataModule
+from fusion.data import ClipDataModule, loader
 from fusion.module import FusionModule
 from fusion.predict import predict
 from fusion.train import train
@@ -27,6 +27,10 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
     assert {"train/loss", "train/va", "train/expr", "validation/va/CCC", "validation/expr/F1"} <= set(
         events.Tags()["scalars"]
     )
+    losses = {
+        name: [e.value for e in events.Scalars(f"validation/{name}")] for name in ("loss", "loss/va", "loss/expr")
+    }
+    assert losses["loss"][-1] < losses["loss"][0]
     logged = [event.value for event in events.Scalars("validation/score")]
     assert len(logged) == 4
     best = (module.scores["va"]["CCC"] + module.scores["expr"]["F1"]) / 2
@@ -34,6 +38,17 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
     with safetensors.safe_open(tmp_path / "weights" / "model.safetensors", "pt") as file:
         assert json.loads(file.metadata()["module"])["epoch"] == int(np.argmax(logged))
     assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["events", "resume", "weights"]
+
+    data = ClipDataModule(make_config(), module.tasks, labels, source)
+    found, task = [], module.tasks["va"]
+    module.eval()
+    for batch in loader(data.validation, make_config().training.batch_size):
+        if "va" in batch.scored:
+            with torch.no_grad():
+                loss = task.loss(module(batch)[0]["va"], batch.target["va"], batch.scored["va"])
+            found.append((float(loss), int(batch.scored["va"].any(1).sum())))
+    values, nums = zip(*found, strict=True)
+    assert losses["loss/va"][int(np.argmax(logged))] == pytest.approx(np.average(values, weights=nums), rel=1e-4)
 
 
 def test_training_stops_after_the_patience_and_logs_a_line_per_epoch(source, labels, tmp_path, capfd, caplog):
