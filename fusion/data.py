@@ -141,7 +141,11 @@ class ClipDataModule(lightning.LightningDataModule):
 
     def _sampling(self, targets: LabelsByTask, tasks: Mapping[str, Task]) -> EpochOrder:
         if self._training.sampling == "balanced":
-            return make_balanced_order(compute_balancing_weights(self.train.spans, targets, tasks), self._training.seed)
+            labels = {name: by_clip for name, by_clip in targets.items() if name in tasks}
+            weights = compute_balancing_weights(self.train.spans, labels, tasks)
+            # windows with targets of teachers alone are drawn as often as others on average
+            weights = np.where(weights > 0, weights, weights.sum() / max(1, np.count_nonzero(weights)))
+            return make_balanced_order(weights, self._training.seed)
         return make_shuffled_order(len(self.train), self._training.seed)
 
     def train_dataloader(self) -> DataLoader[Window]:

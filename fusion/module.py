@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning
@@ -17,6 +18,7 @@ from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
+from abaw.tasks.teaching import DISTILLATION, PSEUDO_LABELS, distillation_loss, key_of
 from fusion.base import FusionInput, FusionModel
 from fusion.input_stage import InputStage
 from fusion.layers.masks import make_length_mask
@@ -46,7 +48,8 @@ class FusionModule(lightning.LightningModule):
     The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
     has an ``r_drop_weight``, each batch is passed twice with different dropout; losses are the mean of both passes, and
-    the disagreement between them is one more loss (R-Drop, Liang et al. 2021, arXiv 2106.14448).
+    the disagreement between them is one more loss (R-Drop, Liang et al. 2021, arXiv 2106.14448). Pseudo-labels and the
+    outputs of teachers, where the config names some, add a loss for each task.
 
     Validation merges the windows of all processes into clips and scores the whole split. It logs
     ``validation/<task>/<metric>`` and ``validation/score``, the mean of the tasks' ranking metrics, which selects the
@@ -125,15 +128,36 @@ class FusionModule(lightning.LightningModule):
             if scored is None:  # a loss of 0 with a gradient: DDP requires one for every head
                 nothing = LossTerm(weight, _mean(raw[:0].sum() for raw in outputs), 0)
                 terms |= dict.fromkeys([name, f"{name}/r_drop"] if task.r_drop_weight else [name], nothing)
-                continue
-            num = int(scored.any(1).sum())
-            terms[name] = LossTerm(weight, _mean(task.loss(raw, batch.target[name], scored) for raw in outputs), num)
-            if task.r_drop_weight:
-                disagreement = task.disagreement(outputs[0], outputs[1], scored)
-                terms[f"{name}/r_drop"] = LossTerm(weight * task.r_drop_weight, disagreement, num)
+            else:
+                num, target = int(scored.any(1).sum()), batch.target[name]
+                terms[name] = LossTerm(weight, _mean(task.loss(raw, target, scored) for raw in outputs), num)
+                if task.r_drop_weight:
+                    disagreement = task.disagreement(outputs[0], outputs[1], scored)
+                    terms[f"{name}/r_drop"] = LossTerm(weight * task.r_drop_weight, disagreement, num)
+            terms |= self._taught_terms(batch, name, outputs)
         for name in passes[0][1]:
             loss = _mean(losses[name] for _, losses in passes)
             terms[f"model/{name}"] = LossTerm(self.loss_weights[name], loss, len(batch.clip_ids))
+        return terms
+
+    def _taught_terms(self, batch: Batch, name: str, outputs: list[Tensor]) -> dict[str, LossTerm]:
+        """The terms of a task's loss on targets of teachers; the same names in every batch, as for the labels."""
+        task, weight = self.tasks[name], self.config.tasks[name].weight
+        pseudo_labels, distillation = self.config.pseudo_labels, self.config.distillation
+        terms: dict[str, LossTerm] = {}
+        for kind, section, loss in (
+            (PSEUDO_LABELS, pseudo_labels, task.loss),
+            (DISTILLATION, distillation, partial(distillation_loss, task, temperature=distillation.temperature)),
+        ):
+            if not section.tables:
+                continue
+            key = key_of(name, kind)
+            scored = batch.scored.get(key)
+            if scored is None:
+                value, num = _mean(raw[:0].sum() for raw in outputs), 0
+            else:
+                value, num = _mean(loss(raw, batch.target[key], scored) for raw in outputs), int(scored.any(1).sum())
+            terms[key] = LossTerm(weight * section.weight, value, num)
         return terms
 
     def configure_optimizers(self) -> Any:

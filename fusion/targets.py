@@ -9,8 +9,10 @@ from abaw.batches import FeatureSource
 from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
 from abaw.tasks.base import Task
+from abaw.tasks.teaching import task_of
 
-LabelsByTask = Mapping[str, Mapping[str, Labels]]  # task -> clip -> labels
+# task, or name of a teacher's targets (``key_of``) -> clip -> labels
+LabelsByTask = Mapping[str, Mapping[str, Labels]]
 
 
 def make_training_targets(
@@ -21,7 +23,7 @@ def make_training_targets(
     The target of a frame is the label ``shift`` frames later, because annotators react with a delay. The single label
     of a clip-level task is the target of every frame. Raises InputError where a clip has more labels than frames.
     """
-    by_frame = {name: clips for name, clips in labels.items() if tasks[name].resolution == "frame"}
+    by_frame = {name: clips for name, clips in labels.items() if tasks[task_of(name)].resolution == "frame"}
     targets = {
         name: {clip_id: _earlier(each, shift) for clip_id, each in clips.items()}
         for name, clips in fit_to_clock(by_frame, source).items()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abaw.results.predictions import METADATA
-from abaw.results.provenance import describe_recognisers
+from abaw.results.provenance import describe_recognisers, describe_teachers
 
 NEEDED = ("run", "commit", "label_tasks_seen", "subject_adapted")
 OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # the rule is about the labels of these; other data may be used freely
@@ -21,7 +21,12 @@ def provenance(about: Mapping[str, Any], task_name: str) -> list[str]:
     missing = [key for key in NEEDED if about.get(key) is None or key in (about.get("incomplete") or ())]
     lines = [f"provenance unknown: {METADATA} does not say {', '.join(missing)}"] if missing else []
     known = _known(about)
-    return [*lines, *([f"made by {'; '.join(known)}"] if known else []), *_broken_rules(about, task_name)]
+    return [
+        *lines,
+        *([f"made by {'; '.join(known)}"] if known else []),
+        *describe_teachers(about),
+        *_broken_rules(about, task_name),
+    ]
 
 
 def _known(about: Mapping[str, Any]) -> list[str]:

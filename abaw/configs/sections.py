@@ -247,6 +247,35 @@ class TrainingConfig(_Strict):
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
 
 
+class PseudoLabelsConfig(_Strict):
+    """Labels for frames that have none, from prediction tables, above a confidence.
+
+    ``tables``: folders that ``abaw predict`` or ``abaw combine`` wrote; their mean gives the label. Only clips of the
+    training side get labels. ``min_confidence``, from 0 to 1: of classes the probability of the most probable one, of
+    action units that of the decision (each unit by itself), of values how well two or more tables agree, 1 - their
+    largest difference in halves of the range. ``weight``: the factor of the loss on these frames beside that on labels.
+    ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
+    """
+
+    tables: list[Place] = []
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.9
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    test_clips: bool = False
+
+
+class DistillationConfig(_Strict):
+    """Training towards the outputs in prediction tables, in all frames of the clips that may be trained on.
+
+    ``tables`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with ``weight``: for
+    classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
+    """
+
+    tables: list[Place] = []
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    test_clips: bool = False
+
+
 class Config(_Strict):
     """One training run, or a recipe: a whole competition. Paths are relative to the working directory.
 
@@ -270,6 +299,8 @@ class Config(_Strict):
     training: TrainingConfig = TrainingConfig()
     trainer: dict[str, Any] = {}
     folds: FoldsConfig = FoldsConfig()
+    pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
+    distillation: DistillationConfig = DistillationConfig()
     post_processing: PostProcessingConfig = PostProcessingConfig()
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}

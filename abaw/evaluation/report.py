@@ -27,7 +27,7 @@ from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
 from abaw.results import predictions
-from abaw.results.provenance import REPORTED, describe_recognisers
+from abaw.results.provenance import REPORTED, describe_recognisers, describe_teachers
 from abaw.tasks.base import PredictionPair, Task, is_count
 from abaw.tasks.classes import Confusion, confusion_of
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scores = dict[str, float]
+DESCRIBED = {"recognisers": describe_recognisers, "taught_by": describe_teachers}  # entries of provenance in words
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         raw=raw,
         gain=gain,
         provenance={
-            key: describe_recognisers(labelled.about) if key == "recognisers" else labelled.about[key]
+            key: DESCRIBED[key](labelled.about) if key in DESCRIBED else labelled.about[key]
             for key in REPORTED
             if labelled.about.get(key) is not None
         },

@@ -22,6 +22,8 @@ from abaw.processes import end_with_parent_if_any
 from abaw.results.observed import observed_lines
 from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
+from abaw.tasks.teaching import DISTILLATION, PSEUDO_LABELS
+from abaw.teachers.targets import NO_TARGETS, read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,16 +87,23 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     with file.at("folds"):
         labels = split_labels(official, tasks, checked.folds)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
+    taught = NO_TARGETS
+    for kind in (PSEUDO_LABELS, DISTILLATION):
+        with file.at(kind, "tables"):
+            taught |= read_targets(checked, dataset, tasks, labels, kind)
+    every = taught.added_to(labels)
     own = _source(file, checked)
     with file.at("features"):
-        source = measured_groups(own, checked.features, dataset.groups, labels)
+        source = measured_groups(own, checked.features, dataset.groups, every)
     about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
     facts = {**about, **_facts(checked, tasks, labels, own.recipes), **group_record(source)}
-    observed = _count_observed(own, labels)
+    facts |= taught.added_to_facts(facts)
+    observed = _count_observed(own, every)
     facts["observed"] = {name: each.document() for name, each in observed.items()}
     with file.at("training", "select_on"):
         select_on, inner = find_selection(checked, dataset, tasks, labels)
     chosen_on = seen_in(inner["validation"] if inner else labels["validation"] if select_on == VALIDATION else {})
+    chosen_on = chosen_on | taught.chosen_on
     selection: dict[str, Any] = {
         "select_on": select_on,
         "videos": list(chosen_on.videos),
@@ -110,14 +119,14 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
             LOG.warning("%s", line)
         run.begin(checked, {**facts, "selection": selection})
     if select_on == VALIDATION:
-        module = train_network(checked, tasks, labels, source, run.folder)
+        module = train_network(checked, tasks, every, source, run.folder)
     elif inner is None:
-        module = train_network(checked, tasks, {**labels, "validation": {}}, source, run.folder)
+        module = train_network(checked, tasks, {**every, "validation": {}}, source, run.folder)
     else:
-        chosen = _choose_epoch(run, checked, dataset, tasks, inner, own)
+        chosen = _choose_epoch(run, checked, dataset, tasks, taught.added_to(inner), own)
         LOG.info("best epoch on the inner part: %d; training again on the whole training side", chosen["epochs"])
         selection |= chosen
-        every = {**labels, "validation": {}}
+        every = {**every, "validation": {}}
         module = train_network(checked, tasks, every, source, run.folder, epochs=chosen["epochs"])
     if is_first_process():
         selection["epochs_trained"] = (module.epoch or 0) + 1
@@ -146,7 +155,7 @@ def _choose_epoch(
     from fusion.checkpoint import load_module, weights_path
     from fusion.train import train as train_network
 
-    fitted = {name: task.fitted(inner["train"][name]) for name, task in tasks.items()}
+    fitted = {name: task.fitted(inner["train"][name]) for name, task in tasks.items()}  # on labels alone
     if (run.folder / RESUME).exists() and weights_path(run.inner).is_file():
         module = load_module(run.inner, config, fitted)
     else:

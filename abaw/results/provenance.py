@@ -10,7 +10,7 @@ from abaw.results.selection import chosen_on
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 # beside scores; the list of videos is long
-REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers")
+REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by")
 
 
 def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
@@ -21,6 +21,9 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
     """
     document = run.document()
     seen, is_known = Seen.of_side(document, "train"), "train" in document.get("videos", {})
+    taught = _taught(run, document)
+    lacks = set(document.get("teachers", {}).get("incomplete", ()))  # what its teachers do not record
+    held_out = not seen.find(clips) if is_known else None
     return {
         "run": [str(run.folder)],
         "commit": commit(),
@@ -29,10 +32,48 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
         "videos_seen": list(seen.videos) if is_known else None,
         **({"groups_seen": list(seen.groups)} if seen.groups else {}),
         "subject_adapted": "group_normalisation" in document,  # by unlabelled material of the persons predicted
-        "held_out": not seen.find(clips) if is_known else None,
+        "held_out": None if held_out and "videos_seen" in lacks else held_out,
         "epoch_chosen_on": sorted(chosen_on(document).find(clips)),
         "made_by": {},
+        **({"taught_by": taught} if taught else {}),
+        **({"incomplete": sorted(lacks)} if lacks else {}),
     }
+
+
+def _taught(run: Run, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How teachers took part in a run's training; [] where none did."""
+    teachers = document.get("teachers", {})
+    found = []
+    for kind in ("pseudo_labels", "distillation"):
+        if kind in teachers:
+            tables = teachers[kind]["tables"]
+            names = [name for each in tables for name in (*each.get("run", ()), *describe_recognisers(each))]
+            tasks = teachers[kind]["tasks"]
+            found.append(
+                {
+                    "run": str(run.folder),
+                    "kind": kind,
+                    "teachers": list(dict.fromkeys(names or [each["folder"] for each in tables])),
+                    "tasks": tasks,
+                    "num_test_clips": len(teachers["test_clips"]) if teachers[kind]["test_clips"] else 0,
+                }
+            )
+    return found
+
+
+def describe_teachers(about: Mapping[str, Any]) -> list[str]:
+    """The training on predictions of other networks, a line for each run and kind, from predictions.json."""
+    lines = []
+    for each in about.get("taught_by") or ():
+        kind = "pseudo-labels" if each["kind"] == "pseudo_labels" else "distillation"
+        frames = ", ".join(f"{name} {counts['frames']} frames" for name, counts in each["tasks"].items())
+        lines.append(f"{each['run']} was trained with {kind} ({frames}) by {', '.join(each['teachers'])}")
+        if each["num_test_clips"]:
+            lines.append(
+                f"warning: {each['run']} was trained on predictions of {each['num_test_clips']} test clips: submit "
+                "only where the rules of the challenge allow it"
+            )
+    return lines
 
 
 def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -50,6 +91,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     unknown = {key for about in abouts for key in KEYS if about.get(key) is None}
     groups_seen = _sorted(_union(abouts, "groups_seen"))
     chosen = _sorted(_union(abouts, "epoch_chosen_on"))
+    taught = {json.dumps(each, sort_keys=True): each for about in abouts for each in about.get("taught_by") or ()}
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
@@ -67,6 +109,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         },
         "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
         **({"recognisers": list(recognisers.values())} if recognisers else {}),
+        **({"taught_by": list(taught.values())} if taught else {}),
         **({"data": data.pop()} if len(data) == 1 else {}),
     }
 

@@ -42,6 +42,7 @@ def au(
 @dataclass(frozen=True, eq=False)
 class ActionUnits(Task):
     """Loss: binary cross-entropy, mean over scored steps and units; ``pos_weights`` weigh a unit's active frames.
+    A unit whose target is NaN, as in pseudo-labels, does not count.
 
     Where these are not given, ``fitted`` sets them to (inactive / active) ** ``balance`` in the training split (0: all
     equal; 1 for a unit that is always or never active). ``label_smoothing`` moves labels towards 0.5 and changes no
@@ -107,6 +108,8 @@ class ActionUnits(Task):
         if not bool(scored.any()):
             return raw[scored].sum()
         raw, truth = raw[scored].float(), target[scored].float()
+        has_label = ~truth.isnan()
+        truth = truth.where(has_label, truth.new_zeros(()))
         pos_weights = raw.new_tensor(self.pos_weights or [1.0] * self.out_dim)
         # weighed by the label, not by the smoothed one as torch's pos_weight would: with a weight of 20 and a smoothing
         # of 0.1, the optimum for an inactive unit would be 0.51
@@ -116,7 +119,7 @@ class ActionUnits(Task):
         if self.focal_gamma:
             p = logsigmoid((2 * truth - 1) * raw).exp()
             losses = losses * (1 - p).clamp(min=1e-8) ** self.focal_gamma
-        return losses.mean()
+        return losses.mean() if bool(has_label.all()) else losses[has_label].mean()
 
     def disagreement(self, raw: Tensor, other: Tensor, scored: Tensor) -> Tensor:
         """Half of KL(p, q) + KL(q, p) of each unit, mean over scored steps and units; 0 without a scored step."""

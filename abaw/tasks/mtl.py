@@ -116,7 +116,9 @@ class MultiTask(Task):
         losses = []
         for name, part in self._parts.items():
             own = target[..., self._goals[name]]
-            there = scored & ~own.isnan().any(-1)
+            lacks = own.isnan()
+            # pseudo-labels may have some of the units
+            there = scored & ~(lacks.all(-1) if name == "au" else lacks.any(-1))
             losses.append(self._weights[name] * part.loss(raw[..., self._outs[name]], own, there))
         return sum(losses[1:], start=losses[0])
 

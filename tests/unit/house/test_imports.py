@@ -27,7 +27,7 @@ ORDER = {
         ("folds", "postprocessing"),
         ("results",),
         ("challenge", "evaluation"),
-        ("calibration",),
+        ("calibration", "teachers"),
         ("ensembling", "probes"),
         ("pipelines",),
         ("competition", "tuning"),
