@@ -18,7 +18,7 @@ from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
-from abaw.tasks.teaching import DISTILLATION, PSEUDO_LABELS, distillation_loss, key_of
+from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation_loss, key_of
 from fusion.base import FusionInput, FusionModel
 from fusion.input_stage import InputStage
 from fusion.layers.masks import make_length_mask

@@ -9,7 +9,7 @@ from abaw.batches import FeatureSource
 from abaw.dataset.annotations import Labels
 from abaw.errors import InputError
 from abaw.tasks.base import Task
-from abaw.tasks.teaching import task_of
+from abaw.teachers.distillation import task_of
 
 # task, or name of a teacher's targets (``key_of``) -> clip -> labels
 LabelsByTask = Mapping[str, Mapping[str, Labels]]

@@ -22,7 +22,7 @@ from abaw.processes import end_with_parent_if_any
 from abaw.results.observed import observed_lines
 from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
-from abaw.tasks.teaching import DISTILLATION, PSEUDO_LABELS
+from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS
 from abaw.teachers.targets import NO_TARGETS, read_targets
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from abaw.errors import InputError
 from abaw.folds import ByTask, seen_in
 from abaw.results import predictions
 from abaw.tasks.base import Task
-from abaw.tasks.teaching import PSEUDO_LABELS, check_teachable, key_of
 from abaw.teachers.confidence import make_pseudo_labels
+from abaw.teachers.distillation import PSEUDO_LABELS, check_teachable, key_of
 from abaw.teachers.tables import Teacher, choose_clips, find_teachers
 
 LOG = logging.getLogger("abaw")

@@ -6,7 +6,7 @@ import torch
 
 from abaw.errors import InputError
 from abaw.tasks import TASKS
-from abaw.tasks.teaching import check_teachable, distillation_loss
+from abaw.teachers.distillation import check_teachable, distillation_loss
 
 ALL = torch.ones(2, 6, dtype=torch.bool)
 
