@@ -91,7 +91,7 @@ def read_targets(
         return NO_TARGETS
     targets: dict[str, dict[str, Labels]] = {}
     of_task: dict[str, Any] = {}
-    found, seen, chosen = find_teachers(section.tables, tasks), Seen(), Seen()
+    found, seen, chosen = _by_task(section, find_teachers(section.tables, tasks)), Seen(), Seen()
     test: set[str] = set()
     groups: dict[str, str] = {}
     for name, teachers in found.items():
@@ -100,7 +100,7 @@ def read_targets(
         clips, own_test, left_out = choose_clips(task, teachers, dataset, tasks, labels, kind, section.test_clips)
         own, of_clips = labels["train"].get(name, {}), groups_of(dataset, clips)
         if isinstance(section, PseudoLabelsConfig):
-            made, counts = _pseudo_labels(task, teachers, clips, own, section.min_confidence)
+            made, counts = _pseudo_labels(task, teachers, clips, own, _min_confidence(section, name))
         else:
             made, counts = _soft_targets(task, teachers, clips, own)
         targets[key_of(name, kind)] = made
@@ -114,7 +114,7 @@ def read_targets(
     if not any(counts["frames"] for counts in of_task.values()):
         raise InputError(
             f"no frame without a label gets one from {', '.join(section.tables)} at {kind}.min_confidence="
-            f"{getattr(section, 'min_confidence', 0):g}: lower it, or give tables of clips that have no labels"
+            f"{getattr(section, 'min_confidence', 0)}: lower it, or give tables of clips that have no labels"
         )
     every = [each for teachers in found.values() for each in teachers]
     unknown = sorted({key for each in every for key in each.unknown})
@@ -133,6 +133,25 @@ def read_targets(
     }
     record = {kind: about, "test_clips": sorted(test), "incomplete": unknown}
     return TeacherTargets(targets, groups, seen, chosen, tuple(label_tasks), record)
+
+
+def _by_task(
+    section: PseudoLabelsConfig | DistillationConfig, teachers: Mapping[str, list[Teacher]]
+) -> Mapping[str, list[Teacher]]:
+    """The teachers of the tasks that get targets. Raises InputError where one of these has no tables."""
+    given = section.min_confidence if isinstance(section, PseudoLabelsConfig) else 0.0
+    if not isinstance(given, dict):
+        return teachers
+    if lacking := [name for name in given if name not in teachers]:
+        raise InputError(
+            f"pseudo_labels.min_confidence is given for {lacking[0]}, but the tables are of {', '.join(teachers)}: "
+            "remove it, or name tables of this task"
+        )
+    return {name: teachers[name] for name in teachers if name in given}
+
+
+def _min_confidence(section: PseudoLabelsConfig, task: str) -> float:
+    return section.min_confidence[task] if isinstance(section.min_confidence, dict) else section.min_confidence
 
 
 def _pseudo_labels(

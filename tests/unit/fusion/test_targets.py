@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from abaw.configs.sections import Config
 from abaw.dataset.annotations import Labels
+from fusion.checkpoint import build_module
 from fusion.data import ClipDataModule
 from fusion.targets import fit_to_clock
 from tests.support.memory import Mood, make_config, make_tasks, with_training
@@ -63,3 +65,45 @@ def test_a_clip_level_task_with_several_rows_a_clip_is_an_error(source):
     two = {"mood": {"both": Labels(np.zeros((2, 1), np.float32), np.ones(2, bool))}}
     with pytest.raises(ValueError, match="'both' has 2 label rows for mood, expected one per clip"):
         ClipDataModule(make_config(), {"mood": Mood()}, {"train": two, "validation": two}, source)
+
+
+def with_teachers(**sections):
+    given = {"pseudo_labels": {"tables": ["a"], "weight": 0.5}, "distillation": {"tables": ["b"], "weight": 3.0}}
+    return Config.model_validate({**make_config().model_dump(mode="json"), **given, **sections})
+
+
+def test_targets_of_teachers_add_a_term_for_each_task_to_the_loss(source, labels):
+    soft = {"only_expr": Labels(np.full((50, 2), 0.5, np.float32), np.ones(50, bool))}
+    hard = {"only_va": Labels(np.full((45, 1), 4, np.float32), np.ones(45, bool))}
+    train = {**labels["train"], "va/distillation": soft, "expr/pseudo_labels": hard}
+    config, tasks = with_training(with_teachers(), batch_size=100), make_tasks()
+    data = ClipDataModule(config, tasks, {**labels, "train": train}, source)
+    (batch,) = data.train_dataloader()
+    module, logged = build_module(config, tasks, {"face": 3, "voice": 2}), {}
+    module.eval()
+    module.log = lambda name, value, **_: logged.update({name.removeprefix("train/"): value.item()})
+    total = module.training_step(batch, 0)
+    kinds = {f"{task}/{kind}" for task in tasks for kind in ("pseudo_labels", "distillation")}
+    assert logged.keys() == {"loss", *tasks, *kinds}
+    assert (logged["va/pseudo_labels"], logged["expr/distillation"]) == (0, 0)  # no teacher of these
+    raw, _ = module(batch)
+    scored = batch.scored["expr/pseudo_labels"]
+    expected = tasks["expr"].loss(raw["expr"], batch.target["expr/pseudo_labels"], scored).item()
+    assert logged["expr/pseudo_labels"] == pytest.approx(expected, rel=1e-5)
+    assert logged["va/distillation"] > 0.1
+    parts = logged["va"] + logged["expr"] + 0.5 * logged["expr/pseudo_labels"] + 3 * logged["va/distillation"]
+    assert total.item() == pytest.approx(parts, rel=1e-5)
+
+
+def test_balanced_sampling_draws_windows_that_only_a_teacher_knows_as_often_as_others(source, labels):
+    train = {"va": {"both": labels["train"]["va"]["both"]}}
+    soft = {"only_expr": Labels(np.full((50, 2), 0.5, np.float32), np.ones(50, bool))}
+    config = with_training(with_teachers(), sampling="balanced")
+    tasks = make_tasks("va")
+    validation = {"va": labels["validation"]["va"]}
+    given = {"train": {**train, "va/distillation": soft}, "validation": validation}
+    data = ClipDataModule(config, tasks, given, source)
+    drawn = [data.train.spans[i][0] for epoch in range(200) for i in data._order(epoch)]
+    windows = [clip for clip, *_ in data.train.spans]
+    share = windows.count("only_expr") / len(windows)
+    assert drawn.count("only_expr") / len(drawn) == pytest.approx(share, abs=0.05)

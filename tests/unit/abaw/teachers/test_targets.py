@@ -143,12 +143,21 @@ def test_a_teacher_of_unknown_provenance_is_recorded_as_such(data, tmp_path, cap
     (tmp_path / "run/run.json").write_text(json.dumps({**facts, **found.added_to_facts(facts)}))
     made = provenance.merged([provenance.of_run(Run(tmp_path / "run"), {"v1": ""})])
     assert made["held_out"] is None
-    assert any("no leak can be ruled out" in each for each in check_unseen(tmp_path, "validation", {"v1": ""}, made, None))
+    assert any(
+        "no leak can be ruled out" in each for each in check_unseen(tmp_path, "validation", {"v1": ""}, made, None)
+    )
 
 
 def test_a_confidence_that_no_frame_reaches_is_an_error(data, tmp_path):
     with pytest.raises(InputError, match="no frame without a label gets one from .* at pseudo_labels.min_confidence=1"):
         teach(data, tmp_path, min_confidence=1.0)
+
+
+def test_a_confidence_for_each_task_by_name(data, tmp_path):
+    _, found = teach(data, tmp_path, min_confidence={"va": 0.8})
+    assert list(found.targets) == ["va/pseudo_labels"]
+    with pytest.raises(InputError, match="is given for expr, but the tables are of va: remove it"):
+        teach(data, tmp_path, min_confidence={"va": 0.8, "expr": 0.9})
 
 
 def test_tables_of_another_task_or_of_held_out_clips_alone_are_errors(data, tmp_path):
