@@ -161,9 +161,9 @@ def main() -> None:
     write_json(arguments.out / "semi.json", {**facts, "seeds": results})
     text = (
         "Validation split of the synthetic data set, abaw/configs/synthetic.yaml (bigru unless said otherwise), commit "
-        f"{made_by}: mean (least to greatest) over the data and training seeds {', '.join(results)}. Hidden: all labels "
-        f"of 70 % of the training clips. Pseudo-labels: min_confidence {MIN_CONFIDENCE}. Distillation: weight {WEIGHT}."
-        f"\n\n{page(results)}\n"
+        f"{made_by}: mean (least to greatest) over the data and training seeds {', '.join(results)}. Hidden: all "
+        f"labels of 70 % of the training clips. Pseudo-labels: min_confidence {MIN_CONFIDENCE}. Distillation: weight "
+        f"{WEIGHT}.\n\n{page(results)}\n"
     )
     (arguments.out / "semi.md").write_text(text)
     print(text)
