@@ -12,7 +12,7 @@ from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
-from abaw.results.provenance import REPORTED
+from abaw.results.provenance import REPORTED, TAUGHT_KEYS
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on, words_of
 
@@ -120,6 +120,7 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
         ("held_out", about.get("held_out"), lambda value: isinstance(value, bool), "true or false"),
         ("epoch_chosen_on", about.get("epoch_chosen_on"), _is_names, "a list of names"),
         ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
+        ("taught_by", about.get("taught_by"), _is_taught, "a list of what describes each training by teachers"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
         *(
             (key, ensemble.get(key) if isinstance(ensemble, dict) else None, _is_names, "a list of names")
@@ -132,6 +133,10 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_taught(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) and TAUGHT_KEYS <= each.keys() for each in value)
 
 
 def _is_words(value: Any) -> bool:

@@ -10,6 +10,7 @@ from abaw.results.selection import chosen_on
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 # beside scores; the list of videos is long
+TAUGHT_KEYS = {"run", "kind", "teachers", "tasks", "num_test_clips"}  # of each entry of "taught_by"
 REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by")
 
 

@@ -3,10 +3,10 @@
 For each seed, a data set and a training seed of its own. Pseudo-labels: of 70 % of the training clips, drawn at random,
 all labels are hidden. Three models are trained on the rest; their tables of the hidden clips give a fourth training
 pseudo-labels. Whole clips are hidden, because frames beside labelled ones would be easy. Distillation: three models are
-trained on all labels, and a causal network (``mmim``, features held from the last row) on the same
-labels and towards the mean of their tables of the training clips; and, for comparison, on the labels alone. All are
-scored on the official validation split, on which each run's epoch is chosen. Writes semi.json and semi.md in
-results/teachers/. Settings were chosen with seed 400. About 5 minutes a seed on 2 CPU cores; what is done already is not done again.
+trained on all labels, and a causal network (``mmim``, features held from the last row) on the same labels and towards
+the mean of their tables of the training clips; and, for comparison, on the labels alone. All are scored on the official
+validation split, on which each run's epoch is chosen. Settings were chosen with seed 400. Writes semi.json and semi.md
+in results/teachers/. About 5 minutes a seed on 2 CPU cores; what is done already is not done again.
 
     python -m benchmarks.teachers.semi [--seeds 411 412 413] [--work work/teachers]
 """
