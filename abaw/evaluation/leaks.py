@@ -136,7 +136,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_taught(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) and TAUGHT_KEYS <= each.keys() for each in value)
+    return isinstance(value, list) and all(isinstance(each, dict) and not TAUGHT_KEYS - each.keys() for each in value)
 
 
 def _is_words(value: Any) -> bool:

@@ -9,8 +9,8 @@ from abaw.results.runs import Run, commit
 from abaw.results.selection import chosen_on
 
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
-# beside scores; the list of videos is long
 TAUGHT_KEYS = {"run", "kind", "teachers", "tasks", "num_test_clips"}  # of each entry of "taught_by"
+# beside scores; the list of videos is long
 REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by")
 
 

@@ -46,6 +46,7 @@ def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
         ({"ensemble": ["a"]}, r"predictions.json: ensemble is \['a'\], expected an object"),
         ({"held_out": True, "made_by": ["runs/a"]}, r"predictions.json: made_by is .* expected the run of each clip"),
         ({"held_out": True, "made_by": {"13": 1}}, r"predictions.json: made_by is .* expected the run of each clip"),
+        ({"taught_by": [{"run": "a"}]}, r"predictions.json: taught_by is .* expected a list of what describes"),
         ({"held_out": "no"}, r"predictions.json: held_out is 'no', expected true or false"),
         ({"post_processing": {"smother": "box"}}, "predictions.json: unknown key 'smother'"),
         ({"post_processing": {"bias": [1.0]}}, r"bias has 1 numbers, va has 2"),
