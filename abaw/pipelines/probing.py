@@ -147,20 +147,20 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
         labels_of_clips = np.concatenate([each.values[each.scored][:1] for each in kept.values()])
         groups = [group_of(clip, each) for clip, each in kept.items()]
         return Rows(task, list(kept), labels_of_clips, groups, None, kept, remarks)
-    stride = max(1, -(-sum(int(each.scored.sum()) for each in kept.values()) // MAX_WINDOWS))
+    clocks = {clip: store.clock(clip).times_s for clip in kept}
+    of_frames = {clip: each.at(clocks[clip]) for clip, each in kept.items()}  # labels with times become labels of frames
+    frames = {clip: np.flatnonzero(each.scored[: len(clocks[clip])]) for clip, each in of_frames.items()}
+    stride = max(1, -(-sum(map(len, frames.values())) // MAX_WINDOWS))
     clip_of: list[str] = []
     values: list[np.ndarray] = []
     spans: Spans = {}
     count = 0
-    for clip, each in kept.items():
-        times_s = store.clock(clip).times_s
-        on_clock = each.at(times_s)
-        scored = np.flatnonzero(on_clock.scored[: len(times_s)])
+    for clip, scored in frames.items():
         taken = scored[-count % stride :: stride]
         count += len(scored)
         clip_of += [clip] * len(taken)
-        values.append(on_clock.values[taken])
-        spans[clip] = times_s[taken, None] + np.array([-HALF_WINDOW_S, HALF_WINDOW_S])
+        values.append(of_frames[clip].values[taken])
+        spans[clip] = clocks[clip][taken, None] + np.array([-HALF_WINDOW_S, HALF_WINDOW_S])
     groups = [group_of(clip, kept[clip]) for clip in clip_of]
     return Rows(task, clip_of, np.concatenate(values), groups, spans, kept, remarks)
 

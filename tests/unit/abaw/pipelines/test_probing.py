@@ -180,3 +180,15 @@ def test_a_task_of_frames_is_probed_in_windows_around_frames(tmp_path):
     assert (about.task, about.num_clips, about.num_rows, about.unit) == ("expr", 6, 360, "video")
     assert found.results[0].scores["accuracy"] > 0.85
     assert open_dataset(data).groups == {}
+
+
+def test_frames_with_labels_of_spans_are_counted_as_frames(tmp_path, monkeypatch):
+    """A file of labels with one row for a whole clip labels all its frames: the windows are as many as is allowed."""
+    monkeypatch.setattr(probing, "MAX_WINDOWS", 100)
+    rows = [f"{clip}.wav,{who},{clip}.csv" for clip, (who, _) in CLIPS.items()]
+    keys = {"classes": {"column": "mood", "names": list(MOODS)}}
+    data = write_data(tmp_path / "data", "path,group,labels", rows, **keys)
+    for clip, (_, mood) in CLIPS.items():
+        (data.parent / f"{clip}.csv").write_text(f"start_s,stop_s,mood\n0,2,{mood}\n2,4,{mood}\n")
+    (about,) = probe(data, write_store(tmp_path / "store").root, draws=100).tasks
+    assert (about.num_clips, about.num_rows) == (36, 96)  # of 36 clips of 40 frames every fifteenth
