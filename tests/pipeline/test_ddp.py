@@ -11,17 +11,40 @@ import pytest
 from abaw.tasks.base import PredictionPair
 from fusion.checkpoint import load_module
 from fusion.predict import predict
+from tests.support.abaw.speakers import write_data, write_store
 from tests.support.memory import LENGTHS, make_config, make_labels, make_source, make_tasks, with_training
+
+TWO = {"devices": 2, "strategy": "ddp"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Config, folder and log of a run on two devices.
+def own(tmp_path_factory):
+    """A config that chooses the epoch on an inner part, so that its processes train twice."""
+    root = tmp_path_factory.mktemp("own")
+    config = {
+        "name": "own",
+        "data": str(write_data(root / "data")),
+        "store": str(write_store(root / "store").root),
+        "tasks": {"classes": {}},
+        "features": {"clear": {}},
+        "model": {"name": "pooled"},
+        "window": {"length": 50, "stride": 50},
+        "folds": {"num": 4},
+        "training": {"loggers": [], "learning_rate": 0.02, "schedule": "cosine"},
+        "trainer": {"max_epochs": 2, "accelerator": "cpu", **TWO},
+    }
+    (root / "own.yaml").write_text(json.dumps(config))
+    return root / "own.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, own):
+    """Config, folder and log of a run on two devices, in processes that have trained ``own`` before.
 
     Batches of two, so that some have no label of a task; an odd number of validation windows.
     """
     folder = tmp_path_factory.mktemp("two")
-    config = make_config(max_epochs=3, devices=2, strategy="ddp")
+    config = make_config(max_epochs=3, **TWO)
     config = with_training(config, batch_size=2, ema_decay=0.5, sampling="balanced")
     command = [
         sys.executable,
@@ -29,6 +52,8 @@ def run(tmp_path_factory):
         "tests.support.processes",
         str(folder),
         config.model_dump_json(),
+        "--before",
+        str(own),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
@@ -63,6 +88,14 @@ def test_only_the_first_process_writes_and_logs(run):
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("epoch")] == [
         f"epoch {number}/3" for number in (1, 2, 3)
     ]
+
+
+def test_two_processes_choose_the_same_epoch_and_train_on_with_it(run, own):
+    """The second part of the training finds the first one's processes."""
+    recorded = json.loads((own.parent / "runs/own/run.json").read_text())
+    assert recorded["selection"]["select_on"] == "inner"
+    assert recorded["selection"]["epochs"] == recorded["selection"]["epochs_trained"]
+    assert recorded["scores"]["classes"]["n"] == 9
 
 
 def children_of(pid):

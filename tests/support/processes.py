@@ -11,6 +11,7 @@ import os
 import signal
 from pathlib import Path
 
+import abaw
 from abaw.configs.sections import Config
 from fusion import callbacks
 from fusion.module import FusionModule
@@ -22,10 +23,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("config", help="as JSON")
+    parser.add_argument("--before", type=Path, help="a config that abaw.train trains first, in runs beside it")
     parser.add_argument("--kill-at", type=int, nargs=2, help="epoch and batch in which the process kills itself")
     arguments = parser.parse_args()
     if arguments.kill_at:
         kill_at(*arguments.kill_at)
+    if arguments.before:
+        abaw.train(arguments.before, runs=arguments.before.parent / "runs")
     note_scores(arguments.folder)
     note_writers(arguments.folder)
     logging.basicConfig(format="%(message)s")

@@ -7,7 +7,7 @@ from abaw.configs.sections import FoldsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.names import video_of
 from abaw.dataset.seen import Seen
-from abaw.folds import check_apart, groups_of, part_groups, split_labels
+from abaw.folds import check_apart, groups_of, part_groups, split_inner, split_labels
 from abaw.tasks import TASKS
 
 EXPR, VA, MTL = TASKS.build("expr"), TASKS.build("va"), TASKS.build("mtl")
@@ -278,6 +278,25 @@ def test_a_task_without_anything_left_to_train_on_is_an_error():
     labels = official({"va": ["a", "b"], "expr": ["b"]}, {"va": ["b"], "expr": ["d"]})
     with pytest.raises(ValueError, match="fold 0 of 1: no scored frame of expr is left to train on"):
         split(labels, drop_leaks=True)
+
+
+def test_an_inner_part_and_the_rest_have_labels_of_every_task():
+    """Each task labels other videos; only two of six have values."""
+    labels = official({"va": ["v0", "v5"], "expr": [f"v{i}" for i in range(1, 5)]}, {})
+    for seed in range(5):
+        found = split_inner(labels["train"], tasks_of(labels), seed)
+        assert {side: {task for task in found[side] if found[side][task]} for side in found} == {
+            "train": {"va", "expr"},
+            "validation": {"va", "expr"},
+        }
+        assert not groups_of(found["train"]) & groups_of(found["validation"])
+        assert groups_of(found["train"]) | groups_of(found["validation"]) == {f"v{i}" for i in range(6)}
+
+
+def test_a_task_with_labels_in_a_single_video_has_no_inner_part():
+    labels = official({"va": ["v0"], "expr": ["v0", "v1", "v2"]}, {})
+    with pytest.raises(ValueError, match="cannot be divided so that every task has labels in both parts"):
+        split_inner(labels["train"], tasks_of(labels), 0)
 
 
 def test_what_saw_a_scored_video_is_named():
