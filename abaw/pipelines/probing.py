@@ -148,7 +148,9 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
         groups = [group_of(clip, each) for clip, each in kept.items()]
         return Rows(task, list(kept), labels_of_clips, groups, None, kept, remarks)
     clocks = {clip: store.clock(clip).times_s for clip in kept}
-    of_frames = {clip: each.at(clocks[clip]) for clip, each in kept.items()}  # labels with times become labels of frames
+    of_frames = {
+        clip: each.at(clocks[clip]) for clip, each in kept.items()
+    }  # labels with times become labels of frames
     frames = {clip: np.flatnonzero(each.scored[: len(clocks[clip])]) for clip, each in of_frames.items()}
     stride = max(1, -(-sum(map(len, frames.values())) // MAX_WINDOWS))
     clip_of: list[str] = []
