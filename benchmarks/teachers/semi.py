@@ -7,8 +7,8 @@ ones would be easy. The causal student: three models are trained on all labels, 
 held from the last row) on the same labels and towards the mean of their tables of the training clips; and, for
 comparison, on the labels alone. All are scored on the official validation split, on which each run's epoch is chosen.
 Settings were chosen with seeds 400 and 401; a first design, with three different models as teachers and pseudo-labels
-from 0.5 on, had regained 52 and 44 % of the CCC with seeds 411 and 413, and less of the F1. Writes semi.json and semi.md in results/teachers/. About 6 minutes a seed
-on 2 CPU cores; what is done already is not done again.
+from 0.5 on, had regained 52 and 44 % of the CCC with seeds 411 and 413, and less of the F1. Writes semi.json and semi.md
+in results/teachers/. About 6 minutes a seed on 2 CPU cores; what is done already is not done again.
 
     python -m benchmarks.teachers.semi [--seeds 411 412 413] [--work work/teachers]
 """
