@@ -6,9 +6,11 @@ the same model pseudo-labels, targets of distillation, or both. Whole clips are 
 ones would be easy. The causal student: three models are trained on all labels, and a causal network (``mmim``, features
 held from the last row) on the same labels and towards the mean of their tables of the training clips; and, for
 comparison, on the labels alone. All are scored on the official validation split, on which each run's epoch is chosen.
-Settings were chosen with seeds 400 and 401; a first design, with three different models as teachers and pseudo-labels
-from 0.5 on, had regained 52 and 44 % of the CCC with seeds 411 and 413, and less of the F1. Writes semi.json and semi.md
-in results/teachers/. About 6 minutes a seed on 2 CPU cores; what is done already is not done again.
+Settings were chosen with seeds 400 and 401. A first design, with three different models as teachers and pseudo-labels
+from 0.5 on, had regained 52 and 44 % of the CCC with seeds 411 and 413, and less of the F1.
+
+Writes semi.json and semi.md in results/teachers/. About 6 minutes a seed on 2 CPU cores; what is done already is not
+done again.
 
     python -m benchmarks.teachers.semi [--seeds 411 412 413] [--work work/teachers]
 """
@@ -177,10 +179,10 @@ def main() -> None:
     write_json(arguments.out / "semi.json", {**facts, "seeds": results})
     seeds = ", ".join(results)
     text = (
-        "Validation split of the synthetic data set, abaw/configs/synthetic.yaml (bigru unless said otherwise), trained "
-        f"at {made_by}: mean (least to greatest) over the data and training seeds {seeds}. Hidden: all labels of 70 % of "
-        f"the training clips. Pseudo-labels: min_confidence {MIN_CONFIDENCE}. Distillation with hidden labels: "
-        f"temperature 1, weight 1; of the causal student: temperature 2, weight {WEIGHT}.\n\n{page(results)}\n"
+        "Validation split of the synthetic data set, abaw/configs/synthetic.yaml (bigru unless said otherwise), "
+        f"trained at {made_by}: mean (least to greatest) over the data and training seeds {seeds}. Hidden: all labels "
+        f"of 70 % of the training clips. Pseudo-labels: min_confidence {MIN_CONFIDENCE}. Distillation with hidden "
+        f"labels: temperature 1, weight 1; of the causal student: temperature 2, weight {WEIGHT}.\n\n{page(results)}\n"
     )
     (arguments.out / "semi.md").write_text(text)
     print(text)
