@@ -256,13 +256,15 @@ class PseudoLabelsConfig(_Strict):
     ``tables``: folders that ``abaw predict`` or ``abaw combine`` wrote; their mean gives the label. Only clips of the
     training side get labels. ``min_confidence``, from 0 to 1: of classes the probability of the most probable one, of
     action units that of the decision (each unit by itself), of values how well two or more tables agree, 1 - their
-    largest difference in halves of the range; or such a number for each task by name, and other tasks get no labels.
-    ``weight``: the factor of the loss on these frames beside that on labels.
+    largest difference as a part of half the range; or such a number for each task by name, and other tasks get no
+    labels. ``min_share``: at least this share of the frames of each class gets its label, the most confident first,
+    whatever ``min_confidence`` is. ``weight``: the factor of the loss on these frames beside that on labels.
     ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
     """
 
     tables: list[Place] = []
     min_confidence: Share | dict[str, Share] = 0.9
+    min_share: Share = 0.0
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False
 

@@ -22,8 +22,7 @@ from abaw.processes import end_with_parent_if_any
 from abaw.results.observed import observed_lines
 from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
-from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS
-from abaw.teachers.targets import NO_TARGETS, read_targets
+from abaw.teachers.targets import check_teachers, read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,17 +81,11 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     """Train a run that is new or was stopped, in its folder; the caller holds that."""
     if run.has_begun():
         run.require_plugins()
-    dataset, tasks = _of_dataset(file, checked)
-    official = official_labels(dataset, tasks)
-    with file.at("folds"):
-        labels = split_labels(official, tasks, checked.folds)
+    dataset, tasks, labels = _of_fold(file, checked)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
-    taught = NO_TARGETS
-    for kind in (PSEUDO_LABELS, DISTILLATION):
-        with file.at(kind, "tables"):
-            taught |= read_targets(checked, dataset, tasks, labels, kind)
-    every = taught.added_to(labels)
     own = _source(file, checked)
+    taught = read_targets(file, checked, dataset, tasks, labels, lambda clip_id: len(own.clock(clip_id)))
+    every = taught.added_to(labels)
     with file.at("features"):
         source = measured_groups(own, checked.features, dataset.groups, every)
     about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
@@ -185,6 +178,10 @@ def train_folds(
     each = [
         [*texts, f"name={checked.name}-fold{fold}", f"folds.fold={fold}"] for fold in range(_num_folds(file, checked))
     ]
+    if checked.pseudo_labels.tables or checked.distillation.tables:
+        for own in each:  # before the first is trained: a teacher has often seen what another fold holds out
+            file, of_fold = open_config(config, own, trust=trust)
+            check_teachers(file, of_fold, *_of_fold(file, of_fold))
     return [train(config, own, runs=runs, trust=trust) for own in each]
 
 
@@ -203,6 +200,16 @@ def _of_dataset(file: "ConfigFile", config: "Config") -> "tuple[Dataset, dict[st
     dataset = open_dataset(config.data)
     with file.at("tasks"):
         return dataset, for_dataset(tasks, dataset)
+
+
+def _of_fold(
+    file: "ConfigFile", config: "Config"
+) -> "tuple[Dataset, dict[str, Task], dict[str, dict[str, dict[str, Labels]]]]":
+    """The data set, the tasks, and the labels of both sides of the config's fold."""
+    dataset, tasks = _of_dataset(file, config)
+    official = official_labels(dataset, tasks)
+    with file.at("folds"):
+        return dataset, tasks, split_labels(official, tasks, config.folds)
 
 
 def predict_held_out(run: Run, device: str = "cpu") -> None:

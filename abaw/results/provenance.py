@@ -56,7 +56,7 @@ def _taught(run: Run, document: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "kind": kind,
                     "teachers": list(dict.fromkeys(names or [each["folder"] for each in tables])),
                     "tasks": tasks,
-                    "num_test_clips": len(teachers["test_clips"]) if teachers[kind]["test_clips"] else 0,
+                    "num_test_clips": len(teachers[kind]["test_clips"]),
                 }
             )
     return found
@@ -71,8 +71,8 @@ def describe_teachers(about: Mapping[str, Any]) -> list[str]:
         lines.append(f"{each['run']} was trained with {kind} ({frames}) by {', '.join(each['teachers'])}")
         if each["num_test_clips"]:
             lines.append(
-                f"warning: {each['run']} was trained on predictions of {each['num_test_clips']} test clips: submit "
-                "only where the rules of the challenge allow it"
+                f"warning: {each['run']} was trained on predictions of {each['num_test_clips']} clips of the test list "
+                "or of no split: submit only where the rules of the challenge allow it"
             )
     return lines
 

@@ -177,7 +177,17 @@ class Run:
                 raise
 
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
-        """Write config.yaml, run.json and an empty post_processing.json; files that have this content stay."""
+        """Write config.yaml, run.json and an empty post_processing.json; files that have this content stay.
+
+        Raises InputError where a training that was stopped would continue on other labels or tables of teachers.
+        """
+        earlier = self.document() if self.has_begun() else {}
+        if any((folder / RESUME).exists() for folder in (self.folder, self.inner)):
+            for what, read in {"labels": _labels_of, "tables of teachers": _tables_of}.items():
+                if read(earlier) != read(facts):
+                    raise InputError(
+                        f"{self.folder} was begun with other {what}: restore them, or delete that folder to train again"
+                    )
         text, path = dump_yaml(config.model_dump(mode="json")), self.folder / CONFIG
         record_owner(self.folder, "run", config=hashlib.sha256(text.encode()).hexdigest())
         if not path.is_file() or self.config() != config:
@@ -185,7 +195,6 @@ class Run:
                 temporary.write_text(text, encoding="utf-8")
         if not (self.folder / POST_PROCESSING).is_file():
             write_json(self.folder / POST_PROCESSING, {})
-        earlier = self.document() if self.has_begun() else {}
         times = {"began_at": earlier.get("began_at") or now()}
         about = {"name": config.name, "seed": config.training.seed, "commit": commit(), "versions": versions()}
         write_json(self.folder / "run.json", {**about, **times, **facts})
@@ -302,6 +311,17 @@ def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> s
         if isinstance(clip, TimedLabels):
             found.update(np.ascontiguousarray(clip.spans_s, "<f8").tobytes())
     return found.hexdigest()[:16]
+
+
+def _labels_of(facts: Mapping[str, Any]) -> str | None:
+    return facts.get("labels")
+
+
+def _tables_of(facts: Mapping[str, Any]) -> list[str | None]:
+    """The hashes of the tables of teachers."""
+    teachers = facts.get("teachers", {})
+    kinds = [teachers.get(kind, {}) for kind in ("pseudo_labels", "distillation")]
+    return [each["sha256"] for kind in kinds for each in kind.get("tables", ())]
 
 
 def now() -> str:

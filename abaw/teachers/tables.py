@@ -44,11 +44,14 @@ class Teacher:
     def seen(self, clips: Iterable[str]) -> Seen:
         """The videos and groups whose labels the tables of these clips were made from, as far as it is recorded.
 
-        Where a run of its own made each table, as by ``abaw predict --held-out``, those of these clips' runs alone.
+        Where the run that made each of these tables is recorded, as by ``abaw predict --held-out``, only those runs
+        count.
         """
-        makers = {run for runs in made_by(self.about, clips) for run in runs.split(" + ")}
+        made, wanted = made_by(self.about, clips), set(clips)
+        makers = {run for runs in made for run in runs.split(" + ")}
         fitted_on = fitted_on_of(self.about.get("ensemble") or {})
-        if makers and all((Path(run) / "run.json").is_file() for run in makers):
+        is_complete = sum(map(len, made.values())) == len(wanted)
+        if makers and is_complete and all((Path(run) / "run.json").is_file() for run in makers):
             found = [Seen.of_side(Run(Path(run)).document(), "train") for run in sorted(makers)]
         else:
             found = [Seen(tuple(self.about.get("videos_seen") or ()), tuple(self.about.get("groups_seen") or ()))]
@@ -77,8 +80,14 @@ class Teacher:
 
 
 def find_teachers(folders: Sequence[str], tasks: Mapping[str, Task]) -> dict[str, list[Teacher]]:
-    """Task -> the teachers that have tables of it. Raises InputError for a folder without a task of the config's."""
+    """Task -> the teachers that have tables of it.
+
+    Raises InputError for a folder without tables of one of the config's tasks, and for one that is named twice.
+    """
     found: dict[str, list[Teacher]] = {}
+    places = [Path(folder).resolve() for folder in folders]
+    if twice := [folder for i, folder in enumerate(folders) if places[i] in places[:i]]:
+        raise InputError(f"{twice[0]} is named twice: name each folder of tables once")
     for folder in map(Path, folders):
         known = predictions.tasks_in(folder)
         if not (common := [name for name in tasks if name in known]):
@@ -94,6 +103,20 @@ def find_teachers(folders: Sequence[str], tasks: Mapping[str, Task]) -> dict[str
     return found
 
 
+@dataclass(frozen=True)
+class ClipChoice:
+    """The clips that get targets of a task.
+
+    ``test``: those of them that are of the test list or of no split. ``held_out``: clips with tables that get no
+    targets, because they are held out. ``incomplete``: those that get none, because only some teachers have tables.
+    """
+
+    clips: tuple[str, ...]
+    test: tuple[str, ...]
+    held_out: tuple[str, ...]
+    incomplete: tuple[str, ...]
+
+
 def choose_clips(
     task: Task,
     teachers: Sequence[Teacher],
@@ -102,17 +125,18 @@ def choose_clips(
     labels: Mapping[str, ByTask],
     key: str,
     test_clips: bool,
-) -> tuple[list[str], list[str], list[str]]:
-    """The clips that get targets, those of them that are test clips, and those left out because they are held out.
+) -> ClipChoice:
+    """The clips of the training side of which every teacher has a table.
 
-    All have tables by every teacher. Test clips are those of the task's test list, and clips of no split.
+    ``labels``: of the training and of the held-out side. ``key``: the section of the config, for messages.
 
-    Raises InputError where there are test clips and ``test_clips`` is not set, where no clip is left, and where a
-    teacher has seen what is held out. ``key``: the section of the config, for messages.
+    Raises InputError where there are clips of the task's test list, or of no split, and ``test_clips`` is not set,
+    where no clip is left, and where a teacher has seen what is held out.
     """
-    clips = sorted(set.intersection(*(set(each.clips) for each in teachers)))
-    held_out = seen_in(labels["validation"]).find(groups_of(dataset, clips))
-    left_out, clips = [each for each in clips if each in held_out], [each for each in clips if each not in held_out]
+    of_each = [set(each.clips) for each in teachers]
+    common = set.intersection(*of_each)
+    held_out = seen_in(labels["validation"]).find(groups_of(dataset, common))
+    clips = sorted(common - held_out.keys())
     own = {clip_id for by_clip in labels["train"].values() for clip_id in by_clip}
     own |= {clip_id for each in tasks.values() for clip_id in each.clips(dataset, "train")}
     listed = set(task.clips(dataset, "test"))
@@ -125,10 +149,10 @@ def choose_clips(
             "rules of your challenge allow training on its test clips"
         )
     if not clips:
+        why = f" ({format_count(len(held_out), 'clip')} with tables held out here)" if held_out else ""
         raise InputError(
-            f"{place}: no clip of the training side has a table"
-            + (f"; {format_count(len(left_out), 'clip')} with a table are held out here" if left_out else "")
-            + ": predict the training clips (abaw predict --split train)"
+            f"{place}: no clip of the training side has a table by every teacher{why}: predict the training clips "
+            "(abaw predict --split train)"
         )
     scored = {c: each.group for by_clip in labels["validation"].values() for c, each in by_clip.items()}
     for each in teachers:
@@ -139,4 +163,5 @@ def choose_clips(
                 f"{error}: take tables of runs that were trained on the training side of this run alone, or hold "
                 "nothing out (folds.refit=true)"
             ) from None
-    return clips, test, left_out
+    incomplete = sorted(set.union(*of_each) - common)
+    return ClipChoice(tuple(clips), tuple(test), tuple(sorted(held_out)), tuple(incomplete))

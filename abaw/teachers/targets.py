@@ -1,25 +1,29 @@
 """The targets of a training that come from prediction tables, and what run.json records of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from abaw.configs.file import ConfigFile
 from abaw.configs.sections import Config, DistillationConfig, PseudoLabelsConfig
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.seen import Seen, groups_of
 from abaw.errors import InputError
 from abaw.folds import ByTask, seen_in
+from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.tasks.base import Task
-from abaw.teachers.confidence import make_pseudo_labels
-from abaw.teachers.distillation import PSEUDO_LABELS, check_teachable, key_of
-from abaw.teachers.tables import Teacher, choose_clips, find_teachers
+from abaw.teachers.confidence import choose_pseudo_labels, guess_labels
+from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, check_teachable, key_of
+from abaw.teachers.tables import ClipChoice, Teacher, choose_clips, find_teachers
 
 LOG = logging.getLogger("abaw")
+Section = PseudoLabelsConfig | DistillationConfig
+CountFrames = Callable[[str], int]  # clip -> its number of frames in the store
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,15 @@ class TeacherTargets:
     record: Mapping[str, Any]
 
     def __or__(self, other: "TeacherTargets") -> "TeacherTargets":
-        keys = ("test_clips", "incomplete") if self.record or other.record else ()
-        lists = {key: sorted({*self.record.get(key, ()), *other.record.get(key, ())}) for key in keys}
+        unknown = sorted({*self.record.get("incomplete", ()), *other.record.get("incomplete", ())})
+        record = {**self.record, **other.record}
         return TeacherTargets(
             {**self.targets, **other.targets},
             {**self.groups, **other.groups},
             self.seen | other.seen,
             self.chosen_on | other.chosen_on,
             tuple(sorted({*self.label_tasks, *other.label_tasks})),
-            {**self.record, **other.record, **lists},
+            record | {"incomplete": unknown} if record else {},
         )
 
     def added_to(self, labels: Mapping[str, ByTask]) -> dict[str, dict[str, dict[str, Labels]]]:
@@ -78,140 +82,208 @@ class TeacherTargets:
 NO_TARGETS = TeacherTargets({}, {}, Seen(), Seen(), (), {})
 
 
-def read_targets(
-    config: Config, dataset: Dataset, tasks: Mapping[str, Task], labels: Mapping[str, ByTask], kind: str
-) -> TeacherTargets:
-    """The targets of one section of the config, "pseudo_labels" or "distillation".
+def check_teachers(
+    file: ConfigFile, config: Config, dataset: Dataset, tasks: Mapping[str, Task], labels: Mapping[str, ByTask]
+) -> None:
+    """Raises InputError, with file and line, as ``find_clips`` does; reads no table."""
+    for kind in (PSEUDO_LABELS, DISTILLATION):
+        with file.at(kind, "tables"):
+            find_clips(config, dataset, tasks, labels, kind)
 
-    ``labels``: of the training and of the held-out side. Raises InputError as ``find_teachers`` and ``choose_clips``
-    do, for a broken table, and where no frame gets a label.
+
+def read_targets(
+    file: ConfigFile,
+    config: Config,
+    dataset: Dataset,
+    tasks: Mapping[str, Task],
+    labels: Mapping[str, ByTask],
+    count_frames: CountFrames,
+) -> TeacherTargets:
+    """The targets of the config's sections "pseudo_labels" and "distillation".
+
+    ``labels``: of the training and of the held-out side. Raises InputError, with file and line, as ``find_clips`` does,
+    for a table that is broken or has another number of rows than its clip has frames, and where no frame gets a label.
     """
-    section: PseudoLabelsConfig | DistillationConfig = getattr(config, kind)
-    if not section.tables:
-        return NO_TARGETS
+    found = NO_TARGETS
+    for kind in (PSEUDO_LABELS, DISTILLATION):
+        with file.at(kind, "tables"):
+            found |= read_section(config, dataset, tasks, labels, kind, count_frames)
+    return found
+
+
+def read_section(
+    config: Config,
+    dataset: Dataset,
+    tasks: Mapping[str, Task],
+    labels: Mapping[str, ByTask],
+    kind: str,
+    count_frames: CountFrames,
+) -> TeacherTargets:
+    """The targets of one section of the config; ``NO_TARGETS`` where it names no tables."""
+    section: Section = getattr(config, kind)
     targets: dict[str, dict[str, Labels]] = {}
     of_task: dict[str, Any] = {}
-    found, seen, chosen = _by_task(section, find_teachers(section.tables, tasks)), Seen(), Seen()
-    test: set[str] = set()
     groups: dict[str, str] = {}
-    for name, teachers in found.items():
-        task = tasks[name]
-        check_teachable(task)
-        clips, own_test, left_out = choose_clips(task, teachers, dataset, tasks, labels, kind, section.test_clips)
-        own, of_clips = labels["train"].get(name, {}), groups_of(dataset, clips)
+    seen, chosen_on = Seen(), Seen()
+    found = find_clips(config, dataset, tasks, labels, kind)
+    for name, (teachers, choice) in found.items():
+        task, own = tasks[name], labels["train"].get(name, {})
+        reader = _Reader(task, teachers, count_frames)
         if isinstance(section, PseudoLabelsConfig):
-            made, counts = _pseudo_labels(task, teachers, clips, own, _min_confidence(section, name))
+            made, counts = _pseudo_labels(reader, choice, own, section)
         else:
-            made, counts = _soft_targets(task, teachers, clips, own)
+            made, counts = _soft_targets(reader, choice)
         targets[key_of(name, kind)] = made
-        of_task[name] = {**counts, "test_clips": len(own_test), "held_out_clips_left_out": len(left_out)}
-        _report(name, kind, of_task[name])
-        test, groups = test | set(own_test), groups | of_clips
-        used = [clip_id for clip_id, each in made.items() if each.scored.any()]
-        seen = seen | Seen.in_clips({clip_id: of_clips[clip_id] for clip_id in used})
+        of_task[name] = {
+            **counts,
+            "labelled": sum(int(each.scored.sum()) for each in own.values()),
+            "test_clips": len(choice.test),
+            "held_out_clips": len(choice.held_out),
+            "incomplete_clips": len(choice.incomplete),
+        }
+        _report(task, kind, of_task[name], made)
+        groups |= groups_of(dataset, choice.clips)
+        seen = seen | Seen.in_clips({clip_id: groups[clip_id] for clip_id in made})
         for each in teachers:
-            seen, chosen = seen | each.seen(used), chosen | each.chosen_on()
-    if not any(counts["frames"] for counts in of_task.values()):
+            seen, chosen_on = seen | each.seen(list(made)), chosen_on | each.chosen_on()
+    if section.tables and not any(counts["frames"] for counts in of_task.values()):
         raise InputError(
             f"no frame without a label gets one from {', '.join(section.tables)} at {kind}.min_confidence="
             f"{getattr(section, 'min_confidence', 0)}: lower it, or give tables of clips that have no labels"
         )
-    every = [each for teachers in found.values() for each in teachers]
+    every = [each for teachers, _ in found.values() for each in teachers]
     unknown = sorted({key for each in every for key in each.unknown})
     if unknown:
-        LOG.warning(
-            "%s: %s does not say %s of every teacher, so no leak can be ruled out",
-            kind,
-            predictions.METADATA,
-            " and ".join(unknown),
-        )
-    label_tasks = sorted({name for each in every for name in each.about.get("label_tasks_seen") or ()})
+        text = "%s: %s does not say %s of every teacher, so no leak can be ruled out"
+        LOG.warning(text, kind, predictions.METADATA, " and ".join(unknown))
+    test = sorted({clip_id for _, choice in found.values() for clip_id in choice.test})
     about = {
-        **section.model_dump(mode="json", exclude={"tables"}),
+        **section.model_dump(mode="json", exclude={"tables", "test_clips"}),
         "tables": [each.document() for each in every],
         "tasks": of_task,
+        "test_clips": test,
     }
-    record = {kind: about, "test_clips": sorted(test), "incomplete": unknown}
-    return TeacherTargets(targets, groups, seen, chosen, tuple(label_tasks), record)
+    label_tasks = sorted({name for each in every for name in each.about.get("label_tasks_seen") or ()})
+    record = {kind: about, "incomplete": unknown} if found else {}
+    return TeacherTargets(targets, groups, seen, chosen_on, tuple(label_tasks), record)
 
 
-def _by_task(
-    section: PseudoLabelsConfig | DistillationConfig, teachers: Mapping[str, list[Teacher]]
-) -> Mapping[str, list[Teacher]]:
-    """The teachers of the tasks that get targets. Raises InputError where one of these has no tables."""
-    given = section.min_confidence if isinstance(section, PseudoLabelsConfig) else 0.0
-    if not isinstance(given, dict):
-        return teachers
-    if lacking := [name for name in given if name not in teachers]:
-        raise InputError(
-            f"pseudo_labels.min_confidence is given for {lacking[0]}, but the tables are of {', '.join(teachers)}: "
-            "remove it, or name tables of this task"
-        )
-    return {name: teachers[name] for name in teachers if name in given}
+def find_clips(
+    config: Config, dataset: Dataset, tasks: Mapping[str, Task], labels: Mapping[str, ByTask], kind: str
+) -> dict[str, tuple[list[Teacher], ClipChoice]]:
+    """Task -> its teachers of this kind, and the clips that get targets; {} where the config names none.
+
+    Reads no table. Raises InputError as ``find_teachers`` and ``choose_clips`` do, for a task that cannot be taught,
+    and where ``min_confidence`` names a task without tables.
+    """
+    section: Section = getattr(config, kind)
+    teachers = find_teachers(section.tables, tasks)
+    given = section.min_confidence if isinstance(section, PseudoLabelsConfig) else None
+    if section.tables and isinstance(given, dict):
+        if lacking := [name for name in given if name not in teachers]:
+            raise InputError(
+                f"pseudo_labels.min_confidence is given for {lacking[0]}, but the tables are of {', '.join(teachers)}: "
+                "remove it, or name tables of this task"
+            )
+        teachers = {name: each for name, each in teachers.items() if name in given}
+    found = {}
+    for name, each in teachers.items():
+        check_teachable(tasks[name])
+        choice = choose_clips(tasks[name], each, dataset, tasks, labels, kind, section.test_clips)
+        found[name] = each, choice
+    return found
 
 
-def _min_confidence(section: PseudoLabelsConfig, task: str) -> float:
-    return section.min_confidence[task] if isinstance(section.min_confidence, dict) else section.min_confidence
+@dataclass(frozen=True)
+class _Reader:
+    """Reads all teachers' tables of a clip."""
+
+    task: Task
+    teachers: Sequence[Teacher]
+    count_frames: CountFrames
+
+    def read(self, clip_id: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+        """Every teacher's values, where all of them observed something, and the times of the frames.
+
+        A clip-level task has a single row. Raises InputError where a table has not one row for each frame.
+        """
+        tables, num = [], self.count_frames(clip_id)
+        for each in self.teachers:
+            table = predictions.read_table(each.where, clip_id, self.task)
+            if len(table.frames) != num:
+                raise InputError(
+                    f"{each.where} has {format_count(len(table.frames), 'row')} of clip {clip_id!r}, which has "
+                    f"{format_count(num, 'frame')} in the store: give tables of these clips (abaw predict)"
+                )
+            tables.append(table)
+        observed = np.logical_and.reduce([each.observed for each in tables])
+        if self.task.resolution == "frame":
+            return [each.values for each in tables], observed, tables[0].times_s
+        return [self.task.pooled(each.values) for each in tables], observed[:1] | observed.any(), tables[0].times_s
 
 
 def _pseudo_labels(
-    task: Task, teachers: Sequence[Teacher], clips: Sequence[str], own: Mapping[str, Labels], min_confidence: float
+    reader: _Reader, choice: ClipChoice, own: Mapping[str, Labels], section: PseudoLabelsConfig
 ) -> tuple[dict[str, Labels], dict[str, Any]]:
-    """Labels of the clips, and counts: goals are counted in frames, a unit of a frame as its share of the units."""
-    found: dict[str, Labels] = {}
-    lacking = added = 0.0
-    for clip_id in clips:
-        tables, times_s = _read(task, teachers, clip_id)
+    """The labels of the clips that get some, and counts.
+
+    A frame of which only some units get a label counts as their share in ``share``.
+    """
+    task, runs = reader.task, [each.runs for each in reader.teachers if each.runs]
+    if len(set(runs)) < len(runs) and any(kind == "values" for kind, _ in task.blocks):
+        raise InputError(
+            f"several tables of {task.name} are by {' + '.join(max(runs, key=runs.count))}, and how well "
+            "tables of the same run agree is no confidence: give tables of different runs"
+        )
+    guesses = {}
+    for clip_id in choice.clips:
+        tables, observed, times_s = reader.read(clip_id)
         before = own.get(clip_id)
         before = before.at(times_s) if before is not None and task.resolution == "frame" else before
-        found[clip_id], lacks = make_pseudo_labels(task, tables, before, min_confidence)
-        new = found[clip_id].scored[:, None] & ~np.isnan(found[clip_id].values)
-        lacking, added = lacking + lacks.mean(axis=1).sum(), added + new.mean(axis=1).sum()
-    found = {clip_id: each for clip_id, each in found.items() if each.scored.any()}
-    counts = {
-        "clips": len(found),
-        "frames": sum(int(each.scored.sum()) for each in found.values()),
+        guesses[clip_id] = guess_labels(task, tables, observed, before)
+    given = section.min_confidence
+    min_confidence = given[task.name] if isinstance(given, dict) else given
+    every = choose_pseudo_labels(task, guesses, min_confidence, section.min_share)
+    made = {clip_id: each for clip_id, each in every.items() if each.scored.any()}
+    new = {clip_id: each.scored[:, None] & ~np.isnan(each.values) for clip_id, each in made.items()}
+    lacking = sum(each.lacks.mean(axis=1).sum() for each in guesses.values())
+    added = sum(each.mean(axis=1).sum() for each in new.values())
+    least = [guesses[clip_id].confidence[where].min() for clip_id, where in new.items()]
+    return made, {
+        "clips": len(made),
+        "frames": sum(int(each.scored.sum()) for each in made.values()),
         "share": round(float(added / lacking), 4) if lacking else 0.0,  # of what has no label
-        "labelled": sum(int(each.scored.sum()) for each in own.values()),
+        "least_confidence": round(float(min(least)), 4) if least else None,
     }
-    return found, counts
 
 
-def _soft_targets(
-    task: Task, teachers: Sequence[Teacher], clips: Sequence[str], own: Mapping[str, Labels]
-) -> tuple[dict[str, Labels], dict[str, Any]]:
-    """The raw outputs that the mean of the tables stands for, in every row."""
-    found: dict[str, Labels] = {}
-    for clip_id in clips:
-        tables, _ = _read(task, teachers, clip_id)
-        raw = task.logits(np.mean(tables, axis=0)).astype(np.float32)
-        found[clip_id] = Labels(raw, np.ones(len(raw), bool))
-    num = sum(map(len, found.values()))
-    labelled = sum(int(each.scored.sum()) for each in own.values())
-    return found, {"clips": len(found), "frames": num, "share": 1.0, "labelled": labelled}
+def _soft_targets(reader: _Reader, choice: ClipChoice) -> tuple[dict[str, Labels], dict[str, Any]]:
+    """The raw outputs that the mean of the tables stands for, in every row that was observed."""
+    made: dict[str, Labels] = {}
+    for clip_id in choice.clips:
+        tables, observed, _ = reader.read(clip_id)
+        if observed.any():
+            made[clip_id] = Labels(reader.task.logits(np.mean(tables, axis=0)).astype(np.float32), observed)
+    return made, {"clips": len(made), "frames": sum(int(each.scored.sum()) for each in made.values())}
 
 
-def _read(task: Task, teachers: Sequence[Teacher], clip_id: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """Every teacher's values of a clip, a single row for a clip-level task, and the times of the frames."""
-    tables = [predictions.read_table(each.where, clip_id, task) for each in teachers]
-    lengths = {len(each.frames) for each in tables}
-    if len(lengths) > 1:
-        raise InputError(
-            f"the tables of clip {clip_id!r} in {' and '.join(str(each.where) for each in teachers)} have "
-            f"{' and '.join(map(str, sorted(lengths)))} rows, expected as many in each: predict them again"
-        )
-    values = [each.values if task.resolution == "frame" else task.pooled(each.values) for each in tables]
-    return values, tables[0].times_s
-
-
-def _report(name: str, kind: str, counts: Mapping[str, Any]) -> None:
-    unit = f"{counts['clips']} clips"
+def _report(task: Task, kind: str, counts: Mapping[str, Any], made: Mapping[str, Labels]) -> None:
+    name, clips = task.name, format_count(counts["clips"], "clip")
     if kind == PSEUDO_LABELS:
         text = "%s: %d frames without a label get one, %.0f %% of them, in %s, beside %d labelled frames"
-        LOG.info(text, name, counts["frames"], 100 * counts["share"], unit, counts["labelled"])
+        LOG.info(text, name, counts["frames"], 100 * counts["share"], clips, counts["labelled"])
         if not counts["frames"]:
             LOG.warning("pseudo_labels: no frame gets a label of %s at this min_confidence", name)
+        weights = getattr(task, "class_weights", None) or ()
+        strata = [task.strata(each) for each in made.values()]
+        if lost := sum(int((each == k).sum()) for each in strata for k, weight in enumerate(weights) if not weight):
+            text = "pseudo_labels: %d frames of %s count nothing: their classes are in no label, so their weight is 0"
+            LOG.warning(text, lost, name)
     else:
-        LOG.info("%s: trained towards the tables in %d frames of %s", name, counts["frames"], unit)
+        LOG.info("%s: trained towards the tables in %d frames of %s", name, counts["frames"], clips)
+    if counts["incomplete_clips"]:
+        text = "%s: %s of %s not used: not every teacher has a table of them"
+        LOG.warning(text, kind, format_count(counts["incomplete_clips"], "clip"), name)
     if counts["test_clips"]:
-        LOG.warning("%s: %d of the clips with targets of %s are test clips", kind, counts["test_clips"], name)
+        text = "%s: %d of the clips with targets of %s are of the test list or of no split"
+        LOG.warning(text, kind, counts["test_clips"], name)

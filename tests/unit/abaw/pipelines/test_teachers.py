@@ -6,7 +6,7 @@ import pytest
 from abaw.errors import InputError
 from abaw.evaluation.report import score
 from abaw.pipelines.prediction import predict
-from abaw.pipelines.training import train
+from abaw.pipelines.training import train, train_folds
 from abaw.results import predictions
 from abaw.tracks import Track
 from extract.store.store import FeatureStore
@@ -41,23 +41,23 @@ def given(tmp_path_factory):
         "training.loggers=[]",
         "trainer={max_epochs: 2, accelerator: cpu}",
     ]
-    teacher = train("synthetic", [*settings, "name=teacher"], runs=root / "runs")
     for name in "ab":
-        predict(teacher.folder, root / name, split="train")
+        run = train("synthetic", [*settings, f"name={name}", f"training.seed={ord(name)}"], runs=root / "runs")
+        predict(run.folder, root / name, split="train")
     return root, settings
 
 
 def test_a_student_records_its_teachers_and_its_predictions_and_score_name_them(given):
     root, settings = given
     tables = f"tables: [{root / 'a'}, {root / 'b'}]"
-    taught = [f"pseudo_labels={{{tables}, min_confidence: 0.9}}", f"distillation={{{tables}}}"]
+    taught = [f"pseudo_labels={{{tables}, min_confidence: 0}}", f"distillation={{{tables}}}"]
     run = train("synthetic", [*settings, *taught, "name=student"], runs=root / "runs")
     document = run.finished()
     assert document["splits"]["train"]["va"]["scored"] == NUM  # labels alone
     teachers = document["teachers"]
-    assert teachers["pseudo_labels"]["tasks"]["va"]["frames"] == NUM  # of t2: the tables are the same
+    assert teachers["pseudo_labels"]["tasks"]["va"]["frames"] == NUM  # of t2
     assert teachers["distillation"]["tasks"]["va"]["frames"] == 2 * NUM
-    assert [each["run"] for each in teachers["pseudo_labels"]["tables"]] == [[str(root / "runs/teacher")]] * 2
+    assert [each["run"] for each in teachers["pseudo_labels"]["tables"]] == [[str(root / "runs" / k)] for k in "ab"]
     assert document["selection"]["videos"] == ["v1"]
     where = run.predictions("validation") / "va"
     assert [each["kind"] for each in predictions.read_metadata(where)["taught_by"]] == ["pseudo_labels", "distillation"]
@@ -72,3 +72,11 @@ def test_a_teacher_that_was_trained_on_the_held_out_clips_is_an_error_that_names
     with pytest.raises(InputError, match=r"command line, distillation\.tables=: a leak: the teacher .* 'v1'"):
         train("synthetic", leaking, runs=root / "runs")
     assert not (root / "runs/leaking/run.json").exists()
+
+
+def test_teachers_that_may_not_teach_every_fold_are_refused_before_the_first_is_trained(given):
+    root, settings = given
+    folds = [*settings, f"distillation.tables=[{root / 'a'}]", "name=folded", "folds.num=2", "training.select_on=last"]
+    with pytest.raises(InputError, match=r"distillation\.tables=.*no clip of the training side has a table"):
+        train_folds("synthetic", folds, runs=root / "runs")
+    assert not (root / "runs/folded-fold0").exists()

@@ -1,6 +1,7 @@
 """Which clips get targets from tables, what is refused, and what a run records of its teachers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.evaluation.leaks import check_unseen
-from abaw.results import provenance
+from abaw.results import predictions, provenance
 from abaw.results.runs import Run
 from abaw.tasks import TASKS
-from abaw.teachers.targets import NO_TARGETS, read_targets
-from tests.support.fitted import write_dataset, write_folder
+from abaw.teachers.targets import NO_TARGETS, read_section
+from tests.support.fitted import table_of, write_dataset, write_folder
 
 TASK = {"va": TASKS.build("va")}
 CLIPS = {"t1": "train", "t2": "train", "v1": "validation"}
@@ -33,15 +34,20 @@ def data(tmp_path):
     return open_dataset(tmp_path / "data")
 
 
+def make_config(kind, **section):
+    parts = {"tasks": {"va": {}}, "features": {"face": {}}, "model": {"name": "concat"}}
+    return Config.model_validate({"name": "x", "data": "d", "store": "s", **parts, kind: section})
+
+
 def teach(data, tmp_path, kind="pseudo_labels", clips=("t1", "t2", "v1"), about=KNOWN, **section):
     for seed in (0, 1):
-        write_folder(tmp_path / f"tables{seed}", clips, num=NUM, noise=0.05, seed=seed, **about)
+        own = about if seed == 0 or "run" not in about else {**about, "run": ["runs/b"]}
+        write_folder(tmp_path / f"tables{seed}", clips, num=NUM, noise=0.05, seed=seed, **own)
     tables = [str(tmp_path / f"tables{seed}") for seed in (0, 1)]
     given = {"tables": tables, **({"min_confidence": 0.8} if kind == "pseudo_labels" else {}), **section}
-    parts = {"tasks": {"va": {}}, "features": {"face": {}}, "model": {"name": "concat"}}
-    config = Config.model_validate({"name": "x", "data": "d", "store": "s", **parts, kind: given})
+    config = make_config(kind, **given)
     labels = {split: {"va": TASK["va"].read_labels(data, split)} for split in ("train", "validation")}
-    return labels, read_targets(config, data, TASK, labels, kind)
+    return labels, read_section(config, data, TASK, labels, kind, lambda _: NUM)
 
 
 def test_clips_of_the_training_side_get_pseudo_labels_where_they_have_none(data, tmp_path):
@@ -53,10 +59,13 @@ def test_clips_of_the_training_side_get_pseudo_labels_where_they_have_none(data,
         "clips": 1,
         "frames": int(made.scored.sum()),
         "share": round(made.scored.mean(), 4),
+        "least_confidence": counts["least_confidence"],
         "labelled": NUM,
         "test_clips": 0,
-        "held_out_clips_left_out": 1,
+        "held_out_clips": 1,
+        "incomplete_clips": 0,
     }
+    assert 0.8 <= counts["least_confidence"] < 0.9
     assert 0 < counts["share"] < 1
     every = found.added_to(labels)
     assert every["train"].keys() == {"va", "va/pseudo_labels"}
@@ -86,7 +95,7 @@ def test_test_clips_and_clips_of_no_split_are_refused_unless_asked(data, tmp_pat
         teach(data, tmp_path, clips=("t2", clip_id))
     _, found = teach(data, tmp_path, clips=("t2", clip_id), test_clips=True)
     assert set(found.targets["va/pseudo_labels"]) == {"t2", clip_id}
-    assert found.record["test_clips"] == [clip_id]
+    assert found.record["pseudo_labels"]["test_clips"] == [clip_id]
     assert clip_id in found.seen.videos
 
 
@@ -105,6 +114,54 @@ def test_of_held_out_tables_only_the_runs_of_the_clips_that_are_used_count(data,
     about = {**KNOWN, "run": list(runs.values()), "videos_seen": ["t1", "t2", "v1"], "held_out": True, "made_by": runs}
     _, found = teach(data, tmp_path, clips=("t2",), about=about)
     assert found.seen.videos == ("t1", "t2")
+
+
+def test_where_the_run_of_only_some_tables_is_recorded_all_that_any_has_seen_counts(data, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/run.json").write_text(json.dumps({"videos": {"train": ["t1"]}, "folds": {"refit": True}}))
+    about = {**KNOWN, "videos_seen": ["t1", "v1"], "made_by": {"t2": str(tmp_path / "a")}}
+    with pytest.raises(InputError, match="has seen video 'v1'"):
+        teach(data, tmp_path, clips=("t1", "t2"), about=about)
+
+
+def test_frames_in_which_a_teacher_observed_nothing_are_no_targets(data, tmp_path):
+    labels, _ = teach(data, tmp_path)
+    table = table_of("t2", NUM)
+    away = replace(table, observed=np.arange(NUM) >= 10)
+    predictions.write_table(tmp_path / "tables1/va", "t2", away, TASK["va"])
+    predictions.write_metadata(tmp_path / "tables1/va", {"task": "va", **KNOWN})
+    config = make_config("distillation", tables=[str(tmp_path / f"tables{k}") for k in (0, 1)])
+    found = read_section(config, data, TASK, labels, "distillation", lambda _: NUM)
+    assert found.targets["va/distillation"]["t2"].scored.tolist() == away.observed.tolist()
+
+
+def test_a_table_with_another_number_of_rows_than_the_clip_has_frames_is_an_error(data, tmp_path):
+    labels, _ = teach(data, tmp_path)
+    config = make_config("distillation", tables=[str(tmp_path / "tables0")])
+    with pytest.raises(InputError, match=r"tables0/va has 40 rows of clip 't1', which has 41 frames in the store"):
+        read_section(config, data, TASK, labels, "distillation", lambda _: NUM + 1)
+
+
+def test_clips_of_which_only_some_teachers_have_tables_are_left_out_and_counted(data, tmp_path, caplog):
+    labels, _ = teach(data, tmp_path, clips=("t1", "t2"))
+    write_folder(tmp_path / "fewer", ("t2",), num=NUM, **KNOWN)
+    config = make_config("distillation", tables=[str(tmp_path / "tables0"), str(tmp_path / "fewer")])
+    found = read_section(config, data, TASK, labels, "distillation", lambda _: NUM)
+    assert list(found.targets["va/distillation"]) == ["t2"]
+    assert found.record["distillation"]["tasks"]["va"]["incomplete_clips"] == 1
+    assert "1 clip of va not used: not every teacher has a table of them" in caplog.text
+
+
+def test_tables_that_are_not_several_opinions_are_errors(data, tmp_path):
+    labels, _ = teach(data, tmp_path)
+    write_folder(tmp_path / "same", CLIPS, num=NUM, **KNOWN)
+    for folder, message in (
+        ("tables0", "is named twice"),
+        ("same", "several tables of va are by runs/a, and how well"),
+    ):
+        config = make_config("pseudo_labels", tables=[str(tmp_path / "tables0"), str(tmp_path / folder)])
+        with pytest.raises(InputError, match=message):
+            read_section(config, data, TASK, labels, "pseudo_labels", lambda _: NUM)
 
 
 def test_what_teachers_have_seen_the_run_has_seen_too(data, tmp_path):
@@ -131,7 +188,7 @@ def test_a_submission_says_that_it_was_trained_on_predictions_of_test_clips(data
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text(json.dumps({**facts, **found.added_to_facts(facts)}))
     made = provenance.of_run(Run(tmp_path / "run"), {"t3": ""})
-    assert any("was trained on predictions of 1 test clips" in line for line in rule_lines(made, "va"))
+    assert any("was trained on predictions of 1 clips of the test list" in line for line in rule_lines(made, "va"))
 
 
 def test_a_teacher_of_unknown_provenance_is_recorded_as_such(data, tmp_path, caplog):
@@ -158,10 +215,18 @@ def test_a_confidence_for_each_task_by_name(data, tmp_path):
     assert list(found.targets) == ["va/pseudo_labels"]
     with pytest.raises(InputError, match="is given for expr, but the tables are of va: remove it"):
         teach(data, tmp_path, min_confidence={"va": 0.8, "expr": 0.9})
+    with pytest.raises(InputError, match="no frame without a label gets one"):
+        teach(data, tmp_path, min_confidence={})
+
+
+def test_a_share_gets_a_label_also_where_no_frame_is_sure(data, tmp_path):
+    _, found = teach(data, tmp_path, min_confidence=1.0, min_share=0.3)
+    counts = found.record["pseudo_labels"]["tasks"]["va"]
+    assert (counts["frames"], counts["share"]) == (12, 0.3)
 
 
 def test_tables_of_another_task_or_of_held_out_clips_alone_are_errors(data, tmp_path):
-    with pytest.raises(InputError, match="no clip of the training side has a table; 1 clip with a table are held out"):
+    with pytest.raises(InputError, match=r"a table by every teacher \(1 clip with tables held out here\)"):
         teach(data, tmp_path, clips=("v1",))
 
 
