@@ -320,8 +320,8 @@ def _labels_of(facts: Mapping[str, Any]) -> str | None:
 def _tables_of(facts: Mapping[str, Any]) -> list[str | None]:
     """The hashes of the tables of teachers."""
     teachers = facts.get("teachers", {})
-    kinds = [teachers.get(kind, {}) for kind in ("pseudo_labels", "distillation")]
-    return [each["sha256"] for kind in kinds for each in kind.get("tables", ())]
+    sections = [teachers.get(name, {}) for name in ("pseudo_labels", "distillation")]
+    return [each["sha256"] for section in sections for each in section.get("tables", ())]
 
 
 def now() -> str:

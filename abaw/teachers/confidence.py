@@ -88,7 +88,7 @@ def choose_pseudo_labels(
         np.concatenate([getattr(each, name) for each in guesses.values()]) for name in ("labels", "confidence", "lacks")
     )
     chosen = lacks & (confidence >= min_confidence)
-    for goal, kind in enumerate(_kinds(task)) if min_share else ():
+    for goal, kind in enumerate(_blocks_of_goals(task)) if min_share else ():
         groups = np.zeros(len(labels)) if kind == "values" else labels[:, goal]
         for group in np.unique(groups[lacks[:, goal]]):
             of_group = lacks[:, goal] & (groups == group)
@@ -101,6 +101,6 @@ def choose_pseudo_labels(
     return {clip_id: Labels(piece, scored) for clip_id, piece, scored in pieces}
 
 
-def _kinds(task: Task) -> list[Block]:
-    """The kind of each goal."""
+def _blocks_of_goals(task: Task) -> list[Block]:
+    """What each goal is: one of the values, the class, or one of the units."""
     return [kind for kind, width in task.blocks for _ in range(1 if kind == "classes" else width)]

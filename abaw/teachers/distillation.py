@@ -1,4 +1,4 @@
-"""Predictions of other networks as targets of a task: the names of these targets, and the loss of distillation."""
+"""Targets of a task that come from teachers: their names, and the loss of distillation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PSEUDO_LABELS, DISTILLATION = "pseudo_labels", "distillation"  # kinds of target
 
 
 def key_of(task: str, kind: str) -> str:
-    """The name of a task's targets of this kind, beside the labels, which have the task's own name.
+    """The name of a task's targets of this kind; its labels have the name of the task.
 
     >>> key_of("va", DISTILLATION)
     'va/distillation'
@@ -25,7 +25,7 @@ def key_of(task: str, kind: str) -> str:
 
 
 def task_of(key: str) -> str:
-    """The task of labels or of other targets.
+    """The task that targets of this name belong to.
 
     >>> task_of("va"), task_of("va/distillation")
     ('va', 'va')
@@ -34,22 +34,22 @@ def task_of(key: str) -> str:
 
 
 def check_teachable(task: Task) -> None:
-    """Raises InputError where a task's outputs are not blocks of classes, values or units, one for each column."""
+    """Raises InputError where a task's outputs are not classes, values and units, one for each column of its tables."""
     width = sum(num for _, num in task.blocks)
     if not width or width != task.out_dim or width != len(task.columns):
         raise InputError(
-            f"predictions cannot become targets of {task.name} here: its outputs are not classes, values or units, "
-            "whose confidence or distance is defined; train it on labels alone"
+            f"{task.name} cannot have teachers: no confidence or distance is defined for its outputs, which are not "
+            "classes, values or units; train it on labels alone"
         )
 
 
 def distillation_loss(task: Task, raw: Tensor, taught: Tensor, scored: Tensor, temperature: float) -> Tensor:
-    """How far raw outputs (batch time out) are from those of a teacher, a scalar; 0 where both are equal.
+    """The distance of raw outputs (batch time out) from those of a teacher, a scalar; 0 where both are equal.
 
-    The sum over the task's blocks of outputs. Classes and units: the divergence KL(teacher, student) of both at
-    ``temperature`` T, times T squared (Hinton et al. 2015, arXiv 1503.02531), mean over the scored steps (batch time)
-    and units. Values: 1 - CCC over the scored steps of the batch, plus the squared error. Without a scored step: 0 with
-    a gradient of 0.
+    The sum over the task's blocks of outputs. Classes and units: KL(teacher || student), both at ``temperature`` T,
+    times T squared (Hinton et al. 2015, arXiv 1503.02531), mean over the scored steps (batch time) and the units.
+    Values: 1 - CCC over the scored steps of the batch, plus the squared error. Without a scored step: 0 with a gradient
+    of 0.
     """
     from torch.nn.functional import log_softmax, logsigmoid
 
@@ -71,7 +71,7 @@ def distillation_loss(task: Task, raw: Tensor, taught: Tensor, scored: Tensor, t
         if kind == "classes":
             logs = log_softmax(goal, -1)
             divergence = (logs.exp() * (logs - log_softmax(own, -1))).sum(-1)
-        else:  # of both outcomes
+        else:  # a unit is active or not: two outcomes
             divergence = own.new_zeros(())
             for sign in (1, -1):
                 logs = logsigmoid(sign * goal)

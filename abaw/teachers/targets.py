@@ -230,10 +230,11 @@ def _pseudo_labels(
     A frame of which only some units get a label counts as their share in ``share``.
     """
     task, runs = reader.task, [each.runs for each in reader.teachers if each.runs]
-    if len(set(runs)) < len(runs) and any(kind == "values" for kind, _ in task.blocks):
+    twice = [each for i, each in enumerate(runs) if each in runs[:i]]
+    if twice and any(kind == "values" for kind, _ in task.blocks):
         raise InputError(
-            f"several tables of {task.name} are by {' + '.join(max(runs, key=runs.count))}, and how well "
-            "tables of the same run agree is no confidence: give tables of different runs"
+            f"several tables of {task.name} are by {' + '.join(twice[0])}, and how well tables of the same run agree "
+            "is no confidence: give tables of different runs"
         )
     guesses = {}
     for clip_id in choice.clips:

@@ -170,10 +170,10 @@ def main() -> None:
     seeds = ", ".join(results)
     text = (
         "Validation split of the synthetic data set, abaw/configs/synthetic.yaml (bigru unless said otherwise), at "
-        f"most 100 epochs and 15 without a better score, trained at {made_by}: mean (least to greatest) over the data sets "
-        f"{seeds}; the rows of labels alone are means of {NUM_TRAININGS} trainings each. Hidden: all labels of 70 % of "
-        f"the training clips. With hidden labels: distillation {{{SOFT}}}, pseudo-labels {{{HARD}}}. Of the causal "
-        f"student: distillation {{{OF_ENSEMBLE}}}.\n\n{page(results)}\n"
+        f"most 100 epochs and 15 without a better score, trained at {made_by}: mean (least to greatest) over the data "
+        f"sets of the seeds {seeds}; the rows of labels alone are means of {NUM_TRAININGS} trainings each. Hidden: all "
+        f"labels of 70 % of the training clips. With hidden labels: distillation {{{SOFT}}}, pseudo-labels {{{HARD}}}. "
+        f"Of the causal student: distillation {{{OF_ENSEMBLE}}}.\n\n{page(results)}\n"
     )
     (arguments.out / "semi.md").write_text(text)
     print(text)

@@ -10,7 +10,7 @@ from abaw.errors import AbawError, InputError, NotFoundError
 from abaw.files import read_json, visible
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.results import run_document
-from abaw.results.runs import Run
+from abaw.results.runs import RESUME, Run
 
 NEW_KEYS = ["plugins", "folds", "post_processing", "encoders", "members", "ensemble"]  # that configs of older runs lack
 
@@ -64,6 +64,20 @@ def test_a_run_without_scores_is_complete_where_nothing_was_held_out(run, config
     run.finish({})
     assert run.state(config) == "complete"
     assert run.finished()["scores"] == {}
+
+
+def test_a_stopped_training_does_not_continue_on_other_labels_or_tables_of_teachers(run, config):
+    def facts(labels="a", table="b"):
+        return {"labels": labels, "teachers": {"distillation": {"tables": [{"sha256": table}]}}}
+
+    run.begin(config, facts())
+    run.begin(config, facts(labels="c"))  # nothing is trained yet
+    (run.folder / RESUME).touch()
+    run.begin(config, facts(labels="c"))
+    for other, what in ((facts(), "labels"), (facts("c", "d"), "tables of teachers"), ({"labels": "c"}, "tables of")):
+        with pytest.raises(InputError, match=f"x was begun with other {what}.*: restore them, or delete that folder"):
+            run.begin(config, other)
+    assert run.document()["labels"] == "c"
 
 
 def test_another_config_is_another_run(run, config):

@@ -16,7 +16,7 @@ def raw_of(task, seed=0):
 
 
 @pytest.mark.parametrize("name", ["va", "expr", "au", "mtl"])
-def test_distillation_is_smallest_where_the_student_says_what_its_teacher_says(name):
+def test_the_loss_of_distillation_is_smallest_where_student_and_teacher_agree(name):
     task = TASKS.build(name)
     taught = raw_of(task)
     student = taught.clone().requires_grad_()
@@ -82,6 +82,6 @@ def test_units_with_and_without_a_pseudo_label_stand_side_by_side_in_mtl():
 
 
 def test_outputs_without_a_defined_confidence_are_refused():
-    with pytest.raises(InputError, match="cannot become targets of emi here"):
+    with pytest.raises(InputError, match="emi cannot have teachers"):
         check_teachable(TASKS.build("emi"))
     check_teachable(TASKS.build("mtl"))
