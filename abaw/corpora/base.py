@@ -7,17 +7,21 @@ A corpus is one file in ``abaw/corpora`` or a user's plug-in. The file contains
 - ``FACTS``, a literal: ``licence``, ``source`` (the paper) and ``verified``: on what the layout was tested.
 """
 
-import csv
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from abaw.dataset.manifests import text_table
 from abaw.errors import InputError, NotFoundError
-from abaw.numbers import parse_number
+from abaw.numbers import BLANKS, format_count, parse_number
 
 Row = dict[str, Any]  # column of the manifest -> value
+Listed = tuple[str | None, str, Row]  # path of a clip, None without one; file and line that list it; its columns
+AGAIN = "correct it, or copy the file again"
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,29 @@ class Corpus:
     frame_labels: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
-def find_files(folder: Path, pattern: str, name: str, expected: str) -> list[tuple[Path, re.Match[str]]]:
-    """The files below a folder that match a glob ``pattern`` and whose stems match ``name``, in order.
+def find_files(
+    folder: Path, pattern: str, name: str, expected: str
+) -> tuple[list[tuple[Path, re.Match[str]]], tuple[str, ...]]:
+    """The files below a folder that match a glob ``pattern`` and whose stems match ``name``, in order, and notes.
 
-    Raises NotFoundError where there is none; ``expected`` says what the corpus has.
+    The notes say how many files with the same suffix have other names. Raises NotFoundError where no file matches;
+    ``expected`` says what the corpus has. Raises InputError where two have one name.
     """
     is_named = re.compile(name, re.ASCII)
     found = [(path, is_named.fullmatch(path.stem)) for path in sorted(folder.rglob(pattern)) if path.is_file()]
     matched = [(path, match) for path, match in found if match]
     if not matched:
         raise NotFoundError(f"no file of this corpus below {folder}: expected {expected}")
-    return matched
+    places: dict[str, Path] = {}
+    for path, _ in matched:
+        if (first := places.setdefault(path.name, path)) != path:
+            raise InputError(f"{path}: the clip is there twice, also as {first}: remove one, or give a folder with one")
+    suffixes = {path.suffix for path, _ in matched}
+    others = [path.name for path, match in found if not match and path.suffix in suffixes]
+    if not others:
+        return matched, ()
+    num = format_count(len(others), f"other {'/'.join(sorted(suffixes))} file")
+    return matched, (f"{num} left out, the first {others[0]}: expected {expected}",)
 
 
 def find_folder(folder: Path, names: Sequence[str], expected: str) -> Path:
@@ -59,58 +75,102 @@ def find_folder(folder: Path, names: Sequence[str], expected: str) -> Path:
     raise NotFoundError(f"{folder} has no folder {' or '.join(names)}: expected {expected}")
 
 
-def read_table(
-    path: Path, columns: Sequence[str], *, encoding: str = "utf-8-sig"
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with their line numbers.
+def find_list(folder: Path, name: str) -> Path | None:
+    """The label file ``name`` below a folder; None where there is none.
 
-    Raises NotFoundError where it is missing, InputError with file and line where a column or a cell is missing.
+    Raises InputError where there are several that differ.
+    """
+    first, *others = [*sorted(path for path in folder.rglob(name) if path.is_file()), None]
+    for other in others[:-1]:
+        if first is not None and other is not None and other.read_bytes() != first.read_bytes():
+            raise InputError(f"{other} differs from {first}: remove one, or give a folder with one of them")
+    return first
+
+
+def read_table(
+    path: Path, columns: Sequence[str], *, with_row_names: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with their line numbers, without blanks around the cells.
+
+    ``with_row_names``: the first column may have no name. Raises NotFoundError where the file is missing, InputError
+    with file and line where it is not UTF-8, a column or a cell is missing, or there is no row.
     """
     if not path.is_file():
         raise NotFoundError(f"no file {path}: copy the corpus's label files into its folder")
-    with path.open(encoding=encoding, newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-            if lacking:
-                raise InputError(f"{path}:1: no column {lacking[0]}, found {', '.join(reader.fieldnames or ['none'])}")
-            for row in reader:
-                if None in row or any(row[column] is None for column in columns):
-                    num = len(reader.fieldnames or ())
-                    raise InputError(f"{path}:{reader.line_num}: another number of cells than the first line's {num}")
-                yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path}:{reader.line_num + 1}: cannot be read as CSV in {encoding} ({error})") from error
+    table = text_table.read_table(path, with_row_names=with_row_names)
+    lacking = [column for column in columns if column not in table.columns]
+    if lacking:
+        raise InputError(
+            f"{path}:1: no column {lacking[0]}, found {', '.join(table.columns)}: copy the file again, or check that "
+            "it is the one of this corpus"
+        )
+    if not table.rows:
+        raise InputError(f"{path}:2: no row after the header, expected one for every label: copy the file again")
+    for line, cells in zip(table.numbers, table.rows, strict=True):
+        yield line, dict(zip(table.columns, cells, strict=True))
 
 
 def looked_up(names: Mapping[str, str], code: str, place: str) -> str:
     """The class of a code. Raises InputError with the place where there is no such code."""
     if code not in names:
-        raise InputError(f"{place}: {code!r} is no class of this corpus, expected one of {', '.join(names)}")
+        raise InputError(f"{place}: {code!r} is no class of this corpus, expected one of {', '.join(names)}: {AGAIN}")
     return names[code]
 
 
-def number_at(text: str, place: str) -> float:
-    """A number of a label file. Raises InputError with the place."""
+def number_at(text: str, place: str, lowest: float | None = None, highest: float | None = None) -> float:
+    """A number of a label file. Raises InputError with the place where it is none, or outside its limits."""
     try:
-        return parse_number(text.strip())
+        value = parse_number(text.strip(BLANKS))
     except InputError as error:
-        raise InputError(f"{place}: {error}") from error
+        raise InputError(f"{place}: {error}: {AGAIN}") from error
+    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
+        expected = f"at least {lowest:g}" if highest is None else f"{lowest:g} to {highest:g}"
+        raise InputError(f"{place}: the value {value:g}, expected {expected}: {AGAIN}")
+    return value
+
+
+def part_at(start: str, stop: str, place: str) -> Row:
+    """The columns of a part of a media file. Raises InputError with the place where it does not end after its start."""
+    start_s, stop_s = number_at(start, place, 0), number_at(stop, place, 0)
+    if stop_s <= start_s:
+        raise InputError(f"{place}: from {start_s:g} s to {stop_s:g} s, expected a stop after the start: {AGAIN}")
+    return {"start_s": start_s, "stop_s": stop_s}
 
 
 def only_present(
-    media: Path, rows: Iterator[tuple[str | None, Row]], describe: Callable[[int], str]
-) -> tuple[list[Row], int]:
-    """The rows whose path exists below ``media``, which is added to each, and the number of those without a file.
+    media: Path, rows: Iterator[Listed], describe: Callable[[int], str]
+) -> tuple[list[Row], int, tuple[str, ...]]:
+    """The rows whose path exists below ``media``, which is added to each; the number of those without a file; notes.
 
-    Raises NotFoundError where none exists; ``describe`` turns the number of listed clips into words.
+    The notes say how many files beside those of the rows have no label. Raises NotFoundError where no path exists;
+    ``describe`` turns the number of listed clips into words. Raises InputError where a clip is listed twice, or a path
+    leads out of the folder.
     """
     kept, num_absent = [], 0
-    for path, row in rows:
+    places: dict[str, str] = {}
+    for path, place, row in rows:
+        if path is not None and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
+            raise InputError(f"{place}: the path {path}, expected one inside the corpus's folder: {AGAIN}")
+        name = row.get("clip") or path
+        if name is not None and (first := places.setdefault(name, place)) != place:
+            raise InputError(
+                f"{place}: {name} is listed a second time, first in {first}: remove one, or copy the file again"
+            )
         if path is not None and (media / path).is_file():
             kept.append({"path": path, **row})
         else:
             num_absent += 1
     if not kept:
         raise NotFoundError(f"none of {describe(num_absent)} is below {media}: copy the corpus's media there")
-    return kept, num_absent
+    return kept, num_absent, _without_label(media, {row["path"] for row in kept})
+
+
+def _without_label(media: Path, listed: set[str]) -> tuple[str, ...]:
+    """A note on the files in the folders of the listed ones, and of their types, that are not listed."""
+    suffixes = {PurePosixPath(path).suffix.lower() for path in listed}
+    num_listed = Counter(str(PurePosixPath(path).parent) for path in listed)
+    num = 0
+    for folder, count in num_listed.items():
+        names = os.listdir(media / folder)
+        num += sum(os.path.splitext(name)[1].lower() in suffixes for name in names) - count
+    return (f"{format_count(num, 'file')} beside these left out: no label of this kind in the label files",) * bool(num)

@@ -1,12 +1,13 @@
 """CREMA-D: 91 actors speak twelve sentences in six emotions; crowds rated voice, face, and both."""
 
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Literal
 
 from abaw.corpora import CORPORA
-from abaw.corpora.base import Corpus, Row, find_files, number_at, read_table
+from abaw.corpora.base import AGAIN, Corpus, Row, find_files, number_at, read_table
 from abaw.errors import InputError
+from abaw.numbers import format_count
 
 FACTS = {
     "licence": "ODbL 1.0 / DbCL 1.0",
@@ -38,33 +39,39 @@ def crema_d(
         ("*.flv", "VideoFlash/1001_DFA_ANG_XX.flv") if media == "video" else ("*.wav", "AudioWAV/...wav")
     )
     votes = None if labels == "intended" else _read_votes(folder / VOTES, SHOWN[labels])
-    rows, num_absent = [], 0
-    for path, match in find_files(folder, pattern, NAME, f"files such as {expected}"):
+    found, notes = find_files(folder, pattern, NAME, f"files such as {expected}")
+    rows: list[Row] = []
+    for path, match in found:
         row: Row = {"path": path.relative_to(folder).as_posix(), "group": match[1], "level": match[3]}
         if votes is None:
             rows.append({**row, "emotion": EMOTIONS[match[2]]})
         elif path.stem in votes:
             rows.append({**row, **votes[path.stem]})
-        else:
-            num_absent += 1
-    notes = (f"{num_absent} clips without votes are left out",) * bool(num_absent)
     if votes is None:
         return Corpus(folder, rows, {"classes": {"column": "emotion", "names": list(EMOTIONS.values())}}, notes=notes)
-    return Corpus(folder, rows, {"classes": {"columns": {name: name for name in LETTERS.values()}}}, notes=notes)
+    if not rows:
+        raise InputError(f"{folder / VOTES} has no votes on any of the {len(found)} clips: copy the file again")
+    if len(rows) < len(found):
+        notes += (f"{format_count(len(found) - len(rows), 'clip')} without votes left out",)
+    declared = {"classes": {"columns": {name: name for name in LETTERS.values()}}}
+    return Corpus(folder, rows, declared, len(votes) - len(rows), notes)
 
 
 def _read_votes(path: Path, shown: str) -> dict[str, Row]:
-    return dict(_votes(path, shown))
-
-
-def _votes(path: Path, shown: str) -> Iterator[tuple[str, Row]]:
     """The share of each class among the votes, by clip. The first column has no name: it numbers the rows."""
-    for line, row in read_table(path, [*LETTERS, "fileName"]):
-        number = next(iter(row.values()))
-        if not number.startswith(shown):
-            continue
-        counts = {name: number_at(row[letter], f"{path}:{line}") for letter, name in LETTERS.items()}
-        total = sum(counts.values())
-        if total <= 0:
-            raise InputError(f"{path}:{line}: {row['fileName']} has no votes")
-        yield row["fileName"], {name: round(count / total, 6) for name, count in counts.items()}
+    shares: dict[str, Row] = {}
+    first: dict[tuple[str, str], str] = {}
+    for line, row in read_table(path, [*LETTERS, "fileName"], with_row_names=True):
+        number, clip, place = next(iter(row.values())), row["fileName"], f"{path}:{line}"
+        counts = {name: number_at(row[letter], place, 0) for letter, name in LETTERS.items()}
+        if number[:1] not in SHOWN.values():
+            raise InputError(f"{place}: the row's number {number!r}, expected one that begins with 1, 2 or 3: {AGAIN}")
+        if re.fullmatch(NAME, clip, re.ASCII) is None:
+            raise InputError(f"{place}: the clip {clip!r}, expected a name such as 1001_DFA_ANG_XX: {AGAIN}")
+        if (before := first.setdefault((number[0], clip), place)) != place:
+            raise InputError(f"{place}: {clip} is listed a second time, first in {before}: copy the file again")
+        if not (total := sum(counts.values())):
+            raise InputError(f"{place}: {clip} has no votes: {AGAIN}")
+        if number[0] == shown:
+            shares[clip] = {name: round(count / total, 6) for name, count in counts.items()}
+    return shares

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from abaw.corpora import CORPORA
-from abaw.corpora.base import Corpus, Row, find_folder, looked_up, only_present, read_table
+from abaw.corpora.base import AGAIN, Corpus, Listed, find_folder, looked_up, only_present, read_table
+from abaw.errors import InputError
 
 FACTS = {
     "licence": "research only, on request",
@@ -25,8 +26,8 @@ def dfew(*, folder: Path, fold: Literal[1, 2, 3, 4, 5] = 1) -> Corpus:
     lists = find_folder(folder, ["EmoLabel_DataSplit"], "DFEW's EmoLabel_DataSplit and Clip/original")
     media = find_folder(folder, ["Clip/original", "original"], "the videos in Clip/original")
     files = {path.stem: path.relative_to(folder).as_posix() for path in sorted(media.rglob("*")) if path.is_file()}
-    rows, num_absent = only_present(folder, _rows(lists, fold, files), f"{{}} clips of fold {fold}".format)
-    notes = (
+    rows, num_absent, notes = only_present(folder, _rows(lists, fold, files), f"{{}} clips of fold {fold}".format)
+    notes += (
         f"the official test part of fold {fold} is the split validation",
         "persons are not identified: every clip is its own group",
     )
@@ -34,11 +35,12 @@ def dfew(*, folder: Path, fold: Literal[1, 2, 3, 4, 5] = 1) -> Corpus:
     return Corpus(folder, rows, {"classes": {"column": "expression", "names": names}}, num_absent, notes)
 
 
-def _rows(lists: Path, fold: int, files: dict[str, str]) -> Iterator[tuple[str | None, Row]]:
+def _rows(lists: Path, fold: int, files: dict[str, str]) -> Iterator[Listed]:
     for part, split in PARTS.items():
         path = lists / part / f"set_{fold}.csv"
         for line, row in read_table(path, ["video_name", "label"]):
-            expression = looked_up(EXPRESSIONS, row["label"].strip(), f"{path}:{line}")
-            yield files.get(row["video_name"].strip().zfill(5), files.get(row["video_name"].strip())), {
-                "clip": row["video_name"].strip().zfill(5), "split": split, "expression": expression,
-            }  # fmt: skip
+            place, name = f"{path}:{line}", row["video_name"]
+            if not (name.isascii() and name.isdecimal()):
+                raise InputError(f"{place}: the video {name!r}, expected a number: {AGAIN}")
+            clip, expression = name.zfill(5), looked_up(EXPRESSIONS, row["label"], place)
+            yield files.get(clip, files.get(name)), place, {"clip": clip, "split": split, "expression": expression}

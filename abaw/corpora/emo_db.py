@@ -20,9 +20,10 @@ EMOTIONS = {
 def emo_db(*, folder: Path) -> Corpus:
     """Acted German emotions of ten speakers, one class a sentence; groups are the speakers."""
     rows = []
-    for path, match in find_files(folder, "*.wav", r"(\d\d)([ab]\d\d)([A-Z])[a-z]?", "wav/03a01Fa.wav and so on"):
+    found, notes = find_files(folder, "*.wav", r"(\d\d)([ab]\d\d)([A-Z])[a-z]?", "wav/03a01Fa.wav and so on")
+    for path, match in found:
         emotion = looked_up(EMOTIONS, match[3], str(path))
         rows.append(
             {"path": path.relative_to(folder).as_posix(), "group": match[1], "text": match[2], "emotion": emotion}
         )
-    return Corpus(folder, rows, {"classes": {"column": "emotion", "names": list(EMOTIONS.values())}})
+    return Corpus(folder, rows, {"classes": {"column": "emotion", "names": list(EMOTIONS.values())}}, notes=notes)

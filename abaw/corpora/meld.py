@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from abaw.corpora import CORPORA
-from abaw.corpora.base import Corpus, Row, only_present, read_table
+from abaw.corpora.base import AGAIN, Corpus, Listed, find_list, only_present, read_table
 from abaw.errors import InputError
 
 FACTS = {
@@ -29,24 +29,26 @@ DIGITS = re.compile(r"\d+", re.ASCII)
 @CORPORA.register
 def meld(*, folder: Path, labels: Literal["emotion", "sentiment"] = "emotion") -> Corpus:
     """Utterances with an emotion or a sentiment, in the official split; groups are the dialogues."""
-    rows, num_absent = only_present(folder, _rows(folder, labels), "{} utterances of the three lists".format)
+    rows, num_absent, notes = only_present(folder, _rows(folder, labels), "{} utterances of the three lists".format)
     names = list(EMOTIONS if labels == "emotion" else SENTIMENTS)
-    notes = ("the official split keeps dialogues apart, but the same speakers occur in all parts",)
+    notes += ("the official split keeps dialogues apart, but the same speakers occur in all parts",)
     return Corpus(folder, rows, {"classes": {"column": labels, "names": names}}, num_absent, notes)
 
 
-def _rows(folder: Path, labels: str) -> Iterator[tuple[str | None, Row]]:
+def _rows(folder: Path, labels: str) -> Iterator[Listed]:
     known = EMOTIONS if labels == "emotion" else SENTIMENTS
     for split, (name, places) in PARTS.items():
-        path = next(iter(sorted(folder.rglob(name))), folder / name)
+        path = find_list(folder, name) or folder / name
         media = next((place for place in places if (folder / place).is_dir()), places[0])
         for line, row in read_table(path, ["Dialogue_ID", "Utterance_ID", "Emotion", "Sentiment", "Speaker"]):
-            dialogue, utterance = row["Dialogue_ID"].strip(), row["Utterance_ID"].strip()
-            label = row[labels.capitalize()].strip().lower()
+            dialogue, utterance, place = row["Dialogue_ID"], row["Utterance_ID"], f"{path}:{line}"
+            label = row[labels.capitalize()].lower()
             if not (DIGITS.fullmatch(dialogue) and DIGITS.fullmatch(utterance)):
-                raise InputError(f"{path}:{line}: dialogue {dialogue!r}, utterance {utterance!r}: expected numbers")
+                raise InputError(
+                    f"{place}: dialogue {dialogue!r}, utterance {utterance!r}, expected two numbers: {AGAIN}"
+                )
             if label not in known:
-                raise InputError(f"{path}:{line}: {label!r} is no {labels}, expected one of {', '.join(known)}")
+                raise InputError(f"{place}: {label!r} is no {labels}, expected one of {', '.join(known)}: {AGAIN}")
             file = f"dia{dialogue}_utt{utterance}"
             facts = {"clip": f"{split}_{file}", "split": split, "group": f"{split}_dia{dialogue}"}
-            yield f"{media}/{file}.mp4", {**facts, "speaker": row["Speaker"].strip(), labels: label}
+            yield f"{media}/{file}.mp4", place, {**facts, "speaker": row["Speaker"], labels: label}

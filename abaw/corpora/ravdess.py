@@ -5,6 +5,7 @@ from typing import Literal
 
 from abaw.corpora import CORPORA
 from abaw.corpora.base import Corpus, find_files
+from abaw.errors import InputError
 
 FACTS = {
     "licence": "CC BY-NC-SA 4.0",
@@ -27,12 +28,17 @@ def ravdess(
     """Acted emotions of 24 speakers, one class a take; groups are the actors."""
     name = rf"{MEDIA[media]}-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)"
     rows = []
-    for path, match in find_files(folder, "*.*", name, f"names such as {MEDIA[media]}-01-05-01-02-01-12.wav"):
+    found, notes = find_files(folder, "*.*", name, f"names such as {MEDIA[media]}-01-05-01-02-01-12")
+    for path, match in found:
         sung, emotion, intensity, statement, repetition, actor = match.groups()
         if sung in CHANNELS[channel]:
-            label = EMOTIONS[int(emotion) - 1] if 1 <= int(emotion) <= len(EMOTIONS) else f"emotion {emotion}"
+            if not 1 <= int(emotion) <= len(EMOTIONS):
+                raise InputError(
+                    f"{path}: the emotion {emotion} in the file's name, expected 01 to 08: copy the file again"
+                )
+            label = EMOTIONS[int(emotion) - 1]
             facts = {"intensity": intensity, "statement": statement, "repetition": repetition}
             rows.append(
                 {"path": path.relative_to(folder).as_posix(), "group": f"actor{actor}", "emotion": label, **facts}
             )
-    return Corpus(folder, rows, {"classes": {"column": "emotion", "names": list(EMOTIONS)}})
+    return Corpus(folder, rows, {"classes": {"column": "emotion", "names": list(EMOTIONS)}}, notes=notes)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS, video_of
 from abaw.errors import InputError
-from abaw.files.regular import check_regular
+from abaw.files.text import read_text
 from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
@@ -144,11 +144,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Spaces and tabs are stripped; CRLF line ends and a byte-order mark are accepted. Raises InputError where the file is
     not text, or no file, such as a named pipe.
     """
-    check_regular(path)
-    try:
-        texts = path.read_bytes().decode("utf-8-sig").split("\n")  # a \r inside a line ends none: rows would move
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
+    texts = read_text(path).split("\n")  # a \r inside a line ends none: rows would move
     texts = [text.rstrip("\r").strip(BLANKS) for text in texts]
     while texts and not texts[-1]:
         texts.pop()

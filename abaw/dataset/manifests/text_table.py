@@ -1,6 +1,5 @@
 """Tables of text cells: CSV, TSV, JSON lines and Parquet, with the place of every row for messages."""
 
-import codecs
 import csv
 import io
 import json
@@ -15,12 +14,13 @@ from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files.regular import check_regular
+from abaw.files.text import read_text
 from abaw.numbers import BLANKS
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+ADVICE = "save the table as UTF-8, or copy it again"
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,13 @@ class TextTable:
         return [row[index] for row in self.rows]
 
 
-def read_table(path: Path) -> TextTable:
+def read_table(path: Path, *, with_row_names: bool = False) -> TextTable:
     """Read a table; its suffix says what it is (.csv, .tsv, .jsonl, .parquet). Blank lines hold no row.
 
     CSV and TSV are UTF-8, with or without a byte-order mark, or UTF-16 with one. A .csv file may be separated by
     semicolons or tabs: its header decides. Raises NotFoundError where there is no file, InputError with file and line
     where it cannot be read, has no header, a column twice, or a row with fewer or more cells than the header.
+    ``with_row_names``: the first column of a CSV file may have no name.
     """
     if not path.exists():
         raise NotFoundError(f"no table at {path}: give a .csv, .tsv, .jsonl or .parquet file")
@@ -63,7 +64,7 @@ def read_table(path: Path) -> TextTable:
     elif suffix in JSON_LINES:
         columns, found = _read_json_lines(path)
     elif suffix in DELIMITERS:
-        columns, found = _read_delimited(path, DELIMITERS[suffix])
+        columns, found = _read_delimited(path, DELIMITERS[suffix], with_row_names)
     else:
         raise InputError(f"{path}: unknown type of table {suffix!r}: give a .csv, .tsv, .jsonl or .parquet file")
     numbers = [number for number, _ in found]
@@ -77,8 +78,8 @@ def read_table(path: Path) -> TextTable:
 Found = list[tuple[int, list[str]]]
 
 
-def _read_delimited(path: Path, delimiter: str) -> tuple[list[str], Found]:
-    text = _read_text(path)
+def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[list[str], Found]:
+    text = read_text(path, utf16=True, advice=ADVICE)
     first = next((line for line in text.splitlines() if line.strip()), "")
     if delimiter not in first:
         delimiter = next((each for each in ",;\t" if each in first), delimiter)
@@ -89,7 +90,7 @@ def _read_delimited(path: Path, delimiter: str) -> tuple[list[str], Found]:
         cells = [cell.strip(BLANKS) for cell in raw]
         if columns is None:
             columns = cells
-            if "" in columns[: len(columns) - 1]:
+            if "" in columns[with_row_names : len(columns) - 1]:
                 raise InputError(f"{path}:{number}: a column of the header has no name: name every column")
         elif len(cells) != len(columns):
             raise InputError(
@@ -99,7 +100,9 @@ def _read_delimited(path: Path, delimiter: str) -> tuple[list[str], Found]:
         else:
             found.append((number, cells))
     if columns is None:
-        raise InputError(f"{path}: the file is empty, expected a header with the names of the columns and a row a clip")
+        raise InputError(
+            f"{path}:1: the file is empty, expected a header with the names of columns, then rows: write or copy it again"
+        )
     return columns, found
 
 
@@ -117,22 +120,9 @@ def _numbered(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, row
 
 
-def _read_text(path: Path) -> str:
-    content = path.read_bytes()
-    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: not UTF-8 text (at byte {error.start}): save the table as UTF-8") from error
-    if "\0" in text:
-        raise InputError(f"{path}: not a text file (it contains a NUL): save the table as UTF-8")
-    return text
-
-
 def _read_json_lines(path: Path) -> tuple[list[str], Found]:
     objects: list[tuple[int, dict[str, str]]] = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, utf16=True, advice=ADVICE).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -146,7 +136,9 @@ def _read_json_lines(path: Path) -> tuple[list[str], Found]:
         objects.append((number, {key: _text(each, f"{path}:{number}: {key}") for key, each in value.items()}))
     columns = list(dict.fromkeys(key for _, each in objects for key in each))
     if not columns:
-        raise InputError(f"{path}: the file is empty, expected a JSON object for every clip, one a line")
+        raise InputError(
+            f"{path}:1: the file is empty, expected a JSON object for every row, one a line: write or copy it again"
+        )
     return columns, [(number, [each.get(key, "") for key in columns]) for number, each in objects]
 
 

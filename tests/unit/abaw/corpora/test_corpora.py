@@ -267,7 +267,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, name):
             "0,0,0,0,0,0",
             r"Votes.csv:3: .*has no votes",
         ),
-        ("afew_va", "001/001.json", '"valence": 3', '"valence": "3"', r"001.json: frame 00000 has no numbers"),
+        ("afew_va", "001/001.json", '"valence": 3', '"valence": "3"', r"001.json:1: the valence of frame 00000 is '3'"),
         ("bah", "train.txt", "mp4,1", "mp4,2", r"train.txt:1: '2' is no class"),
     ],
 )

@@ -147,5 +147,5 @@ def test_an_empty_file_has_no_header(tmp_path):
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / "12-24.txt").write_bytes("valence,arousal\n0,0".encode("utf-16"))
-    with pytest.raises(ValueError, match="12-24.txt: not a text file"):
+    with pytest.raises(ValueError, match="12-24.txt:1: not a text file"):
         lines(tmp_path / "12-24.txt")

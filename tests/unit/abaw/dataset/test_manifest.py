@@ -125,9 +125,9 @@ def test_names_come_from_folders_and_times_where_files_share_them(tmp_path):
         ("path,emotion\na.wav\n", "clips.csv:2: 1 cells, but the header has 2 columns"),
         ("path,path\na.wav,a.wav\n", "clips.csv:1: the column 'path' is there twice"),
         ('path,emotion\n"a.wav,happy\n', "clips.csv:2: not readable as a table"),
-        (b"path,emotion\na.wav,h\xffppy\n", "clips.csv:2: not UTF-8"),
+        (b"path,emotion\na.wav,h\xffppy\n", "clips.csv:2: not a text file in UTF-8"),
         ("path,emotion\n", "clips.csv:1: the table has no row"),
-        ("", "clips.csv: the file is empty"),
+        ("", "clips.csv:1: the file is empty"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path, table, message):
