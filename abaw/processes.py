@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 PARENT = "ABAW_PARENT_PID"  # by which a process names itself to its children
@@ -48,7 +48,17 @@ def end_with_parent(parent: int) -> None:
         threading.Thread(target=_observe, args=(parent,), daemon=True, name="parent").start()
 
 
+def tied(words: Sequence[str]) -> list[str]:
+    """The command line of a program that, on Linux, ends with this process, in whatever way that ends."""
+    return [sys.executable, "-P", __file__, str(os.getpid()), *words]
+
+
 def _observe(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(INTERVAL_S)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":  # ``tied``: the program takes the place of this process, and ends as it would
+    end_with_parent(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])

