@@ -11,12 +11,13 @@ from abaw.dataset.layout import open_once
 from abaw.dataset.seen import groups_in, unit_of
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import dataset_of, labels_to_fit_on, read_held_out, run_of, task_of
-from abaw.evaluation.leaks import fitted_on_of
+from abaw.evaluation.leaks import fitted_on_of, selection_words
 from abaw.evaluation.wording import summary
 from abaw.files import as_path, write_json
 from abaw.postprocessing import PostProcessing, fitted_document
 from abaw.results import predictions
 from abaw.results.runs import Run
+from abaw.results.selection import to_ending
 
 STAGES = {"raw": "raw", "smoothed": "smoothed", "biased": "smoothed, with scale and bias"}  # as reported
 
@@ -30,7 +31,7 @@ class FitResult:
     where it was chosen for that. ``kept``: the stage that is kept, because its gain over the one kept before is more
     than its standard error over videos (``gains``). ``strength``: the share of its scale and bias that is kept.
     ``expected``: the gain of all this on other videos, the choice included; None where there were too few videos, so
-    that nothing was fitted.
+    that nothing was fitted. ``selection`` says where the epoch of a run was chosen on the clips that are scored.
     """
 
     task: str
@@ -43,13 +44,15 @@ class FitResult:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     expected: Gain | None = None
     remarks: tuple[str, ...] = ()
+    selection: str = ""
 
     def __str__(self) -> str:
         lines = [f"fitted on {self.num_clips} clips of {self._units()}: {self.post_processing}"]
         before = "raw"
         for stage, scores in self.scores.items():
             gain = f", {self.gains[stage]} on {STAGES[before]}" if stage in self.gains else ""
-            lines.append(f"{STAGES[stage]} {summary(scores)}{gain}{' (cross-fitted)' * (stage != 'raw')}")
+            fitted = " (cross-fitted)" * (stage != "raw")
+            lines.append(f"{STAGES[stage]} {summary(scores)}{gain}{fitted}{to_ending(self.selection)}")
             before = stage if stage in self.gains and self.gains[stage].is_clear else before
         if self.expected is None:
             few = f"nothing is fitted on fewer than {MIN_GROUPS}, for none would be left to choose and to score on"
@@ -58,7 +61,7 @@ class FitResult:
         share = f" ({self.strength:.2f} of them)" if self.kept == "biased" else ""
         lines.append(f"kept: {STAGES[self.kept]}{share}: {why} more than its standard error over {self._units()}")
         how = f"cross-fitted over {self.num_groups} groups with the choice made anew without each"
-        lines.append(f"gain to expect on other videos {self.expected}: {how}")
+        lines.append(f"gain to expect on other videos {self.expected}: {how}{to_ending(self.selection)}")
         return self._joined(lines)
 
     def _joined(self, lines: Sequence[str]) -> str:
@@ -142,4 +145,5 @@ def fit_task(
         remarks.append(f"note: the ensemble's weights were fitted on these {unit}s too, so these scores are too high")
     scores = {stage: task.score(pairs) for stage, pairs in choice.tried.items()}
     decision = choice.kept, choice.strength, choice.gains, choice.expected
-    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks))
+    words = selection_words(about, scored)
+    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks), words)

@@ -33,4 +33,4 @@ def search(
         f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, "
         "because that split chose it: confirm it with other seeds or folds"
     )
-    print(f"{found.best_config} {found.ranked()[0].score:.4f}")
+    print(found.last_line())

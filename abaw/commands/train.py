@@ -29,7 +29,7 @@ def train(
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
     from abaw.evaluation.wording import summary
     from abaw.pipelines import training
-    from abaw.results.selection import words_of_run
+    from abaw.results.selection import to_ending, words_of_run
 
     trained = (
         training.train_folds(config, settings or [], runs=runs, trust=trust)
@@ -40,7 +40,7 @@ def train(
         return
     for run in trained:
         of, document = f"{run.folder.name} " if folds else "", run.finished()
-        words = f"; {said}" if (said := words_of_run(document)) else ""
+        words = to_ending(words_of_run(document))
         for task, scores in document["scores"].items():
             print(f"{of}{task} validation {summary(scores)}{words}")
     for line in _over_folds(trained) if folds else ():
@@ -50,11 +50,10 @@ def train(
 
 def _over_folds(trained: Sequence["Run"]) -> Iterator[str]:
     """For each task the mean of the folds' ranking scores and their spread."""
-    from abaw.results.selection import words_of_run
+    from abaw.results.selection import to_ending, words_of_each, words_of_run
 
     scores = [run.finished()["scores"] for run in trained]
-    num = sum(bool(words_of_run(run.finished())) for run in trained)
-    words = f"; of {num} of them the epoch was chosen on the clips that are scored" if num else ""
+    words = to_ending(words_of_each({run.folder.name: words_of_run(run.finished()) for run in trained}))
     for task, first in scores[0].items():
         key = next(iter(first))
         values = [each[task][key] for each in scores]

@@ -9,6 +9,7 @@ from abaw.ensembling import selection, weights
 from abaw.evaluation.labelled_tables import LabelledPredictions, LabelledTable, open_labelled_predictions
 from abaw.files import read_json, write_json
 from abaw.postprocessing import UNIT_WORDS, PostProcessing
+from abaw.results.selection import to_ending
 from abaw.tasks.base import PredictionPair, Task
 
 AFFINE = {"values": "scale and bias", "classes": "biases of classes", "units": "thresholds of units"}
@@ -75,8 +76,7 @@ def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
     yield f"{task_name}, {rank} on the official validation split"
     for step in found:
         gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} on {step.after}"
-        said = f"; {step.selection}" if step.selection else ""
-        yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}{said}"
+        yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}{to_ending(step.selection)}"
 
 
 def write(path: Path, found: Mapping[str, Sequence[Step]]) -> None:

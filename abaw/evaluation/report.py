@@ -28,6 +28,7 @@ from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
 from abaw.results import predictions
 from abaw.results.provenance import REPORTED, describe_recognisers, describe_teachers
+from abaw.results.selection import words_of_each
 from abaw.tasks.base import PredictionPair, Task, is_count
 from abaw.tasks.classes import Confusion, confusion_of
 
@@ -107,7 +108,7 @@ class Comparison(Difference):
     """Whether the folder ``second`` is better than ``first`` at a task.
 
     ``corrected_p`` is p corrected for the ``num_pairs`` of folders that the report compares at this task (Holm 1979);
-    ``verdict`` follows it.
+    ``verdict`` follows it. ``selection`` says where the epoch of one or both was chosen on the clips that are compared.
     """
 
     task: str
@@ -115,17 +116,22 @@ class Comparison(Difference):
     second: str
     corrected_p: float
     num_pairs: int = 1
+    selection: str = ""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, lowest and highest of every score over several folders, with the seeds they record."""
+    """Mean, lowest and highest of every score over several folders, with the seeds they record.
+
+    ``selection`` says where the epochs of some were chosen on the clips that are scored.
+    """
 
     task: str
     folders: list[str]
     seeds: list[list[int] | None]
     same_clips: bool
     scores: dict[str, dict[str, float]]
+    selection: str = ""
 
 
 @dataclass(frozen=True)
@@ -270,7 +276,9 @@ def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: i
     except ValueError as error:
         raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
     one, other = str(first.folder), str(second.folder)
-    return Comparison(**vars(found), task=first.task.name, first=one, second=other, corrected_p=found.p)
+    words = words_of_each({one: first.selection(), other: second.selection()})
+    names = {"task": first.task.name, "first": one, "second": other}
+    return Comparison(**vars(found), **names, corrected_p=found.p, selection=words)
 
 
 def spread(results: Sequence[ScoreResult]) -> Spread:
@@ -286,6 +294,7 @@ def spread(results: Sequence[ScoreResult]) -> Spread:
             name: {"mean": sum(each) / len(each), "lowest": min(each), "highest": max(each)}
             for name, each in values.items()
         },
+        selection=words_of_each({each.folder: each.selection for each in results}),
     )
 
 

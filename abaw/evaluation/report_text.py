@@ -15,6 +15,7 @@ from abaw.evaluation.wording import (
     worst_clips,
 )
 from abaw.numbers import format_count
+from abaw.results.selection import to_ending
 from abaw.tasks.base import is_count
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _last_line(found: "ScoreResult") -> str:
     """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and of how many videos it is."""
     name = next(iter(found.scores))
     head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
-    head += f"; {found.selection}" if found.selection else ""
+    head += to_ending(found.selection)
     if found.intervals is None:
         return f"{head}; one {found.unit}: no interval"
     of = videos_words(found.videos, found.unit, found.coverage)
@@ -85,6 +86,7 @@ def _comparisons(pairs: "list[Comparison]", chance: str) -> Iterator[str]:
         f"{first.task}, differences of {first.score} of every two folders ({format_count(first.num_videos, first.unit)}"
         f", {chance}; p corrected for {len(pairs)} pairs, Holm):"
     )
+    # in every row, because a row is what is quoted
     yield from pairs_table(pairs)
 
 
@@ -96,7 +98,8 @@ def _verdict(found: "Comparison", chance: str) -> str:
     }[found.verdict]
     num = found.num_videos
     smallest = f"; with {num} {found.unit}s p cannot be below {2 / 2**num:.3g}" if 2 / 2**num > SIGNIFICANCE else ""
-    return f"{words}: {found.task} {found.words} ({format_count(num, found.unit)}, {chance}{smallest})"
+    of = f"{format_count(num, found.unit)}, {chance}{smallest}"
+    return f"{words}: {found.task} {found.words} ({of}){to_ending(found.selection)}"
 
 
 def _spread_line(found: "Spread") -> str:
@@ -105,5 +108,5 @@ def _spread_line(found: "Spread") -> str:
     clips = "" if found.same_clips else "; not on the same clips, so no two are compared"
     return (
         f"{found.task} of {len(found.folders)} folders: {name} mean {scores['mean']:.4f}, "
-        f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips})"
+        f"{scores['lowest']:.4f} to {scores['highest']:.4f} (seeds {seeds}{clips}){to_ending(found.selection)}"
     )

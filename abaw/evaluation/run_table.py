@@ -20,7 +20,7 @@ from abaw.files.ownership import OWNER
 from abaw.results.runs import CONFIG, RESUME, Run
 from abaw.results.selection import words_of_run
 
-SHOWN = ("run", "state", "task", "score", "model", "features", "fold", "seed", "epoch", "time", "commit")
+SHOWN = ("run", "state", "task", "score", "model", "features", "fold", "seed", "epoch", "time", "commit", "selection")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class RunRow:
     ``state``: "complete", "incomplete" (stopped, or in training now) or "damaged". ``score``: of the clips that the run
     held out, without post-processing, by the task's ranking ``metric``; ``low`` and ``high`` are its 95 % interval.
     ``fold``: "0 of 5", or "refit" of a run that held nothing out. ``epoch``: the one of the weights, from 1.
-    ``time_s``: from the begin of the training to its end, pauses included. ``remarks``: what is wrong or unknown.
+    ``time_s``: from the begin of the training to its end, pauses included. ``selection`` says where the epoch was
+    chosen on the clips that are scored; else it is empty. ``remarks``: what is wrong or unknown.
     What is unknown is None.
     """
 
@@ -49,6 +50,7 @@ class RunRow:
     epoch: int | None = None
     time_s: float | None = None
     commit: str | None = None
+    selection: str = ""
     remarks: tuple[str, ...] = ()
 
 
@@ -140,9 +142,7 @@ def _rows(run: Run) -> list[RunRow]:
     scores: Mapping[str, Mapping[str, float]] = document.get("scores", {})
     if row.state == "complete" and not scores:
         remarks.append("a refit: nothing was held out, so there is no score")
-    if scores and (chosen := words_of_run(document)):
-        remarks.append(chosen)
-    row = replace(row, remarks=tuple(remarks))
+    row = replace(row, selection=words_of_run(document) if scores else "", remarks=tuple(remarks))
     return [_of_task(row, name, scores.get(name, {})) for name in scores or tasks] or [row]
 
 

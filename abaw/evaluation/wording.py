@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from abaw.evaluation.intervals import Interval
+from abaw.results.selection import to_ending
 from abaw.tasks.base import is_count
 
 MAX_LISTED, NUM_WORST = 50, 10  # clips: of more, only the worst are printed
+LINE_WIDTH = 80  # characters of a confusion matrix
+MIN_CLASS, MAX_CLASS = 3, 24  # characters of the name of a class in it
 
 
 def summary(scores: Mapping[str, float]) -> str:
@@ -57,13 +60,22 @@ def worst_clips(clips: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, 
 
 
 def confusion_lines(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Iterator[str]:
-    """A confusion matrix as text, with the classes of the columns by their number; classes that never occur are left
-    out."""
+    """A confusion matrix as text, a row for each label and a column for each prediction.
+
+    Classes that never occur are left out. Names of columns are cut so that a line has at most ``LINE_WIDTH`` characters,
+    as far as the numbers allow.
+    """
     kept = [i for i in range(len(classes)) if any(counts[i]) or any(row[i] for row in counts)]
-    yield "  confusion: a row for each label, a column for each prediction, in the same order"
-    width = max(len(str(counts[i][j])) for i in kept for j in kept)
-    for i in kept:
-        yield f"  {classes[i]:<28} " + " ".join(f"{counts[i][j]:>{width}}" for j in kept)
+    names = [classes[i][:MAX_CLASS] for i in kept]
+    rows = [[str(counts[i][j]) for j in kept] for i in kept]
+    label = max(map(len, names))
+    for cut in range(max(label, MIN_CLASS), MIN_CLASS - 1, -1):
+        widths = [max(len(name[:cut]), *map(len, column)) for name, column in zip(names, zip(*rows), strict=True)]
+        if 2 + label + sum(width + 1 for width in widths) <= LINE_WIDTH:
+            break
+    yield "  confusion: a row for each label, a column for each prediction"
+    for name, cells in zip(("", *names), ([name[:cut] for name in names], *rows), strict=True):
+        yield f"  {name:<{label}} " + " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def pairs_table(pairs: Sequence[Any]) -> Iterator[str]:
@@ -76,7 +88,7 @@ def pairs_table(pairs: Sequence[Any]) -> Iterator[str]:
         better = {"better": each.second, "worse": each.first, "neither": "neither beyond chance"}[each.verdict]
         yield (
             f"  {each.first:<{widths[0]}}  {each.second:<{widths[1]}}  {each.difference:+.4f}{between:<21}  "
-            f"{each.p:6.3f}  {each.corrected_p:9.3f}  {better}"
+            f"{each.p:6.3f}  {each.corrected_p:9.3f}  {better}{to_ending(each.selection)}"
         )
 
 

@@ -30,6 +30,31 @@ def words_of(chosen: Collection[str], scored: Iterable[str]) -> str:
     return "epoch chosen on these clips" if own == clips else f"epoch chosen on {len(own)} of these {len(clips)} clips"
 
 
+def words_of_each(words: Mapping[str, str]) -> str:
+    """What stands beside a line about several systems, from what stands beside the score of each by its name.
+
+    >>> words_of_each(dict.fromkeys("ab", "epoch chosen on these clips"))
+    'epoch chosen on these clips'
+    >>> words_of_each({"a": "epoch chosen on these clips", "b": ""}), words_of_each({"a": "", "b": ""})
+    ('epoch chosen on these clips for a', '')
+    """
+    by_words: dict[str, list[str]] = {}
+    for name, each in words.items():
+        by_words.setdefault(each, []).append(name)
+    if len(by_words) == 1:
+        return next(iter(by_words))
+    return "; ".join(f"{each} for {', '.join(names)}" for each, names in by_words.items() if each)
+
+
+def to_ending(words: str) -> str:
+    """The end of a printed line that such words follow.
+
+    >>> to_ending("epoch chosen on these clips"), to_ending("")
+    ('; epoch chosen on these clips', '')
+    """
+    return f"; {words}" if words else ""
+
+
 def words_of_run(document: Mapping[str, Any]) -> str:
     """What stands beside the score of a run on the clips that it held out; "" where no choice has seen them."""
     held_out = Seen.of_side(document, "validation")

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from abaw.files.yaml import dump_yaml
 from abaw.pipelines.configuration import Settings, as_texts, model_settings, open_config
 from abaw.pipelines.training import RUNS, train
 from abaw.results.runs import RESUME, Run
+from abaw.results.selection import to_ending, words_of_run
 from abaw.tuning.space import Vary, read_space
 from abaw.tuning.study import Study, Trial, forget, open_study
 
@@ -27,25 +28,41 @@ LOG = logging.getLogger("abaw")
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search: its trials, the keys that were varied, and the config of the best trial."""
+    """A finished search: its trials, the keys that were varied, and the config of the best trial.
+
+    ``selection``: by number, of trials whose epoch was chosen on the clips that they are scored on, words that say so.
+    """
 
     trials: list[Trial]
     keys: tuple[str, ...]
     best_config: Path
+    selection: Mapping[int, str] = field(default_factory=dict)
 
     def ranked(self) -> list[Trial]:
         """The trials, best first, failed ones last; of equal scores the earlier trial comes first."""
         return sorted(self.trials, key=lambda each: (each.score is None, -(each.score or 0.0)))
 
     def table(self) -> list[str]:
-        """Lines of text: a header, then one line for each trial, best first: number, score and the values drawn."""
+        """Lines of text: a header, then one line for each trial, best first: number, score and the values drawn.
+
+        Where the epoch of a trial was chosen on the clips that it is scored on, its line ends with these words.
+        """
         rows = [["trial", "score", *self.keys]]
         for each in self.ranked():
             values = (each.drawn.get(key, "") for key in self.keys)
             texts = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             rows.append([str(each.number), "failed" if each.score is None else f"{each.score:.4f}", *texts])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        words = ["", *(to_ending(self.selection.get(each.number, "")) for each in self.ranked())]
+        return [
+            "  ".join(map(str.ljust, row, widths)).rstrip() + ending for row, ending in zip(rows, words, strict=True)
+        ]
+
+    def last_line(self) -> str:
+        """The config of the best trial and its score, with what that score was chosen on."""
+        best = self.ranked()[0]
+        chosen = f"; the best of {len(self.trials)} trials chosen on these clips" if len(self.trials) > 1 else ""
+        return f"{self.best_config} {best.score:.4f}{chosen}{to_ending(self.selection.get(best.number, ''))}"
 
 
 @open_once()
@@ -83,7 +100,13 @@ def search(
         while (trial := _next(study, varied, trials)) is not None:
             LOG.info("trial %d (%d in all): %s", trial.number, trials, trial.drawn)
             _run(study, trial, config, settings_of(file, texts, trial.drawn), folder)
-        found = SearchResult(study.trials(), tuple(each.key for each in varied), folder / "best.yaml")
+        done = study.trials()
+        words = {
+            each.number: words_of_run(Run(folder / f"trial-{each.number}").document())
+            for each in done
+            if each.score is not None
+        }
+        found = SearchResult(done, tuple(each.key for each in varied), folder / "best.yaml", words)
     _write_best(found, checked, folder)
     return found
 

@@ -95,7 +95,7 @@ def test_folds_are_printed_one_by_one_then_their_mean_and_range(runs, settings, 
     ]
     scores = [document(runs / f"small-fold{fold}")["scores"]["va"]["CCC"] for fold in range(3)]
     mean, least, greatest = sum(scores) / 3, min(scores), max(scores)
-    peeked = "; of 3 of them the epoch was chosen on the clips that are scored"
+    peeked = "; epoch chosen on these clips"
     assert f"va CCC over 3 folds: mean {mean:.4f}, from {least:.4f} to {greatest:.4f}{peeked}" in printed
     assert printed[-1] == " ".join(str(runs / f"small-fold{fold}") for fold in range(3))
 

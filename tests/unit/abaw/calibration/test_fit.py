@@ -143,3 +143,12 @@ def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):
 
 def test_labels_fixture_is_what_the_files_say(job):
     np.testing.assert_allclose(labels_of("t1").values[0], [0.0, 0.8 * np.cos(0)], atol=1e-6)
+
+
+def test_every_score_of_clips_that_the_epoch_was_chosen_on_says_so_in_its_line(job):
+    write_folder(job / "held", CLIPS, held_out=True, epoch_chosen_on=["v1", "v2"])
+    _, raw, smoothed, biased, _, expected, _ = str(run_fit(job)[0]).splitlines()
+    assert all(line.endswith("; epoch chosen on 2 of these 6 clips") for line in (raw, smoothed, biased, expected))
+    report, _ = run_fit(job, exclude_split="validation")
+    assert report.results["va"].selection == ""
+    assert "chosen" not in str(report)

@@ -185,6 +185,7 @@ def test_a_task_of_classes_has_a_confusion_matrix_of_labels_by_predictions(tmp_p
     assert found["scores"]["F1"] == pytest.approx(f1.mean())
     assert confusion.trace() < confusion.sum()
     lines = text_of(where, data=data, task="expr").splitlines()
-    row = lines.index("  confusion: a row for each label, a column for each prediction, in the same order") + 1
-    assert lines[row].split() == ["Neutral", *map(str, confusion[0])]
+    row = lines.index("  confusion: a row for each label, a column for each prediction") + 1
+    assert tuple(lines[row].split()) == EXPRESSIONS
+    assert lines[row + 1].split() == ["Neutral", *map(str, confusion[0])]
     assert scores_of(write_tables(tmp_path / "b", data, **KNOWN), data)["confusion"] is None

@@ -14,7 +14,7 @@ from tests.support.abaw.commands import abaw
 from tests.support.abaw.reports import VALIDATION, scores_of, write_tables
 
 
-def make_run(folder, data, name, noise=None, model="concat", seed=0):
+def make_run(folder, data, name, noise=None, model="concat", seed=0, selection=None):
     """A run as training leaves it; without ``noise`` one that was stopped."""
     values = {"name": name, "data": str(data), "store": "s", "tasks": {"va": {}}, "features": {"f": {}, "g": {}}}
     run = Run(folder / name)
@@ -26,7 +26,7 @@ def make_run(folder, data, name, noise=None, model="concat", seed=0):
         (run.folder / "weights/model.safetensors").write_bytes(b"w")
         tables = write_tables(run.predictions("validation") / "va", data, noise=noise, held_out=True)
         scores = scores_of(tables, data)["scores"]
-        run.finish({"va": scores}, {"selection": {"videos": [], "groups": [], "epochs_trained": 7}})
+        run.finish({"va": scores}, {"selection": selection or {"videos": [], "groups": [], "epochs_trained": 7}})
     return run
 
 
@@ -40,6 +40,15 @@ def runs(tmp_path, data):
     broken = make_run(folder, data, "broken", 0.5)
     (broken.folder / "weights/model.safetensors").write_bytes(b"other")
     return folder
+
+
+def test_a_score_of_clips_that_the_epoch_was_chosen_on_says_so_in_its_row(runs, data):
+    selection = {"videos": [clip_id[:2] for clip_id in VALIDATION], "groups": [], "epochs_trained": 7}
+    make_run(runs, data, "peeked", 0.3, selection=selection)
+    found = read_runs(runs, with_intervals=False)
+    rows = {line.split()[0].rpartition("/")[2]: line for line in str(found).splitlines()[1:6]}
+    assert [name for name, line in rows.items() if line.endswith("epoch chosen on these clips")] == ["peeked"]
+    assert [row.name for row in found.rows if row.selection] == ["peeked"]
 
 
 def names(found):

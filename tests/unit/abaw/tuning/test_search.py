@@ -141,6 +141,23 @@ def test_the_table_has_the_best_first_and_every_value_drawn(trained, tmp_path, c
     assert scores == sorted(scores, reverse=True)
     assert "scores higher on the validation split than it would elsewhere, because that split chose it" in lines[6]
     assert lines[-1].startswith(str(tmp_path / "synthetic-search/best.yaml"))
+    assert lines[-1].endswith(f" {scores[0]:.4f}; the best of 5 trials chosen on these clips")
+
+
+def test_the_score_of_a_trial_says_where_its_epoch_was_chosen_on_the_same_clips(trained, tmp_path, monkeypatch, capsys):
+    quick = tuning.train
+
+    def train(path, settings, *, runs):
+        found = quick(path, settings, runs=runs)
+        write_json(found.folder / "run.json", {**found.document(), "videos": {"train": ["1"], "validation": ["2"]}})
+        return found
+
+    monkeypatch.setattr(tuning, "train", train)
+    search_command(CONFIG, [], [RATE], None, trials=2, seed=0, runs=tmp_path)
+    head, *trials, _, last = capsys.readouterr().out.splitlines()
+    assert "chosen" not in head
+    assert [line.partition("; ")[2] for line in trials] == ["epoch chosen on these clips"] * 2
+    assert last.endswith("; the best of 2 trials chosen on these clips; epoch chosen on these clips")
 
 
 def test_a_search_that_was_killed_and_continued_draws_the_same_trials(trained, tmp_path, monkeypatch):
