@@ -1,5 +1,6 @@
-"""Lightning callbacks of a training run: keep the best weights, resume, print progress, average weights."""
+"""Lightning callbacks of a training run: keep the best weights, resume, print progress, write curves, average weights."""
 
+import csv
 import logging
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from abaw.files import atomic_write
+from abaw.results.runs import CURVES
 from fusion.checkpoint import save_weights
 from fusion.module import FusionModule
 
@@ -82,11 +84,54 @@ class ResumeCheckpoint(lightning.Callback):
             trainer.save_checkpoint(temporary, weights_only=False)  # False: include the state of the optimizer
 
 
+class CurveFile(lightning.Callback):
+    """Writes ``curves.csv`` atomically at the end of every epoch: a row for each epoch, whatever loggers there are.
+
+    ``epoch`` counts from 1; ``learning_rate`` is that of the epoch's last step; the other columns are what is logged,
+    by the same names. Those of validation are empty in an epoch without one. The rows are part of ``resume.ckpt``, so
+    that the file of a resumed run equals that of an uninterrupted one. Lightning's CSVLogger is not used: it begins
+    again when a run resumes, does not write atomically, and has validation in rows of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._rows, self._learning_rate = folder / CURVES, list[dict[str, float]](), 0.0
+        self._validated: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rows = state_dict["rows"]
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_validation_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        self._validated = _logged(trainer, "validation/")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        row = {"epoch": trainer.current_epoch + 1, "learning_rate": self._learning_rate}
+        self._rows.append({**row, **_logged(trainer, "train/"), **self._validated})
+        self._validated = {}  # Lightning keeps them until the next validation
+        if trainer.is_global_zero:
+            with atomic_write(self._path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, dict.fromkeys(key for each in self._rows for key in each))
+                writer.writeheader()
+                writer.writerows(self._rows)
+
+
+def _logged(trainer: lightning.Trainer, beginning: str) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(beginning)}
+
+
 class EpochLogger(lightning.Callback):
     """Logs one line per epoch, where there is no terminal for a progress bar."""
 
     def __init__(self, best: BestWeights) -> None:
-        self._best = best
+        self._best, self._has_score = best, False
+
+    def on_validation_end(self, *_: Any) -> None:
+        self._has_score = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -96,8 +141,9 @@ class EpochLogger(lightning.Callback):
         if (num := self._best.epochs or trainer.max_epochs or -1) > 0:
             epoch += f"/{num}"
         score = ""
-        if SELECT in metrics:
+        if self._has_score:  # metrics has that of an earlier epoch too
             score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
+        self._has_score = False
         LOG.info("%s: loss %.4f%s", epoch, metrics["train/loss"], score)
 
 

@@ -23,7 +23,7 @@ from abaw.errors import AbawError, InputError
 from abaw.processes import end_with_parent_if_any, parent_of_trainings
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
-from fusion.callbacks import BestWeights, EpochLogger, ResumeCheckpoint, WeightAveraging
+from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, load_module
 from fusion.data import ClipDataModule, loader
 from fusion.loggers import log_run, make_loggers
@@ -150,7 +150,7 @@ def _trainer(config: Config, folder: Path, run: str, epochs: int | None, *, vali
     # the order matters: WeightAveraging restores the original weights after BestWeights has saved
     callbacks = [best, *([WeightAveraging(decay)] if decay else []), *([] if has_bar else [EpochLogger(best)])]
     ours: dict[str, Any] = {
-        "callbacks": [*callbacks, ResumeCheckpoint(folder / RESUME, run)],
+        "callbacks": [*callbacks, CurveFile(folder), ResumeCheckpoint(folder / RESUME, run)],
         "logger": make_loggers(config, folder),
         "default_root_dir": folder,
         "enable_checkpointing": False,

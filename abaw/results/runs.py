@@ -6,6 +6,7 @@ RUN/run.json           commit, when training began and ended, seed, fold, versio
                        scores (empty for a refit, which holds nothing out) and the SHA-256 of the weights, of each
                        section of the config, and of itself
 RUN/weights/           safetensors
+RUN/curves.csv         losses, scores and learning rate of each epoch
 RUN/inner/             of a training whose epoch was chosen on an inner part (training.select_on): the curves on it
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
@@ -62,11 +63,13 @@ PACKAGES = (
 RESUME = "resume.ckpt"
 POST_PROCESSING = "post_processing.json"
 CONFIG = "config.yaml"
+CURVES = "curves.csv"
 # what a training writes before its first epoch ends: loggers and profilers too
 FIRST_FILES = (
     CONFIG,
     POST_PROCESSING,
     "run.json",
+    CURVES,
     "events.out.tfevents.*",
     "wandb",
     "mlflow.db",

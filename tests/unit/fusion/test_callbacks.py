@@ -1,5 +1,6 @@
 """Callbacks: best weights, patience, averaged weights, progress."""
 
+import csv
 import json
 
 import numpy as np
@@ -33,11 +34,14 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
     assert losses["loss"][-1] < losses["loss"][0]
     logged = [event.value for event in events.Scalars("validation/score")]
     assert len(logged) == 4
+    for name in set(events.Tags()["scalars"]) - {"epoch"}:
+        in_file = [float(row[name]) for row in curves_of(tmp_path)]
+        assert in_file == pytest.approx([event.value for event in events.Scalars(name)], rel=1e-6), name
     best = (module.scores["va"]["CCC"] + module.scores["expr"]["F1"]) / 2
     assert max(logged) == pytest.approx(best, abs=1e-6)
     with safetensors.safe_open(tmp_path / "weights" / "model.safetensors", "pt") as file:
         assert json.loads(file.metadata()["module"])["epoch"] == int(np.argmax(logged))
-    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["events", "resume", "weights"]
+    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["curves", "events", "resume", "weights"]
 
     data = ClipDataModule(make_config(), module.tasks, labels, source)
     found, task = [], module.tasks["va"]
@@ -49,6 +53,25 @@ def test_what_is_logged_is_the_official_score_of_the_best_epoch(source, labels, 
             found.append((float(loss), int(batch.scored["va"].any(1).sum())))
     values, nums = zip(*found, strict=True)
     assert losses["loss/va"][int(np.argmax(logged))] == pytest.approx(np.average(values, weights=nums), rel=1e-4)
+
+
+def curves_of(folder):
+    return list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
+
+
+def test_the_curve_file_has_a_row_an_epoch_and_no_score_where_nothing_was_validated(source, labels, tmp_path, caplog):
+    caplog.set_level("INFO", logger="abaw")
+    config = with_training(make_config(max_epochs=4, check_val_every_n_epoch=2), loggers=[], warmup_epochs=1)
+    train(config, make_tasks(), labels, source, tmp_path)
+    rows = curves_of(tmp_path)
+    assert list(rows[0])[:3] == ["epoch", "learning_rate", "train/loss"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["validation/score"]) for row in rows] == [False, True, False, True]
+    assert [", score " in line for line in caplog.messages if line.startswith("epoch ")] == [False, True, False, True]
+    rates = [float(row["learning_rate"]) for row in rows]
+    steps = len(ClipDataModule(config, make_tasks(), labels, source).train_dataloader())
+    full = config.training.learning_rate
+    assert rates == pytest.approx([full * steps / (steps + 1), full, full, full])
 
 
 def test_training_stops_after_the_patience_and_logs_a_line_per_epoch(source, labels, tmp_path, capfd, caplog):

@@ -38,4 +38,4 @@ def test_wandb_and_mlflow_write_into_the_runs_folder_only(source, labels, tmp_pa
 
 def test_without_loggers_nothing_is_logged(source, labels, tmp_path):
     train(with_training(make_config(max_epochs=1), loggers=[]), make_tasks(), labels, source, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume.ckpt", "weights"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.csv", "resume.ckpt", "weights"]

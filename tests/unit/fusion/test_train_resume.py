@@ -36,6 +36,7 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_an_unbroken_one(model, 
         source.reads_left = 10**9
         train(config, tasks, labels, source, folder)
         assert (folder / "weights" / "model.safetensors").read_bytes() == weights
+        assert (folder / "curves.csv").read_bytes() == (tmp_path / "unbroken/curves.csv").read_bytes()
 
 
 def test_the_last_weights_of_a_stopped_run_are_those_of_an_unbroken_one(source, labels, tmp_path, monkeypatch):
