@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from abaw.dataset.clip import Clip as Clip
     from abaw.dataset.layout import Dataset as Dataset
     from abaw.dataset.layout import open_dataset as open_dataset
-    from abaw.ensembling.combining import CombineReport as CombineReport
     from abaw.ensembling.combining import combine as combine
+    from abaw.ensembling.result import CombineReport as CombineReport
     from abaw.errors import AbawError as AbawError
     from abaw.errors import InputError as InputError
     from abaw.errors import NotFoundError as NotFoundError
@@ -107,7 +107,8 @@ _HOMES = {
     "abaw.dataset.clip": ("Clip",),
     "abaw.corpora.writing": ("ManifestReport", "make_manifest"),
     "abaw.dataset.layout": ("Dataset", "open_dataset"),
-    "abaw.ensembling.combining": ("CombineReport", "combine"),
+    "abaw.ensembling.combining": ("combine",),
+    "abaw.ensembling.result": ("CombineReport",),
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
     "abaw.evaluation.report": ("ScoreReport", "score"),
     "abaw.evaluation.run_table": ("RunTable", "read_runs"),

@@ -1,4 +1,4 @@
-"""Lightning callbacks of a training run: keep the best weights, resume, print progress, write curves, average weights."""
+"""Lightning callbacks of a training run: best weights, resuming, curves, progress, averaged weights."""
 
 import csv
 import logging

@@ -69,12 +69,20 @@ def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
     ch. 11), and corrected for fits that share most of their videos: the variance is 1 + n / (n - 1) times as large for
     n groups (Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366).
     """
-    sides = [list(group_by_video(side).values()) for side in (before, after)]
-    num = len(sides[0])
-    counts = np.vstack([np.ones((1, num), int), 1 - np.eye(num, dtype=int)])
-    scores = [next(iter(task.resampled_scores(side)(counts).values())) for side in sides]
-    differences = scores[1] - scores[0]
-    without = differences[1:]
+    return gain_between(left_out_scores(task, before), left_out_scores(task, after), num_groups)
+
+
+def left_out_scores(task: Task, pairs: Pairs) -> np.ndarray:
+    """The ranking score over all videos (or groups), then without each of them."""
+    videos = list(group_by_video(pairs).values())
+    counts = np.vstack([np.ones((1, len(videos)), int), 1 - np.eye(len(videos), dtype=int)])
+    return next(iter(task.resampled_scores(videos)(counts).values()))
+
+
+def gain_between(before: np.ndarray, after: np.ndarray, num_groups: int) -> Gain:
+    """``gain_of`` from the ``left_out_scores`` of both."""
+    differences = after - before
+    without, num = differences[1:], len(differences) - 1
     if num < 2 or num_groups < 2:
         return Gain(float(differences[0]), np.inf)
     variance = (num - 1) / num * ((without - without.mean()) ** 2).sum()

@@ -85,6 +85,7 @@ def show(found: Any, as_json: bool) -> None:
     if not as_json:
         print("\n".join(map(str, several)))
         return
-    document = [asdict(each) for each in several] if isinstance(found, tuple) else asdict(found)
+    documents = [each.to_dict() if hasattr(each, "to_dict") else asdict(each) for each in several]
+    document = documents if isinstance(found, tuple) else documents[0]
     # a number that JSON does not have is an error, not a surprise to its reader
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))

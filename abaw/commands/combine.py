@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import command
+from abaw.commands import command, show
 
 
 @command("combine", order=110)
@@ -17,18 +17,30 @@ def combine(
         Path | None, typer.Option(help="use the weights of this ensemble, whose members come in the same order")
     ] = None,
     fit: Annotated[bool, typer.Option("--fit", help="fit weights on the labels of these held-out tables")] = False,
-    data: Annotated[Path | None, typer.Option(help="data set to fit on; default: the first run's")] = None,
+    drop_useless: Annotated[
+        bool,
+        typer.Option(
+            "--drop-useless", help="leave out members without which the ensemble scores no lower on these labels"
+        ),
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="data set with the labels; default: the first run's")] = None,
     exclude_split: Annotated[
         str | None,
-        typer.Option(help="split to exclude from the fit (usually validation), to score the result on it"),
+        typer.Option(
+            help="split to exclude from the fit and from dropping (usually validation), to score the result on it"
+        ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="fit on tables that do not say whether they are held out")
+        bool, typer.Option("--trust", help="fit or drop by tables that do not say whether they are held out")
     ] = False,
     post_processing: Annotated[Path | None, typer.Option(help="file written by abaw fit, kept with the tables")] = None,
     task: Annotated[str | None, typer.Option(help="one task; default: every task the folders have tables of")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """Combine prediction folders into an ensemble of their raw tables; the members' own post-processing is left out."""
+    """Combine prediction folders into an ensemble of their raw tables; the members' own post-processing is left out.
+
+    Says what each member scores, where there are labels, and how their outputs and errors correlate.
+    """
     from abaw.ensembling import combining
 
     found = combining.combine(
@@ -37,10 +49,11 @@ def combine(
         how=how,
         like=like,
         fit=fit,
+        drop_useless=drop_useless,
         data=data,
         exclude_split=exclude_split,
         trust=trust,
         post_processing=post_processing,
         task=task,
     )
-    print(found)
+    show(found, as_json)

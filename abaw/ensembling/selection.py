@@ -39,24 +39,29 @@ def choose_weights(task: Task, members: Members, groups: Mapping[str, Group]) ->
     in two groups.
     """
     names = group_names(members[0], groups)
-    seen, num = Seen.in_clips(_groups(members[0])), len(members)
+    seen, num = Seen.in_clips(groups_of_clips(members[0])), len(members)
     if len(names) < MIN_GROUPS:
         return weighted([1 / num] * num, seen), None
-    without = [frozenset[Group](), *left_out(names)]
-    fits = _fit_each(task, members, [[c for c in members[0] if groups[c] not in left] for left in without])
-    fitted = dict(zip(without, fits, strict=True))
+    fitted = fit_without(task, members, groups)
 
     @cache
     def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
         own = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
         if way == "mean":
             return combined(task, own, mean(num))
-        check_apart(fitted[left].seen, _groups(own[0]), "the weights fitted on the other groups")
+        check_apart(fitted[left].seen, groups_of_clips(own[0]), "the weights fitted on the other groups")
         return combined(task, own, _shrunk(fitted[left], strength))
 
     found = nest(task, ["mean", "weighted"], names, predict)
     kept = found.strength if found.kept == "weighted" else 0.0
     return _shrunk(fitted[frozenset()], kept), found
+
+
+def fit_without(task: Task, members: Members, groups: Mapping[str, Group]) -> dict[frozenset[Group], EnsembleWeights]:
+    """``fit_weights`` on all clips, without each group, and without each two groups, by what is left out."""
+    without = [frozenset[Group](), *left_out(group_names(members[0], groups))]
+    fits = _fit_each(task, members, [[c for c in members[0] if groups[c] not in left] for left in without])
+    return dict(zip(without, fits, strict=True))
 
 
 def combined(task: Task, members: Members, ensemble: EnsembleWeights) -> dict[str, PredictionPair]:
@@ -76,7 +81,7 @@ def _shrunk(ensemble: EnsembleWeights, strength: float) -> EnsembleWeights:
 
 def _fit_each(task: Task, members: Members, subsets: Sequence[Collection[str]]) -> list[EnsembleWeights]:
     """``fit_weights`` on each subset of the clips; members are combined once for all subsets that try the same."""
-    slim = [{clip_id: _scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
+    slim = [{clip_id: scored_rows(task, clip) for clip_id, clip in member.items()} for member in members]
 
     @cache
     def scores(shares: tuple[float, ...]) -> np.ndarray:
@@ -84,7 +89,7 @@ def _fit_each(task: Task, members: Members, subsets: Sequence[Collection[str]]) 
 
     found = []
     for i, subset in enumerate(subsets):
-        seen = Seen.in_clips(_groups({clip_id: members[0][clip_id] for clip_id in subset}))
+        seen = Seen.in_clips(groups_of_clips({clip_id: members[0][clip_id] for clip_id in subset}))
         found.append(weighted(_select(len(slim), scores, i), seen))
     return found
 
@@ -108,11 +113,11 @@ def _select(num: int, scores: Callable[[tuple[float, ...]], np.ndarray], which: 
     return best
 
 
-def _groups(clips: Mapping[str, LabelledTable]) -> dict[str, str]:
+def groups_of_clips(clips: Mapping[str, LabelledTable]) -> dict[str, str]:
     return groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
 
 
-def _scored_rows(task: Task, clip: LabelledTable) -> LabelledTable:
+def scored_rows(task: Task, clip: LabelledTable) -> LabelledTable:
     """Only the scored frames; for a clip-level task all frames."""
     if task.resolution == "clip":
         return clip

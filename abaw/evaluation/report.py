@@ -277,8 +277,9 @@ def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: i
         raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
     one, other = str(first.folder), str(second.folder)
     words = words_of_each({one: first.selection(), other: second.selection()})
-    names = {"task": first.task.name, "first": one, "second": other}
-    return Comparison(**vars(found), **names, corrected_p=found.p, selection=words)
+    return Comparison(
+        **vars(found), task=first.task.name, first=one, second=other, corrected_p=found.p, selection=words
+    )
 
 
 def spread(results: Sequence[ScoreResult]) -> Spread:

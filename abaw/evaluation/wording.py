@@ -62,15 +62,15 @@ def worst_clips(clips: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, 
 def confusion_lines(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Iterator[str]:
     """A confusion matrix as text, a row for each label and a column for each prediction.
 
-    Classes that never occur are left out. Names of columns are cut so that a line has at most ``LINE_WIDTH`` characters,
-    as far as the numbers allow.
+    Classes that never occur are left out. Names of columns are cut so that a line has at most ``LINE_WIDTH``
+    characters, as far as the numbers allow.
     """
     kept = [i for i in range(len(classes)) if any(counts[i]) or any(row[i] for row in counts)]
     names = [classes[i][:MAX_CLASS] for i in kept]
     rows = [[str(counts[i][j]) for j in kept] for i in kept]
-    label = max(map(len, names))
+    columns, label = list(zip(*rows, strict=True)), max(map(len, names))
     for cut in range(max(label, MIN_CLASS), MIN_CLASS - 1, -1):
-        widths = [max(len(name[:cut]), *map(len, column)) for name, column in zip(names, zip(*rows), strict=True)]
+        widths = [max(len(name[:cut]), *map(len, column)) for name, column in zip(names, columns, strict=True)]
         if 2 + label + sum(width + 1 for width in widths) <= LINE_WIDTH:
             break
     yield "  confusion: a row for each label, a column for each prediction"

@@ -61,6 +61,8 @@ def run_combine(job, *folders, out="both", **more):
 def test_a_mean_of_folders_is_a_folder_that_says_what_it_is_made_of(job, capsys):
     report = run_combine(job)
     about = about_of(job / "both")
+    strength = about["ensemble"].pop("strength")
+    assert [each["member"] for each in strength["members"]] == about["ensemble"]["members"]
     assert about["ensemble"] == {
         "how": "mean",
         "members": [str(job / "a/va"), str(job / "b/va")],
@@ -106,7 +108,7 @@ def test_a_centred_ensemble_of_other_tables_is_the_same_map(job):
     write_folder(job / "test_b", {"x": None}, seed=6)
     run_combine(job, "test_a", "test_b", like=job / "both", out="test")
     second = about_of(job / "test")["ensemble"]
-    assert {**second, "members": 0} == {**first, "members": 0}
+    assert {**second, "members": 0, "strength": 0} == {**first, "members": 0, "strength": 0}
 
 
 def test_an_ensemble_in_an_ensemble_keeps_the_videos_its_weights_were_fitted_on(job):
@@ -147,7 +149,9 @@ WRONG_USE = {
     "weighted by nothing": ({"how": "weighted"}, "--how weighted needs --fit"),
     "mean fitted": ({"how": "mean", "fit": True}, "--fit is for --how weighted: mean needs no labels"),
     "like and how": ({"how": "mean", "like": "a"}, "--like takes everything from the other ensemble"),
-    "data for nothing": ({"trust": True}, "say what weights are fitted on: give --fit with them"),
+    "trust for nothing": ({"trust": True}, "members are dropped by: give --fit or --drop-useless with them"),
+    "like and dropping": ({"like": "a", "drop_useless": True}, "leave out --how, --fit and --drop-useless"),
+    "dropping without labels": ({"drop_useless": True}, "does not say which run made it|does not exist"),
     "like no ensemble": ({"like": "a"}, "a/va is no ensemble: --like takes a folder that abaw combine made"),
     "post-processing that is not there": (
         {"post_processing": "x.json"},

@@ -126,9 +126,13 @@ def test_every_line_about_several_folders_says_for_which_of_them_the_epoch_was_c
     assert text_of(a, b, data=data).splitlines()[-1].endswith(f"){said}")
     assert text_of(a, c, data=data).splitlines()[-1].endswith(f"){said} for {a}")
     *_, ab, ac, bc, spread = text_of(a, b, c, data=data).splitlines()
-    assert [line.partition("; ")[2] for line in (ab, ac, bc)] == [said[2:], f"{said[2:]} for {a}", f"{said[2:]} for {b}"]
+    assert [line.partition("; ")[2] for line in (ab, ac, bc)] == [
+        said[2:],
+        f"{said[2:]} for {a}",
+        f"{said[2:]} for {b}",
+    ]
     assert spread.endswith(f"){said} for {a}, {b}")
     document = report(a, b, c, data=data).to_dict()
-    assert [each["selection"] for each in document["comparisons"]][0] == said[2:]
+    assert document["comparisons"][0]["selection"] == said[2:]
     assert document["spreads"][0]["selection"] == f"{said[2:]} for {a}, {b}"
     assert "chosen" not in text_of(c, write_tables(tmp_path / "d", data, **KNOWN), data=data)
