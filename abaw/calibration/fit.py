@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from abaw.calibration.fitting import choose, groups_of
-from abaw.calibration.gains import MIN_GROUPS, Gain
+from abaw.calibration.gains import MIN_GROUPS, ExpectedGain, Gain
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.layout import open_once
 from abaw.dataset.seen import groups_in, unit_of
@@ -30,8 +30,8 @@ class FitResult:
     or scale added). The last two are cross-fitted over ``num_groups`` groups of clips; the highest of them is too high
     where it was chosen for that. ``kept``: the stage that is kept, because its gain over the one kept before is more
     than its standard error over videos (``gains``). ``strength``: the share of its scale and bias that is kept.
-    ``expected``: the gain of all this on other videos, the choice included; None where there were too few videos, so
-    that nothing was fitted. ``selection`` says where the epoch of a run was chosen on the clips that are scored.
+    ``expected``: the gain of what is kept on other videos; None where there were too few videos, so that nothing was
+    fitted. ``selection`` says where the epoch of a run was chosen on the clips that are scored.
     """
 
     task: str
@@ -42,7 +42,7 @@ class FitResult:
     kept: str = "raw"
     strength: float = 1.0
     gains: Mapping[str, Gain] = field(default_factory=dict)
-    expected: Gain | None = None
+    expected: ExpectedGain | None = None
     remarks: tuple[str, ...] = ()
     selection: str = ""
 
@@ -60,8 +60,7 @@ class FitResult:
         why = "gains" if self.kept != "raw" else "nothing gains"
         share = f" ({self.strength:.2f} of them)" if self.kept == "biased" else ""
         lines.append(f"kept: {STAGES[self.kept]}{share}: {why} more than its standard error over {self._units()}")
-        how = f"cross-fitted over {self.num_groups} groups with the choice made anew without each"
-        lines.append(f"gain to expect on other videos {self.expected}: {how}{to_ending(self.selection)}")
+        lines.append(f"gain to expect on other videos: {self.expected}{to_ending(self.selection)}")
         return self._joined(lines)
 
     def _joined(self, lines: Sequence[str]) -> str:

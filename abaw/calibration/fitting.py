@@ -68,21 +68,29 @@ def choose(
     raw = _fit_each(task, clips, none, [everything])[0]
     if len(names) < MIN_GROUPS:
         return raw, Choice("raw", 1.0, {"raw": post_processed(task, clips, raw)}, {}, None)
-    without = [frozenset[Group](), *left_out(names)]
-    subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
-    smoothed = _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets)
-    fitted = {"raw": dict.fromkeys(without, raw), "smoothed": dict(zip(without, smoothed, strict=True))}
-    if options.bias:
-        fitted["biased"] = dict(zip(without, _with_affine_each(task, clips, smoothed, subsets), strict=True))
+    ways = ["raw", "smoothed", *(["biased"] if options.bias else [])]
+
+    @cache
+    def fits(num_left: int) -> dict[str, dict[frozenset[Group], PostProcessing]]:
+        without = left_out(names, num_left)
+        subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
+        smoothed = _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets)
+        biased = _with_affine_each(task, clips, smoothed, subsets) if options.bias else []
+        return {
+            way: dict(zip(without, found, strict=True)) for way, found in zip(ways[1:], (smoothed, biased), strict=False)
+        }
+
+    def fitted(way: str, left: frozenset[Group]) -> PostProcessing:
+        return raw if way == "raw" else fits(max(len(left), 1))[way][left]
 
     @cache
     def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
         if way == "raw":
             return post_processed(task, _of_group(clips, groups, name), raw)
-        return _held_out(task, clips, groups, name, fitted[way][left].shrunk(strength))
+        return _held_out(task, clips, groups, name, fitted(way, left).shrunk(strength))
 
-    found = nest(task, list(fitted), names, predict)
-    return fitted[found.kept][frozenset()].shrunk(found.strength), found
+    found = nest(task, ways, names, predict)
+    return fitted(found.kept, frozenset()).shrunk(found.strength), found
 
 
 def post_processed(task: Task, clips: Clips, post_processing: PostProcessing) -> dict[str, PredictionPair]:

@@ -1,13 +1,17 @@
 """What is kept because it gains on clips that it was not fitted on, and what to expect of it on others.
 
-The highest of several cross-fitted scores is too high: it was chosen on the clips that it is of. So the choice is part
-of what is scored: for each group of clips it is made again on the other groups alone, cross-fitted among them (nested
-cross-validation, Varma and Simon 2006, https://doi.org/10.1186/1471-2105-7-91). And a small gain on few videos is more
-often chance than not: a way must gain more than its standard error (Breiman et al. 1984, 3.4.3), and what it fitted is
-shrunk towards no change, by as much as the gain may be chance (James and Stein 1961): by half at 1.4 standard errors.
+A small gain on few videos is more often chance than not: a way must gain more than its standard error (Breiman et al.
+1984, 3.4.3), and what it fitted is shrunk towards no change, by as much as the gain may be chance (James and Stein
+1961): by half at 1.4 standard errors.
+
+The cross-fitted gain of what is kept is too high, for it was chosen on the clips that it is of. Nested, the choice is
+made again without each group, on the other groups alone (Varma and Simon 2006,
+https://doi.org/10.1186/1471-2105-7-91). This is too low on few videos: each choice has fewer of them, so it keeps
+less, and F1 and CCC over clips that differ in what was done to them are lower than of any one of it. What is expected
+is the mean of both. benchmarks/fitted/fitting.py measures by how much each is off.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -46,20 +50,54 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class ExpectedGain:
+    """What a choice gains on other videos: the mean of two gains on these, one mostly too low and one too high.
+
+    ``nested``: cross-fitted with the choice made again without each group. ``as_chosen``: with the one choice that was
+    made on all of them. Both are 0, without error, where nothing is changed.
+    """
+
+    nested: Gain
+    as_chosen: Gain
+
+    @property
+    def value(self) -> float:
+        """The gain to expect."""
+        return (self.nested.value + self.as_chosen.value) / 2
+
+    @property
+    def error(self) -> float:
+        """Its standard error, as if the two were fully correlated, which they nearly are."""
+        return (self.nested.error + self.as_chosen.error) / 2
+
+    def __str__(self) -> str:
+        if self.nested == self.as_chosen == NO_GAIN:
+            return "none, for nothing is changed"
+        return (
+            f"{Gain(self.value, self.error)}: the mean of {self.nested.value:+.4f}, cross-fitted with the choice made "
+            f"anew without each group (on few videos mostly too low), and {self.as_chosen.value:+.4f}, cross-fitted "
+            "with the choice as it is (too high)"
+        )
+
+
+NO_GAIN = Gain(0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class Choice:
     """What is kept of several ways, how strongly, and what each gained.
 
     ``strength``: the share to keep of the difference between the way kept and the one kept before it. ``tried``: the
     cross-fitted predictions of each way. ``gains``: of each but the first, over the way that was kept before it.
-    ``expected``: the gain over the first way of the whole procedure, the choice included, on videos that it has not
-    seen; None where there were too few groups, so that the first way is kept.
+    ``expected``: the gain over the first way on other videos; None where there were too few groups, so that the first
+    way is kept.
     """
 
     kept: str
     strength: float
     tried: dict[str, dict[str, PredictionPair]]
     gains: dict[str, Gain]
-    expected: Gain | None
+    expected: ExpectedGain | None
 
 
 def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
@@ -103,16 +141,16 @@ def keep(task: Task, tried: Mapping[str, Pairs], num_groups: int) -> tuple[str, 
     return kept, strength, gains
 
 
-def left_out(names: Sequence[Group]) -> Iterator[frozenset[Group]]:
-    """What ``nest`` leaves out of fits: each group, and each pair of groups."""
-    yield from map(frozenset, combinations(names, 1))
-    yield from map(frozenset, combinations(names, 2))
+def left_out(names: Sequence[Group], num: int) -> list[frozenset[Group]]:
+    """What ``nest`` leaves out of fits that all lack ``num`` groups; of 1 also nothing."""
+    return [frozenset[Group]()] * (num == 1) + list(map(frozenset, combinations(names, num)))
 
 
 def nest(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
     """Cross-fit each way over the groups ``names``, keep one, and estimate the gain of doing so by nesting.
 
-    ``ways``: the mildest first, which changes nothing. Needs ``MIN_GROUPS`` groups.
+    ``ways``: the mildest first, which changes nothing. Needs ``MIN_GROUPS`` groups. Nothing is nested where the first
+    way is kept.
     """
 
     def cross_fitted(way: str, among: Sequence[Group], without: frozenset[Group]) -> dict[str, PredictionPair]:
@@ -120,9 +158,14 @@ def nest(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predi
 
     tried = {way: cross_fitted(way, names, frozenset()) for way in ways}
     kept, strength, gains = keep(task, tried, len(names))
+    if kept == ways[0]:
+        return Choice(kept, strength, tried, gains, ExpectedGain(NO_GAIN, NO_GAIN))
     nested: dict[str, PredictionPair] = {}
+    as_chosen: dict[str, PredictionPair] = {}
     for name in names:
         own, others = frozenset([name]), [each for each in names if each != name]
         chosen, share, _ = keep(task, {way: cross_fitted(way, others, own) for way in ways}, len(others))
         nested |= predict(chosen, share, own, name)
-    return Choice(kept, strength, tried, gains, gain_of(task, tried[ways[0]], nested, len(names)))
+        as_chosen |= predict(kept, strength, own, name)
+    expected = ExpectedGain(*(gain_of(task, tried[ways[0]], each, len(names)) for each in (nested, as_chosen)))
+    return Choice(kept, strength, tried, gains, expected)

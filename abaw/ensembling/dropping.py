@@ -107,7 +107,8 @@ class _Ensembles:
     def _fit(self, kept: Positions) -> EnsembleWeights | dict[Without, EnsembleWeights]:
         members: Sequence[Mapping[str, LabelledTable]] = [self._members[i] for i in kept]
         if self._how == "weighted" and len(kept) > 1:
-            return fit_without(self._task, members, self._groups)
+            singles, pairs = (fit_without(self._task, members, self._groups, num) for num in (1, 2))
+            return singles | pairs
         if self._how == "centred":
             return weights.centre([np.concatenate([clip.values for clip in each.values()]) for each in members])
         return weights.mean(len(kept))

@@ -42,24 +42,31 @@ def choose_weights(task: Task, members: Members, groups: Mapping[str, Group]) ->
     seen, num = Seen.in_clips(groups_of_clips(members[0])), len(members)
     if len(names) < MIN_GROUPS:
         return weighted([1 / num] * num, seen), None
-    fitted = fit_without(task, members, groups)
+
+    @cache
+    def fits(num_left: int) -> dict[frozenset[Group], EnsembleWeights]:
+        return fit_without(task, members, groups, num_left)
+
 
     @cache
     def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
         own = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
         if way == "mean":
             return combined(task, own, mean(num))
-        check_apart(fitted[left].seen, groups_of_clips(own[0]), "the weights fitted on the other groups")
-        return combined(task, own, _shrunk(fitted[left], strength))
+        fitted = fits(len(left))[left]
+        check_apart(fitted.seen, groups_of_clips(own[0]), "the weights fitted on the other groups")
+        return combined(task, own, _shrunk(fitted, strength))
 
     found = nest(task, ["mean", "weighted"], names, predict)
     kept = found.strength if found.kept == "weighted" else 0.0
-    return _shrunk(fitted[frozenset()], kept), found
+    return _shrunk(fits(1)[frozenset()], kept), found
 
 
-def fit_without(task: Task, members: Members, groups: Mapping[str, Group]) -> dict[frozenset[Group], EnsembleWeights]:
-    """``fit_weights`` on all clips, without each group, and without each two groups, by what is left out."""
-    without = [frozenset[Group](), *left_out(group_names(members[0], groups))]
+def fit_without(
+    task: Task, members: Members, groups: Mapping[str, Group], num_left: int
+) -> dict[frozenset[Group], EnsembleWeights]:
+    """``fit_weights`` without each ``num_left`` groups, by what is left out (of 1 also on all clips: nothing)."""
+    without = left_out(group_names(members[0], groups), num_left)
     fits = _fit_each(task, members, [[c for c in members[0] if groups[c] not in left] for left in without])
     return dict(zip(without, fits, strict=True))
 

@@ -211,7 +211,7 @@ def _fitted(task: Task, labelled: _Labelled) -> tuple[EnsembleWeights, dict[str,
             f"fitted weights gain {gain} on clips that they were not fitted on; {choice.strength:.2f} of their "
             "difference to the mean is kept"
         )
-    remarks.append(f"gain to expect on other videos {choice.expected}: {_how(groups)}")
+    remarks.append(f"gain to expect on other videos: {choice.expected}")
     return found, scores, remarks
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw.calibration.gains import Gain, gain_of, keep, left_out
+from abaw.calibration.gains import Gain, gain_of, keep, left_out, nest
 from abaw.tasks.base import PredictionPair
 from benchmarks.fitted import fitting as simulation
 from tests.support.abaw.calibration import TASK, noisy_va
@@ -38,8 +38,42 @@ def test_what_gains_its_error_is_not_kept_and_what_gains_more_is_shrunk():
     assert gains["as much"] == Gain(0.0, 0.0)
 
 
-def test_every_group_and_every_pair_is_left_out():
-    assert set(left_out("abc")) == set(map(frozenset, ("a", "b", "c", "ab", "ac", "bc")))
+def test_nothing_every_group_and_every_pair_is_left_out():
+    assert left_out("abc", 1) == list(map(frozenset, ("", "a", "b", "c")))
+    assert left_out("abc", 2) == list(map(frozenset, ("ab", "ac", "bc")))
+
+
+def test_the_gain_to_expect_is_the_mean_of_the_nested_one_and_that_of_what_is_kept():
+    raw, asked = pairs(0.6), []
+
+    def predict(way, strength, left, name):
+        asked.append(left)
+        noise = {"raw": 0.6, "better": 0.6 - 0.4 * strength}[way]
+        return {f"c{name}": pairs(noise)[f"c{name}"]}
+
+    choice = nest(TASK["va"], ["raw", "better"], range(6), predict)
+    found = choice.expected
+    assert choice.kept == "better"
+    assert 0 < choice.strength < 1
+    assert found.as_chosen == gain_of(TASK["va"], raw, pairs(0.6 - 0.4 * choice.strength), 6)
+    assert 0 < found.nested.value != found.as_chosen.value > 0
+    assert found.value == (found.nested.value + found.as_chosen.value) / 2
+    assert found.error == (found.nested.error + found.as_chosen.error) / 2
+    assert str(found).startswith(f"{found.value:+.4f} (standard error {found.error:.4f}): the mean of")
+    assert {len(left) for left in asked} == {1, 2}
+
+
+def test_where_nothing_is_kept_nothing_is_promised_and_nothing_nested():
+    asked = []
+
+    def predict(way, strength, left, name):
+        asked.append(left)
+        return {f"c{name}": pairs({"raw": 0.2, "worse": 0.6}[way])[f"c{name}"]}
+
+    choice = nest(TASK["va"], ["raw", "worse"], range(6), predict)
+    assert (choice.kept, choice.expected.value, choice.expected.error) == ("raw", 0, 0)
+    assert str(choice.expected) == "none, for nothing is changed"
+    assert {len(left) for left in asked} == {1}
 
 
 @pytest.fixture

@@ -30,13 +30,14 @@ def test_weights_are_kept_only_where_they_clearly_gain_by_cross_fitting(job):
     assert 0.5 < ensemble["weights"][1] < 1, "b has less noise"
     assert result.scores["weighted"] > result.scores["mean"]
     assert re.search(r"fitted weights gain \+0.\d+ \(standard error .*; [01].\d\d of their difference", str(report))
-    assert "va gain to expect on other videos +" in str(report)
+    assert "va gain to expect on other videos: +" in str(report)
     write_folder(job / "c", CLIPS, noise=0.4, seed=3, **recorded())
     report = run_combine(job, "b", "c", out="alike", fit=True, data=job / "data")
     ensemble = about_of(job / "alike")["ensemble"]
     assert ensemble["weights"] == [0.5, 0.5]
     assert ensemble["fitted_on"], "the labels decided it in either case"
     assert "not more than that error: the mean is kept" in str(report)
+    assert "gain to expect on other videos: none, for nothing is changed" in str(report)
 
 
 def test_an_ensemble_is_not_written_over_the_one_whose_weights_it_takes(job):
