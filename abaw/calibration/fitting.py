@@ -13,7 +13,7 @@ import numpy as np
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
 from abaw.calibration.gains import MIN_GROUPS, Choice, Group, left_out, nest
 from abaw.configs.sections import PostProcessingConfig
-from abaw.dataset.annotations import group_of
+from abaw.dataset.annotations import Labels, group_of
 from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import LabelledTable
@@ -75,10 +75,10 @@ def choose(
         without = left_out(names, num_left)
         subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
         smoothed = _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets)
-        biased = _with_affine_each(task, clips, smoothed, subsets) if options.bias else []
-        return {
-            way: dict(zip(without, found, strict=True)) for way, found in zip(ways[1:], (smoothed, biased), strict=False)
-        }
+        found = {"smoothed": smoothed}
+        if options.bias:
+            found["biased"] = _with_affine_each(task, clips, smoothed, subsets)
+        return {way: dict(zip(without, each, strict=True)) for way, each in found.items()}
 
     def fitted(way: str, left: frozenset[Group]) -> PostProcessing:
         return raw if way == "raw" else fits(max(len(left), 1))[way][left]
@@ -219,8 +219,20 @@ def _with_affine_each(
             clip_id: clip._replace(values=smoothing.smoothed(task, *clip.to_process)) for clip_id, clip in clips.items()
         }
         for i in which:
-            found[i] = _with_affine(task, {clip_id: smoothed[clip_id] for clip_id in subsets[i]}, post_processings[i])
+            of_subset = [smoothed[clip_id] for clip_id in subsets[i]]
+            found[i] = _with_affine(task, _joined(task, of_subset), post_processings[i])
     return found
+
+
+def _joined(task: Task, clips: Sequence[LabelledTable]) -> dict[str, LabelledTable]:
+    """The scored frames of all clips as those of one, which is faster; clips of a clip-level task as they are."""
+    if task.resolution == "clip":
+        return {str(i): clip for i, clip in enumerate(clips)}
+    rows = [np.flatnonzero(clip.labels.scored) for clip in clips]
+    values = np.concatenate([clip.values[of] for clip, of in zip(clips, rows, strict=True)])
+    truths = np.concatenate([clip.labels.values[of] for clip, of in zip(clips, rows, strict=True)])
+    everywhere = np.ones(len(values), bool)
+    return {"": LabelledTable(values, everywhere, Labels(truths, everywhere))}
 
 
 def _with_affine(task: Task, smoothed: Clips, post_processing: PostProcessing) -> PostProcessing:
