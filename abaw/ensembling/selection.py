@@ -47,7 +47,6 @@ def choose_weights(task: Task, members: Members, groups: Mapping[str, Group]) ->
     def fits(num_left: int) -> dict[frozenset[Group], EnsembleWeights]:
         return fit_without(task, members, groups, num_left)
 
-
     @cache
     def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
         own = [{clip_id: clip for clip_id, clip in each.items() if groups[clip_id] == name} for each in members]
