@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abaw.dataset.seen import Seen
+from abaw.numbers import format_count
 from abaw.results.runs import Run, commit
 from abaw.results.selection import chosen_on
 
@@ -70,9 +71,10 @@ def describe_teachers(about: Mapping[str, Any]) -> list[str]:
         frames = ", ".join(f"{name} {counts['frames']} frames" for name, counts in each["tasks"].items())
         lines.append(f"{each['run']} was trained with {kind} ({frames}) by {', '.join(each['teachers'])}")
         if each["num_test_clips"]:
+            clips = format_count(each["num_test_clips"], "clip")
             lines.append(
-                f"warning: {each['run']} was trained on predictions of {each['num_test_clips']} clips of the test list "
-                "or of no split: submit only where the rules of the challenge allow it"
+                f"warning: {each['run']} was trained on predictions of {clips} of the test list or of no split: submit "
+                "only where the rules of the challenge allow it"
             )
     return lines
 

@@ -188,7 +188,7 @@ def test_a_submission_says_that_it_was_trained_on_predictions_of_test_clips(data
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text(json.dumps({**facts, **found.added_to_facts(facts)}))
     made = provenance.of_run(Run(tmp_path / "run"), {"t3": ""})
-    assert any("was trained on predictions of 1 clips of the test list" in line for line in rule_lines(made, "va"))
+    assert any("was trained on predictions of 1 clip of the test list" in line for line in rule_lines(made, "va"))
 
 
 def test_a_teacher_of_unknown_provenance_is_recorded_as_such(data, tmp_path, caplog):
