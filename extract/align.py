@@ -143,7 +143,7 @@ def window_mean(
     counts = stop - first
     places = np.arange(max(2 if is_empty.any() else 1, counts.max()))
     used = places < counts[:, None]
-    # an unused place points at the step's own first row, which is read anyway, and adds exactly 0
+    # an unused place points at the step's own first row: it is read anyway, and adding 0 times it changes no bit
     rows = np.append(kept, 0)[np.where(used, first[:, None] + places, first[:, None])]
     weights = np.where(used, 1 / np.maximum(counts, 1)[:, None], 0)
     if is_empty.any():
@@ -170,11 +170,14 @@ def _make_plan(
     max_gap_s: float,
 ) -> Plan:
     """The plan of these rows and weights; a step is observed if all its rows with weight are observed and near."""
+    # as they are applied: a share below 1e-45 is 0 there
+    weights = weights.astype(np.float32)
     used = weights > 0
     good = observed[rows] & (np.abs(times_s[rows] - goal_s[:, None]) <= max_gap_s)
-    # an unused place must not make a window read another row: it points at the used one
+    # an unused place points at the used row: a window need not read another one, and adding 0 times a value leaves that
+    # value as it is, also the sign of -0.0
     rows = np.where(used, rows, rows[np.arange(len(rows)), used.argmax(axis=1)][:, None])
-    return Plan(rows.astype(np.int32), weights.astype(np.float32), (good | ~used).all(axis=1))
+    return Plan(rows.astype(np.int32), weights, (good | ~used).all(axis=1))
 
 
 def _plan_unobserved(goal_s: np.ndarray) -> Plan:

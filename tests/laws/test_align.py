@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extract import ALIGNERS
@@ -42,6 +42,22 @@ def test_a_window_equals_its_part_of_the_whole_clip_bit_for_bit(way, track, goal
     first, last = window.span()
     part = apply(window, values[first:last], first_row=first)
     assert part.tobytes() == whole[start:stop].tobytes()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(
+    hop_s=st.sampled_from([0.02, 0.1, 0.3]),
+    offset_s=st.sampled_from([0.0, 1e-50, 1e-44]),  # next to 0, where times are finer than the weights
+    signs=st.lists(st.sampled_from([-0.0, 0.0, -1.0, 1.0, -1e-45]), min_size=2, max_size=9),
+    start=st.integers(0, 9),
+)
+@example(hop_s=0.1, offset_s=1e-50, signs=[-0.0, 1.0], start=0)
+def test_the_sign_of_zero_does_not_depend_on_the_window(way, hop_s, offset_s, signs, start):
+    values = np.array(signs, np.float32)[:, None]
+    plan = planned(way, np.arange(len(signs)) * hop_s, np.ones(len(signs), bool), offset_s + np.arange(10) / 25)
+    whole = apply(plan, values)
+    for window in (slice(0, 1), slice(start, 10)):
+        assert apply(plan[window], values).tobytes() == whole[window].tobytes()
 
 
 @pytest.mark.parametrize("way", WAYS)

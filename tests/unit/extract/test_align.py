@@ -33,6 +33,16 @@ def test_linear_lies_on_the_line_and_hits_rows_exactly():
     assert observed.all()
 
 
+def test_a_row_whose_weight_is_too_small_for_float32_has_no_part_in_a_step():
+    times_s, goal_s = np.array([0.0, 0.1]), np.array([1e-50, 0.05])
+    plan = ALIGNERS.build("linear", times_s=times_s, observed=np.array([True, False]), goal_s=goal_s)
+    assert plan.observed.tolist() == [True, False]
+    plan = ALIGNERS.build("linear", times_s=times_s, observed=np.ones(2, bool), goal_s=goal_s)
+    whole, alone = (apply(each, np.float32([[-0.0], [1.0]])) for each in (plan, plan[:1]))
+    assert np.signbit(whole[0, 0])
+    assert np.signbit(alone[0, 0])
+
+
 def test_linear_at_the_time_of_a_row_needs_only_that_row():
     values, observed = align("linear", [0.0, 0.1, 0.2], [1, 2, 3], [0.1], observed=[False, True, False])
     assert values.tolist() == [2]
