@@ -1,4 +1,4 @@
-"""Processes that end with their parent: a child whose parent was killed would wait for it for ever."""
+"""How many cores a process may use; and processes that end with their parent, for which a child would wait for ever."""
 
 import ctypes
 import os
@@ -12,6 +12,11 @@ from contextlib import contextmanager
 PARENT = "ABAW_PARENT_PID"  # by which a process names itself to its children
 PR_SET_PDEATHSIG = 1
 INTERVAL_S = 1.0
+
+
+def count_cores() -> int:
+    """The cores that this process may use: a container or a batch system may grant fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 The inputs are synthetic: a 720p video with a drawn face and a voice, and networks of the real architectures with random
 weights. Compared figures are measured alternately in one process; the page shows medians. Writes results/extract.json
-and docs/speed.md. Run nothing else beside it.
+and docs/speed.md, with the load of the machine. On a busy machine it prints no figure and ends with exit code 2.
 
-    python -m benchmarks.extract [--parts networks built_in memory gpu] [--repeats 3] [--work work/speed]
+    python -m benchmarks.extract [--parts networks built_in memory gpu] [--repeats 3] [--work work/speed] [--busy]
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -25,7 +24,8 @@ from abaw.dataset.layout import open_dataset
 from abaw.files import read_json, write_json
 from abaw.results.runs import commit, versions
 from benchmarks.extract_inputs import FPS, SECONDS, SIZE, make_video, save_crops, save_vit, save_wavlm
-from benchmarks.extract_page import make_page
+from benchmarks.machine.load import QuietMachine, add_busy, describe_machine
+from benchmarks.speed_page import PAGE, make_page
 from extract import media
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder, joined
@@ -38,7 +38,6 @@ from extract.synthetic.write_clip import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks/results/extract.json"
-TABLE = ROOT / "docs" / "speed.md"
 BATCH_SIZES = (1, 8, 32)
 
 TARGET = TargetConfig(Haar(4, 0.1))
@@ -298,20 +297,12 @@ PARTS: dict[str, Callable[[Path, int], Figures]] = {
 }
 
 
-def describe_machine() -> str:
-    """The processor, as Linux names it."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    has = "with" if "avx512_bf16" in text else "without"
-    return f"{os.cpu_count()} cores of {names[0] if names else 'an unnamed processor'} {has} avx512_bf16"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "speed")
+    add_busy(parser)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     parts = read_json(OUT)["parts"] if OUT.exists() else {}
@@ -322,12 +313,12 @@ def main() -> None:
             "repeats": arguments.repeats,
             "versions": versions(),
         }
-        parts[name] = about | PARTS[name](arguments.work, arguments.repeats)
+        with QuietMachine(busy=arguments.busy) as machine:
+            found = PARTS[name](arguments.work, arguments.repeats)
+        parts[name] = about | {"load": machine.record} | found
         print(name, parts[name], flush=True)
-        record = {"parts": parts}
-        write_json(OUT, record)
-        TABLE.parent.mkdir(exist_ok=True)
-        TABLE.write_text(make_page(record, f"{SECONDS} s, {SIZE[0]}x{SIZE[1]}, {FPS} fps"), encoding="utf-8")
+        write_json(OUT, {"video": f"{SECONDS} s, {SIZE[0]}x{SIZE[1]}, {FPS} fps", "parts": parts})
+        PAGE.write_text(make_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

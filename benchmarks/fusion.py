@@ -3,10 +3,10 @@
 Two parts. "peers": one training step (forward and backward; the loss is the mean square of the output plus the model's
 auxiliary losses) of our model and of MMSA's model of the same sizes, alternating in one process; medians are reported.
 "growth": the step at several lengths, each in a new process, with its peak memory and the number of parameters. Writes
-fusion.json and fusion.md in results/. Existing results are kept unless the model or the sizes have changed. Run nothing
-else at the same time. About 15 minutes on 2 CPU cores.
+fusion.json and fusion.md in results/. Existing results are kept unless the model or the sizes have changed. On a busy
+machine it ends with exit code 2. About 15 minutes on 2 CPU cores.
 
-    python -m benchmarks.fusion [--models mfn mult] [--parts peers growth] [--turns 5] [--device cpu]
+    python -m benchmarks.fusion [--models mfn mult] [--parts peers growth] [--turns 5] [--device cpu] [--busy]
 """
 
 import argparse
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from abaw.files import read_json, write_json
 from abaw.results.runs import commit, versions
-from benchmarks.extract import describe_machine
+from benchmarks.machine.load import QuietMachine, add_busy, describe_machine
 from fusion.base import FusionInput, FusionModel
 from fusion.models import FUSION_MODELS
 
@@ -189,7 +189,7 @@ def memory_mb(device: str, begin: bool = False) -> float:
 def run_in_new_process(work: Callable[..., Row], *given: Any) -> Row:
     """Run in a new process, forked from a server that has imported everything and computed nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "benchmarks.extract", "fusion.base"])
+    context.set_forkserver_preload(["torch", "benchmarks.fusion", "fusion.base"])
     try:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             return pool.submit(work, *given).result()
@@ -272,6 +272,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    add_busy(parser)
     arguments = parser.parse_args(words)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         print("no CUDA device here: nothing is measured on one")
@@ -287,10 +288,12 @@ def main(words: Sequence[str] | None = None) -> None:
             key = key_of(name, [setup, arguments.turns if part == "peers" else None, THREADS])
             if rows.get(name, {}).get("key") == key:
                 continue
-            row = work(name, arguments.turns, arguments.device)
+            with QuietMachine(busy=arguments.busy) as machine:
+                row = work(name, arguments.turns, arguments.device)
             if row is None:
                 continue
-            rows[name] = {"key": key, "commit": made_by, "machine": device_machine(arguments.device), **row}
+            about = {"commit": made_by, "machine": device_machine(arguments.device), "load": machine.record}
+            rows[name] = {"key": key, **about, **row}
             print(part, name, row, flush=True)
             record["versions"] = versions()
             write_json(OUT, record)

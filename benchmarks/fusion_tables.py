@@ -96,7 +96,9 @@ def about(part: str, rows: Mapping[str, Row]) -> str:
     """What was measured, on which machine and for which commits."""
     made_by = sorted({str(row["commit"]) for row in rows.values()})
     machines = sorted({str(row["machine"]) for row in rows.values()})
+    busy = [name for name, row in rows.items() if row.get("load", {}).get("is_busy")]
     where = f"Commits {', '.join(made_by)}; {'; '.join(machines)}; {THREADS} threads, float32, seed {SEED}."
+    where += f" **On a busy machine**: {', '.join(busy)}." if busy else ""
     if part == "peers":
         return (
             f"One training step at {sizes_in_words(PEERS)}, {PEERS['steps']} steps, against MMSA 2.2.1 with the same "

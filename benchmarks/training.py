@@ -4,9 +4,10 @@ A model is trained for a few batches on stores of 1 and 20 GB while two workers 
 the 2.7 million frames of Aff-Wild2). The files are sparse and take almost no disk space. The parent sums the anonymous
 memory of the whole process tree from /proc, five times a second. Features are normalised by a learned layer, because
 measuring their statistics would read every byte. Then the same windows are trained by one process and by two that share
-every batch (gloo). Writes training.json and training.md to results/; takes a few minutes on 2 CPU cores.
+every batch (gloo): on a busy machine this part ends with exit code 2; memory does not depend on the load. Writes
+training.json and training.md to results/, and docs/speed.md; takes a few minutes on 2 CPU cores.
 
-    python -m benchmarks.training [--work work/benchmark-training]
+    python -m benchmarks.training [--parts memory processes] [--work work/benchmark-training] [--busy]
 """
 
 import argparse
@@ -24,10 +25,12 @@ import numpy as np
 
 from abaw.configs.sections import Config, FeatureConfig
 from abaw.dataset.annotations import Labels
-from abaw.files import write_json
+from abaw.files import read_json, write_json
 from abaw.results.runs import commit, versions
 from abaw.tasks import TASKS
 from abaw.tracks import Clock
+from benchmarks.machine.load import QuietMachine, add_busy, describe_load, describe_machine, process_tree
+from benchmarks.speed_page import PAGE, make_page
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
 from extract.store.tensor_file import TensorFile, pack_header
@@ -135,7 +138,7 @@ def run_child(root: Path, settings: dict) -> dict:
 def memory_mb(pid: int) -> dict[str, float]:
     """Anonymous memory of a process tree in MB: shared pages counted in every process, and counted once."""
     sums = {"Anonymous": 0, "Pss_Anon": 0}
-    for each in tree(pid):
+    for each in process_tree(pid):
         try:
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):  # the process has ended
@@ -143,20 +146,6 @@ def memory_mb(pid: int) -> dict[str, float]:
         found = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
         sums = {kind: value + found.get(kind, 0) for kind, value in sums.items()}
     return {kind: value / 1000 for kind, value in sums.items()}
-
-
-def tree(pid: int) -> list[int]:
-    """The process and its descendants."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found
 
 
 def measure_memory(work: Path) -> dict[str, dict[str, float]]:
@@ -170,8 +159,7 @@ def measure_memory(work: Path) -> dict[str, dict[str, float]]:
         root = work / f"store-{size}"
         make_store(root, size * GB)
         peaks[str(size)] = {kind: round(value) for kind, value in run_child(root, settings)["peak_mb"].items()}
-        if size != SIZES_GB[0]:
-            shutil.rmtree(root)
+        shutil.rmtree(root)
         print(f"{size} GB: {peaks[str(size)]}", file=sys.stderr)
     return peaks
 
@@ -201,57 +189,82 @@ def measure_verification(root: Path) -> list[float]:
 
 
 def report(results: dict) -> str:
-    small, large = (results["memory_mb"][str(size)] for size in SIZES_GB)
-    rows = [
-        f"| {words} | {small[kind]:.0f} MB | {large[kind]:.0f} MB | {large[kind] - small[kind]:+.0f} MB |"
-        for kind, words in (
-            ("Anonymous", "each process's added up"),
-            ("Pss_Anon", "pages that processes share counted once"),
-        )
-    ]
-    verification_s = statistics.median(results["verification_s"])
-    one, two = (statistics.median(results["seconds"][num]) for num in ("1", "2"))
-    return "\n".join(
-        [
+    """The text of training.md: a table of the memory, and a paragraph on time."""
+    lines = []
+    if memory := results.get("memory"):
+        small, large = (memory["memory_mb"][str(size)] for size in SIZES_GB)
+        kinds = {"Anonymous": "each process's added up", "Pss_Anon": "pages that processes share counted once"}
+        lines += [
+            f"Memory: commit {memory['commit']}, {memory['machine']}.",
+            "",
             f"| peak anonymous memory, training with two workers | {SIZES_GB[0]} GB store | {SIZES_GB[1]} GB store | "
             "growth |",
             "|---|---|---|---|",
-            *rows,
+            *(
+                f"| {words} | {small[kind]:.0f} MB | {large[kind]:.0f} MB | {large[kind] - small[kind]:+.0f} MB |"
+                for kind, words in kinds.items()
+            ),
+            "",
+        ]
+    if found := results.get("processes"):
+        seconds, verification_s = found["seconds"], statistics.median(found["verification_s"])
+        one, two = (statistics.median(seconds[num]) for num in ("1", "2"))
+        lines += [
+            f"Time: commit {found['commit']}, {found['machine']}, {describe_load(found.get('load'))}.",
             "",
             f"{NUM_BATCHES} batches of 16 windows of 300 steps, {len(NAMES)} features of {DIM}, one thread a process: "
             f"two processes with 8 windows each take {two / one:.2f} of the time of one with 16 (medians of "
-            f"{NUM_REPEATS}; one: {_span(results['seconds']['1'])} s, two: {_span(results['seconds']['2'])} s).",
+            f"{NUM_REPEATS}; one: {_span(seconds['1'])} s, two: {_span(seconds['2'])} s).",
             "",
             f"Verifying the checksums of the {SIZES_GB[0]} GB store, once in a training, takes {verification_s:.2f} s "
             f"of CPU time: {verification_s / one:.1%} of that epoch of one process.",
+            "",
         ]
-    )
+    return "\n".join(lines)
 
 
 def _span(values: list[float]) -> str:
     return f"{min(values):.1f} to {max(values):.1f}"
 
 
+def measure_memory_part(work: Path, _busy: bool) -> dict:
+    return {"memory_mb": measure_memory(work)}
+
+
+def measure_processes_part(work: Path, busy: bool) -> dict:
+    root = work / f"store-{SIZES_GB[0]}"
+    with QuietMachine(busy=busy) as machine:
+        make_store(root, SIZES_GB[0] * GB)
+        found = {"seconds": measure_processes(root), "verification_s": measure_verification(root)}
+    return {"load": machine.record, **found}
+
+
+PARTS = {"memory": measure_memory_part, "processes": measure_processes_part}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--work", type=Path, default=Path("work/benchmark-training"))
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    add_busy(parser)
     arguments = parser.parse_args()
     if arguments.child:
         train_child(*map(Path, arguments.child[:2]), json.loads(arguments.child[2]))
         return
-    made_by = commit()
-    shutil.rmtree(arguments.work, ignore_errors=True)
-    memory = measure_memory(arguments.work)
-    small = arguments.work / f"store-{SIZES_GB[0]}"
-    seconds, verification_s = measure_processes(small), measure_verification(small)
-    shutil.rmtree(arguments.work)
-    results = {"memory_mb": memory, "seconds": seconds, "verification_s": verification_s}
+    about = {"commit": commit(), "versions": versions(), "machine": describe_machine()}
     here = Path(__file__).resolve().parent / "results"
-    write_json(here / "training.json", {"commit": made_by, "versions": versions(), "cores": os.cpu_count(), **results})
-    text = f"Commit {made_by}, {os.cpu_count()} CPU cores.\n\n{report(results)}\n"
-    (here / "training.md").write_text(text)
-    print(text)
+    results = read_json(here / "training.json") if (here / "training.json").exists() else {}
+    for part in arguments.parts:
+        shutil.rmtree(arguments.work, ignore_errors=True)
+        try:
+            results[part] = {**about, **PARTS[part](arguments.work, arguments.busy)}
+        finally:
+            shutil.rmtree(arguments.work, ignore_errors=True)
+        write_json(here / "training.json", results)
+        (here / "training.md").write_text(report(results))
+        PAGE.write_text(make_page(), encoding="utf-8")
+    print(report(results))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Windows of clips for training and validation, read lazily from a FeatureSource."""
 
+import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import lightning
@@ -10,10 +13,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from abaw.batches import FeatureSource, Window, collate, windows
+from abaw.batches import Batch, FeatureSource, Window, collate, windows
 from abaw.configs.sections import Config, WindowConfig
 from abaw.errors import InputError
-from abaw.processes import end_with_parent
+from abaw.processes import count_cores, end_with_parent
 from abaw.tasks.base import Task
 from abaw.tracks import Track
 from fusion.sampling import (
@@ -28,12 +31,17 @@ from fusion.targets import LabelsByTask, list_clips, make_scored_labels, make_tr
 
 MAX_WORKERS = 4  # that "auto" starts: each reads about 400 windows of 300 frames and 1,800 features a second
 MAX_KEPT_BYTES = 256 * 2**20  # of the features of all windows together: as many stay in memory once they were read
+NUM_PREFETCHED = 2  # batches that wait in shared memory for each worker
+SHARED_MEMORY = Path("/dev/shm")
+
+LOG = logging.getLogger("abaw")
 
 
 class WindowDataset(Dataset[Window]):
     """The windows of the given clips, clip by clip and in order of time. Each window reads only its own rows.
 
-    Where the features of all windows take at most ``MAX_KEPT_BYTES``, each window is read once and kept.
+    Where the features of all windows take at most ``MAX_KEPT_BYTES``, each window is read once and kept; not without
+    ``keep``, for windows that are used once.
 
     ``labels`` have as many rows as the clip has frames (see ``fit_to_clock``); a clip may have labels for any of the
     tasks. ``only_scored`` leaves out windows without a scored frame of any task.
@@ -47,6 +55,7 @@ class WindowDataset(Dataset[Window]):
         window: WindowConfig,
         *,
         only_scored: bool = False,
+        keep: bool = True,
     ) -> None:
         self._source, self._labels = source, labels
         spans = [
@@ -55,7 +64,7 @@ class WindowDataset(Dataset[Window]):
             for start, stop in windows(len(source.clock(clip_id)), window.length, window.stride)
         ]
         self.spans = [span for span in spans if self._is_scored(*span)] if only_scored else spans
-        self._kept: dict[int, Window] | None = {} if self._num_bytes() <= MAX_KEPT_BYTES else None
+        self._kept: dict[int, Window] | None = {} if keep and self._num_bytes() <= MAX_KEPT_BYTES else None
 
     @property
     def is_kept(self) -> bool:
@@ -71,6 +80,13 @@ class WindowDataset(Dataset[Window]):
         if index not in self._kept:
             self._kept[index] = self._window(index)
         return self._kept[index]
+
+    def longest_bytes(self) -> int:
+        """The size of the longest window's features in memory, which it reads; 0 without windows."""
+        if not self.spans:
+            return 0
+        longest = self[max(range(len(self)), key=lambda index: self.spans[index][2] - self.spans[index][1])]
+        return sum(4 * track.values.size for track in longest.signals.values())
 
     def _num_bytes(self) -> float:
         """The size of the features of all windows in memory; infinite where tracks have a rate of their own."""
@@ -154,13 +170,25 @@ class ClipDataModule(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Window]:
         return self._loader(self.validation, make_sequential_order(len(self.validation)))
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """The batch on the device. Lightning's own copy would wait for a batch that is not a tensor itself.
+
+        To a GPU the loader's batches lie in pinned memory, so that the copy runs while Python goes on; what computes
+        with it is queued behind it.
+        """
+        return batch.to(device, non_blocking=device.type == "cuda")
+
     def _loader(self, dataset: WindowDataset, order: EpochOrder) -> DataLoader[Window]:
         rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = RankSampler(order, len(dataset), rank, num_ranks)
         share.set_epoch(self._epoch)
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        num = _num_workers(self._training.num_workers, on_gpu and not dataset.is_kept)
-        return loader(dataset, self._training.batch_size, share, num, pin_memory=on_gpu)
+        num_here = self.trainer.num_devices if self.trainer else 1
+        batch_size = self._training.batch_size
+        num = _num_workers(self._training.num_workers, on_gpu and not dataset.is_kept, num_here)
+        if num and self._training.num_workers == "auto":
+            num = _fit_shared_memory(num, num_here * batch_size * dataset.longest_bytes())
+        return loader(dataset, batch_size, share, num, pin_memory=on_gpu)
 
 
 def loader(
@@ -180,17 +208,43 @@ def loader(
         num_workers=num_workers,
         pin_memory=pin_memory,
         persistent_workers=num_workers > 0,
+        prefetch_factor=NUM_PREFETCHED if num_workers else None,
         worker_init_fn=partial(_end_with_training, os.getpid()),
         # its own generator: a loader draws a number each time it is iterated, which must not affect dropout
         generator=torch.Generator(),
     )
 
 
-def _num_workers(given: int | Literal["auto"], waits: bool) -> int:
-    """``waits``: whether training waits for windows; on the CPU it computes instead, and kept windows take no time."""
+def _num_workers(given: int | Literal["auto"], waits: bool, num_processes: int = 1) -> int:
+    """``waits``: whether training waits for windows; on the CPU it computes instead, and kept windows take no time.
+
+    ``num_processes``: how many train together on this machine; each leaves one core of its share to itself.
+    """
     if given != "auto":
         return given
-    return min(MAX_WORKERS, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 2) * waits
+    return max(0, min(MAX_WORKERS, count_cores() // num_processes - 1)) * waits
+
+
+def _fit_shared_memory(num_workers: int, batch_bytes: int) -> int:
+    """As many workers as there is shared memory for their batches, of which a container often has only 64 MB.
+
+    Where it does not last, a worker is killed, and so is the training. ``batch_bytes``: of all processes together.
+    """
+    if not batch_bytes or not SHARED_MEMORY.is_dir():
+        return num_workers
+    free_bytes = shutil.disk_usage(SHARED_MEMORY).free
+    fitting = min(num_workers, free_bytes // (NUM_PREFETCHED * batch_bytes))
+    if fitting < num_workers:
+        LOG.warning(
+            "%d instead of %d processes read windows: %s has %.0f MB free, each needs %.0f MB; in a container give it "
+            "more (--shm-size), or set training.num_workers",
+            fitting,
+            num_workers,
+            SHARED_MEMORY,
+            free_bytes / 1e6,
+            NUM_PREFETCHED * batch_bytes / 1e6,
+        )
+    return fitting
 
 
 def _end_with_training(parent: int, _: int) -> None:

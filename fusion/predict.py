@@ -22,7 +22,7 @@ def predict(
     validation. The module runs on the device of its weights.
     """
     config = module.config.model_copy(update={"window": window})
-    outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window), batch_size)
+    outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window, keep=False), batch_size)
     for clip_id in clip_ids:
         num_steps = len(source.clock(clip_id))
         pieces = list(islice(outputs, len(windows(num_steps, window.length, window.stride))))

@@ -222,7 +222,8 @@ class TrainingConfig(_Strict):
     classes (or strata of valence and arousal) are equally frequent. ``ema_decay``: the weights that are scored and
     kept are an exponential moving average over optimizer steps (0: no average). ``label_shift``: labels lag behind
     the video by so many frames; predictions are shifted back. ``num_workers``: processes that read windows (0: only
-    this process; "auto": up to 4 where a GPU would wait for them, else 0).
+    this process; "auto": up to 4 where a GPU would wait for them, of the cores that each of several training processes
+    has and as far as shared memory allows; else 0).
 
     ``select_on``: on which clips the epoch is chosen whose weights are kept. "validation": on the clips that the run
     holds out and is scored on, which flatters the score. "inner": on a part of the training side, about a fifth of its

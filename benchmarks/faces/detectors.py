@@ -1,6 +1,6 @@
 """The face detectors compared on real clips: faces found, false faces, CPU time a picture.
 
-    python -m benchmarks.faces.detectors /path/to/shared/media --out benchmarks/results/faces
+    python -m benchmarks.faces.detectors /path/to/shared/media --out benchmarks/results/faces [--busy]
 
 Every picture of ``clips/`` shows one face: the box of YuNet, which finds it in all of them, is the reference. Pictures
 that a face fills, tilted, dark and small ones, and crowds are made from them; pictures without a face are those of
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from abaw.results.runs import commit
+from benchmarks.machine.load import QuietMachine, add_busy, describe_load
 from extract import DETECTORS
 from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("media", type=Path, help="folder with clips/, nasty/ and weights/")
     parser.add_argument("--out", type=Path, help="folder for detectors.md; default: only print")
     parser.add_argument("--every", type=int, default=8, help="use every N-th picture of a clip")
+    add_busy(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     yunet = arguments.media / "weights" / "yunet_n_640_640.onnx"
@@ -46,20 +48,20 @@ def main() -> None:
     cases, without = make_cases(singles), list(pictures_without_faces(arguments.media, singles, arguments.every))
     names = [*cases, "false faces", "ms a picture"]
     lines = ["| detector | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for label, (name, settings) in DETECTORS_COMPARED.items():
-        detector = DETECTORS.build(name, **settings, **({"file": str(yunet)} if name == "yunet" else {}))
-        cells = [f"{share_found(detector, shown):.2f}" for shown in cases.values()]
-        cells.append(str(sum(len(detector.detect(rgb)) for rgb in without)))
-        cells.append(f"{cpu_ms(detector, [rgb for rgb, _ in singles]):.0f}")
-        lines.append(f"| `{label}` | " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
+    with QuietMachine(busy=arguments.busy) as machine:
+        for label, (name, settings) in DETECTORS_COMPARED.items():
+            detector = DETECTORS.build(name, **settings, **({"file": str(yunet)} if name == "yunet" else {}))
+            cells = [f"{share_found(detector, shown):.2f}" for shown in cases.values()]
+            cells.append(str(sum(len(detector.detect(rgb)) for rgb in without)))
+            cells.append(f"{cpu_ms(detector, [rgb for rgb, _ in singles]):.0f}")
+            lines.append(f"| `{label}` | " + " | ".join(cells) + " |")
     counts = ", ".join(f"{sum(num for _, num in shown)} {case}" for case, shown in cases.items())
     text = "\n".join(
         [
             "# Face detectors on real clips",
             "",
             f"Share of the faces found, of {counts}; false faces in {len(without)} pictures without a face;",
-            "CPU time of one thread for a picture of the clips.",
+            f"CPU time of one thread for a picture of the clips ({describe_load(machine.record)}).",
             f"Written by `python -m benchmarks.faces.detectors --every {arguments.every}` at commit {commit()}.",
             "",
             *lines,

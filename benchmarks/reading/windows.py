@@ -3,10 +3,10 @@
 32 windows of 300 frames at 30 fps from 24 clips of 40 s, in a store on the local disk: pictures of 768 features with
 some missing faces, sound of 1,024 features at 50 Hz, both in half precision and aligned linearly. Before, numpy
 converted from half precision, alignment multiplied every row, and collating copied twice. Batches are read both ways in
-turn in one process with one thread; their values must be equal. Writes windows.json and windows.md in results/reading.
-Takes about 20 s.
+turn in one process with one thread; their values must be equal. Writes windows.json and windows.md in results/reading
+and docs/speed.md. On a busy machine it ends with exit code 2. Takes about 20 s.
 
-    python -m benchmarks.reading.windows [--batches 30]
+    python -m benchmarks.reading.windows [--batches 30] [--busy]
 """
 
 import argparse
@@ -26,7 +26,8 @@ from abaw.configs.sections import FeatureConfig
 from abaw.files import write_json
 from abaw.results.runs import commit, versions
 from abaw.tracks import Clock
-from benchmarks.extract import describe_machine
+from benchmarks.machine.load import QuietMachine, add_busy, describe_load, describe_machine
+from benchmarks.speed_page import PAGE, make_page
 from extract import align
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
@@ -103,11 +104,12 @@ def as_before(read: Callable[[], tuple[float, float, Batch]]) -> tuple[float, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batches", type=int, default=30)
+    add_busy(parser)
     arguments = parser.parse_args()
     made_by = commit()  # before the results are written, which change the tree
     torch.set_num_threads(1)
     times: dict[str, list[tuple[float, float]]] = {"before": [], "now": []}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, QuietMachine(busy=arguments.busy) as machine:
         source = AlignedSource(make_store(Path(folder)), {name: FeatureConfig() for name in DIMS})
         for seed in range(arguments.batches + 1):
             before = as_before(lambda seed=seed: read_batch(source, seed))
@@ -119,17 +121,24 @@ def main() -> None:
                 times["now"].append(now[:2])
     medians = {way: [statistics.median(each) for each in zip(*all_, strict=True)] for way, all_ in times.items()}
     ratio = statistics.median(sum(a) / sum(b) for a, b in zip(times["before"], times["now"], strict=True))
-    about = {"commit": made_by, "processor": describe_machine(), "versions": versions(), "batches": arguments.batches}
+    about = {
+        "commit": made_by,
+        "processor": describe_machine(),
+        "load": machine.record,
+        "versions": versions(),
+        "batches": arguments.batches,
+    }
     here = Path(__file__).resolve().parent.parent / "results" / "reading"
     write_json(here / "windows.json", {**about, "ratio": ratio, "read_s_and_collate_s": medians})
     rows = [f"| {way} | {1e3 * read:.0f} ms | {1e3 * pad:.0f} ms |" for way, (read, pad) in medians.items()]
     text = (
         f"A batch of {BATCH_SIZE} windows of {LENGTH} frames, 768 + 1,024 features, medians of {arguments.batches} "
-        f"batches, commit {made_by}, {describe_machine()}, one thread. "
+        f"batches, commit {made_by}, {describe_machine()}, one thread, {describe_load(machine.record)}. "
         f"Before takes {ratio:.2f} times as long as now.\n\n"
         "| | read and align | collate |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
     (here / "windows.md").write_text(text)
+    PAGE.write_text(make_page(), encoding="utf-8")
     print(text)
 
 

@@ -1,9 +1,10 @@
 """Speed and memory of the voice encoders ge2e and speech_embedding, and what bounds them.
 
 Speed is in CPU time of one core, so that other processes of the machine matter little. The sound is noise: neither
-depends on what is said. Writes results/voices/encoders.md. About 2 minutes on one CPU core.
+depends on what is said. Writes results/voices/encoders.md. On a busy machine it ends with exit code 2.
+About 2 minutes on one CPU core.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.voices.encoders
+    OMP_NUM_THREADS=1 python -m benchmarks.voices.encoders [--busy]
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from abaw.results.runs import commit
+from benchmarks.machine.load import QuietMachine, add_busy, describe_load
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder
 from extract.media import Sound
@@ -94,18 +96,15 @@ def peak_mb(encoder: SoundEncoder, sound: Sound) -> float:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_busy(parser)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = [
-        "# Voice encoders",
-        "",
-        f"Written by `python -m benchmarks.voices.encoders`, commit {commit()}. CPU time of one core; memory with "
-        f"{MINUTES[0]} and with {MINUTES[1]} minutes of sound.",
-        "",
         "| encoder | times real time | share of the network | peak memory (MB), 1 min | 60 min |",
         "|---|---|---|---|---|",
     ]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, QuietMachine(busy=arguments.busy) as machine:
         short = noise(SECONDS, Path(folder))
         films = [noise(60 * minutes, Path(folder)) for minutes in MINUTES]
         for name, (encoder_name, settings) in CASES.items():
@@ -115,8 +114,13 @@ def main() -> None:
             memory = [peak_mb(encoder, film) for film in films]
             share = network_share(encoder, short)
             lines.append(f"| `{name}` | {speed:.0f} | {share:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |")
-            print(lines[-1], flush=True)
-    RESULTS.write_text("\n".join(lines) + "\n")
+    about = (
+        f"Written by `python -m benchmarks.voices.encoders`, commit {commit()}, {describe_load(machine.record)}. "
+        f"CPU time of one core; memory with {MINUTES[0]} and with {MINUTES[1]} minutes of sound."
+    )
+    text = "\n".join(["# Voice encoders", "", about, "", *lines, ""])
+    print(text)
+    RESULTS.write_text(text)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ is started again, and a second process beside it takes the other clips.
 """
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files import locked, remove_stale_files
 from abaw.numbers import format_count
+from abaw.processes import count_cores
 from abaw.progress import ProgressCallback, silent
 from extract.engine.batching import Batcher, OpenClip
 from extract.engine.plan import DEFAULT_ROWS_HZ, EncoderSpec, ExtractionPlan
@@ -192,5 +192,5 @@ def _process(batcher: Batcher, clip: OpenClip, message: Message) -> list[OpenCli
 
 
 def default_readers() -> int:
-    """Half of the cores, at most 8: the other half encodes."""
-    return max(1, min(8, (os.cpu_count() or 2) // 2))
+    """Half of the cores that this process may use, at most 8: the other half encodes."""
+    return max(1, min(8, count_cores() // 2))

@@ -10,6 +10,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.optional import import_optional
+from abaw.processes import count_cores
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
 from extract.networks.onnx_files import hash_network
@@ -77,8 +78,7 @@ def _session(file: Path, source: Path | bytes, device: str, threads: int) -> Inf
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # always set: by default onnxruntime binds its threads to cores, which a container may forbid
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or cores)
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or count_cores())
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # leaves the cores to the decoders between batches

@@ -8,6 +8,7 @@ import numpy as np
 
 from abaw.configs.sections import FeatureConfig
 from benchmarks import training
+from benchmarks.machine.load import process_tree
 from extract.store.source import AlignedSource
 from extract.store.store import FeatureStore
 
@@ -31,7 +32,7 @@ def test_memory_is_that_of_a_process_and_its_descendants():
     before = training.memory_mb(os.getpid())
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        assert child.pid in training.tree(os.getpid())
+        assert child.pid in process_tree(os.getpid())
         now = training.memory_mb(os.getpid())
         child.stdin.close()
     assert all(60 < now[kind] - before[kind] < 200 for kind in now)
@@ -40,8 +41,12 @@ def test_memory_is_that_of_a_process_and_its_descendants():
 def test_the_report_has_the_growth_of_memory_and_the_speedup_of_two_processes():
     peaks = {"1": {"Anonymous": 1000.0, "Pss_Anon": 400.0}, "20": {"Anonymous": 1100.0, "Pss_Anon": 390.0}}
     seconds = {"1": [10.0, 12.0, 9.0], "2": [6.0, 5.0, 7.0]}
-    text = training.report({"memory_mb": peaks, "seconds": seconds, "verification_s": [0.2, 0.3, 0.1]})
+    about = {"commit": "abc", "machine": "a box"}
+    times = {**about, "seconds": seconds, "verification_s": [0.2, 0.3, 0.1]}
+    text = training.report({"memory": {**about, "memory_mb": peaks}, "processes": times})
     assert "| 1000 MB | 1100 MB | +100 MB |" in text
     assert "| 400 MB | 390 MB | -10 MB |" in text
     assert "take 0.60 of the time" in text
     assert "takes 0.20 s of CPU time: 2.0% of that epoch" in text
+    assert "a box, load not recorded" in text
+    assert "MB" not in training.report({"processes": times}), "one part alone"
