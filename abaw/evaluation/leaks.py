@@ -12,6 +12,7 @@ from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
+from abaw.results.observed import are_counts
 from abaw.results.provenance import REPORTED, TAUGHT_KEYS
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on, words_of
@@ -120,6 +121,7 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
         ("held_out", about.get("held_out"), lambda value: isinstance(value, bool), "true or false"),
         ("epoch_chosen_on", about.get("epoch_chosen_on"), _is_names, "a list of names"),
         ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
+        ("observed", about.get("observed"), _is_observed, "counts of frames for each feature"),
         ("taught_by", about.get("taught_by"), _is_taught, "a list of what describes each training by teachers"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
         *(
@@ -137,6 +139,10 @@ def _is_names(value: Any) -> bool:
 
 def _is_taught(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) and not TAUGHT_KEYS - each.keys() for each in value)
+
+
+def _is_observed(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) and are_counts(each) for each in value.values())
 
 
 def _is_words(value: Any) -> bool:

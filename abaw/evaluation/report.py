@@ -203,6 +203,8 @@ def score(
     several = as_paths(folders, "folders")
     if not several:
         raise InputError("no folder to score: give a run, or a folder of prediction tables")
+    if len({each.resolve() for each in several}) < len(several):
+        raise InputError(f"a folder is given twice: {', '.join(map(str, several))}; give each folder once")
     labels, opened = as_path(data, "data", optional=True), list[LabelledPredictions]()
     for folder in several:
         names = [task] if task else tasks_in(folder, split)

@@ -59,9 +59,11 @@ COLUMNS = tuple(each.name for each in fields(RunRow))
 
 @dataclass(frozen=True)
 class RunTable:
-    """The rows of all runs found. ``str(table)`` is what the command line prints."""
+    """The rows of all runs found, and how many rows did not fit the conditions. ``str(table)`` is what the command line
+    prints."""
 
     rows: list[RunRow] = field(default_factory=list)
+    num_left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The table as JSON has it."""
@@ -78,6 +80,8 @@ class RunTable:
         return out.getvalue()
 
     def __str__(self) -> str:
+        if not self.rows:
+            return f"none of {self.num_left_out} rows fits the conditions"
         cells = [SHOWN, *map(_cells, self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(SHOWN))]
         lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
@@ -93,8 +97,9 @@ def read_runs(
 
     Each fold is a run and has rows of its own. ``sort``: a column, a ``-`` before it for the opposite order; by "score"
     the best of each task comes first. Rows without the value come last. ``where``: conditions ``column=pattern`` with
-    ``*`` and ``?``, such as ``model=bigru``; all must hold, and of features one must match. ``with_intervals``: whether
-    95 % intervals are computed from the stored tables and the labels; without, only run.json and config.yaml are read.
+    ``*`` and ``?``, such as ``model=bigru``; all must hold, and of features one must match; what is unknown is empty
+    text. ``with_intervals``: whether 95 % intervals are computed from the stored tables and the labels, and weights are
+    compared with their hashes; without, only run.json and config.yaml are read.
 
     Raises NotFoundError where there is no such folder, InputError where it has no run or a column is unknown.
     """
@@ -104,25 +109,36 @@ def read_runs(
     _check_column(key, "sort")
     if not root.is_dir():
         raise NotFoundError(f"no folder {root}: name the folder of your runs")
-    rows = [row for run in _find(root) for row in _rows(run)]
-    if not rows:
+    rows, num = list[RunRow](), 0
+    for found in _find(root):  # one run after the other, so that its files are parsed once
+        own = [found] if isinstance(found, RunRow) else _rows(found, check_content=with_intervals)
+        num += len(own)
+        own = [row for row in own if all(_matches(row, *each) for each in conditions)]
+        rows += map(_with_interval, own) if with_intervals else own
+    if not num:
         raise InputError(f"no run in {root}: name the folder of your runs, or train one with abaw train CONFIG")
-    rows = [row for row in rows if all(_matches(row, *each) for each in conditions)]
-    if with_intervals:
-        rows = [_with_interval(row) for row in rows]
-    return RunTable(_sorted(rows, key, is_reversed))
+    return RunTable(_sorted(rows, key, is_reversed), num - len(rows))
 
 
-def _find(root: Path) -> Iterator[Run]:
-    for place, folders, files in os.walk(root):
+def _find(root: Path) -> Iterator[Run | RunRow]:
+    """Every run, also behind links, each once; a row for each folder that cannot be read."""
+    unreadable, seen = list[OSError](), set[Path]()
+    for place, folders, files in os.walk(root, onerror=unreadable.append, followlinks=True):
         folders.sort()
+        real = Path(place).resolve()
+        if real in seen:  # a link to a folder that holds it, or to another that is listed
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         if {"run.json", RESUME} & set(files) or {CONFIG, OWNER} <= set(files):
             folders.clear()  # what is inside belongs to this run
             yield Run(Path(place))
+    for error in unreadable:
+        yield RunRow(str(error.filename), "damaged", remarks=(f"the folder cannot be read: {error.strerror}",))
 
 
-def _rows(run: Run) -> list[RunRow]:
+def _rows(run: Run, *, check_content: bool) -> list[RunRow]:
     """The rows of one run, whatever state its files are in."""
     row, document, remarks = RunRow(str(run.folder), "incomplete"), dict[str, Any](), list[str]()
     tasks: Sequence[str] = ()
@@ -132,7 +148,7 @@ def _rows(run: Run) -> list[RunRow]:
         document = run.document() if run.has_begun() else {}
         row = _of_document(row, document)
         if "scores" in document:
-            run.check_weights()
+            run.check_weights(content=check_content)
             row = replace(row, state="complete")
         else:
             remarks.append("not complete: training was stopped, or is under way")
@@ -202,7 +218,7 @@ def _condition(text: str) -> tuple[str, str]:
 
 
 def _matches(row: RunRow, name: str, pattern: str) -> bool:
-    value = getattr(row, name)
+    value = "" if (found := getattr(row, name)) is None else found
     return any(fnmatchcase(str(each), pattern) for each in (value if isinstance(value, tuple) else (value,)))
 
 

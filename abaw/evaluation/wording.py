@@ -88,8 +88,12 @@ def pairs_table(pairs: Sequence[Any]) -> Iterator[str]:
         better = {"better": each.second, "worse": each.first, "neither": "neither beyond chance"}[each.verdict]
         yield (
             f"  {each.first:<{widths[0]}}  {each.second:<{widths[1]}}  {each.difference:+.4f}{between:<21}  "
-            f"{each.p:6.3f}  {each.corrected_p:9.3f}  {better}{to_ending(each.selection)}"
+            f"{_p(each.p):>6}  {_p(each.corrected_p):>9}  {better}{to_ending(each.selection)}"
         )
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 class _Heads:

@@ -7,6 +7,7 @@ from typing import Any
 from abaw.files.names import first_few
 from abaw.numbers import format_count, format_percent
 
+KEYS = ("frames", "observed", "lost_by_alignment")  # as JSON has them
 MAX_LOST = 0.05  # share of the frames that alignment may lose without a warning
 
 
@@ -44,8 +45,12 @@ def parse_observed(document: Any) -> dict[str, ObservedFrames]:
     """Feature -> counts, from what was recorded; {} where nothing was."""
     if not isinstance(document, dict):
         return {}
-    keys = ("frames", "observed", "lost_by_alignment")
-    return {name: ObservedFrames(*(each[key] for key in keys)) for name, each in document.items()}
+    return {name: ObservedFrames(*(each[key] for key in KEYS)) for name, each in document.items()}
+
+
+def are_counts(document: Mapping[str, Any]) -> bool:
+    """Whether this is what ``ObservedFrames.document`` returns."""
+    return all(isinstance(document.get(key), int) for key in KEYS)
 
 
 def observed_lines(counts: Mapping[str, ObservedFrames], where: str = "frames") -> Iterator[str]:

@@ -22,6 +22,16 @@ class _Recipe(BaseModel):
     name: str
 
 
+class _Selection(BaseModel):
+    """How the epoch was chosen; see ``selection.chosen_on``."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    videos: list[str]
+    groups: list[str]
+    epochs_trained: int | None = None
+
+
 class _RunDocument(BaseModel):
     """What a run records; other keys are kept as they are."""
 
@@ -41,7 +51,7 @@ class _RunDocument(BaseModel):
     folds: dict[str, Any] = {}
     videos: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
-    selection: dict[str, Any] = {}
+    selection: _Selection | None = None
     splits: dict[str, dict[str, dict[str, int]]] = {}
     scores: dict[str, dict[str, float]] = {}
     weights: dict[str, str] = {}

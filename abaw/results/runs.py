@@ -49,17 +49,8 @@ if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
 
 PACKAGES = (
-    "abaw",
-    "torch",
-    "torchvision",
-    "torchaudio",
-    "transformers",
-    "lightning",
-    "opencv-python",
-    "soxr",
-    "av",
-    "numpy",
-)
+    "abaw", "torch", "torchvision", "torchaudio", "transformers", "lightning", "opencv-python", "soxr", "av", "numpy",
+)  # fmt: skip
 RESUME = "resume.ckpt"
 POST_PROCESSING = "post_processing.json"
 CONFIG = "config.yaml"
@@ -233,14 +224,14 @@ class Run:
             )
         return state
 
-    def check_weights(self) -> None:
+    def check_weights(self, *, content: bool = True) -> None:
         """Raises InputError where the weights, or the settings in config.yaml that the model was trained with, are not
-        those that run.json names; runs of older versions name none."""
+        those that run.json names; runs of older versions name none. Without ``content`` weights need only be there."""
         for name, recorded in self.document().get("weights", {}).items():
             path = self.folder / "weights" / checked_name(name, f"weights in {self.folder / 'run.json'}")
             if not path.is_file():
                 raise NotFoundError(f"no weights at {path}: copy them there, or delete the run and train again")
-            if sha256(path) != recorded:
+            if content and sha256(path) != recorded:
                 raise InputError(
                     f"{path} is damaged or of another training: its SHA-256 differs from the one in "
                     f"{self.folder / 'run.json'}: restore the file, or delete the run and train again"
@@ -258,7 +249,7 @@ class Run:
     def _config_hashes(self) -> dict[str, str]:
         """The hash of every section of config.yaml that a training reads. Where the run is, which data set and store
         it reads, and on which device may change."""
-        values = read_yaml(self.folder / CONFIG).values
+        values = _unchanged(_values, self.folder / CONFIG)
         return {key: digest({key: value}) for key, value in values.items() if key not in MAY_CHANGE}
 
     def _has_files(self) -> bool:
@@ -298,8 +289,13 @@ def _document(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _config(path: Path, _version: tuple[int, int, int]) -> Config:
-    return parse_section(Config, read_yaml(path).values, str(path))
+def _values(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
+    return dict(read_yaml(path).values)
+
+
+@lru_cache(maxsize=64)
+def _config(path: Path, version: tuple[int, int, int]) -> Config:
+    return parse_section(Config, _values(path, version), str(path))
 
 
 def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> str:

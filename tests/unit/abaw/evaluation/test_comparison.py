@@ -9,7 +9,8 @@ import pytest
 
 from abaw.evaluation.intervals import correct
 from abaw.evaluation.labelled_tables import open_labelled_predictions
-from abaw.evaluation.report import comparison, score
+from abaw.evaluation.report import Comparison, comparison, score
+from abaw.evaluation.wording import pairs_table
 from tests.support.abaw.reports import BOX, KNOWN, POOLED, TRAIN, VALIDATION, report, scores_of, text_of, write_tables
 
 
@@ -54,6 +55,17 @@ def test_what_is_compared_is_post_processed(tmp_path, data):
     sides = [open_labelled_predictions(each, "validation", "va", data) for each in (a, b)]
     assert comparison(*sides, 100, 0).difference == pytest.approx(scores_of(b, data)["gain"]["difference"])
     assert comparison(*sides, 100, 0).difference > 0
+
+
+def test_a_folder_that_is_given_twice_is_refused(tmp_path, data):
+    a, b = pair(tmp_path, data)
+    with pytest.raises(ValueError, match=r"a folder is given twice: .*a, .*b, .*a; give each folder once"):
+        score([a, b, tmp_path / "b/../a"], data=data, draws=100)
+
+
+def test_a_p_that_rounds_to_nothing_is_printed_as_below_a_thousandth():
+    one = Comparison("CCC", 0.1, None, 0.0004, 9, "better", task="va", first="a", second="b", corrected_p=0.0012)
+    assert next(iter([*pairs_table([one])][1:])).split()[-3:] == ["<0.001", "0.001", "b"]
 
 
 def test_folders_with_other_clips_are_not_compared(tmp_path, data):

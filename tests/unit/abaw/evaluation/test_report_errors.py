@@ -41,6 +41,8 @@ def test_a_table_shorter_than_the_labels_is_named(tmp_path, data):
     ("about", "message"),
     [
         ({"videos_seen": "13"}, r"predictions.json: videos_seen is '13', expected a list of names"),
+        ({"observed": {"voice": 13}}, r"predictions.json: observed is .* expected counts of frames for each feature"),
+        ({"observed": {"voice": {"frames": 1}}}, r"predictions.json: observed is .* expected counts of frames"),
         ({"videos_seen": [13]}, r"predictions.json: videos_seen is \[13\], expected a list of names"),
         ({"ensemble": {"fitted_on": {"13": 1}}}, r"predictions.json: fitted_on is .* expected a list of names"),
         ({"ensemble": ["a"]}, r"predictions.json: ensemble is \['a'\], expected an object"),

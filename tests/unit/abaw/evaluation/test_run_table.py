@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.evaluation.run_table import read_runs
+from abaw.files.yaml import read_yaml
+from abaw.results import runs as run_files
 from abaw.results.runs import Run
 from tests.support.abaw.commands import abaw
 from tests.support.abaw.reports import VALIDATION, scores_of, write_tables
@@ -31,9 +34,15 @@ def make_run(folder, data, name, noise=None, model="concat", seed=0, selection=N
 
 
 @pytest.fixture
-def runs(tmp_path, data):
+def runs(tmp_path, made):
+    """A copy of the runs that may be changed."""
+    return shutil.copytree(made, tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, data):
     """Four runs: a good one, a poor one, one that was stopped, and one whose weights were changed."""
-    folder = tmp_path / "runs"
+    folder = tmp_path_factory.mktemp("made") / "runs"
     make_run(folder, data, "poor", 0.9)
     make_run(folder, data, "good", 0.2, "bigru", seed=3)
     make_run(folder, data, "stopped")
@@ -106,6 +115,64 @@ def test_csv_and_json_have_every_column(runs):
     assert rows[0].keys() == document[0].keys()
     assert float(rows[0]["score"]) == document[0]["score"] == found.rows[0].score
     assert str(found).splitlines()[0].split()[:4] == ["run", "state", "task", "score"]
+
+
+def test_runs_behind_links_are_listed_once_and_links_in_a_circle_end(runs):
+    (runs / "again").symlink_to(runs / "good", target_is_directory=True)
+    (runs / "circle").symlink_to(runs, target_is_directory=True)
+    other = runs.parent / "elsewhere"
+    shutil.move(runs / "poor", other)
+    (runs / "linked").symlink_to(other, target_is_directory=True)
+    assert sorted(names(read_runs(runs, with_intervals=False))) == ["broken", "good", "poor", "stopped"]
+
+
+def test_a_folder_that_cannot_be_read_is_listed_with_the_reason(runs, monkeypatch):
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path) == str(runs / "poor"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = next(row for row in read_runs(runs, with_intervals=False).rows if row.run.endswith("poor"))
+    assert (found.state, found.remarks) == ("damaged", ("the folder cannot be read: Permission denied",))
+
+
+@pytest.mark.parametrize("selection", [{}, {"videos": "v1", "groups": []}, [], {"videos": [1], "groups": []}])
+def test_a_run_document_with_a_selection_of_another_form_is_damaged_and_its_neighbours_are_listed(runs, selection):
+    document = {"seed": 0, "selection": selection, "scores": {"va": {"CCC": 0.5}}, "tasks": {"va": {}}, "recipes": {}}
+    (runs / "stopped/run.json").write_text(json.dumps(document))
+    rows = {row.name: row for row in read_runs(runs, with_intervals=False).rows}
+    assert rows["stopped"].state == "damaged"
+    assert "run.json: selection" in rows["stopped"].remarks[0]
+    assert rows["good"].state == "complete"
+
+
+def test_without_intervals_no_weights_are_read(runs):
+    state = {row.name: row.state for row in read_runs(runs, with_intervals=False).rows}
+    assert state["broken"] == "complete", "its weights are there, and are not compared"
+    (runs / "broken/weights/model.safetensors").unlink()
+    state = {row.name: row.state for row in read_runs(runs, with_intervals=False).rows}
+    assert state["broken"] == "damaged"
+
+
+def test_what_is_unknown_is_empty_in_conditions_and_no_match_is_said(runs):
+    assert names(read_runs(runs, with_intervals=False, where=["epoch="])) == ["stopped"]
+    found = read_runs(runs, with_intervals=False, where=["epoch=?*"])
+    assert sorted(names(found)) == ["broken", "good", "poor"]
+    assert found.num_left_out == 1
+    none = read_runs(runs, with_intervals=False, where=["model=transformer"])
+    assert str(none) == "none of 4 rows fits the conditions"
+
+
+def test_each_config_is_parsed_once(runs, monkeypatch):
+    parsed = []
+    for each in (run_files._values, run_files._config):
+        each.cache_clear()
+    monkeypatch.setattr(run_files, "read_yaml", lambda path: parsed.append(path) or read_yaml(path))
+    read_runs(runs)
+    assert len(parsed) == len(set(parsed)) == 4
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
