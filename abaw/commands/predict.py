@@ -8,9 +8,11 @@ from abaw.commands import command
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
+# true of runs, too: nothing is extracted for them
+STOPPED = "stopped: the same command writes all tables again; features that are in the store are not extracted again"
 
 
-@command("predict", order=90)
+@command("predict", order=90, stopped=STOPPED)
 def predict(
     out: Annotated[Path, typer.Option(help="folder for the tables; it gets a folder for each task")],
     runs: Annotated[list[Path] | None, typer.Argument(help="one run, or several to average")] = None,
@@ -41,7 +43,10 @@ def predict(
     ] = False,
     download: Annotated[bool, typer.Option(help="of recognisers: fetch weights that are not on this machine")] = False,
     assume_fps: Annotated[
-        float | None, typer.Option(help="of recognisers: frame rate of clips without a video")
+        float | None,
+        typer.Option(
+            help="of recognisers: frame rate of clips without a video; default: 25 rows a second of own sound"
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
     trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the runs name")] = False,

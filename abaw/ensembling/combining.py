@@ -15,7 +15,7 @@ from abaw.evaluation import labelled_tables
 from abaw.evaluation.leaks import fitted_on_of
 from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
-from abaw.results import predictions, provenance
+from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import unobserved_lines
 from abaw.tasks.base import Task
 
@@ -139,7 +139,7 @@ def combine(
         left = [Path(member) for member in each.members]
         folds = [folds_of(predictions.read_metadata(where)) for where in left]
         match[name] = match_folds(left, folds, tasks[name], each.weights, kept.get(name))
-    with predictions.replace_tables_of(to, clips):
+    with replacing.replace_tables_of(to, clips):
         for name, each in results.items():
             post_processed, notes = match[name]
             frames = write(to / name, tasks[name], each, post_processed)

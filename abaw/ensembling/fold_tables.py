@@ -11,7 +11,7 @@ from pathlib import Path
 from abaw.calibration.matching import LogitMoments, matched, needs_matching
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.postprocessing import PostProcessing
-from abaw.results import predictions
+from abaw.results import predictions, replacing
 from abaw.results.runs import Run
 from abaw.tasks.base import Task
 
@@ -33,12 +33,12 @@ def place(where: Path, fold: int) -> Path:
 
 @contextmanager
 def replace_fold_tables(where: Path, folds: Iterable[int], clips: Sequence[str]) -> Iterator[None]:
-    """``predictions.replace_tables`` for the folder of each fold; those of other folds lose their tables."""
+    """``replacing.replace_tables`` for the folder of each fold; those of other folds lose their tables."""
     wanted = {place(where, fold) for fold in folds}
     old = {path for path in (where / FOLDS).iterdir() if path.is_dir()} if (where / FOLDS).is_dir() else set()
     with ExitStack() as held:
         for folder in sorted(wanted | old):
-            held.enter_context(predictions.replace_tables(folder, clips if folder in wanted else ()))
+            held.enter_context(replacing.replace_tables(folder, clips if folder in wanted else ()))
         yield
 
 

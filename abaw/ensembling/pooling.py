@@ -7,7 +7,7 @@ from abaw.dataset.seen import Seen
 from abaw.errors import InputError
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
-from abaw.results import predictions, provenance
+from abaw.results import predictions, provenance, replacing
 from abaw.results.runs import Run
 from abaw.tasks.base import Task
 
@@ -26,7 +26,7 @@ def pool(runs: Sequence[Run], out: Path, post_processings: Mapping[str, PostProc
                 raise InputError(f"{out} already holds these tables: give another --out")
         for clip_id, (where, _) in sources.items():  # all are read before old tables are deleted
             predictions.read_table(where, clip_id, tasks[name])
-    with predictions.replace_tables_of(out, found):
+    with replacing.replace_tables_of(out, found):
         for name, sources in found.items():
             for clip_id, (where, _) in sources.items():
                 predictions.write_table(

@@ -15,7 +15,7 @@ from abaw.files import as_list, as_path, as_paths
 from abaw.numbers import format_count
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
-from abaw.results import predictions, provenance
+from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import ObservedFrames, unobserved_lines
 from abaw.results.runs import POST_PROCESSING, Run
 
@@ -171,7 +171,7 @@ def write_predictions(
     members, num_tables = within_groups(members, dataset.groups), 0
     own = {name: [each for each in members if name in each[0].tasks()] for name in tasks}
     folds = {name: fold_tables.runs_by_fold([run for run, _, _ in own[name]]) for name in tasks}
-    with predictions.replace_tables_of(out, of_task), ExitStack() as held:
+    with replacing.replace_tables_of(out, of_task), ExitStack() as held:
         for name in sorted(tasks):
             held.enter_context(fold_tables.replace_fold_tables(out / name, folds[name], of_task[name]))
         for clip_id, tables in _tables_of_members(members, tasks, of_task, progress):

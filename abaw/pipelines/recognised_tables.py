@@ -9,6 +9,7 @@ from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.ensembling import weights
 from abaw.errors import InputError
 from abaw.files import as_list, as_path
+from abaw.pipelines.analysis.document import note_counted
 from abaw.pipelines.extraction import build_detector
 from abaw.pipelines.prediction import Predictions
 from abaw.pipelines.recognition import (
@@ -20,7 +21,7 @@ from abaw.pipelines.recognition import (
     tasks_of,
 )
 from abaw.progress import ProgressCallback, as_progress, silent
-from abaw.results import predictions, provenance
+from abaw.results import predictions, provenance, replacing
 from abaw.results.runs import commit
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def recognise(
     of ``extract``; those that it has are taken however their faces were chosen. Either ``split`` ("train", "validation"
     or "test") or ``clips`` (names) says which clips. ``tasks``: by default all that the recognisers answer and, for a
     split, that have clips in it. ``commercial``: refuse a recogniser whose licence does not allow commercial use.
-    ``download``: fetch weights that are not on this machine. ``assume_fps``: the frame rate of clips without a video.
+    ``download``: fetch weights that are not here. ``assume_fps``: the frame rate of clips without a video, by
+    default 25 where neither labels nor test lists count their frames.
 
     A clip that cannot be read is among the result's ``failed``. Raises InputError for a wrong recogniser, setting, map,
     task, split or clip, and for a licence; NotFoundError for missing data or weights.
@@ -83,22 +85,26 @@ def recognise(
     _check_use(opened, bound)
     clip_ids = list(dict.fromkeys(clip_id for each in of_task.values() for clip_id in each))
     specs = [build_encoder_of(each, device=device, download=download) for each in opened]
-    recipes, failed = _extract(dataset, opened_store, specs, clip_ids, assume_fps, progress)
-    members = [
-        open_recogniser_member(each, recipe, opened_store, bound) for each, recipe in zip(opened, recipes, strict=True)
-    ]
-    lost = {failure.clip for failure in failed}
-    chosen = {name: [clip_id for clip_id in each if clip_id not in lost] for name, each in of_task.items()}
-    with predictions.replace_tables_of(to, chosen):
-        for clip_id, tables in recognise_tables(members, chosen, progress):
-            for name, table in tables.items():
-                predictions.write_table(to / name, clip_id, table, bound[name])
-        for name, task in bound.items():
-            of_members = [member for member in members if name in member.columns]
-            about = {"task": name, "split": split, **_about(of_members, task, data)}
-            predictions.write_metadata(to / name, about)
+    with replacing.hold_tables_of(to, of_task) as replace_tables_of:  # before hours of extraction
+        recipes, failed = _extract(dataset, opened_store, specs, clip_ids, assume_fps, progress)
+        members = [
+            open_recogniser_member(each, recipe, opened_store, bound)
+            for each, recipe in zip(opened, recipes, strict=True)
+        ]
+        lost = {failure.clip for failure in failed}
+        chosen = {name: [clip_id for clip_id in each if clip_id not in lost] for name, each in of_task.items()}
+        with replace_tables_of(chosen):
+            for clip_id, tables in recognise_tables(members, chosen, progress):
+                for name, table in tables.items():
+                    predictions.write_table(to / name, clip_id, table, bound[name])
+            for name, task in bound.items():
+                of_members = [member for member in members if name in member.columns]
+                about = {"task": name, "split": split, **_about(of_members, task, data)}
+                predictions.write_metadata(to / name, about)
     notes = [line for name in bound for member in members if name in member.columns for line in member.notes(name)]
-    losses = {clip_id: opened_store.losses(clip_id) for clip_id in clip_ids if clip_id not in lost}
+    good = [clip_id for clip_id in clip_ids if clip_id not in lost]
+    notes += note_counted(dataset, opened_store, good)
+    losses = {clip_id: opened_store.losses(clip_id) for clip_id in good}
     notes += summarize(losses, len(losses), f"abaw store info {opened_store.root} --losses")
     return Predictions(to, bound, tuple(notes), tuple(failed))
 
@@ -145,16 +151,31 @@ def _extract(
 ) -> "tuple[list[Recipe], list[Failure]]":
     """The recipe of each encoder's tracks, which are in the store afterwards, and the clips that failed."""
     from extract.engine import run
+    from extract.engine.plan import DEFAULT_ROWS_HZ
 
     recipes: list[Recipe] = []
     failed: dict[str, Failure] = {}
+    rows_hz = None if dataset.challenges or dataset.test_lists or dataset.listings else DEFAULT_ROWS_HZ
+
+    def has_other_rate(clip_id: str) -> bool:
+        wanted, known = dataset.clips[clip_id].fps or assume_fps, store.clock_metadata(clip_id).get("assumed_fps")
+        return wanted is not None and known is not None and float(known) != wanted
+
     for spec in specs:
         spec, config, fill = _as_stored(store, spec, clip_ids)
         recipe = spec.recipe(config, fill)
-        lacking = [clip_id for clip_id in clip_ids if not store.has(recipe, clip_id)]
+        lacking = [clip_id for clip_id in clip_ids if not store.has(recipe, clip_id) or has_other_rate(clip_id)]
         if lacking:
             report = run.extract(
-                dataset, store, [spec], config, fill=fill, clip_ids=lacking, assume_fps=assume_fps, progress=progress
+                dataset,
+                store,
+                [spec],
+                config,
+                fill=fill,
+                clip_ids=lacking,
+                assume_fps=assume_fps,
+                rows_hz=rows_hz,
+                progress=progress,
             )
             failed |= {failure.clip: failure for failure in report.failed}
         recipes.append(recipe)

@@ -26,10 +26,8 @@ task_settings           of a task whose columns a data set defines (``classes``,
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +39,6 @@ from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name
-from abaw.files.ownership import Owner, own_folder, record_owner
 from abaw.files.seals import without_seal
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -205,45 +202,6 @@ def settings_of(task: Task) -> dict[str, Any]:
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:
     """Write predictions.json with the checksums of all tables in the folder, which completes it."""
     write_json(folder / METADATA, checksums.sealed(about, folder))
-
-
-@contextmanager
-def replace_tables(folder: Path, names: Iterable[str]) -> Iterator[None]:
-    """Hold a prediction folder for new tables of the clips ``names``; ``write_metadata`` in the block completes it.
-
-    The tables that this project wrote there before are removed. Raises InputError, before anything is written, where
-    another process writes to the folder, or where it holds tables or a predictions.json that this project did not
-    write.
-    """
-    new = sorted(names)
-    with own_folder(folder, "predictions", "abaw predict or combine", partial(_foreign, folder), "give another --out"):
-        old = clip_ids(folder)
-        record_owner(folder, "predictions", tables=sorted({*old, *new}))  # before: a stop must not leave unknown ones
-        write_json(folder / METADATA, checksums.sealed({"complete": False}))
-        for clip_id in old:
-            (folder / f"{clip_id}.parquet").unlink()
-        yield
-        record_owner(folder, "predictions", tables=new)
-
-
-@contextmanager
-def replace_tables_of(out: Path, clips: Mapping[str, Iterable[str]]) -> Iterator[None]:
-    """``replace_tables`` for the folders ``out/<task>`` of several tasks at once, by task the clips."""
-    with ExitStack() as held:
-        for task in sorted(clips):  # in one order: of two processes one gets all, or both are refused
-            held.enter_context(replace_tables(out / task, clips[task]))
-        yield
-
-
-def _foreign(folder: Path, owner: Owner) -> list[str]:
-    """The files in a prediction folder that would be replaced and are not of this project."""
-    tables = clip_ids(folder)
-    if isinstance(owner.get("tables"), list):
-        return [f"{clip_id}.parquet" for clip_id in tables if clip_id not in owner["tables"]]
-    about = read_metadata(folder)
-    if about.keys() >= WRITTEN or (about.get("complete") is False and "writer" in about):
-        return []  # by a version without owner files
-    return [f"{clip_id}.parquet" for clip_id in tables] + [METADATA] * (folder / METADATA).is_file()
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

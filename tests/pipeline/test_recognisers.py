@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abaw.cli import main
-from abaw.results import predictions
+from abaw.results import predictions, replacing
 from abaw.tasks import TASKS
 from extract.networks.tiny.sound import write_sound_model
 
@@ -106,3 +106,45 @@ def test_options_that_contradict_each_other_are_refused(words, message, abaw, tm
     assert code == 2
     assert message in " ".join(said.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_sound_alone_has_25_rows_a_second_and_other_rates_only_where_they_are_asked_for(abaw, tmp_path):
+    media, store, out = tmp_path / "media", tmp_path / "store", tmp_path / "out"
+    media.mkdir()
+    write_sound(media / "a.wav", 1.2)
+    net = write_sound_model("audeering", tmp_path / "net")
+    words = ["predict", "--recogniser", f"audeering_dim:model={net},window_s=0.4,hop_s=0.2", "--data", media]
+    words += ["--store", store, "--clips", "a", "--out", out]
+    code, said, _ = abaw(*words)
+    assert code == 0
+    assert "1 clip of sound alone: 25 rows a second; give --assume-fps for another rate" in said
+    assert len(predictions.read_table(out / "va", "a", VA).frames) == 30
+    code, said, _ = abaw(*words, "--assume-fps", 10)  # the store has it at 25
+    assert "1 clip of sound alone: 10 rows a second" in said
+    assert (code, len(predictions.read_table(out / "va", "a", VA).frames)) == (0, 12)
+    lists = media / "VA_test_set_release.txt"  # of a challenge, whose files count frames
+    lists.write_text("a\nb\n")
+    write_sound(media / "b.wav", 1.2)
+    code, _, said = abaw(*words, "--clips", "b")
+    assert code == 1
+    assert "b: clock: the clip has sound only, so its frame rate is unknown: give --assume-fps FPS" in said
+
+
+def test_a_folder_that_holds_other_files_or_is_held_is_refused_before_an_extraction(abaw, tmp_path):
+    media, store, out = tmp_path / "media", tmp_path / "store", tmp_path / "out"
+    media.mkdir()
+    write_sound(media / "a.wav", 0.5)
+    net = write_sound_model("audeering", tmp_path / "net")
+    words = ["predict", "--recogniser", f"audeering_dim:model={net}", "--data", media, "--store", store]
+    words += ["--clips", "a", "--out", out]
+    (out / "va").mkdir(parents=True)
+    (out / "va/predictions.json").write_text("{}")
+    code, _, said = abaw(*words)
+    assert (code, store.exists()) == (2, False)
+    assert "holds predictions.json, not written by abaw predict or combine: give another --out" in said
+    (out / "va/predictions.json").unlink()
+    with replacing.hold_tables_of(out, ["va"]):
+        code, _, said = abaw(*words)
+    assert (code, store.exists()) == (2, False)
+    assert f"abaw predict or combine is running in {out}/va (process " in said
+    assert abaw(*words)[0] == 0

@@ -121,7 +121,7 @@ def _licence(recipe: Mapping[str, Any]) -> Row:
 def note_counted(dataset: "Dataset", store: "FeatureStore", clip_ids: Sequence[str]) -> list[str]:
     """A note where the rows of clips of sound alone are counted at a rate, for the media have no frames."""
     alone = [clip_id for clip_id in clip_ids if dataset.clips[clip_id].images is None]
-    rates = [known.get("assumed_fps") for known in map(store.clock_metadata, alone) if not int(known["num_frames"])]
+    rates = [known.get("assumed_fps") for known in map(store.clock_metadata, alone) if known.get("num_frames") == "0"]
     return [
         f"{format_count(num, 'clip')} of sound alone: {float(rate):g} rows a second; give --assume-fps for another rate"
         for rate, num in Counter(rate for rate in rates if rate is not None).items()

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from abaw.errors import InputError
 from abaw.files.ownership import OWNER
 from abaw.postprocessing import PostProcessing
-from abaw.results import predictions
+from abaw.results import predictions, replacing
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
@@ -247,7 +247,7 @@ def test_what_was_killed_while_writing_is_no_clip(tmp_path):
 
 
 def make_tables(folder, *clip_ids):
-    with predictions.replace_tables(folder, clip_ids):
+    with replacing.replace_tables(folder, clip_ids):
         for clip_id in clip_ids:
             predictions.write_table(folder, clip_id, table(), VA)
         predictions.write_metadata(folder, {"task": "va"})
@@ -255,7 +255,7 @@ def make_tables(folder, *clip_ids):
 
 def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
     make_tables(tmp_path, "1", "2")
-    with suppress(ZeroDivisionError), predictions.replace_tables(tmp_path, ["3"]):
+    with suppress(ZeroDivisionError), replacing.replace_tables(tmp_path, ["3"]):
         assert predictions.clip_ids(tmp_path) == []
         predictions.write_table(tmp_path, "3", table(), VA)
         raise ZeroDivisionError
@@ -306,14 +306,14 @@ def test_tables_of_two_processes_never_mix(tmp_path):
     code = f"""
 import sys, numpy as np
 from pathlib import Path
-from abaw.results import predictions
+from abaw.results import predictions, replacing
 from abaw.tasks import TASKS
 task, clips = TASKS.build("va"), [str(i) for i in range(20)]
 values = np.full((1, 2), float(sys.argv[1]), np.float32)
 table = predictions.Table(np.array([1]), np.zeros(1), np.ones(1, bool), values, task.columns)
 print("ready", flush=True)
 sys.stdin.readline()
-with predictions.replace_tables(Path({str(tmp_path)!r}) / "va", clips):
+with replacing.replace_tables(Path({str(tmp_path)!r}) / "va", clips):
     for clip in clips:
         predictions.write_table(Path({str(tmp_path)!r}) / "va", clip, table, task)
     predictions.write_metadata(Path({str(tmp_path)!r}) / "va", {{"task": "va"}})
