@@ -127,7 +127,9 @@ def _parts(rest: ByTask, validation: ByTask, tasks: Mapping[str, Task], folds: F
 
 def _part_each(labels: ByTask, tasks: Mapping[str, Task]) -> list[set[str]]:
     """Every group on its own, in the order of their names; those without a scored frame of any task are in no part."""
-    scored = {name: {clip_id: each for clip_id, each in labels[name].items() if each.scored.any()} for name in tasks}
+    scored = {
+        name: {clip_id: each for clip_id, each in labels[name].items() if each.count_frames().any()} for name in tasks
+    }
     if len(found := sorted(groups_of(scored))) < 2:
         unit = unit_of(each.group for clips in labels.values() for each in clips.values())
         raise InputError(
@@ -178,14 +180,17 @@ def _shares(groups: list[str], clips: Mapping[str, Labels], task: Task) -> np.nd
     """Each group's share of the task's scored frames, and of each stratum; all strata together weigh as much."""
     counts: dict[str, Counter[int]] = {group: Counter() for group in groups}
     for clip_id, labels in clips.items():
-        counts[group_of(clip_id, labels)].update(task.strata(labels)[labels.scored].tolist())
+        strata, frames = task.strata(labels), labels.count_frames()
+        counts[group_of(clip_id, labels)].update(
+            {each: int(frames[strata == each].sum()) for each in np.unique(strata[frames > 0]).tolist()}
+        )
     seen = Counter(chain.from_iterable(counts.values()))
-    strata = sorted(stratum for stratum, num_groups in seen.items() if num_groups > 1)
-    frames = np.array([[sum(counts[group].values())] for group in groups], float)
-    by_stratum = np.array([[counts[group][each] for each in strata] for group in groups], float)
+    shared = sorted(stratum for stratum, num_groups in seen.items() if num_groups > 1)
+    of_group = np.array([[sum(counts[group].values())] for group in groups], float)
+    by_stratum = np.array([[counts[group][each] for each in shared] for group in groups], float)
     by_stratum = by_stratum.reshape(len(groups), -1)
-    by_stratum /= by_stratum.sum(axis=0) * max(1, len(strata)) ** 0.5
-    return np.hstack([frames / max(1, frames.sum()), by_stratum])
+    by_stratum /= by_stratum.sum(axis=0) * max(1, len(shared)) ** 0.5
+    return np.hstack([of_group / max(1, of_group.sum()), by_stratum])
 
 
 def _apart(train: ByTask, validation: ByTask, drop_leaks: bool, *, among: list[str]) -> ByTask:
@@ -232,4 +237,4 @@ def _plain(labels: ByTask) -> dict[str, dict[str, Labels]]:
 
 
 def _num_scored(clips: Mapping[str, Labels]) -> int:
-    return sum(int(each.scored.sum()) for each in clips.values())
+    return sum(int(each.count_frames().sum()) for each in clips.values())

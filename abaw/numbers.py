@@ -14,6 +14,9 @@ BLANKS = " \t"  # which may surround a cell of a label file; str.strip() also re
 INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 MAX_FRAME = 9_999_999  # 46 hours at 60 frames per second; a larger one would cost memory without end
+MIN_FPS, MAX_FPS = 1e-4, 1000.0  # from a picture every three hours to the fastest cameras
+MAX_TIME_S = 1e6  # 11 days; seconds since 1970, and milliseconds, are beyond it or soon
+NO_TIME = f"expected seconds from the start of the file, up to {MAX_TIME_S:g}: correct the time"
 
 
 def parse_integer(text: str) -> int:
@@ -39,6 +42,12 @@ def parse_number(text: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"{text!r} is too large for a number")
     return value
+
+
+def check_fps(fps: float, name: str) -> None:
+    """Raise InputError for a frame rate that no recording has; ``name`` names it in the error."""
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(f"{name} is {fps:g}, expected frames per second from {MIN_FPS:g} to {MAX_FPS:g}")
 
 
 def parse_frame(digits: str) -> int:

@@ -92,7 +92,7 @@ class FusionModule(lightning.LightningModule):
         for name in self.tasks:
             head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
-            raw[name] = head(output.hidden, _pooled_steps(inputs)) if is_pooling else head(output.hidden)
+            raw[name] = head(output.hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, output.hidden)
         return raw, output.losses
 
     def measure(self, batches: Iterable[Batch]) -> None:
@@ -290,6 +290,17 @@ def _head(dim: int, task: Task, config: Config) -> nn.Module:
             f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it"
         )
     return PoolingHead(dim, task.out_dim, pooling)
+
+
+def _of_steps(head: nn.Module, hidden: Tensor) -> Tensor:
+    """Raw outputs (batch time out) of hidden states (batch time dim); of a state that all steps share, a single one.
+
+    The rows of a matrix product can differ in their last bit even where its inputs are equal, so a window whose state
+    is the same at every step (an expanded tensor) would not have one answer.
+    """
+    if hidden.stride(1) or not hidden.shape[1]:
+        return head(hidden)
+    return head(hidden[:, :1]).expand(-1, hidden.shape[1], -1)
 
 
 def _pooled_steps(inputs: FusionInput) -> Tensor:

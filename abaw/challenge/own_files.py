@@ -116,7 +116,8 @@ def faults_of(path: Path, task: Task, clips: Sequence[str]) -> Iterator[tuple[in
     by_frame = task.resolution == "frame"
     last = ""
     first_line: dict[str, int] = {}
-    for line, cells in zip(table.numbers, table.rows, strict=True):
+    for row, line in enumerate(table.numbers):
+        cells = table.cells(row)
         clip = cells[0]
         if clip not in known:
             yield line, f"{clip!r} is no clip of this split"

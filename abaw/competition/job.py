@@ -17,6 +17,7 @@ from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import has_validation, labels_by_task
 from abaw.folds import split_labels
+from abaw.numbers import check_fps
 from abaw.pipelines.configuration import check_encoders, check_model, check_plugins, open_config
 from abaw.pipelines.extraction import check_detector, check_encoder
 from abaw.pipelines.features import find_recipes, same_features
@@ -236,8 +237,8 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
     import torch
 
     check_detector(faces)
-    if assume_fps is not None and not 0 < assume_fps < float("inf"):
-        raise InputError(f"--assume-fps is {assume_fps}, expected a number of frames per second above 0")
+    if assume_fps is not None:
+        check_fps(assume_fps, "--assume-fps")
     try:
         asked = torch.device(device)
     except RuntimeError as error:

@@ -104,10 +104,10 @@ def read_table(
             f"{path}:1: no column {lacking[0]}, found {', '.join(table.columns)}: copy the file again, or check that "
             "it is the one of this corpus"
         )
-    if not table.rows:
+    if not len(table):
         raise InputError(f"{path}:2: no row after the header, expected one for every label: copy the file again")
-    for line, cells in zip(table.numbers, table.rows, strict=True):
-        yield line, dict(zip(table.columns, cells, strict=True))
+    for row, line in enumerate(table.numbers):
+        yield line, dict(zip(table.columns, table.cells(row), strict=True))
 
 
 def looked_up(names: Mapping[str, str], code: str, place: str) -> str:

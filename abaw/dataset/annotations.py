@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from abaw.dataset.manifest import WHOLE_FILE_S
 from abaw.dataset.names import ACTION_UNITS, COMPOUND_EXPRESSIONS, EXPRESSIONS, video_of
 from abaw.errors import InputError
 from abaw.files.text import read_text
-from abaw.numbers import BLANKS, format_count, parse_integer, parse_number
+from abaw.numbers import BLANKS, MAX_FRAME, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
 MAX_POINT_GAP_S = 1.0  # of two values at times between which others are interpolated
 MAX_AFTER_END_S = 0.5  # of a label's start: tools of annotation stop a little later than the video
+NOMINAL_FPS = 25.0  # with which labels with times are counted in frames where the clip's own times are not at hand
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Labels:
     def __len__(self) -> int:
         return len(self.scored)
 
+    def count_frames(self) -> Int[np.ndarray, " time"]:
+        """How many frames have the label of each row: one; none where it is not scored."""
+        return self.scored.astype(int)
+
     def at(self, times_s: Float[np.ndarray, " frame"]) -> "Labels":
         """The labels of frames that are shown at these times, ascending: these labels, where they are of frames."""
         return self
@@ -53,15 +59,24 @@ class TimedLabels(Labels):
     """Labels with times instead of frames: a row for each span, which holds its start and not its stop.
 
     ``spans_s``: start and stop of each row in seconds on the media file's time axis; they do not overlap.
-    ``places``: file and line of each row. ``is_part``: the clip is a part of a file, and there may be labels of other
-    parts. ``points_s``: the times of the rows, ascending, where they are values at times, which are interpolated
+    ``places``: file and line of each row. ``part_s``: the part of the file that is the clip; there may be labels of
+    other parts. ``points_s``: the times of the rows, ascending, where they are values at times, which are interpolated
     linearly between two rows at most ``MAX_POINT_GAP_S`` apart.
     """
 
     spans_s: Float[np.ndarray, "time 2"] = field(default_factory=lambda: np.zeros((0, 2)))
     places: tuple[str, ...] = ()
-    is_part: bool = False
+    part_s: tuple[float, float] = WHOLE_FILE_S
     points_s: Float[np.ndarray, " points"] = field(default_factory=lambda: np.zeros(0))
+
+    def count_frames(self) -> Int[np.ndarray, " time"]:
+        """How many frames have the label of each row, at 25 a second; none outside the clip, else at least one.
+
+        The end of the media file is not known here: a label that stops later is counted up to its stop.
+        """
+        starts_s, stops_s = np.clip(self.spans_s, *self.part_s).T
+        frames = np.ceil((stops_s - starts_s) * NOMINAL_FPS - 1e-6)
+        return np.where(self.scored, np.minimum(frames, MAX_FRAME), 0).astype(int)
 
     def at(self, times_s: Float[np.ndarray, " frame"]) -> Labels:
         """One row per frame: the label of the span that its time is in, or of two points; unscored where there is none.
@@ -69,7 +84,7 @@ class TimedLabels(Labels):
         Raises InputError where a label starts more than ``MAX_AFTER_END_S`` after the last frame.
         """
         late = self.spans_s[:, 0] > (times_s[-1] if len(times_s) else -np.inf) + MAX_AFTER_END_S
-        if late.any() and not self.is_part:
+        if late.any() and self.part_s == WHOLE_FILE_S:
             i = int(np.argmax(late))
             end = f"its last frame is at {times_s[-1]:.3f} s" if len(times_s) else "it has no frame"
             raise InputError(

@@ -3,6 +3,7 @@
 ``abaw/dataset/manifests/`` reads it: ``reader`` the YAML file and the table, ``labels`` the labels of a split.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 
 ROW_COLUMNS = ("frame", "time_s", "start_s", "stop_s")  # of files of labels
 Level = Literal["clip", "frame"]
+WHOLE_FILE_S = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,13 @@ Declaration = ClassColumns | ValueColumns
 class ManifestRow:
     """The labels of one clip: ``cells`` of the label columns as they are written, or a file of ``labels``.
 
-    ``place``: file and line of the row, as errors name them. ``is_part``: whether the clip is a part of its file.
+    ``place``: file and line of the row, as errors name them. ``part_s``: the part of the file that is the clip.
     """
 
     place: str
     cells: Mapping[str, str] = field(default_factory=dict)
     labels: Path | None = None
-    is_part: bool = False
+    part_s: tuple[float, float] = WHOLE_FILE_S
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ UNUSED = frozenset((f"{TAG}timestamp", f"{TAG}value"))  # dates and "=": in YAML
 @dataclass(frozen=True)
 class Document:
     """The values of a YAML text. ``lines``: the line, from 1, of every key and list item by its path of keys; of the
-    whole by the empty path."""
+    whole by the empty path. ``written``: the scalars among them as they are written: 01 is the number 1 in YAML."""
 
     values: Any
     lines: dict[Keys, int]
+    written: dict[Keys, str] = field(default_factory=dict)
 
 
 def read_yaml(path: Path) -> Document:
@@ -66,8 +67,8 @@ def parse_yaml(text: str, place: str | Path) -> Document:
             node = yaml.compose(text)
         if node is None:
             return Document(None, {})
-        lines = _lines(node, place)
-        return Document(_copy(yaml.constructor.construct_document(node)), lines)
+        lines, written = _lines(node, place)
+        return Document(_copy(yaml.constructor.construct_document(node)), lines, written)
     except InputError:
         raise
     except MarkedYAMLError as error:
@@ -120,8 +121,9 @@ def _copy(value: Any) -> Any:
     return [_copy(each) for each in value] if isinstance(value, list) else value
 
 
-def _lines(root: Node, place: str | Path) -> dict[Keys, int]:
+def _lines(root: Node, place: str | Path) -> tuple[dict[Keys, int], dict[Keys, str]]:
     lines: dict[Keys, int] = {}
+    written: dict[Keys, str] = {}
     for num_nodes, (keys, line, node) in enumerate(_walk(root, (), 1, place), start=1):
         if num_nodes > MAX_NODES:
             raise InputError(f"{_at(place, line)}: more than {MAX_NODES} values, aliases written out: give fewer")
@@ -131,6 +133,8 @@ def _lines(root: Node, place: str | Path) -> dict[Keys, int]:
                 f"{_at(place, line)}: {name} is given twice, first on line {lines[keys]}: remove one of them"
             )
         lines[keys] = line
+        if isinstance(node, ScalarNode):
+            written[keys] = str(node.value)
         if node.tag in UNUSED:
             node.tag = f"{TAG}str"
         if node.tag not in PLAIN:
@@ -138,7 +142,7 @@ def _lines(root: Node, place: str | Path) -> dict[Keys, int]:
             raise InputError(
                 f"{_at(place, line)}: the tag {tag} is not allowed, expected a plain value: remove the tag"
             )
-    return lines
+    return lines, written
 
 
 def _walk(node: Node, keys: Keys, line: int, place: str | Path) -> Iterator[tuple[Keys, int, Node]]:

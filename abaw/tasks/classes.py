@@ -184,8 +184,10 @@ def class_scores(
 
 def balanced_weights(labels: Mapping[str, Labels], num_classes: int, balance: float) -> list[float]:
     """(1 / frequency) ** ``balance`` of each class, mean 1 over the scored frames; 0 for an absent class."""
-    classes = [clip.values[clip.scored, 0].astype(int) for clip in labels.values()]
-    counts = np.bincount(np.concatenate([np.zeros(0, int), *classes]), minlength=num_classes)
+    counts = np.zeros(num_classes)
+    for clip in labels.values():
+        classes, frames = clip.values[clip.scored, 0].astype(int), clip.count_frames()[clip.scored]
+        counts += np.bincount(classes, weights=frames, minlength=num_classes)
     weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)
     total = (weights * counts).sum()
     weights = weights * counts.sum() / total if total else np.ones(num_classes)

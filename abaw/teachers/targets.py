@@ -136,7 +136,7 @@ def read_section(
         targets[key_of(name, kind)] = made
         of_task[name] = {
             **counts,
-            "labelled": sum(int(each.scored.sum()) for each in own.values()),
+            "labelled": sum(int(each.count_frames().sum()) for each in own.values()),
             "test_clips": len(choice.test),
             "held_out_clips": len(choice.held_out),
             "incomplete_clips": len(choice.incomplete),

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ from abaw.dataset.layout import Dataset
 from abaw.dataset.media_files import is_picture, name_problem, printable
 from abaw.errors import InputError
 from abaw.files import write_json
-from abaw.numbers import format_count
+from abaw.numbers import check_fps, format_count
 from extract.encoders import ENCODERS
 from extract.encoders.base import Encoder, PictureEncoder
 from extract.engine.batching import OpenClip
@@ -83,9 +82,9 @@ class ExtractionPlan:
     def __post_init__(self) -> None:
         self.sources = Sources(self.store.root)
         self.with_default_rate: set[str] = set()
-        if self.assume_fps is not None and not 0 < self.assume_fps < math.inf:
-            raise InputError(f"--assume-fps is {self.assume_fps}, expected a number of frames per second above 0")
-        self.assume_fps = None if self.assume_fps is None else float(self.assume_fps)
+        if self.assume_fps is not None:
+            check_fps(self.assume_fps, "--assume-fps")
+            self.assume_fps = float(self.assume_fps)
 
     def add_encoders(self, specs: Iterable[EncoderSpec]) -> None:
         """Add encoders. Raises InputError where one is given twice with the same settings."""

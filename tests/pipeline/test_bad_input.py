@@ -156,7 +156,7 @@ def test_a_broken_label_line_is_named_by_file_and_line(refused, small, row, mess
             ["extract", "data", "--store", "s", "--encoder", "face_hog", "--faces", "har"],
             "face detector named 'har'",
         ),
-        (["extract", "data", "--store", "s", "--encoder", "face_hog", "--assume-fps", "0"], "--assume-fps is 0.0"),
+        (["extract", "data", "--store", "s", "--encoder", "face_hog", "--assume-fps", "0"], "--assume-fps is 0"),
         (["extract", "data", "--store", "s", "--encoder", "voice_mel", "--encoder", "voice_mel"], "given twice"),
         (["extract", "data", "--store", "s"], "Missing option"),
         (["extract", "data", "--store", "s", "--encoder", "face_hog:margin=-0.6"], "cannot be cut"),

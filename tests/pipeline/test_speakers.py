@@ -25,7 +25,7 @@ FOLDS = (2, 3)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The runs of two of the four folds, and the folder of everything. In these a linear model can do without errors."""
+    """The runs of two of the four folds, and the folder of all. In these a linear model can do without errors."""
     root = tmp_path_factory.mktemp("speakers")
     data, store = write_data(root / "data"), write_store(root / "store", shift=5.0).root
     (root / "own.yaml").write_text(json.dumps({**CONFIG, "data": str(data), "store": str(store)}))

@@ -86,28 +86,24 @@ def _classes(keys: "_Keys", given: Any) -> ClassColumns:
                 "classes",
                 "columns",
             )
-        names = keys.raw_keys("classes", "columns")
-        columns = tuple(keys.text(each, "classes", "columns", key) for key, each in values["columns"].items())
+        shares = keys.by_name(values["columns"], "classes", "columns")
+        columns = tuple(keys.text(each, "classes", "columns", name) for name, each in shares.items())
         keys.different(columns, "classes", "columns")
-        return ClassColumns(names, columns=columns)
+        return ClassColumns(tuple(shares), columns=columns)
     names = keys.texts(values.get("names"), "classes", "names")
     if len(names) < 2:
         raise keys.error("names has one class, expected two or more", "classes", "names")
-    aliases = keys.mapping(values.get("aliases", {}), None, "classes", "aliases")
-    by_raw = dict(zip(keys.raw_keys("classes", "aliases"), aliases.values(), strict=True))
-    for alias, name in by_raw.items():
-        if str(name) not in names or isinstance(name, bool):
+    aliases: dict[str, str] = {}
+    for alias, value in keys.by_name(values.get("aliases", {}), "classes", "aliases").items():
+        aliases[alias] = name = keys.text(value, "classes", "aliases", alias)
+        if name not in names:
             raise keys.error(
-                f"the alias {alias!r} stands for {name!r}{nearest(str(name), names)} classes: {', '.join(names)}",
+                f"the alias {alias!r} stands for {name!r}{nearest(name, names)} classes: {', '.join(names)}",
                 *("classes", "aliases", alias),
             )
         if alias in names:
             raise keys.error(f"the alias {alias!r} is the name of a class: remove it", "classes", "aliases", alias)
-    return ClassColumns(
-        names,
-        keys.text(values["column"], "classes", "column"),
-        aliases={alias: str(name) for alias, name in by_raw.items()},
-    )
+    return ClassColumns(names, keys.text(values["column"], "classes", "column"), aliases=aliases)
 
 
 def _values(keys: "_Keys", given: Any) -> ValueColumns:
@@ -115,7 +111,8 @@ def _values(keys: "_Keys", given: Any) -> ValueColumns:
     columns = keys.texts(values.get("columns"), "values", "columns")
     found = values.get("range")
     if isinstance(found, dict):
-        by_column = keys.mapping(found, columns, "values", "range")
+        by_column = keys.by_name(found, "values", "range")
+        keys.mapping(by_column, columns, "values", "range")
         lacking = next((column for column in columns if column not in by_column), None)
         if lacking is not None:
             raise keys.error(f"range has no entry for the column {lacking!r}: add one, as {lacking}: [-1, 1]", "values")
@@ -139,10 +136,14 @@ class _Keys:
     def error(self, text: str, *keys: str) -> InputError:
         return InputError(f"{self.at(*keys)}: {text}")
 
-    def raw_keys(self, *keys: str) -> tuple[str, ...]:
-        """The keys of a mapping as they are written: 01 is no number there."""
+    def by_name(self, value: Any, *keys: str) -> dict[str, Any]:
+        """A mapping whose keys are names, as they are written: 01 is no number there."""
         num = len(keys)
-        return tuple(each[num] for each in self._document.lines if len(each) == num + 1 and each[:num] == keys)
+        names = [each[num] for each in self._document.lines if len(each) == num + 1 and each[:num] == keys]
+        found = self.mapping(value, None, *keys)
+        if "<<" in names:  # another mapping is merged into this one
+            names = [*map(str, found)]
+        return dict(zip(names, found.values(), strict=True))
 
     def mapping(self, value: Any, known: tuple[str, ...] | None, *keys: str) -> dict[str, Any]:
         name = keys[-1] if keys else "a data set file"
@@ -157,14 +158,18 @@ class _Keys:
     def text(self, value: Any, *keys: str) -> str:
         if not _is_text(value):
             raise self.error(f"{keys[-1]} is {value!r}, expected text", *keys)
-        return str(value)
+        return self._as_written(value, *keys)
+
+    def _as_written(self, value: str | int, *keys: str) -> str:
+        """A name; the integer 01 is the text 01."""
+        return value if isinstance(value, str) else self._document.written.get(keys, str(value))  # else: merged
 
     def texts(self, value: Any, *keys: str) -> tuple[str, ...]:
         if not isinstance(value, list) or not value:
             raise self.error(f"{keys[-1]} is {value!r}, expected a list of names", *keys)
         if others := [each for each in value if not _is_text(each)]:
             raise self.error(f"{keys[-1]} contains {others[0]!r}, which is no text: put it in quotes", *keys)
-        names = tuple(map(str, value))
+        names = tuple(self._as_written(each, *keys, str(i)) for i, each in enumerate(value))
         self.different(names, *keys)
         return names
 

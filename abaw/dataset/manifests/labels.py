@@ -9,7 +9,7 @@ from abaw.dataset.annotations import Labels, TimedLabels
 from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Declaration, Manifest, ManifestRow
 from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.errors import InputError
-from abaw.numbers import MAX_FRAME, parse_integer, parse_number
+from abaw.numbers import MAX_FRAME, MAX_TIME_S, NO_TIME, parse_integer, parse_number
 from abaw.registry import nearest
 
 MAX_SUM_ERROR = 0.02  # of soft labels: shares that were rounded to two decimals
@@ -43,19 +43,19 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
     if lacking is not None:
         listing = f"{nearest(lacking, table.columns)} it has {', '.join(table.columns)}"
         raise InputError(f"{table.place()}: the table has no column {lacking!r}{listing}: see {manifest.file}")
-    columns = [table.columns.index(name) for name in declared.label_columns]
-    values = np.zeros((len(table.rows), len(columns)), np.float32)
-    scored = np.zeros(len(table.rows), bool)
-    for i, cells in enumerate(table.rows):
+    values = np.zeros((len(table), len(declared.label_columns)), np.float32)
+    scored = np.zeros(len(table), bool)
+    for i in range(len(table)):
+        cells = table.cells(i, declared.label_columns)
         try:
-            label = parse_label(declared, [cells[column] for column in columns])
+            label = parse_label(declared, cells)
         except InputError as error:
             raise InputError(f"{table.place(i)}: {error}") from error
         if label is not None:
             values[i], scored[i] = label, True
     if manifest.row_columns["frame"] in table.columns:
         frames = _frames(manifest, table)
-        rows = np.zeros((frames.max(), len(columns)), np.float32), np.zeros(frames.max(), bool)
+        rows = np.zeros((frames.max(), values.shape[1]), np.float32), np.zeros(frames.max(), bool)
         rows[0][frames - 1], rows[1][frames - 1] = values, scored
         return Labels(*rows, group)
     is_at_times = manifest.row_columns["time_s"] in table.columns and not isinstance(declared, ClassColumns)
@@ -64,8 +64,8 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
         scored,
         group,
         _spans(manifest, table),
-        tuple(table.place(i) for i in range(len(table.rows))),
-        is_part=row.is_part,
+        tuple(table.place(i) for i in range(len(table))),
+        part_s=row.part_s,
         points_s=np.array(_times(manifest, table, "time_s")) if is_at_times else np.zeros(0),
     )
 
@@ -119,7 +119,7 @@ def _class_of(declared: ClassColumns, cell: str) -> int:
 def _read_labels_file(manifest: Manifest, row: ManifestRow) -> TextTable:
     assert row.labels is not None
     table = read_table(row.labels)
-    if not table.rows:
+    if not len(table):
         raise InputError(f"{table.place()}: the table has no row: give one for each frame, time or span with a label")
     for declared in (manifest.classes, manifest.values):
         if declared is None or declared.level == "frame":
@@ -196,10 +196,13 @@ def _read_spans(manifest: Manifest, table: TextTable) -> np.ndarray:
 
 
 def _times(manifest: Manifest, table: TextTable, key: str) -> np.ndarray:
-    times_s = []
-    for i, cell in enumerate(table.column(manifest.row_columns[key])):
+    column, times_s = manifest.row_columns[key], []
+    for i, cell in enumerate(table.column(column)):
         try:
-            times_s.append(parse_number(cell))
+            time_s = parse_number(cell)
         except InputError as error:
-            raise InputError(f"{table.place(i)}: {manifest.row_columns[key]}: {error}") from error
+            raise InputError(f"{table.place(i)}: {column}: {error}") from error
+        if abs(time_s) > MAX_TIME_S:
+            raise InputError(f"{table.place(i)}: {column} is {time_s:g}, {NO_TIME}")
+        times_s.append(time_s)
     return np.array(times_s)

@@ -1,5 +1,6 @@
 """Reads a manifest: a table with a row for each clip. Everything that is wrong with it is an error with its line."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from abaw.dataset.media_files import is_media, is_picture, name_problem, names_b
 from abaw.dataset.names import split_side
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path
-from abaw.numbers import parse_number
+from abaw.numbers import MAX_TIME_S, NO_TIME, check_fps, parse_number
 from abaw.registry import nearest
 
 Declared = TypeVar("Declared", ClassColumns, ValueColumns)
@@ -52,12 +53,12 @@ def read_manifest(keys: ManifestKeys) -> tuple[Manifest, dict[str, Clip]]:
     unknown split or class, a value out of range, and a group in two splits; NotFoundError where there is no table.
     """
     table = read_table(keys.manifest)
-    if not table.rows:
+    if not len(table):
         raise InputError(f"{table.place()}: the table has no row: give one for each clip")
     columns = _columns(keys, table)
     classes, values = _with_level(keys, table, columns, keys.classes), _with_level(keys, table, columns, keys.values)
     _check_level(columns, (classes, values), table)
-    rows = [_read_row(keys, table, columns, i, (classes, values)) for i in range(len(table.rows))]
+    rows = [_read_row(keys, table, columns, i, (classes, values)) for i in range(len(table))]
     names = _names(rows, keys.media)
     by_clip = dict(zip(names, rows, strict=True))
     manifest = Manifest(
@@ -132,16 +133,18 @@ def _read_row(
     declared: tuple[ClassColumns | None, ValueColumns | None],
 ) -> _Row:
     place = table.place(index)
-    cells = dict(zip(table.columns, table.rows[index], strict=True))
-    given = {key: cells[columns[key]] if key in columns else "" for key in COLUMNS}
+    given = dict.fromkeys(COLUMNS, "") | dict(zip(columns, table.cells(index, [*columns.values()]), strict=True))
     if not given["path"]:
         raise InputError(f"{place}: the path is empty: give the clip's media file, relative to {keys.media}")
     path = _find(keys.media, given["path"], f"{place}: path")
     if not path.is_dir() and not is_picture(path) and not is_media(path):
         raise InputError(f"{place}: {path} is neither a video, nor sound, nor a picture: correct the path")
     fps, start_s, stop_s = (_number(given[key], f"{place}: {columns.get(key)}") for key in ("fps", "start_s", "stop_s"))
-    if fps is not None and not 0 < fps <= 1000:
-        raise InputError(f"{place}: {columns['fps']} is {fps:g}, expected frames per second above 0, up to 1000")
+    if fps is not None:
+        check_fps(fps, f"{place}: {columns['fps']}")
+    for key, time_s in (("start_s", start_s), ("stop_s", stop_s)):
+        if time_s is not None and time_s > MAX_TIME_S:
+            raise InputError(f"{place}: {columns[key]} is {time_s:g}, {NO_TIME}")
     if start_s is not None and start_s < 0:
         raise InputError(f"{place}: the clip starts at {start_s:g} s, expected 0 or later: correct the time")
     if stop_s is not None and not (start_s or 0) < stop_s:
@@ -160,7 +163,12 @@ def _read_row(
         fps,
         start_s,
         stop_s,
-        ManifestRow(place, _label_cells(cells, declared, place), labels, (start_s, stop_s) != (None, None)),
+        ManifestRow(
+            place,
+            _label_cells(table, index, declared),
+            labels,
+            (start_s or 0.0, math.inf if stop_s is None else stop_s),
+        ),
     )
 
 
@@ -195,18 +203,18 @@ def _split(word: str, place: str) -> str:
 
 
 def _label_cells(
-    cells: Mapping[str, str], declared: tuple[ClassColumns | None, ValueColumns | None], place: str
+    table: TextTable, index: int, declared: tuple[ClassColumns | None, ValueColumns | None]
 ) -> dict[str, str]:
     """The cells of the label columns, checked."""
     found: dict[str, str] = {}
     for each in declared:
         if each is not None and each.level == "clip":
-            of_label = {name: cells[name] for name in each.label_columns}
+            cells = table.cells(index, each.label_columns)
             try:
-                parse_label(each, list(of_label.values()))
+                parse_label(each, cells)
             except InputError as error:
-                raise InputError(f"{place}: {error}") from error
-            found |= of_label
+                raise InputError(f"{table.place(index)}: {error}") from error
+            found |= zip(each.label_columns, cells, strict=True)
     return found
 
 

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,25 @@ PARQUET = (".parquet", ".pq")
 ADVICE = "save the table as UTF-8, or copy it again"
 
 
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
 @dataclass(frozen=True)
 class TextTable:
     """The cells of a table as text, without blanks around them; an empty cell is "".
 
-    ``numbers``: of each row, its line in a text file, counted from 1, or its row in a Parquet file.
+    Cells of JSON and Parquet become text when they are asked for: a column of lists that nobody uses is no error.
+    ``numbers``: of each row, its line in a text file, counted from 1, or its row in a Parquet file. ``values``: the
+    cells of each column as they were read.
     """
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[list[str]]
     numbers: list[int]
+    values: list[Any] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
     def place(self, row: int | None = None) -> str:
         """The file and the line of a row, by default of the header, as errors name them."""
@@ -41,10 +51,26 @@ class TextTable:
             return str(self.path) if row is None else f"{self.path}, row {self.numbers[row]}"
         return f"{self.path}:{1 if row is None else self.numbers[row]}"
 
+    def cells(self, row: int, names: Sequence[str] | None = None) -> list[str]:
+        """The cells of a row in these columns, by default in all. Raises InputError where one is no text or number."""
+        names = self.columns if names is None else names
+        return [_text(self._values_of(name)[row], f"{self.place(row)}: {name}") for name in names]
+
     def column(self, name: str) -> list[str]:
-        """The cells of a column."""
+        """The cells of a column. Raises InputError as ``cells`` does."""
+        return [_text(each, f"{self.place(row)}: {name}") for row, each in enumerate(self._values_of(name))]
+
+    def _values_of(self, name: str) -> list[Any]:
         index = self.columns.index(name)
-        return [row[index] for row in self.rows]
+        if isinstance(self.values[index], pa.ChunkedArray):
+            try:
+                self.values[index] = self.values[index].to_pylist()
+            except (pa.ArrowException, ValueError, ArithmeticError, LookupError) as error:  # a time that Python lacks
+                kind = self.values[index].type
+                raise InputError(
+                    f"{self.path}: the column {name!r} of {kind} is not readable ({error}): write it as text or numbers"
+                ) from error
+        return self.values[index]
 
 
 def read_table(path: Path, *, with_row_names: bool = False) -> TextTable:
@@ -67,15 +93,14 @@ def read_table(path: Path, *, with_row_names: bool = False) -> TextTable:
         columns, found = _read_delimited(path, DELIMITERS[suffix], with_row_names)
     else:
         raise InputError(f"{path}: unknown type of table {suffix!r}: give a .csv, .tsv, .jsonl or .parquet file")
-    numbers = [number for number, _ in found]
-    table = TextTable(path, tuple(columns), [cells for _, cells in found], numbers)
+    table = TextTable(path, tuple(columns), *found)
     repeated = next((name for i, name in enumerate(columns) if name in columns[:i]), None)
     if repeated is not None:
         raise InputError(f"{table.place()}: the column {repeated!r} is there twice: rename or remove one")
     return table
 
 
-Found = list[tuple[int, list[str]]]
+Found = tuple[list[int], list[Any]]  # the numbers of the rows, and the values of each column
 
 
 def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[list[str], Found]:
@@ -85,7 +110,8 @@ def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[l
         delimiter = next((each for each in ",;\t" if each in first), delimiter)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] | None = None
-    found: Found = []
+    numbers: list[int] = []
+    rows: list[list[str]] = []
     for number, raw in _numbered(reader, path):
         cells = [cell.strip(BLANKS) for cell in raw]
         if columns is None:
@@ -98,12 +124,13 @@ def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[l
                 f"or put a cell that contains {delimiter!r} in double quotes"
             )
         else:
-            found.append((number, cells))
+            numbers.append(number)
+            rows.append(cells)
     if columns is None:
         raise InputError(
             f"{path}:1: the file is empty, expected a header with the names of columns: write or copy it again"
         )
-    return columns, found
+    return columns, (numbers, [list(each) for each in zip(*rows, strict=True)] or [[] for _ in columns])
 
 
 def _numbered(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -121,7 +148,8 @@ def _numbered(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_json_lines(path: Path) -> tuple[list[str], Found]:
-    objects: list[tuple[int, dict[str, str]]] = []
+    numbers: list[int] = []
+    objects: list[dict[str, Any]] = []
     for number, line in enumerate(read_text(path, utf16=True, advice=ADVICE).split("\n"), start=1):
         if not line.strip():
             continue
@@ -133,13 +161,14 @@ def _read_json_lines(path: Path) -> tuple[list[str], Found]:
             raise InputError(f"{path}:{number}: not readable as JSON ({error}): expected an object a line") from error
         if not isinstance(value, dict):
             raise InputError(f'{path}:{number}: not a JSON object: expected one such as {{"path": "a.mp4"}}')
-        objects.append((number, {key: _text(each, f"{path}:{number}: {key}") for key, each in value.items()}))
-    columns = list(dict.fromkeys(key for _, each in objects for key in each))
+        numbers.append(number)
+        objects.append(value)
+    columns = list(dict.fromkeys(key for each in objects for key in each))
     if not columns:
         raise InputError(
             f"{path}:1: the file is empty, expected a JSON object for every row, one a line: write or copy it again"
         )
-    return columns, [(number, [each.get(key, "") for key in columns]) for number, each in objects]
+    return columns, (numbers, [[each.get(key) for each in objects] for key in columns])
 
 
 def _constant(name: str) -> str | None:
@@ -162,12 +191,7 @@ def _read_parquet(path: Path) -> tuple[list[str], Found]:
         table.validate(full=True)  # of text that is not UTF-8
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as Parquet ({error}): write the file again") from error
-    columns = list(table.column_names)
-    cells = [
-        [_text(value, f"{path}, row {row}: {name}") for row, value in enumerate(column.to_pylist(), start=1)]
-        for name, column in zip(columns, table.columns, strict=True)
-    ]
-    return columns, [(row, list(each)) for row, each in enumerate(zip(*cells, strict=True), start=1)]
+    return list(table.column_names), (list(range(1, len(table) + 1)), list(table.columns))
 
 
 def _text(value: Any, place: str) -> str:
@@ -178,9 +202,9 @@ def _text(value: Any, place: str) -> str:
         return str(value).lower()
     if isinstance(value, float):  # pandas makes a column of integers float where one is missing
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, str | int):
+    if isinstance(value, str | int | Decimal):
         text = str(value).strip(BLANKS)
-        if any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
+        if NO_TEXT.search(text):
             raise InputError(f"{place} is {text!r}, which contains a character that is no text: correct it")
         return text
-    raise InputError(f"{place} is {type(value).__name__}, expected text or a number")
+    raise InputError(f"{place} is of type {type(value).__name__}, expected text or a number: correct it")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from abaw.configs.sections import FoldsConfig
-from abaw.dataset.annotations import Labels
+from abaw.dataset.annotations import Labels, TimedLabels
+from abaw.dataset.manifest import WHOLE_FILE_S
 from abaw.dataset.names import video_of
 from abaw.dataset.seen import Seen
 from abaw.folds import check_apart, groups_of, part_groups, split_inner, split_labels
@@ -291,6 +292,39 @@ def test_an_inner_part_and_the_rest_have_labels_of_every_task():
         }
         assert not groups_of(found["train"]) & groups_of(found["validation"])
         assert groups_of(found["train"]) | groups_of(found["validation"]) == {f"v{i}" for i in range(6)}
+
+
+def spans(*rows, group, part_s=WHOLE_FILE_S):
+    """A class from start to stop for each row."""
+    table = np.array(rows, float)
+    places = tuple(f"labels.csv:{i}" for i in range(len(rows)))
+    return TimedLabels(
+        table[:, :1].astype(np.float32), np.ones(len(rows), bool), group, table[:, 1:], places, part_s=part_s
+    )
+
+
+def test_labels_with_times_are_balanced_by_the_frames_that_they_cover():
+    """Two speakers with one long row a clip, four with as many short rows as that has frames at most."""
+    long = {f"l{i}": spans((0, 0, 60), (1, 60, 120), group=f"long {i}") for i in range(2)}
+    short = {f"s{i}": spans(*((k % 2, k, k + 0.04) for k in range(100)), group=f"short {i}") for i in range(4)}
+    task = TASKS.build("expr")
+    for seed in range(5):
+        parts = part_groups({"expr": {**long, **short}}, {"expr": task}, FoldsConfig(num=2, seed=seed), False)
+        assert sorted(sum(group.startswith("long") for group in part) for part in parts) == [1, 1]
+    weights = TASKS.build("expr", class_balance=1.0).fitted(
+        {"a": spans((0, 0, 30), (1, 30, 40), (1, 50, 55), group="")}
+    )
+    assert weights.settings()["class_weights"][:2] == pytest.approx([0.75, 1.5])
+
+
+def test_labels_of_other_parts_of_a_file_are_none_of_the_clip():
+    """The file of labels is one; the last two parts hold no label."""
+    parts_s = [(0.0, 8.0), (8.0, 16.0), (16.0, 24.0), (31.0, 40.0), (40.0, 50.0)]
+    clips = {f"c{i}": spans((0, 0, 10), (1, 20, 30), group=f"g{i}", part_s=each) for i, each in enumerate(parts_s)}
+    labels = {"train": {"expr": clips}, "validation": {"expr": {}}}
+    assert set(split(labels, num="groups", fold=2)["validation"]["expr"]) == {"c2"}
+    with pytest.raises(ValueError, match="there are only the folds 0 to 2"):
+        split(labels, num="groups", fold=3)
 
 
 def test_a_task_with_labels_in_a_single_video_has_no_inner_part():

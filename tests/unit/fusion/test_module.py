@@ -255,3 +255,13 @@ def test_adam_decays_by_the_gradient_and_adamw_by_itself(source, labels, tmp_pat
         kinds.append(build_module(config, make_tasks(), {"face": 3, "voice": 2}).configure_optimizers())
     assert [type(kind) for kind in kinds] == [torch.optim.Adam, torch.optim.AdamW]
     assert all(kind.param_groups[0]["weight_decay"] == 1e-5 for kind in kinds)
+
+
+def test_a_state_that_all_steps_of_a_window_share_has_one_answer(source):
+    """To the last bit: equal rows of a matrix product differ by where they stand in it."""
+    config = make_config("pooled", settings={"hidden_dim": 50})
+    module = build_module(config, make_tasks(), {"face": 3, "voice": 2}).eval()
+    dataset = WindowDataset(source, ["only_va"], {}, config.window)
+    with torch.no_grad():
+        raw = module(collate([dataset[0], dataset[1]]))[0]["expr"]
+    assert torch.equal(raw, raw[:, :1].expand_as(raw))

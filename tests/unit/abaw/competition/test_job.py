@@ -62,7 +62,7 @@ def test_a_centred_ensemble_is_for_numbers_only(data, tmp_path):
         ([], {"faces": "haar:min_face=much"}, "min_face is 'much'"),
         ([], {"device": "gpu"}, "--device is 'gpu', expected cpu, cuda or cuda:1"),
         ([], {"device": "cuda:99"}, "no device 'cuda:99': this machine has [0-9]+ CUDA devices; give --device cpu"),
-        ([], {"assume_fps": 0.0}, "--assume-fps is 0.0, expected a number of frames per second above 0"),
+        ([], {"assume_fps": 0.0}, "--assume-fps is 0, expected frames per second from 0.0001 to 1000"),
     ],
 )
 def test_a_wrong_option_of_the_extraction_is_refused_before_the_first_stage(data, tmp_path, settings, options, message):

@@ -1,6 +1,8 @@
 """Manifests: what one says, and what is refused."""
 
+import json
 import re
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -9,7 +11,7 @@ from pyarrow import parquet
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.manifests.labels import read_manifest_labels
 from abaw.errors import InputError, NotFoundError
-from tests.support.abaw.manifests import VALUES, open_manifest, write_manifest
+from tests.support.abaw.manifests import CLASSES, VALUES, open_manifest, write_manifest
 
 MEDIA = ("a.wav", "b.wav", "sub/a.wav", "photo.jpg")
 TABLE = "path,emotion,split,group\na.wav,hap,train,s1\nb.wav,angry,val,s2\nphoto.jpg,,test,s3\n"
@@ -71,12 +73,40 @@ def test_a_parquet_table_that_is_no_text_or_has_a_column_twice_is_refused(tmp_pa
         ('{"path": "a.wav", "emotion": "happy", "group": NaN}', "the group is empty"),
         ('{"path": "a.wav", "emotion": "happy", "group": "\\ud800"}', "group is .* a character that is no text"),
         ('{"path": "a\\u0000.wav", "emotion": "happy"}', "path is .* a character that is no text"),
-        ('{"path": "a.wav", "emotion": ["happy"]}', "emotion is list, expected text or a number"),
+        ('{"path": "a.wav", "emotion": ["happy"]}', "emotion is of type list, expected text or a number"),
+        ('{"path": "a.wav", "emotion": "happy", "group": {"id": 1}}', "group is of type dict, expected text"),
     ],
 )
 def test_json_that_is_no_text_is_refused_with_its_line(tmp_path, row, message):
     with pytest.raises(InputError, match=f"clips.jsonl:1: {message}"):
         open_manifest(tmp_path, row, media=MEDIA, name="clips.jsonl")
+
+
+def test_columns_of_other_types_matter_only_where_they_are_used(tmp_path):
+    row = {"path": "a.wav", "emotion": "happy", "boxes": [[0, 1]], "about": {"x": "\ud800"}, "raw": "\0"}
+    found = open_manifest(tmp_path / "json", json.dumps(row), media=MEDIA, name="clips.jsonl")
+    assert found.manifest.columns == ("path", "emotion", "boxes", "about", "raw")
+    columns = {
+        "path": ["a.wav"],
+        "emotion": ["happy"],
+        "pain": pa.array([Decimal("1.50")]),
+        "boxes": [[[0, 1]]],
+        "raw": [b"\xff"],
+        "taken": pa.array([2**62], pa.timestamp("us")),  # a year that Python lacks
+    }
+    path = write_manifest(tmp_path, "", media=MEDIA, name="clips.parquet")
+    parquet.write_table(pa.table(columns), tmp_path / "clips.parquet")
+    assert open_dataset(path).manifest.rows["a"].cells == {"emotion": "happy"}
+    for name, message in (
+        ("boxes", "clips.parquet, row 1: boxes is of type list"),
+        ("raw", "clips.parquet, row 1: raw is of type bytes"),
+        ("taken", r"clips.parquet: the column 'taken' of timestamp\[us\] is not readable .*: write it as text"),
+    ):
+        path.write_text(f"manifest: clips.parquet\n{CLASSES.replace('emotion', name)}")
+        with pytest.raises(InputError, match=message):
+            open_dataset(path)
+    path.write_text("manifest: clips.parquet\nvalues: {columns: [pain], range: [0, 10]}\n")
+    assert open_dataset(path).manifest.rows["a"].cells == {"pain": "1.50"}
 
 
 def test_names_of_many_files_that_share_their_stems_are_different(tmp_path):
@@ -118,6 +148,9 @@ def test_names_come_from_folders_and_times_where_files_share_them(tmp_path):
         ("path,emotion,split,group\na.wav,happy,train,s\nb.wav,happy,dev,s\n", "clips.csv:3: the group 's' is in two"),
         ("path,emotion,group\na.wav,happy,\n", "clips.csv:2: the group is empty"),
         ("path,emotion,fps\na.wav,happy,0\n", "clips.csv:2: fps is 0"),
+        ("path,emotion,fps\na.wav,happy,1e-300\n", "clips.csv:2: fps is 1e-300, expected .* from 0.0001 to 1000"),
+        ("path,emotion,start_s\na.wav,happy,1e300\n", "clips.csv:2: start_s is 1e.300, expected seconds from the"),
+        ("path,emotion,stop_s\na.wav,happy,1.7e9\n", "clips.csv:2: stop_s is 1.7e.09, expected seconds from the"),
         ("path,emotion,fps\na.wav,happy,2x\n", "clips.csv:2: fps: '2x' is not a number"),
         ("path,emotion,start_s,stop_s\na.wav,happy,2,1\n", "clips.csv:2: the clip stops at 1 s and starts at 2 s"),
         ("path,emotion,start_s\na.wav,happy,-1\n", "clips.csv:2: the clip starts at -1 s, expected 0 or later"),
@@ -172,10 +205,22 @@ def test_wrong_keys_are_refused_with_their_line(tmp_path, keys, message):
         open_manifest(tmp_path, "path,emotion\na.wav,a\n", keys, media=MEDIA)
 
 
-def test_aliases_are_as_written(tmp_path):
-    keys = "classes: {column: emotion, names: [calm, tense], aliases: {01: calm, 02: tense}}\n"
-    found = open_manifest(tmp_path, "path,emotion\na.wav,02\n", keys, media=MEDIA)
-    assert read_manifest_labels(found.manifest, "classes", "train")["a"].values.tolist() == [[1.0]]
+def test_names_are_as_written(tmp_path):
+    """01 is the number 1 in YAML, and the text 01 in a table."""
+    keys = "classes: {column: 0x1, names: [01, 02], aliases: {03: 01, x: 02}}\n"
+    found = open_manifest(tmp_path, "path,0x1\na.wav,02\nb.wav,03\n", keys, media=MEDIA)
+    assert found.manifest.classes.names == ("01", "02")
+    labels = read_manifest_labels(found.manifest, "classes", "train")
+    assert [each.values.tolist() for each in labels.values()] == [[[1.0]], [[0.0]]]
+    shares = "classes: {columns: {01: 001, 02: 002}}\n"
+    found = open_manifest(tmp_path / "shares", "path,001,002\na.wav,1,0\n", shares, media=MEDIA)
+    assert (found.manifest.classes.names, found.manifest.classes.columns) == (("01", "02"), ("001", "002"))
+    ranges = "values: {columns: [01, 02], range: {01: [0, 1], 02: [0, 9]}}\n"
+    found = open_manifest(tmp_path / "ranges", "path,01,02\na.wav,1,9\n", ranges, media=MEDIA)
+    assert found.manifest.values.ranges == ((0, 1), (0, 9))
+    merged = "values: {columns: [1, 2], range: {<<: {1: [0, 1]}, 2: [0, 9]}}\n"
+    found = open_manifest(tmp_path / "merged", "path,1,2\na.wav,1,9\n", merged, media=MEDIA)
+    assert found.manifest.values.ranges == ((0, 1), (0, 9))
 
 
 def test_two_persons_of_a_video_are_two_clips(tmp_path):

@@ -57,6 +57,8 @@ def test_spans_hold_their_start_and_not_their_stop(tmp_path):
     ("text", "message"),
     [
         ("frame,pain,effort\n1,3,3\n2,11,3\n", "a.csv:3: pain is 11, outside"),
+        ("time_s,pain,effort\n0,3,3\n1.7e9,3,3\n", "a.csv:3: time_s is 1.7e.09, expected seconds from the start"),
+        ("start_s,stop_s,pain,effort\n0,1e300,3,3\n", "a.csv:2: stop_s is 1e.300, expected seconds from the start"),
         ("frame,pain,effort\n1,3,3\n1,1,3\n", "a.csv:3: frame 1 has a row already, .*a.csv:2"),
         ("frame,pain,effort\n0,3,3\n", "a.csv:2: frame 0 is not one of 1 .. 9999999"),
         ("frame,pain,effort\n10000000,3,3\n", "a.csv:2: frame 10000000 is not one of 1 .. 9999999"),
@@ -90,6 +92,17 @@ def test_labels_of_a_whole_file_serve_its_parts(tmp_path):
     table = "path,start_s,stop_s,labels,clip\na.wav,0,0.5,a.csv,a\n"
     _, labels = read_labels(tmp_path, "start_s,stop_s,pain,effort\n0,0.3,3,3\n1.5,2,3,3\n", table=table)
     assert labels.at(TIMES_S).scored.tolist() == [True] * 3 + [False] * 3
+
+
+def test_frames_are_counted_within_the_part_that_is_the_clip(tmp_path):
+    """At 25 a second: a row of any length is no frame, and what is outside the clip counts for nothing."""
+    text = "start_s,stop_s,pain,effort\n0,2,3,3\n2,2.01,3,3\n3,9,,\n10,1e6,3,3\n"
+    _, whole = read_labels(tmp_path, text)
+    assert whole.count_frames().tolist() == [50, 1, 0, 9_999_999]
+    table = "path,start_s,stop_s,labels,clip\na.wav,1.5,12,a.csv,a\n"
+    assert read_labels(tmp_path, text, table=table)[1].count_frames().tolist() == [13, 1, 0, 50]
+    _, framewise = read_labels(tmp_path, "frame,pain,effort\n3,3,3\n1,,\n")
+    assert framewise.count_frames().tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
