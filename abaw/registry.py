@@ -31,8 +31,8 @@ Builder = TypeVar("Builder", bound=Callable[..., Any])
 class Part:
     """What can be said of a part without importing it.
 
-    ``settings`` maps a setting to the text of its default; ``given`` are the arguments the pipeline hands over;
-    ``plugin`` is where it comes from, None for a part of this project.
+    ``settings`` maps a setting to the text of its default, ``choices`` one of few values to all of them; ``given`` are
+    the arguments the pipeline hands over; ``plugin`` is where it comes from, None for a part of this project.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Part:
     facts: dict[str, Any]
     module: str
     plugin: PlugIn | None = None
+    choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -212,7 +213,8 @@ def _parse(module: str, path: Path, given: tuple[str, ...], symbol: str, plugin:
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             arguments = _arguments(node)
             settings = {name: default for name, default in arguments.items() if name not in given}
-            parts.append(Part(node.name, summary, settings, tuple(arguments.keys() & set(given)), own, module, plugin))
+            own_given, choices = tuple(arguments.keys() & set(given)), _choices(node, tree)
+            parts.append(Part(node.name, summary, settings, own_given, own, module, plugin, choices))
     return parts
 
 
@@ -234,3 +236,21 @@ def _same_name(kind: str, name: str, first: str, second: str) -> InputError:
 def _arguments(node: ast.FunctionDef) -> dict[str, str]:
     pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     return {arg.arg: REQUIRED if default is None else ast.unparse(default) for arg, default in pairs}
+
+
+def _choices(node: ast.FunctionDef, tree: ast.Module) -> dict[str, tuple[Any, ...]]:
+    """The values of each argument that is annotated with a ``Literal``, or with a name that the file gives to one."""
+    named = {
+        target.id: each.value
+        for each in tree.body
+        if isinstance(each, ast.Assign)
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
+    found: dict[str, tuple[Any, ...]] = {}
+    for arg in node.args.kwonlyargs:
+        kind = named.get(arg.annotation.id) if isinstance(arg.annotation, ast.Name) else arg.annotation
+        if isinstance(kind, ast.Subscript) and isinstance(kind.value, ast.Name) and kind.value.id == "Literal":
+            values = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
+            found[arg.arg] = tuple(each.value for each in values if isinstance(each, ast.Constant))
+    return found

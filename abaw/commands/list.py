@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,10 @@ def list_parts(
 
 def _lines(row: dict[str, Any], width: int) -> list[str]:
     """A part as text: its summary and settings; of a preset what it loads, its size and licence."""
-    settings = ", ".join(f"{key}={default}" for key, default in row.get("settings", {}).items())
+    choices = row.get("choices", {})
+    settings = ", ".join(
+        f"{key}={default}{_others(default, choices.get(key, ()))}" for key, default in row.get("settings", {}).items()
+    )
     lines, indent = [f"  {row['name']:<{width}}  {row['summary']}"], " " * (width + 4)
     if "plugin" in row:
         lines.append(f"{indent}plug-in: {row['plugin']}")
@@ -53,3 +57,9 @@ def _lines(row: dict[str, Any], width: int) -> list[str]:
         lines.append(f"{indent}licence: {row['licence'] or 'see where you get it'}")
         return lines + ([f"{indent}{row['note']}"] if row["note"] else [])
     return lines + ([f"{indent}settings: {settings}"] if settings else [])
+
+
+def _others(default: str, choices: Sequence[Any]) -> str:
+    """The values that a setting can have besides its default."""
+    others = ", ".join(repr(each) for each in choices if repr(each) != default)
+    return f" (or {others})" if others else ""

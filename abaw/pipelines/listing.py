@@ -75,7 +75,7 @@ def list_editions() -> list[Row]:
 
 
 def list_corpora() -> list[Row]:
-    """Corpora that ``make_manifest`` knows: name, licence, source, on what it was verified, settings, summary."""
+    """Corpora for ``make_manifest``: name, licence, source, on what it was verified, settings, choices, summary."""
     return _rows(CORPORA)
 
 
@@ -100,6 +100,13 @@ def list_parts(kind: str | None = None) -> dict[str, list[Row]]:
 
 def _rows(registry: Registry) -> list[Row]:
     return [
-        {"name": part.name, **part.facts, "settings": part.settings, "summary": part.summary, **about(part.plugin)}
+        {
+            "name": part.name,
+            **part.facts,
+            "settings": part.settings,
+            "choices": {key: [*values] for key, values in part.choices.items()},
+            "summary": part.summary,
+            **about(part.plugin),
+        }
         for part in registry.parts()
     ]

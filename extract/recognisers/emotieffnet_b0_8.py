@@ -20,7 +20,8 @@ EXPRESSIONS = ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "
 def emotieffnet_b0_8(*, file: str, margin: float = 0.0) -> Recogniser:
     """Eight expressions, an EfficientNet-B0 of EmotiEffLib (Savchenko 2022): enet_b0_8_best_vgaf.onnx or _afew.onnx.
 
-    ``file``: from the repository sb-ai-lab/EmotiEffLib. Contempt counts as Other where a task has no class for it.
+    ``file``: from models/affectnet_emotions/onnx of https://github.com/sb-ai-lab/EmotiEffLib. Contempt counts as Other
+    where a task has no class for it.
     """
     return Recogniser(
         "emotieffnet_b0_8",

@@ -19,7 +19,8 @@ FACTS = {
 def emotieffnet_b0_va_mtl(*, file: str, margin: float = 0.0) -> Recogniser:
     """Eight expressions, valence and arousal, an EfficientNet-B0 of EmotiEffLib: enet_b0_8_va_mtl.onnx.
 
-    ``file``: from the repository sb-ai-lab/EmotiEffLib. Contempt counts as Other where a task has no class for it.
+    ``file``: from models/affectnet_emotions/onnx of https://github.com/sb-ai-lab/EmotiEffLib. Contempt counts as Other
+    where a task has no class for it.
     """
     return Recogniser(
         "emotieffnet_b0_va_mtl",

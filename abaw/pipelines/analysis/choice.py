@@ -26,14 +26,15 @@ class Candidate:
     model: str = ""
 
 
+EMOTIEFFLIB = "https://github.com/sb-ai-lab/EmotiEffLib/tree/main/models/affectnet_emotions/onnx"
 FACE_ALL = Candidate(
     "emotieffnet_b0_va_mtl",
-    "download enet_b0_8_va_mtl.onnx of EmotiEffLib, and give its folder with --weights FOLDER",
+    f"download enet_b0_8_va_mtl.onnx from {EMOTIEFFLIB}, and give its folder with --weights FOLDER",
     ("enet_b0_8_va_mtl.onnx",),
 )
 FACE_CLASSES = Candidate(
     "emotieffnet_b0_8",
-    "download enet_b0_8_best_vgaf.onnx of EmotiEffLib, and give its folder with --weights FOLDER",
+    f"download enet_b0_8_best_vgaf.onnx from {EMOTIEFFLIB}, and give its folder with --weights FOLDER",
     ("enet_b0_8_best_vgaf.onnx", "enet_b0_8_best_afew.onnx"),
 )
 PREFERRED = {  # for each kind of answer the candidates, best first

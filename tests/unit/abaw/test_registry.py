@@ -59,6 +59,22 @@ def test_a_part_is_described_without_being_imported(parts):
     assert part.module not in sys.modules
 
 
+def test_the_choices_of_a_setting_are_known_without_an_import(parts):
+    text = """
+        from typing import Literal
+        from {package} import PARTS
+
+        Scale = Literal["htk", "slaney"]
+
+        @PARTS.register
+        def mel(*, bins: Literal[40, 80] = 40, scale: Scale = "htk", name: str = "", names: list[str] | None = None):
+            return bins
+    """
+    (part,) = parts(mel=text).parts()
+    assert part.choices == {"bins": (40, 80), "scale": ("htk", "slaney")}
+    assert part.module not in sys.modules
+
+
 def test_a_part_is_built_with_its_settings_and_what_the_pipeline_gives(parts):
     registry = parts(given=("dims",), mel=SOUND)
     assert registry.build("mel", dims=3, bins=8) == ("mel", 3, 8, 16000.0)
