@@ -7,11 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+import torch
 
 from abaw.errors import InputError
 from abaw.pipelines.analysis.analyzing import analyze
+from fusion.module import FusionModule
 from tests.support.abaw.commands import abaw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +160,31 @@ def test_a_run_of_another_task_is_refused_for_a_template(job):
     done = abaw("submit", "work/predictions/va", "--template", template(job, "EXPR"), "--out", "x.txt", cwd=job, code=2)
     assert "expr" in done.stderr
     assert not (job / "x.txt").exists()
+
+
+def test_a_run_of_face_and_voice_answers_for_both_persons_of_a_clip(job, media, monkeypatch):
+    """Seconds: a face is found in 75 frames of a real clip, and two persons are encoded."""
+    heard, real = [], FusionModule.outputs
+    monkeypatch.setattr(FusionModule, "outputs", lambda self, batch: heard.append(batch.signals) or real(self, batch))
+    monkeypatch.chdir(job)
+    name = "two_faces_audio_of_left"
+    found = analyze(media / f"nasty/{name}.mp4", "runs/synthetic", "work/both", persons="all", anyway=True)
+    table = found.table(name).to_numpy()
+    assert set(table["person"]) == {0, 1}
+    rows = {person: table["frame"][table["person"] == person].tolist() for person in (0, 1)}
+    assert rows[0] == rows[1] == list(range(1, len(rows[0]) + 1))
+    assert [set(table["other_persons"][table["person"] == person]) for person in (0, 1)] == [{"1"}, {"0"}]
+    by_person = {person: {key: each[table["person"] == person] for key, each in table.items()} for person in (0, 1)}
+    assert (by_person[0]["face_x_px"] + by_person[0]["face_width_px"] < by_person[1]["face_x_px"]).all()
+    assert by_person[0]["voice_heard"].any()
+    assert by_person[0]["voice_heard"].tolist() == by_person[1]["voice_heard"].tolist()
+    assert (by_person[0]["valence"] != by_person[1]["valence"]).all()
+    one, other = np.array_split(np.arange(len(heard)), 2)
+    for first, second in zip(one, other, strict=True):
+        voices, faces = ([heard[i][each].values for i in (first, second)] for each in ("voice_mel", "face_hog"))
+        assert torch.equal(*voices)
+        assert not torch.equal(*faces)
+    assert "the voice features (voice_mel) are the same for all persons of a clip" in str(found)
 
 
 def test_a_training_that_is_killed_goes_on_and_ends_as_the_unbroken_one(job):
