@@ -38,7 +38,7 @@ def recipe(
         typer.Option(help="only list the stages, which are done and to do, and forecast the hours and gigabytes"),
     ] = False,
     measure: Annotated[
-        bool, typer.Option(help="with --dry-run: measure for up to a minute on this machine what the forecast needs")
+        bool, typer.Option(help="with --dry-run: measure on this machine, for about a minute, what the forecast needs")
     ] = True,
 ) -> None:
     """Run a whole competition, from videos to challenge files. Run the same command again to continue."""
@@ -56,7 +56,10 @@ def recipe(
         "trust": trust,
     }
     if dry_run:
-        print(plan_recipe(config, settings or [], **chosen, measure=measure))
+        plan = plan_recipe(config, settings or [], **chosen, measure=measure)
+        print(plan)
+        if plan.forecast is not None and plan.forecast.shortages:
+            raise typer.Exit(1)
         return
     with Progress("recipe") as progress:
         result = run_recipe(config, settings or [], **chosen, progress=progress)

@@ -140,7 +140,7 @@ def plan_recipe(
     """Check a recipe and say which of its stages are done. Nothing is written; arguments and errors as ``run_recipe``.
 
     ``measure``: also run the encoders and train the members for a few seconds, and forecast the hours and gigabytes of
-    what is to do on this machine. This takes up to a minute or so.
+    what is to do on this machine. This takes about a minute.
 
     A stage that reads what an unfinished stage makes is not done either.
     """

@@ -1,14 +1,11 @@
 """The estimate of a dry run: clips, frames, gigabytes and time of an extraction, before anything is written."""
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from math import inf
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +13,7 @@ from abaw.dataset.clip import Clip
 from abaw.dataset.face_images import FaceImages
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError
+from abaw.files.disks import find_disk
 from abaw.files.names import first_few
 from extract import media
 from extract.encoders.base import Encoder, PictureEncoder, SoundEncoder
@@ -32,6 +30,8 @@ NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read
 @dataclass
 class Estimate:
     """The work that remains. ``num_rows`` and ``seconds``: of encoding, by folder; ``num_bytes``: of the new tracks.
+    ``frames``: of each clip to extract. ``shapes``: feature -> the values in a row, and its rows a second (0: one for
+    each frame).
 
     ``failing``: clip -> why it would fail. ``free_bytes``: on the store's disk. ``shares_cores``: reading and encoding
     take turns on the same processor cores, because the encoders run on the CPU.
@@ -47,6 +47,8 @@ class Estimate:
     read_s: float = 0.0
     free_bytes: float = inf
     shares_cores: bool = False
+    frames: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def is_feasible(self) -> bool:
@@ -58,6 +60,11 @@ class Estimate:
         """The encoders run one after the other; reading runs beside them, for nothing where they have a GPU."""
         both = self.read_s, sum(self.seconds.values())
         return sum(both) if self.shares_cores else max(both)
+
+    @property
+    def min_s(self) -> float:
+        """``total_s`` where reading and encoding hinder each other nowhere."""
+        return max(self.read_s, sum(self.seconds.values()))
 
     def __str__(self) -> str:
         def about(seconds: float) -> str:
@@ -113,28 +120,19 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int, *,
             continue
         total.num_clips += 1
         total.num_frames += num_frames
+        total.frames[clip_id] = num_frames
         for name, encoder in request.encoders.items():
             total.num_rows[name] += _num_rows(encoder, speeds[name], num_frames, len(request.images.numbers), sound_s)
     for name, encoder in plan.encoders.items():
         num_rows, speed = total.num_rows[name], speeds[name]
+        total.shapes[plan.recipes[name]["name"]] = encoder.dim, speed.rows_hz
         width = np.dtype(plan.recipes[name]["stored_dtype"]).itemsize
         total.num_bytes += num_rows * (encoder.dim * width + 9)  # 9: a time and a flag
         total.seconds[name] = num_rows / speed.rows_per_s
         total.read_s += num_rows * speed.prepare_s / num_readers
     if total.num_clips:
-        total.free_bytes = _free_bytes(plan.store.root)
+        total.free_bytes = find_disk(plan.store.root).free_bytes
     return total
-
-
-def _free_bytes(root: Path) -> float:
-    """The free space where a store is or would be made. Raises NotADirectoryError or PermissionError."""
-    root = root.absolute()
-    folder = next(path for path in (root, *root.parents) if path.exists())
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: give another folder for the store")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} cannot be written: give another folder for the store, or get the permission")
-    return float(shutil.disk_usage(folder).free)
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,13 @@ def test_a_dry_run_fails_where_clips_would_fail_or_the_store_cannot_be_written(
     assert "would fail: sound: the clip has sound only, so its frame rate is unknown: give --assume-fps FPS\n" in said
     (tmp_path / "file").touch()
     plan = ExtractionPlan(open_dataset(six), FeatureStore(tmp_path / "file" / "store"), target())
-    with pytest.raises(NotADirectoryError, match="file is a file: give another folder for the store"):
+    with pytest.raises(NotADirectoryError, match="file is a file: give another folder"):
         estimate(plan, ["c0"], 1)
 
 
 def test_a_dry_run_compares_the_features_with_the_free_space(six, tmp_path, monkeypatch):
     monkeypatch.setattr("extract.engine.estimate.TRIAL_S", 0.01)
-    monkeypatch.setattr("extract.engine.estimate.shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    monkeypatch.setattr("abaw.files.disks.shutil.disk_usage", lambda path: SimpleNamespace(free=0))
     plan = ExtractionPlan(open_dataset(six), FeatureStore(tmp_path / "store"), target())
     plan.add_encoders([EncoderSpec("light", Brightness(), "float32")])
     found = estimate(plan, ["c0"], 1)
