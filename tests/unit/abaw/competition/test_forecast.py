@@ -67,7 +67,9 @@ def test_a_plan_that_measures_keeps_and_says_nothing_and_one_that_does_not_has_n
 
 
 def test_a_training_that_nothing_ends_has_no_forecast_but_a_reason(data, tmp_path):
-    settings = settings_of(tmp_path, "members={gru: {trainer.max_epochs: -1}, timed: {trainer.max_time: '00:00:00:30'}}")
+    settings = settings_of(
+        tmp_path, "members={gru: {trainer.max_epochs: -1}, timed: {trainer.max_time: '00:00:00:30'}}"
+    )
     found = plan_recipe(CONFIG, settings, **places(data, tmp_path), measure=True).forecast
     assert any("gru: only its patience ends it" in each for each in found.unknown)
     (timed,) = (part for part in found.parts if part.name == "training synthetic-timed")

@@ -42,9 +42,7 @@ def test_batches_are_limited_by_number_or_by_share():
 
 
 def labels(num_frames, num_clips=3):
-    return {
-        f"c{i}": Labels(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, bool)) for i in range(num_clips)
-    }
+    return {f"c{i}": Labels(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, bool)) for i in range(num_clips)}
 
 
 def test_windows_are_counted_from_the_clips_lengths_and_not_from_features():
