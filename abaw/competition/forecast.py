@@ -29,7 +29,6 @@ from abaw.tasks import TASKS, for_dataset
 if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
     from abaw.tasks.base import Task
-    from extract.engine.estimate import Estimate
 
     ByTask = Mapping[str, Mapping[str, Labels]]
 
@@ -82,7 +81,7 @@ class Forecast:
 
     @property
     def likely_s(self) -> float:
-        """The single figure by which a forecast is judged: the sum over the parts."""
+        """The single figure that is compared with the time that a recipe takes: the sum over the parts."""
         return sum(part.likely_s for part in self.parts)
 
     @property
@@ -113,17 +112,17 @@ def forecast(job: Job, to_do: Sequence[Stage]) -> Forecast:
     if "check" in kinds:
         check_s = measuring.time_check(job.dataset)
         parts.append(Part("check", check_s, check_s, about=format_count(len(job.dataset.clips), "clip")))
-    estimate = None
+    estimated = measuring.Unextracted()
     if "extract" in kinds:
         LOG.info("measuring extraction")
-        estimate, part, unknown = _of_extraction(job)
+        estimated, part, unknown = _of_extraction(job)
         parts += [part] if part else []
-    lengths = measuring.find_lengths(job.dataset, job.places.store, estimate)
+    lengths = measuring.find_lengths(job.dataset, job.places.store, estimated)
     members, states = [name for name in job.members if any(stage.member == name for stage in to_do)], 0.0
     for name in members:
         LOG.info("measuring training of %s", name)
         try:
-            for part in _of_member(job, name, to_do, lengths, estimate, TRIALS_S / len(members)):
+            for part in _of_member(job, name, to_do, lengths, estimated, TRIALS_S / len(members)):
                 parts.append(part)
                 states = max(states, NUM_STATES * part.num_bytes)
         except FAILURES as error:
@@ -136,32 +135,39 @@ def forecast(job: Job, to_do: Sequence[Stage]) -> Forecast:
     return Forecast(parts, unknown, list(_shortages([*parts, Part("", 0, 0, states, "", job.places.runs)])))
 
 
-def _of_extraction(job: Job) -> "tuple[Estimate | None, Part | None, list[str]]":
-    """The estimate of the encoders whose weights are here, its part, and what is not measured."""
+def _of_extraction(job: Job) -> tuple[measuring.Unextracted, Part | None, list[str]]:
+    """What is known of the clips, the part of the encoders whose weights are here, and what is not measured."""
     lacking = {each: find_missing_weights(each) for each in job.config.encoders}
     unknown = [f"extraction by {label_of(each)}, whose weights are not here" for each, why in lacking.items() if why]
     present = [each for each, why in lacking.items() if why is None]
     if not present:
-        return None, None, unknown
+        return measuring.Unextracted(), None, unknown
     options = {key: job.extraction[key] for key in ("device", "faces", "assume_fps")}
     try:
         found = estimate_extraction(job.data, job.places.store, present, **options)
     except FAILURES as error:  # no media yet, no weights of the face detector
-        return None, None, [*unknown, f"extraction: {error}"]
+        return measuring.Unextracted(), None, [*unknown, f"extraction: {error}"]
     about = f"{format_count(found.num_clips, 'clip')}, {format_count(found.num_frames, 'frame')}"
     about += f", by {', '.join(map(label_of, present))}, on {job.extraction['device']}"
     if found.failing:
         clip_id, why = next(iter(found.failing.items()))
         about += f"; {format_count(len(found.failing), 'clip')} would fail, such as {clip_id}: {why}"
-    return found, Part("extraction", found.min_s, found.total_s, found.num_bytes, about, job.places.store), unknown
+    shapes = {name: measuring.TrackShape(*each) for name, each in found.shapes.items()}
+    part = Part("extraction", found.min_s, found.total_s, found.num_bytes, about, job.places.store)
+    return measuring.Unextracted(found.frames, shapes), part, unknown
 
 
 def _of_member(
-    job: Job, name: str, to_do: Sequence[Stage], lengths: Mapping[str, int], estimate: "Estimate | None", for_s: float
+    job: Job,
+    name: str,
+    to_do: Sequence[Stage],
+    lengths: Mapping[str, int],
+    estimated: measuring.Unextracted,
+    for_s: float,
 ) -> Iterator[Part]:
     """The training of a member, and its predictions for the test clips."""
     config = open_config(job.path, job.of_fold(name, 0))[1]
-    shapes = measuring.find_shapes(job.config.encoders, job.places.store, config.features, estimate)
+    shapes = measuring.find_shapes(job.config.encoders, job.places.store, config.features, estimated)
     if lacking := [feature for feature in config.features if feature not in shapes]:
         raise InputError(f"the width of {', '.join(lacking)} is not known before extraction")
     built = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
     from abaw.dataset.layout import Dataset
     from abaw.tasks.base import Task
-    from extract.engine.estimate import Estimate
     from fusion.trials.sizes import ClockSource, RunSize
     from fusion.trials.timing import TrialResult
 
@@ -32,6 +31,14 @@ LOG = logging.getLogger("abaw")
 SOUND_HZ = 50.0  # rows a second of a sound encoder that is not here
 NUM_CHECKED = 4  # clips of the trial of the check
 IMPORTS = "import abaw.competition.recipe, extract.engine.run, fusion.train, tensorboard"
+
+
+@dataclass(frozen=True)
+class Unextracted:
+    """What is known of clips and features that are not extracted: the frames of each clip, the shape of each track."""
+
+    frames: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, TrackShape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def time_check(dataset: "Dataset") -> float:
 
 
 def find_shapes(
-    encoders: Iterable[str], store: Path, features: Iterable[str], estimate: "Estimate | None" = None
+    encoders: Iterable[str], store: Path, features: Iterable[str], estimated: Unextracted
 ) -> dict[str, TrackShape]:
     """The shapes of those features that the store has, that were estimated, or that are known of encoders not here."""
     from extract.encoders import ENCODERS
@@ -81,18 +88,18 @@ def find_shapes(
         facts = ENCODERS.part(preset.family if preset else name).facts
         if isinstance(dim := preset.dim if preset else facts.get("dim"), int):
             found[str(settings.get("as", name))] = TrackShape(dim, SOUND_HZ if facts.get("modality") == "audio" else 0)
-    found |= {name: TrackShape(*each) for name, each in (estimate.shapes if estimate else {}).items()}
+    found |= estimated.shapes
     for feature in features if store.is_dir() else ():
         if shape := _shape_in(FeatureStore(store), feature):
             found[feature] = shape
     return {feature: found[feature] for feature in features if feature in found}
 
 
-def find_lengths(dataset: "Dataset", store: Path, estimate: "Estimate | None" = None) -> dict[str, int]:
+def find_lengths(dataset: "Dataset", store: Path, estimated: Unextracted) -> dict[str, int]:
     """The number of frames of the clips that the store has, or that were found by their packets."""
     from extract.store.store import FeatureStore
 
-    found, opened = dict(estimate.frames if estimate else {}), FeatureStore(store)
+    found, opened = dict(estimated.frames), FeatureStore(store)
     for clip_id in dataset.clips if store.is_dir() else ():
         try:
             found[clip_id] = len(opened.clock(clip_id))
