@@ -1,13 +1,12 @@
 """What teachers add on the synthetic set: students with 70 % of the labels hidden, and a causal student.
 
 For each seed, a data set and training seeds of its own. Of 70 % of the training clips, drawn at random, all labels of
-all tasks are hidden; whole clips, because without 70 % of the frames of each clip hardly anything is lost, as one more
-training shows. Three trainings of a model
-on the rest are the teachers: their tables give a fourth training of the same model targets of distillation, or
-pseudo-labels. The gap is that between the mean of the three trainings and that of three trainings on all labels. The
-causal student: the three on all labels are the ensemble, and a causal network (``mmim``, features held from the last
-row) is trained on the same labels and towards the mean of their tables of the training clips. All are scored on the
-official validation split, on which each run's epoch is chosen.
+all tasks are hidden. Whole clips: where 70 % of the frames of each clip are hidden instead, hardly anything is lost, as
+one more training shows. Three trainings of a model on the rest are the teachers: their tables give a fourth training of
+the same model targets of distillation, or pseudo-labels. The gap is that between the mean of the three trainings and
+that of three trainings on all labels. The causal student: the three on all labels are the ensemble, and a causal
+network (``mmim``, features held from the last row) is trained on the same labels and towards the mean of their tables
+of the training clips. All are scored on the official validation split, on which each run's epoch is chosen.
 
 The mean of the teachers' tables is also scored on the hidden clips: where all three trainings err alike, because they
 know the same few persons, they cannot teach better. Every training ends after 15 epochs without a better score, at most
