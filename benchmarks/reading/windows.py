@@ -65,7 +65,7 @@ def former_apply(plan: align.Plan, values: np.ndarray, *, first_row: int = 0) ->
     return out
 
 
-def former_rows(file: TrackFile, first: int, stop: int) -> np.ndarray:
+def former_rows(file: TrackFile, first: int, stop: int, *, copy: bool = True) -> np.ndarray:
     """``TrackFile.rows`` as it was."""
     return file.values[first:stop].astype(np.float32)
 

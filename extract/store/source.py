@@ -76,7 +76,7 @@ class AlignedSource:
         first, stop = np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)])
         file, plan = self._plan(name, clip_id, times_s, int(first), int(stop))
         first_row, stop_row = plan.span()
-        values = align.apply(plan, file.rows(first_row, stop_row), first_row=first_row)
+        values = align.apply(plan, file.rows(first_row, stop_row, copy=False), first_row=first_row)
         return Track(values, times_s[first:stop], plan.observed)
 
     def count_observed(self, name: str, clip_ids: Iterable[str]) -> ObservedFrames:

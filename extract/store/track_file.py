@@ -65,11 +65,14 @@ class TrackFile:
     def dim(self) -> int:
         return int(self.values.shape[1])
 
-    def rows(self, first: int, stop: int) -> np.ndarray:
-        """The values of the rows from ``first`` to ``stop`` (excluded) in float32."""
+    def rows(self, first: int, stop: int, *, copy: bool = True) -> np.ndarray:
+        """The values of the rows from ``first`` to ``stop`` (excluded) in float32.
+
+        Without ``copy``, values stored in float32 are the mapped file's, which cannot be written to.
+        """
         rows = self.values[first:stop]
         if rows.dtype != np.float16:
-            return rows.astype(np.float32)
+            return rows.astype(np.float32, copy=copy)
         import torch  # converts half precision 20 times as fast as numpy
 
         # copied first: mapped memory is read-only, of which torch warns

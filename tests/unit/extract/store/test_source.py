@@ -78,7 +78,9 @@ def test_reading_a_window_touches_only_the_rows_it_needs(store, monkeypatch):
 
     asked = []
     rows = TrackFile.rows
-    monkeypatch.setattr(TrackFile, "rows", lambda self, a, b: asked.append((a, b)) or rows(self, a, b))
+    monkeypatch.setattr(
+        TrackFile, "rows", lambda self, a, b, **named: asked.append((a, b)) or rows(self, a, b, **named)
+    )
     source = AlignedSource(store, {"loud": FeatureConfig(align="nearest")})
     times_s = source.clock("a").times_s
     source.read("loud", "a", times_s[2], times_s[3])

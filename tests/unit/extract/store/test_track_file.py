@@ -131,3 +131,16 @@ def test_rows_in_half_precision_are_read_exactly(tmp_path):
     rows = TrackFile(write(tmp_path / "a.safetensors", tensors)).rows(2, len(values))
     assert rows.dtype == np.float32
     np.testing.assert_array_equal(rows, values[2:].astype(np.float32))
+
+
+def test_rows_in_single_precision_are_copied_only_where_they_may_be_changed(tmp_path):
+    recipe = {"name": "x", "stored_dtype": "float32"}
+    with TrackWriter(tmp_path / "features", recipe, "a", 2) as writer:
+        writer.add(np.arange(20, dtype=np.float32).reshape(10, 2))
+        writer.finish(np.arange(10) / 25, np.ones(10, bool), {})
+    file = TrackFile(tmp_path / "features" / "a.safetensors")
+    mapped, copied = file.rows(2, 7, copy=False), file.rows(2, 7)
+    assert np.shares_memory(mapped, file.values)
+    assert not np.shares_memory(copied, file.values)
+    assert not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, copied)
