@@ -31,7 +31,8 @@ class FitResult:
     where it was chosen for that. ``kept``: the stage that is kept, because its gain over the one kept before is more
     than its standard error over videos (``gains``). ``strength``: the share of its scale and bias that is kept.
     ``expected``: the gain of what is kept on other videos; None where there were too few videos, so that nothing was
-    fitted. ``selection`` says where the epoch of a run was chosen on the clips that are scored.
+    fitted. ``refused``: that of what is not kept, because it is not more than its standard error. ``selection`` says
+    where the epoch of a run was chosen on the clips that are scored.
     """
 
     task: str
@@ -43,6 +44,7 @@ class FitResult:
     strength: float = 1.0
     gains: Mapping[str, Gain] = field(default_factory=dict)
     expected: ExpectedGain | None = None
+    refused: ExpectedGain | None = None
     remarks: tuple[str, ...] = ()
     selection: str = ""
 
@@ -57,6 +59,9 @@ class FitResult:
         if self.expected is None:
             few = f"nothing is fitted on fewer than {MIN_GROUPS}, for none would be left to choose and to score on"
             return self._joined([*lines, f"kept: raw: {few}"])
+        if self.refused is not None:
+            unclear = f"what was chosen is not expected to gain more than its standard error: {self.refused}"
+            return self._joined([*lines, f"kept: raw: {unclear}{to_ending(self.selection)}"])
         why = "gains" if self.kept != "raw" else "nothing gains"
         share = f" ({self.strength:.2f} of them)" if self.kept == "biased" else ""
         lines.append(f"kept: {STAGES[self.kept]}{share}: {why} more than its standard error over {self._units()}")
@@ -143,6 +148,6 @@ def fit_task(
         unit = unit_of(scored.values())
         remarks.append(f"note: the ensemble's weights were fitted on these {unit}s too, so these scores are too high")
     scores = {stage: task.score(pairs) for stage, pairs in choice.tried.items()}
-    decision = choice.kept, choice.strength, choice.gains, choice.expected
+    decision = choice.kept, choice.strength, choice.gains, choice.expected, choice.refused
     words = selection_words(about, scored)
     return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks), words)

@@ -8,7 +8,8 @@ The cross-fitted gain of what is kept is too high, for it was chosen on the clip
 made again without each group, on the other groups alone (Varma and Simon 2006,
 https://doi.org/10.1186/1471-2105-7-91). This is too low on few videos: each choice has fewer of them, so it keeps
 less, and F1 and CCC over clips that differ in what was done to them are lower than of any one of it. What is expected
-is the mean of both. benchmarks/fitted/fitting.py measures by how much each is off.
+is the mean of both. Nothing is kept where it is not more than its own standard error, either: what is rarely kept
+loses on the mean. benchmarks/fitted/fitting.py measures by how much each is off.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,6 +71,11 @@ class ExpectedGain:
         """Its standard error, as if the two were fully correlated, which they nearly are."""
         return (self.nested.error + self.as_chosen.error) / 2
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than its standard error."""
+        return Gain(self.value, self.error).is_clear
+
     def __str__(self) -> str:
         if self.nested == self.as_chosen == NO_GAIN:
             return "none, for nothing is changed"
@@ -90,7 +96,7 @@ class Choice:
     ``strength``: the share to keep of the difference between the way kept and the one kept before it. ``tried``: the
     cross-fitted predictions of each way. ``gains``: of each but the first, over the way that was kept before it.
     ``expected``: the gain over the first way on other videos; None where there were too few groups, so that the first
-    way is kept.
+    way is kept. ``refused``: that of what was chosen but not kept, because it is not more than its standard error.
     """
 
     kept: str
@@ -98,6 +104,7 @@ class Choice:
     tried: dict[str, dict[str, PredictionPair]]
     gains: dict[str, Gain]
     expected: ExpectedGain | None
+    refused: ExpectedGain | None = None
 
 
 def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
@@ -168,4 +175,6 @@ def nest(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predi
         nested |= predict(chosen, share, own, name)
         as_chosen |= predict(kept, strength, own, name)
     expected = ExpectedGain(*(gain_of(task, tried[ways[0]], each, len(names)) for each in (nested, as_chosen)))
+    if not expected.is_clear:
+        return Choice(ways[0], 1.0, tried, gains, ExpectedGain(NO_GAIN, NO_GAIN), refused=expected)
     return Choice(kept, strength, tried, gains, expected)

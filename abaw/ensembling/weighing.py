@@ -201,7 +201,12 @@ def _fitted(task: Task, labelled: _Labelled) -> tuple[EnsembleWeights, dict[str,
         return found, scores, [few]
     scores["weighted"] = fitting.rank(task, choice.tried["weighted"])
     gain, remarks = choice.gains["weighted"], []
-    if choice.kept == "mean":
+    if choice.refused is not None:
+        remarks.append(
+            f"note: fitted weights gain {gain} on clips that they were not fitted on, but are not expected to gain "
+            f"more than the standard error on other videos: {choice.refused}: the mean is kept"
+        )
+    elif choice.kept == "mean":
         remarks.append(
             f"note: fitted weights gain {gain} on clips that they were not fitted on, not more than that error: the "
             "mean is kept"

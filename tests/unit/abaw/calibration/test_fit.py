@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from abaw.calibration import fit as fitting
+from abaw.calibration.gains import ExpectedGain, Gain
 from abaw.configs.sections import PostProcessingConfig
 from abaw.evaluation.wording import summary
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -50,6 +51,15 @@ def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, ca
     assert lines[-2] == f"va gain to expect on other videos: {result.expected}"
     assert lines[-1] == str(job / "d.json")
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_chosen_but_not_expected_to_gain_is_named(job):
+    result = run_fit(job)[0].results["va"]
+    unclear = ExpectedGain(Gain(-0.02, 0.03), Gain(0.04, 0.03))
+    lines = str(replace(result, kept="raw", refused=unclear)).splitlines()
+    assert lines[-1].startswith(
+        "va kept: raw: what was chosen is not expected to gain more than its standard error: +0.01"
+    )
 
 
 def test_without_an_output_file_nothing_is_written(job):

@@ -63,6 +63,16 @@ def test_the_gain_to_expect_is_the_mean_of_the_nested_one_and_that_of_what_is_ke
     assert {len(left) for left in asked} == {1, 2}
 
 
+def test_what_is_not_expected_to_gain_is_not_kept():
+    def predict(way, strength, left, name):
+        return {f"c{name}": pairs(0.2 if way == "better" and strength == 1 else 0.6)[f"c{name}"]}
+
+    choice = nest(TASK["va"], ["raw", "better"], range(6), predict)
+    assert choice.gains["better"].is_clear
+    assert (choice.kept, choice.strength, choice.expected.value) == ("raw", 1, 0)
+    assert (choice.refused.value, choice.refused.is_clear) == (0, False)
+
+
 def test_where_nothing_is_kept_nothing_is_promised_and_nothing_nested():
     asked = []
 
