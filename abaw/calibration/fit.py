@@ -16,6 +16,7 @@ from abaw.evaluation.wording import summary
 from abaw.files import as_path, write_json
 from abaw.postprocessing import PostProcessing, fitted_document
 from abaw.results import predictions
+from abaw.results.run_tables import held_out_tables
 from abaw.results.runs import Run
 from abaw.results.selection import to_ending
 
@@ -114,7 +115,7 @@ def fit(
     folder, out = as_path(folder, "folder"), as_path(out, "out", optional=True)
     if out is not None and out.is_dir():
         raise InputError(f"{out} is a folder, expected the path of a JSON file (--out)")
-    tables = Run(folder).predictions("validation") if (folder / "run.json").is_file() else folder
+    tables = held_out_tables(Run(folder)) if (folder / "run.json").is_file() else folder
     names = [task] if task else predictions.tasks_in(tables)
     dataset = as_path(data, "data", optional=True)
     results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}

@@ -20,6 +20,7 @@ from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.results import predictions
 from abaw.results.observed import observed_lines, parse_observed
 from abaw.results.predictions import Table
+from abaw.results.run_tables import held_out_tables
 from abaw.results.runs import POST_PROCESSING, Run
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, Task
@@ -47,8 +48,7 @@ class LabelledPredictions:
     """A folder's tables of one task, by clip, with the labels of a split and the provenance of the tables.
 
     ``about`` is predictions.json and, for a run, what run.json adds; {} where neither exists. ``post_processing`` is
-    None where the folder has none, or raw scores are wanted. ``runs``: the clips that each run predicted, where that is
-    recorded. ``remarks`` are notes for the report.
+    None where the folder has none, or raw scores are wanted. ``runs``: the clips of each run, where that is recorded.
     """
 
     folder: Path
@@ -275,8 +275,9 @@ def _as_run(folder: Path) -> Run | None:
 
 
 def _tables(folder: Path, run: Run | None, split: str | None) -> Path:
-    """The folder of the tables; a run's held-out tables are its validation tables."""
-    return folder if run is None else run.predictions("validation" if split in (None, HELD_OUT) else split)
+    """The folder of the tables; what a run held out is its validation split."""
+    is_held_out = split is None or split in ("validation", HELD_OUT)
+    return folder if run is None else held_out_tables(run) if is_held_out else run.predictions(str(split))
 
 
 def _only_split(dataset: Dataset, task: Task, about: Mapping[str, Any], run: Run | None) -> str:

@@ -85,8 +85,10 @@ class Run:
 
     def config(self) -> Config:
         """The config it was trained with. Raises NotFoundError where the folder is no run."""
-        path = self.folder / "config.yaml"
+        path = self.folder / CONFIG
         if not path.is_file():
+            if self.has_begun():
+                raise NotFoundError(f"{path} is missing: restore it, or delete {self.folder} and train again")
             raise NotFoundError(f"no run at {self.folder}: train one with abaw train CONFIG")
         return _unchanged(_config, path)
 

@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 
+from abaw.calibration.fit import fit
 from abaw.configs.sections import Config
 from abaw.errors import InputError
+from abaw.evaluation.report import score
 from abaw.evaluation.run_table import read_runs
 from abaw.files.yaml import read_yaml
 from abaw.results import runs as run_files
@@ -186,3 +188,23 @@ def test_the_command_prints_the_table_and_refuses_two_forms(runs):
     assert "good" in abaw("runs", runs, "--no-intervals", cwd=runs).stdout
     assert abaw("runs", runs, "--no-intervals", "--csv", cwd=runs).stdout.startswith("run,state,name,")
     assert "--csv and --json" in abaw("runs", runs, "--csv", "--json", cwd=runs, code=2).stderr
+
+
+def test_a_run_without_its_config_is_damaged_and_the_file_is_named(runs):
+    (runs / "good/config.yaml").unlink()
+    row = next(row for row in read_runs(runs, with_intervals=False).rows if row.run.endswith("good"))
+    assert (row.state, row.remarks[0]) == (
+        "damaged",
+        f"{runs / 'good/config.yaml'} is missing: restore it, or delete {runs / 'good'} and train again",
+    )
+
+
+@pytest.mark.parametrize("function", [score, fit])
+def test_a_run_without_held_out_tables_says_whether_it_was_stopped_or_is_a_refit(runs, data, function):
+    with pytest.raises(InputError, match="stopped is not complete: continue it with abaw train .*stopped/config.yaml"):
+        function(runs / "stopped", data=data)
+    refit = Run(runs / "stopped")
+    (refit.folder / "weights").mkdir()
+    refit.finish({})
+    with pytest.raises(InputError, match="stopped is a refit, which held nothing out: predict clips that it has not"):
+        function(refit.folder, data=data)
