@@ -1,9 +1,10 @@
 """Members of an ensemble that are useless: those without which it scores no lower.
 
 One member after another is left out (backward elimination), first the one without which the score is highest. They are
-dropped as soon as the ensemble scores no lower without them, and it is not within one standard error over videos that
-this costs more than ``NEGLIGIBLE``. So several that are bad together are found too. With few videos errors are wide, so
-that all members are kept. What fitted weights score is cross-fitted, and the gain to expect is nested: see ``gains``.
+dropped as soon as the ensemble scores no lower without them, and it is not within 1.5 standard errors over videos that
+this costs more than ``NEGLIGIBLE``: the best of several is chosen here, so that one would be too few. Several that are
+bad together are found too. With few videos errors are wide, so that all members are kept. What fitted weights score is
+cross-fitted, and the gain to expect is nested: see ``gains``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.tasks.base import PredictionPair, Task
 
 NEGLIGIBLE = 0.001  # of a score whose best value is 1
+NUM_ERRORS = 1.5  # standard errors of a gain
 ROUNDING = 1e-6  # of tables in float32
 
 Positions = tuple[int, ...]
@@ -86,7 +88,7 @@ def is_useless(gain: Gain, max_score: float = 1.0) -> bool:
     >>> [is_useless(Gain(*each)) for each in ((0.02, 0.01), (0.0, 0.0), (0.01, 0.02), (-0.1, 0.0))]
     [True, True, False, False]
     """
-    return gain.value >= -ROUNDING and gain.value - gain.error >= -NEGLIGIBLE * max_score
+    return gain.value >= -ROUNDING and gain.value - NUM_ERRORS * gain.error >= -NEGLIGIBLE * max_score
 
 
 class _Ensembles:
