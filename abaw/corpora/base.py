@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from abaw.dataset.manifests import text_table
+from abaw.dataset.media_files import is_media
 from abaw.errors import InputError, NotFoundError
 from abaw.numbers import BLANKS, format_count, parse_number
 
@@ -47,17 +48,21 @@ def find_files(
 ) -> tuple[list[tuple[Path, re.Match[str]]], tuple[str, ...]]:
     """The files below a folder that match a glob ``pattern`` and whose stems match ``name``, in order, and notes.
 
-    The notes say how many files with the same suffix have other names. Raises NotFoundError where no file matches;
-    ``expected`` says what the corpus has. Raises InputError where two have one name.
+    Only media files count. The notes say how many files with the same suffix have other names. Raises NotFoundError
+    where no file matches; ``expected`` says what the corpus has. Raises InputError where two have one name.
     """
     is_named = re.compile(name, re.ASCII)
-    found = [(path, is_named.fullmatch(path.stem)) for path in sorted(folder.rglob(pattern)) if path.is_file()]
+    found = [
+        (path, is_named.fullmatch(path.stem))
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file() and is_media(path)
+    ]
     matched = [(path, match) for path, match in found if match]
     if not matched:
         raise NotFoundError(f"no file of this corpus below {folder}: expected {expected}")
     places: dict[str, Path] = {}
     for path, _ in matched:
-        if (first := places.setdefault(path.name, path)) != path:
+        if (first := places.setdefault(path.stem, path)) != path:
             raise InputError(f"{path}: the clip is there twice, also as {first}: remove one, or give a folder with one")
     suffixes = {path.suffix for path, _ in matched}
     others = [path.name for path, match in found if not match and path.suffix in suffixes]

@@ -21,7 +21,10 @@ def read_dataset_file(path: Path) -> tuple[Path, dict[str, list[Path]], int | No
     document = read_yaml(path)
     layout, known = document.values, ("root", *KEYS, "first_image", *STREAM_KEYS)
     if not isinstance(layout, dict) or not isinstance(layout.get("root"), str):
-        raise InputError(f"{path}:1: a data set file needs the key 'root' (a folder); known keys: {', '.join(known)}")
+        raise InputError(
+            f"{path}:1: a data set file needs the key 'root' (a folder) or 'manifest' (a table); known keys with "
+            f"root: {', '.join(known[1:])}"
+        )
     root = _plain(path.parent / as_path(layout.pop("root"), f"{path}: root"))
     first_image = layout.pop("first_image", None)
     if first_image is not None and (isinstance(first_image, bool) or first_image not in (0, 1)):

@@ -173,7 +173,7 @@ def open_dataset(path: str | Path) -> Dataset:
 
 def _open(path: Path) -> Dataset:
     if not path.exists():
-        raise NotFoundError(f"no data set at {path}: give a folder, a media file, or a YAML file with the key 'root'")
+        raise NotFoundError(f"no data set at {path}: give a folder, a media file, or a data set file (YAML)")
     if path.is_dir():
         return _find(path, {})
     if path.suffix.lower() in (".yaml", ".yml"):

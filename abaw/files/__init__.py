@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -93,6 +93,14 @@ def parse_json(content: bytes, path: Path) -> Any:
         raise InputError(f"{path}: not readable as JSON: {error}") from error
     except RecursionError as error:
         raise InputError(f"{path}: not readable as JSON: nested too deeply") from error
+
+
+def check_once(values: Sequence[Any], what: str) -> None:
+    """Raise InputError where a value is given twice, paths also in two ways; ``what`` ("run") names it."""
+    known = [value.resolve() if isinstance(value, Path) else value for value in values]
+    for i, value in enumerate(known):
+        if value in known[:i]:
+            raise InputError(f"the {what} {values[i]} is given twice: remove one, as each counts once")
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:

@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from abaw.errors import InputError
+from abaw.files.text import read_text
 
 Keys = tuple[str, ...]
 MAX_BYTES = 2**18  # a config has 10 kB; a file of this size takes seconds
@@ -43,11 +44,7 @@ def read_yaml(path: Path) -> Document:
     """Read a file. Raises InputError with file and line where it is no YAML, too large, or gives a key twice."""
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path}: {path.stat().st_size} bytes, expected a YAML file of at most {MAX_BYTES}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not readable as YAML: not UTF-8 at byte {error.start}") from error
-    return parse_yaml(text, path)
+    return parse_yaml(read_text(path, advice="save it as UTF-8"), path)
 
 
 def parse_yaml(text: str, place: str | Path) -> Document:

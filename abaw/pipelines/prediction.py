@@ -11,7 +11,7 @@ from abaw.dataset.seen import groups_of
 from abaw.ensembling import fold_tables, weights
 from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
-from abaw.files import as_list, as_path, as_paths
+from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
@@ -110,6 +110,7 @@ def predict(
         raise InputError("give either --split NAME or --clips ID (one or several), or --held-out: one of them")
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
+    check_once(folders, "run")
     opened = [Run(folder, trust) for folder in folders]
     kept = post_processing_of(opened, as_path(post_processing, "post_processing", optional=True))
     tasks = {name: task for run in opened for name, task in run.tasks().items()}

@@ -13,8 +13,8 @@ from abaw.dataset.layout import open_dataset
 from abaw.dataset.seen import unit_of
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.coverage import measured_coverage
-from abaw.evaluation.intervals import compare, correct, intervals
-from abaw.files import as_list, as_path
+from abaw.evaluation.intervals import check_draws, compare, correct, intervals
+from abaw.files import as_list, as_path, check_once
 from abaw.files.names import first_few
 from abaw.numbers import format_count
 from abaw.probes.linear import cross_predict, row_labels
@@ -71,7 +71,9 @@ def probe(
     as_progress(progress)
     if normalise not in ("none", "group"):
         raise InputError(f"normalise is {normalise!r}, expected none or group")
+    check_draws(draws, seed)  # before minutes of reading
     asked = None if encoders is None else as_list(encoders, "encoders", "names of features in the store")
+    check_once(asked or [], "encoder")
     dataset, opened = open_dataset(as_path(data, "data")), FeatureStore(as_path(store, "store"))
     systems = _systems(opened, asked)
     recipes = {folder: recipe for parts in systems.values() for folder, recipe in parts.items()}
@@ -108,7 +110,9 @@ def _systems(store: "FeatureStore", asked: list[str] | None) -> "dict[str, dict[
         }
     found: dict[str, dict[str, Recipe]] = {}
     for system in asked:
-        parts = [store.find(name.strip()) for name in system.split("+")]
+        names = [name.strip() for name in system.split("+")]
+        check_once(names, f"part of the encoder {system},")
+        parts = [store.find(name) for name in names]
         found[system] = {store.folder(recipe).name: recipe for recipe in parts}
     if not found:
         raise InputError("no encoder to probe: name one or several, or none for all")

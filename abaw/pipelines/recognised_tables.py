@@ -1,5 +1,6 @@
 """Folders of prediction tables by pretrained recognisers, extracted where the store lacks what they need."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.ensembling import weights
 from abaw.errors import InputError
-from abaw.files import as_list, as_path
+from abaw.files import as_list, as_path, check_once
 from abaw.pipelines.analysis.document import note_counted
 from abaw.pipelines.extraction import build_detector
 from abaw.pipelines.prediction import Predictions
@@ -73,6 +74,9 @@ def recognise(
     to, opened_store = as_path(out, "out"), FeatureStore(as_path(store, "store"))
     if not texts:
         raise InputError("no recogniser: give one or several (abaw list recognisers names them)")
+    check_once(texts, "recogniser")
+    if assume_fps is not None and not 0 < assume_fps < math.inf:
+        raise InputError(f"--assume-fps is {assume_fps}, expected a number of frames per second above 0")
     if (split is not None) + bool(named) != 1:
         raise InputError("give either --split NAME or --clips ID (one or several): one of them")
     if split is not None and split not in SPLITS:

@@ -10,7 +10,7 @@ from abaw.dataset.layout import Dataset, open_dataset
 from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.dataset.synthetic import are_synthetic
 from abaw.errors import InputError
-from abaw.files import as_list, as_path, as_paths, visible, write_json
+from abaw.files import as_list, as_path, as_paths, check_once, visible, write_json
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, open_answers
@@ -87,8 +87,10 @@ def analyze(
     as_progress(progress)
     check_persons(persons)
     out = as_path(out, "out")
+    check_once(as_paths(runs, "runs"), "run")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
     texts = as_list(recognisers, "recognisers", "NAME:setting=value or a list of these")
+    check_once(texts, "recogniser")
     clips, ignored = _clips(as_paths(media, "media"))
     dataset = Dataset(out, clips).with_streams(Streams(video_stream, audio_stream))
     files = [path for clip in dataset.clips.values() if (path := clip.media or clip.images) is not None]

@@ -279,3 +279,11 @@ def test_a_sentence_of_mosei_whose_text_is_damaged_is_counted(tmp_path):
     made = make_manifest("cmu_mosei", folder, tmp_path / "data.yaml")
     assert made.notes[0] == f"the text of 1 sentence is not UTF-8, the first in {path}:1; the text is not used"
     assert sum(made.num_clips.values()) == 1
+
+
+def test_only_media_files_are_clips(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    layouts.ravdess(folder)
+    layouts.touch(folder, "store/clock/03-01-05-02-01-02-01.safetensors", "Actor_01/03-01-05-02-01-02-01.txt")
+    assert make_manifest("ravdess", folder, tmp_path / "data.yaml").num_clips == {"train": 2}

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from abaw.errors import InputError
 from abaw.files import (
     atomic_write,
+    check_once,
     read_json,
     remove_stale_files,
     sha256,
@@ -102,3 +104,12 @@ def test_hidden_files_are_not_visible(tmp_path):
 def test_sha256_is_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_a_value_that_is_given_twice_is_refused_also_by_another_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_once(["a", "b"], "recogniser")
+    with pytest.raises(InputError, match="the recogniser b is given twice: remove one"):
+        check_once(["b", "a", "b"], "recogniser")
+    with pytest.raises(InputError, match=f"the run {tmp_path}/a is given twice"):
+        check_once([Path("a"), tmp_path / "a"], "run")

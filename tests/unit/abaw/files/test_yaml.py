@@ -113,7 +113,7 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path):
     path.write_text("#" * MAX_BYTES)
     assert read_yaml(path).values is None
     path.write_bytes(b"a: \xff\n")
-    with pytest.raises(InputError, match="x.yaml: not readable as YAML: not UTF-8 at byte 3"):
+    with pytest.raises(InputError, match=r"x.yaml:1: not a text file in UTF-8 .*at byte 3\): save it as UTF-8"):
         read_yaml(path)
 
 

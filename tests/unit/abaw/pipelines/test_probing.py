@@ -142,13 +142,16 @@ def test_labels_that_cannot_be_probed_are_an_error(tmp_path, store, rows, messag
         ({"folds": 5}, "5.*only 4 "),
         ({"folds": 1}, "folds is 1, expected 2 or more, or groups"),
         ({"folds": "persons"}, "num is 'persons': expected a number of folds, 1 or more, or the word groups"),
-        ({"seed": -1}, "seed is -1"),
+        ({"seed": -1}, "the draws have seed -1, expected 0 or more"),
+        ({"draws": 0}, "0 draws, expected"),
+        ({"encoders": ["a", "a"]}, "the encoder a is given twice: remove one"),
+        ({"encoders": ["a + a"]}, "the part of the encoder a . a, a is given twice"),
         ({"task": "values"}, "has no labels for values in train or validation"),
     ],
 )
 def test_options_that_cannot_be_are_an_error(data, store, options, message):
     with pytest.raises(AbawError, match=message):
-        probe(data, store, draws=100, **options)
+        probe(data, store, **{"draws": 100, **options})
 
 
 def test_values_are_predicted_by_ridge(tmp_path, store):

@@ -222,6 +222,8 @@ def bad_calls(net):
         "licence of audeering_dim .*does not allow": ("audeering_dim", {"split": "validation", "commercial": True}),
         "no split 'dev'": (text, {"split": "dev"}),
         "either --split NAME or --clips": (text, {}),
+        "the recogniser .* is given twice": ([text, text], {"split": "validation"}),
+        "--assume-fps is inf, expected": (text, {"split": "validation", "assume_fps": float("inf")}),
         "no clip '9'": (text, {"clips": ["9"]}),
         "does not predict va": (text, {"split": "validation", "tasks": "va"}),
         "has no test clips of expr .expected, for expr, a test list": (text, {"split": "test"}),
