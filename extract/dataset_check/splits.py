@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from abaw.dataset.annotations import Labels
+from abaw.numbers import format_count
 from abaw.tasks.base import Task
 
 MAX_LINE_LENGTH = 160
@@ -33,7 +34,7 @@ class SplitFacts:
     def lines(self) -> Iterator[str]:
         """The split on one line, and on more where its statistics do not fit on one."""
         line = f"  {self.task:<5} {self.split:<10} {self.num_clips:>4} clips"
-        line += "" if self.num_groups is None else f" of {self.num_groups} groups"
+        line += "" if self.num_groups is None else f" of {format_count(self.num_groups, 'group')}"
         if self.num_rows is None:
             yield line
             return

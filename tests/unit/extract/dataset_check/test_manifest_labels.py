@@ -40,7 +40,7 @@ def test_splits_classes_and_groups_are_counted(tmp_path, media):
     train, validation = report.splits
     assert (train.num_clips, train.num_groups, train.statistics) == (2, 1, {"angry": 1, "happy": 1, "neutral": 0})
     assert validation.num_scored == 0
-    assert "2 clips of 1 groups" in str(report)
+    assert "2 clips of 1 group " in str(report)
     assert found(report, "no_label") == ["1 clips of validation have no label of classes, such as 'photo'"]
     assert "the class 'neutral' occurs in 0 clips of train" in found(report, "rare_class")
     assert found(report, "no_rate") == ["1 clip of sound alone without a frame rate: 25 rows a second"]
