@@ -54,8 +54,8 @@ class Part:
 
     @property
     def likely_s(self) -> float:
-        """The single figure between the two: their geometric mean, which is wrong by the same factor at either end."""
-        return math.sqrt(self.min_s * self.max_s)
+        """The single figure: the middle. The longest is never more than twice as long."""
+        return (self.min_s + self.max_s) / 2
 
 
 @dataclass(frozen=True)

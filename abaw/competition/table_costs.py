@@ -82,7 +82,7 @@ def _random_table(task: Task, labels: Labels, num_frames: int, rng: np.random.Ge
     values = task.probabilities(rng.normal(size=(num_frames, task.out_dim)).astype(np.float32))
     times_s = np.arange(num_frames) * FRAME_S
     if isinstance(labels, TimedLabels):
-        labels = replace(labels, is_part=True).at(times_s)  # the ends of clips are not known exactly
+        labels = labels.of_unknown_end().at(times_s)
     elif task.resolution == "frame":
         labels = replace(labels, values=labels.values[:num_frames], scored=labels.scored[:num_frames])
     return LabelledTable(values, np.ones(num_frames, bool), labels, times_s)

@@ -4,7 +4,7 @@ A file has a header line and then one line for each frame: the i-th line after t
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from abaw.files.text import read_text
 from abaw.numbers import BLANKS, MAX_FRAME, format_count, parse_integer, parse_number
 
 VA_COLUMNS = "valence,arousal"
+MAX_END_S = 1e9  # of any clip
 MAX_POINT_GAP_S = 1.0  # of two values at times between which others are interpolated
 MAX_AFTER_END_S = 0.5  # of a label's start: tools of annotation stop a little later than the video
 NOMINAL_FPS = 25.0  # with which labels with times are counted in frames where the clip's own times are not at hand
@@ -68,6 +69,10 @@ class TimedLabels(Labels):
     places: tuple[str, ...] = ()
     part_s: tuple[float, float] = WHOLE_FILE_S
     points_s: Float[np.ndarray, " points"] = field(default_factory=lambda: np.zeros(0))
+
+    def of_unknown_end(self) -> "TimedLabels":
+        """The same labels for a clip whose end is not known exactly: none of them is too late for it."""
+        return replace(self, part_s=(self.part_s[0], min(self.part_s[1], MAX_END_S)))
 
     def count_frames(self) -> Int[np.ndarray, " time"]:
         """How many frames have the label of each row, at 25 a second; none outside the clip, else at least one.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -124,8 +124,7 @@ def loosen(labels: LabelsByTask) -> dict[str, dict[str, Labels]]:
     """The same labels; those with times are not compared with the ends of clips, which are not known exactly."""
     return {
         task: {
-            clip_id: replace(each, is_part=True) if isinstance(each, TimedLabels) else each
-            for clip_id, each in clips.items()
+            clip_id: each.of_unknown_end() if isinstance(each, TimedLabels) else each for clip_id, each in clips.items()
         }
         for task, clips in labels.items()
     }

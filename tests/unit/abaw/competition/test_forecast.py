@@ -39,13 +39,13 @@ def test_a_forecast_adds_its_parts_and_names_what_was_not_measured():
     found = Forecast(parts, ["extraction by b, whose weights are not here"], ["store: 2.00 GB are written there"])
     assert str(found).splitlines() == [
         "extraction: 2.0 h, 2.00 GB (2 clips)",
-        "training a: 2.0 h (60 min to 4.0 h), 1.00 MB (3 runs)",
+        "training a: 2.5 h (60 min to 4.0 h), 1.00 MB (3 runs)",
         "start: 3 s",
         "not measured: extraction by b, whose weights are not here",
         "would fail: store: 2.00 GB are written there",
-        "in all about 4.0 h (3.0 h to 6.0 h), 2.00 GB; besides, what was not measured",
+        "in all about 4.5 h (3.0 h to 6.0 h), 2.00 GB; besides, what was not measured",
     ]
-    assert (found.min_s, found.likely_s, found.max_s) == (10803, 14403, 21603)
+    assert (found.min_s, found.likely_s, found.max_s) == (10803, 16203, 21603)
 
 
 def test_a_plan_that_measures_keeps_and_says_nothing_and_one_that_does_not_has_no_forecast(data, tmp_path, caplog):
