@@ -84,7 +84,7 @@ def test_only_the_first_process_writes_and_logs(run):
     names = sorted(path.name.split(".")[0] for path in folder.iterdir())
     assert "Warning" not in said
     assert "recommended" not in said
-    assert names == ["events", "resume", "scores-0", "scores-1", "weights", "wrote-0"]
+    assert names == ["curves", "events", "resume", "scores-0", "scores-1", "weights", "wrote-0"]
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("epoch")] == [
         f"epoch {number}/3" for number in (1, 2, 3)
     ]

@@ -76,7 +76,7 @@ def test_a_run_says_what_it_was_made_of(job):
     assert len(run["tasks"]["expr"]["class_weights"]) == 8
     assert {"torch", "python"} <= run["versions"].keys()
     assert sorted(path.name for path in (job / "runs/synthetic").iterdir() if "events" not in path.name) == [
-        ".abaw.json", "config.yaml", "post_processing.json", "predictions", "run.json", "weights",
+        ".abaw.json", "config.yaml", "curves.csv", "post_processing.json", "predictions", "run.json", "weights",
     ]  # fmt: skip
 
 

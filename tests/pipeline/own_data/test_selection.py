@@ -1,5 +1,6 @@
 """On which clips the epoch of a run is chosen: an inner part of the training side, and what scores say of it."""
 
+import csv
 import json
 
 import pytest
@@ -58,10 +59,14 @@ def test_the_epoch_is_chosen_on_an_inner_part_of_the_training_side(run):
     assert sorted(path.name for path in run.folder.iterdir() if path.is_file()) == [
         ".abaw.json",
         "config.yaml",
+        "curves.csv",
         "post_processing.json",
         "run.json",
     ]
-    assert not list(run.inner.iterdir())
+    (curves,) = run.inner.iterdir()
+    assert curves.name == "curves.csv"
+    scores = [float(row["validation/score"]) for row in csv.DictReader(curves.read_text().splitlines())]
+    assert scores.index(max(scores)) + 1 == chosen["epochs"]
 
 
 def test_the_network_is_trained_again_on_all_for_as_many_epochs(run, config):
