@@ -14,6 +14,7 @@ from abaw.challenge.template import Template, read_template
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write
 from abaw.files.names import first_few
+from abaw.numbers import format_count
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
 from abaw.tasks import TASKS
@@ -58,8 +59,9 @@ class Submission:
 
     def __str__(self) -> str:
         counts = (
-            f"{self.task}: {self.num_rows} rows of {self.num_clips} clips: {self.num_observed} observed, "
-            f"{self.num_between} between observed frames, {self.num_beyond} beyond the clip's end (last value held)"
+            f"{self.task}: {format_count(self.num_rows, 'row')} of {format_count(self.num_clips, 'clip')}: "
+            f"{self.num_observed} observed, {self.num_between} between observed frames, "
+            f"{self.num_beyond} beyond the clip's end (last value held)"
         )
         return "\n".join([counts, *gap_lines(self.clips), *self.notes])
 
