@@ -91,7 +91,7 @@ def test_the_config_of_a_run_and_a_recipe_run_no_plugin_of_somebody_else_unasked
     said = abaw("train", "runs/own/config.yaml", "name=new", code=2, cwd=made).stderr
     assert "the config of a run asks for the plug-in my_parts.py (allow it alone with --plugin my_parts.py)" in said
     assert "complete already" in abaw("train", "runs/own/config.yaml", "--trust", cwd=made).stderr
-    recipe = ["recipe", "own.yaml", "folds.num=2", "--dry-run"]
+    recipe = ["recipe", "own.yaml", "folds.num=2", "--dry-run", "--no-measure"]
     assert "own.yaml:2: a recipe asks for the plug-in my_parts.py" in abaw(*recipe, code=2, cwd=made).stderr
     assert "stages are done" in abaw(*recipe, "--plugin", "my_parts.py", cwd=made).stdout
     said = abaw("recipe", "synthetic", "encoders=[hf_audio:model=x,trust_remote_code=true]", code=2, cwd=made).stderr
