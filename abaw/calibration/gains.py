@@ -4,7 +4,7 @@ A small gain on few videos is more often chance than not: a way must gain more t
 1984, 3.4.3), and what it fitted is shrunk towards no change, by as much as the gain may be chance (James and Stein
 1961): by half at 1.4 standard errors.
 
-The cross-fitted gain of what is kept is too high, for it was chosen on the clips that it is of. Nested, the choice is
+The cross-fitted gain of what is kept is too high, because it was chosen on these same clips. Nested, the choice is
 made again without each group, on the other groups alone (Varma and Simon 2006,
 https://doi.org/10.1186/1471-2105-7-91). This is too low on few videos: each choice has fewer of them, so it keeps
 less, and F1 and CCC over clips that differ in what was done to them are lower than of any one of it. What is expected
@@ -78,7 +78,7 @@ class ExpectedGain:
 
     def __str__(self) -> str:
         if self.nested == self.as_chosen == NO_GAIN:
-            return "none, for nothing is changed"
+            return "none, because nothing is changed"
         return (
             f"{Gain(self.value, self.error)}: the mean of {self.nested.value:+.4f}, cross-fitted with the choice made "
             f"anew without each group (on few videos mostly too low), and {self.as_chosen.value:+.4f}, cross-fitted "

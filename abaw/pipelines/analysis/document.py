@@ -119,7 +119,7 @@ def _licence(recipe: Mapping[str, Any]) -> Row:
 
 
 def note_counted(dataset: "Dataset", store: "FeatureStore", clip_ids: Sequence[str]) -> list[str]:
-    """A note where the rows of clips of sound alone are counted at a rate, for the media have no frames."""
+    """A note where the rows of clips of sound alone are counted at a rate, because the media have no frames."""
     alone = [clip_id for clip_id in clip_ids if dataset.clips[clip_id].images is None]
     rates = [known.get("assumed_fps") for known in map(store.clock_metadata, alone) if known.get("num_frames") == "0"]
     return [

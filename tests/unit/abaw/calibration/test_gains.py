@@ -82,7 +82,7 @@ def test_where_nothing_is_kept_nothing_is_promised_and_nothing_nested():
 
     choice = nest(TASK["va"], ["raw", "worse"], range(6), predict)
     assert (choice.kept, choice.expected.value, choice.expected.error) == ("raw", 0, 0)
-    assert str(choice.expected) == "none, for nothing is changed"
+    assert str(choice.expected) == "none, because nothing is changed"
     assert {len(left) for left in asked} == {1}
 
 

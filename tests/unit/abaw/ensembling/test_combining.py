@@ -37,7 +37,7 @@ def test_weights_are_kept_only_where_they_clearly_gain_by_cross_fitting(job):
     assert ensemble["weights"] == [0.5, 0.5]
     assert ensemble["fitted_on"], "the labels decided it in either case"
     assert "not more than that error: the mean is kept" in str(report)
-    assert "gain to expect on other videos: none, for nothing is changed" in str(report)
+    assert "gain to expect on other videos: none, because nothing is changed" in str(report)
 
 
 def test_an_ensemble_is_not_written_over_the_one_whose_weights_it_takes(job):
