@@ -35,9 +35,12 @@ class CombineResult:
         for name, value in self.scores.items():
             if name not in self.members:  # whose lines stand above
                 fitted = " (cross-fitted)" * (name == "weighted")
-                lines.append(f"{name} {value:.4f}{fitted}{to_ending(self.selection)}")
+                how = "weights taken over" if name == "like" else name
+                score = f"{self.strength.metric} {value:.4f}"
+                lines.append(f"ensemble, {how}: {score}{fitted}{to_ending(self.selection)}")
         for member, each in zip(self.members, self.weights.weights, strict=True):
-            lines.append(f"{self.weights.how} {', '.join(f'{weight:.3f}' for weight in each)} {member}")
+            numbers = ", ".join(f"{weight:.3f}" for weight in each)
+            lines.append(f"weight {numbers} ({self.weights.how}): {member}")
         return "\n".join(f"{self.task} {line}" for line in (*lines, *self.remarks))
 
     def to_dict(self) -> dict[str, Any]:

@@ -232,14 +232,14 @@ def _drop_remarks(strength: Strength, dropped: Dropped, groups: dict[str, Group]
     if dropped.expected is None:
         return [f"note: no member is dropped by the labels of fewer than {MIN_GROUPS} videos or groups: all are kept"]
     lines = [
-        f"{'dropped' if each.is_dropped else 'kept'} {each.member}: without it alone the ensemble gains "
-        f"{each.gain_without}"
+        f"{'dropped' if each.is_dropped else 'kept'} {each.member}: leaving out this one alone changes the "
+        f"score by {each.gain_without}"
         for each in strength.members
         if each.gain_without is not None
     ]
     lines += [] if len(dropped.kept) < len(strength.members) else ["no member is useless beyond chance: all are kept"]
-    return [*lines, f"gain of dropping to expect on other videos {dropped.expected}: {_how(groups)}"]
+    return [*lines, f"gain to expect on other videos from dropping: {dropped.expected}, {_how(groups)}"]
 
 
 def _how(groups: dict[str, Group]) -> str:
-    return f"cross-fitted over {len(set(groups.values()))} groups with the choice made anew without each"
+    return f"cross-fitted over {len(set(groups.values()))} groups, with the choice made again without each"

@@ -53,7 +53,7 @@ def _sights(
         remedy = "fit another without them (abaw fit --exclude-split validation), or score with --raw"
         yield "the post-processing", post_processing.seen, scored, remedy
     fitted_on = fitted_on_of(about.get("ensemble") or {})
-    yield "the ensemble's fit", fitted_on, scored, "fit its weights on other clips"
+    yield "the ensemble's fit", fitted_on, scored, "fit its weights, or choose its members, on other clips"
     remedy = "score it on clips that it was not trained on, or ask for --split train"
     if not about.get("held_out") or len(about.get("run") or ()) == 1:
         seen = Seen(tuple(about.get("videos_seen") or ()), tuple(about.get("groups_seen") or ()))

@@ -75,7 +75,7 @@ def test_a_mean_of_folders_is_a_folder_that_says_what_it_is_made_of(job, capsys)
         found = predictions.read_table(job / "both/va", clip_id, VA)
         np.testing.assert_allclose(found.values, (a.astype(float) + b) / 2, atol=1e-7)
     assert report.num_tables == report.results["va"].num_tables == len(CLIPS)
-    assert f"va mean 0.500 {job / 'a/va'}" in str(report)
+    assert f"va weight 0.500 (mean): {job / 'a/va'}" in str(report)
     assert str(report).endswith(f"{job / 'both'}: 6 tables")
     assert capsys.readouterr().out == ""
 
@@ -89,8 +89,8 @@ def test_fitted_weights_are_kept_with_their_videos_and_taken_over_for_other_tabl
     scores = report.results["va"].scores
     assert list(scores) == [str(job / "a/va"), str(job / "b/va"), "mean", "weighted"]
     assert scores["weighted"] > scores["mean"]
-    assert f"va mean {scores['mean']:.4f}" in str(report)
-    assert f"va weighted {scores['weighted']:.4f} (cross-fitted)" in str(report)
+    assert f"va ensemble, mean: CCC {scores['mean']:.4f}" in str(report)
+    assert f"va ensemble, weighted: CCC {scores['weighted']:.4f} (cross-fitted)" in str(report)
     for name in "ab":
         write_folder(job / f"test_{name}", {"x": None}, seed=ord(name))
     run_combine(job, "test_a", "test_b", like=job / "both", out="test")

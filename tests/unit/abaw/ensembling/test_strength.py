@@ -72,7 +72,7 @@ def test_each_member_is_scored_with_its_interval_and_every_two_are_correlated(jo
     assert third == (
         f"va correlation of outputs {pair.outputs:.3f}, of errors {pair.errors:.3f}: {job / 'a/va'} and {job / 'b/va'}"
     )
-    assert fourth == f"va mean {result.scores['mean']:.4f}; epoch chosen on 1 of these 7 clips"
+    assert fourth == f"va ensemble, mean: CCC {result.scores['mean']:.4f}; epoch chosen on 1 of these 7 clips"
     kept = about_of(tmp_path / "out")["ensemble"]["strength"]
     assert kept == json.loads(json.dumps(result.strength.document()))
     assert (kept["metric"], kept["num_videos"], kept["members"][0]["interval"]) == (
@@ -104,9 +104,9 @@ def test_a_member_of_noise_is_dropped_and_the_rest_is_combined(job, tmp_path):
     gains = {each.member: each.gain_without for each in result.strength.members}
     assert gains[bad].is_clear
     assert gains[a].value < 0
-    assert f"va dropped {bad}: without it alone the ensemble gains {gains[bad]}" in str(report)
-    assert f"va kept {a}: without it alone the ensemble gains {gains[a]}" in str(report)
-    assert "va gain of dropping to expect on other videos +" in str(report)
+    assert f"va dropped {bad}: leaving out this one alone changes the score by {gains[bad]}" in str(report)
+    assert f"va kept {a}: leaving out this one alone changes the score by {gains[a]}" in str(report)
+    assert "va gain to expect on other videos from dropping: +" in str(report)
     about = about_of(tmp_path / "out")["ensemble"]
     assert (about["members"], about["weights"], about["dropped"]) == ([a, b], [0.5, 0.5], [bad])
     assert about["fitted_on"] == [f"t{i}" for i in range(1, 7)], "their labels chose the members"
