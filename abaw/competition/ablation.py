@@ -75,7 +75,7 @@ def lines(task_name: str, found: Sequence[Step]) -> Iterator[str]:
     of = {step.name: step.rank for step in found}
     yield f"{task_name}, {rank} on the official validation split"
     for step in found:
-        gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} on {step.after}"
+        gain = "" if step.after is None else f"  {step.rank - of[step.after]:+.4f} over {step.after}"
         yield f"  {step.name:<{width}}  {step.rank:.4f}{gain}{to_ending(step.selection)}"
 
 

@@ -99,7 +99,7 @@ class Forecast:
             yield f"{part.name}: {_time(part.likely_s)}{_range(part.min_s, part.max_s)}{size}{about}"
         yield from (f"not measured: {each}" for each in self.unknown)
         yield from (f"would fail: {each}" for each in self.shortages)
-        besides = "; besides, what was not measured" if self.unknown else ""
+        besides = "; what was not measured is not included" if self.unknown else ""
         total = f"{_time(self.likely_s)}{_range(self.min_s, self.max_s)}, {_size(self.num_bytes)}"
         yield f"in all about {total}{besides}"
 
@@ -184,9 +184,11 @@ def _of_member(
         min_s, max_s = sum(run.min_s for run in runs), sum(run.max_s for run in runs)
         if math.isinf(max_s):
             raise InputError(f"only its patience ends it: {_time(min_s)} at least; set trainer.max_epochs")
-        num_batches = sum(run.num_batches for run in runs) / len(runs)
-        about = f"{format_count(len(runs), 'run')}, {_epochs(runs)} of {num_batches:.1f} batches"
-        about += f", {1000 * trial.train_s:.0f} ms a batch" + _devices(config.trainer.get("devices", 1))
+        batch_size = config.training.batch_size
+        num_windows = batch_size * sum(run.num_batches for run in runs) / len(runs)
+        about = f"{format_count(len(runs), 'run')}, {_epochs(runs)} of {num_windows:.0f} windows"
+        about += f", {1000 * trial.train_s:.0f} ms for a batch of {batch_size}"
+        about += _devices(config.trainer.get("devices", 1))
         yield Part(f"training {name}", min_s, max_s, len(runs) * trial.num_bytes, about, job.places.runs)
     if any(stage.kind == "predict" and stage.member == name for stage in to_do):
         test = {clip_id for task in job.tasks.values() for clip_id in task.clips(job.dataset, "test")}

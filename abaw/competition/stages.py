@@ -113,7 +113,7 @@ def stages_of(
     if num < 2:
         raise InputError(
             f"folds.num is {num}, a recipe needs 2 or more (papers have 5 or 6): post-processing and weights are "
-            "fitted on what folds 1 and on hold out, and scored on what fold 0 holds out, the official validation split"
+            "fitted on what other folds hold out, and scored on the official validation split, which fold 0 holds out"
         )
     work = places.work
     found = [Stage("check", "what the data set holds, and what is wrong in it", (), (work / "check.txt",), about)]
@@ -152,10 +152,12 @@ def _fitted(config: Config, members: Sequence[str], places: Places, about: Mappi
     hows = {"mean": "equally", "weighted": "by weights fitted on these", "centred": "by their agreement"}
     why = f"{format_count(len(members), 'member')} on the training clips, weighted {hows[config.ensemble]}"
     yield Stage("combine", why, pools, (both,), ensemble)
+    tried = config.post_processing
+    widths = f"{', '.join(tried.smoothers)}; widths {', '.join(map(str, tried.widths))} {tried.unit}"
     post_processing = {**about, "post_processing": config.post_processing.model_dump(mode="json")}
     yield Stage(
         "fit",
-        "the post-processing, on the held-out training clips",
+        f"the post-processing, on the held-out training clips (smoothers tried: {widths})",
         (both,),
         (places.post_processing,),
         post_processing,

@@ -28,7 +28,7 @@ def test_the_score_is_given_after_every_step(data, tmp_path):
     assert found[0].rank < found[1].rank < found[2].rank < 1
     shown = list(lines("va", found))
     assert shown[-1].split()[:3] == ["scale", "and", "bias"]
-    assert shown[-1].endswith(f"{1 - found[4].rank:+.4f} on no smoothing (none helped)")
+    assert shown[-1].endswith(f"{1 - found[4].rank:+.4f} over no smoothing (none helped)")
     alone = steps(task, {"one": tmp_path / "one"}, tmp_path / "both", data)
     assert [step.name for step in alone] == ["one", *names[4:]]
 

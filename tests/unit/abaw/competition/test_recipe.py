@@ -68,7 +68,7 @@ def test_a_recipe_returns_its_scores_and_files_and_runs_each_stage_once(data, tm
     )
     assert str(result).splitlines()[1:] == [
         "  one             0.2500",
-        "  scale and bias  0.5000  +0.2500 on one",
+        "  scale and bias  0.5000  +0.2500 over one",
         str(tmp_path / "work/synthetic/submission/sample.txt"),
         "scored: the networks of fold 0, one of each member, on the official validation split",
         "submitted: the mean of 2 folds' networks of each member, with the same weights and post-processing; no labels "
@@ -90,7 +90,8 @@ def test_a_plan_has_every_stage_that_reads_what_another_has_to_make(data, tmp_pa
     plan = plan_recipe("synthetic", settings, **arguments(data, tmp_path))
     to_do = [name for name, is_done in plan.stages.items() if not is_done]
     assert to_do == ["fit", "validate", "score", "combine test", "submit sample"]
-    fit = "to do  fit: the post-processing, on the held-out training clips (again: "
+    tried = "(smoothers tried: box; widths 1, 5, 11, 25, 51, 101 frames)"
+    fit = f"to do  fit: the post-processing, on the held-out training clips {tried} (again: "
     assert f"{fit}{tmp_path / 'work/synthetic/post_processing.json'} is missing)\n" in str(plan)
     assert plan.again["validate"] == "it reads what fit makes"
     assert "done   pool synthetic: every training clip" in str(plan)

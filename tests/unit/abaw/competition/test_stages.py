@@ -24,6 +24,11 @@ def test_every_run_takes_part_in_the_test_predictions():
     assert weights == {PLACES.weights(m, fold) for m in ("synthetic-gru", "synthetic-big") for fold in range(3)}
 
 
+def test_the_stage_that_fits_says_which_smoothing_is_tried_and_in_what_its_widths_count():
+    settings = "post_processing={smoothers: [box, median], unit: images, widths: [1, 21]}"
+    assert of_kind(planned(settings), "fit")[0].why.endswith("(smoothers tried: box, median; widths 1, 21 images)")
+
+
 def test_every_stage_reads_only_what_an_earlier_one_makes():
     found = planned("encoders=[face_hog]")
     for place, stage in enumerate(found):
