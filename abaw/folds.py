@@ -27,8 +27,8 @@ def check_apart(seen: Seen, scored: Mapping[str, str], what: str) -> None:
     ``what`` says what has seen them.
     """
     if leaks := sorted(set(seen.find(scored).values())):
-        others = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
-        raise InputError(f"a leak: {what} has seen {leaks[0]}{others}, which is scored here")
+        others = f" and {len(leaks) - 1} more, which are" if len(leaks) > 1 else ", which is"
+        raise InputError(f"a leak: {what} has seen {leaks[0]}{others} scored here")
 
 
 def split_labels(

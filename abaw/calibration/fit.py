@@ -53,12 +53,12 @@ class FitResult:
         lines = [f"fitted on {self.num_clips} clips of {self._units()}: {self.post_processing}"]
         before = "raw"
         for stage, scores in self.scores.items():
-            gain = f", {self.gains[stage]} on {STAGES[before]}" if stage in self.gains else ""
+            gain = f", {self.gains[stage]} over {STAGES[before]}" if stage in self.gains else ""
             fitted = " (cross-fitted)" * (stage != "raw")
             lines.append(f"{STAGES[stage]} {summary(scores)}{gain}{fitted}{to_ending(self.selection)}")
             before = stage if stage in self.gains and self.gains[stage].is_clear else before
         if self.expected is None:
-            few = f"nothing is fitted on fewer than {MIN_GROUPS}, for none would be left to choose and to score on"
+            few = f"nothing is fitted on fewer than {MIN_GROUPS} videos or groups: one to score, two to choose"
             return self._joined([*lines, f"kept: raw: {few}"])
         if self.refused is not None:
             unclear = f"what was chosen is not expected to gain more than its standard error: {self.refused}"

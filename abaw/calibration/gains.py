@@ -81,7 +81,7 @@ class ExpectedGain:
             return "none, because nothing is changed"
         return (
             f"{Gain(self.value, self.error)}: the mean of {self.nested.value:+.4f}, cross-fitted with the choice made "
-            f"anew without each group (on few videos mostly too low), and {self.as_chosen.value:+.4f}, cross-fitted "
+            f"again without each group (on few videos mostly too low), and {self.as_chosen.value:+.4f}, cross-fitted "
             "with the choice as it is (too high)"
         )
 

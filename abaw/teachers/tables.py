@@ -149,7 +149,7 @@ def choose_clips(
             "rules of your challenge allow training on its test clips"
         )
     if not clips:
-        why = f" ({format_count(len(held_out), 'clip')} with tables held out here)" if held_out else ""
+        why = f" (tables of clips that this run holds out: {len(held_out)})" if held_out else ""
         raise InputError(
             f"{place}: no clip of the training side has a table by every teacher{why}: predict the training clips "
             "(abaw predict --split train)"

@@ -271,7 +271,7 @@ def _soft_targets(reader: _Reader, choice: ClipChoice) -> tuple[dict[str, Labels
 def _report(task: Task, kind: str, counts: Mapping[str, Any], made: Mapping[str, Labels]) -> None:
     name, clips = task.name, format_count(counts["clips"], "clip")
     if kind == PSEUDO_LABELS:
-        text = "%s: %d frames without a label get one, %.0f %% of them, in %s, beside %d labelled frames"
+        text = "%s: %d of the frames without a label get one (%.0f %%), in %s; %d frames are labelled"
         LOG.info(text, name, counts["frames"], 100 * counts["share"], clips, counts["labelled"])
         if not counts["frames"]:
             LOG.warning("pseudo_labels: no frame gets a label of %s at this min_confidence", name)
@@ -281,7 +281,7 @@ def _report(task: Task, kind: str, counts: Mapping[str, Any], made: Mapping[str,
             text = "pseudo_labels: %d frames of %s count nothing: their classes are in no label, so their weight is 0"
             LOG.warning(text, lost, name)
     else:
-        LOG.info("%s: trained towards the tables in %d frames of %s", name, counts["frames"], clips)
+        LOG.info("%s: the tables are targets in %d frames of %s", name, counts["frames"], clips)
     if counts["incomplete_clips"]:
         text = "%s: %s of %s not used: not every teacher has a table of them"
         LOG.warning(text, kind, format_count(counts["incomplete_clips"], "clip"), name)

@@ -338,5 +338,5 @@ def test_what_saw_a_scored_video_is_named():
     check_apart(Seen(("a", "b")), scored, "the run x")
     with pytest.raises(ValueError, match="a leak: the run x has seen video 'c', which is scored here"):
         check_apart(Seen(("a", "c")), scored, "the run x")
-    with pytest.raises(ValueError, match="has seen video 'a' and 1 more, which"):
+    with pytest.raises(ValueError, match="has seen video 'a' and 1 more, which are scored here"):
         check_apart(Seen(("a", "c")), {"c_left": "", "a": ""}, "the run x")

@@ -45,7 +45,7 @@ def test_fit_writes_post_processing_and_reports_the_score_of_every_stage(job, ca
     lines = str(report).splitlines()
     assert lines[0].startswith(f"va fitted on 6 clips of 5 videos: box over {found.width} frames, sc")
     assert lines[1] == f"va raw {summary(result.scores['raw'])}"
-    assert lines[2].endswith(f", {result.gains['smoothed']} on raw (cross-fitted)")
+    assert lines[2].endswith(f", {result.gains['smoothed']} over raw (cross-fitted)")
     kept = f"va kept: smoothed, with scale and bias ({result.strength:.2f} of them): gains more than its standard error"
     assert lines[-3] == f"{kept} over 5 videos"
     assert lines[-2] == f"va gain to expect on other videos: {result.expected}"
@@ -140,7 +140,7 @@ def test_nothing_is_fitted_on_fewer_than_three_videos(job, videos, num):
         ["raw"],
         None,
     )
-    assert "va kept: raw: nothing is fitted on fewer than 3, for none would be left" in str(report)
+    assert "va kept: raw: nothing is fitted on fewer than 3 videos or groups" in str(report)
 
 
 def test_an_ensemble_whose_weights_were_fitted_on_these_labels_is_reported(job):

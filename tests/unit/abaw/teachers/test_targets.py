@@ -226,7 +226,7 @@ def test_a_share_gets_a_label_also_where_no_frame_is_sure(data, tmp_path):
 
 
 def test_tables_of_another_task_or_of_held_out_clips_alone_are_errors(data, tmp_path):
-    with pytest.raises(InputError, match=r"a table by every teacher \(1 clip with tables held out here\)"):
+    with pytest.raises(InputError, match=r"a table by every teacher \(tables of clips that this run holds out: 1\)"):
         teach(data, tmp_path, clips=("v1",))
 
 
