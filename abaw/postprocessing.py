@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from abaw.configs.sections import Overlap, Smoother, Space, WidthUnit
+from abaw.configs.sections import MAX_WIDTHS, Overlap, Smoother, Space, WidthUnit
 from abaw.dataset.seen import Seen
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
@@ -141,6 +141,10 @@ class PostProcessing:
                 raise InputError(f"post-processing: width is {self.width}, expected seconds above 0")
         elif self.width < 1 or self.width % 2 != 1:
             raise InputError(f"post-processing: width is {self.width}, expected an odd number of {self.unit}")
+        if self.width > MAX_WIDTHS[self.unit]:
+            raise InputError(
+                f"post-processing: width is {self.width}, expected {MAX_WIDTHS[self.unit]} {self.unit} or less"
+            )
         for name, numbers in self._numbers():
             if not np.isfinite(numbers).all():
                 raise InputError(f"post-processing: {name} is {list(numbers)}, expected finite numbers")

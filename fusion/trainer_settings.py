@@ -90,6 +90,12 @@ def _plateau_errors(config: Config) -> list[tuple[str, str]]:
         errors.append(
             ("schedule", "plateau needs a validation split, which folds.refit trains on: give constant or cosine")
         )
+    elif training.select_on in ("inner", "last"):
+        why = (
+            f"plateau follows the score on the held-out clips, but select_on is {training.select_on}: set select_on to "
+            "validation, or schedule to constant or cosine"
+        )
+        errors.append(("schedule", why))
     return errors
 
 

@@ -22,6 +22,7 @@ HINTS = {
     errno.EROFS: "choose a place that can be written to",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "give the name of a file",
+    errno.EEXIST: "it is in the way: give another place, or remove it",
     errno.ENOTDIR: "a part of the path is a file, expected a folder",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "close other programs: the machine has too many open files",

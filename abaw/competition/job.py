@@ -18,11 +18,12 @@ from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import has_validation, labels_by_task
 from abaw.folds import split_labels
 from abaw.numbers import check_fps
-from abaw.pipelines.configuration import check_encoders, check_model, check_plugins, open_config
+from abaw.pipelines.configuration import check_encoders, check_plugins, check_training, open_config
 from abaw.pipelines.extraction import check_detector, check_encoder
 from abaw.pipelines.features import find_recipes, same_features
 from abaw.results.runs import RESUME, Run, labels_hash
 from abaw.tasks import TASKS, for_dataset
+from abaw.teachers.targets import check_teachers
 
 if TYPE_CHECKING:
     from abaw.configs.sections import Config, FoldsConfig
@@ -153,7 +154,20 @@ def open_job(
         stages = stages_of(config, list(members), places, facts(dataset), found, of_features)
     job = Job(path, settings, config, tasks, dataset, places, members, stages, extraction, labels, trust)
     job.check_runs()
+    _check_teachers(job, tasks_of)
     return job
+
+
+def _check_teachers(job: Job, tasks_of: "Mapping[str, Mapping[str, Task]]") -> None:
+    """Raise InputError where a run that is not complete cannot be trained by the teachers that its config names."""
+    for stage in job.stages:
+        if stage.kind != "train" or job.run(stage.member, stage.fold).is_complete():
+            continue
+        file, config = open_config(job.path, job.of_fold(stage.member, stage.fold))
+        if config.pseudo_labels.tables or config.distillation.tables:
+            tasks = tasks_of[stage.member]
+            official = {split: labels_by_task(job.dataset, tasks, split) for split in ("train", "validation")}
+            check_teachers(file, config, job.dataset, tasks, split_labels(official, tasks, config.folds))
 
 
 def _features_of(path: str | Path, settings: list[str], members: Mapping[str, list[str]]) -> dict[str, None]:
@@ -251,8 +265,8 @@ def _check_options(*, device: str, faces: str, assume_fps: float | None, **_: An
 def _tasks_of(path: str | Path, settings: list[str], name: str, tasks: "Mapping[str, Task]") -> "dict[str, Task]":
     """A member's tasks. Raises InputError where its settings are wrong or its tasks are not those of the recipe."""
     try:
-        config = open_config(path, settings)[1]
-        check_model(config)
+        file, config = open_config(path, settings)
+        check_training(file, config)
         found = {task: TASKS.build(task, **each.settings) for task, each in config.tasks.items()}
     except ValueError as error:
         raise InputError(f"member {name}: {error}") from error

@@ -35,7 +35,7 @@ class ConfigFile:
         try:
             config = Config.model_validate(self.values)
         except ValidationError as error:
-            raise self.error(*_explain(error, Config)) from error
+            raise self.error(*_explain(error, Config, self.values)) from error
         with self.at("model", "name"):
             models.part(config.model.name)
         self._check_settings(models, config.model.name, config.model.settings, "model")
@@ -172,15 +172,37 @@ def parse_section(section: type[Section], values: Any, place: str) -> Section:
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{place}: {_explain(error, section)[1]}") from error
+        raise InputError(f"{place}: {_explain(error, section, values)[1]}") from error
 
 
-def _explain(error: ValidationError, section: type[BaseModel]) -> tuple[Keys, str]:
+def _explain(error: ValidationError, section: type[BaseModel], values: Any) -> tuple[Keys, str]:
     """The keys that one of pydantic's errors is about, and the error in our words."""
     # an unknown key first: a misspelt key may be the reason why another one is missing
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    keys = tuple(str(key) for key in first["loc"] if key != "[key]")
+    first: Any = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    keys, is_union = _keys(first, values)
+    if is_union:  # an error for each type that a value may have: one of the type that is given says more
+        same = [each for each in error.errors() if _keys(each, values)[0][: len(keys)] == keys]
+        kinds = ("_type", "literal_error")
+        first = next((each for each in same if not each["type"].endswith(kinds)), None)
+        if first is None:
+            first = {**same[0], "msg": " or ".join(dict.fromkeys(each["msg"].lower() for each in same))}
+        keys = _keys(first, values)[0]
     return keys, _message(first, keys, section)
+
+
+def _keys(error: Any, values: Any) -> tuple[Keys, bool]:
+    """The keys of an error, and whether pydantic names a type of several beside them, which no config has as a key."""
+    keys, place = [], error["loc"]
+    for i, key in enumerate(place):
+        is_last = i == len(place) - 1
+        if isinstance(values, dict) and (key in values or (is_last and error["type"] == "missing")):
+            values = values.get(key)
+        elif isinstance(values, list) and isinstance(key, int) and key < len(values):
+            values = values[key]
+        else:
+            continue
+        keys.append(str(key))
+    return tuple(keys), len(keys) < len([key for key in place if key != "[key]"])
 
 
 def _message(error: Any, keys: Keys, section: type[BaseModel]) -> str:

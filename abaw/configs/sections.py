@@ -1,6 +1,6 @@
 """The sections of a config: keys, types, defaults, bounds, and values that exclude each other."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,8 @@ Pooling = Literal["mean", "attention", "statistics"]  # of a clip-level task's h
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
 WidthUnit = Literal["frames", "seconds", "images"]  # of smoothing; images: the frames with labels, or rows in a list
+# of smoothing: more changes nothing in a clip, but would take memory without end
+MAX_WIDTHS: dict[WidthUnit, int] = {"frames": 100_001, "images": 100_001, "seconds": 3600}
 EnsembleMethod = Literal["mean", "weighted", "centred"]
 Place = Annotated[str, AfterValidator(lambda given: str(as_path(given, "path")))]  # ~ is the home folder
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$", max_length=200)]
@@ -194,6 +196,8 @@ class PostProcessingConfig(_Strict):
         even = [] if unit == "seconds" else [width for width in widths if width % 2 != 1]
         if even:
             raise InputError(f"{even[0]} is even or no whole number: give odd numbers of {unit} (1: no smoothing)")
+        if unit in MAX_WIDTHS and max(widths, default=0) > MAX_WIDTHS[unit]:
+            raise InputError(f"{max(widths)} is too wide: give {MAX_WIDTHS[unit]} {unit} or less")
         return widths
 
     @model_validator(mode="after")
@@ -251,7 +255,19 @@ class TrainingConfig(_Strict):
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class PseudoLabelsConfig(_Strict):
+class _TeachersConfig(_Strict):
+    tables: list[Place] = []
+
+    @model_validator(mode="after")
+    def _has_tables_for_its_settings(self) -> Self:
+        fields = type(self).model_fields
+        given = [key for key in fields if key != "tables" and getattr(self, key) != fields[key].default]
+        if given and not self.tables:
+            raise InputError(f"{given[0]} has no effect without tables: name folders of tables, or remove {given[0]}")
+        return self
+
+
+class PseudoLabelsConfig(_TeachersConfig):
     """Labels for frames that have none, from prediction tables, above a confidence.
 
     ``tables``: folders that ``abaw predict`` or ``abaw combine`` wrote; their mean gives the label. Only clips of the
@@ -263,21 +279,19 @@ class PseudoLabelsConfig(_Strict):
     ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
     """
 
-    tables: list[Place] = []
-    min_confidence: Share | dict[str, Share] = 0.9
+    min_confidence: Share | Annotated[dict[str, Share], Field(min_length=1)] = 0.9
     min_share: Share = 0.0
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False
 
 
-class DistillationConfig(_Strict):
+class DistillationConfig(_TeachersConfig):
     """Training towards the outputs in prediction tables, in all frames of the clips that may be trained on.
 
     ``tables`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with ``weight``: for
     classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
     """
 
-    tables: list[Place] = []
     temperature: Annotated[float, Field(gt=0)] = 2.0
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False

@@ -79,11 +79,18 @@ def as_texts(settings: Settings) -> list[str]:
     return texts
 
 
-def check_model(config: Config) -> None:
-    """Check the fusion model's settings and their types. Raises InputError where one is unknown or of another type."""
-    from fusion.models import FUSION_MODELS
+def check_training(file: ConfigFile, config: Config) -> None:
+    """Check the sections ``model``, ``trainer`` and ``training`` as far as that needs no data.
 
-    FUSION_MODELS.check(config.model.name, config.model.settings)
+    Raises InputError, with file and line, where a setting is unknown, of another type, or contradicts another one.
+    """
+    from fusion.models import FUSION_MODELS
+    from fusion.trainer_settings import find_config_errors
+
+    with file.at("model"):
+        FUSION_MODELS.check(config.model.name, config.model.settings)
+    for keys, message in find_config_errors(config):
+        raise file.error(keys, message)
 
 
 def model_settings(name: str) -> dict[str, str]:

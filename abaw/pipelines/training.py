@@ -13,7 +13,7 @@ from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
-from abaw.pipelines.configuration import Settings, as_texts, open_config
+from abaw.pipelines.configuration import Settings, as_texts, check_training, open_config
 from abaw.pipelines.prediction import group_record, measured_groups
 from abaw.pipelines.rebuilding import portable
 from abaw.pipelines.selecting import VALIDATION, find_selection
@@ -251,18 +251,12 @@ def _score_held_out(
 
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":
     """The config's tasks; whatever is wrong in it that needs no data to be seen is an error here."""
-    from fusion.models import FUSION_MODELS
-    from fusion.train import find_config_errors
-
     tasks = {}
     for name, task in config.tasks.items():
         with file.at("tasks", name):
             tasks[name] = TASKS.build(name, **task.settings)
             _check_rebuilds(name, tasks[name], task.settings)
-    with file.at("model"):
-        FUSION_MODELS.check(config.model.name, config.model.settings)
-    for keys, message in find_config_errors(config):
-        raise file.error(keys, message)
+    check_training(file, config)
     return tasks
 
 

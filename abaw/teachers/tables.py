@@ -144,7 +144,7 @@ def choose_clips(
     place = " and ".join(str(each.where) for each in teachers)
     if test and not test_clips:
         raise InputError(
-            f"{place} has {format_count(len(test), 'clip')} of the test list or of no split ({first_few(test)}): "
+            f"{place}: {format_count(len(test), 'clip')} of the test list or of no split ({first_few(test)}): "
             f"predict the training clips alone (abaw predict --split train), or set {key}.test_clips to true if the "
             "rules of your challenge allow training on its test clips"
         )

@@ -51,6 +51,9 @@ WEIGHTS = {
 # what differs from one run of a command to the next, stopped or not; store/media has the time stamps of the media files
 VARYING = re.compile(r"events\.out\.|study\.db|lock$|store/media/|/\.|^\.")
 MODIFIED = re.compile(rb"(safetensors\": \"\d+) \d{18,20}(?=\")")  # size and modification time of a track, in ns
+TIMES = re.compile(
+    rb"\"(?:began_at|ended_at)\": \"[^\"]*\"|^  \"sha256\": \"\w+\"", re.M
+)  # of run.json, and its own seal
 
 
 class Stopper:
@@ -108,13 +111,19 @@ def is_left_over(path: Path) -> bool:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """The hash of every file that is a result, by its place; without modification times, which a recipe records."""
+    """The hash of every file that is a result, by its place; without modification times, which a recipe records,
+    and without the times of a training."""
     places = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {
-        place: hashlib.sha256(MODIFIED.sub(rb"\1", path.read_bytes())).hexdigest()
+        place: hashlib.sha256(_without_times(path)).hexdigest()
         for place, path in places.items()
         if not VARYING.search(place)
     }
+
+
+def _without_times(path: Path) -> bytes:
+    content = MODIFIED.sub(rb"\1", path.read_bytes())
+    return TIMES.sub(b"", content) if path.name == "run.json" else content
 
 
 def _start(folder: Path, name: str) -> subprocess.Popen:

@@ -114,6 +114,8 @@ def test_units_are_kept_in_the_document_and_said(made, words):
         ({"width": 4, "unit": "images"}, "width is 4, expected an odd number of images"),
         ({"width": 0, "unit": "seconds"}, "width is 0, expected seconds above 0"),
         ({"width": float("nan"), "unit": "seconds"}, "width is nan, expected seconds above 0"),
+        ({"width": 1e12, "unit": "seconds"}, "expected 3600 seconds or less"),
+        ({"width": 10**14 + 1}, "expected 100001 frames or less"),
         ({"unit": "minutes"}, "unit is 'minutes', expected one of frames, seconds, images"),
     ],
 )

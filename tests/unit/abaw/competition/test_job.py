@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from abaw.errors import NotFoundError
 from tests.support.recipes import job, of_kind
 
 
@@ -25,12 +26,20 @@ def test_a_recipe_without_folds_is_refused(setting, message, data, tmp_path):
         ("members={a: {model.hiden_dim: 3}}", "member synthetic-a: .*'hiden_dim'; did you mean 'hidden_dim'"),
         ("members={a: {model.hidden_dim: wide}}", "member synthetic-a: .*hidden_dim"),
         ("members={a: {training.batch_size: 0}}", "member synthetic-a: .*training.batch_size is 0"),
+        ("members={a: {trainer.max_epoch: 3}}", "member synthetic-a: .*has no argument 'max_epoch'"),
+        ("members={a: {training.warmup_epochs: 200}}", "member synthetic-a: .*a warm-up of 200 epochs does not end"),
         ("members={a: {tasks: {expr: {}}}}", "member synthetic-a has the tasks expr, the recipe va"),
     ],
 )
 def test_a_wrong_member_is_named_before_the_first_stage(setting, message, data, tmp_path):
     with pytest.raises(ValueError, match=message):
         job(data, tmp_path, setting)
+    assert not (tmp_path / "work").exists()
+
+
+def test_teachers_that_are_not_there_are_named_before_the_first_stage(data, tmp_path):
+    with pytest.raises(NotFoundError, match="no predictions at nowhere"):
+        job(data, tmp_path, "distillation.tables=[nowhere]")
     assert not (tmp_path / "work").exists()
 
 

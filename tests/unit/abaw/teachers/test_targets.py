@@ -215,8 +215,6 @@ def test_a_confidence_for_each_task_by_name(data, tmp_path):
     assert list(found.targets) == ["va/pseudo_labels"]
     with pytest.raises(InputError, match="is given for expr, but the tables are of va: remove it"):
         teach(data, tmp_path, min_confidence={"va": 0.8, "expr": 0.9})
-    with pytest.raises(InputError, match="no frame without a label gets one"):
-        teach(data, tmp_path, min_confidence={})
 
 
 def test_a_share_gets_a_label_also_where_no_frame_is_sure(data, tmp_path):
