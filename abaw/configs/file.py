@@ -36,6 +36,7 @@ class ConfigFile:
             config = Config.model_validate(self.values)
         except ValidationError as error:
             raise self.error(*_explain(error, Config, self.values)) from error
+        self._check_teachers(config)
         with self.at("model", "name"):
             models.part(config.model.name)
         self._check_settings(models, config.model.name, config.model.settings, "model")
@@ -74,6 +75,14 @@ class ConfigFile:
                 f"a mean over {feature.width_s:g} s takes rows up to {feature.width_s / 2:g} s from a frame, but "
                 f"max_gap_s is {feature.max_gap_s:g}: set max_gap_s to {feature.width_s / 2:g} or more",
             )
+
+    def _check_teachers(self, config: Config) -> None:
+        for kind in ("pseudo_labels", "distillation"):
+            section = getattr(config, kind)
+            for key, about in type(section).model_fields.items():
+                if not section.tables and getattr(section, key) != about.default:
+                    why = f"{kind}.{key} has no effect without {kind}.tables: name folders of tables, or remove {key}"
+                    raise self.error((kind, key), why)
 
     def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:
         for key in settings:
@@ -192,7 +201,7 @@ def _explain(error: ValidationError, section: type[BaseModel], values: Any) -> t
 
 def _keys(error: Any, values: Any) -> tuple[Keys, bool]:
     """The keys of an error, and whether pydantic names a type of several beside them, which no config has as a key."""
-    keys, place = [], error["loc"]
+    keys, place = list[str](), error["loc"]
     for i, key in enumerate(place):
         is_last = i == len(place) - 1
         if isinstance(values, dict) and (key in values or (is_last and error["type"] == "missing")):

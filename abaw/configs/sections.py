@@ -1,6 +1,6 @@
 """The sections of a config: keys, types, defaults, bounds, and values that exclude each other."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -255,19 +255,7 @@ class TrainingConfig(_Strict):
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _TeachersConfig(_Strict):
-    tables: list[Place] = []
-
-    @model_validator(mode="after")
-    def _has_tables_for_its_settings(self) -> Self:
-        fields = type(self).model_fields
-        given = [key for key in fields if key != "tables" and getattr(self, key) != fields[key].default]
-        if given and not self.tables:
-            raise InputError(f"{given[0]} has no effect without tables: name folders of tables, or remove {given[0]}")
-        return self
-
-
-class PseudoLabelsConfig(_TeachersConfig):
+class PseudoLabelsConfig(_Strict):
     """Labels for frames that have none, from prediction tables, above a confidence.
 
     ``tables``: folders that ``abaw predict`` or ``abaw combine`` wrote; their mean gives the label. Only clips of the
@@ -279,19 +267,21 @@ class PseudoLabelsConfig(_TeachersConfig):
     ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
     """
 
+    tables: list[Place] = []
     min_confidence: Share | Annotated[dict[str, Share], Field(min_length=1)] = 0.9
     min_share: Share = 0.0
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False
 
 
-class DistillationConfig(_TeachersConfig):
+class DistillationConfig(_Strict):
     """Training towards the outputs in prediction tables, in all frames of the clips that may be trained on.
 
     ``tables`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with ``weight``: for
     classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
     """
 
+    tables: list[Place] = []
     temperature: Annotated[float, Field(gt=0)] = 2.0
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False

@@ -88,6 +88,10 @@ def test_a_cosine_without_an_end_is_an_error(source, labels, tmp_path):
 PLATEAUS = {
     "training.patience_epochs: training stops after 11 epochs without a better score, before schedule: plateau lowers "
     r"the learning rate \(after 11\): set it to 12 or more": {"patience_epochs": 11},
+    "training.schedule: plateau follows the score on the held-out clips, but select_on is inner": {
+        "patience_epochs": 12,
+        "select_on": "inner",
+    },
     "training.warmup_epochs: schedule: plateau has no warm-up": {"warmup_epochs": 1, "patience_epochs": 12},
 }
 
