@@ -43,7 +43,7 @@ def drop_useless(task: Task, members: Members, groups: Mapping[str, Group], how:
     """Which members to keep of an ensemble that is made as ``how`` says: "mean", "weighted" or "centred".
 
     ``members`` hold the same labelled clips, ``groups`` the group in which each clip is cross-fitted. One member is
-    kept at least, and all with fewer than ``MIN_GROUPS`` groups. Raises InputError for fewer than two groups.
+    kept at least. All are kept with fewer than ``MIN_GROUPS`` groups; a single group is an InputError.
     """
     everyone, names = tuple(range(len(members))), group_names(members[0], groups)
     if len(names) < MIN_GROUPS:

@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,7 @@ MEMBERS = {NOTHING: [AT_BEST] * 3, MUCH: [AT_BEST, AT_BEST, Noise(2.0, 0.5, is_s
 NUM_OTHERS, NUM_DRAWS = 100, 25
 LARGE = 76  # videos, as in the official validation split of VA; fewer sets of it are drawn
 Row = dict[str, float]
+Summary = dict[str, Any]  # of the rows of a job: "sets", their number, and column -> mean and deviation
 Rank = Callable[[Mapping[str, PredictionPair]], float]
 
 
@@ -136,20 +138,27 @@ def run_job(job: Job, *, sets: int, large_sets: int, seed: int) -> list[Row]:
     return FITS[what](name, case, num_videos, sets if num_videos < LARGE else large_sets, seed)
 
 
-def table(found: Mapping[Job, Sequence[Row]]) -> str:
+def summarize(rows: Sequence[Row]) -> Summary:
+    """Mean and standard deviation of each column over the small sets, and of what is promised beyond the truth."""
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    columns["promised - true"] = [row["promised"] - row["true"] for row in rows]
+    spread = {
+        key: {"mean": statistics.mean(each), "deviation": statistics.stdev(each)} for key, each in columns.items()
+    }
+    return {"sets": len(rows), **spread}
+
+
+def table(found: Mapping[Job, Summary]) -> str:
     """Means over the small sets, with the standard error of the mean where promise and truth are compared."""
     keys = ("promised before", "true before", "nested", "as chosen", "promised", "true")
     head = ["fitted", "case", "task", "videos", "sets", *keys, "promised - true", "printed error", "kept"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for (what, case, name, num), rows in found.items():
-        means = [f"{statistics.mean(row[key] for row in rows):+.4f}" for key in keys]
-        apart = [row["promised"] - row["true"] for row in rows]
-        error = statistics.stdev(apart) / len(apart) ** 0.5
-        printed = f"{statistics.mean(row['error'] for row in rows):.4f}"
-        shares = f"{statistics.mean(row['kept'] for row in rows):.0%}"
-        promise = f"{statistics.mean(apart):+.4f} ± {error:.4f}"
-        cells = [what, case, name, str(num), str(len(rows)), *means, promise, printed, shares]
-        lines.append(f"| {' | '.join(cells)} |")
+    for job, summary in found.items():
+        apart = summary["promised - true"]
+        promise = f"{apart['mean']:+.4f} ± {apart['deviation'] / summary['sets'] ** 0.5:.4f}"
+        means = [f"{summary[key]['mean']:+.4f}" for key in keys]
+        printed, share = f"{summary['error']['mean']:.4f}", f"{summary['kept']['mean']:.0%}"
+        lines.append(f"| {' | '.join([*map(str, job), str(summary['sets']), *means, promise, printed, share])} |")
     return "\n".join(lines)
 
 
@@ -178,7 +187,7 @@ def main() -> None:
     )
     with ProcessPoolExecutor(arguments.workers) as workers:
         for job, rows in zip(jobs, workers.map(run, jobs), strict=True):
-            found[job] = rows  # written after each: what is done is not lost
+            found[job] = summarize(rows)  # written after each: what is done is not lost
             write_json(
                 arguments.out / "fitting.json",
                 {**facts, "rows": {" / ".join(map(str, k)): v for k, v in found.items()}},
