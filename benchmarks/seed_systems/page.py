@@ -1,6 +1,6 @@
 """Writes docs/seeds.md from the results of the benchmarks of the seed systems. A test checks that it is up to date.
 
-    python -m benchmarks.seed_systems.page
+python -m benchmarks.seed_systems.page
 """
 
 from collections.abc import Sequence
@@ -39,9 +39,7 @@ def table(claims: Sequence[Claim]) -> str:
     """The claims as a Markdown table."""
     words = {True: "yes", False: "**no**", None: ""}
     lines = ["| claim | paper | here | bound | met |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {each.says} | {each.paper} | {each.ours} | {each.bound} | {words[each.holds]} |" for each in claims
-    ]
+    lines += [f"| {each.says} | {each.paper} | {each.ours} | {each.bound} | {words[each.holds]} |" for each in claims]
     return "\n".join(lines)
 
 

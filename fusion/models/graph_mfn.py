@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.masks import mask_features, sort_modalities
-from fusion.layers.memory import GatedMemory, shift_one_step
+from fusion.layers.recurrences.memory import GatedMemory, shift_one_step
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
 

@@ -14,7 +14,7 @@ from fusion.layers.masks import (
     mask_features_with_flag,
     sort_modalities,
 )
-from fusion.layers.selective import SelectiveStateSpace
+from fusion.layers.recurrences.selective import SelectiveStateSpace
 from fusion.models import FUSION_MODELS
 
 FACTS = {

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from abaw.errors import InputError
 from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.masks import mask_features, masked_mean, sort_modalities
+from fusion.layers.recurrences.translation import Translator
 from fusion.layers.recurrent import Recurrent
-from fusion.layers.translation import Translator
 from fusion.models import FUSION_MODELS
 
 FACTS = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.masks import mask_features, masked_mean, sort_modalities
-from fusion.layers.memory import MemoryFusion, make_mlp
+from fusion.layers.recurrences.memory import MemoryFusion, make_mlp
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
 

@@ -7,7 +7,7 @@ from torch import nn
 from abaw.errors import InputError
 from fusion.base import DropoutRate, FusionInput, FusionModel, FusionOutput, Size
 from fusion.layers.masks import mask_features, sort_modalities
-from fusion.layers.memory import MemoryFusion, make_mlp
+from fusion.layers.recurrences.memory import MemoryFusion, make_mlp
 from fusion.layers.recurrent import Recurrent
 from fusion.models import FUSION_MODELS
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.layers import selective as selective_layer
-from fusion.layers.scan import linear_scan
-from fusion.layers.selective import MAX_STEP_SIZE, MIN_STEP_SIZE, SelectiveStateSpace
+from fusion.layers.recurrences import selective as selective_layer
+from fusion.layers.recurrences.scan import linear_scan
+from fusion.layers.recurrences.selective import MAX_STEP_SIZE, MIN_STEP_SIZE, SelectiveStateSpace
 from fusion.models import FUSION_MODELS
 from tests.support.inputs import THREE, make_inputs, run
 from tests.support.references import linear, sigmoid, weights_of

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fusion.layers.masks import make_length_mask
-from fusion.layers.translation import Translator, _Decoder
+from fusion.layers.recurrences.translation import Translator, _Decoder
 from fusion.models import FUSION_MODELS
 from tests.support.inputs import make_inputs, run
 from tests.support.references import lstm, sigmoid, weights_of

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fusion.layers.memory import GatedMemory, LstmStates
+from fusion.layers.recurrences.memory import GatedMemory, LstmStates
 from fusion.models import FUSION_MODELS
 from tests.support.inputs import make_inputs, make_model, run
 from tests.support.references import linear, lstm, sigmoid, weights_of

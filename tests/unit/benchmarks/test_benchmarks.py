@@ -124,8 +124,8 @@ def test_only_code_changes_the_key_of_a_model(tmp_path, monkeypatch):
 
 
 def test_a_models_code_includes_the_layers_it_is_made_of():
-    assert "linear_scan" in costs.code_of("fusion.layers.scan")
-    assert costs.code_of("fusion.layers.scan") in costs.code_of("fusion.models.mfn"), "by way of its memory"
+    assert "linear_scan" in costs.code_of("fusion.layers.recurrences.scan")
+    assert costs.code_of("fusion.layers.recurrences.scan") in costs.code_of("fusion.models.mfn"), "by way of its memory"
 
 
 def test_another_set_up_is_another_key():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fusion.layers.scan import linear_scan
+from fusion.layers.recurrences.scan import linear_scan
 
 
 @pytest.fixture(autouse=True)

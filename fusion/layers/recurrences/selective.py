@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusion.layers.scan import linear_scan
+from fusion.layers.recurrences.scan import linear_scan
 
 # range of initial step sizes, as in Gu and Dao 2023: a memory of about 10 to 1000 steps
 MIN_STEP_SIZE, MAX_STEP_SIZE = 0.001, 0.1

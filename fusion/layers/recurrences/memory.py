@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from fusion.layers.recurrences.scan import linear_scan
 from fusion.layers.recurrent import Recurrent
-from fusion.layers.scan import linear_scan
 
 
 def make_mlp(dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
