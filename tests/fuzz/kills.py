@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from abaw.files.temporary import TEMPORARY
+from abaw.results.replacing import FORMER
 from tests.fuzz.world import ENCODERS, SETTINGS, copy_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,11 @@ COMMANDS = {
         "out/runs",
     ],
     "predict": ["predict", "runs/synthetic", "--split", "validation", "--out", "out/predicted"],
+    "predict --recogniser": [
+        "predict", "--recogniser", "fer_mini_xception", "--data", "data", "--store", "out/store", "--split", "validation",
+        "--out", "out/recognised",
+    ],
+    "probe": ["probe", "data", "--store", "store", "--task", "va"],
     "analyze": ["analyze", "data/videos/batch1/clip_alpha.mp4", "--run", "runs/synthetic", "--out", "out/analysis"],
     "combine": ["combine", "predictions", "others", "--out", "out/both", "--task", "va"],
     "fit": ["fit", "predictions", "--out", "out/post.json", "--task", "va", "--data", "data", "--trust"],
@@ -46,6 +52,8 @@ WEIGHTS = {
     "analyze": 0.3,
     "train": 0.4,
     "predict": 0.4,
+    "predict --recogniser": 0.3,
+    "probe": 0.3,
     "synth": 0.6,
 }  # of slower commands fewer stops
 # what differs from one run of a command to the next, stopped or not; store/media has the time stamps of the media files
@@ -107,7 +115,7 @@ class Stopper:
 
 def is_left_over(path: Path) -> bool:
     """Whether a file is a temporary one of a command that has ended."""
-    return bool(TEMPORARY.fullmatch(path.name)) or path.name.endswith(".partial")
+    return bool(TEMPORARY.fullmatch(path.name)) or path.name.endswith((".partial", FORMER))
 
 
 def hash_files(folder: Path) -> dict[str, str]:

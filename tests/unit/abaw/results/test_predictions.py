@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from abaw.errors import InputError
-from abaw.files.ownership import OWNER
 from abaw.postprocessing import PostProcessing
-from abaw.results import predictions, replacing
+from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
 
@@ -244,55 +242,6 @@ def test_what_was_killed_while_writing_is_no_clip(tmp_path):
     (tmp_path / ".99-1.parquet").write_bytes(b"")
     (tmp_path / "predictions.json").write_text(json.dumps({"task": "va"}))
     assert predictions.clip_ids(tmp_path) == []
-
-
-def make_tables(folder, *clip_ids):
-    with replacing.replace_tables(folder, clip_ids):
-        for clip_id in clip_ids:
-            predictions.write_table(folder, clip_id, table(), VA)
-        predictions.write_metadata(folder, {"task": "va"})
-
-
-def test_new_tables_never_mix_with_old_ones_and_a_stopped_predict_is_not_taken_for_whole(tmp_path):
-    make_tables(tmp_path, "1", "2")
-    with suppress(ZeroDivisionError), replacing.replace_tables(tmp_path, ["3"]):
-        assert predictions.clip_ids(tmp_path) == []
-        predictions.write_table(tmp_path, "3", table(), VA)
-        raise ZeroDivisionError
-    with pytest.raises(ValueError, match="is not complete because its abaw predict or combine was stopped"):
-        predictions.resolve(tmp_path, "va")
-    make_tables(tmp_path, "4")
-    assert predictions.clip_ids(tmp_path) == ["4"]
-    assert predictions.resolve(tmp_path, "va") == tmp_path
-
-
-@pytest.mark.parametrize("own", ["1.parquet", "predictions.json"])
-def test_a_users_own_tables_are_never_replaced(tmp_path, own):
-    (tmp_path / own).write_text('{"task": "va"}')
-    with pytest.raises(ValueError, match=f"holds {own}, not written by abaw predict or combine: give another --out"):
-        make_tables(tmp_path, "1")
-    assert [path.name for path in tmp_path.iterdir()] == [own]
-    assert (tmp_path / own).read_text() == '{"task": "va"}'
-
-
-def test_a_users_table_among_ours_stays_and_is_named(tmp_path):
-    make_tables(tmp_path, "1")
-    (tmp_path / "mine.parquet").write_text("mine")
-    (tmp_path / "notes.txt").write_text("notes")
-    with pytest.raises(ValueError, match=r"holds mine\.parquet, not written by"):
-        make_tables(tmp_path, "1")
-    assert predictions.clip_ids(tmp_path) == ["1", "mine"]
-    (tmp_path / "mine.parquet").unlink()
-    make_tables(tmp_path, "2")
-    assert (tmp_path / "notes.txt").read_text() == "notes"
-
-
-def test_tables_of_a_version_without_owner_files_are_replaced(tmp_path):
-    make_tables(tmp_path, "1")
-    (tmp_path / OWNER).unlink()
-    predictions.write_metadata(tmp_path, dict.fromkeys(predictions.WRITTEN))
-    make_tables(tmp_path, "2")
-    assert predictions.clip_ids(tmp_path) == ["2"]
 
 
 @pytest.mark.parametrize("name", ["../victim", "..", "/victim", ".hidden", "a\0b", "x" * 201, "\udcff", "", 3])
