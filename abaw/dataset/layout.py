@@ -217,8 +217,9 @@ def _find(root: Path, folders: dict[str, list[Path]], first_image: int | None = 
         if stills := [path for path in seen.files if path.parent == root and is_picture(path)]:
             return _find_stills(root, stills, found.num_ignored + seen.num_special - len(stills))
         raise NotFoundError(
-            f"{root} holds no videos, no face images and no labels: expected videos/, <image root>/<clip>/00001.jpg "
-            "or <annotations>/VA_Estimation_Challenge/Train_Set (see `abaw synth` for an example)"
+            f"{root} holds no videos, no sound, no pictures and no labels: expected media files, or a data set with "
+            "videos/, <image root>/<clip>/00001.jpg or <annotations>/VA_Estimation_Challenge/Train_Set (`abaw synth` "
+            "makes one)"
         )
     video_of = {clip: clip if clip in media else split_side(clip)[0] for clip in named}
     alone = set(media) - set(video_of.values())  # a video that no other file names is a clip of its own

@@ -178,7 +178,7 @@ def test_a_folder_of_media_ignores_and_counts_other_files(tmp_path):
 def test_where_there_is_no_data_set_the_error_says_what_one_is(tmp_path):
     with pytest.raises(FileNotFoundError, match="no data set at .*nowhere"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="holds no videos, no face images and no labels"):
+    with pytest.raises(FileNotFoundError, match="holds no videos, no sound, no pictures and no labels"):
         open_dataset(touch(tmp_path, "notes.md"))
     with pytest.raises(ValueError, match=r"notes.md is not a media file: neither its suffix .*\.mp4"):
         open_dataset(tmp_path / "notes.md")
