@@ -19,13 +19,13 @@ Temporal = Literal["bigru", "tcn", "none"]
 Rank = Annotated[int, Field(ge=2)]  # attention over one number has nothing to choose from
 
 FACTS = {
-    "paper": "Borisyuk et al. 2024, LiRank, arXiv 2402.06859 (residual DCN, dense gating), on Wang et al. 2021, DCN V2, "
+    "paper": "Borisyuk et al. 2024, LiRank, arXiv 2402.06859 (residual DCN, dense gating); Wang et al. 2021, DCN V2, "
     "arXiv 2008.13535",
     "context": "window",
     "differs": "Each modality is projected first: cross networks diverge on thousands of raw features. A modality that "
-    "is not observed enters as a learned vector: a zero would cancel every product with it. A layer norm replaces batch "
-    "norm, which would make a window depend on the others of its batch. The temporal block is ours: the paper ranks "
-    "single items. The paper prints no formula for its attention; where the skip connection sits is our reading.",
+    "is not observed enters as a learned vector: a zero would cancel every product with it. A layer norm replaces "
+    "batch norm, which would make a window depend on the others of its batch. The temporal block is ours: the paper "
+    "ranks single items. The paper prints no formula for its attention; where the skip connection sits is our reading.",
 }
 
 

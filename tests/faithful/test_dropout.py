@@ -27,6 +27,7 @@ PLACES = {
     "misa": {"0.1 of 9x4x128": 2, "0.1 of 9x4x512": 1, "0.5 of 9x256": 1},
     "mmim": {"0.1 of 1x9x128": 1},
     "mult": {"0.1 of 2x1x9x40": 19, "0.1 of 2x1x9x160": 8, "0.1 of 1x9x80": 1},
+    "residual_dcn": {"0.3 of 1x9x128": 2, "0.3 of 1x9x256": 1},
     "reliability_gate": {"0.1 of 1x9x256": 5, "0.1 of 1x9x1024": 1},
     "safe_cross_attention": {"0.1 of 1x9x128": 9, "0.1 of 1x9x512": 4},
     "tcn": {"0.1 of 1x9x128": 8},
