@@ -42,9 +42,7 @@ COLUMNS = {
 
 def run_seed(seed: int, work: Path) -> dict[str, dict[str, float]]:
     """Scores of every variant on the validation split of the data set of this seed."""
-    data, store = work / f"data-{seed}", work / f"store-{seed}"
-    synth(data, seed=seed)
-    extract(data, store, ["face_hog", "voice_mel"])
+    data, store = make_features(seed, work)
     scores = {}
     for variant, (features, shuffled) in VARIANTS.items():
         name = f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}"
@@ -53,6 +51,14 @@ def run_seed(seed: int, work: Path) -> dict[str, dict[str, float]]:
         run = train(CONFIG, settings, runs=work / "runs").finished()["scores"]
         scores[variant] = {column: run[task][key] for column, (task, key) in COLUMNS.items()}
     return scores
+
+
+def make_features(seed: int, work: Path) -> tuple[Path, Path]:
+    """The data set of a seed, and the store with its features."""
+    data, store = work / f"data-{seed}", work / f"store-{seed}"
+    synth(data, seed=seed)
+    extract(data, store, ["face_hog", "voice_mel"])
+    return data, store
 
 
 def shuffle_labels(data: Path, splits: tuple[str, ...], out: Path, seed: int) -> Path:
