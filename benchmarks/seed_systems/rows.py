@@ -1,4 +1,4 @@
-"""What the benchmarks of the seed systems share: a claim with the paper's figure, ours and the bound; results on disk."""
+"""What the benchmarks of the seed systems share: claims with the paper's figure, ours and the bound, and results."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
