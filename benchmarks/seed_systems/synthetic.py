@@ -68,10 +68,10 @@ def main() -> None:
     results = {seed: run_seed(seed, arguments.work) for seed in arguments.seeds}
     text = (
         "Validation split of the synthetic data set, the settings of `abaw/configs/synthetic.yaml`: the mean over the "
-        "seeds, each a data set and a training of its own, and in brackets the difference to the main job's model "
-        "for each seed. With eight validation clips, differences below 0.02 are within the spread of the seeds. Nothing "
-        "here is tuned; a part whose purpose lies elsewhere (calibration, adaptation, embeddings) is expected to change "
-        "little."
+        "seeds, each a data set and a training of its own, and in brackets the difference to the main job's model of "
+        "each seed. With eight validation clips, differences below 0.02 are within the spread of the seeds. Nothing "
+        "here is tuned; a part whose purpose lies elsewhere (calibration, adaptation, embeddings) is expected to "
+        "change little."
     )
     section = Section("On the synthetic data set", text, claims(results))
     write_section("synthetic", section, arguments.seeds)
