@@ -14,8 +14,11 @@ Store = Annotated[Path, typer.Argument(help="folder of features, made by abaw ex
 Data = Annotated[Path | None, typer.Option(help="data set from which the features were extracted")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
-store = group("store", order=45, help="Inspect, verify, compare, export, import and prune a store of features.")
+store = group(
+    "store", order=45, help="Inspect, verify, compare, export, import, convert and prune a store of features."
+)
 STOPPED["store"] = STARTS_AGAIN
+STOPPED["store convert"] = f"{GOES_ON}; clips that are complete are not converted again"
 STOPPED["store export"] = f"{GOES_ON}; clips that are complete are not exported again"
 
 
@@ -144,7 +147,7 @@ def import_features(
         int, typer.Option(help="how many rows more than frames a clip may have; they are left out")
     ] = 0,
     modality: Annotated[str, typer.Option(help="vision, audio or text")] = "vision",
-    stored_dtype: Annotated[str, typer.Option(help="float16 or float32")] = "float16",
+    stored_dtype: Annotated[str, typer.Option(help="float16, float32 or int8")] = "float16",
     data: Annotated[
         Path | None, typer.Option(help="data set from which to make the clocks of clips that have none")
     ] = None,
@@ -181,6 +184,28 @@ def import_features(
             progress=progress,
         )
     show(report, as_json)
+
+
+@store.command("convert")
+def convert(
+    store: Store,
+    encoder: Annotated[list[str], typer.Option(help="name of the features in the store; may be given several times")],
+    stored_dtype: Annotated[str, typer.Option(help="int8 or, from float32, float16")] = "int8",
+    as_json: Json = False,
+) -> None:
+    """Write features in a smaller type beside those that there are, without encoding again.
+
+    In int8 a value takes 8 bits. What is lost is measured, kept in the files and shown; features that would lose too
+    much are refused. Exits with code 1 where a clip failed.
+    """
+    from extract.store.eight_bit.convert import convert
+    from extract.store.store import FeatureStore
+
+    with Progress("convert") as progress:
+        reports = tuple(convert(FeatureStore(store), name, stored_dtype, progress) for name in encoder)
+    show(reports, as_json)
+    if any(report.failed for report in reports):
+        raise typer.Exit(1)
 
 
 @store.command("prune")

@@ -160,11 +160,11 @@ def build_encoder(text: str, device: str = "cpu", download: bool = False) -> "En
     """An encoder from ``NAME`` or ``NAME:setting=value,...``; ``as`` and ``stored_dtype`` are for the store."""
     from extract import presets
     from extract.engine.plan import EncoderSpec
+    from extract.store.track_file import check_stored_dtype
 
     name, settings = parse_part(text)
-    label, stored_dtype = settings.pop("as", name), settings.pop("stored_dtype", "float16")
-    if stored_dtype not in ("float16", "float32"):
-        raise InputError(f"stored_dtype is {stored_dtype!r} in {text!r}, expected float16 or float32")
+    label, given = settings.pop("as", name), settings.pop("stored_dtype", "float16")
+    stored_dtype = check_stored_dtype(given, f"stored_dtype in {text!r}")
     if not isinstance(label, str) or not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
         raise InputError(f"as={label!r} in {text!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
     return EncoderSpec(
@@ -181,8 +181,10 @@ def check_encoder(text: str) -> None:
     """
     from extract import presets
     from extract.encoders import ENCODERS
+    from extract.store.track_file import check_stored_dtype
 
     name, settings = parse_part(text)
+    check_stored_dtype(settings.get("stored_dtype", "float16"), f"stored_dtype in {text!r}")
     own = {key: value for key, value in settings.items() if key not in ("as", "stored_dtype")}
     ENCODERS.check(*presets.resolve(name, own))
 

@@ -22,6 +22,7 @@ from extract.engine.reading import check_files, count_frames_of_sound, extend_cl
 from extract.engine.requests import ClipError, ReadRequest
 from extract.engine.whole_pictures import count_whole_pictures
 from extract.media import Sound
+from extract.store.track_file import num_row_bytes
 
 TRIAL_S = 2.0  # how long each encoder is timed, after one batch to warm up
 NUM_SAMPLE_FRAMES = 100  # decoded to measure how fast a clip is read
@@ -126,8 +127,8 @@ def estimate(plan: ExtractionPlan, clip_ids: Iterable[str], num_readers: int, *,
     for name, encoder in plan.encoders.items():
         num_rows, speed = total.num_rows[name], speeds[name]
         total.shapes[plan.recipes[name]["name"]] = encoder.dim, speed.rows_hz
-        width = np.dtype(plan.recipes[name]["stored_dtype"]).itemsize
-        total.num_bytes += num_rows * (encoder.dim * width + 9)  # 9: a time and a flag
+        row_bytes = num_row_bytes(plan.recipes[name]["stored_dtype"], encoder.dim)
+        total.num_bytes += num_rows * (row_bytes + 9)  # 9: a time and a flag
         total.seconds[name] = num_rows / speed.rows_per_s
         total.read_s += num_rows * speed.prepare_s / num_readers
     if total.num_clips:

@@ -292,7 +292,7 @@ def compare_tracks(clip_id: str, a: TrackFile, b: TrackFile) -> ClipDifference:
         for first in range(0, len(rows_a), BLOCK_ROWS):
             block = slice(first, first + BLOCK_ROWS)
             rows = rows_a[block][both[block]]
-            values.add(a.values[rows], b.values[rows_b[block][both[block]]], rows)
+            values.add(a.take(rows), b.take(rows_b[block][both[block]]), rows)
     return ClipDifference(
         clip_id,
         (len(a.values), len(b.values)),

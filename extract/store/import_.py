@@ -7,6 +7,7 @@ A folder holds ``<clip>.npy`` (time, dim), or ``<clip>/<frame number>.npy`` (dim
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from abaw.files import sha256
 from abaw.files.names import NUM_SHOWN, first_few
 from abaw.progress import ProgressCallback, silent
 from abaw.tracks import Clock
+from extract.store.eight_bit.fitting import fit
 from extract.store.npy_folders import Rows, find_rows, load
 from extract.store.packs.index import is_stored
 from extract.store.store import FeatureStore, Recipe
+from extract.store.track_file import ROUNDED_TO, check_stored_dtype
 
 BLOCK_ROWS = 4096
 MODALITIES = ("vision", "audio", "text")
-STORED_DTYPES = ("float16", "float32")
 SOUND_MARGIN_S = 1.0  # sound may begin before the first frame and end after the last
 
 
@@ -148,7 +150,8 @@ def import_folder(
     Not observed are rows that are all nan, rows marked False in ``observed`` (a folder of ``<clip>.npy`` with bool)
     and, with ``zeros_are_missing``, rows of zeros. All clips are checked before anything is written. Raises
     NotFoundError where there is no such folder or a clip has no clock; InputError where files are not arrays of
-    numbers of one width, rows do not fit the clock, or a value is not finite or too large for ``stored_dtype``.
+    numbers of one width, rows do not fit the clock, a value is not finite or too large for ``stored_dtype``, or rows
+    lose too much in int8.
     """
     _check_settings(name, modality, stored_dtype)
     clips = find_rows(folder, times.first_frame)
@@ -197,8 +200,7 @@ def _check_settings(name: str, modality: str, stored_dtype: str) -> None:
         raise InputError(f"--name {name!r} cannot name a folder: use letters, digits, '_', '-' and '.'")
     if modality not in MODALITIES:
         raise InputError(f"--modality is {modality!r}, expected one of {', '.join(MODALITIES)}")
-    if stored_dtype not in STORED_DTYPES:
-        raise InputError(f"--stored-dtype is {stored_dtype!r}, expected {' or '.join(STORED_DTYPES)}")
+    check_stored_dtype(stored_dtype, "--stored-dtype")
 
 
 def _times_of(store: FeatureStore, clips: dict[str, Rows], times: RowTimes) -> dict[str, np.ndarray]:
@@ -283,11 +285,11 @@ def _read_observed(folder: Path | None, rows: Rows) -> np.ndarray:
 
 
 def _check_values(recipe: Recipe, rows: Rows, num: int, observed: np.ndarray) -> None:
-    """Raises InputError where one of the first ``num`` rows has a value that cannot be stored."""
+    """Raises InputError where one of the first ``num`` rows has a value that cannot be stored, or int8 loses much."""
     for first in range(0, num, BLOCK_ROWS):
         block = rows.block(first, min(num, first + BLOCK_ROWS))
         with np.errstate(over="ignore"):
-            fits = np.isfinite(block.astype(recipe["stored_dtype"]))
+            fits = np.isfinite(block.astype(ROUNDED_TO[recipe["stored_dtype"]]))
         to_store = observed[first : first + len(block)] & ~np.isnan(block).all(axis=1)
         wrong = np.argwhere(to_store[:, None] & ~fits)
         if not len(wrong):
@@ -297,6 +299,21 @@ def _check_values(recipe: Recipe, rows: Rows, num: int, observed: np.ndarray) ->
         if np.isfinite(block[row, column]):
             raise InputError(f"{where} does not fit {recipe['stored_dtype']}: give --stored-dtype float32")
         raise InputError(f"{where} is not finite: only rows that are all nan may be; correct the features")
+    if recipe["stored_dtype"].startswith("int8"):
+        blocks = partial(_rows_to_store, recipe, rows, observed[:num])
+        what = f"clip {rows.clip_id!r}: {recipe['name']}"
+        fit(blocks, rows.dim).check(what, "give --stored-dtype float16")
+
+
+def _rows_to_store(recipe: Recipe, rows: Rows, observed: np.ndarray) -> Iterator[np.ndarray]:
+    """The observed rows in blocks, rounded as they are before they are quantised."""
+    for first in range(0, len(observed), BLOCK_ROWS):
+        mask = observed[first : first + BLOCK_ROWS]
+        block = rows.block(first, first + len(mask))
+        kept = mask & ~np.isnan(block).all(axis=1)
+        if recipe["settings"]["zeros_are_missing"]:
+            kept &= (block != 0).any(axis=1)
+        yield block[kept].astype(ROUNDED_TO[recipe["stored_dtype"]])
 
 
 def _hash(folder: Path, clips: dict[str, Rows], others: dict[str, Path | None]) -> str:

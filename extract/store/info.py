@@ -14,6 +14,7 @@ from abaw.results.observed import ObservedFrames, observed_lines, sum_observed
 from abaw.tasks import tasks_for
 from abaw.tracks import Clock
 from extract.losses import ClipLosses, summarize
+from extract.store.eight_bit.summary import Int8Summary, Int8Track, summarise
 from extract.store.listing import (
     all_losses,
     feature_folders,
@@ -62,7 +63,7 @@ class FeatureInfo:
     ``num_covered`` of the ``num_frames`` frames of its clips have an observed row (``track_checks.num_covered``).
     ``aligned``: in how many of them it is observed after the usual alignment, linear interpolation within 0.5 s.
     ``failed``: clip -> why it has no track. The tracks of the clips in ``outdated`` were made from other media than the
-    clips' clocks, or there is no clock; those in ``damaged`` cannot be read.
+    clips' clocks, or there is no clock; those in ``damaged`` cannot be read. ``int8``: None for tracks of other types.
     """
 
     folder: str
@@ -82,6 +83,7 @@ class FeatureInfo:
     outdated: list[str]
     damaged: list[str]
     aligned: ObservedFrames
+    int8: Int8Summary | None = None
 
     def lines(self) -> Iterator[str]:
         """This folder's part of the report."""
@@ -99,6 +101,8 @@ class FeatureInfo:
             f"{self.num_clips} clips, {self.num_rows} rows, {observed}, {format_bytes(self.num_bytes)}, "
             f"{len(self.failed)} failed"
         )
+        if self.int8 is not None:
+            yield f"  {self.int8}"
         if self.num_frames:
             share = format_percent(self.aligned.num_observed, self.num_frames)
             yield f"  aligned to frames (linear, rows within 0.5 s): observed in {share} of {self.num_frames}"
@@ -220,6 +224,7 @@ def _features(
     outdated, damaged, rates_hz = [], [], []
     num_rows, num_observed, num_frames, num_with_row = 0, 0, 0, 0
     dim, dtype, aligned = None, recipe.get("stored_dtype", "float16"), []
+    in_int8: list[Int8Track] = []
     for clip_id, path in paths.items():
         try:
             file = TrackFile(path)
@@ -228,6 +233,8 @@ def _features(
             continue
         if dim is None:
             dim, dtype = file.values.shape[-1], file.values.dtype.name
+        if file.is_int8:
+            in_int8.append(Int8Track.of(file))
         if is_outdated(store, clip_id, file):
             outdated.append(clip_id)
         elif clip_id in clocks:
@@ -255,6 +262,7 @@ def _features(
         outdated,
         damaged,
         sum_observed(aligned),
+        summarise(in_int8),
     )
     return described, paths.keys() - {*outdated, *damaged}
 

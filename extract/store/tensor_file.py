@@ -25,7 +25,7 @@ from abaw.files import atomic_write
 from extract.store.packs.index import read_packed
 
 BLOCK_BYTES = 4 << 20
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I32": "int32", "BOOL": "bool"}
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I32": "int32", "I8": "int8", "BOOL": "bool"}
 DTYPE_NAMES = {numpy_name: name for name, numpy_name in DTYPES.items()} | {"uint8": "U8"}  # of packs
 EXTRACT_AGAIN = "abaw extract again"
 BODY_SUM, HEADER_SUM = "sha256", "header_sha256"

@@ -1,0 +1,84 @@
+"""Rows of 8-bit codes: the middle-max quantisation of LiRank (arXiv 2402.06859), row by row.
+
+A row is ``middle + code * scale``, with ``scale = (max - min) / 255`` and ``middle = (128 max + 127 min) / 255``, so
+that the row's minimum has the code -128 and its maximum 127. The columns may be standardised first, which is ours: then
+what a row restores is multiplied by the columns' deviation and their mean is added.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int8
+
+LOWEST, HIGHEST = -128, 127
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Rows in 8 bits. A row with ``scale`` 0 is constant: each value is its ``middle``, whatever the columns."""
+
+    values: Int8[np.ndarray, "row dim"]
+    scale: Float32[np.ndarray, " row"]
+    middle: Float32[np.ndarray, " row"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The mean and the deviation of every column of a track; a column with deviation 0 is constant."""
+
+    mean: Float32[np.ndarray, " dim"]
+    deviation: Float32[np.ndarray, " dim"]
+
+    def standardise(self, rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+        """The rows in float64 with every column minus its mean, over its deviation; 0 in constant columns."""
+        centred = rows - self.mean.astype(np.float64)
+        return np.divide(centred, self.deviation, out=np.zeros_like(centred), where=self.deviation > 0)
+
+    @cached_property
+    def tensors(self) -> tuple[Any, Any]:
+        """Mean and deviation as tensors, copied: mapped memory cannot be written to, of which torch warns."""
+        import torch
+
+        return torch.from_numpy(self.mean.copy()), torch.from_numpy(self.deviation.copy())
+
+
+def quantise(rows: Float[np.ndarray, "row dim"], columns: Columns | None = None) -> Codes:
+    """The codes of finite rows, with ``columns`` of their standardised values.
+
+    What is restored differs from a row by at most half its scale, and the rounding of float32. A constant row is
+    restored exactly.
+
+    >>> codes = quantise(np.array([[0.0, 1.0, 255.0], [7.0, 7.0, 7.0]]))
+    >>> codes.values.tolist(), codes.scale.tolist(), codes.middle.tolist()
+    ([[-128, -127, 127], [0, 0, 0]], [1.0, 0.0], [128.0, 7.0])
+    """
+    rows = rows.astype(np.float64)
+    is_constant = np.ptp(rows, axis=1) == 0
+    values = rows if columns is None else columns.standardise(rows)
+    low, high = values.min(axis=1), values.max(axis=1)
+    scale = ((high - low) / 255).astype(np.float32)
+    middle = ((128 * high + 127 * low) / 255).astype(np.float32)
+    if columns is not None:
+        scale[scale == 0] = 1  # constant once it is standardised: the middle alone says it
+        middle[is_constant] = rows[is_constant, 0]
+    scale[is_constant] = 0
+    steps = np.divide(values - middle[:, None], scale[:, None], out=np.zeros_like(values), where=scale[:, None] > 0)
+    return Codes(np.rint(steps).clip(LOWEST, HIGHEST).astype(np.int8), scale, middle)
+
+
+def restore(codes: Codes, columns: Columns | None = None) -> Float32[np.ndarray, "row dim"]:
+    """The rows that codes stand for, in float32."""
+    import torch  # converts codes four times as fast as numpy
+
+    scale, middle = (torch.from_numpy(each[:, None].copy()) for each in (codes.scale, codes.middle))
+    rows = torch.from_numpy(codes.values.copy()).float().mul_(scale).add_(middle)
+    if columns is not None:
+        mean, deviation = columns.tensors
+        rows.mul_(deviation).add_(mean)
+        if not codes.scale.all():
+            is_constant = torch.from_numpy(codes.scale == 0)
+            rows[is_constant] = middle[is_constant]
+    values: np.ndarray = rows.numpy()
+    return values
