@@ -13,10 +13,11 @@ from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
+from abaw.pipelines.features import describe_reading, find_stored, notes_of_types
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance, replacing
-from abaw.results.observed import ObservedFrames, unobserved_lines
+from abaw.results.observed import unobserved_lines
 from abaw.results.runs import POST_PROCESSING, Run
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def predict(
     ``trust``: run the plug-ins that the runs name.
 
     Raises InputError for a run that is not complete or whose weights are damaged, for an unknown split or clip, and
-    for a plug-in that is neither loaded nor trusted; NotFoundError where features are
-    missing.
+    for a plug-in that is neither loaded nor trusted; NotFoundError where features are missing. Features that the store
+    has in another type only, as int8, are read in that; the notes of the predictions say so.
     """
     as_progress(progress)
     folders = as_paths(runs, "runs")
@@ -120,7 +121,7 @@ def predict(
     members = [open_member(run, opened_store, device) for run in opened]
     dataset = open_dataset(opened[0].config().data if data is None else data)
     write_predictions(members, dataset, tasks, split or named, to, kept, progress)
-    return Predictions(to, tasks)
+    return Predictions(to, tasks, notes=tuple(notes_of_types(members)))
 
 
 def post_processing_of(runs: Sequence[Run], file: Path | None) -> "dict[str, PostProcessing]":
@@ -143,9 +144,10 @@ def open_member(run: Run, store: Path | None, device: str) -> "Member":
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
 
-    recipes, config = run.finished()["recipes"], run.config()
+    opened, config = FeatureStore(store or run.config().store), run.config()
+    recipes = {name: find_stored(opened, recipe) for name, recipe in run.finished()["recipes"].items()}
     run.check_weights()
-    source = AlignedSource(FeatureStore(store or config.store), config.features, recipes)
+    source = AlignedSource(opened, config.features, recipes)
     from fusion.train import load_module
 
     return run, load_module(run.folder, config, run.tasks(), device), source
@@ -187,7 +189,7 @@ def write_predictions(
             common = {
                 "task": name,
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
-                **_observed(own[name], of_task[name]),
+                **describe_reading(own[name], of_task[name]),
                 **predictions.settings_of(task),
             }
             for fold, which in folds[name].items():
@@ -247,17 +249,6 @@ def _tables_of_members(
                 members_tables[name].append(table)
         yield clip_id, members_tables
     warn_of_groups(members)
-
-
-def _observed(members: "Sequence[Member]", clip_ids: Sequence[str]) -> dict[str, object]:
-    """In how many frames of the clips each feature is observed; of several members that have it, the fewest."""
-    found: dict[str, ObservedFrames] = {}
-    for _, _, source in members:
-        own: Any = getattr(source, "source", source)  # without the statistics of groups
-        for name in own.names() if hasattr(own, "count_observed") else ():
-            each = own.count_observed(name, clip_ids)
-            found[name] = min(found.get(name, each), each, key=lambda one: one.num_observed)
-    return {"observed": {name: each.document() for name, each in found.items()}}
 
 
 def _mean(tables: "Sequence[Table]") -> "Table":

@@ -38,8 +38,8 @@ DIMS = {"face": 768, "voice": 1024}
 LENGTH, BATCH_SIZE = 300, 32
 
 
-def make_store(root: Path) -> FeatureStore:
-    """Random features of every clip; of each clip 20 frames show no face."""
+def make_store(root: Path, stored_dtype: str = "float16", uneven: bool = False) -> FeatureStore:
+    """Random features of every clip; of each clip 20 frames show no face. ``uneven``: columns of different sizes."""
     store, random, times_s = FeatureStore(root), np.random.default_rng(0), np.arange(NUM_FRAMES) / FPS
     for number in range(NUM_CLIPS):
         store.put_clock(f"c{number}", Clock(np.arange(1, NUM_FRAMES + 1), times_s, np.ones(NUM_FRAMES, bool)), {})
@@ -48,8 +48,10 @@ def make_store(root: Path) -> FeatureStore:
             observed = np.ones(len(rows_s), bool)
             if name == "face":
                 observed[random.integers(NUM_FRAMES - 20) + np.arange(20)] = False
-            with store.writer({"name": name, "encoder": "nothing", "settings": {}}, f"c{number}", dim) as writer:
-                writer.add(random.standard_normal((int(observed.sum()), dim)).astype(np.float32))
+            sizes = np.exp(np.random.default_rng(dim).standard_normal(dim)) if uneven else 1
+            recipe = {"name": name, "encoder": "nothing", "settings": {}, "stored_dtype": stored_dtype}
+            with store.writer(recipe, f"c{number}", dim) as writer:
+                writer.add((sizes * random.standard_normal((int(observed.sum()), dim))).astype(np.float32))
                 writer.finish(rows_s, observed, {})
     return store
 
