@@ -13,7 +13,7 @@ from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
-from abaw.pipelines.features import describe_reading, find_stored, notes_of_types
+from abaw.pipelines.rebuilding import describe_reading, find_stored, notes_of_types
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance, replacing

@@ -1,7 +1,7 @@
 """Encoders rebuilt from the recipes of a run, which may have been trained in another folder or on another machine.
 
 Weights are identified by their SHA-256. Where they are not at the place that the recipe names, files of their name are
-searched for; one with another content is never taken.
+searched for; one with another content is never taken. A store may have a run's features in another type only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,10 +15,14 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, sha256
 from abaw.files.names import checked_name
 from abaw.files.trust import check_trusted, find_untrusted
+from abaw.results.observed import ObservedFrames
 
 if TYPE_CHECKING:
+    from abaw.pipelines.prediction import Member
+    from abaw.results.runs import Run
     from extract.engine.plan import EncoderSpec
     from extract.faces.target import TargetConfig
+    from extract.store.store import FeatureStore
 
 NO_PATHS = ("revision", "text_revision")  # where a model was found at a hub, beside its name
 SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth", ".bin", ".task", ".tflite")
@@ -181,3 +185,50 @@ def portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and here in Path(value).parents:
             kept["settings"] = {**kept["settings"], key: Path(value).relative_to(here).as_posix()}
     return {**kept, "faces": portable(kept["faces"])} if kept.get("faces") else kept
+
+
+def find_stored(store: "FeatureStore", recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of features or, where the store has no track of them, of the same features stored in another type."""
+    from extract.store.listing import track_paths
+    from extract.store.track_file import ROUNDED_TO
+
+    of_types = [recipe, *({**recipe, "stored_dtype": each} for each in ROUNDED_TO)]
+    return next((each for each in of_types if track_paths(store.folder(each))), recipe)
+
+
+def describe_reading(members: "Sequence[Member]", clip_ids: Sequence[str]) -> dict[str, Any]:
+    """What predictions.json records of the features that were read for these clips.
+
+    ``observed``: in how many frames each feature is observed; of several members that have it, the fewest.
+    ``types_read``: run -> features that were read in another type than it was trained on; no key without any.
+    """
+    observed: dict[str, ObservedFrames] = {}
+    for _, _, source in members:
+        own = _own(source)
+        for name in own.names() if hasattr(own, "count_observed") else ():
+            each = own.count_observed(name, clip_ids)
+            observed[name] = min(observed.get(name, each), each, key=lambda one: one.num_observed)
+    types = {str(run.folder): found for run, _, source in members if (found := _types_read(run, source))}
+    about = {"observed": {name: each.document() for name, each in observed.items()}}
+    return {**about, "types_read": types} if types else about
+
+
+def notes_of_types(members: "Sequence[Member]") -> Iterator[str]:
+    """A line for every feature that is read in another type than a run was trained on."""
+    for run, _, source in members:
+        for name, types in _types_read(run, source).items():
+            yield f"{run.folder} was trained on {name} in {types['trained']}, and reads it in {types['read']}"
+
+
+def _types_read(run: "Run", source: Any) -> dict[str, dict[str, Any]]:
+    trained, read = run.finished()["recipes"], getattr(_own(source), "recipes", {})
+    types = {
+        name: {"trained": trained[name].get("stored_dtype"), "read": recipe.get("stored_dtype")}
+        for name, recipe in read.items()
+    }
+    return {name: each for name, each in types.items() if each["trained"] != each["read"]}
+
+
+def _own(source: Any) -> Any:
+    """The source itself, without the statistics of groups."""
+    return getattr(source, "source", source)

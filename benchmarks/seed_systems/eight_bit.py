@@ -125,7 +125,7 @@ def store_track(root: Path, rows: np.ndarray, stored_dtype: str = "int8") -> Tra
     return store.open(recipe, "c")
 
 
-def claims_of_rows() -> Iterator[Claim]:
+def lines_of_rows() -> Iterator[Claim]:
     """Of quantisation alone, on 10,000 rows of width 128 and of 2,000 of width 1,024."""
     narrow, wide = measure_rows(10_000, 128), measure_rows(2_000, 1_024)
     yield Claim(
@@ -151,14 +151,15 @@ def claims_of_rows() -> Iterator[Claim]:
     )  # fmt: skip
 
 
-def claims_of_store(folder: Path) -> Iterator[Claim]:
+def lines_of_store(folder: Path) -> Iterator[Claim]:
     """Of stored tracks: sizes of files, outlier columns, columns of many sizes, each beside the paper's rule alone."""
     rows = normal_rows(10_000, 128)
     files = {each: store_track(folder / each, rows, each) for each in ("float32", "float16", "int8")}
     sizes = {name: file.path.stat().st_size for name, file in files.items()}
     yield Claim(
         "whole file of 10,000 rows of width 128, with times and flags", "",
-        f"{sizes['int8'] / sizes['float32']:.1%} of float32, {sizes['int8'] / sizes['float16']:.1%} of float16", "", None,
+        f"{sizes['int8'] / sizes['float32']:.1%} of that in float32, {sizes['int8'] / sizes['float16']:.1%} of float16",
+        "", None,
     )  # fmt: skip
     for what, make in (
         ("two columns at +-50 deviations", with_outliers),
@@ -185,10 +186,10 @@ def claims_of_store(folder: Path) -> Iterator[Claim]:
 def measure(part: str, arguments: argparse.Namespace) -> list[Claim]:
     """The lines of one part."""
     if part == "rows":
-        return list(claims_of_rows())
+        return list(lines_of_rows())
     if part == "store":
         with tempfile.TemporaryDirectory() as folder:
-            return list(claims_of_store(Path(folder)))
+            return list(lines_of_store(Path(folder)))
     if part == "runs":
         return list(measure_runs(arguments.work, SEEDS))
     if part == "tracks":
@@ -216,10 +217,10 @@ def main() -> None:
     for part in arguments.parts:
         known[part] = measure(part, arguments)
         print(*known[part], sep="\n")
-        claims = {part: known[part] for part in PARTS if part in known}
-        section = Section(TITLE, TEXT, [claim for of_part in claims.values() for claim in of_part])
+        kept = {part: known[part] for part in PARTS if part in known}
+        section = Section(TITLE, TEXT, [claim for of_part in kept.values() for claim in of_part])
         write_section("eight_bit", section, SEEDS)
-        lines = {part: [claim.says for claim in of_part] for part, of_part in claims.items()}
+        lines = {part: [claim.says for claim in of_part] for part, of_part in kept.items()}
         write_json(path, {**read_json(path), "parts": lines})
 
 

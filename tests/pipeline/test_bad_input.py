@@ -147,7 +147,10 @@ def test_a_broken_label_line_is_named_by_file_and_line(refused, small, row, mess
         (["extract", "data", "--store", "s", "--encoder", "face_hog", "--faces", "yunet"], "YuNet"),
         (["extract", "data", "--store", "/proc/none", "--encoder", "voice_mel"], "/proc/none"),
         (["extract", "data", "--store", "s", "--encoder", "face_hog:as=../x"], "cannot name a folder"),
-        (["extract", "data", "--store", "s", "--encoder", "face_hog:stored_dtype=int8"], "expected float16 or float32"),
+        (
+            ["extract", "data", "--store", "s", "--encoder", "face_hog:stored_dtype=int4"],
+            "expected float16, float32 or int8",
+        ),
         (
             ["extract", "data", "--store", "s", "--encoder", "face_hog", "--faces", "yunet:file=gone.onnx"],
             "no YuNet model at gone.onnx",

@@ -10,29 +10,31 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int8
 
 LOWEST, HIGHEST = -128, 127
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Rows in 8 bits. A row with ``scale`` 0 is constant: each value is its ``middle``, whatever the columns."""
+    """Rows in 8 bits: ``values`` (row, dim) in int8, ``scale`` and ``middle`` (row) in float32.
 
-    values: Int8[np.ndarray, "row dim"]
-    scale: Float32[np.ndarray, " row"]
-    middle: Float32[np.ndarray, " row"]
+    A row with ``scale`` 0 is constant: each value is its ``middle``, whatever the columns.
+    """
+
+    values: np.ndarray
+    scale: np.ndarray
+    middle: np.ndarray
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The mean and the deviation of every column of a track; a column with deviation 0 is constant."""
+    """The mean and the deviation (dim) of every column of a track, in float32; that of a constant column is 0."""
 
-    mean: Float32[np.ndarray, " dim"]
-    deviation: Float32[np.ndarray, " dim"]
+    mean: np.ndarray
+    deviation: np.ndarray
 
-    def standardise(self, rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-        """The rows in float64 with every column minus its mean, over its deviation; 0 in constant columns."""
+    def standardise(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (row, dim) in float64 with its column's mean taken off, over the deviation; 0 in constant columns."""
         centred = rows - self.mean.astype(np.float64)
         return np.divide(centred, self.deviation, out=np.zeros_like(centred), where=self.deviation > 0)
 
@@ -44,8 +46,8 @@ class Columns:
         return torch.from_numpy(self.mean.copy()), torch.from_numpy(self.deviation.copy())
 
 
-def quantise(rows: Float[np.ndarray, "row dim"], columns: Columns | None = None) -> Codes:
-    """The codes of finite rows, with ``columns`` of their standardised values.
+def quantise(rows: np.ndarray, columns: Columns | None = None) -> Codes:
+    """The codes of finite rows (row, dim), with ``columns`` of their standardised values.
 
     What is restored differs from a row by at most half its scale, and the rounding of float32. A constant row is
     restored exactly.
@@ -68,8 +70,8 @@ def quantise(rows: Float[np.ndarray, "row dim"], columns: Columns | None = None)
     return Codes(np.rint(steps).clip(LOWEST, HIGHEST).astype(np.int8), scale, middle)
 
 
-def restore(codes: Codes, columns: Columns | None = None) -> Float32[np.ndarray, "row dim"]:
-    """The rows that codes stand for, in float32."""
+def restore(codes: Codes, columns: Columns | None = None) -> np.ndarray:
+    """The rows (row, dim) that codes stand for, in float32."""
     import torch  # converts codes four times as fast as numpy
 
     scale, middle = (torch.from_numpy(each[:, None].copy()) for each in (codes.scale, codes.middle))

@@ -73,7 +73,7 @@ def convert(
     where there is no store.
     """
     check_stored_dtype(stored_dtype, "--stored-dtype")
-    recipe = store.find(name)
+    recipe = _find(store, name, stored_dtype)
     now = recipe.get("stored_dtype", "float16")
     if (now, stored_dtype) not in CONVERSIONS:
         possible = ", ".join(f"{one} to {other}" for one, other in CONVERSIONS)
@@ -101,6 +101,13 @@ def convert(
         run.pack(leases)
     report.int8 = summarise(run.in_int8)
     return report
+
+
+def _find(store: FeatureStore, name: str, stored_dtype: str) -> Recipe:
+    """As ``store.find``; of several recipes of a name the only one that can be converted, as a second run needs."""
+    recipes = [recipe for recipe in store.recipes().values() if "encoder" in recipe and recipe["name"] == name]
+    able = [each for each in recipes if (each.get("stored_dtype", "float16"), stored_dtype) in CONVERSIONS]
+    return able[0] if len(able) == 1 else store.find(name)
 
 
 class _Conversion:

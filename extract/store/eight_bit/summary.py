@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from abaw.numbers import format_count
 from extract.store.eight_bit.fitting import MIN_ROWS, Int8Error
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ class Int8Summary:
     worst: Int8Error
 
     def __str__(self) -> str:
-        short = (
-            f"; {self.num_short} tracks of fewer than {MIN_ROWS} rows: columns not measured" if self.num_short else ""
-        )
+        short = f"; {format_count(self.num_short, 'track')} of fewer than {MIN_ROWS} rows: columns not measured"
+        larger = "; larger than in float16, which loses less: keep that"
         return (
             f"int8: {100 * self.size:.1f} % of the size in float16, columns standardised in {self.num_standardised} of "
             f"{self.num_tracks} tracks; largest error of a track {self.worst}, cosine at least "
-            f"{self.worst.min_cosine:.5f}, values differ by up to {self.worst.max_difference:.3g}{short}"
+            f"{self.worst.min_cosine:.5f}, values differ by up to {self.worst.max_difference:.3g}"
+            f"{short if self.num_short else ''}{larger if self.size >= 1 else ''}"
         )
 
 

@@ -249,7 +249,7 @@ def test_the_error_of_a_clip_without_a_clock_names_the_command(store, folder):
     [
         ({"name": "a/b"}, r"--name 'a/b' cannot name a folder: use letters, digits"),
         ({"modality": "smell"}, r"--modality is 'smell', expected one of vision, audio, text"),
-        ({"stored_dtype": "int8"}, r"--stored-dtype is 'int8', expected float16 or float32"),
+        ({"stored_dtype": "int4"}, r"--stored-dtype is 'int4', expected float16, float32 or int8"),
     ],
 )
 def test_settings_out_of_range_say_what_is_expected(store, folder, settings, why):
