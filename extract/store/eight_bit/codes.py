@@ -34,7 +34,7 @@ class Columns:
     deviation: np.ndarray
 
     def standardise(self, rows: np.ndarray) -> np.ndarray:
-        """The rows (row, dim) in float64 with its column's mean taken off, over the deviation; 0 in constant columns."""
+        """The rows (row, dim) in float64 with its column's mean taken off, over the deviation; 0 where constant."""
         centred = rows - self.mean.astype(np.float64)
         return np.divide(centred, self.deviation, out=np.zeros_like(centred), where=self.deviation > 0)
 
