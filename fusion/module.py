@@ -20,6 +20,7 @@ from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation_loss, key_of
 from fusion.base import FusionInput, FusionModel
+from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
 from fusion.layers.masks import make_length_mask
 from fusion.layers.pooling import PoolingHead
@@ -49,7 +50,8 @@ class FusionModule(lightning.LightningModule):
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
     has an ``r_drop_weight``, each batch is passed twice with different dropout; losses are the mean of both passes, and
     the disagreement between them is one more loss (R-Drop, Liang et al. 2021, arXiv 2106.14448). Pseudo-labels and the
-    outputs of teachers, where the config names some, add a loss for each task.
+    outputs of teachers, where the config names some, add a loss for each task; a training that continues another run
+    adds the penalty of its ``anchors``.
 
     Validation merges the windows of all processes into clips and scores the whole split. It logs
     ``validation/<task>/<metric>`` and ``validation/score``, the mean of the tasks' ranking metrics, which selects the
@@ -76,6 +78,7 @@ class FusionModule(lightning.LightningModule):
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
+        self.anchors: Anchors | None = None  # of a training that continues another
         self.epoch: int | None = None  # that loaded weights are of, from 0
         self._windows: dict[str, dict[int, Raw]] = {}
         self._num_steps: float | None = None  # optimizer steps of the whole training, for the schedule
@@ -103,6 +106,10 @@ class FusionModule(lightning.LightningModule):
                 self.model.measure(self.input_stage(batch) for batch in batches)
             self.train()
 
+    def on_fit_start(self) -> None:
+        if self.anchors is not None:
+            self.anchors = self.anchors.to(self.device)
+
     def on_train_epoch_start(self) -> None:
         # dropout uses torch's global generator: seeding it in every epoch makes a resumed run equal an uninterrupted
         # one; each process has its own seed
@@ -111,6 +118,9 @@ class FusionModule(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         needs_two_passes = any(task.r_drop_weight for task in self.tasks.values())
         terms = self._loss_terms(batch, [self(batch) for _ in range(2 if needs_two_passes else 1)])
+        if self.anchors is not None:
+            penalty = self.anchors.compute_loss(self.named_parameters())
+            terms["penalty"] = LossTerm(1.0, penalty, len(batch.clip_ids))
         total = torch.stack([term.weight * term.loss for term in terms.values()]).sum()
         for name, term in {"loss": LossTerm(1.0, total, len(batch.clip_ids)), **terms}.items():
             # every process must log the same names, because they are averaged over processes at the end of the epoch;

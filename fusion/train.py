@@ -16,6 +16,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from abaw.batches import FeatureSource
 from abaw.configs.sections import UNTRAINED, Config
@@ -25,6 +26,7 @@ from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, load_module
+from fusion.continuing.anchors import Anchors
 from fusion.data import ClipDataModule, loader
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
@@ -55,6 +57,8 @@ def train(
     folder: Path,
     *,
     epochs: int | None = None,
+    anchors: Anchors | None = None,
+    state: Mapping[str, Tensor] | None = None,
     callbacks: Sequence[lightning.Callback] = (),
 ) -> FusionModule:
     """Train a model and return the module with the best weights, which are also saved in ``folder/weights``.
@@ -62,7 +66,9 @@ def train(
     Training ends after the number of epochs, steps or the time in ``config.trainer``, or when the validation score has
     not improved for ``training.patience_epochs``. ``labels`` maps split ("train", "validation") -> task -> clip ->
     labels; without validation labels the last weights are kept. ``epochs``: end after so many epochs, with the learning
-    rate that these epochs have in a longer training. ``callbacks``: further ones of Lightning's.
+    rate that these epochs have in a longer training. ``anchors`` and ``state``: of a training that continues another
+    run, what its weights stay near, and the state that the module starts from, instead of random weights and statistics
+    of its own training clips. ``callbacks``: further ones of Lightning's.
 
     A stopped run resumes from ``folder/resume.ckpt`` and ends with the same weights as an uninterrupted one (on the CPU
     bit by bit). The file stays until ``Run.finish`` removes it, so that a finished run is not trained again. With
@@ -92,7 +98,10 @@ def train(
                 "set one of them to 0",
                 config.model.name,
             )
-        if not epochs_done:
+        module.anchors = anchors
+        if not epochs_done and state is not None:
+            module.load_state_dict(state)
+        elif not epochs_done:
             module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
             module.measure(loader(data.train, config.training.batch_size))
         trainer = _trainer(config, folder, run, epochs, validates=data.holds_out)

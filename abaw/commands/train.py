@@ -24,17 +24,27 @@ def train(
     folds: Annotated[
         bool, typer.Option("--folds", help="train a run for every fold, NAME-fold0, NAME-fold1, ...")
     ] = False,
+    parent: Annotated[
+        Path | None,
+        typer.Option(
+            "--continue",
+            metavar="RUN",
+            help="start from the weights of this complete run and stay near them (continuing.run=RUN): for new clips",
+        ),
+    ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the config of a run names")] = False,
 ) -> None:
     """Train a run. One that was stopped continues; one that is complete is left as it is."""
+    from abaw.configs.file import as_setting
     from abaw.evaluation.wording import summary
     from abaw.pipelines import training
     from abaw.results.selection import to_ending, words_of_run
 
+    given = [*(settings or []), *([] if parent is None else [as_setting("continuing.run", str(parent))])]
     trained = (
-        training.train_folds(config, settings or [], runs=runs, trust=trust)
+        training.train_folds(config, given, runs=runs, trust=trust)
         if folds
-        else [training.train(config, settings or [], runs=runs, trust=trust)]
+        else [training.train(config, given, runs=runs, trust=trust)]
     )
     if not training.is_first_process():
         return

@@ -84,6 +84,11 @@ class ConfigFile:
                     why = f"{kind}.{key} has no effect without {kind}.tables: name folders of tables, or remove {key}"
                     raise self.error((kind, key), why)
 
+        continuing = config.continuing
+        if continuing.run is None and continuing.penalty != type(continuing).model_fields["penalty"].default:
+            why = "continuing.penalty has no effect without continuing.run: name a run, or remove penalty"
+            raise self.error(("continuing", "penalty"), why)
+
     def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:
         for key in settings:
             with self.at(*place, key):

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from abaw.configs.continuing import ContinuingConfig
 from abaw.errors import InputError
 from abaw.files import as_path
 
@@ -312,6 +313,7 @@ class Config(_Strict):
     folds: FoldsConfig = FoldsConfig()
     pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
     distillation: DistillationConfig = DistillationConfig()
+    continuing: ContinuingConfig = ContinuingConfig()
     post_processing: PostProcessingConfig = PostProcessingConfig()
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}

@@ -122,6 +122,7 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
         ("epoch_chosen_on", about.get("epoch_chosen_on"), _is_names, "a list of names"),
         ("made_by", about.get("made_by"), _is_words, "the run of each clip"),
         ("observed", about.get("observed"), _is_observed, "counts of frames for each feature"),
+        ("continued_from", about.get("continued_from"), _is_names, "a list of names"),
         ("taught_by", about.get("taught_by"), _is_taught, "a list of what describes each training by teachers"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
         *(

@@ -27,7 +27,7 @@ from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
 from abaw.results import predictions
-from abaw.results.provenance import REPORTED, describe_recognisers, describe_teachers
+from abaw.results.provenance import REPORTED, describe_ancestors, describe_recognisers, describe_teachers
 from abaw.results.selection import words_of_each
 from abaw.tasks.base import PredictionPair, Task, is_count
 from abaw.tasks.classes import Confusion, confusion_of
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scores = dict[str, float]
-DESCRIBED = {"recognisers": describe_recognisers, "taught_by": describe_teachers}  # entries of provenance in words
+DESCRIBED = {
+    "recognisers": describe_recognisers,
+    "taught_by": describe_teachers,
+    "continued_from": describe_ancestors,
+}  # entries of provenance in words
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,12 @@ from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, check_training, open_config
 from abaw.pipelines.prediction import group_record, measured_groups
-from abaw.pipelines.rebuilding import portable
-from abaw.pipelines.selecting import VALIDATION, find_selection
-from abaw.plugins import records
+from abaw.pipelines.preparing.continuing import Continuation, open_parent, save_beside_weights
+from abaw.pipelines.preparing.facts import count_observed, record_facts
+from abaw.pipelines.preparing.selecting import VALIDATION, find_selection
 from abaw.processes import end_with_parent_if_any
 from abaw.results.observed import observed_lines
-from abaw.results.runs import RESUME, Run, labels_hash
+from abaw.results.runs import RESUME, Run
 from abaw.tasks import TASKS, for_dataset
 from abaw.teachers.targets import check_teachers, read_targets
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
     from abaw.dataset.layout import Dataset
     from abaw.pipelines.prediction import Member
-    from abaw.results.observed import ObservedFrames
     from abaw.tasks.base import Task
     from extract.store.source import AlignedSource
 
@@ -89,21 +89,23 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     with file.at("features"):
         source = measured_groups(own, checked.features, dataset.groups, every)
     about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
-    facts = {**about, **_facts(checked, tasks, labels, own.recipes), **group_record(source)}
+    facts = {**about, **record_facts(checked, tasks, labels, own.recipes), **group_record(source)}
     facts |= taught.added_to_facts(facts)
-    observed = _count_observed(own, every)
+    parent = open_parent(file, checked, labels, own.recipes, trust=run.trusted)
+    facts |= parent.added_to_facts(facts)
+    observed = count_observed(own, every)
     facts["observed"] = {name: each.document() for name, each in observed.items()}
     with file.at("training", "select_on"):
         select_on, inner = find_selection(checked, dataset, tasks, labels)
     chosen_on = seen_in(inner["validation"] if inner else labels["validation"] if select_on == VALIDATION else {})
-    chosen_on = chosen_on | taught.chosen_on
+    chosen_on = chosen_on | taught.chosen_on | parent.chosen_on
     selection: dict[str, Any] = {
         "select_on": select_on,
         "videos": list(chosen_on.videos),
         "groups": list(chosen_on.groups),
     }
     from fusion.train import is_first_process
-    from fusion.train import train as train_network
+    from fusion.train import train as train_module
 
     if is_first_process():
         for line in observed_lines(observed, "frames of the training clips"):
@@ -111,18 +113,21 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         for line in _label_remarks(dataset, tasks):
             LOG.warning("%s", line)
         run.begin(checked, {**facts, "selection": selection})
+    train_network = partial(train_module, anchors=parent.anchors, state=parent.state)
     if select_on == VALIDATION:
         module = train_network(checked, tasks, every, source, run.folder)
     elif inner is None:
         module = train_network(checked, tasks, {**every, "validation": {}}, source, run.folder)
     else:
-        chosen = _choose_epoch(run, checked, dataset, tasks, taught.added_to(inner), own)
+        parent.warn_of_inner(inner["validation"])
+        chosen = _choose_epoch(run, checked, dataset, tasks, taught.added_to(inner), own, parent)
         LOG.info("best epoch on the inner part: %d; training again on the whole training side", chosen["epochs"])
         selection |= chosen
         every = {**every, "validation": {}}
         module = train_network(checked, tasks, every, source, run.folder, epochs=chosen["epochs"])
     if is_first_process():
         selection["epochs_trained"] = (module.epoch or 0) + 1
+        save_beside_weights(run, parent, checked, module, labels["train"], source)
         _score_held_out((run, module, source), dataset, tasks, labels["validation"], {"selection": selection})
 
 
@@ -140,6 +145,7 @@ def _choose_epoch(
     tasks: "Mapping[str, Task]",
     inner: "dict[str, dict[str, dict[str, Labels]]]",
     own: "AlignedSource",
+    parent: Continuation,
 ) -> dict[str, Any]:
     """Train without the inner part, in a folder of its own; the number of epochs with the best score on it, and that.
 
@@ -153,7 +159,7 @@ def _choose_epoch(
         module = load_module(run.inner, config, fitted)
     else:
         source = measured_groups(own, config.features, dataset.groups, inner)
-        module = train_network(config, fitted, inner, source, run.inner)
+        module = train_network(config, fitted, inner, source, run.inner, anchors=parent.anchors, state=parent.state)
     return {"epochs": (module.epoch or 0) + 1, "scores": module.scores}
 
 
@@ -292,51 +298,3 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
         with file.at("losses", name):
             check_loss(name, config, model)
     return source
-
-
-def _facts(
-    config: "Config",
-    tasks: "dict[str, Task]",
-    labels: "dict[str, dict[str, dict[str, Labels]]]",
-    recipes: "Mapping[str, dict[str, Any]]",
-) -> dict[str, Any]:
-    """What run.json records of a run before it is trained; ``groups`` only where the data set names groups."""
-    seen = {split: seen_in(by_task) for split, by_task in labels.items()}
-    groups = {"groups": {split: list(each.groups) for split, each in seen.items()}}
-    return {
-        "tasks": {name: task.settings() for name, task in tasks.items()},
-        "label_tasks_seen": sorted(tasks),
-        "plugins": _plugins(config),
-        "labels": labels_hash(labels),
-        "recipes": {name: portable(recipe) for name, recipe in recipes.items()},
-        "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),
-        "videos": {split: list(each.videos) for split, each in seen.items()},
-        **(groups if any(each.groups for each in seen.values()) else {}),
-        "splits": {
-            split: {name: _size(by_clip) for name, by_clip in by_task.items()} for split, by_task in labels.items()
-        },
-    }
-
-
-def _count_observed(
-    source: "AlignedSource", labels: "dict[str, dict[str, dict[str, Labels]]]"
-) -> "dict[str, ObservedFrames]":
-    """Feature -> in how many frames of the training clips it is observed."""
-    clips = list(dict.fromkeys(clip_id for by_clip in labels["train"].values() for clip_id in by_clip))
-    return {name: source.count_observed(name, clips) for name in source.names()}
-
-
-def _plugins(config: "Config") -> list[dict[str, str]]:
-    """The plug-ins that the config's model, tasks and aligners come from; those of encoders are in the recipes."""
-    from extract import ALIGNERS
-    from fusion.models import FUSION_MODELS
-
-    used = [FUSION_MODELS.plugin(config.model.name)]
-    used += [TASKS.plugin(name) for name in config.tasks]
-    used += [ALIGNERS.plugin(feature.align) for feature in config.features.values()]
-    return records(used)
-
-
-def _size(by_clip: "dict[str, Labels]") -> dict[str, int]:
-    scored = sum(int(labels.scored.sum()) for labels in by_clip.values())
-    return {"clips": len(by_clip), "frames": sum(map(len, by_clip.values())), "scored": scored}

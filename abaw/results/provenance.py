@@ -12,7 +12,7 @@ from abaw.results.selection import chosen_on
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 TAUGHT_KEYS = {"run", "kind", "teachers", "tasks", "num_test_clips"}  # of each entry of "taught_by"
 # beside scores; the list of videos is long
-REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by")
+REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by", "continued_from")
 
 
 def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
@@ -23,8 +23,10 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
     """
     document = run.document()
     seen, is_known = Seen.of_side(document, "train"), "train" in document.get("videos", {})
-    taught = _taught(run, document)
-    lacks = set(document.get("teachers", {}).get("incomplete", ()))  # what its teachers do not record
+    ancestors = document.get("continued_from", ())
+    chain = [{**document, "run": str(run.folder)}, *ancestors]
+    taught = [entry for each in chain for entry in _taught(each)]
+    lacks = {key for each in chain for key in each.get("teachers", {}).get("incomplete", ())}  # of what teachers record
     held_out = not seen.find(clips) if is_known else None
     return {
         "run": [str(run.folder)],
@@ -38,12 +40,13 @@ def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
         "epoch_chosen_on": sorted(chosen_on(document).find(clips)),
         "made_by": {},
         **({"taught_by": taught} if taught else {}),
+        **({"continued_from": [each["run"] for each in ancestors]} if ancestors else {}),
         **({"incomplete": sorted(lacks)} if lacks else {}),
     }
 
 
-def _taught(run: Run, document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """How teachers took part in a run's training; [] where none did."""
+def _taught(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How teachers took part in the training of ``run``; [] where none did."""
     teachers = document.get("teachers", {})
     found = []
     for kind in ("pseudo_labels", "distillation"):
@@ -53,7 +56,7 @@ def _taught(run: Run, document: Mapping[str, Any]) -> list[dict[str, Any]]:
             tasks = teachers[kind]["tasks"]
             found.append(
                 {
-                    "run": str(run.folder),
+                    "run": document["run"],
                     "kind": kind,
                     "teachers": list(dict.fromkeys(names or [each["folder"] for each in tables])),
                     "tasks": tasks,
@@ -77,6 +80,12 @@ def describe_teachers(about: Mapping[str, Any]) -> list[str]:
                 "only where the rules of the challenge allow it"
             )
     return lines
+
+
+def describe_ancestors(about: Mapping[str, Any]) -> list[str]:
+    """The runs whose training was continued, in one line, from predictions.json."""
+    names = about.get("continued_from") or ()
+    return [f"trained further from {', '.join(names)}"] if names else []
 
 
 def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,6 +122,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
         **({"recognisers": list(recognisers.values())} if recognisers else {}),
         **({"taught_by": list(taught.values())} if taught else {}),
+        **({"continued_from": ancestors} if (ancestors := _union(abouts, "continued_from")) else {}),
         **({"data": data.pop()} if len(data) == 1 else {}),
     }
 

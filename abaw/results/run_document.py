@@ -32,6 +32,15 @@ class _Selection(BaseModel):
     epochs_trained: int | None = None
 
 
+class _Ancestor(BaseModel):
+    """A run that this one continues, the parent or one before it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    run: str
+    sha256: str
+
+
 class _RunDocument(BaseModel):
     """What a run records; other keys are kept as they are."""
 
@@ -52,6 +61,7 @@ class _RunDocument(BaseModel):
     videos: dict[str, list[str]] = {}
     groups: dict[str, list[str]] = {}
     selection: _Selection | None = None
+    continued_from: list[_Ancestor] = []
     splits: dict[str, dict[str, dict[str, int]]] = {}
     scores: dict[str, dict[str, float]] = {}
     weights: dict[str, str] = {}
@@ -84,3 +94,25 @@ def read_run_document(path: Path) -> dict[str, Any]:
 def write_run_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write the run.json of a complete run with its checksum."""
     write_json(path, seal(json.loads(json.dumps(document))))  # as it will be read: keys are texts, tuples are lists
+
+
+def find_changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a training that was stopped may not go on with in words: labels, tables of teachers and runs that differ."""
+    of_both = ((_labels_of, "labels"), (_tables_of, "tables of teachers"), (_runs_of, "runs to continue"))
+    return [words for read, words in of_both if read(before) != read(now)]
+
+
+def _labels_of(facts: Mapping[str, Any]) -> str | None:
+    return facts.get("labels")
+
+
+def _tables_of(facts: Mapping[str, Any]) -> list[str | None]:
+    """The hashes of the tables of teachers."""
+    teachers = facts.get("teachers", {})
+    sections = [teachers.get(name, {}) for name in ("pseudo_labels", "distillation")]
+    return [each["sha256"] for section in sections for each in section.get("tables", ())]
+
+
+def _runs_of(facts: Mapping[str, Any]) -> list[str]:
+    """The hashes of the runs that it continues."""
+    return [each["sha256"] for each in facts.get("continued_from", ())]

@@ -5,7 +5,8 @@ RUN/run.json           commit, when training began and ended, seed, fold, versio
                        recipes, label tasks and videos seen, the labels' hash, split sizes; once it is complete its
                        scores (empty for a refit, which holds nothing out) and the SHA-256 of the weights, of each
                        section of the config, and of itself
-RUN/weights/           safetensors
+RUN/weights/           safetensors; of a continued training also what the first run of its chain ended with, and of any,
+                       where it was asked for, the Fisher information
 RUN/curves.csv         losses, scores and learning rate of each epoch
 RUN/inner/             of a training whose epoch was chosen on an inner part (training.select_on): the curves on it
 RUN/post_processing.json   what is fitted after training; empty at first
@@ -41,7 +42,7 @@ from abaw.files.seals import digest
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
 from abaw.postprocessing import check_unchanged
-from abaw.results.run_document import read_run_document, write_run_document
+from abaw.results.run_document import find_changed_inputs, read_run_document, write_run_document
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -175,15 +176,16 @@ class Run:
     def begin(self, config: Config, facts: Mapping[str, Any]) -> None:
         """Write config.yaml, run.json and an empty post_processing.json; files that have this content stay.
 
-        Raises InputError where a training that was stopped would continue on other labels or tables of teachers.
+        Raises InputError where a training that was stopped would go on with other labels, tables of teachers, or run
+        that it continues.
         """
         earlier = self.document() if self.has_begun() else {}
         if any((folder / RESUME).exists() for folder in (self.folder, self.inner)):
-            for what, read in {"labels": _labels_of, "tables of teachers": _tables_of}.items():
-                if read(earlier) != read(facts):
-                    raise InputError(
-                        f"{self.folder} was begun with other {what}: restore them, or delete that folder to train again"
-                    )
+            if changed := find_changed_inputs(earlier, facts):
+                raise InputError(
+                    f"{self.folder} was begun with other {' and '.join(changed)}: restore them, or delete that folder "
+                    "to train again"
+                )
         text, path = dump_yaml(config.model_dump(mode="json")), self.folder / CONFIG
         record_owner(self.folder, "run", config=hashlib.sha256(text.encode()).hexdigest())
         if not path.is_file() or self.config() != config:
@@ -312,17 +314,6 @@ def labels_hash(labels: Mapping[str, Mapping[str, Mapping[str, "Labels"]]]) -> s
         if isinstance(clip, TimedLabels):
             found.update(np.ascontiguousarray(clip.spans_s, "<f8").tobytes())
     return found.hexdigest()[:16]
-
-
-def _labels_of(facts: Mapping[str, Any]) -> str | None:
-    return facts.get("labels")
-
-
-def _tables_of(facts: Mapping[str, Any]) -> list[str | None]:
-    """The hashes of the tables of teachers."""
-    teachers = facts.get("teachers", {})
-    sections = [teachers.get(name, {}) for name in ("pseudo_labels", "distillation")]
-    return [each["sha256"] for section in sections for each in section.get("tables", ())]
 
 
 def now() -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.batches import windows
 from abaw.errors import AbawError
 from abaw.pipelines.extraction import parse_part
-from abaw.pipelines.selecting import VALIDATION, find_selection
+from abaw.pipelines.preparing.selecting import VALIDATION, find_selection
 from abaw.pipelines.trials.random_store import TrackShape, write_random_store
 
 if TYPE_CHECKING:

@@ -51,6 +51,7 @@ ORDER = {
         ("__init__", "base", "normalisation", "targets"),
         ("layers", "sampling", "validation", "weight_decay"),
         ("data", "input_stage", "models"),
+        ("continuing",),
         ("module",),
         ("checkpoint", "loggers", "predict"),
         ("callbacks", "trainer_settings"),
