@@ -180,12 +180,12 @@ class Run:
         that it continues.
         """
         earlier = self.document() if self.has_begun() else {}
-        if any((folder / RESUME).exists() for folder in (self.folder, self.inner)):
-            if changed := find_changed_inputs(earlier, facts):
-                raise InputError(
-                    f"{self.folder} was begun with other {' and '.join(changed)}: restore them, or delete that folder "
-                    "to train again"
-                )
+        was_stopped = any((folder / RESUME).exists() for folder in (self.folder, self.inner))
+        if was_stopped and (changed := find_changed_inputs(earlier, facts)):
+            raise InputError(
+                f"{self.folder} was begun with other {' and '.join(changed)}: restore them, or delete that folder to "
+                "train again"
+            )
         text, path = dump_yaml(config.model_dump(mode="json")), self.folder / CONFIG
         record_owner(self.folder, "run", config=hashlib.sha256(text.encode()).hexdigest())
         if not path.is_file() or self.config() != config:
