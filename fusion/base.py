@@ -48,8 +48,9 @@ class FusionModel(nn.Module, ABC):
     A model is built by a function ``@FUSION_MODELS.register def name(*, dims, ...)``, where ``dims`` maps each modality
     to its number of features. ``hidden_dim`` is the width of the output. ``loss_weights`` maps the model's auxiliary
     losses to the weights of its paper; the config's ``losses`` overrides them. ``heads_start_at_zero``: the tasks'
-    heads are the whole model, a linear one, and begin at 0 instead of at random. Each model file has a literal
-    ``FACTS``:
+    heads are the whole model, a linear one, and begin at 0 instead of at random. ``cutoff_hz``: the highest frequency
+    that the model keeps, where it has one; clips with less than twice as many frames a second are refused. Each model
+    file has a literal ``FACTS``:
 
     - ``paper``: the source;
     - ``context``: which steps of a window a hidden state may depend on: "step" (its own), "past" (its own and earlier
@@ -62,6 +63,7 @@ class FusionModel(nn.Module, ABC):
     hidden_dim: int
     loss_weights: Mapping[str, float] = {}
     heads_start_at_zero: bool = False
+    cutoff_hz: float | None = None
 
     def measure(self, windows: Iterable[FusionInput]) -> None:
         """Keep in buffers what must be known of the training windows; called once, in eval mode, before training."""

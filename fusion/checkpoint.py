@@ -39,6 +39,19 @@ def build_model(config: Config, dims: Mapping[str, int]) -> FusionModel:
     )
 
 
+def find_context(config: Config) -> str:
+    """Which steps of a window an output depends on, apart from the input stage: "step", "past" or "window".
+
+    As the FACTS of the model say (see ``FusionModel``), which are of its default settings; a model that is set to be
+    ``causal`` depends on the past, and frequency attention makes any model depend on the window.
+    """
+    if config.hidden.frequency_attention != "none":
+        return "window"
+    if config.model.settings.get("causal") is True:
+        return "past"
+    return str(FUSION_MODELS.part(config.model.name).facts.get("context", "window"))
+
+
 def weights_path(folder: Path) -> Path:
     """Path of the weights in a run's folder."""
     return folder / "weights" / "model.safetensors"

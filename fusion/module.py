@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from abaw.batches import Batch
+from abaw.batches import Batch, FeatureSource
 from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.results.runs import RESUME
@@ -22,6 +22,8 @@ from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
+from fusion.layers.frequency import check_cutoff
+from fusion.layers.hidden_stage import HiddenStage
 from fusion.layers.masks import make_length_mask
 from fusion.layers.pooling import PoolingHead
 from fusion.sampling import derive_epoch_seed
@@ -44,7 +46,8 @@ class LossTerm(NamedTuple):
 
 
 class FusionModule(lightning.LightningModule):
-    """Input stage, fusion model and a linear head for each task, which may pool a window's steps (``PoolingHead``).
+    """Input stage, fusion model, the layers that the config adds to it (``HiddenStage``), and a linear head for each
+    task, which may pool a window's steps (``PoolingHead``).
 
     The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
@@ -75,6 +78,7 @@ class FusionModule(lightning.LightningModule):
             for head in self.heads.values():
                 for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
                     nn.init.zeros_(parameter)
+        self.hidden_stage = HiddenStage(model.hidden_dim, config.hidden)  # after the heads: their start stays the same
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
@@ -91,12 +95,20 @@ class FusionModule(lightning.LightningModule):
 
     def _fuse(self, inputs: FusionInput) -> Outputs:
         output = self.model(inputs)
-        raw = {}
+        hidden, raw = self.hidden_stage(output.hidden, inputs), {}
         for name in self.tasks:
             head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
-            raw[name] = head(output.hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, output.hidden)
+            raw[name] = head(hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, hidden)
         return raw, output.losses
+
+    def check_cutoffs(self, source: FeatureSource, clip_ids: Iterable[str]) -> list[str]:
+        """Remarks on clips of which a cut-off keeps little. Raises InputError where one is above half a frame rate."""
+        cutoffs = {"model.cutoff_hz": self.model.cutoff_hz, "hidden.cutoff_hz": self.hidden_stage.cutoff_hz}
+        given = {setting: cutoff_hz for setting, cutoff_hz in cutoffs.items() if cutoff_hz is not None}
+        clocks = {clip_id: source.clock(clip_id) for clip_id in clip_ids} if given else {}
+        found = [check_cutoff(*each, clocks, self.config.window.length) for each in given.items()]
+        return [remark for remark in found if remark]
 
     def measure(self, batches: Iterable[Batch]) -> None:
         """Let the model see the training windows before training, where it asks for them (``FusionModel.measure``)."""

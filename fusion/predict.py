@@ -19,8 +19,10 @@ def predict(
     """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and the observed mask (time).
 
     The mask is True at frames where at least one modality was observed. Windows are averaged and shifted as in
-    validation. The module runs on the device of its weights.
+    validation. The module runs on the device of its weights. Raises InputError where a cut-off of the module is above
+    half the frame rate of a clip.
     """
+    module.check_cutoffs(source, clip_ids)
     config = module.config.model_copy(update={"window": window})
     outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window, keep=False), batch_size)
     for clip_id in clip_ids:

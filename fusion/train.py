@@ -19,13 +19,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from abaw.batches import FeatureSource
+from abaw.configs.optional_sections import HiddenConfig
 from abaw.configs.sections import UNTRAINED, Config
 from abaw.errors import AbawError, InputError
 from abaw.processes import end_with_parent_if_any, parent_of_trainings
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoint, WeightAveraging
-from fusion.checkpoint import build_module, load_module
+from fusion.checkpoint import build_module, find_context, load_module
 from fusion.continuing.anchors import Anchors
 from fusion.data import ClipDataModule, loader
 from fusion.loggers import log_run, make_loggers
@@ -98,6 +99,9 @@ def train(
                 "set one of them to 0",
                 config.model.name,
             )
+        clip_ids = {clip_id for by_task in labels.values() for clip_id in list_clips(by_task)}
+        for remark in [*module.check_cutoffs(source, sorted(clip_ids)), *_context_remarks(config)]:
+            LOG.warning("%s", remark)
         module.anchors = anchors
         if not epochs_done and state is not None:
             module.load_state_dict(state)
@@ -114,6 +118,16 @@ def train(
         except SystemExit as stop:  # raised by Lightning: without a code on SIGTERM, with 1 on SIGINT
             raise SystemExit(130 if stop.code else 143) from stop
     return load_module(folder, config, tasks)
+
+
+def _context_remarks(config: Config) -> Iterator[str]:
+    """What must be known where the config takes a model that looks at the past alone, and adds attention to it."""
+    without = config.model_copy(update={"hidden": HiddenConfig()})
+    if find_context(without) != find_context(config):
+        yield (
+            f"hidden.frequency_attention reads the whole window: outputs of {config.model.name} now depend on later "
+            f"frames, too (context {find_context(config)} instead of {find_context(without)})"
+        )
 
 
 def _within_groups(config: Config, labels: Mapping[str, LabelsByTask], source: FeatureSource) -> FeatureSource:

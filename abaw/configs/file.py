@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from abaw.configs.optional_sections import DistillationConfig, PseudoLabelsConfig
 from abaw.configs.packaged import config_path
 from abaw.configs.sections import OWN_RATE, Config, FeatureConfig
 from abaw.errors import InputError
@@ -36,7 +37,7 @@ class ConfigFile:
             config = Config.model_validate(self.values)
         except ValidationError as error:
             raise self.error(*_explain(error, Config, self.values)) from error
-        self._check_teachers(config)
+        self._check_unused(config)
         with self.at("model", "name"):
             models.part(config.model.name)
         self._check_settings(models, config.model.name, config.model.settings, "model")
@@ -76,12 +77,18 @@ class ConfigFile:
                 f"max_gap_s is {feature.max_gap_s:g}: set max_gap_s to {feature.width_s / 2:g} or more",
             )
 
-    def _check_teachers(self, config: Config) -> None:
-        for kind in ("pseudo_labels", "distillation"):
+    def _check_unused(self, config: Config) -> None:
+        """Raises InputError where a key is set that has no effect without another one of its section."""
+        for kind, needed, off, keys in (
+            ("pseudo_labels", "tables", [], PseudoLabelsConfig.model_fields),
+            ("distillation", "tables", [], DistillationConfig.model_fields),
+            ("hidden", "frequency_attention", "none", ("cutoff_hz", "head_dim", "num_repeats")),
+        ):
             section = getattr(config, kind)
-            for key, about in type(section).model_fields.items():
-                if not section.tables and getattr(section, key) != about.default:
-                    why = f"{kind}.{key} has no effect without {kind}.tables: name folders of tables, or remove {key}"
+            for key in keys:
+                if getattr(section, needed) == off and getattr(section, key) != type(section).model_fields[key].default:
+                    what = "name folders of tables" if needed == "tables" else "set it to dot or linsoftmax"
+                    why = f"{kind}.{key} has no effect without {kind}.{needed}: {what}, or remove {key}"
                     raise self.error((kind, key), why)
 
         continuing = config.continuing

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,9 +13,15 @@ from pydantic import (
     model_validator,
 )
 
-from abaw.configs.continuing import ContinuingConfig
+from abaw.configs.optional_sections import (
+    STRICT,
+    ContinuingConfig,
+    DistillationConfig,
+    HiddenConfig,
+    Place,
+    PseudoLabelsConfig,
+)
 from abaw.errors import InputError
-from abaw.files import as_path
 
 # keys that do not change what a single training computes
 UNTRAINED = frozenset({"plugins", "post_processing", "encoders", "members", "ensemble", "submission"})
@@ -33,12 +38,11 @@ WidthUnit = Literal["frames", "seconds", "images"]  # of smoothing; images: the 
 # of smoothing: more changes nothing in a clip, but would take memory without end
 MAX_WIDTHS: dict[WidthUnit, int] = {"frames": 100_001, "images": 100_001, "seconds": 3600}
 EnsembleMethod = Literal["mean", "weighted", "centred"]
-Place = Annotated[str, AfterValidator(lambda given: str(as_path(given, "path")))]  # ~ is the home folder
 FolderName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$", max_length=200)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class FeatureConfig(_Strict):
@@ -253,41 +257,6 @@ class TrainingConfig(_Strict):
     loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = ["tensorboard"]
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class PseudoLabelsConfig(_Strict):
-    """Labels for frames that have none, from prediction tables, above a confidence.
-
-    ``tables``: folders that ``abaw predict`` or ``abaw combine`` wrote; their mean gives the label. Only clips of the
-    training side get labels. ``min_confidence``, from 0 to 1: of classes the probability of the most probable one, of
-    action units that of the decision (each unit by itself), of values how well two or more tables agree, 1 - their
-    largest difference as a part of half the range; or such a number for each task by name, and other tasks get no
-    labels. ``min_share``: at least this share of the frames of each class gets its label, the most confident first,
-    whatever ``min_confidence`` is. ``weight``: the factor of the loss on these frames beside that on labels.
-    ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
-    """
-
-    tables: list[Place] = []
-    min_confidence: Share | Annotated[dict[str, Share], Field(min_length=1)] = 0.9
-    min_share: Share = 0.0
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    test_clips: bool = False
-
-
-class DistillationConfig(_Strict):
-    """Training towards the outputs in prediction tables, in all frames of the clips that may be trained on.
-
-    ``tables`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with ``weight``: for
-    classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
-    """
-
-    tables: list[Place] = []
-    temperature: Annotated[float, Field(gt=0)] = 2.0
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    test_clips: bool = False
-
-
 class Config(_Strict):
     """One training run, or a recipe: a whole competition. Paths are relative to the working directory.
 
@@ -307,6 +276,7 @@ class Config(_Strict):
     features: Annotated[dict[str, FeatureConfig], Field(min_length=1)]
     model: PartConfig
     losses: dict[str, float] = {}
+    hidden: HiddenConfig = HiddenConfig()
     window: WindowConfig = WindowConfig()
     training: TrainingConfig = TrainingConfig()
     trainer: dict[str, Any] = {}

@@ -55,6 +55,7 @@ class _RunDocument(BaseModel):
     tasks: dict[str, dict[str, Any]] = {}
     label_tasks_seen: list[str] = []
     plugins: list[dict[str, str]] = []
+    context: str = ""
     labels: str = ""
     recipes: dict[str, _Recipe] = {}
     folds: dict[str, Any] = {}

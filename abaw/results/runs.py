@@ -2,9 +2,9 @@
 
 RUN/config.yaml        the complete config as it was used
 RUN/run.json           commit, when training began and ended, seed, fold, versions, data set and its kind,
-                       recipes, label tasks and videos seen, the labels' hash, split sizes; once it is complete its
-                       scores (empty for a refit, which holds nothing out) and the SHA-256 of the weights, of each
-                       section of the config, and of itself
+                       recipes, label tasks and videos seen, which steps of a window an output depends on, the labels'
+                       hash, split sizes; once it is complete its scores (empty for a refit, which holds nothing out)
+                       and the SHA-256 of the weights, of each section of the config, and of itself
 RUN/weights/           safetensors; of a continued training also what the first run of its chain ended with, and of any,
                        where it was asked for, the Fisher information
 RUN/curves.csv         losses, scores and learning rate of each epoch

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from abaw.configs.file import ConfigFile
-from abaw.configs.sections import Config, DistillationConfig, PseudoLabelsConfig
+from abaw.configs.optional_sections import DistillationConfig, PseudoLabelsConfig
+from abaw.configs.sections import Config
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import Dataset
 from abaw.dataset.seen import Seen, groups_of

@@ -1,1 +1,0 @@
-"""Building blocks of fusion models; all of them respect masks."""

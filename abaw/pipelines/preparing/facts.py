@@ -25,12 +25,15 @@ def record_facts(
     recipes: "Mapping[str, dict[str, Any]]",
 ) -> dict[str, Any]:
     """What run.json records of a run before it is trained; ``groups`` only where the data set names groups."""
+    from fusion.checkpoint import find_context
+
     seen = {split: seen_in(by_task) for split, by_task in labels.items()}
     groups = {"groups": {split: list(each.groups) for split, each in seen.items()}}
     return {
         "tasks": {name: task.settings() for name, task in tasks.items()},
         "label_tasks_seen": sorted(tasks),
         "plugins": _plugins(config),
+        "context": find_context(config),
         "labels": labels_hash(labels),
         "recipes": {name: portable(recipe) for name, recipe in recipes.items()},
         "folds": config.folds.model_dump(include={"num", "fold", "seed", "refit"}),

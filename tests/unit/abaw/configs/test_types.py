@@ -18,6 +18,9 @@ FAULTS = {
     "pseudo_labels={tables: [a], min_confidence: {}}": "min_confidence is {}: dictionary should have at least 1 item",
     "pseudo_labels.test_clips=true": "test_clips has no effect without pseudo_labels.tables: name folders of tables",
     "distillation.temperature=3.0": "temperature has no effect without distillation.tables",
+    "hidden.cutoff_hz=2.0": "cutoff_hz has no effect without hidden.frequency_attention: set it to dot or linsoftmax",
+    "hidden={frequency_attention: dot, cutoff_hz: 0.0}": "cutoff_hz is 0.0: input should be greater than 0",
+    "hidden.frequency_attention=fourier": "frequency_attention is 'fourier': input should be 'none', 'dot' or",
 }
 
 
