@@ -48,13 +48,11 @@ class FusionModel(nn.Module, ABC):
     A model is built by a function ``@FUSION_MODELS.register def name(*, dims, ...)``, where ``dims`` maps each modality
     to its number of features. ``hidden_dim`` is the width of the output. ``loss_weights`` maps the model's auxiliary
     losses to the weights of its paper; the config's ``losses`` overrides them. ``heads_start_at_zero``: the tasks'
-    heads are the whole model, a linear one, and begin at 0 instead of at random. ``cutoff_hz``: the highest frequency
-    that the model keeps, where it has one; clips with less than twice as many frames a second are refused. Each model
-    file has a literal ``FACTS``:
+    heads are the whole model, and begin at 0 instead of at random. ``cutoff_hz``: the highest frequency that it keeps;
+    clips with less than twice as many frames a second are refused. Each model file has a literal ``FACTS``:
 
     - ``paper``: the source;
-    - ``context``: which steps of a window a hidden state may depend on: "step" (its own), "past" (its own and earlier
-      ones) or "window" (all);
+    - ``context``: on which steps a hidden state may depend: "step" (its own), "past" (also earlier ones) or "window";
     - ``differs``: where the model departs from its paper, and why.
 
     ``tests/contracts/test_fusion_models.py`` checks what every model must fulfil.

@@ -19,8 +19,7 @@ def predict(
     """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and the observed mask (time).
 
     The mask is True at frames where at least one modality was observed. Windows are averaged and shifted as in
-    validation. The module runs on the device of its weights. Raises InputError where a cut-off of the module is above
-    half the frame rate of a clip.
+    validation, on the device of the module's weights. Raises InputError where a cut-off is above half a frame rate.
     """
     module.check_cutoffs(source, clip_ids)
     config = module.config.model_copy(update={"window": window})
