@@ -11,7 +11,7 @@ from abaw.metrics import concordance
 from fusion.layers.frequency import FrequencyMode, FrequencySelfAttention, cosine_basis
 
 NUM_STEPS, NUM_LATENTS, NUM_FEATURES, NUM_LABELS, NUM_KEPT, NUM_CLIPS, BATCH = 256, 4, 32, 2, 16, 256, 16
-OFFSET, NOISE = 1.0, 1.0
+OFFSET, NOISE = 1.0, 0.5
 
 
 def make_clips(num: int, seed: int) -> tuple[Tensor, Tensor]:
