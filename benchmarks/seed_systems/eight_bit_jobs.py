@@ -39,17 +39,15 @@ def run_seed(seed: int, work: Path) -> dict[str, dict[str, float]]:
 
     What is done already in ``work`` is not done again.
     """
-    data, first = work / f"data-{seed}", work / f"float32-{seed}"
+    data, stores = work / f"data-{seed}", {each: work / f"{each}-{seed}" for each in ("float16", "int8")}
     if not (work / f"extracted-{seed}").exists():
         synth(data, seed=seed)
-        abaw.extract(data, first, [f"{name}:stored_dtype=float32" for name in ENCODERS])
+        abaw.extract(data, stores["float16"], list(ENCODERS))
         (work / f"extracted-{seed}").touch()
-    stores = {each: work / f"{each}-{seed}" for each in ("float16", "int8")}
-    for stored_dtype, store in stores.items():
-        shutil.copytree(first, store, dirs_exist_ok=True)
-        for name in ENCODERS:  # byte for byte what an extraction in this type writes
-            report = convert(FeatureStore(store), name, stored_dtype)
-            shutil.rmtree(store / report.before)
+    shutil.copytree(stores["float16"], stores["int8"], dirs_exist_ok=True)
+    for name in ENCODERS:
+        report = convert(FeatureStore(stores["int8"]), name)
+        shutil.rmtree(stores["int8"] / report.before)
     found = {}
     for trained in stores:
         settings = [f"name={trained}-{seed}", f"data={data}", f"store={stores[trained]}", f"training.seed={seed}"]
