@@ -221,7 +221,8 @@ def notes_of_types(members: "Sequence[Member]") -> Iterator[str]:
 
 
 def _types_read(run: "Run", source: Any) -> dict[str, dict[str, Any]]:
-    trained, read = run.finished()["recipes"], getattr(_own(source), "recipes", {})
+    trained = run.document().get("recipes", {})  # the run itself may be about to finish
+    read = {name: recipe for name, recipe in getattr(_own(source), "recipes", {}).items() if name in trained}
     types = {
         name: {"trained": trained[name].get("stored_dtype"), "read": recipe.get("stored_dtype")}
         for name, recipe in read.items()

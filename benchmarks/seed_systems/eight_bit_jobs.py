@@ -95,37 +95,35 @@ def measure_tracks(work: Path, data: Path | None, store: Path | None, media: Pat
     if data is None or store is None or media is None:
         raise NotFoundError("the part tracks needs --ravdess FILE, --ravdess-store STORE and --media FOLDER")
     work.mkdir(parents=True, exist_ok=True)
-    before, after = copied(store, work / "ravdess"), work / "ravdess-int8"
-    shutil.copytree(before, after, dirs_exist_ok=True)
+    after = work / "ravdess"  # a copy: the store may only be read
+    if not after.exists():
+        shutil.copytree(store, after)
     for name in VOICES:
-        convert(FeatureStore(after), name) if name in _names(after) else None
+        convert(FeatureStore(after), name)
     clips = work / "clips"
     abaw.extract(media, clips, [f"{name}:stored_dtype=float32" for name in (*FACES, *OTHERS)])
     for name in (*FACES, *OTHERS):
         convert(FeatureStore(clips), _folder(clips, name, "float32"))
     yield from (_claim_of_tracks(after, name, "RAVDESS, 720 takes") for name in VOICES)
     yield from (_claim_of_tracks(clips, name, "faces and voices of the clips") for name in (*FACES, *OTHERS))
-    scores = {}
-    for which, folder in (("float16", before), ("int8", after)):
-        names = {name: _folder(folder, name, which) for name in VOICES}
-        report = abaw.probe(data, folder, list(names.values()), draws=100)
-        of_folder = {result.encoder: next(iter(result.scores.values())) for result in report.results}
-        scores[which] = {name: of_folder[each] for name, each in names.items()}
-    for name in VOICES:
-        a, b = scores["float16"][name], scores["int8"][name]
+    if not (work / "probes.json").exists():
+        write_json(work / "probes.json", _probe(data, after))
+    for name, (one, other) in read_json(work / "probes.json").items():
         yield Claim(
-            f"linear probe of {name} on RAVDESS, macro-F1 in float16 and int8", "", f"{a:.3f} and {b:.3f}", "", None
+            f"linear probe of {name} on RAVDESS, macro-F1 in float16 and int8",
+            "",
+            f"{one:.3f} and {other:.3f}",
+            "",
+            None,
         )
 
 
-def copied(store: Path, to: Path) -> Path:
-    """A copy of a store that may only be read."""
-    shutil.copytree(store, to, dirs_exist_ok=True)
-    return to
-
-
-def _names(store: Path) -> set[str]:
-    return {recipe["name"] for recipe in FeatureStore(store).recipes().values()}
+def _probe(data: Path, store: Path) -> dict[str, tuple[float, float]]:
+    """The score of every voice encoder in float16 and in int8."""
+    folders = {name: [_folder(store, name, each) for each in ("float16", "int8")] for name in VOICES}
+    report = abaw.probe(data, store, [folder for both in folders.values() for folder in both], draws=100)
+    scores = {result.encoder: next(iter(result.scores.values())) for result in report.results}
+    return {name: (scores[one], scores[other]) for name, (one, other) in folders.items()}
 
 
 def _folder(store: Path, name: str, stored_dtype: str) -> str:

@@ -116,6 +116,14 @@ INPUTS = {
         ("clip_",),
         slow=True,
     ),
+    "int8": InputKind(
+        ("small/voice_mel-*/*.safetensors",),
+        either(by_bytes, mutations.by_tensors),
+        ("store verify small", "store export small {out}/npy --encoder voice_mel --aligned", "store info small"),
+        oracles.same_or_said,
+        ("clip_",),
+        slow=True,
+    ),
     "flipped_bits": InputKind(
         (
             *("runs/synthetic/weights/*", *RUN_JSON, "runs/synthetic/predictions/validation/*/*.parquet"),

@@ -68,6 +68,7 @@ def make_world(folder: Path, *, trained: bool) -> Path:
             command("train", "config.yaml", *SETTINGS)
             command("predict", "runs/synthetic", "--split", "validation", "--out", "predicted")
             command("store", "export", "store", "npy", "--encoder", "net")
+            command("extract", "data", "--store", "small", "--encoder", "voice_mel:stored_dtype=int8")
     return folder
 
 

@@ -89,6 +89,23 @@ def test_score_gives_the_scores_the_run_recorded(job):
     )
 
 
+def test_a_run_reads_features_converted_to_int8_and_says_so(job, tmp_path):
+    store, out = tmp_path / "store", tmp_path / "predictions"
+    shutil.copytree(job / "work/store", store)
+    for name in ("face_hog", "voice_mel"):
+        said = abaw("store", "convert", store, "--encoder", name, cwd=job).stdout.splitlines()
+        assert "% of the size in float16" in said[0]
+        abaw(*said[-1].partition(" by abaw ")[2].split(), cwd=job)
+    done = abaw("predict", "runs/synthetic", "--split", "test", "--out", out, "--store", store, cwd=job)
+    note = "runs/synthetic was trained on face_hog in float16, and reads it in int8_from_float16"
+    assert note in done.stdout.splitlines()
+    about = json.loads((out / "va/predictions.json").read_text())
+    assert about["types_read"]["runs/synthetic"]["voice_mel"] == {"trained": "float16", "read": "int8_from_float16"}
+    for path in sorted((out / "va").glob("*.parquet")):
+        one, other = (parquet.read_table(each).to_pandas() for each in (path, job / "work/predictions/va" / path.name))
+        np.testing.assert_allclose(one["valence"], other["valence"], atol=0.02)
+
+
 def test_two_runs_are_an_ensemble_of_the_mean(job):
     abaw("train", ROOT / "abaw/configs/synthetic.yaml", *SMALL, "name=second", "training.seed=1", cwd=job)
     for name, runs in (("one", ["runs/second"]), ("both", ["runs/synthetic", "runs/second"])):

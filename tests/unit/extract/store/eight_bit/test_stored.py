@@ -6,6 +6,7 @@ import pytest
 from abaw.configs.sections import FeatureConfig
 from abaw.errors import InputError
 from abaw.tracks import Track
+from extract.store import tensor_file
 from extract.store.diff import diff
 from extract.store.export import export
 from extract.store.import_ import RowTimes, import_folder
@@ -92,6 +93,18 @@ def test_a_track_without_what_its_codes_need_is_refused_with_what_to_do(store, c
         store.get(RECIPE, "a")
     assert any(fault.split("(")[0].replace("\\", "")[:20] in each.message for each in verify(store).faults)
     assert info(store).features[0].damaged == ["a"]
+
+
+def test_every_flipped_bit_is_an_error_that_names_the_file(store, monkeypatch):
+    monkeypatch.setattr(tensor_file, "_CHECKED", set())
+    path = path_in(store)
+    content = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(content), 60, replace=False).tolist():
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match=r"a\.safetensors is damaged"):
+            store.get(RECIPE, "a")
 
 
 def test_values_of_another_type_than_the_recipes_are_a_fault(store):
