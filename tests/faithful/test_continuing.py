@@ -105,6 +105,20 @@ def test_the_larger_the_penalty_the_nearer_the_weights_stay_and_at_last_they_do_
     assert moved[2] < 1e-6
 
 
+def test_on_new_samples_less_of_the_old_ones_is_forgotten_than_by_plain_fine_tuning(model):
+    """Old labels depend on all features; those of new samples not on the first two, which fine-tuning unlearns."""
+    old = draw(400)
+    fit(model, Anchors(nothing := Anchor(start := read_parameters(model), start), nothing, 0.0, 0.0), *old)
+    x, _ = draw(400, seed=1)
+    new = x, (x[:, 2:].sum(1) > 0).double()
+    last, losses = anchor_of(model, *old), {}
+    for penalty in (0.0, 1.0):
+        fit(model, Anchors(last, last, 0.0, penalty), *new)
+        losses[penalty] = [float(model.loss(*samples).detach()) for samples in (old, new)]
+    assert losses[1.0][0] < 0.5 * losses[0.0][0]
+    assert losses[1.0][1] < 0.6  # and something is learned
+
+
 def test_saved_parts_are_read_again_and_those_of_another_model_are_refused(model, tmp_path):
     weights, path = read_parameters(model), tmp_path / "first.safetensors"
     save_parts(path, {"weights": weights, "fisher": {name: each**2 for name, each in weights.items()}})
