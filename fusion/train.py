@@ -104,7 +104,7 @@ def train(
             LOG.warning("%s", remark)
         module.anchors = anchors
         if not epochs_done and state is not None:
-            module.load_state_dict(state)
+            _load_state(module, state)
         elif not epochs_done:
             module.input_stage.set_statistics(_statistics(config, source, list_clips(labels["train"])))
             module.measure(loader(data.train, config.training.batch_size))
@@ -128,6 +128,16 @@ def _context_remarks(config: Config) -> Iterator[str]:
             f"hidden.frequency_attention reads the whole window: outputs of {config.model.name} now depend on later "
             f"frames, too (context {find_context(config)} instead of {find_context(without)})"
         )
+
+
+def _load_state(module: FusionModule, state: Mapping[str, Tensor]) -> None:
+    """Raises InputError where the state is of another module."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights of the continued run do not fit this model ({error}): give the settings of that run"
+        ) from error
 
 
 def _within_groups(config: Config, labels: Mapping[str, LabelsByTask], source: FeatureSource) -> FeatureSource:

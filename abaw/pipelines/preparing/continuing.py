@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("abaw")
 FISHER, FIRST = "fisher.safetensors", "first.safetensors"  # beside a run's weights: its own; what its chain began with
-SAME = ("features", "model")  # sections of the config that decide what the weights mean
+SAME = ("features", "model", "hidden")  # sections of the config that decide what the weights mean
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,10 @@ def _entry(run: Run, config: Config) -> dict[str, Any]:
 def _check_same(run: Run, config: Config, recipes: Mapping[str, dict[str, Any]]) -> None:
     """Raises InputError where the run was trained with other features, another model or other tasks."""
     before, now = (each.model_dump(mode="json") for each in (run.config(), config))
-    differing = [line for key in SAME for line in _differences(before[key], now[key], key)]
+    differing = [line for key in SAME for line in _differences(before.get(key, {}), now.get(key, {}), key)]
     there, here = (  # the weight of a task in the loss may change
-        {name: {"pooling": each.pooling, **each.settings} for name, each in given.tasks.items()}
-        for given in (run.config(), config)
+        {name: {key: value for key, value in each.items() if key != "weight"} for name, each in given["tasks"].items()}
+        for given in (before, now)
     )
     differing += _differences(there, here, "tasks")
     recorded = run.finished()["recipes"]

@@ -12,6 +12,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.report import score
 from abaw.pipelines.training import train
 from abaw.results import predictions
+from abaw.results.run_document import find_changed_inputs
 from abaw.results.runs import Run
 from abaw.tracks import Track
 from extract.store.store import FeatureStore
@@ -165,3 +166,9 @@ def test_the_option_of_the_command_sets_the_run(given, capsys):
     assert end.value.code == 0
     assert Run(root / "runs/by-option").config().continuing.run == str(root / "runs/old")
     assert "by-option" in capsys.readouterr().out
+
+
+def test_a_stopped_training_does_not_go_on_from_another_run():
+    one, other = ({"continued_from": [{"run": "a", "sha256": key}]} for key in "ab")
+    assert find_changed_inputs(one, other) == ["runs to continue"]
+    assert find_changed_inputs(one, one) == []
