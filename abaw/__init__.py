@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from abaw.pipelines.checking import synthesize as synthesize
     from abaw.pipelines.configuration import list_configs as list_configs
     from abaw.pipelines.configuration import read_config_text as read_config_text
+    from abaw.pipelines.embedding.exporting import EmbedReport as EmbedReport
+    from abaw.pipelines.embedding.exporting import embed as embed
+    from abaw.pipelines.embedding.searching import SimilarReport as SimilarReport
+    from abaw.pipelines.embedding.searching import find_similar as find_similar
     from abaw.pipelines.extraction import estimate_extraction as estimate_extraction
     from abaw.pipelines.extraction import extract as extract
     from abaw.pipelines.features import align as align
@@ -116,6 +120,8 @@ _HOMES = {
     "abaw.pipelines.analysis.results": ("Analysis", "FrameTable"),
     "abaw.pipelines.checking": ("check", "synthesize"),
     "abaw.pipelines.configuration": ("list_configs", "read_config_text"),
+    "abaw.pipelines.embedding.exporting": ("EmbedReport", "embed"),
+    "abaw.pipelines.embedding.searching": ("SimilarReport", "find_similar"),
     "abaw.pipelines.extraction": ("estimate_extraction", "extract"),
     "abaw.pipelines.features": ("align", "load_batch", "load_track"),
     "abaw.pipelines.listing": (

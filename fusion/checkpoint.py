@@ -13,6 +13,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write
 from abaw.tasks.base import Task
 from fusion.base import FusionModel
+from fusion.contrastive.module import ContrastiveModule
 from fusion.input_stage import compute_model_dims
 from fusion.models import FUSION_MODELS
 from fusion.module import FusionModule
@@ -26,7 +27,8 @@ def build_module(config: Config, tasks: Mapping[str, Task], dims: Mapping[str, i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         model = build_model(config, dims)
-        return FusionModule(model, tasks, config, dims)
+        kind = ContrastiveModule if model.is_siamese else FusionModule
+        return kind(model, tasks, config, dims)
 
 
 def build_model(config: Config, dims: Mapping[str, int]) -> FusionModel:

@@ -95,12 +95,16 @@ class FusionModule(lightning.LightningModule):
 
     def _fuse(self, inputs: FusionInput) -> Outputs:
         output = self.model(inputs)
-        hidden, raw = self.hidden_stage(output.hidden, inputs), {}
+        return self._read(output.hidden, inputs), output.losses
+
+    def _read(self, hidden: Tensor, inputs: FusionInput) -> dict[str, Tensor]:
+        """Raw outputs (batch time out) of every task's head."""
+        hidden, raw = self.hidden_stage(hidden, inputs), {}
         for name in self.tasks:
             head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
             raw[name] = head(hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, hidden)
-        return raw, output.losses
+        return raw
 
     def check_cutoffs(self, source: FeatureSource, clip_ids: Iterable[str]) -> list[str]:
         """Remarks on clips of which a cut-off keeps little. Raises InputError where one is above half a frame rate."""

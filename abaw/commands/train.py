@@ -38,6 +38,7 @@ def train(
     from abaw.configs.file import as_setting
     from abaw.evaluation.wording import summary
     from abaw.pipelines import training
+    from abaw.pipelines.embedding.pair_scores import PAIRS, describe_pairs
     from abaw.results.selection import to_ending, words_of_run
 
     given = [*(settings or []), *([] if parent is None else [as_setting("continuing.run", str(parent))])]
@@ -53,6 +54,8 @@ def train(
         words = to_ending(words_of_run(document))
         for task, scores in document["scores"].items():
             print(f"{of}{task} validation {summary(scores)}{words}")
+        for line in describe_pairs(document.get(PAIRS, {})):
+            print(f"{of}{line}{words}")
     for line in _over_folds(trained) if folds else ():
         print(line)
     print(" ".join(str(run.folder) for run in trained))

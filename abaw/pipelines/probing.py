@@ -10,13 +10,14 @@ import numpy as np
 from abaw.configs.sections import MIN_GROUP_S, STILL_S
 from abaw.dataset.annotations import Labels, group_of
 from abaw.dataset.layout import open_dataset
-from abaw.dataset.seen import unit_of
+from abaw.dataset.seen import groups_in, unit_of
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.coverage import measured_coverage
 from abaw.evaluation.intervals import check_draws, compare, correct, intervals
 from abaw.files import as_list, as_path, check_once
 from abaw.files.names import first_few
 from abaw.numbers import format_count
+from abaw.pipelines.embedding.seen import describe_seen
 from abaw.probes.linear import cross_predict, row_labels
 from abaw.probes.pooled import Moments, merge, pool_rows, standardise_pooled, within_groups
 from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult
@@ -147,6 +148,7 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
         for name, clips in lacking.items()
         if clips
     ]
+    remarks += [each for recipe in recipes.values() for each in describe_seen(recipe, groups_in(kept))]
     if task.resolution == "clip":
         labels_of_clips = np.concatenate([each.values[each.scored][:1] for each in kept.values()])
         groups = [group_of(clip, each) for clip, each in kept.items()]

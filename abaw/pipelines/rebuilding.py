@@ -113,6 +113,12 @@ def rebuild(
     if lacking:
         message = f"a recipe of features lacks {', '.join(lacking)}: its run.json is damaged; train the run again"
         raise InputError(message)
+    if recipe["encoder"] == "embedding":
+        run = recipe["settings"].get("run", "RUN")
+        raise InputError(
+            f"the features {recipe['name']} are the embedding of {run}, which is not made from media: extract what "
+            "that run was trained on into a store, run abaw embed with it, then predict from the store (--store)"
+        )
     if recipe["encoder"] == "import":
         raise InputError(
             f"the features {recipe['name']} were made elsewhere and imported, so they cannot be made from other media: "

@@ -15,6 +15,8 @@ from abaw.evaluation.labelled_tables import official_labels, score_folder
 from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, check_training, open_config
+from abaw.pipelines.embedding.pair_scores import add_pair_scores, check_pairs
+from abaw.pipelines.embedding.seen import add_seen, chosen_by
 from abaw.pipelines.prediction import group_record, measured_groups
 from abaw.pipelines.preparing.continuing import Continuation, open_parent, save_beside_weights
 from abaw.pipelines.preparing.facts import count_observed, record_facts
@@ -84,12 +86,16 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     dataset, tasks, labels = _of_fold(file, checked)
     tasks = {name: task.fitted(labels["train"][name]) for name, task in tasks.items()}
     own = _source(file, checked)
+    with file.at("model"):
+        check_pairs(checked, tasks, labels["train"])
     taught = read_targets(file, checked, dataset, tasks, labels, lambda clip_id: len(own.clock(clip_id)))
     every = taught.added_to(labels)
     with file.at("features"):
         source = measured_groups(own, checked.features, dataset.groups, every)
     about = {"data": {"path": str(checked.data), "kind": kind_of(dataset)}}
     facts = {**about, **record_facts(checked, tasks, labels, own.recipes), **group_record(source)}
+    with file.at("features"):
+        facts |= add_seen(facts, own.recipes, labels["validation"])
     facts |= taught.added_to_facts(facts)
     parent = open_parent(file, checked, labels, own.recipes, trust=run.trusted)
     facts |= parent.added_to_facts(facts)
@@ -98,7 +104,7 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
     with file.at("training", "select_on"):
         select_on, inner = find_selection(checked, dataset, tasks, labels)
     chosen_on = seen_in(inner["validation"] if inner else labels["validation"] if select_on == VALIDATION else {})
-    chosen_on = chosen_on | taught.chosen_on | parent.chosen_on
+    chosen_on = chosen_on | taught.chosen_on | parent.chosen_on | chosen_by(own.recipes)
     selection: dict[str, Any] = {
         "select_on": select_on,
         "videos": list(chosen_on.videos),
@@ -252,7 +258,8 @@ def _score_held_out(
     if held_out:
         write_predictions([member], dataset, tasks, {name: list(clips) for name, clips in held_out.items()}, tables)
         scores = {name: score_folder(tables, task, held_out[name]) for name, task in tasks.items()}
-    run.finish(scores, about)
+    scores, pairs = add_pair_scores(scores, member, held_out)
+    run.finish(scores, {**(about or {}), **pairs})
 
 
 def _tasks(file: "ConfigFile", config: "Config") -> "dict[str, Task]":

@@ -32,7 +32,7 @@ ResampledScores = Callable[[Int[np.ndarray, "draws groups"]], dict[str, Float[np
 Block = Literal["values", "classes", "units"]
 SCORE_RANGES = {
     "CCC": (-1.0, 1.0), "Pearson": (-1.0, 1.0), "RMSE": (0.0, float("inf")),
-    "F1": (0.0, 1.0), "UAR": (0.0, 1.0), "accuracy": (0.0, 1.0),
+    "F1": (0.0, 1.0), "UAR": (0.0, 1.0), "accuracy": (0.0, 1.0), "AUC": (0.0, 1.0),
 }  # fmt: skip
 MIN_PROBABILITY = 1e-7  # before a logarithm: float32 tables hold exact 0 and 1
 

@@ -96,8 +96,7 @@ class FeatureStore:
         # boxes of detected faces have no encoder: they are no features
         recipes = {folder: recipe for folder, recipe in self.recipes().items() if "encoder" in recipe}
         names = {folder: recipe["name"] for folder, recipe in recipes.items()}
-        advice = f"; run abaw extract DATA --store {self.root} --encoder {name}"
-        folder = choose_folder(self.root, names, name, advice)
+        folder = choose_folder(self.root, names, name, f"; run abaw extract DATA --store {self.root} --encoder {name}")
         if self.folder(recipes[folder]).name != folder:
             raise InputError(
                 f"{self.root / folder / 'recipe.json'} is not the recipe of its folder: one of the two was changed; "
@@ -172,8 +171,9 @@ class FeatureStore:
 
     def _command(self, recipe: Recipe) -> str:
         """The command that makes tracks of this recipe."""
-        if recipe.get("encoder") == "import":
-            return f"abaw store import {self.root} FOLDER --name {recipe['name']}"
+        made_by = {"embedding": f"embed RUN --store {self.root}", "import": f"store import {self.root} FOLDER"}
+        if recipe.get("encoder") in made_by:
+            return f"abaw {made_by[recipe['encoder']]} --name {recipe['name']}"
         return f"abaw extract DATA --store {self.root} --encoder {encoder_option(recipe)}"
 
     def put_clock(self, clip_id: str, clock: Clock, metadata: Mapping[str, str], *, sync: bool = True) -> None:

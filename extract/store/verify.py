@@ -212,7 +212,7 @@ class _Verification:
         elif clip_id in self.clocks:  # a damaged clock is a fault of its own
             if file.metadata.get("source") != self.store.clock_metadata(clip_id).get("source"):
                 yield "it was made from other media than its clip's clock: run abaw extract again"
-            elif kind == "vision":
+            elif kind in ("vision", "joint"):  # an embedding has a row for each frame
                 yield from check_times_on_clock(file, recipe, self.clocks[clip_id])
             elif kind is not None and recipe.get("encoder") != "import" and len(file.times_s):
                 yield from self._check_sound(clip_id, file.times_s)

@@ -53,6 +53,7 @@ ORDER = {
         ("data", "input_stage", "models"),
         ("continuing",),
         ("module",),
+        ("contrastive",),
         ("checkpoint", "loggers", "predict"),
         ("callbacks", "trainer_settings"),
         ("train",),
