@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from abaw.errors import InputError
+
 if TYPE_CHECKING:
     from abaw.configs.sections import Config
     from abaw.dataset.annotations import Labels
@@ -21,12 +23,17 @@ def check_pairs(config: "Config", tasks: "Mapping[str, Task]", labels: "Mapping[
     """Raises InputError where a siamese model cannot be trained on these labels (task -> clip -> labels).
 
     That is for a task that has no relation, and where fewer than two training clips have its labels, or no two steps of
-    different clips are alike, or different.
+    different clips are alike, or different; and for continued training, whose penalty is measured window by window.
     """
     from fusion.checkpoint import build_model
     from fusion.contrastive.relations import check_relations, relations_of
 
     if build_model(config, dict.fromkeys(config.features, 2)).is_siamese:
+        if config.continuing.run or config.continuing.save_fisher:
+            raise InputError(
+                f"{config.model.name} learns from pairs of clips, but continued training measures single windows: train "
+                "a new run on all clips, without continuing.run and continuing.save_fisher"
+            )
         check_relations([each for task in tasks.values() for each in relations_of(task)], labels)
 
 

@@ -98,8 +98,8 @@ def test_embeddings_of_clips_do_not_depend_on_windows_and_batches(config, source
         assert np.linalg.norm(one[clip][0][one[clip][1]], axis=1) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_single_task_has_no_twin(source):
+def test_a_single_task_has_no_twin(batch):
     module = build_module(make_config("multitask_contrastive", tasks=("va",)), make_tasks("va"), DIMS)
     assert module.encoder_names() == ("joint",)
     with pytest.raises(InputError, match="no encoder 'va' in this run: it has joint"):
-        module.embed(None, "va")
+        module.embed(batch, "va")

@@ -215,6 +215,9 @@ def test_a_training_without_pairs_is_refused_before_it_begins(made, tmp_path):
     settings = settings_of(data, here / "store", name="alike", model=MODEL)
     with pytest.raises(InputError, match="no two steps of different training clips are different by their labels of"):
         train("classes", settings, runs=tmp_path / "runs")
+    settings |= {"data": str(here / "data/data.yaml"), "continuing.save_fisher": True}
+    with pytest.raises(InputError, match="multitask_contrastive learns from pairs of clips, but continued training"):
+        train("classes", settings, runs=tmp_path / "runs")
     assert not (tmp_path / "runs/alike/run.json").exists()
 
 
