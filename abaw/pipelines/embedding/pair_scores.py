@@ -31,8 +31,8 @@ def check_pairs(config: "Config", tasks: "Mapping[str, Task]", labels: "Mapping[
     if build_model(config, dict.fromkeys(config.features, 2)).is_siamese:
         if config.continuing.run or config.continuing.save_fisher:
             raise InputError(
-                f"{config.model.name} learns from pairs of clips, but continued training measures single windows: train "
-                "a new run on all clips, without continuing.run and continuing.save_fisher"
+                f"{config.model.name} learns from pairs of clips, but continued training measures single windows: "
+                "train a new run on all clips, without continuing.run and continuing.save_fisher"
             )
         check_relations([each for task in tasks.values() for each in relations_of(task)], labels)
 
