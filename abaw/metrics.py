@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from abaw.errors import InputError
 
+NUM_BINS = 15  # of calibration errors
 Pair = tuple[np.ndarray, np.ndarray]  # predictions and truths, both (n columns)
 MAX_CELLS = 2**20  # of the arrays that pooling makes for many draws at once: a bound on memory
 
@@ -197,6 +198,39 @@ def pair_auc(alike: Float[np.ndarray, " n"], different: Float[np.ndarray, " m"])
     ranked, alike = np.sort(different), np.sort(alike)  # sorted: searching is then five times as fast
     below, up_to = (np.searchsorted(ranked, alike, side=side).mean() for side in ("left", "right"))
     return float((below + up_to) / (2 * len(different)))
+
+
+def calibration_bins(
+    probability: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"], num_bins: int = NUM_BINS
+) -> Float[np.ndarray, "3 bins"]:
+    """In bins of equal width over 0 to 1: the sum of the probabilities, how many are true, and how many there are."""
+    which = np.clip((np.asarray(probability, np.float64) * num_bins).astype(int), 0, num_bins - 1)
+    sides = (probability, truth, np.ones(len(which)))
+    return np.stack([np.bincount(which, each, num_bins) for each in sides]).astype(np.float64)
+
+
+def calibration_error(
+    probability: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"], num_bins: int = NUM_BINS
+) -> float:
+    """Expected calibration error (Naeini et al. 2015, https://doi.org/10.1609/aaai.v29i1.9602; Guo et al. 2017, arXiv
+    1706.04599): how far the mean probability of a bin is from the share that is true, the mean over all rows.
+
+    Bins have equal widths over 0 to 1. 0 is best; no rows: 0. Raises InputError where the two differ in length, a
+    number is not finite, or a probability is not between 0 and 1.
+
+    >>> round(calibration_error(np.array([0.8, 0.8, 0.8, 0.8]), np.array([True, True, True, False])), 6)
+    0.05
+    """
+    probability, truth = _finite(probability, truth, "a calibration error")
+    if len(probability) and not (probability.min() >= 0 and probability.max() <= 1):
+        raise InputError("a calibration error needs probabilities between 0 and 1")
+    return error_of_bins(calibration_bins(probability, truth > 0.5, num_bins))
+
+
+def error_of_bins(bins: Float[np.ndarray, "3 bins"]) -> float:
+    """``calibration_error`` from ``calibration_bins``."""
+    predicted, true, counts = bins
+    return float(np.abs(predicted - true).sum() / max(counts.sum(), 1))
 
 
 def _finite(prediction: np.ndarray, truth: np.ndarray, what: str) -> Pair:

@@ -1,4 +1,4 @@
-"""From the outputs of windows to final predictions: stitching, gap filling, smoothing, scale and bias."""
+"""From the outputs of windows to final predictions: stitching, gap filling, smoothing, calibration, scale and bias."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,10 +13,12 @@ from abaw.dataset.seen import Seen
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
 from abaw.files.seals import SEAL, is_sealed, seal, without_seal
+from abaw.probabilities.contexts import Modalities
+from abaw.probabilities.maps import ProbabilityMaps, parse_maps
 from abaw.registry import nearest
 from abaw.tasks.base import Task
 
-OPTIONAL = ("match_scale", "match_bias", "fitted_on_groups")  # keys of a document that are left out where empty
+OPTIONAL = ("match_scale", "match_bias", "fitted_on_groups", "calibration")  # left out of a document where empty
 AnySmoother = Literal["none", Smoother]
 UNIT_WORDS = {"frames": "frames", "seconds": "s", "images": "labelled images"}
 
@@ -113,11 +115,13 @@ def smooth_images(
 class PostProcessing:
     """What is done to a task's raw tables before they are scored or submitted, the same for validation and test.
 
-    Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` in ``space``, then every logit (for
-    valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds of
-    units are biases. Empty ``scale`` and ``bias``: 1 and 0. Before them, ``match_scale`` and ``match_bias`` give logits
-    of the mean of several folds' networks the mean and spread of single ones, on which scale and bias were fitted
-    (``abaw.calibration.matching``); they have no effect without scale or bias. ``fitted_on`` names the videos whose
+    Gaps are filled (``fill_gaps``), then columns are smoothed over ``width`` in ``space``, then the logits of classes
+    and units are mapped so that probabilities are calibrated (``calibration``; None: they are not), then every logit
+    (for valence and arousal: every value) is multiplied by ``scale`` and ``bias`` is added: class biases and thresholds
+    of units are biases. They move decisions and with them the probabilities, so these are calibrated only without
+    them. Empty ``scale`` and ``bias``: 1 and 0. Before the maps, ``match_scale`` and ``match_bias`` give logits
+    of the mean of several folds' networks the mean and spread of single ones, on which maps, scale and bias were fitted
+    (``abaw.calibration.matching``); they have no effect without one of these. ``fitted_on`` names the videos whose
     labels it was fitted on, ``fitted_on_groups`` the groups where the data set has them; scoring one of them with it is
     an error. ``unit`` of the width: "frames", "seconds" or "images" (see ``smoothed``). Raises InputError for a width
     that is no odd number of frames or images, or not above 0 s, and for a number that is not finite.
@@ -134,6 +138,7 @@ class PostProcessing:
     unit: WidthUnit = "frames"
     match_scale: tuple[float, ...] = ()
     match_bias: tuple[float, ...] = ()
+    calibration: ProbabilityMaps | None = None
 
     def __post_init__(self) -> None:
         if self.unit == "seconds":
@@ -156,20 +161,30 @@ class PostProcessing:
         observed: Bool[np.ndarray, " time"],
         times_s: Float[np.ndarray, " time"] | None = None,
         images: Bool[np.ndarray, " image"] | None = None,
+        modalities: Modalities | None = None,
     ) -> Float[np.ndarray, "time columns"]:
-        """One clip's table after post-processing; float32. See ``smoothed``. Raises what ``check`` raises."""
+        """One clip's table after post-processing; float32. See ``smoothed``.
+
+        ``modalities``: which of them were observed in each frame, for a calibration that depends on it. Raises what
+        ``check`` and ``ProbabilityMaps.apply`` raise.
+        """
         self.check(task)
         smoothed = self.smoothed(task, values, observed, times_s, images)
-        if not self.scale and not self.bias:
+        if not self.is_fitted_to_logits:
             return smoothed
         logits = task.logits(smoothed) * np.array(self.match_scale or [1.0]) + np.array(self.match_bias or [0.0])
+        if self.calibration is not None:
+            logits = self.calibration.apply(task, logits, modalities)
         return task.probabilities(logits * np.array(self.scale or [1.0]) + np.array(self.bias or [0.0]))
 
     def _numbers(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
         return tuple((name, getattr(self, name)) for name in ("scale", "bias", "match_scale", "match_bias"))
 
     def check(self, task: Task) -> None:
-        """Raises InputError where scale or bias do not have one number for each logit of the task."""
+        """Raises InputError where scale or bias do not have one number for each logit of the task, and where the
+        calibration is of another task or of other classes."""
+        if self.calibration is not None:
+            self.calibration.check(task)
         for name, numbers in self._numbers():
             if numbers and len(numbers) != task.out_dim:
                 raise InputError(
@@ -219,13 +234,23 @@ class PostProcessing:
         parts = ["gaps filled" if self.fill_gaps else "", smoothed if self.smoother != "none" else "not smoothed"]
         for name, numbers in (("scale", self.scale), ("bias", self.bias)):
             parts.append(f"{name} {' '.join(f'{number:.3g}' for number in numbers)}" if numbers else "")
-        parts.append("matched to single folds" if self.match_scale and (self.scale or self.bias) else "")
+        parts.insert(2, str(self.calibration) if self.calibration else "")
+        parts.append("matched to single folds" if self.match_scale and self.is_fitted_to_logits else "")
         return ", ".join(part for part in parts if part)
 
     @property
     def seen(self) -> Seen:
         """The videos and groups whose labels it was fitted on."""
         return Seen(self.fitted_on, self.fitted_on_groups)
+
+    @property
+    def is_fitted_to_logits(self) -> bool:
+        """Whether it has a calibration, a scale or a bias, which are of the predictor that they were fitted on."""
+        return bool(self.calibration or self.scale or self.bias)
+
+    def without_shift(self) -> "PostProcessing":
+        """The same without scale and bias: what the calibration makes of the probabilities."""
+        return replace(self, scale=(), bias=())
 
     def shrunk(self, strength: float) -> "PostProcessing":
         """The same with only this share (0 to 1) of what scale and bias change."""
@@ -235,6 +260,8 @@ class PostProcessing:
     def document(self) -> dict[str, Any]:
         """The settings as they are written to JSON; some only where there are such."""
         document = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if self.calibration is not None:
+            document["calibration"] = self.calibration.document()
         return {key: value for key, value in document.items() if value or key not in OPTIONAL}
 
 
@@ -251,8 +278,10 @@ def parse_post_processing(document: Any, place: str, task: Task | None = None) -
             raise InputError(
                 f"{place}: unknown key {key!r} in post-processing{nearest(key, known)} known: {', '.join(known)}"
             )
-        given[key] = _typed(place, key, value, known[key])
+        given[key] = value if key == "calibration" else _typed(place, key, value, known[key])
     try:
+        if "calibration" in given:
+            given["calibration"] = parse_maps(given["calibration"])
         post_processing = PostProcessing(**given)
         if task is not None:
             post_processing.check(task)

@@ -26,6 +26,7 @@ from abaw.ensembling import selection, weights
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.evaluation import labelled_tables
 from abaw.evaluation.labelled_tables import LabelledTable
+from abaw.evaluation.labels import labels_to_fit_on
 from abaw.files import write_json
 from abaw.results import predictions
 from abaw.results.runs import commit, versions
@@ -82,7 +83,7 @@ def run_seed(seed: int, work: Path, *, clips: int, seconds: float, epochs: int) 
 def judge(job: Job, task: Task) -> Grid:
     """Every system at every stage; what is fitted is fitted on the training videos."""
     dataset = open_dataset(job.data)
-    labels = labelled_tables.labels_to_fit_on(dataset, task, "validation")
+    labels = labels_to_fit_on(dataset, task, "validation")
     official = task.read_labels(dataset, "validation")
     pools = [
         labelled_tables.read_held_out(job.places.work / "held-out" / m / task.name, task, labels) for m in job.members

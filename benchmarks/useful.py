@@ -165,7 +165,7 @@ def measures(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def score_gaps(run: Any, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     """Modality -> steps or spans -> scores with a fifth of it missing: without filling, and filled in two ways."""
     from abaw.dataset.layout import open_dataset
-    from abaw.evaluation.labelled_tables import labels_by_task
+    from abaw.evaluation.labels import labels_by_task
     from abaw.pipelines.prediction import open_member
     from fusion.checkpoint import load_module
     from fusion.targets import fit_to_clock

@@ -22,6 +22,7 @@ from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
+from fusion.layers.calibrator import Calibrator
 from fusion.layers.frequency import check_cutoff
 from fusion.layers.hidden_stage import HiddenStage
 from fusion.layers.masks import make_length_mask
@@ -33,7 +34,7 @@ from fusion.weight_decay import split_by_decay
 NUM_GROUPS = 2  # of the optimizer: parameters that decay, and those that do not
 PLATEAU = 10  # validations in a row without a better score before the learning rate falls
 
-WindowOutput = tuple[Raw, np.ndarray]  # raw outputs of one window; where at least one modality was observed (time)
+WindowOutput = tuple[Raw, dict[str, np.ndarray]]  # raw outputs of one window; where each modality was observed (time)
 Outputs = tuple[dict[str, Tensor], dict[str, Tensor]]  # raw outputs of every task; the model's auxiliary losses
 
 
@@ -47,7 +48,7 @@ class LossTerm(NamedTuple):
 
 class FusionModule(lightning.LightningModule):
     """Input stage, fusion model, the layers that the config adds to it (``HiddenStage``), and a linear head for each
-    task, which may pool a window's steps (``PoolingHead``).
+    task, which may pool a window's steps (``PoolingHead``) and be followed by a calibration (``Calibrator``).
 
     The loss is the weighted sum of the tasks' losses, plus the model's auxiliary losses weighted by the config's
     ``losses`` (default: the model's ``loss_weights``). A task without labels in a batch contributes nothing. If a task
@@ -79,6 +80,8 @@ class FusionModule(lightning.LightningModule):
                 for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
                     nn.init.zeros_(parameter)
         self.hidden_stage = HiddenStage(model.hidden_dim, config.hidden)  # after the heads: their start stays the same
+        calibrated = [name for name in tasks if name in config.tasks and config.tasks[name].calibration == "isotonic"]
+        self.calibrators = nn.ModuleDict({_key(name): Calibrator(tasks[name], dims) for name in calibrated})
         self.tasks = dict(tasks)
         self.config = config
         self.scores: dict[str, dict[str, float]] = {}
@@ -104,6 +107,8 @@ class FusionModule(lightning.LightningModule):
             head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
             raw[name] = head(hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, hidden)
+            if _key(name) in self.calibrators:
+                raw[name] = self.calibrators[_key(name)](raw[name], inputs.observed)
         return raw
 
     def check_cutoffs(self, source: FeatureSource, clip_ids: Iterable[str]) -> list[str]:
@@ -270,17 +275,20 @@ class FusionModule(lightning.LightningModule):
             self._plateau.step(values["validation/score"])
 
     def outputs(self, batch: Batch) -> list[WindowOutput]:
-        """Raw outputs and observed mask of each window, without padding. Raises InputError if one is not finite."""
+        """Raw outputs of each window and where each modality was observed, without padding.
+
+        Raises InputError if an output is not finite.
+        """
         return self._rows(batch, *self._raw(batch))
 
-    def _raw(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """Raw outputs (batch time out) of every task, and where at least one modality was observed (batch time)."""
+    def _raw(self, batch: Batch) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+        """Raw outputs (batch time out) of every task, and where each modality was observed (batch time)."""
         inputs = replace(self.input_stage(batch), wants_losses=False)
         raw, _ = self._fuse(inputs)
-        return raw, torch.stack(list(inputs.observed.values())).any(0)
+        return raw, inputs.observed
 
-    def _rows(self, batch: Batch, raw: Mapping[str, Tensor], seen: Tensor) -> list[WindowOutput]:
-        observed = seen.cpu().numpy()
+    def _rows(self, batch: Batch, raw: Mapping[str, Tensor], seen: Mapping[str, Tensor]) -> list[WindowOutput]:
+        observed = {name: flags.cpu().numpy() for name, flags in seen.items()}
         arrays = {name: values.detach().float().cpu().numpy() for name, values in raw.items()}
         lengths = batch.lengths.tolist()
         rows = [{name: values[i, :length] for name, values in arrays.items()} for i, length in enumerate(lengths)]
@@ -290,7 +298,10 @@ class FusionModule(lightning.LightningModule):
                     f"outputs for {name} are not finite, because training diverged: lower training.learning_rate or "
                     "set trainer.gradient_clip_val"
                 )
-        return [(each, flags[:length]) for each, flags, length in zip(rows, observed, lengths, strict=True)]
+        return [
+            (each, {name: flags[i, :length] for name, flags in observed.items()})
+            for i, (each, length) in enumerate(zip(rows, lengths, strict=True))
+        ]
 
 
 def check_loss(name: str, config: Config, model: FusionModel) -> None:

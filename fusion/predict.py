@@ -9,17 +9,16 @@ import torch
 from abaw.batches import FeatureSource, windows
 from abaw.configs.sections import WindowConfig
 from fusion.data import WindowDataset, loader
-from fusion.module import FusionModule
+from fusion.module import FusionModule, WindowOutput
 from fusion.validation import Raw, delay_rows, stitch_windows
 
 
 def predict(
     module: FusionModule, source: FeatureSource, clip_ids: Sequence[str], window: WindowConfig, *, batch_size: int = 16
-) -> Iterator[tuple[str, Raw, np.ndarray]]:
-    """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and the observed mask (time).
-
-    The mask is True at frames where at least one modality was observed. Windows are averaged and shifted as in
-    validation, on the device of the module's weights. Raises InputError where a cut-off is above half a frame rate.
+) -> Iterator[tuple[str, Raw, dict[str, np.ndarray]]]:
+    """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and where each modality was
+    observed (time). Windows are averaged and shifted as in validation, on the device of the module's weights.
+    Raises InputError where a cut-off is above half a frame rate.
     """
     module.check_cutoffs(source, clip_ids)
     config = module.config.model_copy(update={"window": window})
@@ -27,21 +26,22 @@ def predict(
     for clip_id in clip_ids:
         num_steps = len(source.clock(clip_id))
         pieces = list(islice(outputs, len(windows(num_steps, window.length, window.stride))))
-        observed = np.zeros(num_steps, bool)
-        for first_step, _, flags in pieces:
-            observed[first_step : first_step + len(flags)] |= flags
+        observed = {name: np.zeros(num_steps, bool) for name in module.dims}
+        for first_step, _, seen in pieces:
+            for name, flags in seen.items():
+                observed[name][first_step : first_step + len(flags)] |= flags
         yield (
             clip_id,
             {
                 name: stitch_windows([(first, raw[name]) for first, raw, _ in pieces], task, config)
                 for name, task in module.tasks.items()
             },
-            delay_rows(observed, config.training.label_shift),
+            {name: delay_rows(flags, config.training.label_shift) for name, flags in observed.items()},
         )
 
 
-def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> Iterator[tuple[int, Raw, np.ndarray]]:
-    """First step, raw outputs and observed flags of every window, in order."""
+def _outputs(module: FusionModule, dataset: WindowDataset, batch_size: int) -> Iterator[tuple[int, *WindowOutput]]:
+    """First step, raw outputs and each modality's observed flags of every window, in order."""
     module.eval()
     for batch in loader(dataset, batch_size):
         with torch.inference_mode():  # not around the yield, which would disable the caller's gradients

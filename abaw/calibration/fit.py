@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from abaw.calibration.choosing_maps import MapReport, choose_maps
 from abaw.calibration.fitting import choose, groups_of
 from abaw.calibration.gains import MIN_GROUPS, ExpectedGain, Gain
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.layout import open_once
 from abaw.dataset.seen import groups_in, unit_of
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import dataset_of, labels_to_fit_on, read_held_out, run_of, task_of
+from abaw.evaluation.labelled_tables import dataset_of, read_held_out, run_of, task_of
+from abaw.evaluation.labels import labels_to_fit_on
 from abaw.evaluation.leaks import fitted_on_of, selection_words
 from abaw.evaluation.wording import summary
 from abaw.files import as_path, write_json
@@ -21,6 +23,9 @@ from abaw.results.runs import Run
 from abaw.results.selection import to_ending
 
 STAGES = {"raw": "raw", "smoothed": "smoothed", "biased": "smoothed, with scale and bias"}  # as reported
+CALIBRATED = {
+    "raw": "calibrated", "smoothed": "smoothed, calibrated", "biased": "smoothed, calibrated, with scale and bias",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class FitResult:
     than its standard error over videos (``gains``). ``strength``: the share of its scale and bias that is kept.
     ``expected``: the gain of what is kept on other videos; None where there were too few videos, so that nothing was
     fitted. ``refused``: that of what is not kept, because it is not more than its standard error. ``selection`` says
-    where the epoch of a run was chosen on the clips that are scored.
+    where the epoch of a run was chosen on the clips that are scored. ``maps``: the calibration, where one was asked
+    for; where maps are kept, all stages, "raw" too, are calibrated, and ``maps`` has the score without them.
     """
 
     task: str
@@ -48,24 +54,27 @@ class FitResult:
     refused: ExpectedGain | None = None
     remarks: tuple[str, ...] = ()
     selection: str = ""
+    maps: MapReport | None = None
 
     def __str__(self) -> str:
         lines = [f"fitted on {self.num_clips} clips of {self._units()}: {self.post_processing}"]
+        lines += [str(self.maps)] if self.maps else []
         before = "raw"
+        names = CALIBRATED if self.post_processing.calibration else STAGES
         for stage, scores in self.scores.items():
-            gain = f", {self.gains[stage]} over {STAGES[before]}" if stage in self.gains else ""
-            fitted = " (cross-fitted)" * (stage != "raw")
-            lines.append(f"{STAGES[stage]} {summary(scores)}{gain}{fitted}{to_ending(self.selection)}")
+            gain = f", {self.gains[stage]} over {names[before]}" if stage in self.gains else ""
+            fitted = " (cross-fitted)" * (names[stage] != "raw")
+            lines.append(f"{names[stage]} {summary(scores)}{gain}{fitted}{to_ending(self.selection)}")
             before = stage if stage in self.gains and self.gains[stage].is_clear else before
         if self.expected is None:
             few = f"nothing is fitted on fewer than {MIN_GROUPS} videos or groups: one to score, two to choose"
             return self._joined([*lines, f"kept: raw: {few}"])
         if self.refused is not None:
             unclear = f"what was chosen is not expected to gain more than its standard error: {self.refused}"
-            return self._joined([*lines, f"kept: raw: {unclear}{to_ending(self.selection)}"])
+            return self._joined([*lines, f"kept: {names['raw']}: {unclear}{to_ending(self.selection)}"])
         why = "gains" if self.kept != "raw" else "nothing gains"
         share = f" ({self.strength:.2f} of them)" if self.kept == "biased" else ""
-        lines.append(f"kept: {STAGES[self.kept]}{share}: {why} more than its standard error over {self._units()}")
+        lines.append(f"kept: {names[self.kept]}{share}: {why} more than its standard error over {self._units()}")
         lines.append(f"gain to expect on other videos: {self.expected}{to_ending(self.selection)}")
         return self._joined(lines)
 
@@ -98,14 +107,17 @@ def fit(
     data: str | Path | None = None,
     options: PostProcessingConfig | None = None,
     exclude_split: str | None = None,
+    calibrate: bool = False,
     trust: bool = False,
 ) -> FitReport:
-    """Fit post-processing on held-out predictions: gap filling, smoothing, class biases, thresholds, scale and bias.
+    """Fit post-processing on held-out predictions: gap filling, smoothing, calibration, class biases, thresholds, scale
+    and bias.
 
     ``folder``: a run, or a folder of held-out prediction tables. ``out``: the JSON file to write, which ``predict`` and
     ``combine`` take. ``task``: one task; by default every task the folder has tables of. ``data``: the data set with
     the labels; by default the run's. ``options``: what is tried; by default as the run's config says.
-    ``exclude_split``: a split to leave out, so that it may be scored with what was fitted. ``trust``: take tables that
+    ``exclude_split``: a split to leave out, so that it may be scored with what was fitted. ``calibrate``: also fit maps
+    of the probabilities of classes and units, as ``calibration: true`` in the options does. ``trust``: take tables that
     do not say whether they are held out.
 
     Only what gains more than its standard error over videos on clips it was not fitted on is kept. Raises InputError
@@ -118,7 +130,10 @@ def fit(
     tables = held_out_tables(Run(folder)) if (folder / "run.json").is_file() else folder
     names = [task] if task else predictions.tasks_in(tables)
     dataset = as_path(data, "data", optional=True)
-    results = {name: fit_task(tables, name, dataset, options, exclude_split, trust=trust) for name in names}
+    results = {
+        name: fit_task(tables, name, dataset, options, exclude_split, calibrate=calibrate, trust=trust)
+        for name in names
+    }
     if out is not None:
         write_json(out, fitted_document({name: each.post_processing for name, each in results.items()}))
     return FitReport(results, out)
@@ -131,6 +146,7 @@ def fit_task(
     options: PostProcessingConfig | None,
     exclude_split: str | None,
     *,
+    calibrate: bool = False,
     trust: bool = False,
 ) -> FitResult:
     """Fit one task's post-processing and score it by cross-fitting; see ``fit``."""
@@ -142,7 +158,8 @@ def fit_task(
     about = predictions.read_metadata(where)
     groups = groups_of(clips, about.get("made_by") or {})
     options = options or (run.config().post_processing if run else PostProcessingConfig())
-    found, choice = choose(task, clips, options, groups)
+    maps = choose_maps(task, clips, groups) if options.calibration or calibrate else None
+    found, choice = choose(task, clips, options, groups, maps.choice if maps else None)
     remarks = []
     scored = groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
     if fitted_on_of(about.get("ensemble") or {}).find(scored):
@@ -151,4 +168,4 @@ def fit_task(
     scores = {stage: task.score(pairs) for stage, pairs in choice.tried.items()}
     decision = choice.kept, choice.strength, choice.gains, choice.expected, choice.refused
     words = selection_words(about, scored)
-    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks), words)
+    return FitResult(name, found, scores, len(clips), len(set(groups.values())), *decision, tuple(remarks), words, maps)

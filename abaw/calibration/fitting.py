@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from abaw.calibration.biases import TINY, class_biases, match_variance, unit_bias
+from abaw.calibration.choosing_maps import MapChoice, with_maps
 from abaw.calibration.gains import MIN_GROUPS, Choice, Group, left_out, nest
 from abaw.configs.sections import PostProcessingConfig
 from abaw.dataset.annotations import Labels, group_of
@@ -54,18 +55,28 @@ def cross_fit(
 
 
 def choose(
-    task: Task, clips: Clips, options: PostProcessingConfig, groups: Mapping[str, Group]
+    task: Task,
+    clips: Clips,
+    options: PostProcessingConfig,
+    groups: Mapping[str, Group],
+    maps: MapChoice | None = None,
 ) -> tuple[PostProcessing, Choice]:
     """The post-processing fitted on all clips with the stages that clearly gain by cross-fitting, and the choice.
 
     The stages are "raw" (nothing is done), "smoothed" (``options`` without the bias) and "biased" (all of ``options``,
-    with scale and bias shrunk by as much as their gain may be chance).
+    with scale and bias shrunk by as much as their gain may be chance). Where ``maps`` of probabilities are kept, they
+    are fitted again in every stage and for every group that is held out, after smoothing and before scale and bias.
     Post-processing that does nothing also names the videos it was fitted on, because their labels chose it. With fewer
     than ``MIN_GROUPS`` groups nothing is fitted.
     """
     everything, names = list(clips), sorted(set(groups.values()), key=str)
     none = PostProcessingConfig(fill_gaps=False, widths=[1], bias=False)
-    raw = _fit_each(task, clips, none, [everything])[0]
+
+    def mapped(several: list[PostProcessing], subsets: list[list[str]]) -> list[PostProcessing]:
+        pairs = zip(several, subsets, strict=True)
+        return several if maps is None else [with_maps(task, clips, *pair, maps) for pair in pairs]
+
+    raw = mapped(_fit_each(task, clips, none, [everything]), [everything])[0]
     if len(names) < MIN_GROUPS:
         return raw, Choice("raw", 1.0, {"raw": post_processed(task, clips, raw)}, {}, None)
     ways = ["raw", "smoothed", *(["biased"] if options.bias else [])]
@@ -74,18 +85,21 @@ def choose(
     def fits(num_left: int) -> dict[str, dict[frozenset[Group], PostProcessing]]:
         without = left_out(names, num_left)
         subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
-        smoothed = _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets)
+        smoothed = mapped(_fit_each(task, clips, options.model_copy(update={"bias": False}), subsets), subsets)
         found = {"smoothed": smoothed}
+        if raw.calibration:
+            found["raw"] = mapped(_fit_each(task, clips, none, subsets), subsets)
         if options.bias:
             found["biased"] = _with_affine_each(task, clips, smoothed, subsets)
         return {way: dict(zip(without, each, strict=True)) for way, each in found.items()}
 
     def fitted(way: str, left: frozenset[Group]) -> PostProcessing:
-        return raw if way == "raw" else fits(max(len(left), 1))[way][left]
+        is_unfitted = way == "raw" and raw.calibration is None
+        return raw if is_unfitted else fits(max(len(left), 1))[way][left]
 
     @cache
     def predict(way: str, strength: float, left: frozenset[Group], name: Group) -> dict[str, PredictionPair]:
-        if way == "raw":
+        if way == "raw" and raw.calibration is None:  # nothing was fitted
             return post_processed(task, _of_group(clips, groups, name), raw)
         return _held_out(task, clips, groups, name, fitted(way, left).shrunk(strength))
 
@@ -215,8 +229,11 @@ def _with_affine_each(
     for i, each in enumerate(post_processings):
         alike.setdefault(replace(each, fitted_on=(), fitted_on_groups=()), []).append(i)
     for smoothing, which in alike.items():
+        needed = {clip_id for i in which for clip_id in subsets[i]}
         smoothed = {
-            clip_id: clip._replace(values=smoothing.smoothed(task, *clip.to_process)) for clip_id, clip in clips.items()
+            clip_id: clip._replace(values=smoothing.apply(task, *clip.to_process))
+            for clip_id, clip in clips.items()
+            if clip_id in needed
         }
         for i in which:
             of_subset = [smoothed[clip_id] for clip_id in subsets[i]]

@@ -15,16 +15,26 @@ loses on the mean. benchmarks/fitted/fitting.py measures by how much each is off
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
 from abaw.calibration.biases import TINY
 from abaw.evaluation.intervals import group_by_video
-from abaw.tasks.base import PredictionPair, Task
+from abaw.tasks.base import PredictionPair, ResampledScores
 
 MIN_GROUPS = 3  # one to score on, and two for the choice: one to fit on, one to compare on
 Pairs = Mapping[str, PredictionPair]
 Group = int | str
+
+
+class Score(Protocol):
+    """A task, or another score of predictions whose first entry is the higher the better."""
+
+    def resampled_scores(self, groups: Sequence[Pairs]) -> ResampledScores:
+        """See ``Task.resampled_scores``."""
+
+
 # a way, its strength, the groups that it is not fitted on, and the one of them whose clips are predicted
 Predict = Callable[[str, float, frozenset[Group], Group], Pairs]
 
@@ -107,7 +117,7 @@ class Choice:
     refused: ExpectedGain | None = None
 
 
-def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
+def gain_of(task: Score, before: Pairs, after: Pairs, num_groups: int) -> Gain:
     """How much higher the ranking score of ``after`` is, on the same clips, cross-fitted over ``num_groups`` groups.
 
     The standard error is the jackknife's, which leaves out each video (or group) once (Efron and Tibshirani 1993,
@@ -117,7 +127,7 @@ def gain_of(task: Task, before: Pairs, after: Pairs, num_groups: int) -> Gain:
     return gain_between(left_out_scores(task, before), left_out_scores(task, after), num_groups)
 
 
-def left_out_scores(task: Task, pairs: Pairs) -> np.ndarray:
+def left_out_scores(task: Score, pairs: Pairs) -> np.ndarray:
     """The ranking score over all videos (or groups), then without each of them."""
     videos = list(group_by_video(pairs).values())
     counts = np.vstack([np.ones((1, len(videos)), int), 1 - np.eye(len(videos), dtype=int)])
@@ -134,7 +144,7 @@ def gain_between(before: np.ndarray, after: np.ndarray, num_groups: int) -> Gain
     return Gain(float(differences[0]), float(np.sqrt(variance * (1 + num_groups / (num_groups - 1)))))
 
 
-def keep(task: Task, tried: Mapping[str, Pairs], num_groups: int) -> tuple[str, float, dict[str, Gain]]:
+def keep(task: Score, tried: Mapping[str, Pairs], num_groups: int) -> tuple[str, float, dict[str, Gain]]:
     """The last way that clearly gains over the one kept before it, its strength, and all those gains.
 
     The first way is kept where none does, with strength 1.
@@ -153,7 +163,7 @@ def left_out(names: Sequence[Group], num: int) -> list[frozenset[Group]]:
     return [frozenset[Group]()] * (num == 1) + list(map(frozenset, combinations(names, num)))
 
 
-def nest(task: Task, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
+def nest(task: Score, ways: Sequence[str], names: Sequence[Group], predict: Predict) -> Choice:
     """Cross-fit each way over the groups ``names``, keep one, and estimate the gain of doing so by nesting.
 
     ``ways``: the mildest first, which changes nothing. Needs ``MIN_GROUPS`` groups. Nothing is nested where the first

@@ -3,7 +3,7 @@
 Post-processing is fitted on tables in which one fold's networks predict each clip. The mean of all folds' networks has
 other logits: less noise, so less spread, and another mean where the logit is no linear function of the table. A
 threshold or a scale that fits the one does not fit the other. Both predict the same unlabelled clips, so that mean and
-standard deviation of each logit can be matched before scale and bias are applied.
+standard deviation of each logit can be matched before maps of probabilities, scale and bias are applied.
 """
 
 from dataclasses import replace
@@ -37,11 +37,6 @@ class LogitMoments:
     def deviation(self) -> np.ndarray:
         """The standard deviations."""
         return np.sqrt(self._squares / max(self._num, 1))
-
-
-def needs_matching(post_processing: PostProcessing) -> bool:
-    """Whether it has a scale or a bias, which are of the predictor that they were fitted on."""
-    return bool(post_processing.scale or post_processing.bias)
 
 
 def matched(post_processing: PostProcessing, single: LogitMoments, averaged: LogitMoments) -> PostProcessing:

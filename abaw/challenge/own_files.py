@@ -88,7 +88,7 @@ def write_own(
             table = predictions.read_table(where, clip, task)
             values = table.values
             if post_processing:
-                values = post_processing.apply(task, values, table.observed, table.times_s)
+                values = post_processing.apply(task, values, table.observed, table.times_s, modalities=table.modalities)
             if not len(values):
                 raise InputError(f"clip {clip!r} has no predicted frame, so that there is no value to write")
             observed = table.observed if task.resolution == "frame" else np.array([table.observed.any()])

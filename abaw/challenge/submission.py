@@ -79,7 +79,9 @@ class Source:
         table = predictions.read_table(self.where, clip_id, self.task)
         values = table.values
         if self.post_processing:
-            values = self.post_processing.apply(self.task, values, table.observed, table.times_s, images)
+            values = self.post_processing.apply(
+                self.task, values, table.observed, table.times_s, images, table.modalities
+            )
         if goal.name != self.task.name:
             from abaw.tasks.ce import compound_probabilities
 
@@ -93,8 +95,11 @@ class Source:
             lines = [f"made from {self.task.name} predictions, as there are none of {goal.name}", *lines]
         fitted_on = len(self.post_processing.fitted_on) if self.post_processing else 0
         fitted = f", fitted on {fitted_on} videos" if fitted_on else ""
+        maps = self.post_processing.calibration if self.post_processing else None
+        remark = maps.remark(predictions.count_contexts(self.where)) if maps else ""
         return (
             *lines,
+            *([remark] if remark else ()),
             f"post-processing applied{fitted}" if self.post_processing else "no post-processing: raw tables",
         )
 

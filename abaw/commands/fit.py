@@ -19,13 +19,31 @@ def fit(
         str | None,
         typer.Option(help="split to exclude from the fit (usually validation), to score the result on it"),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="also fit maps after which probabilities of classes and units are as often right as "
+            "they say (post_processing.calibration)",
+        ),
+    ] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="fit on tables that do not say whether they are held out")
     ] = False,
 ) -> None:
-    """Fit post-processing on held-out predictions: gap filling, smoothing, biases, thresholds."""
+    """Fit post-processing on held-out predictions: gap filling, smoothing, calibration, biases, thresholds."""
     from abaw.calibration.fit import fit as fit_tables
     from abaw.pipelines.configuration import open_config
 
     options = None if config is None else open_config(config)[1].post_processing
-    print(fit_tables(folder, out, task=task, data=data, options=options, exclude_split=exclude_split, trust=trust))
+    found = fit_tables(
+        folder,
+        out,
+        task=task,
+        data=data,
+        options=options,
+        exclude_split=exclude_split,
+        calibrate=calibrate,
+        trust=trust,
+    )
+    print(found)

@@ -23,9 +23,21 @@ def score(
     raw: Annotated[bool, typer.Option("--raw", help="leave out the folder's post-processing")] = False,
     draws: Annotated[int, typer.Option(help="random exchanges of videos, for p")] = 1000,
     seed: Annotated[int, typer.Option(help="seed of the exchanges")] = 0,
+    reliability: Annotated[
+        bool,
+        typer.Option(
+            "--reliability",
+            help="also print calibration errors by class and by what was observed, and the "
+            "data of reliability diagrams (--json has them always)",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
     """Score with the official metric, with 95 % intervals; of several folders compare every two."""
     from abaw.evaluation import report
+    from abaw.evaluation.report_text import reliability_lines
 
-    show(report.score(folders, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed), as_json)
+    found = report.score(folders, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed)
+    show(found, as_json)
+    if reliability and not as_json:
+        print(*reliability_lines(found), sep="\n")

@@ -97,6 +97,7 @@ def _smoothing(post_processing: PostProcessing) -> str:
             f"{post_processing.smoother} over {post_processing.width:g} {UNIT_WORDS[post_processing.unit]} of "
             f"{post_processing.space}"
         )
+    parts += [str(post_processing.calibration)] if post_processing.calibration else []
     return ", ".join(parts) or "no smoothing (none helped)"
 
 

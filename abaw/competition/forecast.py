@@ -17,7 +17,7 @@ from abaw.competition.stages import Stage
 from abaw.competition.table_costs import time_tables
 from abaw.dataset.annotations import TimedLabels
 from abaw.errors import AbawError, InputError
-from abaw.evaluation.labelled_tables import labels_by_task
+from abaw.evaluation.labels import labels_by_task
 from abaw.files.disks import find_disk
 from abaw.folds import split_labels
 from abaw.numbers import format_count

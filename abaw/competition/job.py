@@ -15,7 +15,7 @@ from abaw.competition.templates import check_templates
 from abaw.configs.file import as_setting, read_config
 from abaw.dataset.layout import open_dataset
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import has_validation, labels_by_task
+from abaw.evaluation.labels import has_validation, labels_by_task
 from abaw.folds import split_labels
 from abaw.numbers import check_fps
 from abaw.pipelines.configuration import check_encoders, check_plugins, check_training, open_config

@@ -31,6 +31,7 @@ MIN_GROUP_S = 30.0
 STILL_S = 1.0  # what the row of a still picture counts as
 OWN_RATE = "convolution"  # the one alignment that is learned: the input stage reads the track at its own rate
 Overlap = Literal["mean", "centre"]  # how the outputs of overlapping windows are averaged
+Calibration = Literal["none", "isotonic"]  # of a task's head
 Pooling = Literal["mean", "attention", "statistics"]  # of a clip-level task's head, over the steps of a window
 Smoother = Literal["box", "median", "gaussian", "savgol"]
 Space = Literal["probabilities", "logits"]  # in which columns are smoothed
@@ -104,17 +105,22 @@ class TaskConfig(BaseModel):
 
     ``pooling``, of a clip-level task: the mean of the head's outputs at all steps ("mean"), or a head on the mean of
     the hidden states weighted by an attention that is learned ("attention"), or on their mean and standard deviation
-    ("statistics"), over the steps of a window in which something was observed.
+    ("statistics"), over the steps of a window in which something was observed. ``calibration`` "isotonic": a monotone
+    map of each class's or unit's output, for each set of observed features, is trained with the head (``Calibrator``).
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     weight: Annotated[float, Field(ge=0)] = 1.0
     pooling: Pooling = "mean"
+    calibration: Calibration = "none"
 
     @model_serializer(mode="wrap")
-    def _without_usual_pooling(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the usual pooling: config.yaml of a run of a task per frame has no such key."""
-        return {key: value for key, value in handler(self).items() if (key, value) != ("pooling", "mean")}
+    def _without_usual_head(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the usual pooling and calibration: config.yaml of a run without them has no such keys."""
+        usual = {("pooling", "mean"), ("calibration", "none")}
+        return {
+            key: value for key, value in handler(self).items() if key not in dict(usual) or (key, value) not in usual
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -180,8 +186,9 @@ class FoldsConfig(_Strict):
 
 
 class PostProcessingConfig(_Strict):
-    """What ``abaw fit`` tries: gap filling, ``smoothers`` of ``widths`` on probabilities or logits (``spaces``), and
-    then a ``bias`` (for valence and arousal, a scale and a bias).
+    """What ``abaw fit`` tries: gap filling, ``smoothers`` of ``widths`` on probabilities or logits (``spaces``), a
+    ``calibration`` of the probabilities of classes and units, and then a ``bias`` (for valence and arousal, a scale and
+    a bias).
 
     ``unit`` of the widths: "frames" or "images", odd numbers (1: no smoothing), or "seconds" (0: no smoothing). Images
     are the labelled frames, or those that a challenge file asks for: of s-Aff-Wild2 1 frame in 13 on average.
@@ -192,6 +199,7 @@ class PostProcessingConfig(_Strict):
     unit: WidthUnit = "frames"
     widths: Annotated[list[Annotated[int | float, Field(ge=0)]], Field(min_length=1)] = [1, 5, 11, 25, 51, 101]
     spaces: Annotated[list[Space], Field(min_length=1)] = ["probabilities"]
+    calibration: bool = False
     bias: bool = True
 
     @field_validator("widths")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from abaw.calibration.matching import LogitMoments, matched, needs_matching
+from abaw.calibration.matching import LogitMoments, matched
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions, replacing
@@ -54,7 +54,7 @@ def match_folds(
     ``wheres``: the members' prediction folders; ``folds``: those that each is the mean of. Members without folds
     (predictions by single runs, on which it was fitted) need no matching, nor does smoothing alone.
     """
-    if post_processing is None or not needs_matching(post_processing) or not any(folds):
+    if post_processing is None or not post_processing.is_fitted_to_logits or not any(folds):
         return post_processing, ()
     if len(set(map(tuple, folds))) > 1:
         texts = [f"{where}: {', '.join(map(str, each)) or 'none'}" for where, each in zip(wheres, folds, strict=True)]

@@ -20,6 +20,7 @@ from abaw.ensembling.strength import Comoments, Strength, measure
 from abaw.ensembling.weights import EnsembleWeights
 from abaw.errors import AbawError, InputError
 from abaw.evaluation import labelled_tables
+from abaw.evaluation.labels import labels_of, labels_to_fit_on
 from abaw.evaluation.leaks import fitted_on_of, selection_words
 from abaw.results import predictions, provenance
 from abaw.tasks.base import Task
@@ -138,9 +139,9 @@ def _labelled_if_any(wheres: Sequence[Path], task: Task, asked: Method) -> _Labe
 def _read_labelled(wheres: Sequence[Path], task: Task, dataset: Dataset, asked: Method) -> _Labelled:
     abouts, remarks = [predictions.read_metadata(where) for where in wheres], list[str]()
     if not asked.uses_labels and all(about.get("split") == "test" for about in abouts):
-        labels = labelled_tables.labels_of(dataset, task, "test")
+        labels = labels_of(dataset, task, "test")
     else:
-        labels = labelled_tables.labels_to_fit_on(dataset, task, asked.exclude_split)
+        labels = labels_to_fit_on(dataset, task, asked.exclude_split)
     trust = asked.trust or not asked.uses_labels
     members = [labelled_tables.read_held_out(where, task, labels, trust=trust) for where in wheres]
     scored = groups_in({clip_id: clip.labels for clip_id, clip in members[0].items()})

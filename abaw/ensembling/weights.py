@@ -49,11 +49,18 @@ class EnsembleWeights:
         return total + (self.weights * self.bias).sum(axis=0)
 
     def table(self, tables: Sequence[Table]) -> Table:
-        """One clip's tables combined; observed where any member is. Raises InputError where frames or times differ."""
+        """One clip's tables combined; observed where any member is, and so is each modality (none where a member does
+        not say). Raises InputError where frames or times differ."""
         check_agreement(tables, [f"member {i + 1}" for i in range(len(tables))])
         first, observed = tables[0], np.any([table.observed for table in tables], axis=0)
         values = self.values([table.values for table in tables]).astype(np.float32)
-        return Table(first.frames, first.times_s, observed, values, first.columns)
+        names = sorted({name for table in tables for name in table.modalities})
+        known = names if all(table.modalities for table in tables) else []
+        modalities = {
+            name: np.any([table.modalities[name] for table in tables if name in table.modalities], axis=0)
+            for name in known
+        }
+        return Table(first.frames, first.times_s, observed, values, first.columns, modalities)
 
     def document(self, members: Sequence[str]) -> dict[str, Any]:
         """As predictions.json records it; ``read_weights`` is the inverse."""

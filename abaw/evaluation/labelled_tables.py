@@ -4,6 +4,7 @@
 be fitted on; both refuse leaks. Task and data set are those of the run that made the tables, unless they are given.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset
-from abaw.dataset.seen import Seen, groups_in, groups_of
+from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import InputError, NotFoundError
+from abaw.evaluation.labels import HELD_OUT, has_validation, labels_of
 from abaw.evaluation.leaks import check_held_out, check_provenance, check_unseen, made_by, selection_words
+from abaw.evaluation.reliability import Probabilities
 from abaw.postprocessing import PostProcessing, parse_post_processing
+from abaw.probabilities.contexts import Modalities, contexts_of
 from abaw.results import predictions
 from abaw.results.observed import observed_lines, parse_observed
 from abaw.results.predictions import Table
@@ -25,22 +29,28 @@ from abaw.results.runs import POST_PROCESSING, Run
 from abaw.tasks import TASKS
 from abaw.tasks.base import PredictionPair, Task
 
-HELD_OUT = "held-out"
 SCORED_SPLITS = (*SPLITS, HELD_OUT)
 
 
 class LabelledTable(NamedTuple):
-    """One clip's raw table (time columns), its observed flags (time), its labels, and its frames' times in seconds."""
+    """One clip's raw table (time columns), its observed flags (time), its labels, its frames' times in seconds, and for
+    each modality whether it was observed (time), where that is known."""
 
     values: np.ndarray
     observed: np.ndarray
     labels: Labels
     times_s: np.ndarray | None = None
+    modalities: Modalities | None = None
 
     @property
-    def to_process(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-        """What ``PostProcessing.apply`` needs of the clip; its images are the frames with labels."""
+    def to_smooth(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+        """What ``PostProcessing.smoothed`` needs of the clip; its images are the frames with labels."""
         return self.values, self.observed, self.times_s, self.labels.scored
+
+    @property
+    def to_process(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, Modalities | None]:
+        """What ``PostProcessing.apply`` needs of the clip."""
+        return *self.to_smooth, self.modalities
 
 
 @dataclass(frozen=True)
@@ -67,13 +77,33 @@ class LabelledPredictions:
         for clip_id, table in self.tables.items():
             values, labels = table.values, self.labels[clip_id]
             if post_processed and self.post_processing is not None:
-                values = self.post_processing.apply(self.task, values, table.observed, table.times_s, labels.scored)
+                clip = LabelledTable(values, table.observed, labels, table.times_s, table.modalities)
+                values = self.post_processing.apply(self.task, *clip.to_process)
             found[clip_id] = PredictionPair(self.task.to_labels(values)[: len(labels)], labels)
+        return found
+
+    def probabilities(self, *, post_processed: bool) -> dict[str, Probabilities]:
+        """The tables beside labels, by clip, raw or after post-processing without scale and bias, which are no part of
+        a calibration: they move decisions."""
+        found = {}
+        for clip_id, table in self.tables.items():
+            values, labels = table.values, self.labels[clip_id]
+            if post_processed and self.post_processing is not None:
+                clip = LabelledTable(values, table.observed, labels, table.times_s, table.modalities)
+                values = self.post_processing.without_shift().apply(self.task, *clip.to_process)
+            found[clip_id] = Probabilities(values, labels, table.modalities)
         return found
 
     def selection(self) -> str:
         """Whether the epoch of a run was chosen on these clips, in words; "" where none was."""
         return selection_words(self.about, groups_in(self.labels))
+
+    def map_remarks(self) -> list[str]:
+        """Which frames get the calibration of all frames, because it has none for what was observed in them."""
+        maps = self.post_processing.calibration if self.post_processing else None
+        flags = [(table.modalities, len(table.frames)) for table in self.tables.values()] if maps else []
+        remark = maps.remark(Counter(name for each in flags for name in contexts_of(*each).tolist())) if maps else ""
+        return [remark] if remark else []
 
     def num_unobserved(self) -> int:
         """Number of scored frames (or clips) in which nothing was observed; they are scored like all others."""
@@ -130,7 +160,7 @@ def read_held_out(
         if clip_id in labels and labels[clip_id].scored.any():
             table = _table(where, clip_id, task, labels[clip_id])
             clips[clip_id] = LabelledTable(
-                table.values, table.observed, labels[clip_id].at(table.times_s), table.times_s
+                table.values, table.observed, labels[clip_id].at(table.times_s), table.times_s, table.modalities
             )
     if not clips:
         raise InputError(
@@ -154,63 +184,6 @@ def score_folder(folder: Path, task: Task, labels: Mapping[str, Labels]) -> dict
 def tasks_in(folder: Path, split: str | None) -> list[str]:
     """The names of the tasks that a run or a prediction folder has tables of."""
     return predictions.tasks_in(_tables(folder, _as_run(folder), split))
-
-
-def labels_of(dataset: Dataset, task: Task, split: str) -> dict[str, Labels]:
-    """A task's labels in a split, by clip; of "held-out" those of training and validation.
-
-    Raises InputError where it has none, as the test split of Aff-Wild2.
-    """
-    if split == HELD_OUT:
-        return labels_to_fit_on(dataset, task)
-    if split == "test" and dataset.manifest is None:
-        raise InputError(
-            f"{dataset.root} has no test labels: those of the challenge are not public; of your own data, a manifest "
-            "gives them (docs/own_labels.md)"
-        )
-    if not (found := task.read_labels(dataset, split)):
-        raise InputError(f"{dataset.root} has no {split} labels for {task.name}: expected {task.wanted(split)}")
-    return found
-
-
-def labels_by_task(dataset: Dataset, tasks: Mapping[str, Task], split: str) -> dict[str, dict[str, Labels]]:
-    """The labels of a split by task and clip. Raises InputError where a task has none."""
-    return {name: labels_of(dataset, task, split) for name, task in tasks.items()}
-
-
-def official_labels(dataset: Dataset, tasks: Mapping[str, Task]) -> dict[str, dict[str, dict[str, Labels]]]:
-    """The labels of "train" and "validation" by task and clip, from which folds are made (``split_labels``).
-
-    Where a manifest puts no clip into validation, "validation" is empty for every task. Raises InputError where a task
-    has no labels in a split that others have.
-    """
-    train = labels_by_task(dataset, tasks, "train")
-    if not has_validation(dataset, tasks):
-        return {"train": train, "validation": {name: {} for name in tasks}}
-    return {"train": train, "validation": labels_by_task(dataset, tasks, "validation")}
-
-
-def has_validation(dataset: Dataset, tasks: Mapping[str, Task]) -> bool:
-    """Whether the data set has a validation split; Aff-Wild2 has one, and it is an error where it is not found."""
-    return dataset.manifest is None or any(task.clips(dataset, "validation") for task in tasks.values())
-
-
-def labels_to_fit_on(dataset: Dataset, task: Task, exclude: str | None = None) -> dict[str, Labels]:
-    """Labels of both splits by clip, as held-out clips may be in either, without the videos and
-    groups of the split ``exclude``.
-
-    The labels of a clip in both splits are those of validation. Raises InputError where there are no labels, or for an
-    unknown split.
-    """
-    if exclude is not None and exclude not in SPLITS:
-        raise InputError(f"no split {exclude!r} to exclude: there are {', '.join(SPLITS)}")
-    labels = {**task.read_labels(dataset, "train"), **task.read_labels(dataset, "validation")}
-    if not labels:
-        raise InputError(f"{dataset.root} has no labels for {task.name}: expected {task.wanted('validation')}")
-    if exclude is None:
-        return labels
-    left_out = Seen.in_clips(groups_of(dataset, task.clips(dataset, exclude))).find(groups_in(labels))
-    return {clip_id: each for clip_id, each in labels.items() if clip_id not in left_out}
 
 
 def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Dataset:

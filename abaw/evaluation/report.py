@@ -23,6 +23,7 @@ from abaw.evaluation.intervals import (
 )
 from abaw.evaluation.jackknife import LEVEL
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.evaluation.reliability import Calibration, calibration_of
 from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
@@ -88,7 +89,9 @@ class ScoreResult(Measurement):
     are made of: videos or, where the data set names groups, groups (``unit``). ``coverage``: how often a 95 % interval
     of the ranking score holds the true one with so many, measured by simulation; None for a single one.
     ``selection`` says where the epoch of a run was chosen on the clips that are scored; else it is empty.
-    ``confusion``: how often each class was predicted for each, None for tasks without classes.
+    ``confusion``: how often each class was predicted for each, None for tasks without classes. ``calibration``: whether
+    probabilities are as often right as they say, before scale and bias, and ``raw_calibration`` that of the raw tables;
+    None for tasks of values.
     """
 
     folder: str
@@ -105,6 +108,8 @@ class ScoreResult(Measurement):
     coverage: float | None = None
     selection: str = ""
     confusion: Confusion | None = None
+    calibration: Calibration | None = None
+    raw_calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -235,11 +240,12 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
     check_draws(draws, seed)
     final = labelled.pairs(post_processed=True)
     num = len(group_by_video(final))
-    post_processing, raw, gain = None, None, None
+    post_processing, raw, gain, raw_calibration = None, None, None, None
     if labelled.post_processing is not None:
         before = labelled.pairs(post_processed=False)
         post_processing = labelled.post_processing.document()
         raw = _measured(labelled, before)
+        raw_calibration = calibration_of(labelled.task, labelled.probabilities(post_processed=False))
         gain = _difference(labelled.task, before, final, draws, seed)
     return ScoreResult(
         **vars(_measured(labelled, final)),
@@ -256,11 +262,13 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
             for key in REPORTED
             if labelled.about.get(key) is not None
         },
-        remarks=[*labelled.remarks, *labelled.task.remarks(final)],
+        remarks=[*labelled.remarks, *labelled.task.remarks(final), *labelled.map_remarks()],
         unit=unit_drawn(final),
         coverage=measured_coverage(labelled.task, num) if num > 1 else None,
         selection=labelled.selection(),
         confusion=confusion_of(labelled.task, final),
+        calibration=calibration_of(labelled.task, labelled.probabilities(post_processed=True)),
+        raw_calibration=raw_calibration,
     )
 
 

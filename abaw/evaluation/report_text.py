@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from abaw.evaluation import reliability
 from abaw.evaluation.coverage import videos_words
 from abaw.evaluation.intervals import SIGNIFICANCE
 from abaw.evaluation.wording import (
@@ -34,6 +35,16 @@ def lines(found: "ScoreReport") -> Iterator[str]:
     yield from map(_spread_line, found.spreads)
 
 
+def reliability_lines(found: "ScoreReport") -> Iterator[str]:
+    """The calibration errors and reliability diagrams of every result, as ``abaw score --reliability`` prints them."""
+    for each in found.results:
+        if each.calibration is None:
+            yield f"{each.folder} {each.task}: values are no probabilities, so they have no calibration"
+            continue
+        yield f"{each.folder} {each.task} {each.split}:"
+        yield from reliability.tables(each.calibration)
+
+
 def _table(found: "ScoreResult") -> Iterator[str]:
     """Where the tables come from, then each clip, fold and part of the score, with the raw score beside it."""
     raw, of = found.raw, format_count(found.videos, found.unit)
@@ -56,6 +67,9 @@ def _table(found: "ScoreResult") -> Iterator[str]:
             )
     if found.confusion:
         yield from confusion_lines(found.confusion.classes, found.confusion.counts)
+    if found.calibration:
+        is_shifted = bool((found.post_processing or {}).get("scale") or (found.post_processing or {}).get("bias"))
+        yield f"  {reliability.line(found.calibration, found.raw_calibration, is_shifted=is_shifted)}"
     if found.gain:
         yield f"  post-processing changes {found.gain.words} ({of})"
     for remark in found.remarks:

@@ -15,6 +15,7 @@ from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
 from abaw.pipelines.rebuilding import describe_reading, find_stored, notes_of_types
 from abaw.postprocessing import parse_post_processing, read_post_processing
+from abaw.probabilities.contexts import any_observed
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import unobserved_lines
@@ -241,11 +242,11 @@ def _tables_of_members(
         progress(clip_id, done, len(clip_ids))
         members_tables: dict[str, list[Table]] = {name: [] for name in tasks if clip_id in of_task[name]}
         for (_, _, source), stream in zip(members, streams, strict=True):
-            _, raw, observed = next(stream)
-            clock = source.clock(clip_id)
+            _, raw, seen = next(stream)
+            clock, observed = source.clock(clip_id), any_observed(seen)
             for name in members_tables.keys() & raw.keys():
-                values = tasks[name].probabilities(raw[name])
-                table = predictions.Table(clock.frames, clock.times_s, observed, values, tasks[name].columns)
+                values, columns = tasks[name].probabilities(raw[name]), tasks[name].columns
+                table = predictions.Table(clock.frames, clock.times_s, observed, values, columns, seen)
                 members_tables[name].append(table)
         yield clip_id, members_tables
     warn_of_groups(members)

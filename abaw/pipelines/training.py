@@ -11,7 +11,8 @@ from abaw.configs.sections import BY_GROUP
 from abaw.dataset.layout import open_dataset, open_once
 from abaw.dataset.synthetic import kind_of
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import official_labels, score_folder
+from abaw.evaluation.labelled_tables import score_folder
+from abaw.evaluation.labels import official_labels
 from abaw.files import as_path
 from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, check_training, open_config

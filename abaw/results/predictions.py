@@ -1,9 +1,9 @@
 """Prediction tables on disk: a folder for each task with one Parquet file per clip and predictions.json.
 
-A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, the task's raw columns in float32
+A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, for each feature of the networks
+``observed_<feature>`` (tables of other programs and older versions have none), the task's raw columns in float32
 and, for a task of classes, the number of the class (int8), the same in every row where the task is clip-level. Tables
-made by other programs can be used too, and need no
-predictions.json.
+made by other programs can be used too, and need no predictions.json.
 
 predictions.json records the provenance of the tables; null, or a missing key, means unknown:
 task, split             split: null where clips were named
@@ -26,8 +26,9 @@ task_settings           of a task whose columns a data set defines (``classes``,
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from abaw.files.names import checked_name
 from abaw.files.seals import without_seal
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
+from abaw.probabilities.contexts import contexts_of
 from abaw.registry import nearest
 from abaw.results import checksums
 from abaw.results.plausible import check_plausible
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 METADATA = "predictions.json"
 WRITTEN = {"task", "split", "run", "commit", "seeds", "post_processing", "ensemble"}  # keys of every predictions.json
 CLOCK_COLUMNS = {"frame": pa.int32(), "time_s": pa.float64(), "observed": pa.bool_()}
+OF_MODALITY = "observed_"  # before the name of a feature: whether it was observed
 CLIP_COLUMNS = {"clip", "clip_id", "video", "video_id"}  # in which other programs may name a row's clip
 AGAIN = "mend the table or run abaw predict again"
 
@@ -61,7 +64,8 @@ AGAIN = "mend the table or run abaw predict again"
 class Table:
     """One clip's predictions of one task: frames, times in seconds, observed flags (time), values (time columns).
 
-    ``columns`` names the values. Raises InputError where frames are not 1 .. n, times do not increase, lengths differ
+    ``columns`` names the values. ``modalities``: feature -> whether it was observed (time); {} where it is not known.
+    Raises InputError where frames are not 1 .. n, times do not increase, lengths differ
     or a value is not finite.
 
     >>> table = Table(np.array([1, 2]), np.array([0.0, 0.04]), np.array([True, True]), np.zeros((2, 1)), ("valence",))
@@ -74,9 +78,12 @@ class Table:
     observed: np.ndarray
     values: np.ndarray
     columns: tuple[str, ...]
+    modalities: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         num = len(self.frames)
+        if wrong_lengths := [name for name, flags in self.modalities.items() if len(flags) != num]:
+            raise InputError(f"observed flags of {', '.join(wrong_lengths)} are not {num}, one for each frame")
         if self.values.ndim != 2 or not num == len(self.times_s) == len(self.observed) == len(self.values):
             raise InputError(
                 f"{num} frames, {len(self.times_s)} times, {len(self.observed)} observed flags and values of shape "
@@ -105,8 +112,10 @@ class Table:
             raise InputError(f"row {row + 1}, column {self.columns[column]!r} is {value}, expected a finite number")
 
     def to_numpy(self) -> dict[str, np.ndarray]:
-        """Column name -> values, one a frame: "frame", "time_s", "observed", then the task's columns."""
+        """Column name -> values, one a frame: "frame", "time_s", "observed", "observed_<feature>" of each feature, then
+        the task's columns."""
         clock = dict(zip(CLOCK_COLUMNS, (self.frames, self.times_s, self.observed), strict=True))
+        clock |= {OF_MODALITY + name: flags for name, flags in self.modalities.items()}
         return {**clock, **{name: self.values[:, i] for i, name in enumerate(self.columns)}}
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -122,6 +131,9 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
         )
     values = table.values.astype(np.float32)
     columns = dict(zip(CLOCK_COLUMNS, (table.frames.astype(np.int32), table.times_s, table.observed), strict=True))
+    columns |= {OF_MODALITY + name: flags for name, flags in table.modalities.items()}
+    if clashes := columns.keys() & set(task.columns):
+        raise InputError(f"columns {', '.join(sorted(clashes))} of {task.name} are in every table: rename them")
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
     number = np.int8 if len(task.columns) <= np.iinfo(np.int8).max else np.int32
@@ -161,7 +173,9 @@ def _parse(content: bytes, clip_id: str, task: Task) -> Table:
     _check_clip(found, clip_id)
     types = CLOCK_COLUMNS | dict.fromkeys(task.columns, pa.float32())
     frames, times_s, observed, *values = (_column(found, name, type_) for name, type_ in types.items())
-    table = Table(frames, times_s, observed, np.stack(values, axis=1), task.columns)
+    names = [name for name in found.column_names if name.startswith(OF_MODALITY) and name not in task.columns]
+    modalities = {name.removeprefix(OF_MODALITY): _column(found, name, pa.bool_()) for name in names}
+    table = Table(frames, times_s, observed, np.stack(values, axis=1), task.columns, modalities)
     check_plausible(table.values, task)
     return table
 
@@ -247,6 +261,18 @@ def num_unobserved(folder: Path) -> dict[str, tuple[int, int]]:
         for clip_id in clip_ids(folder)
     }
     return {clip_id: (int((~observed).sum()), len(observed)) for clip_id, observed in columns.items()}
+
+
+def count_contexts(folder: Path) -> dict[str, int]:
+    """In how many frames of all tables each set of modalities was observed ("face+voice"); "" where it is not known."""
+    found: Counter[str] = Counter()
+    for clip_id in clip_ids(folder):
+        table = parquet.ParquetFile(folder / f"{clip_id}.parquet")
+        names = [name for name in table.schema_arrow.names if name.startswith(OF_MODALITY)]
+        columns = table.read(names)
+        flags = {name.removeprefix(OF_MODALITY): columns[name].to_numpy() for name in names}
+        found.update(contexts_of(flags, table.metadata.num_rows).tolist())
+    return dict(found)
 
 
 def tasks_in(folder: Path) -> list[str]:

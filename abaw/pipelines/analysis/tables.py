@@ -75,7 +75,8 @@ def final_table(task: "Task", table: "Table", kept: "PostProcessing | None") -> 
     """The table after post-processing, with values inside the range of labels, which a linear head can leave."""
     from dataclasses import replace
 
-    final = kept.apply(task, table.values, table.observed, table.times_s) if kept else table.values
+    clip = (table.values, table.observed, table.times_s)
+    final = kept.apply(task, *clip, modalities=table.modalities) if kept else table.values
     return replace(table, values=within_range(task, final))
 
 

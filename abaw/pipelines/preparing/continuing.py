@@ -11,7 +11,7 @@ from abaw.configs.sections import Config
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import AbawError, InputError
-from abaw.evaluation.labelled_tables import official_labels
+from abaw.evaluation.labels import official_labels
 from abaw.files import sha256
 from abaw.folds import ByTask, check_apart, split_labels
 from abaw.pipelines.features import same_features

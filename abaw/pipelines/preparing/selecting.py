@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from abaw.configs.sections import BY_GROUP
 from abaw.errors import InputError
-from abaw.evaluation.labelled_tables import has_validation
+from abaw.evaluation.labels import has_validation
 from abaw.folds import seen_in, split_inner
 from abaw.numbers import format_count
 

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from abaw.evaluation.labelled_tables import labels_by_task, open_labelled_predictions
+from abaw.evaluation.labelled_tables import open_labelled_predictions
+from abaw.evaluation.labels import labels_by_task
 from abaw.evaluation.report import result, score
 from abaw.results import predictions
 from abaw.results.predictions import Table

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from abaw.calibration.matching import LogitMoments, matched, needs_matching
+from abaw.calibration.matching import LogitMoments, matched
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from benchmarks.fitted import averaging
 from tests.support.abaw.calibration import TASK
@@ -52,8 +52,8 @@ def test_a_logit_that_does_not_vary_is_only_moved():
 
 
 def test_smoothing_alone_is_not_of_one_predictor():
-    assert not needs_matching(PostProcessing(smoother="box", width=5))
-    assert needs_matching(FITTED)
+    assert not PostProcessing(smoother="box", width=5).is_fitted_to_logits
+    assert FITTED.is_fitted_to_logits
     assert "match_scale" not in FITTED.document()
 
 

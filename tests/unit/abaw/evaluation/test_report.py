@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from abaw.dataset.names import EXPRESSIONS
-from abaw.evaluation.labelled_tables import labels_by_task, score_folder
+from abaw.evaluation.labelled_tables import score_folder
+from abaw.evaluation.labels import labels_by_task
 from abaw.evaluation.wording import summary, worst_clips
 from abaw.results import predictions
 from abaw.results.predictions import Table
