@@ -11,7 +11,7 @@ from abaw.metrics import concordance
 from fusion.layers.frequency import FrequencyMode, FrequencySelfAttention, cosine_basis
 
 NUM_STEPS, NUM_LATENTS, NUM_FEATURES, NUM_LABELS, NUM_KEPT, NUM_CLIPS, BATCH = 256, 4, 32, 2, 16, 256, 16
-OFFSET, NOISE = 1.0, 0.5
+OFFSET, NOISE, NUM_UPDATES = 1.0, 0.5, 400
 
 
 def make_clips(num: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ class Network(nn.Module):
         return self.out(hidden)
 
 
-def fit(mode: FrequencyMode | None, num_coefficients: int, seed: int, num_updates: int = 400) -> Network:
+def fit(mode: FrequencyMode | None, num_coefficients: int, seed: int, num_updates: int = NUM_UPDATES) -> Network:
     """A network trained at this number of coefficients."""
     torch.manual_seed(seed)
     network, (features, labels) = Network(mode), make_clips(NUM_CLIPS, seed)
@@ -67,8 +67,8 @@ def score(network: Network, num_coefficients: int, seed: int) -> float:
     )
 
 
-def compare(mode: FrequencyMode, seed: int, num_updates: int = 400) -> dict[str, float]:
-    """The CCC without attention, with all coefficients, with few in a network trained with all, and trained with few."""
+def compare(mode: FrequencyMode, seed: int, num_updates: int = NUM_UPDATES) -> dict[str, float]:
+    """The CCC without attention, with all coefficients, with few after a training with all, and trained with few."""
     none, full = fit(None, 0, seed, num_updates), fit(mode, NUM_STEPS, seed, num_updates)
     few = fit(mode, NUM_KEPT, seed, num_updates)
     return {
