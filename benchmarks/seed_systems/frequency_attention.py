@@ -121,7 +121,7 @@ def measure_saving(mode: FrequencyMode, size: tuple[int, int, int, int]) -> tupl
     return 100 * (1 - ours[0] / theirs[0]), 100 * (1 - ours[1] / theirs[1])
 
 
-class FusedAttention(nn.Module):
+class SoftmaxAttention(nn.Module):
     """Softmax attention with torch's fused kernel, heads as wide as the queries of the frequency attention."""
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class FusedAttention(nn.Module):
 def measure_speed(num_steps: int, num_rounds: int) -> dict[str, float]:
     """Seconds of one layer on a window: the median over rounds in which all take turns."""
     torch.manual_seed(0)
-    values, lengths, fused = torch.randn(1, num_steps, SPEED_DIM), torch.tensor([num_steps]), FusedAttention()
+    values, lengths, fused = torch.randn(1, num_steps, SPEED_DIM), torch.tensor([num_steps]), SoftmaxAttention()
     runs: dict[str, Callable[[], Tensor]] = {"softmax": lambda: fused(values)}
     for mode in MODES:
         layer = FrequencySelfAttention(SPEED_DIM, head_dim=SPEED_DIM // NUM_HEADS, mode=mode, num_repeats=1)
