@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_tasks as list_tasks
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
-    from abaw.pipelines.probing import probe as probe
+    from abaw.pipelines.probing.scoring import probe as probe
     from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
@@ -136,7 +136,7 @@ _HOMES = {
     ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
-    "abaw.pipelines.probing": ("probe",),
+    "abaw.pipelines.probing.scoring": ("probe",),
     "abaw.pipelines.training": ("train", "train_folds"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abaw.results.predictions import METADATA
-from abaw.results.provenance import describe_recognisers, describe_teachers
+from abaw.results.provenance import describe_probes, describe_recognisers, describe_teachers
 
 NEEDED = ("run", "commit", "label_tasks_seen", "subject_adapted")
 OF_AFFWILD2 = ("va", "expr", "au", "mtl")  # the rule is about the labels of these; other data may be used freely
@@ -34,6 +34,7 @@ def _known(about: Mapping[str, Any]) -> list[str]:
     runs = [runs] if isinstance(runs, str) else runs
     words = [f"{'run' if len(runs) == 1 else f'{len(runs)} runs'} {', '.join(runs)}"] if runs else []
     words += [f"recogniser {each}" for each in describe_recognisers(about)]
+    words += [f"probe {each}" for each in describe_probes(about)]
     words += [f"commit {about['commit']}"] if about.get("commit") else []
     if about.get("label_tasks_seen") is not None:
         words.append(f"labels seen: {', '.join(about['label_tasks_seen']) or 'none'}")

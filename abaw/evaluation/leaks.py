@@ -55,7 +55,7 @@ def _sights(
     fitted_on = fitted_on_of(about.get("ensemble") or {})
     yield "the ensemble's fit", fitted_on, scored, "fit its weights, or choose its members, on other clips"
     remedy = "score it on clips that it was not trained on, or ask for --split train"
-    if not about.get("held_out") or len(about.get("run") or ()) == 1:
+    if not about.get("held_out") or (len(about.get("run") or ()) == 1 and not about.get("probes")):
         seen = Seen(tuple(about.get("videos_seen") or ()), tuple(about.get("groups_seen") or ()))
         yield "the training", seen, scored, remedy
         return
@@ -124,6 +124,7 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
         ("observed", about.get("observed"), _is_observed, "counts of frames for each feature"),
         ("continued_from", about.get("continued_from"), _is_names, "a list of names"),
         ("taught_by", about.get("taught_by"), _is_taught, "a list of what describes each training by teachers"),
+        ("probes", about.get("probes"), _is_objects, "a list of what describes each probe"),
         ("ensemble", ensemble, lambda value: isinstance(value, dict), "an object"),
         *(
             (key, ensemble.get(key) if isinstance(ensemble, dict) else None, _is_names, "a list of names")
@@ -136,6 +137,10 @@ def check_provenance(about: Mapping[str, Any], where: Path) -> None:
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _is_taught(value: Any) -> bool:

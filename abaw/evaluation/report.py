@@ -28,7 +28,13 @@ from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
 from abaw.results import predictions
-from abaw.results.provenance import REPORTED, describe_ancestors, describe_recognisers, describe_teachers
+from abaw.results.provenance import (
+    REPORTED,
+    describe_ancestors,
+    describe_probes,
+    describe_recognisers,
+    describe_teachers,
+)
 from abaw.results.selection import words_of_each
 from abaw.tasks.base import PredictionPair, Task, is_count
 from abaw.tasks.classes import Confusion, confusion_of
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
 Scores = dict[str, float]
 DESCRIBED = {
     "recognisers": describe_recognisers,
+    "probes": describe_probes,
     "taught_by": describe_teachers,
     "continued_from": describe_ancestors,
 }  # entries of provenance in words

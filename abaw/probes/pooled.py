@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+Scales = Mapping[str, tuple[np.ndarray, np.ndarray]]  # group -> mean and deviation of each feature
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -27,7 +29,7 @@ class Moments:
         )
 
     def features(self) -> Float[np.ndarray, "piece features"]:
-        """What a linear model reads: the means, then the standard deviations."""
+        """What a classifier reads: the means, then the standard deviations."""
         return np.concatenate([self.mean, self.std], axis=1)
 
     def together(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,47 +66,64 @@ def merge(pieces: Sequence[Moments]) -> Moments:
     return Moments(whole.num.sum(keepdims=True), whole.seconds.sum(keepdims=True), mean, std)
 
 
-def standardise_pooled(
-    features: Float[np.ndarray, "piece features"], of_piece: Sequence[str], min_pieces: int
-) -> Float[np.ndarray, "piece features"]:
-    """Pooled features standardised over the pieces of their group; labels are not used.
+def group_scales(
+    material: Moments, of_material: Sequence[str], groups: Sequence[str], min_s: float
+) -> tuple[Scales, Mapping[str, float]]:
+    """By group the mean and deviation of the rows of all its material; labels are not used.
 
-    How much a feature differs from piece to piece depends on the person too. A group with fewer than ``min_pieces``
-    observed pieces is standardised over those of all groups. A feature that is constant becomes 0.
-
-    >>> standardise_pooled(np.array([[1.0], [3.0], [10.0], [30.0]]), ["a", "a", "b", "b"], 2).tolist()
-    [[-1.0], [1.0], [-1.0], [1.0]]
+    ``of_material``: the group of each piece. A group with less than ``min_s`` seconds of observed rows has those of the
+    material of all groups; such groups are returned with their seconds.
     """
-    found, groups = np.empty_like(features), np.array(of_piece)
-    is_seen = ~np.isnan(features).any(axis=1)
-    for group in dict.fromkeys(of_piece):
-        own = is_seen & (groups == group)
-        rows = features[own if own.sum() >= min_pieces else is_seen].astype(np.float64)
-        scale = rows.std(axis=0)
-        at = groups == group
-        found[at] = (features[at] - rows.mean(axis=0)) / np.where(scale > 1e-6, scale, np.inf)
-    return found
-
-
-def within_groups(
-    pieces: Moments, of_piece: Sequence[str], material: Moments, of_material: Sequence[str], min_s: float
-) -> tuple[Moments, Mapping[str, float]]:
-    """The pieces as if their rows had been standardised by all material of their group; labels are not used.
-
-    ``of_piece`` and ``of_material``: the group of each piece of the two. A group with less than ``min_s`` seconds of
-    observed rows is standardised by the material of all groups; those are returned with their seconds.
-    """
-    mean, std = pieces.mean.copy(), pieces.std.copy()
-    groups, groups_there = np.array(of_piece), np.array(of_material)
-    overall, short = material.together(), {}
-    for group in dict.fromkeys(of_piece):
+    groups_there = np.array(of_material)
+    overall, short, found = material.together(), {}, {}
+    for group in dict.fromkeys(groups):
         own = material.select(np.flatnonzero(groups_there == group))
         seconds = float(own.seconds.sum())
         if seconds < min_s:
             short[group] = seconds
         centre, scale = own.together() if seconds >= min_s else overall
-        scale = np.where(scale <= 1e-6 * np.abs(centre), 1.0, scale)  # of a constant feature
-        at = groups == group
+        found[group] = centre, np.where(scale <= 1e-6 * np.abs(centre), 1.0, scale)  # of a constant feature
+    return found, short
+
+
+def scale_rows(pieces: Moments, of_piece: Sequence[str], scales: Scales) -> Moments:
+    """The pieces as if their rows had been standardised with the scales of their group (``group_scales``)."""
+    mean, std = pieces.mean.copy(), pieces.std.copy()
+    groups = np.array(of_piece)
+    for group in dict.fromkeys(of_piece):
+        (centre, scale), at = scales[group], groups == group
         mean[at] = (pieces.mean[at] - centre) / scale
         std[at] = pieces.std[at] / scale
-    return replace(pieces, mean=mean, std=std), short
+    return replace(pieces, mean=mean, std=std)
+
+
+def pooled_scales(features: Float[np.ndarray, "piece features"], of_piece: Sequence[str], min_pieces: int) -> Scales:
+    """By group the mean and deviation of pooled features over its pieces; labels are not used.
+
+    How much a feature differs from piece to piece depends on the person too. A group with fewer than ``min_pieces``
+    observed pieces has those over the pieces of all groups. The deviation of a constant feature is infinite.
+    """
+    found, groups = {}, np.array(of_piece)
+    is_seen = ~np.isnan(features).any(axis=1)
+    for group in dict.fromkeys(of_piece):
+        own = is_seen & (groups == group)
+        rows = features[own if own.sum() >= min_pieces else is_seen].astype(np.float64)
+        scale = rows.std(axis=0)
+        found[group] = rows.mean(axis=0), np.where(scale > 1e-6, scale, np.inf)
+    return found
+
+
+def scale_pooled(
+    features: Float[np.ndarray, "piece features"], of_piece: Sequence[str], scales: Scales
+) -> Float[np.ndarray, "piece features"]:
+    """Pooled features standardised with the scales of their group (``pooled_scales``); constant ones become 0.
+
+    >>> features, groups = np.array([[1.0], [3.0], [10.0], [30.0]]), ["a", "a", "b", "b"]
+    >>> scale_pooled(features, groups, pooled_scales(features, groups, 2)).tolist()
+    [[-1.0], [1.0], [-1.0], [1.0]]
+    """
+    found, groups = np.empty_like(features), np.array(of_piece)
+    for group in dict.fromkeys(of_piece):
+        (mean, scale), at = scales[group], groups == group
+        found[at] = (features[at] - mean) / scale
+    return found

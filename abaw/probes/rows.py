@@ -11,7 +11,7 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.seen import unit_of
 from abaw.errors import InputError
 from abaw.folds import groups_of, part_groups
-from abaw.probes.linear import blocks_of, row_labels
+from abaw.probes.crossing import blocks_of, row_labels
 from abaw.tasks.base import PredictionPair, Task
 
 NUM_PARTS = 6  # in which groups are held out, where the user names no number

@@ -9,7 +9,8 @@ predictions.json records the provenance of the tables; null, or a missing key, m
 task, split             split: null where clips were named
 run, commit, seeds      of every member
 recognisers             of every member that is a recogniser: name, recipe of its track, map, licence, trained_on
-data                    of recognisers: the data set
+probes                  of every member that is a probe's: encoder, classifier, normalise, parts held out
+data                    of recognisers and probes: the data set
 label_tasks_seen        the tasks whose labels a member was trained on
 videos_seen             every video that a member was trained on
 groups_seen             every group (speaker, session, subject), where the data set names groups

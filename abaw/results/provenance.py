@@ -12,7 +12,7 @@ from abaw.results.selection import chosen_on
 KEYS = ("run", "commit", "seeds", "label_tasks_seen", "videos_seen", "subject_adapted", "held_out")
 TAUGHT_KEYS = {"run", "kind", "teachers", "tasks", "num_test_clips"}  # of each entry of "taught_by"
 # beside scores; the list of videos is long
-REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "taught_by", "continued_from")
+REPORTED = (*(key for key in KEYS if key != "videos_seen"), "recognisers", "probes", "taught_by", "continued_from")
 
 
 def of_run(run: Run, clips: Mapping[str, str]) -> dict[str, Any]:
@@ -104,6 +104,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     groups_seen = _sorted(_union(abouts, "groups_seen"))
     chosen = _sorted(_union(abouts, "epoch_chosen_on"))
     taught = {json.dumps(each, sort_keys=True): each for about in abouts for each in about.get("taught_by") or ()}
+    probes = {json.dumps(each, sort_keys=True): each for about in abouts for each in about.get("probes") or ()}
     return {
         "run": _union(abouts, "run"),
         "commit": ", ".join(commits) if commits else None,
@@ -121,6 +122,7 @@ def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         },
         "incomplete": sorted(unknown.union(*(about.get("incomplete") or () for about in abouts))),
         **({"recognisers": list(recognisers.values())} if recognisers else {}),
+        **({"probes": list(probes.values())} if probes else {}),
         **({"taught_by": list(taught.values())} if taught else {}),
         **({"continued_from": ancestors} if (ancestors := _union(abouts, "continued_from")) else {}),
         **({"data": data.pop()} if len(data) == 1 else {}),
@@ -135,6 +137,15 @@ def describe_recognisers(about: Mapping[str, Any]) -> list[str]:
         named = "data that are not named" if trained_on is None else ", ".join(trained_on)
         found.append(f"{each.get('name')} (trained on {named}; licence: {each.get('licence')})")
     return found
+
+
+def describe_probes(about: Mapping[str, Any]) -> list[str]:
+    """The probes that made tables, each with its encoder and classifier, from predictions.json."""
+    return [
+        f"{each.get('classifier')} on {each.get('encoder')} (normalise: {each.get('normalise')}, {each.get('parts')} "
+        "parts held out)"
+        for each in about.get("probes") or ()
+    ]
 
 
 def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:

@@ -156,6 +156,7 @@ BAD_CALLS = {
     ),
     "recognise, unknown recogniser": lambda here: abaw.recognise("fer", here, here / "s", here / "out", split="test"),
     "probe, missing data": lambda here: abaw.probe(here / "none", here / "store"),
+    "probe, unknown classifier": lambda here: abaw.probe(here, here / "store", classifier="bayes"),
     "probe, unknown normalisation": lambda here: abaw.probe(here, here / "store", normalise="person"),
     "read_config_text, unknown config": lambda here: abaw.read_config_text("none"),
     "predict, wrong progress": lambda here: abaw.predict(here, here / "out", split="test", progress=5),

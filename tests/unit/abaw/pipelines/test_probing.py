@@ -5,8 +5,9 @@ import pytest
 
 from abaw.dataset.layout import open_dataset
 from abaw.errors import AbawError
-from abaw.pipelines import probing
-from abaw.pipelines.probing import probe
+from abaw.pipelines.probing import pooler, scoring
+from abaw.pipelines.probing.scoring import probe
+from abaw.probes import linear
 from abaw.tracks import Clock, Track
 from extract.store.store import FeatureStore
 from tests.support.abaw.speakers import CLEAR, CLIPS, MOODS, NOISE, NUM_ROWS, track_of, write_data, write_store
@@ -60,15 +61,15 @@ def test_no_row_is_predicted_by_a_model_of_its_group(data, store, monkeypatch):
         seen.append({group: set(parts[np.array(groups) == group].tolist()) for group in set(groups)})
         return cross_predict(task, features, labels, parts, groups, seed)
 
-    cross_predict = probing.cross_predict
-    monkeypatch.setattr(probing, "cross_predict", record)
+    cross_predict = linear.cross_predict
+    monkeypatch.setattr(linear, "cross_predict", record)
     for folds in (2, "groups"):
         probe(data, store, encoders=["clear"], folds=folds, draws=100)
         assert all(len(parts) == 1 for parts in seen[-1].values())
 
 
 def test_within_groups_what_belongs_to_a_speaker_is_taken_away(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(probing, "MIN_GROUP_S", 20.0)
+    monkeypatch.setattr(pooler, "MIN_GROUP_S", 20.0)
     shifted = write_store(tmp_path / "store", shift=20.0).root
     options = {"encoders": ["clear"], "draws": 100}
     plain, within = (probe(data, shifted, normalise=how, **options) for how in ("none", "group"))
@@ -96,7 +97,7 @@ def test_a_clip_in_which_nothing_was_observed_has_the_mean_and_is_said(tmp_path,
     store.put(CLEAR, "bob3", Track(silent.values, silent.times_s, np.zeros(NUM_ROWS, bool)), {})
     found = probe(data, store.root, encoders=["clear"], draws=100, folds=2)
     assert found.results[0].num_unobserved == 1
-    assert "clear observed nothing in 1 clip ('bob3' first): the training mean is used" in found.tasks[0].remarks
+    assert "clear observed nothing in 1 clip ('bob3' first): predicted without it" in found.tasks[0].remarks
 
 
 def test_a_constant_encoder_scores_as_a_guess_does_and_is_said(tmp_path, data):
@@ -187,7 +188,7 @@ def test_a_task_of_frames_is_probed_in_windows_around_frames(tmp_path):
 
 def test_frames_with_labels_of_spans_are_counted_as_frames(tmp_path, monkeypatch):
     """A file of labels with one row for a whole clip labels all its frames: the windows are as many as is allowed."""
-    monkeypatch.setattr(probing, "MAX_WINDOWS", 100)
+    monkeypatch.setattr(scoring, "MAX_WINDOWS", 100)
     rows = [f"{clip}.wav,{who},{clip}.csv" for clip, (who, _) in CLIPS.items()]
     keys = {"classes": {"column": "mood", "names": list(MOODS)}}
     data = write_data(tmp_path / "data", "path,group,labels", rows, **keys)

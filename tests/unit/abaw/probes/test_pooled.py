@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from abaw.probes.pooled import standardise_pooled
+from abaw.probes.pooled import pooled_scales, scale_pooled
 
 
 def test_pooled_features_are_standardised_over_the_pieces_of_a_person_who_has_enough():
@@ -11,7 +11,7 @@ def test_pooled_features_are_standardised_over_the_pieces_of_a_person_who_has_en
     features[:, 2] = 7.0
     features[4] = np.nan
     groups = ["ann"] * 20 + ["bob"] * 7 + ["cleo"] * 3
-    found = standardise_pooled(features, groups, min_pieces=7)
+    found = scale_pooled(features, groups, pooled_scales(features, groups, min_pieces=7))
     for of_group, material in (
         (slice(0, 20), slice(0, 20)),
         (slice(20, 27), slice(20, 27)),

@@ -8,7 +8,7 @@ import pytest
 from abaw.errors import AbawError, InputError
 from abaw.pipelines.embedding.exporting import embed
 from abaw.pipelines.embedding.searching import find_similar
-from abaw.pipelines.probing import probe
+from abaw.pipelines.probing.scoring import probe
 from abaw.pipelines.training import train
 from abaw.results.runs import Run
 from abaw.tracks import Clock, Track

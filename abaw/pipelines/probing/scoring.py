@@ -1,13 +1,13 @@
-"""Which encoder? A linear model on the pooled features of each, on groups that are held out, in seconds."""
+"""Which encoder? A classifier of the pooled features of each, on groups that are held out, in seconds."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.configs.sections import MIN_GROUP_S, STILL_S
 from abaw.dataset.annotations import Labels, group_of
 from abaw.dataset.layout import open_dataset
 from abaw.dataset.seen import groups_in, unit_of
@@ -18,9 +18,11 @@ from abaw.files import as_list, as_path, check_once
 from abaw.files.names import first_few
 from abaw.numbers import format_count
 from abaw.pipelines.embedding.seen import describe_seen
-from abaw.probes.linear import cross_predict, row_labels
-from abaw.probes.pooled import Moments, merge, pool_rows, standardise_pooled, within_groups
-from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult
+from abaw.pipelines.probing.pooler import HALF_WINDOW_S, Pooler
+from abaw.pipelines.probing.tables import TableWriter
+from abaw.probes import empirical_bayes, linear
+from abaw.probes.crossing import CrossPrediction, row_labels
+from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult, correlate_rankings
 from abaw.probes.rows import Rows, Spans, find_doubts, hold_out, pair_up, score_of_chance
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.tasks import TASKS, tasks_for
@@ -29,14 +31,11 @@ from abaw.tasks.base import PredictionPair, Task
 if TYPE_CHECKING:
     from abaw.dataset.layout import Dataset
     from extract.store.store import FeatureStore
-    from extract.store.track_file import TrackFile
 
     Recipe = dict[str, Any]
 
 MAX_WINDOWS = 4000  # of a task of frames: more take minutes and change no ranking
-HALF_WINDOW_S = 1.0  # on either side of a frame
-CHUNK_ROWS = 4096  # read at once
-MIN_PIECES = 10  # of a group, to standardise over them
+CLASSIFIERS = {"linear": ("linear",), "empirical_bayes": ("empirical_bayes",), "both": ("linear", "empirical_bayes")}
 
 
 def probe(
@@ -45,17 +44,22 @@ def probe(
     *,
     encoders: Sequence[str] | None = None,
     task: str | None = None,
+    classifier: str = "linear",
     normalise: str = "none",
     folds: int | str | None = None,
     draws: int = 1000,
     seed: int = 0,
+    out: str | Path | None = None,
     progress: ProgressCallback = silent,
 ) -> ProbeReport:
-    """Score a linear model on the pooled features of every encoder in a store, on groups that are held out.
+    """Score a classifier of the pooled features of every encoder in a store, on groups that are held out.
 
     ``encoders``: names of features in the store, or several joined by "+", side by side; by default every one.
     ``task``: by default every task that the data set has labels for. Mean and standard deviation over the observed rows
-    of a clip are read by a logistic regression (classes, units) or by ridge (values). Of a task of frames, at most
+    of a clip are read by the ``classifier``: "linear", a logistic regression (classes, units) or ridge (values);
+    "empirical_bayes", a discriminant in closed form of classes and units, whose samples are clips; or "both". ``out``:
+    a folder for prediction tables of every clip by models of other groups, in ``<classifier>/<encoder>/<task>``. Of a
+    task of frames, at most
     4,000 scored frames, evenly spread, are predicted from the 2 s around each. The labels of "train" and "validation"
     are divided in ``folds`` parts of whole groups (speakers; without groups, videos), by default six, or "groups": one
     part a group. The penalty is chosen on groups of the training parts. ``normalise`` "group": features are
@@ -64,14 +68,17 @@ def probe(
     encoder is compared with the best one as ``score`` compares two folders; p is corrected for their number.
 
     Clips that lack the track of one encoder are left out for all of them, so that scores are of the same clips; the
-    report says so. Raises InputError for an unknown task or encoder, labels that are equal, or a single group;
-    NotFoundError where there is no store or no track.
+    report says so. Raises InputError for an unknown task, encoder or classifier, labels that are equal, a single
+    group, and, of ``empirical_bayes``, a task of values that is named and a class of a single clip; NotFoundError where
+    there is no store or no track.
     """
     from extract.store.store import FeatureStore
 
     as_progress(progress)
     if normalise not in ("none", "group"):
         raise InputError(f"normalise is {normalise!r}, expected none or group")
+    if classifier not in CLASSIFIERS:
+        raise InputError(f"classifier is {classifier!r}, expected {', '.join(CLASSIFIERS)}")
     check_draws(draws, seed)  # before minutes of reading
     asked = None if encoders is None else as_list(encoders, "encoders", "names of features in the store")
     check_once(asked or [], "encoder")
@@ -83,19 +90,65 @@ def probe(
     labels = {name: found for name, found in labels.items() if found}
     if not labels:
         raise InputError(f"{dataset.root} has no labels for {task or 'any task'} in train or validation")
-    about, results, pooler = [], [], _Pooler(opened, dataset, by_group=normalise == "group", progress=progress)
-    for name, found in labels.items():
-        rows = _rows(tasks[name], found, opened, recipes)
-        parts, num_parts = hold_out(rows, folds, seed)
-        features = {folder: pooler.features(recipe, rows) for folder, recipe in recipes.items()}
-        found_of = []
-        for system, folders in systems.items():
-            read = np.concatenate([features[folder] for folder in folders], axis=1)
-            found_of.append(_score(rows, system, read, parts, seed))
-        score = next(iter(found_of[0][0].scores))
-        results += _rank(rows.task, found_of, score, draws, seed)
-        about.append(_about(rows, score, num_parts, pooler.pop_remarks()))
-    return ProbeReport(str(data), str(store), normalise, draws, seed, about, results)
+    used, skipped = _classifiers(tasks, labels, classifier, task)
+    all_rows = {name: _rows(tasks[name], found, opened, recipes) for name, found in labels.items() if used[name]}
+    remarks = {
+        name: empirical_bayes.check_clips(rows.task, rows.labels, rows.clip_of)
+        for name, rows in all_rows.items()
+        if "empirical_bayes" in used[name]
+    }
+    pooler = Pooler(opened, dataset, by_group=normalise == "group", progress=progress)
+    about, results = [], []
+    with ExitStack() as held:
+        writer = None
+        if out is not None:
+            whole = {"data": str(data), "seeds": [seed], "subject_adapted": normalise == "group"}
+            writer = TableWriter(as_path(out, "out"), opened, whole)
+            writer.hold(held, list(systems), {name: used[name] for name in all_rows})
+        for name, rows in all_rows.items():
+            parts, num_parts = hold_out(rows, folds, seed)
+            features = {folder: pooler.features(recipe, rows) for folder, recipe in recipes.items()}
+            found_of = []
+            for system, folders in systems.items():
+                read = np.concatenate([features[folder] for folder in folders], axis=1)
+                for each in used[name]:
+                    result, pairs, crossed = _score(rows, system, each, read, parts, seed)
+                    found_of.append((result, pairs))
+                    if writer is not None:
+                        probed = {"encoder": system, "classifier": each, "normalise": normalise, "parts": num_parts}
+                        writer.write(rows, crossed, parts, pooler, list(folders.values()), probed)
+                    remarks.setdefault(name, []).extend(f"{system}, {each}: {line}" for line in crossed.remarks)
+            score = next(iter(found_of[0][0].scores))
+            ranked = _rank(rows.task, found_of, score, draws, seed)
+            results += ranked
+            about.append(
+                replace(
+                    _about(rows, score, num_parts, [*pooler.pop_remarks(), *remarks.get(name, ())]),
+                    rank_correlation=correlate_rankings(ranked, score),
+                )
+            )
+    tables = None if out is None else str(out)
+    return ProbeReport(str(data), str(store), normalise, draws, seed, about, results, tables, skipped)
+
+
+def _classifiers(
+    tasks: Mapping[str, Task], labels: Mapping[str, Any], classifier: str, named: str | None
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The classifiers of each task with labels, and remarks on tasks of values, which only the linear one predicts.
+
+    Raises InputError where none is left.
+    """
+    used, skipped = {}, []
+    for name in labels:
+        used[name] = CLASSIFIERS[classifier]
+        if not empirical_bayes.is_classified(tasks[name]):
+            used[name] = tuple(each for each in used[name] if each != "empirical_bayes")
+            if used[name] != CLASSIFIERS[classifier]:
+                skipped.append(f"{name} has values: empirical_bayes predicts classes and units, linear values too")
+    if not any(used.values()):
+        what = f"the task {named}" if named else "every task with labels"
+        raise InputError(f"{what} has values, and empirical_bayes predicts classes and units: give --classifier linear")
+    return used, skipped
 
 
 def _systems(store: "FeatureStore", asked: list[str] | None) -> "dict[str, dict[str, Recipe]]":
@@ -176,14 +229,29 @@ def _rows(task: Task, labels: Mapping[str, Labels], store: "FeatureStore", recip
 Pairs = dict[str, PredictionPair]
 
 
-def _score(rows: Rows, name: str, features: np.ndarray, parts: np.ndarray, seed: int) -> tuple[ProbeResult, Pairs]:
-    found = cross_predict(rows.task, features, rows.labels, parts, rows.groups, seed)
+def _score(
+    rows: Rows, name: str, classifier: str, features: np.ndarray, parts: np.ndarray, seed: int
+) -> tuple[ProbeResult, Pairs, CrossPrediction]:
+    if classifier == "linear":
+        found = linear.cross_predict(rows.task, features, rows.labels, parts, rows.groups, seed)
+    else:
+        found = empirical_bayes.cross_predict(rows.task, features, rows.labels, rows.clip_of, parts, rows.groups, seed)
     pairs = pair_up(rows, row_labels(rows.task, found.tables))
     scores = rows.task.score(pairs)
     between = intervals(rows.task, pairs) or {}
     unobserved = int(np.isnan(features).any(axis=1).sum())
-    interval = between.get(next(iter(scores)))
-    return ProbeResult(rows.task.name, name, scores, interval, features.shape[1], unobserved, found.penalties), pairs
+    result = ProbeResult(
+        rows.task.name,
+        name,
+        classifier,
+        scores,
+        between.get(next(iter(scores))),
+        features.shape[1],
+        unobserved,
+        found.penalties,
+        found.scales,
+    )
+    return result, pairs, found
 
 
 def _rank(
@@ -216,98 +284,3 @@ def _about(rows: Rows, score: str, num_parts: int, remarks: Sequence[str]) -> Pr
         [*rows.remarks, *find_doubts(rows), *remarks],
         measured_coverage(rows.task, num_groups) if num_groups > 1 else None,
     )
-
-
-class _Pooler:
-    """Features of rows from the tracks of a store: one pass over each track, of which only moments are kept."""
-
-    def __init__(
-        self, store: "FeatureStore", dataset: "Dataset", *, by_group: bool, progress: ProgressCallback
-    ) -> None:
-        self._store, self._dataset, self._by_group, self._progress = store, dataset, by_group, progress
-        self._of_clip: dict[tuple[str, str], Moments] = {}
-        self._remarks: list[str] = []
-
-    def pop_remarks(self) -> list[str]:
-        """What there is to say of the features since this was called last."""
-        found, self._remarks = self._remarks, []
-        return found
-
-    def features(self, recipe: "Recipe", rows: Rows) -> np.ndarray:
-        """Mean and standard deviation of each row (row features); NaN where nothing was observed."""
-        name, clips = str(recipe["name"]), list(dict.fromkeys(rows.clip_of))
-        pieces = []
-        for done, clip in enumerate(clips):
-            self._progress(f"{name} {clip}", done, len(clips))
-            pieces.append(
-                self._clip(recipe, clip) if rows.spans is None else self._windows(recipe, clip, rows.spans[clip])
-            )
-        pooled = Moments.of(pieces)
-        unseen = [rows.clip_of[i] for i in np.flatnonzero(pooled.num == 0)]
-        if len(unseen) == len(rows.clip_of):
-            raise InputError(f"{name} observed nothing in any clip with {rows.task.name} labels: leave it out")
-        if unseen:
-            what = format_count(len(unseen), "clip" if rows.spans is None else "window")
-            self._remarks.append(f"{name} observed nothing in {what} ({unseen[0]!r} first): the training mean is used")
-        if self._by_group:
-            pooled = self._within_groups(recipe, pooled, rows)
-        features = pooled.features()
-        if self._by_group:
-            groups = [self._dataset.groups.get(clip) or clip for clip in rows.clip_of]
-            features = standardise_pooled(features, groups, MIN_PIECES)
-        if not (np.nanstd(features, axis=0) > 0).any():
-            self._remarks.append(f"{name} is the same in every row: its score is that of a guess")
-        return features
-
-    def _within_groups(self, recipe: "Recipe", pooled: Moments, rows: Rows) -> Moments:
-        name = recipe["name"]
-        own = {clip: self._dataset.groups.get(clip) or clip for clip in rows.clip_of}
-        wanted = set(own.values())
-        of_material = {clip: group for clip, group in self._dataset.groups.items() if group in wanted} | own
-        there = {clip: group for clip, group in of_material.items() if self._store.has(recipe, clip)}
-        material = Moments.of([self._clip(recipe, clip) for clip in there])
-        of_piece = [own[clip] for clip in rows.clip_of]
-        found, short = within_groups(pooled, of_piece, material, list(there.values()), MIN_GROUP_S)
-        if len(short) == len(wanted):
-            raise InputError(
-                f"no group has {MIN_GROUP_S:g} s of {name} (the most has {max(short.values()):.1f} s): probe without "
-                "normalise, or name the speakers or subjects in the data set (column group of its manifest)"
-            )
-        if short:
-            self._remarks.append(
-                f"{format_count(len(short), 'group')} with less than {MIN_GROUP_S:g} s of {name}, standardised by all "
-                f"groups together: {first_few(sorted(short))}"
-            )
-        if len(there) < len(of_material):
-            num = format_count(len(of_material) - len(there), "clip")
-            self._remarks.append(f"{num} of these groups have no track of {name}, and do not count for their means")
-        return found
-
-    def _clip(self, recipe: "Recipe", clip: str) -> Moments:
-        """A whole clip as one piece; kept, as other tasks and groups need it too."""
-        key = self._store.folder(recipe).name, clip
-        if key not in self._of_clip:
-            file = self._store.open(recipe, clip)
-            starts = range(0, max(1, len(file.times_s)), CHUNK_ROWS)
-            step_s = _step_s(file)
-            self._of_clip[key] = merge([_pool(file, first, first + CHUNK_ROWS, step_s) for first in starts])
-        return self._of_clip[key]
-
-    def _windows(self, recipe: "Recipe", clip: str, spans: np.ndarray) -> Moments:
-        """A piece for each window."""
-        file = self._store.open(recipe, clip)
-        first, stop = np.searchsorted(file.times_s, spans[:, 0]), np.searchsorted(file.times_s, spans[:, 1], "right")
-        step_s, dim = _step_s(file), file.dim
-        empty = Moments(np.zeros(0, int), np.zeros(0), np.zeros((0, dim), np.float32), np.zeros((0, dim), np.float32))
-        return Moments.of([empty, *(_pool(file, a, b, step_s) for a, b in zip(first, stop, strict=True))])
-
-
-def _pool(file: "TrackFile", first: int, stop: int, step_s: float) -> Moments:
-    rows = file.rows(first, stop).astype(np.float64)
-    return pool_rows(rows[file.observed[first:stop]], step_s)
-
-
-def _step_s(file: "TrackFile") -> float:
-    """The mean distance of a track's rows."""
-    times_s = file.times_s
-    return float(times_s[-1] - times_s[0]) / (len(times_s) - 1) if len(times_s) > 1 else STILL_S
