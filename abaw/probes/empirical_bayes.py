@@ -192,7 +192,7 @@ def _fit_scale(
 ) -> float | None:
     """The scale of log-odds under which the labels of inner held-out rows are most likely, all classes counting alike.
 
-    None where there is a single group, or no inner part has two classes to tell apart.
+    None where there is a single group, or no inner part has two classes.
     """
     parts = inner_parts(groups)
     if parts is None:

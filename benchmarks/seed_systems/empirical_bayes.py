@@ -56,7 +56,7 @@ def mean_and_error(values: Iterable[float]) -> tuple[float, float]:
     return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
 
 
-def estimator_claims(reps: int = REPS["T1"]) -> list[Claim]:
+def measure_estimator(reps: int = REPS["T1"]) -> list[Claim]:
     """T1, a line for each number of effects."""
     claims = []
     for num in dict.fromkeys(num for num, _ in CELLS):
@@ -76,7 +76,7 @@ def estimator_claims(reps: int = REPS["T1"]) -> list[Claim]:
     return claims
 
 
-def sparse_claims(reps: int = REPS["T2"]) -> list[Claim]:
+def measure_sparse(reps: int = REPS["T2"]) -> list[Claim]:
     """T2, a line for each column of the table: three with a bound, the others reported."""
     claims = []
     for at, (row, paper) in enumerate(ROWS.items()):
@@ -104,7 +104,7 @@ def sparse_claims(reps: int = REPS["T2"]) -> list[Claim]:
     return claims
 
 
-def factor_claim(reps: int = REPS["T3"]) -> Claim:
+def measure_factors(reps: int = REPS["T3"]) -> Claim:
     """T3."""
     found = [factor_errors(rng) for rng in seeds_of(3, reps)]
     means = {name: mean_and_error(each[name] for each in found) for name in found[0]}
@@ -119,7 +119,7 @@ def factor_claim(reps: int = REPS["T3"]) -> Claim:
     )
 
 
-def class_claim(reps: int = REPS["T5"]) -> Claim:
+def measure_classes(reps: int = REPS["T5"]) -> Claim:
     """T5."""
     found = [class_errors(rng) for rng in seeds_of(5, reps)]
     means = {name: mean_and_error(each[name] for each in found)[0] for name in found[0]}
@@ -134,7 +134,7 @@ def class_claim(reps: int = REPS["T5"]) -> Claim:
     )
 
 
-def noise_claim() -> Claim:
+def measure_noise() -> Claim:
     """The trap of frames."""
     found = noise_effects(np.random.default_rng(0))
     return Claim(
@@ -146,7 +146,7 @@ def noise_claim() -> Claim:
     )
 
 
-def same_claim() -> Claim:
+def measure_sameness() -> Claim:
     """Our extension with two classes against the paper's rule."""
     cosine, opposite = same_rule(np.random.default_rng(0))
     return Claim(
@@ -158,7 +158,7 @@ def same_claim() -> Claim:
     )
 
 
-def scale_claim(reps: int = 5) -> Claim:
+def measure_log_odds(reps: int = 5) -> Claim:
     """Calibration of log-odds."""
     found = [log_odds_errors(rng) for rng in seeds_of(6, reps)]
     ours, paper = (mean_and_error(each[i] for each in found) for i in (0, 1))
@@ -172,7 +172,7 @@ def scale_claim(reps: int = 5) -> Claim:
     )
 
 
-def probe_claims(data: str, store: str) -> list[Claim]:
+def measure_probe(data: str, store: str) -> list[Claim]:
     """The two classifiers' rankings of encoders on a data set with stored features."""
     from abaw.pipelines.probing.scoring import probe
 
@@ -206,10 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="data set of the stored features")
     parser.add_argument("--store", help="store of features")
     given = parser.parse_args(arguments)
-    claims = [factor_claim(), class_claim(), noise_claim(), same_claim(), scale_claim()]
-    claims += estimator_claims() + sparse_claims()
+    claims = [measure_factors(), measure_classes(), measure_noise(), measure_sameness(), measure_log_odds()]
+    claims += measure_estimator() + measure_sparse()
     if given.data and given.store:
-        claims += probe_claims(given.data, given.store)
+        claims += measure_probe(given.data, given.store)
     path = write_section(
         "empirical_bayes", Section("Empirical Bayes classifier", TEXT, claims), range(max(REPS.values()))
     )
