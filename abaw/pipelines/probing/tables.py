@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.dataset.seen import Seen
+from abaw.dataset.seen import Seen, groups_in
 from abaw.files.names import checked_name
+from abaw.pipelines.embedding.seen import seen_by
 from abaw.pipelines.probing.pooler import HALF_WINDOW_S, Pooler
 from abaw.probes.crossing import CrossPrediction
 from abaw.probes.rows import Rows
@@ -61,6 +62,7 @@ class TableWriter:
         part_of = dict(zip(rows.clip_of, parts.tolist(), strict=True))
         row_of = {clip: i for i, clip in enumerate(rows.clip_of)}
         seen = Seen.in_labels(rows.of_clip)
+        is_held_out = not any(seen_by(recipe).find(groups_in(rows.of_clip)) for recipe in recipes)
         about = {
             "task": rows.task.name,
             "split": None,
@@ -69,7 +71,7 @@ class TableWriter:
             "label_tasks_seen": [rows.task.name],
             "videos_seen": list(seen.videos),
             **({"groups_seen": list(seen.groups)} if seen.groups else {}),
-            "held_out": True,
+            "held_out": is_held_out,  # not where features themselves were trained on labels of these clips
             "epoch_chosen_on": [],
             "made_by": {},
             "post_processing": {},
