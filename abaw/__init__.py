@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_models as list_models
     from abaw.pipelines.listing import list_recognisers as list_recognisers
     from abaw.pipelines.listing import list_tasks as list_tasks
+    from abaw.pipelines.persons.personalising import SubjectVectors as SubjectVectors
+    from abaw.pipelines.persons.personalising import personalise as personalise
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.probing.scoring import probe as probe
@@ -134,6 +136,7 @@ _HOMES = {
         "list_recognisers",
         "list_tasks",
     ),
+    "abaw.pipelines.persons.personalising": ("SubjectVectors", "personalise"),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.probing.scoring": ("probe",),

@@ -23,6 +23,7 @@ from abaw.files import visible
 from abaw.plugins import PlugIn, installed, loaded, registers
 
 REQUIRED = "required"
+INNER = "inner"  # the setting of a part that wraps another one: that part's name
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
@@ -33,6 +34,7 @@ class Part:
 
     ``settings`` maps a setting to the text of its default, ``choices`` one of few values to all of them; ``given`` are
     the arguments the pipeline hands over; ``plugin`` is where it comes from, None for a part of this project.
+    ``wraps``: whether it also takes the settings of the part that its setting ``inner`` names (``**settings``).
     """
 
     name: str
@@ -43,6 +45,7 @@ class Part:
     module: str
     plugin: PlugIn | None = None
     choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    wraps: bool = False
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -122,9 +125,23 @@ class Registry:
         part = self.part(name)
         return str(part.plugin.path) if part.plugin else part.module
 
-    def check_settings(self, name: str, settings: Iterable[str]) -> None:
-        """ValueError where a setting is not one of the part's; the message lists them."""
-        known = self.part(name).settings
+    def settings_of(self, name: str, given: Mapping[str, Any]) -> dict[str, str]:
+        """The settings of a part with their defaults; of one that wraps another part, those of that part too.
+
+        ``given``: the settings in use, which may name the part that is wrapped.
+        """
+        part = self.part(name)
+        inner = self._inner(part, given)
+        return {**(self.part(inner).settings if inner else {}), **part.settings}
+
+    def _inner(self, part: Part, given: Mapping[str, Any]) -> str | None:
+        """The name of the part that another one wraps; None where it wraps none, or it is not a name."""
+        inner = given.get(INNER, ast.literal_eval(part.settings[INNER])) if part.wraps else None
+        return inner if isinstance(inner, str) else None
+
+    def check_settings(self, name: str, settings: Iterable[str], given: Mapping[str, Any] | None = None) -> None:
+        """ValueError where a setting is not one of the part's; the message lists them. ``given``: as there."""
+        known = self.settings_of(name, given or {})
         for key in settings:
             if key not in known:
                 listing = ", ".join(known) or "none"
@@ -136,7 +153,7 @@ class Registry:
         ValueError where a setting is unknown, missing, of the wrong type or outside the limits of its type.
         """
         part = self.part(name)
-        self.check_settings(name, [key for key in settings if key not in self.given])
+        self.check_settings(name, [key for key in settings if key not in self.given], settings)
         for key, default in part.settings.items():
             if default == REQUIRED and key not in settings:
                 raise InputError(
@@ -150,10 +167,14 @@ class Registry:
                 f"{self.kind} {name!r}, in {self._place(name)}: the annotation of a setting cannot be read: {error}"
             ) from error
         own = part.settings.keys()
-        return {
+        typed = {
             key: self._typed(name, key, _expanded(value), hints.get(key, Any)) if key in own else value
             for key, value in settings.items()
         }
+        of_inner = {key: value for key, value in settings.items() if key not in own and key not in self.given}
+        if inner := self._inner(part, settings):
+            typed |= self.check(inner, of_inner)
+        return typed
 
     def build(self, name: str, **settings: Any) -> Any:
         """Call the part's builder. ValueError as of ``check``, and what the builder refuses."""
@@ -214,7 +235,8 @@ def _parse(module: str, path: Path, given: tuple[str, ...], symbol: str, plugin:
             arguments = _arguments(node)
             settings = {name: default for name, default in arguments.items() if name not in given}
             own_given, choices = tuple(arguments.keys() & set(given)), _choices(node, tree)
-            parts.append(Part(node.name, summary, settings, own_given, own, module, plugin, choices))
+            wraps = node.args.kwarg is not None and INNER in settings
+            parts.append(Part(node.name, summary, settings, own_given, own, module, plugin, choices, wraps))
     return parts
 
 

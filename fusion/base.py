@@ -21,6 +21,7 @@ class FusionInput:
     A model always gets every modality it was built with. A modality that is missing at a step is marked by
     ``observed=False``. Values at unobserved steps and in the padding (steps from ``lengths`` on) are undefined and may
     be NaN. ``wants_losses`` is False in validation and prediction: a model may then skip its auxiliary losses.
+    ``vectors`` are for an ``AdaptiveModel``.
     """
 
     features: dict[str, Float[Tensor, "batch time _"]]
@@ -28,6 +29,7 @@ class FusionInput:
     times_s: Float[Tensor, "batch time"]
     lengths: Int[Tensor, " batch"]
     wants_losses: bool = True
+    vectors: Float[Tensor, "batch embedding"] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class FusionOutput:
 
 
 class FusionModel(nn.Module, ABC):
-    """Base class of all fusion models.
+    """Base class of all fusion models; ``tests/contracts/test_fusion_models.py`` checks what each of them must fulfil.
 
     A model is built by a function ``@FUSION_MODELS.register def name(*, dims, ...)``, where ``dims`` maps each modality
     to its number of features. ``hidden_dim`` is the width of the output. ``loss_weights`` maps the model's auxiliary
@@ -55,8 +57,6 @@ class FusionModel(nn.Module, ABC):
     - ``paper``: the source;
     - ``context``: on which steps a hidden state may depend: "step" (its own), "past" (also earlier ones) or "window";
     - ``differs``: where the model departs from its paper, and why.
-
-    ``tests/contracts/test_fusion_models.py`` checks what every model must fulfil.
     """
 
     hidden_dim: int

@@ -23,6 +23,7 @@ from fusion.sampling import (
     EpochOrder,
     RankSampler,
     compute_balancing_weights,
+    keep_together,
     make_balanced_order,
     make_sequential_order,
     make_shuffled_order,
@@ -163,6 +164,11 @@ class ClipDataModule(lightning.LightningDataModule):
             weights = np.where(weights > 0, weights, weights.sum() / max(1, np.count_nonzero(weights)))
             return make_balanced_order(weights, self._training.seed)
         return make_shuffled_order(len(self.train), self._training.seed)
+
+    def keep_persons_together(self, persons: Mapping[str, str], num_windows: int) -> None:
+        """From now on batches hold ``num_windows`` windows of a person; ``persons``: clip -> person, else the clip."""
+        names = [persons.get(clip_id, clip_id) for clip_id, _, _ in self.train.spans]
+        self._order = keep_together(self._order, names, num_windows)
 
     def train_dataloader(self) -> DataLoader[Window]:
         return self._loader(self.train, self._order)

@@ -22,11 +22,11 @@ from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
+from fusion.layers.adaptation import Adapted, AdaptiveModel, Episode, adapt, draw_episode, support_loss, without_dropout
 from fusion.layers.calibrator import Calibrator
 from fusion.layers.frequency import check_cutoff
 from fusion.layers.hidden_stage import HiddenStage
-from fusion.layers.masks import make_length_mask
-from fusion.layers.pooling import PoolingHead
+from fusion.layers.pooling import PoolingHead, apply_to_steps, build_head, find_pooled_steps
 from fusion.sampling import derive_epoch_seed
 from fusion.validation import Raw, gather_windows, score
 from fusion.weight_decay import split_by_decay
@@ -57,6 +57,9 @@ class FusionModule(lightning.LightningModule):
     outputs of teachers, where the config names some, add a loss for each task; a training that continues another run
     adds the penalty of its ``anchors``.
 
+    A training step adapts an ``AdaptiveModel`` to the persons of the batch (``persons``: clip -> person), and labels of
+    the support do not count in the loss. Outputs are without adaptation, but for clips with ``vectors``.
+
     Validation merges the windows of all processes into clips and scores the whole split. It logs
     ``validation/<task>/<metric>`` and ``validation/score``, the mean of the tasks' ranking metrics, which selects the
     best weights; and ``validation/loss``, the weighted sum of the tasks' losses, with ``validation/loss/<task>``: means
@@ -74,7 +77,9 @@ class FusionModule(lightning.LightningModule):
         for name in config.losses:
             check_loss(name, config, model)
         self.loss_weights = {**model.loss_weights, **config.losses}
-        self.heads = nn.ModuleDict({_key(name): _head(model.hidden_dim, task, config) for name, task in tasks.items()})
+        self.heads = nn.ModuleDict(
+            {_key(name): build_head(model.hidden_dim, task, config) for name, task in tasks.items()}
+        )
         if model.heads_start_at_zero:
             for head in self.heads.values():
                 for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
@@ -84,6 +89,8 @@ class FusionModule(lightning.LightningModule):
         self.calibrators = nn.ModuleDict({_key(name): Calibrator(tasks[name], dims) for name in calibrated})
         self.tasks = dict(tasks)
         self.config = config
+        self.persons: Mapping[str, str] = {}
+        self.vectors: Mapping[str, Tensor] = {}
         self.scores: dict[str, dict[str, float]] = {}
         self.anchors: Anchors | None = None  # of a training that continues another
         self.epoch: int | None = None  # that loaded weights are of, from 0
@@ -106,7 +113,7 @@ class FusionModule(lightning.LightningModule):
         for name in self.tasks:
             head = self.heads[_key(name)]
             is_pooling = isinstance(head, PoolingHead)
-            raw[name] = head(hidden, _pooled_steps(inputs)) if is_pooling else _of_steps(head, hidden)
+            raw[name] = head(hidden, find_pooled_steps(inputs)) if is_pooling else apply_to_steps(head, hidden)
             if _key(name) in self.calibrators:
                 raw[name] = self.calibrators[_key(name)](raw[name], inputs.observed)
         return raw
@@ -137,8 +144,13 @@ class FusionModule(lightning.LightningModule):
         torch.manual_seed(derive_epoch_seed(self.config.training.seed, self.current_epoch, self.global_rank))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
+        run: Callable[[Batch], Outputs] = self
+        if isinstance(self.model, AdaptiveModel):
+            episode = draw_episode(batch, self.persons, self.tasks, self.config.adaptation)
+            run = partial(self._run_adapted, episode)
+            batch = replace(batch, scored={**batch.scored, **episode.query})
         needs_two_passes = any(task.r_drop_weight for task in self.tasks.values())
-        terms = self._loss_terms(batch, [self(batch) for _ in range(2 if needs_two_passes else 1)])
+        terms = self._loss_terms(batch, [run(batch) for _ in range(2 if needs_two_passes else 1)])
         if self.anchors is not None:
             penalty = self.anchors.compute_loss(self.named_parameters())
             terms["penalty"] = LossTerm(1.0, penalty, len(batch.clip_ids))
@@ -149,6 +161,20 @@ class FusionModule(lightning.LightningModule):
             value, num = term.loss.detach(), term.num_windows
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=num, sync_dist=True)
         return total
+
+    def _run_adapted(self, episode: Episode, batch: Batch) -> Outputs:
+        """``forward``, with the vectors of the persons of a batch adapted to their support."""
+        inputs = self.input_stage(batch)
+        vectors = self.adapt(inputs, batch, episode, is_training=True).vectors
+        return self._fuse(replace(inputs, vectors=vectors[episode.persons]))
+
+    def adapt(self, inputs: FusionInput, batch: Batch, episode: Episode, *, is_training: bool) -> Adapted:
+        """Adapt the model to the persons of a batch, whose ``inputs`` these are; see ``adapt``."""
+        assert isinstance(self.model, AdaptiveModel)
+        loss = support_loss(self.tasks, {name: self.config.tasks[name].weight for name in self.tasks}, batch, episode)
+        with without_dropout(self.model, self.hidden_stage, self.heads):
+            settings, run = self.config.adaptation, lambda given: self._fuse(given)[0]
+            return adapt(self.model, run, inputs, episode.persons, loss, settings, is_training=is_training)
 
     def _loss_terms(self, batch: Batch, passes: list[Outputs]) -> dict[str, LossTerm]:
         """The terms of the loss, by the names under which they are logged."""
@@ -284,6 +310,10 @@ class FusionModule(lightning.LightningModule):
     def _raw(self, batch: Batch) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
         """Raw outputs (batch time out) of every task, and where each modality was observed (batch time)."""
         inputs = replace(self.input_stage(batch), wants_losses=False)
+        if self.vectors:
+            unknown = torch.full_like(next(iter(self.vectors.values())), torch.nan)
+            rows = torch.stack([self.vectors.get(clip_id, unknown) for clip_id in batch.clip_ids])
+            inputs = replace(inputs, vectors=rows.to(inputs.times_s.device))
         raw, _ = self._fuse(inputs)
         return raw, inputs.observed
 
@@ -314,37 +344,6 @@ def check_loss(name: str, config: Config, model: FusionModel) -> None:
 def _key(name: str) -> str:
     """The key of a task's head: a ``ModuleDict`` refuses names that it has itself, such as "values"."""
     return f"{name}_" if hasattr(nn.ModuleDict, name) else name
-
-
-def _head(dim: int, task: Task, config: Config) -> nn.Module:
-    """Raises InputError where a task that is not clip-level is to pool."""
-    section = config.tasks.get(task.name)
-    pooling = section.pooling if section else "mean"
-    if pooling == "mean":
-        return nn.Linear(dim, task.out_dim)
-    if task.resolution != "clip":
-        raise InputError(
-            f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it"
-        )
-    return PoolingHead(dim, task.out_dim, pooling)
-
-
-def _of_steps(head: nn.Module, hidden: Tensor) -> Tensor:
-    """Raw outputs (batch time out) of hidden states (batch time dim); of a state that all steps share, a single one.
-
-    The rows of a matrix product can differ in their last bit even where its inputs are equal, so a window whose state
-    is the same at every step (an expanded tensor) would not have one answer.
-    """
-    if hidden.stride(1) or not hidden.shape[1]:
-        return head(hidden)
-    return head(hidden[:, :1]).expand(-1, hidden.shape[1], -1)
-
-
-def _pooled_steps(inputs: FusionInput) -> Tensor:
-    """The steps (batch time) of a window at which something was observed; all of its steps where nothing was."""
-    inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
-    seen = torch.stack(list(inputs.observed.values())).any(0) & inside
-    return torch.where(seen.any(1, keepdim=True), seen, inside)
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:

@@ -34,6 +34,15 @@ def make_balanced_order(weights: np.ndarray, seed: int) -> EpochOrder:
     return partial(_draw_balanced, weights / weights.sum(), seed)
 
 
+def keep_together(order: EpochOrder, persons: Sequence[str], num_windows: int) -> EpochOrder:
+    """The windows of an order, with ``num_windows`` of a person after each other: a batch holds several of each person.
+
+    ``persons``: of each window. The order among the windows of a person stays; groups of windows are placed where their
+    first window was. A person's last group may be smaller.
+    """
+    return partial(_keep_together, order, list(persons), num_windows)
+
+
 class RankSampler(Sampler[int]):
     """The windows of an order that one of ``num_ranks`` processes gets: every ``num_ranks``-th, starting at ``rank``.
 
@@ -96,6 +105,18 @@ def _sequential(num_items: int, _: int) -> np.ndarray:
 
 def _shuffle(num_items: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(derive_epoch_seed(seed, epoch)).permutation(num_items)
+
+
+def _keep_together(order: EpochOrder, persons: Sequence[str], num_windows: int, epoch: int) -> np.ndarray:
+    groups: list[list[int]] = []
+    open_groups: dict[str, list[int]] = {}
+    for index in order(epoch).tolist():
+        group = open_groups.get(persons[index])
+        if group is None or len(group) == num_windows:
+            group = open_groups[persons[index]] = []
+            groups.append(group)
+        group.append(index)
+    return np.array([index for group in groups for index in group], dtype=int)
 
 
 def _draw_balanced(probabilities: np.ndarray, seed: int, epoch: int) -> np.ndarray:

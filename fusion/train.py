@@ -29,6 +29,7 @@ from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoi
 from fusion.checkpoint import build_module, find_context, load_module
 from fusion.continuing.anchors import Anchors
 from fusion.data import ClipDataModule, loader
+from fusion.layers.adaptation import AdaptiveModel
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
 from fusion.normalisation.group_source import GroupSource, standardise_groups
@@ -93,6 +94,9 @@ def train(
         if not data.holds_out and epochs is None and config.training.select_on != "last":
             LOG.info("no validation split: the last weights are kept, training.patience_epochs has no effect")
         module = build_module(config, tasks, {name: source.dim(name) for name in source.names()})
+        if isinstance(module.model, AdaptiveModel):
+            module.persons = _persons(labels["train"])
+            data.keep_persons_together(module.persons, config.adaptation.num_windows)
         if getattr(module.model, "modality_dropout", 0) and any(f.modality_dropout for f in config.features.values()):
             LOG.warning(
                 "modalities are dropped twice: by features.*.modality_dropout and by model.modality_dropout of %s; "
@@ -138,6 +142,11 @@ def _load_state(module: FusionModule, state: Mapping[str, Tensor]) -> None:
         raise InputError(
             f"the weights of the continued run do not fit this model ({error}): give the settings of that run"
         ) from error
+
+
+def _persons(labels: LabelsByTask) -> dict[str, str]:
+    """Clip -> its group, of the clips whose labels name one."""
+    return {clip_id: each.group for clips in labels.values() for clip_id, each in clips.items() if each.group}
 
 
 def _within_groups(config: Config, labels: Mapping[str, LabelsByTask], source: FeatureSource) -> FeatureSource:

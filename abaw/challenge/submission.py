@@ -17,6 +17,7 @@ from abaw.files.names import first_few
 from abaw.numbers import format_count
 from abaw.postprocessing import PostProcessing
 from abaw.results import predictions
+from abaw.results.subjects import check_no_subjects
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -110,6 +111,7 @@ def find_source(folder: Path, task: Task) -> Source:
     if task.name == "ce" and is_of_expr and not (folder / "ce").is_dir():
         task = TASKS.build("expr")
     where = predictions.resolve(folder, task.name)
+    check_no_subjects(where, "a challenge file")
     return Source(where, task, predictions.post_processing_of(where))
 
 

@@ -34,6 +34,10 @@ def predict(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="data set; default: the run's")] = None,
     store: Annotated[Path | None, typer.Option(help="store of features; default: the run's")] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(help="folder of vectors (abaw personalise): predict their persons with them; not for a challenge"),
+    ] = None,
     task: Annotated[
         list[str] | None,
         typer.Option(help="of recognisers: only this task; may be given several times; default: all that they answer"),
@@ -64,7 +68,7 @@ def predict(
             data,
             store,
             out,
-            bool(runs or held_out or post_processing),
+            bool(runs or held_out or post_processing or subjects),
             split=split,
             clips=clips,
             tasks=task,
@@ -88,6 +92,7 @@ def predict(
             post_processing=post_processing,
             data=data,
             store=store,
+            subjects=subjects,
             device=device,
             trust=trust,
             progress=progress,
@@ -103,8 +108,8 @@ def _recognise(
 
     if has_runs:
         raise InputError(
-            "--recogniser is given with runs, --held-out or --post-processing: predict with each alone, then average "
-            "the folders with abaw combine"
+            "--recogniser is given with runs, --held-out, --subjects or --post-processing: predict with each alone, "
+            "then average the folders with abaw combine"
         )
     if data is None or store is None:
         raise InputError("--recogniser needs --data DATA and --store STORE: no run says where they are")

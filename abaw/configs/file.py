@@ -99,7 +99,7 @@ class ConfigFile:
     def _check_settings(self, registry: Registry, name: str, settings: Mapping[str, Any], *place: str) -> None:
         for key in settings:
             with self.at(*place, key):
-                registry.check_settings(name, [key])
+                registry.check_settings(name, [key], settings)
 
     def error(self, keys: Keys, message: str) -> InputError:
         """An error that begins with the file and the line of the key, or of the innermost group that holds it."""

@@ -1,4 +1,4 @@
-"""Sections of a config that do nothing by default: layers after the model, teachers, an earlier run to continue."""
+"""Sections of a config that do nothing by default: layers after the model, teachers, an earlier run, adaptation."""
 
 from typing import Annotated, Literal
 
@@ -82,3 +82,20 @@ class ContinuingConfig(_Strict):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     penalty: Annotated[float, Field(ge=0)] = 100.0
     save_fisher: bool = False
+
+
+class AdaptationConfig(_Strict):
+    """How a model that adapts to persons (``limaml``) does it: in every step of training, and in ``abaw personalise``.
+
+    Adaptation is ``steps`` of gradient descent with ``rate`` on the loss of labelled frames of a person. In training
+    these are ``num_support`` frames of a clip (of a group, where the data set names groups; clips of it, where a clip
+    has one label), the loss that trains is that of his frames at least ``gap_s`` seconds from them, and ``num_windows``
+    of a person are in a batch together. ``first_order``: without second derivatives.
+    """
+
+    steps: Annotated[int, Field(ge=0, le=1000)] = 3
+    rate: Annotated[float, Field(ge=0)] = 0.3
+    num_support: Annotated[int, Field(ge=1)] = 10
+    gap_s: Annotated[float, Field(ge=0)] = 1.0
+    num_windows: Annotated[int, Field(ge=1)] = 4
+    first_order: bool = False

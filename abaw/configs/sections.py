@@ -15,6 +15,7 @@ from pydantic import (
 
 from abaw.configs.optional_sections import (
     STRICT,
+    AdaptationConfig,
     ContinuingConfig,
     DistillationConfig,
     HiddenConfig,
@@ -292,6 +293,7 @@ class Config(_Strict):
     pseudo_labels: PseudoLabelsConfig = PseudoLabelsConfig()
     distillation: DistillationConfig = DistillationConfig()
     continuing: ContinuingConfig = ContinuingConfig()
+    adaptation: AdaptationConfig = AdaptationConfig()
     post_processing: PostProcessingConfig = PostProcessingConfig()
     encoders: list[str] = []
     members: dict[FolderName, dict[str, Any]] = {}

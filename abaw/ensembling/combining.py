@@ -17,6 +17,7 @@ from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
 from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import unobserved_lines
+from abaw.results.subjects import check_no_subjects
 from abaw.tasks.base import Task
 
 
@@ -126,6 +127,8 @@ def combine(
     asked.check()
     names = [task] if task else list(dict.fromkeys(name for each in wheres for name in predictions.tasks_in(each)))
     members = {name: [predictions.resolve(folder, name) for folder in wheres] for name in names}
+    for where in {where for several in members.values() for where in several}:
+        check_no_subjects(where, "an ensemble")
     tasks = {name: labelled_tables.task_of(members[name][0], name) for name in names}
     kept = read_post_processing(file, tasks) if file else {}
     outputs = {}

@@ -19,6 +19,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.labels import HELD_OUT, has_validation, labels_of
 from abaw.evaluation.leaks import check_held_out, check_provenance, check_unseen, made_by, selection_words
 from abaw.evaluation.reliability import Probabilities
+from abaw.evaluation.subject_support import without_support
 from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.probabilities.contexts import Modalities, contexts_of
 from abaw.results import predictions
@@ -141,9 +142,9 @@ def open_labelled_predictions(
         *observed_lines(parse_observed(about.get("observed")), "frames of all predicted clips"),
     ]
     tables = {clip_id: _table(where, clip_id, task, labels[clip_id]) for clip_id in labels}
-    labels = {clip_id: each.at(tables[clip_id].times_s) for clip_id, each in labels.items()}
+    labels, notes = without_support(about, task, tables, labels)
     runs = made_by(about, labels)
-    return LabelledPredictions(folder, task, split, labels, tables, about, post_processing, runs, tuple(remarks))
+    return LabelledPredictions(folder, task, split, labels, tables, about, post_processing, runs, (*notes, *remarks))
 
 
 def read_held_out(

@@ -16,6 +16,7 @@ from abaw.results.observed import are_counts
 from abaw.results.provenance import REPORTED, TAUGHT_KEYS
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on, words_of
+from abaw.results.subjects import check_no_subjects
 
 
 def check_unseen(
@@ -68,6 +69,7 @@ def _sights(
 
 def check_held_out(where: Path, trust: bool) -> None:
     """Raises InputError where the runs that made the tables were trained on these videos, or that is not recorded."""
+    check_no_subjects(where, "a fit")
     held_out = predictions.read_metadata(where).get("held_out")
     remedy = "give held-out predictions (abaw predict RUN ... --held-out)"
     if held_out is False:

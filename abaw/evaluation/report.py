@@ -98,7 +98,7 @@ class ScoreResult(Measurement):
     ``selection`` says where the epoch of a run was chosen on the clips that are scored; else it is empty.
     ``confusion``: how often each class was predicted for each, None for tasks without classes. ``calibration``: whether
     probabilities are as often right as they say, before scale and bias, and ``raw_calibration`` that of the raw tables;
-    None for tasks of values.
+    None for tasks of values. ``subject_labels``: whether labels of the persons were used for the tables.
     """
 
     folder: str
@@ -117,6 +117,7 @@ class ScoreResult(Measurement):
     confusion: Confusion | None = None
     calibration: Calibration | None = None
     raw_calibration: Calibration | None = None
+    subject_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         confusion=confusion_of(labelled.task, final),
         calibration=calibration_of(labelled.task, labelled.probabilities(post_processed=True)),
         raw_calibration=raw_calibration,
+        subject_labels=bool(labelled.about.get("subjects")),
     )
 
 

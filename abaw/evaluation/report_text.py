@@ -80,7 +80,7 @@ def _last_line(found: "ScoreResult") -> str:
     """``FOLDER TASK SPLIT SCORE ...``, the ranking score's interval, and of how many videos it is."""
     name = next(iter(found.scores))
     head = f"{found.folder} {found.task} {found.split} {summary(found.scores)}"
-    head += to_ending(found.selection)
+    head += "; subject-adapted by labels" * found.subject_labels + to_ending(found.selection)
     if found.intervals is None:
         return f"{head}; one {found.unit}: no interval"
     of = videos_words(found.videos, found.unit, found.coverage)

@@ -93,11 +93,14 @@ def check_training(file: ConfigFile, config: Config) -> None:
         raise file.error(keys, message)
 
 
-def model_settings(name: str) -> dict[str, str]:
-    """A fusion model's settings with their defaults as texts. Raises InputError where there is no such model."""
+def model_settings(name: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """A fusion model's settings with their defaults as texts; ``given``: those in use, which may name an inner model.
+
+    Raises InputError where there is no such model.
+    """
     from fusion.models import FUSION_MODELS
 
-    return FUSION_MODELS.part(name).settings
+    return FUSION_MODELS.settings_of(name, given)
 
 
 def list_configs() -> list[dict[str, Any]]:

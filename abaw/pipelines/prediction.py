@@ -13,6 +13,7 @@ from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
+from abaw.pipelines.persons.groups import group_records, warn_of_groups, within_groups
 from abaw.pipelines.rebuilding import describe_reading, find_stored, notes_of_types
 from abaw.postprocessing import parse_post_processing, read_post_processing
 from abaw.probabilities.contexts import any_observed
@@ -20,12 +21,11 @@ from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import unobserved_lines
 from abaw.results.runs import POST_PROCESSING, Run
+from abaw.results.subjects import Subject, person_of, read_subjects, subjects_record, subjects_words
 
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
-    from abaw.configs.sections import FeatureConfig
     from abaw.dataset.layout import Dataset
-    from abaw.folds import ByTask
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
@@ -87,6 +87,7 @@ def predict(
     post_processing: str | Path | None = None,
     data: str | Path | None = None,
     store: str | Path | None = None,
+    subjects: str | Path | None = None,
     device: str = "cpu",
     trust: bool = False,
     progress: ProgressCallback = silent,
@@ -96,7 +97,8 @@ def predict(
     Exactly one of ``split`` ("train", "validation" or "test"), ``clips`` (names) and ``held_out`` (what each run
     predicted for the clips it held out, pooled over folds) says which clips. ``post_processing``: a file that ``fit``
     wrote, kept with the tables; by default a single run's own. ``data`` and ``store``: by default those of the run.
-    ``trust``: run the plug-ins that the runs name.
+    ``trust``: run the plug-ins that the runs name. ``subjects``: a folder that ``personalise`` wrote with the run; the
+    clips of its persons are predicted with their vectors. Such tables are a protocol of their own.
 
     Raises InputError for a run that is not complete or whose weights are damaged, for an unknown split or clip, and
     for a plug-in that is neither loaded nor trusted; NotFoundError where features are missing. Features that the store
@@ -113,6 +115,9 @@ def predict(
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
     check_once(folders, "run")
+    of_subjects = as_path(subjects, "subjects", optional=True)
+    if of_subjects is not None and (held_out or len(folders) > 1):
+        raise InputError("--subjects has vectors of one run: give that run alone, without --held-out")
     opened = [Run(folder, trust) for folder in folders]
     kept = post_processing_of(opened, as_path(post_processing, "post_processing", optional=True))
     tasks = {name: task for run in opened for name, task in run.tasks().items()}
@@ -121,8 +126,11 @@ def predict(
         return Predictions(to, tasks)
     members = [open_member(run, opened_store, device) for run in opened]
     dataset = open_dataset(opened[0].config().data if data is None else data)
-    write_predictions(members, dataset, tasks, split or named, to, kept, progress)
-    return Predictions(to, tasks, notes=tuple(notes_of_types(members)))
+    vectors = read_subjects(of_subjects, opened[0]) if of_subjects is not None else {}
+    write_predictions(members, dataset, tasks, split or named, to, kept, progress, vectors)
+    of_tasks = [predictions.read_metadata(to / name).get("subjects") for name in tasks]
+    notes = [*notes_of_types(members), *(subjects_words(each) for each in of_tasks if each)]
+    return Predictions(to, tasks, tuple(dict.fromkeys(notes)))
 
 
 def post_processing_of(runs: Sequence[Run], file: Path | None) -> "dict[str, PostProcessing]":
@@ -162,11 +170,13 @@ def write_predictions(
     out: Path,
     post_processing: "Mapping[str, PostProcessing] | None" = None,
     progress: ProgressCallback = silent,
+    subjects: Mapping[str, Subject] | None = None,
 ) -> int:
     """Tables of every task for a split, for the named clips, or for each task's own; returns how many were written.
 
     Where the members are of several folds, those of each are written too, in ``folds/<fold>`` (``fold_tables``), and
-    are not counted; scale and bias of the post-processing are matched from the mean to them.
+    are not counted; scale and bias of the post-processing are matched from the mean to them. ``subjects``: vectors of
+    persons, made with the only member's run.
     """
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
     for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
@@ -178,7 +188,7 @@ def write_predictions(
     with replacing.replace_tables_of(out, of_task), ExitStack() as held:
         for name in sorted(tasks):
             held.enter_context(fold_tables.replace_fold_tables(out / name, folds[name], of_task[name]))
-        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress):
+        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, (subjects or {}, dataset.groups)):
             for name, each in tables.items():
                 predictions.write_table(out / name, clip_id, _mean(each), tasks[name])
                 for fold, which in folds[name].items():
@@ -193,13 +203,17 @@ def write_predictions(
                 **describe_reading(own[name], of_task[name]),
                 **predictions.settings_of(task),
             }
+            own_facts: dict[str, Any] = {"folds": list(folds[name])} if folds[name] else {}
+            if subjects:
+                record = subjects_record(subjects, of_task[name], dataset.groups)
+                own_facts |= {"subjects": record, "subject_adapted": True}
             for fold, which in folds[name].items():
                 about = _about([own[name][i] for i in which], groups_of(dataset, of_task[name]), kept)
                 predictions.write_metadata(fold_tables.place(out / name, fold), {**common, **about})
             alike, several = weights.mean(1), list(folds[name])
             kept, _ = fold_tables.match_folds([out / name], [several], task, alike, kept)
             about = _about(own[name], groups_of(dataset, of_task[name]), kept)
-            predictions.write_metadata(out / name, {**common, **about, **({"folds": several} if several else {})})
+            predictions.write_metadata(out / name, {**common, **about, **own_facts})
     return num_tables
 
 
@@ -224,8 +238,13 @@ def _tables_of_members(
     tasks: "Mapping[str, Task]",
     of_task: Mapping[str, Sequence[str]],
     progress: ProgressCallback,
+    persons: tuple[Mapping[str, Subject], Mapping[str, str]] = ({}, {}),
 ) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
-    """As ``predict_tables``, with the table of each member that knows the task, in their order."""
+    """As ``predict_tables``, with the table of each member that knows the task, in their order.
+
+    ``persons``: the vectors of persons, and the group of each clip."""
+    import torch
+
     from fusion.predict import predict as run_network
 
     for run, module, _ in members:
@@ -237,6 +256,10 @@ def _tables_of_members(
                 )
     clip_ids = list(dict.fromkeys(clip_id for clips in of_task.values() for clip_id in clips))
     members = within_groups(members, {})
+    subjects, groups = persons
+    known = {clip_id: subjects[who] for clip_id in clip_ids if (who := person_of(clip_id, groups)) in subjects}
+    for _, module, _ in members:
+        module.vectors = {clip_id: torch.from_numpy(each.vector.copy()) for clip_id, each in known.items()}
     streams = [run_network(module, source, clip_ids, run.config().window) for run, module, source in members]
     for done, clip_id in enumerate(clip_ids):
         progress(clip_id, done, len(clip_ids))
@@ -284,58 +307,3 @@ def _clips(dataset: "Dataset", task: "Task", chosen: "Chosen") -> list[str]:
 def _split_of(dataset: "Dataset", task: "Task", clip_ids: Sequence[str]) -> str | None:
     """The split that has exactly these clips."""
     return next((split for split in SPLITS if set(task.clips(dataset, split)) == set(clip_ids)), None)
-
-
-def measured_groups(
-    source: "FeatureSource",
-    features: "Mapping[str, FeatureConfig]",
-    groups: Mapping[str, str],
-    labels: "Mapping[str, ByTask]",
-) -> "FeatureSource":
-    """The source of a training, within the groups of its clips, which are measured here; else the source as it is.
-
-    ``groups``: clip -> group of the whole data set. Raises InputError where no group has enough material.
-    """
-    from fusion.normalisation.group_source import GroupSource, standardise_groups
-
-    found = standardise_groups(source, features, groups)
-    if isinstance(found, GroupSource):
-        clips = {split: sorted({c for each in by_task.values() for c in each}) for split, by_task in labels.items()}
-        found.prepare([clip_id for each in clips.values() for clip_id in each], clips["train"])
-    return found
-
-
-def within_groups(members: "Sequence[Member]", groups: Mapping[str, str]) -> "list[Member]":
-    """The members of a prediction; those trained on features of ``normalise: group`` read them so.
-
-    A group with too little material is standardised by the training split of the run.
-    """
-    from fusion.normalisation.group_source import standardise_groups
-
-    return [
-        (run, module, standardise_groups(source, run.config().features, groups, module.input_stage.statistics()))
-        for run, module, source in members
-    ]
-
-
-def group_record(source: "FeatureSource") -> dict[str, Any]:
-    """What run.json records of it; {} where nothing is standardised within groups."""
-    from fusion.normalisation.group_source import GroupSource
-
-    return {"group_normalisation": source.report()} if isinstance(source, GroupSource) else {}
-
-
-def group_records(members: "Sequence[Member]") -> dict[str, Any]:
-    """What predictions.json records of it: by run; {} where no run has such features."""
-    found = {str(run.folder): group_record(source) for run, _, source in members}
-    records = {run: record["group_normalisation"] for run, record in found.items() if record}
-    return {"group_normalisation": records} if records else {}
-
-
-def warn_of_groups(members: "Sequence[Member]") -> None:
-    """Warn of clips without a group, of groups with too little material, and of clips that were not extracted."""
-    from fusion.normalisation.group_source import GroupSource
-
-    for _, _, source in members:
-        if isinstance(source, GroupSource):
-            source.warn()

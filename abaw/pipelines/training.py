@@ -18,7 +18,7 @@ from abaw.folds import count_folds, seen_in, split_labels
 from abaw.pipelines.configuration import Settings, as_texts, check_training, open_config
 from abaw.pipelines.embedding.pair_scores import add_pair_scores, check_pairs
 from abaw.pipelines.embedding.seen import add_seen, chosen_by
-from abaw.pipelines.prediction import group_record, measured_groups
+from abaw.pipelines.persons.groups import group_record, measured_groups
 from abaw.pipelines.preparing.continuing import Continuation, open_parent, save_beside_weights
 from abaw.pipelines.preparing.facts import count_observed, record_facts
 from abaw.pipelines.preparing.selecting import VALIDATION, find_selection
@@ -293,7 +293,8 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
     from fusion.checkpoint import build_model
-    from fusion.input_stage import InputStage
+    from fusion.input_stage import InputStage, compute_model_dims
+    from fusion.layers.adaptation import check_adaptation
     from fusion.module import check_loss
 
     with file.at("features"):
@@ -302,6 +303,8 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
         InputStage(dims, config.features)
     with file.at("model"):
         model = build_model(config, dims)
+    with file.at("adaptation"):
+        check_adaptation(model, compute_model_dims(dims, config.features), config.adaptation)
     for name in config.losses:
         with file.at("losses", name):
             check_loss(name, config, model)

@@ -17,6 +17,7 @@ from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on
+from abaw.results.subjects import check_no_subjects
 from abaw.tasks.base import Task
 
 NEEDED = ("videos_seen", "label_tasks_seen")  # what predictions.json must say, so that no leak stays hidden
@@ -99,6 +100,7 @@ def find_teachers(folders: Sequence[str], tasks: Mapping[str, Task]) -> dict[str
             where = predictions.resolve(folder, name)
             about = predictions.read_metadata(where)
             check_provenance(about, where)
+            check_no_subjects(where, "a training")
             found.setdefault(name, []).append(Teacher(where, name, about, tuple(predictions.clip_ids(where))))
     return found
 

@@ -119,7 +119,7 @@ def settings_of(file: "ConfigFile", settings: list[str], drawn: dict[str, Any]) 
     changed = []
     model = dict(file.values.get("model") or {})
     if drawn.get("model.name", model.get("name")) != model.get("name"):
-        kept = {key: value for key, value in model.items() if key in model_settings(drawn["model.name"])}
+        kept = {key: value for key, value in model.items() if key in model_settings(drawn["model.name"], model)}
         changed.append(as_setting("model", kept))
         if file.values.get("losses"):  # they belong to the file's model
             changed.append("losses={}")
@@ -131,7 +131,9 @@ def _has_meaning(key: str, drawn: dict[str, Any]) -> bool:
     group, _, setting = key.partition(".")
     if group != "model" or setting in ("", "name") or not drawn.keys() & {"model", "model.name"}:
         return True
-    return setting in model_settings(drawn.get("model.name") or drawn["model"]["name"])
+    given = {name.removeprefix("model."): value for name, value in drawn.items() if name.startswith("model.")}
+    given = {**drawn.get("model", {}), **given}
+    return setting in model_settings(given["name"], given)
 
 
 def _check_space(file: "ConfigFile", path: str | Path, settings: list[str], space: Sequence[Vary]) -> None:

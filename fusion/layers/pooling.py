@@ -8,7 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fusion.layers.masks import zero_unobserved
+from abaw.configs.sections import Config
+from abaw.errors import InputError
+from abaw.tasks.base import Task
+from fusion.base import FusionInput
+from fusion.layers.masks import make_length_mask, zero_unobserved
 
 TINY = 1e-6  # of a variance: the gradient of its root is infinite at 0
 
@@ -87,3 +91,34 @@ class PoolingHead(nn.Module):
             weights = torch.where(has_any, scores, 0.0).softmax(dim=1)
             pooled = (weights * zero_unobserved(hidden, mask)).sum(1)
         return self.out(pooled)[:, None].expand(-1, hidden.shape[1], -1)
+
+
+def apply_to_steps(head: nn.Module, hidden: Tensor) -> Tensor:
+    """Raw outputs (batch time out) of hidden states (batch time dim); of a state that all steps share, a single one.
+
+    The rows of a matrix product can differ in their last bit even where its inputs are equal, so a window whose state
+    is the same at every step (an expanded tensor) would not have one answer.
+    """
+    if hidden.stride(1) or not hidden.shape[1]:
+        return head(hidden)
+    return head(hidden[:, :1]).expand(-1, hidden.shape[1], -1)
+
+
+def find_pooled_steps(inputs: FusionInput) -> Tensor:
+    """The steps (batch time) of a window at which something was observed; all of its steps where nothing was."""
+    inside = make_length_mask(inputs.lengths, inputs.times_s.shape[1])
+    seen = torch.stack(list(inputs.observed.values())).any(0) & inside
+    return torch.where(seen.any(1, keepdim=True), seen, inside)
+
+
+def build_head(dim: int, task: Task, config: Config) -> nn.Module:
+    """The head of a task on ``dim`` features. Raises InputError where a task that is not clip-level is to pool."""
+    section = config.tasks.get(task.name)
+    pooling = section.pooling if section else "mean"
+    if pooling == "mean":
+        return nn.Linear(dim, task.out_dim)
+    if task.resolution != "clip":
+        raise InputError(
+            f"tasks.{task.name}: pooling is {pooling!r}, but the task has a label for every frame: remove it"
+        )
+    return PoolingHead(dim, task.out_dim, pooling)

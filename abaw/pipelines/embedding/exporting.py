@@ -14,7 +14,8 @@ from abaw.files.names import checked_name, first_few
 from abaw.numbers import format_count
 from abaw.pipelines.embedding.pair_scores import PAIRS, describe_pairs
 from abaw.pipelines.embedding.seen import CHOSEN_ON, TRAINED_ON
-from abaw.pipelines.prediction import open_member, within_groups
+from abaw.pipelines.persons.groups import within_groups
+from abaw.pipelines.prediction import open_member
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on

@@ -15,7 +15,8 @@ from abaw.evaluation.labels import official_labels
 from abaw.files import sha256
 from abaw.folds import ByTask, check_apart, split_labels
 from abaw.pipelines.features import same_features
-from abaw.pipelines.prediction import open_member, within_groups
+from abaw.pipelines.persons.groups import within_groups
+from abaw.pipelines.prediction import open_member
 from abaw.results.runs import Run, labels_hash
 from abaw.results.selection import chosen_on
 

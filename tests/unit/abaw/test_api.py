@@ -148,6 +148,8 @@ BAD_CALLS = {
     "make_manifest, unknown corpus": lambda here: abaw.make_manifest("none", here, here / "a.yaml"),
     "make_manifest, other suffix": lambda here: abaw.make_manifest("ravdess", here, here / "a.txt"),
     "open_dataset, missing folder": lambda here: abaw.open_dataset(here / "none"),
+    "personalise, missing run": lambda here: abaw.personalise(here / "none", here / "labels.csv"),
+    "personalise, wrong progress": lambda here: abaw.personalise(here, here / "labels.csv", progress=5),
     "plan_recipe, unknown config": lambda here: abaw.plan_recipe("none"),
     "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),
     "predict, neither split nor clips": lambda here: abaw.predict(here / "none", here / "out"),
