@@ -21,7 +21,6 @@ class FusionInput:
     A model always gets every modality it was built with. A modality that is missing at a step is marked by
     ``observed=False``. Values at unobserved steps and in the padding (steps from ``lengths`` on) are undefined and may
     be NaN. ``wants_losses`` is False in validation and prediction: a model may then skip its auxiliary losses.
-    ``vectors`` are for an ``AdaptiveModel``.
     """
 
     features: dict[str, Float[Tensor, "batch time _"]]
@@ -29,15 +28,14 @@ class FusionInput:
     times_s: Float[Tensor, "batch time"]
     lengths: Int[Tensor, " batch"]
     wants_losses: bool = True
-    vectors: Float[Tensor, "batch embedding"] | None = None
+    vectors: Float[Tensor, "batch embedding"] | None = None  # of persons, for an ``AdaptiveModel``
 
 
 @dataclass(frozen=True)
 class FusionOutput:
     """Hidden states for the task heads, and the model's auxiliary losses.
 
-    ``losses`` has one scalar for each key of the model's ``loss_weights`` if the input ``wants_losses``, computed over
-    observed steps only.
+    ``losses``: if the input ``wants_losses``, a scalar, of observed steps only, for each key of ``loss_weights``.
     """
 
     hidden: Float[Tensor, "batch time hidden"]

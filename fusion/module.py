@@ -19,10 +19,18 @@ from abaw.errors import InputError
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
 from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, distillation_loss, key_of
+from fusion.adaptation.inner_loop import (
+    Adapted,
+    AdaptiveModel,
+    Episode,
+    adapt,
+    draw_episode,
+    support_loss,
+    without_dropout,
+)
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
-from fusion.layers.adaptation import Adapted, AdaptiveModel, Episode, adapt, draw_episode, support_loss, without_dropout
 from fusion.layers.calibrator import Calibrator
 from fusion.layers.frequency import check_cutoff
 from fusion.layers.hidden_stage import HiddenStage

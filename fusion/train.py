@@ -25,11 +25,11 @@ from abaw.errors import AbawError, InputError
 from abaw.processes import end_with_parent_if_any, parent_of_trainings
 from abaw.results.runs import RESUME
 from abaw.tasks.base import Task
+from fusion.adaptation.inner_loop import AdaptiveModel
 from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoint, WeightAveraging
 from fusion.checkpoint import build_module, find_context, load_module
 from fusion.continuing.anchors import Anchors
 from fusion.data import ClipDataModule, loader
-from fusion.layers.adaptation import AdaptiveModel
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
 from fusion.normalisation.group_source import GroupSource, standardise_groups

@@ -292,9 +292,9 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     """The features, tried on the model: it must accept them before a run is begun."""
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
+    from fusion.adaptation.inner_loop import check_adaptation
     from fusion.checkpoint import build_model
     from fusion.input_stage import InputStage, compute_model_dims
-    from fusion.layers.adaptation import check_adaptation
     from fusion.module import check_loss
 
     with file.at("features"):

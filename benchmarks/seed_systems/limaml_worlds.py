@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from abaw.configs.optional_sections import AdaptationConfig
 from abaw.metrics import concordance
+from fusion.adaptation.inner_loop import AdaptiveModel, adapt
 from fusion.base import FusionInput, FusionModel
-from fusion.layers.adaptation import AdaptiveModel, adapt
 from fusion.models import FUSION_MODELS
 
 DIM = 16  # features of a frame

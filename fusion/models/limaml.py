@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from fusion.adaptation.inner_loop import AdaptiveModel
 from fusion.base import FusionInput, FusionModel, FusionOutput, Size
-from fusion.layers.adaptation import AdaptiveModel
 from fusion.layers.masks import mask_features, sort_modalities
 from fusion.models import FUSION_MODELS
 
@@ -54,7 +54,7 @@ class Limaml(AdaptiveModel):
     The vector comes from the meta block ``person_block``: 8 learned constants and, with ``statistics``, the mean and
     the standard deviation of every feature over the observed steps, Linear to 32, tanh, and Linear. In training its
     parameters are adapted to labelled steps of each person of a batch by steps of gradient descent, and the loss of
-    other steps of the person, through the adaptation, trains all parameters (``fusion/layers/adaptation.py``).
+    other steps of the person, through the adaptation, trains all parameters (``fusion/adaptation/inner_loop.py``).
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from abaw.errors import InputError
 
 if TYPE_CHECKING:
     from abaw.batches import FeatureSource
-    from fusion.layers.adaptation import Adapted
+    from fusion.adaptation.inner_loop import Adapted
     from fusion.module import FusionModule
     from fusion.targets import LabelsByTask
 
@@ -25,8 +25,8 @@ def adapt_to_person(
     import torch
 
     from abaw.batches import collate
+    from fusion.adaptation.inner_loop import AdaptiveModel, Episode
     from fusion.data import WindowDataset
-    from fusion.layers.adaptation import AdaptiveModel, Episode
     from fusion.targets import list_clips, make_training_targets
 
     assert isinstance(module.model, AdaptiveModel)

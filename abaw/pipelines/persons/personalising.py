@@ -75,7 +75,7 @@ def personalise(
     opened, file = Run(as_path(run, "run"), trust), as_path(labels, "labels")
     to = as_path(out, "out", optional=True) or opened.folder / SUBJECTS
     named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
-    from fusion.layers.adaptation import AdaptiveModel
+    from fusion.adaptation.inner_loop import AdaptiveModel
 
     name = opened.config().model.name
     member = open_member(opened, as_path(store, "store", optional=True), device)

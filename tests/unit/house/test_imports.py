@@ -50,7 +50,7 @@ ORDER = {
     ],
     "fusion": [
         ("__init__", "base", "normalisation", "targets"),
-        ("layers", "sampling", "validation", "weight_decay"),
+        ("adaptation", "layers", "sampling", "validation", "weight_decay"),
         ("data", "input_stage", "models"),
         ("continuing",),
         ("module",),

@@ -8,10 +8,10 @@ import torch
 
 from abaw.batches import collate
 from abaw.configs.optional_sections import AdaptationConfig
+from fusion.adaptation.inner_loop import adapt, check_adaptation, draw_episode
 from fusion.base import FusionModel
 from fusion.checkpoint import build_module
 from fusion.data import ClipDataModule, WindowDataset
-from fusion.layers.adaptation import adapt, check_adaptation, draw_episode
 from fusion.models import FUSION_MODELS
 from fusion.sampling import keep_together, make_shuffled_order
 from fusion.train import train
