@@ -121,7 +121,7 @@ def measure_tracks(work: Path, data: Path | None, store: Path | None, media: Pat
 def _probe(data: Path, store: Path) -> dict[str, tuple[float, float]]:
     """The score of every voice encoder in float16 and in int8."""
     folders = {name: [_folder(store, name, each) for each in ("float16", "int8")] for name in VOICES}
-    report = abaw.probe(data, store, [folder for both in folders.values() for folder in both], draws=100)
+    report = abaw.probe(data, store, encoders=[each for both in folders.values() for each in both], draws=100)
     scores = {result.encoder: next(iter(result.scores.values())) for result in report.results}
     return {name: (scores[one], scores[other]) for name, (one, other) in folders.items()}
 

@@ -75,8 +75,10 @@ class AlignedSource:
         times_s = self.clock(clip_id).times_s
         first, stop = np.searchsorted(times_s, [start_s, np.nextafter(stop_s, np.inf)])
         file, plan = self._plan(name, clip_id, times_s, int(first), int(stop))
-        first_row, stop_row = plan.span()
-        values = align.apply(plan, file.rows(first_row, stop_row, copy=False), first_row=first_row)
+        values = _weigh(file, plan)
+        if values is None:
+            first_row, stop_row = plan.span()
+            values = align.apply(plan, file.rows(first_row, stop_row, copy=False), first_row=first_row)
         return Track(values, times_s[first:stop], plan.observed)
 
     def count_observed(self, name: str, clip_ids: Iterable[str]) -> ObservedFrames:
@@ -119,6 +121,17 @@ class AlignedSource:
             max_gap_s=gap_s,
         )[before : before + stop - first]
         return file, align.Plan(plan.rows + np.int32(start_row), plan.weights, plan.observed)
+
+
+def _weigh(file: TrackFile, plan: align.Plan) -> np.ndarray | None:
+    """The values of the plan's steps from codes, 0 where unobserved; None where the rows are needed themselves."""
+    seen = plan.observed
+    found = file.weigh(plan.rows[seen], plan.weights[seen])
+    if found is None or seen.all():
+        return found
+    values = np.zeros((len(seen), file.dim), np.float32)
+    values[seen] = found
+    return values
 
 
 def count_frames(

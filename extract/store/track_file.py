@@ -11,7 +11,7 @@ import numpy as np
 from abaw.errors import InputError
 from abaw.files import write_json
 from abaw.tracks import Track
-from extract.store.eight_bit.codes import Codes, Columns, quantise, restore
+from extract.store.eight_bit.codes import Codes, Columns, quantise, restore, weigh
 from extract.store.eight_bit.fitting import Fit, Int8Error, fit
 from extract.store.tensor_file import BLOCK_BYTES, EXTRACT_AGAIN, Tensor, TensorFile, write_tensors
 
@@ -136,15 +136,30 @@ class TrackFile:
         """
         return self._values(slice(first, stop), copy=copy)
 
+    def weigh(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+        """Weighted sums of rows in int8 (``eight_bit.codes.weigh``); None where they need ``rows``."""
+        if not self.is_int8 or not len(rows) or (self.columns is not None and self._has_constant_rows):
+            return None
+        first, stop = int(rows.min()), int(rows.max()) + 1
+        return weigh(self._codes(slice(first, stop)), rows - first, weights, self.columns)
+
+    @cached_property
+    def _has_constant_rows(self) -> bool:
+        """Whether observed rows in int8 have no scale, which are not standardised."""
+        return bool(((self._of_int8["scale"] == 0) & self.observed).any())
+
+    def _codes(self, which: slice | np.ndarray) -> Codes:
+        return Codes(self.values[which], self._of_int8["scale"][which], self._of_int8["middle"][which])
+
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
         """The values of some rows, by number or as a slice, as stored or, of 8-bit rows, in float32."""
         return self._values(rows) if self.is_int8 else self.values[rows]
 
     def _values(self, which: slice | np.ndarray, *, copy: bool = True) -> np.ndarray:
         """The values of some rows in float32."""
-        rows = self.values[which]
         if self.is_int8:
-            return restore(Codes(rows, self._of_int8["scale"][which], self._of_int8["middle"][which]), self.columns)
+            return restore(self._codes(which), self.columns)
+        rows = self.values[which]
         if rows.dtype != np.float16:
             return rows.astype(np.float32, copy=copy)
         import torch  # converts half precision 20 times as fast as numpy

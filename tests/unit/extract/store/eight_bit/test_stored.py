@@ -5,7 +5,8 @@ import pytest
 
 from abaw.configs.sections import FeatureConfig
 from abaw.errors import InputError
-from abaw.tracks import Track
+from abaw.tracks import Clock, Track
+from extract import align
 from extract.store import tensor_file
 from extract.store.diff import diff
 from extract.store.export import export
@@ -62,6 +63,30 @@ def test_a_window_has_the_rows_of_the_whole_clip(store):
     file = store.open(RECIPE, "a")
     assert (file.rows(17, 31) == file.rows(0, NUM)[17:31]).all()
     assert (file.take(np.array([30, 17])) == file.rows(0, NUM)[[30, 17]]).all()
+
+
+@pytest.mark.parametrize("how", ["nearest", "linear", "window_mean", "hold_last"])
+def test_columns_restored_after_alignment_give_what_alignment_of_the_rows_gives(store, how):
+    file, goal_s = store.open(RECIPE, "a"), store.clock("a").times_s + 0.013
+    store.put_clock("a", Clock(np.arange(1, NUM + 1), goal_s, np.ones(NUM, bool)), {"source": "a"})
+    found = AlignedSource(store, {"x": FeatureConfig(align=how)}).read("x", "a", goal_s[0], goal_s[-1])
+    given = {"times_s": file.times_s, "observed": file.observed, "goal_s": goal_s, "max_gap_s": 0.5}
+    plan = getattr(align, how)(**given)
+    wanted = align.apply(plan, file.rows(0, NUM))
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    assert not found.values[~found.observed].any()
+    assert found.observed.any()
+    assert not found.observed.all()
+
+
+def test_a_constant_row_is_exact_also_after_alignment(tmp_path):
+    store, track = FeatureStore(tmp_path / "store"), make_track()
+    track.values[10] = 0.125
+    store.put_clock("a", make_clock(NUM, 0.04), {})
+    store.put(RECIPE, "a", track)
+    assert store.open(RECIPE, "a").columns is not None
+    found = AlignedSource(store, {"x": FeatureConfig()}).read("x", "a", 0.0, 2.0)
+    assert (found.values[10] == 0.125).all()
 
 
 def test_the_recipe_of_another_type_is_the_same_as_before():
