@@ -4,7 +4,7 @@ Parts: ``rows`` (quantisation alone), ``store`` (files), ``runs`` (the synthetic
 each and seed), ``tracks`` (real voices and faces; needs --ravdess, --ravdess-store and --media) and ``speed``. A part
 that is not measured keeps its lines in the results. Only ``speed`` needs a quiet machine.
 
-    python -m benchmarks.seed_systems.eight_bit [--parts rows store runs speed] [--work work/eight_bit] [--busy]
+    python -m benchmarks.seed_systems.eight_bit [--parts rows store runs speed] [--seeds 101 102 103] [--busy]
 """
 
 import argparse
@@ -191,7 +191,7 @@ def measure(part: str, arguments: argparse.Namespace) -> list[Claim]:
         with tempfile.TemporaryDirectory() as folder:
             return list(lines_of_store(Path(folder)))
     if part == "runs":
-        return list(measure_runs(arguments.work, SEEDS))
+        return list(measure_runs(arguments.work, arguments.seeds))
     if part == "tracks":
         return list(measure_tracks(arguments.work, arguments.ravdess, arguments.ravdess_store, arguments.media))
     with QuietMachine(busy=arguments.busy) as machine:
@@ -202,6 +202,7 @@ def measure(part: str, arguments: argparse.Namespace) -> list[Claim]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["rows", "store", "runs", "speed"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the part runs")
     parser.add_argument("--work", type=Path, default=Path("work/eight_bit"))
     parser.add_argument("--ravdess", type=Path, help="data set file of RAVDESS, for the part tracks")
     parser.add_argument("--ravdess-store", type=Path, help="a store of its features in float16")
@@ -210,16 +211,18 @@ def main() -> None:
     add_busy(parser)
     arguments = parser.parse_args()
     path, known = RESULTS / "eight_bit.json", dict[str, list[Claim]]()
+    seeds = arguments.seeds
     if path.exists():
         section, made = read_section(path)
         of_text = {claim.says: claim for claim in section.claims}
         known = {part: [of_text[says] for says in lines] for part, lines in made["parts"].items()}
+        seeds = arguments.seeds if "runs" in arguments.parts else made["seeds"]
     for part in arguments.parts:
         known[part] = measure(part, arguments)
         print(*known[part], sep="\n")
         kept = {part: known[part] for part in PARTS if part in known}
         section = Section(TITLE, TEXT, [claim for of_part in kept.values() for claim in of_part])
-        write_section("eight_bit", section, SEEDS)
+        write_section("eight_bit", section, seeds)
         lines = {part: [claim.says for claim in of_part] for part, of_part in kept.items()}
         write_json(path, {**read_json(path), "parts": lines})
 
