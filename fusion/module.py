@@ -31,7 +31,7 @@ from fusion.adaptation.inner_loop import (
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
-from fusion.layers.calibrator import Calibrator
+from fusion.layers.calibrator import calibrators_of
 from fusion.layers.frequency import check_cutoff
 from fusion.layers.hidden_stage import HiddenStage
 from fusion.layers.pooling import PoolingHead, apply_to_steps, build_head, find_pooled_steps
@@ -93,8 +93,7 @@ class FusionModule(lightning.LightningModule):
                 for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
                     nn.init.zeros_(parameter)
         self.hidden_stage = HiddenStage(model.hidden_dim, config.hidden)  # after the heads: their start stays the same
-        calibrated = [name for name in tasks if name in config.tasks and config.tasks[name].calibration == "isotonic"]
-        self.calibrators = nn.ModuleDict({_key(name): Calibrator(tasks[name], dims) for name in calibrated})
+        self.calibrators = nn.ModuleDict({_key(name): each for name, each in calibrators_of(tasks, config, dims)})
         self.tasks = dict(tasks)
         self.config = config
         self.persons: Mapping[str, str] = {}

@@ -1,16 +1,26 @@
 """The calibration of a task's head, trained with it: an isotonic layer that knows what is observed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.probabilities.maps import blocks_of
 from abaw.tasks.base import Task
 from fusion.layers.isotonic import IsotonicLayer
 
 MAX_MODALITIES = 6  # 64 contexts
+
+
+def calibrators_of(
+    tasks: Mapping[str, Task], config: Config, modalities: Iterable[str]
+) -> Iterator[tuple[str, "Calibrator"]]:
+    """The calibrator of each task whose section of the config asks for one."""
+    for name, task in tasks.items():
+        if name in config.tasks and config.tasks[name].calibration == "isotonic":
+            yield name, Calibrator(task, modalities)
 
 
 class Calibrator(nn.Module):

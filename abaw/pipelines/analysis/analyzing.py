@@ -1,5 +1,6 @@
 """Analysis of any media with recognisers or trained runs: a table of every frame."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces, rebuild
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
+from abaw.probabilities.contexts import contexts_of
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run
 
@@ -213,6 +215,7 @@ def _analyze(
                 extract(of_faces, each, clip_ids=clips)
     streams = {person: _predict(job, answers, store, view) for person, view in views.items()}
     sources = job.sources(answers)
+    contexts: dict[str, Counter[str]] = {name: Counter() for name in kept}
     for done, clip_id in enumerate(good):
         progress(clip_id, done, len(good))
         made = []
@@ -223,6 +226,8 @@ def _analyze(
                     name: final_table(answers.tasks[name], table, kept.get(name)) for name, table in tables.items()
                 }
                 made.append(PersonTables(person, final, presence))
+                for name in kept.keys() & tables.keys():
+                    contexts[name].update(contexts_of(tables[name].modalities, len(tables[name].frames)).tolist())
         write_frames(out, clip_id, answers.tasks, made, str(report.losses.get(clip_id, "")), "\n".join(sources))
         summaries[clip_id] = [summarize(answers.tasks, each) for each in made]
         answered = [each.answered for each in made]
@@ -230,6 +235,8 @@ def _analyze(
         unobserved[clip_id] = len(answered[0]) - num, len(answered[0])
         if not num:
             unanswered[clip_id] = _reason(answers)
+    maps = {name: each.calibration for name, each in kept.items() if each.calibration}
+    notes += [f"{name} {remark}" for name, each in maps.items() if (remark := each.remark(contexts[name]))]
     analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
     write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, store, config, job.voice[0]))
     return analysis
