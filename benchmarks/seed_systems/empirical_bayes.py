@@ -2,11 +2,13 @@
 
     python -m benchmarks.seed_systems.empirical_bayes [--data ravdess.yaml --store STORE]
 
-Without a store the lines of its encoders are missing. About five minutes on one core.
+Without a store the lines of its encoders are missing. About five minutes on two cores.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,8 @@ from benchmarks.seed_systems.discriminant_worlds import (
 )
 from benchmarks.seed_systems.rows import Claim, Section, write_section
 
-REPS = {"T1": 500, "T2": 5, "T3": 100, "T5": 5}
-FEATURES = ("ge2e", "speech_embedding", "voice_mel", "egemaps", "ge2e+speech_embedding", "voice_mel+egemaps")
+NUM_PROCESSES = 2
+REPS = {"T1": 500, "T2": 5, "T3": 300, "T5": 5}
 TEXT = """Ouyang and Liang (arXiv 1702.05056) classify with far more features than samples. The standardised differences
 of two class means get a Dirichlet-process prior, estimated from themselves by variational Bayes, and each difference is
 replaced by its posterior mean. Everything is in closed form. Here it is the classifier `empirical_bayes` of `abaw
@@ -42,7 +44,12 @@ probe`, for classes and action units: `abaw probe DATA --store STORE --classifie
   its comparison with FAIR are left out.
 - T2: the paper's error formula takes the features divided by S to have the deviation of the noise. The table is matched
   with that formula; the exact error of the same rule stands beside it, and is a little larger.
-- The paper's figures are those of the authors' stored results: means of 100 replicates, of T1 500."""
+- The paper's figures are those of the authors' stored results: means of 100 replicates, of T1 500.
+- T3 has heavy tails: the authors' replicates of Sparse DP go up to 0.0825, and of our 300 one has 0.4125, without which
+  their mean is 0.0128. In that one the factors shift the effects of most features, and the independence rule has 0.44.
+- T2: in some replicates the variational Bayes of DP, in ten parts, assigns every effect of all parts to 0 or near it, and
+  its error is that of the independence rule. A plain transcription of the formulas gives the same assignments, other parts
+  of the same features often do not. Sparse DP, in 50 parts, was not seen to do this."""
 
 
 def seeds_of(test: int, reps: int) -> Iterator[np.random.Generator]:
@@ -104,19 +111,24 @@ def measure_sparse(reps: int = REPS["T2"]) -> list[Claim]:
     return claims
 
 
-def measure_factors(reps: int = REPS["T3"]) -> Claim:
-    """T3."""
+def measure_factors(reps: int = REPS["T3"]) -> list[Claim]:
+    """T3: as many replicates as the authors have, with the bound, and more."""
     found = [factor_errors(rng) for rng in seeds_of(3, reps)]
-    means = {name: mean_and_error(each[name] for each in found) for name in found[0]}
-    order = means["oracle"][0] < means["sparse"][0] < means["none"][0]
-    return Claim(
-        "T3, error with heavy-tailed differences and factors: oracle, Sparse DP, independence rule "
-        f"({reps} replicates)",
-        ".0021, .0125, not given",
-        ", ".join(f"{mean:.4f} ± {error:.4f}" for mean, error in means.values()),
-        "Sparse DP 0.0110 to 0.0140, in this order",
-        0.0110 <= means["sparse"][0] <= 0.0140 and order,
-    )
+    lines = []
+    for num in (100, reps):
+        means = {name: mean_and_error(each[name] for each in found[:num]) for name in found[0]}
+        sparse = round(means["sparse"][0], 4)
+        lines.append(
+            Claim(
+                f"T3, error with heavy-tailed differences and factors: oracle, Sparse DP, independence rule "
+                f"({num} replicates)",
+                "0.0021 ± 0.0004, 0.0125 ± 0.0019, not given" if num == 100 else "",
+                ", ".join(f"{mean:.4f} ± {error:.4f}" for mean, error in means.values()),
+                "Sparse DP 0.0110 to 0.0140, in this order" if num == 100 else "",
+                0.0110 <= sparse <= 0.0140 and means["oracle"][0] < sparse < means["none"][0] if num == 100 else None,
+            )
+        )
+    return lines
 
 
 def measure_classes(reps: int = REPS["T5"]) -> Claim:
@@ -172,13 +184,18 @@ def measure_log_odds(reps: int = 5) -> Claim:
     )
 
 
+def measure_small() -> list[Claim]:
+    """What takes seconds."""
+    return [measure_classes(), measure_noise(), measure_sameness(), measure_log_odds()]
+
+
 def measure_probe(data: str, store: str) -> list[Claim]:
     """The two classifiers' rankings of encoders on a data set with stored features."""
     from abaw.pipelines.probing.scoring import probe
 
     claims = []
     for normalise in ("none", "group"):
-        report = probe(data, store, encoders=FEATURES, classifier="both", normalise=normalise, draws=200)
+        report = probe(data, store, classifier="both", normalise=normalise, draws=200)
         about = report.tasks[0]
         scores: dict[str, dict[str, Any]] = {}
         for each in report.results:
@@ -206,13 +223,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="data set of the stored features")
     parser.add_argument("--store", help="store of features")
     given = parser.parse_args(arguments)
-    claims = [measure_factors(), measure_classes(), measure_noise(), measure_sameness(), measure_log_odds()]
-    claims += measure_estimator() + measure_sparse()
+    jobs: list[Callable[[], list[Claim]]] = [measure_factors, measure_small, measure_estimator, measure_sparse]
     if given.data and given.store:
-        claims += measure_probe(given.data, given.store)
-    path = write_section(
-        "empirical_bayes", Section("Empirical Bayes classifier", TEXT, claims), range(max(REPS.values()))
-    )
+        jobs.insert(0, partial(measure_probe, given.data, given.store))
+    with ProcessPoolExecutor(NUM_PROCESSES) as pool:
+        claims = [claim for done in [pool.submit(job) for job in jobs] for claim in done.result()]
+    path = write_section("empirical_bayes", Section("Empirical Bayes classifier", TEXT, claims), [0])
     print(f"wrote {path.name}")
 
 
