@@ -47,9 +47,9 @@ probe`, for classes and action units: `abaw probe DATA --store STORE --classifie
 - The paper's figures are those of the authors' stored results: means of 100 replicates, of T1 500.
 - T3 has heavy tails: the authors' replicates of Sparse DP go up to 0.0825, and of our 300 one has 0.4125, without which
   their mean is 0.0128. In that one the factors shift the effects of most features, and the independence rule has 0.44.
-- T2: in some replicates the variational Bayes of DP, in ten parts, assigns every effect of all parts to 0 or near it, and
-  its error is that of the independence rule. A plain transcription of the formulas gives the same assignments, other parts
-  of the same features often do not. Sparse DP, in 50 parts, was not seen to do this."""
+- T2: in some replicates the variational Bayes of DP, in ten parts, assigns every effect of all parts to 0 or near it,
+  and its error is that of the independence rule. A plain transcription of the formulas assigns the same values; other
+  parts of the same features sometimes give others. Sparse DP, in 50 parts, was not seen to do this."""
 
 
 def seeds_of(test: int, reps: int) -> Iterator[np.random.Generator]:
