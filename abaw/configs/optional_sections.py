@@ -80,7 +80,7 @@ class ContinuingConfig(_Strict):
 
     run: Place | None = None
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-    penalty: Annotated[float, Field(ge=0)] = 100.0
+    penalty: Annotated[float, Field(ge=0)] = 1000.0
     save_fisher: bool = False
 
 

@@ -1,9 +1,9 @@
 """Continued training on clips of a shifted kind: what is forgotten of the old clips, and what it costs.
 
-Writes continuing.json. Three trainings of each seed on the synthetic data set, about 5 minutes on one CPU core;
+Writes continuing.json. Six trainings of each seed on the synthetic data set, about 5 minutes on one CPU core;
 ``tests/faithful/test_continuing.py`` has the equalities.
 
-    python -m benchmarks.seed_systems.continuing [--seeds 101 102 103] [--work work/seed_systems]
+    python -m benchmarks.seed_systems.continuing [--seeds 0 1 2] [--work work/seed_systems]
 """
 
 import argparse
@@ -36,9 +36,10 @@ from fusion.predict import predict
 from fusion.targets import make_scored_labels
 from fusion.train import train
 
-NEW = "new "  # before a clip's name: the same clip as another camera and microphone would have recorded it
-EPOCHS, FURTHER_EPOCHS = 30, 6
-PENALTIES = (0.0, 10.0, 100.0, 1000.0)
+NEW = "new "  # before a clip's name: the same clip with features of another kind
+DATA_SEED = 101  # of the synthetic data set; the seeds are those of trainings and of the shift
+EPOCHS, FURTHER_EPOCHS = 20, 10
+PENALTIES = (0.0, 100.0, 1000.0, 10_000.0)
 ByTask = dict[str, dict[str, Labels]]
 Scores = dict[str, float]  # "old" and "new" -> mean CCC of valence and arousal on held-out clips; "steps"
 
@@ -74,12 +75,12 @@ class ShiftedSource:
 
 
 def make_shifted(source: FeatureSource, clip_ids: list[str], seed: int) -> ShiftedSource:
-    """The source with clips of the new kind: scales of 0.5 to 1.5, offsets of up to one deviation."""
+    """The source with clips of the new kind: scales of -1 to 1, offsets of up to one deviation."""
     rng, scales, offsets = np.random.default_rng(seed), {}, {}
     for name in source.names():
         values = np.concatenate([_values(source, name, clip_id) for clip_id in clip_ids])
         dim = source.dim(name)
-        scales[name] = rng.uniform(0.5, 1.5, dim).astype(np.float32)
+        scales[name] = rng.uniform(-1, 1, dim).astype(np.float32)
         offsets[name] = (rng.uniform(-1, 1, dim) * values.std(0)).astype(np.float32)
     return ShiftedSource(source, scales, offsets)
 
@@ -94,7 +95,7 @@ class World:
     """Old clips are half of the training clips, new ones the other half in the new kind; validation clips in both."""
 
     def __init__(self, seed: int, work: Path) -> None:
-        data, store = make_features(seed, work)
+        data, store = make_features(DATA_SEED, work)
         settings = {"data": str(data), "store": str(store), "training.seed": seed, "training.select_on": "last"}
         _, self.config = open_config(CONFIG, {**settings, "tasks": {"va": {}}, "training.loggers": []})
         dataset = open_dataset(data)
@@ -182,7 +183,7 @@ def rows(results: Mapping[int, Mapping[str, Scores]]) -> list[Claim]:
     ]
 
 
-CHOSEN = "penalty 100"  # the default of the config
+CHOSEN = "penalty 1000"  # the default of the config
 NAMES = {
     "old run": "the old run before",
     "penalty 0": "plain fine-tuning (the control: penalty 0)",
@@ -198,13 +199,14 @@ clips. A sample of the Fisher information is a window. LiRank does not print its
 `tests/faithful/test_continuing.py` asserts: with alpha 0 the penalty is the plain EWC term, a growing penalty leaves \
 the weights where they start, and the Fisher information is the mean squared gradient of a sample on a logistic model. \
 The table is of the synthetic data set: the old run has half of the training clips. The new clips are the other half \
-with another scale and offset of every feature, as if another camera and microphone had recorded them (ours)."""
+with another scale, also of the other sign, and another offset of every feature (ours). Where scales kept their sign \
+(0.5 to 1.5) nothing was forgotten: plain fine-tuning on 12 steps raised the CCC on old clips from 0.911 to 0.922."""
 
 
 def main() -> None:
     """Measure every seed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=Path("work/seed_systems"))
     arguments = parser.parse_args()
     results = {}
