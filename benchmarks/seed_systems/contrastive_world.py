@@ -174,9 +174,9 @@ def make_tasks() -> dict[str, Task]:
 
 
 def score_world(module: ContrastiveModule, world: World, seed: int, num_test: int = NUM_TEST) -> Scores:
-    """Pair AUC on new samples that show all nuisance: relation -> encoder ("raw", "joint", each twin) -> score.
+    """Pair AUC on new samples that show all nuisance: task -> "raw", "joint" and its twin -> score.
 
-    "unseen": units that were never trained.
+    "unseen": units that were never trained, by every encoder.
     """
     x, labels = world.draw(np.random.default_rng(2000 + seed), num_test)
     clips = {f"t{first}": x[first : first + CLIP_STEPS] for first in range(0, num_test, CLIP_STEPS)}
@@ -186,8 +186,9 @@ def score_world(module: ContrastiveModule, world: World, seed: int, num_test: in
     relations = {task: relations_of(each)[0] for task, each in make_tasks().items()}
     relations[UNSEEN] = Relation(UNSEEN, "au", "units", slice(0, NUM_UNSEEN))
     clip_of = np.repeat(np.arange(len(clips)), CLIP_STEPS).tolist()
+    wanted = {task: ("raw", "joint", task) for task in NAMES} | {UNSEEN: tuple(embeddings)}
     return {
-        task: {name: score_pairs(relation, each, labels[task], clip_of)[0] or 0.0 for name, each in embeddings.items()}
+        task: {name: score_pairs(relation, embeddings[name], labels[task], clip_of)[0] or 0.0 for name in wanted[task]}
         for task, relation in relations.items()
     }
 
