@@ -16,6 +16,7 @@ from abaw.pipelines.embedding.pair_scores import PAIRS, describe_pairs
 from abaw.pipelines.embedding.seen import CHOSEN_ON, TRAINED_ON
 from abaw.pipelines.persons.groups import within_groups
 from abaw.pipelines.prediction import open_member
+from abaw.pipelines.rebuilding import find_stored, notes_of_types
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on
@@ -35,6 +36,7 @@ class EmbedReport:
     """What ``embed`` wrote. ``pairs``: relation -> pair AUC on held-out clips, joint and alone; {} for a refit.
 
     ``skipped``: clips that had this embedding before. ``lacking``: clips of the data set without the run's features.
+    ``notes``: which features were read in another type than the run was trained on, as int8.
     """
 
     folder: str
@@ -45,6 +47,7 @@ class EmbedReport:
     lacking: list[str] = field(default_factory=list)
     num_rows: int = 0
     num_unobserved: int = 0
+    notes: tuple[str, ...] = ()
     pairs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -55,6 +58,7 @@ class EmbedReport:
         if not self.pairs:
             yield "pair AUC: not measured, the run holds nothing out"
         yield from self._verdict()
+        yield from self.notes
         if self.lacking:
             what = format_count(len(self.lacking), "clip")
             yield f"{what} of the data set without the run's features left out: {first_few(self.lacking)}"
@@ -87,7 +91,8 @@ def embed(
 ) -> EmbedReport:
     """Write the embedding of a siamese run as features of the store: a row of unit length for each frame of a clip.
 
-    ``store``: it must have the features that the run was trained on, by their recipes; the embedding is written there.
+    ``store``: it must have the features that the run was trained on, by their recipes, or the same in another type, as
+    int8; the embedding is written there.
     ``data``: the data set whose clips are embedded, by default every clip of the store that has these features.
     ``task``: instead of the joint embedding, that of the encoder that was trained on this task alone. ``name``: of the
     features, by default ``joint_embedding``, or ``<task>_embedding``. A clip that has this embedding already is
@@ -104,7 +109,8 @@ def embed(
     opened, to = Run(as_path(run, "run"), trust), FeatureStore(as_path(store, "store"))
     document, to_name = opened.finished(), name
     to.check_exists()
-    _check_features(to, opened, document["recipes"])
+    recipes = {feature: find_stored(to, recipe) for feature, recipe in document["recipes"].items()}
+    _check_features(to, opened, recipes)
     member = open_member(opened, to.root, device)
     module = member[1]
     if not isinstance(module, ContrastiveModule):
@@ -120,7 +126,7 @@ def embed(
     if to_name is None:
         to_name = NAME if encoder == JOINT else f"{encoder.replace('/', '_')}_embedding"
     checked_name(to_name, "the name of the features")
-    clips, lacking = _clips_of_store(to, document["recipes"]), []
+    clips, lacking = _clips_of_store(to, recipes), []
     groups: Mapping[str, str] = {}
     if data is not None or any(each.normalise == "group" for each in opened.config().features.values()):
         dataset, there = open_dataset(opened.config().data if data is None else data), set(clips)
@@ -128,12 +134,18 @@ def embed(
         lacking, groups = [clip_id for clip_id in dataset.clips if clip_id not in there], dataset.groups
     if not clips:
         raise NotFoundError(
-            f"{to.root} has no clip with all features of {opened.folder} ({', '.join(document['recipes'])}): run abaw "
+            f"{to.root} has no clip with all features of {opened.folder} ({', '.join(recipes)}): run abaw "
             f"extract DATA --store {to.root} first"
         )
-    recipe = _recipe(to, opened, document, to_name, encoder)
+    sources = {feature: to.folder(each).name for feature, each in recipes.items()}
+    recipe = _recipe(opened, document, sources, to_name, encoder)
     report = EmbedReport(
-        str(to.folder(recipe)), encoder, module.model.hidden_dim, lacking=lacking, pairs=document.get(PAIRS, {})
+        str(to.folder(recipe)),
+        encoder,
+        module.model.hidden_dim,
+        lacking=lacking,
+        notes=tuple(notes_of_types([member])),
+        pairs=document.get(PAIRS, {}),
     )
     _write_clips(to, recipe, within_groups([member], groups)[0], clips, report, progress)
     return report
@@ -168,12 +180,17 @@ def _write_clips(
         report.num_unobserved += int((~observed).sum())
 
 
-def _recipe(store: "FeatureStore", run: Run, document: Mapping[str, Any], name: str, encoder: str) -> dict[str, Any]:
-    """Everything that can change a number of the embedding; the run's place does not count."""
+def _recipe(
+    run: Run, document: Mapping[str, Any], sources: Mapping[str, str], name: str, encoder: str
+) -> dict[str, Any]:
+    """Everything that can change a number of the embedding; the run's place does not count.
+
+    ``sources``: the folder, with its hash, of each of the features that are read.
+    """
     config = run.config()
     seen, chosen = Seen.of_side(document, "train"), chosen_on(document)
     features = {
-        feature: {**each.model_dump(mode="json"), "recipe": store.folder(document["recipes"][feature]).name}
+        feature: {**each.model_dump(mode="json"), "recipe": sources[feature]}
         for feature, each in config.features.items()
     }
     return {

@@ -1,6 +1,7 @@
 """From a run of a siamese model to features of a store, and to similar moments; what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -202,6 +203,15 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(made, tmp_pat
     other.folder(clear).rmdir()
     with pytest.raises(AbawError, match="has no features clear-"):
         embed(here / "runs/joint", tmp_path / "other")
+    store = FeatureStore(here / "store")
+    for clip in ("ann0", "bob0"):
+        other.put({**clear, "stored_dtype": "float16"}, clip, store.get(clear, clip), {})
+    report = embed(here / "runs/joint", tmp_path / "other")
+    assert "was trained on clear in float32, and reads it in float16" in str(report)
+    assert report.written == ["ann0", "bob0"]
+    assert report.folder.rpartition("/")[2] != store.folder(store.find("joint_embedding")).name
+    for folder in [*(tmp_path / "other").glob("*embedding*"), other.folder({**clear, "stored_dtype": "float16"})]:
+        shutil.rmtree(folder)
     other.put({**clear, "version": 2}, "ann0", Track(np.ones((2, 3), np.float32), np.arange(2.0), np.ones(2, bool)), {})
     with pytest.raises(InputError, match=r"has clear of other settings or weights \(clear-.*\) than"):
         embed(here / "runs/joint", tmp_path / "other")
