@@ -137,7 +137,7 @@ def data_claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
 
 
 def measure_fold(fold: int, data: Path, store: Path, work: Path) -> dict[str, float]:
-    """On three held-out speakers of RAVDESS: pair AUC, and macro-F1 of the config `classes` on raw features and on it."""
+    """On three held-out speakers of RAVDESS: pair AUC; macro-F1 of the config `classes` on raw features and on it."""
     own = work / "ravdess-store"
     if not own.is_dir():
         shutil.copytree(store, own)
