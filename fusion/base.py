@@ -49,8 +49,8 @@ class FusionModel(nn.Module, ABC):
     to its number of features. ``hidden_dim`` is the width of the output. ``loss_weights`` maps the model's auxiliary
     losses to the weights of its paper; the config's ``losses`` overrides them. ``heads_start_at_zero``: the tasks'
     heads are the whole model, and begin at 0 instead of at random. ``cutoff_hz``: the highest frequency that it keeps;
-    clips with less than twice as many frames a second are refused. ``is_siamese``: it is trained on pairs of steps
-    (``fusion/contrastive``); hidden states have unit length. Each model file has a literal ``FACTS``:
+    clips with less than twice as many frames a second are refused. ``is_siamese``: its hidden states have unit length,
+    and it is trained on pairs of them (``fusion/contrastive``). Each model file has a literal ``FACTS``:
 
     - ``paper``: the source;
     - ``context``: on which steps a hidden state may depend: "step" (its own), "past" (also earlier ones) or "window";

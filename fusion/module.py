@@ -115,7 +115,6 @@ class FusionModule(lightning.LightningModule):
         return self._read(output.hidden, inputs), output.losses
 
     def _read(self, hidden: Tensor, inputs: FusionInput) -> dict[str, Tensor]:
-        """Raw outputs (batch time out) of every task's head."""
         hidden, raw = self.hidden_stage(hidden, inputs), {}
         for name in self.tasks:
             head = self.heads[_key(name)]

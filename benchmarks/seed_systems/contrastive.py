@@ -9,7 +9,8 @@ a free CPU core; trainings that are there already are not done again.
 import argparse
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from abaw.pipelines.checking import synthesize
 from abaw.pipelines.embedding.exporting import embed
 from abaw.pipelines.extraction import extract
 from abaw.pipelines.training import train
-from benchmarks.seed_systems.contrastive_world import NAMES, UNSEEN, WORLDS, Scores, gains, measure
 from benchmarks.seed_systems.rows import Claim, Section, write_section
+from benchmarks.seed_systems.worlds.contrastive import NAMES, UNSEEN, WORLDS, Scores, gains, measure
 from benchmarks.synthetic import COLUMNS, CONFIG, FACE, VOICE
 
 WORLD_SEEDS = (0, 1, 2)
@@ -56,16 +57,14 @@ def measure_worlds(work: Path) -> dict[str, list[Scores]]:
         found[name] = []
         for seed in WORLD_SEEDS:
             path = work / f"contrastive-{name.replace(' ', '-')}-{seed}.json"
-            if not path.is_file():
-                write_json(path, measure(name, seed))
-            found[name].append(read_json(path))
+            found[name].append(once(path, partial(measure, name, seed)))
     return found
 
 
-def world_claims(worlds: Mapping[str, Sequence[Scores]]) -> list[Claim]:
+def describe_worlds(worlds: Mapping[str, Sequence[Scores]]) -> list[Claim]:
     """Gains in the complementary world with their bounds, and the losses of the controls."""
     of = {name: [gains(scores) for scores in each] for name, each in worlds.items()}
-    claims = []
+    lines = []
     for title, bound in BOUNDS.items():
         task = next((key for key, each in NAMES.items() if each == title), UNSEEN)
         single = [
@@ -80,7 +79,7 @@ def world_claims(worlds: Mapping[str, Sequence[Scores]]) -> list[Claim]:
             says = "Complementary world, eight half-spaces never trained: best single task -> joint"
         ours = f"{_row(single)} -> {_row(joint)}, mean gain {mean:+.3f}"
         wanted = f"mean >= {bound:.2f}" + ("" if title == "zero-shot" else ", every seed > 0")
-        claims.append(Claim(says, NOTE[title], ours, wanted, mean >= bound and in_each))
+        lines.append(Claim(says, NOTE[title], ours, wanted, mean >= bound and in_each))
     for name, says in (
         ("control", "Control: tasks that have nothing in common, 300 labels"),
         ("same nuisance", "Related tasks that all show the same nuisance, 300 labels"),
@@ -91,8 +90,15 @@ def world_claims(worlds: Mapping[str, Sequence[Scores]]) -> list[Claim]:
             paper = NOTE_OF_CONTROL[title] if is_control else {"EXPR": "+.02 to -.05"}.get(title, "-.08 to -.13")
             bound, holds = ("every seed < 0", max(values) < 0) if is_control else ("", None)
             ours = ", ".join(f"{each:+.3f}" for each in values)
-            claims.append(Claim(f"{says}, {title}: joint - single task", paper, ours, bound, holds))
-    return claims
+            lines.append(Claim(f"{says}, {title}: joint - single task", paper, ours, bound, holds))
+    return lines
+
+
+def once(path: Path, compute: Callable[[], Any]) -> Any:
+    """What is computed, or was before: it is kept in a file."""
+    if not path.is_file():
+        write_json(path, compute())
+    return read_json(path)
 
 
 def measure_seed(seed: int, work: Path) -> dict[str, Any]:
@@ -114,26 +120,24 @@ def measure_seed(seed: int, work: Path) -> dict[str, Any]:
     return found
 
 
-def data_claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
+def describe_data(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the embedding gives on the synthetic data set; no bounds."""
-    claims = []
+    lines = []
     for name in results[0]["pairs"]:
         pairs = [each["pairs"][name] for each in results]
         joint, alone = ([each[key] for each in pairs] for key in ("joint", "alone"))
         mean = statistics.mean(joint) - statistics.mean(alone)
         says = f"Synthetic data set, {name}: single task -> joint, pair AUC"
-        claims.append(Claim(says, "", f"{_row(alone)} -> {_row(joint)}, mean {mean:+.3f}", "", None))
+        lines.append(Claim(says, "", f"{_row(alone)} -> {_row(joint)}, mean {mean:+.3f}", "", None))
     for column in ("CCC", "F1"):
         raw, joint = ([each[key][column] for each in results] for key in ("raw", "joint"))
         mean = statistics.mean(joint) - statistics.mean(raw)
         says = f"Synthetic data set, bidirectional GRU, {EPOCHS} epochs, {column}: raw features -> joint embedding"
-        claims.append(Claim(says, "", f"{_row(raw)} -> {_row(joint)}, mean {mean:+.3f}", "", None))
+        lines.append(Claim(says, "", f"{_row(raw)} -> {_row(joint)}, mean {mean:+.3f}", "", None))
     raw_bytes, joint_bytes = (sum(each[key] for each in results) for key in ("raw_bytes", "joint_bytes"))
     size = f"{raw_bytes / 1e6:.1f} -> {joint_bytes / 1e6:.1f} MB, {raw_bytes / joint_bytes:.1f} times smaller"
-    claims.append(
-        Claim("Synthetic data set, size on disk: raw features -> joint embedding", "30 times", size, "", None)
-    )
-    return claims
+    lines.append(Claim("Synthetic data set, size on disk: raw features -> joint embedding", "30 times", size, "", None))
+    return lines
 
 
 def measure_fold(fold: int, data: Path, store: Path, work: Path) -> dict[str, float]:
@@ -153,7 +157,7 @@ def measure_fold(fold: int, data: Path, store: Path, work: Path) -> dict[str, fl
     return found
 
 
-def speaker_claims(folds: Sequence[Mapping[str, float]]) -> list[Claim]:
+def describe_speakers(folds: Sequence[Mapping[str, float]]) -> list[Claim]:
     """What RAVDESS shows; no bounds."""
     pairs, raw, own = ([each[key] for each in folds] for key in ("pairs", "raw", "embedding"))
     says = "RAVDESS, three folds of three held-out speakers (expression alone, so no joint embedding)"
@@ -180,13 +184,17 @@ def main() -> None:
     parser.add_argument("--ravdess", type=Path, nargs=2, metavar=("DATA", "STORE"), help="RAVDESS, and its features")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    claims = world_claims(measure_worlds(arguments.work))
-    claims += data_claims([measure_seed(seed, arguments.work) for seed in arguments.seeds])
+    lines = describe_worlds(measure_worlds(arguments.work))
+    work = arguments.work
+    lines += describe_data(
+        [once(work / f"seed-{seed}.json", partial(measure_seed, seed, work)) for seed in arguments.seeds]
+    )
     if arguments.ravdess:
-        claims += speaker_claims([measure_fold(fold, *arguments.ravdess, arguments.work) for fold in range(3)])
+        folds = [partial(measure_fold, fold, *arguments.ravdess, work) for fold in range(3)]
+        lines += describe_speakers([once(work / f"fold-{fold}.json", each) for fold, each in enumerate(folds)])
     text = TEXT.replace("\n\n", "\0").replace("\n", " ").replace("\0", "\n\n")
-    write_section("contrastive", Section("Multi-task contrastive embedding", text, claims), arguments.seeds)
-    for claim in claims:
+    write_section("contrastive", Section("Multi-task contrastive embedding", text, lines), arguments.seeds)
+    for claim in lines:
         print(f"{claim.says}: {claim.ours} {claim.holds}")
 
 

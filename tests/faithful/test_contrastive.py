@@ -6,7 +6,7 @@ import torch
 
 from abaw.metrics import pair_auc
 from abaw.tasks import TASKS
-from benchmarks.seed_systems import contrastive_world
+from benchmarks.seed_systems.worlds import contrastive as contrastive_world
 from fusion.contrastive.pairs import Pairs, draw_pairs, pair_loss
 from fusion.contrastive.relations import relations_of
 from fusion.models import FUSION_MODELS

@@ -12,6 +12,7 @@ import pytest
 from abaw.dataset.layout import open_dataset
 from extract.store.store import FeatureStore
 from tests.support.abaw.commands import abaw
+from tests.support.stores import make_store
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM = 14  # the fewest that hold every planted case
@@ -147,3 +148,18 @@ def test_help_of_the_store_imports_nothing_heavy(words):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_moments_are_printed_as_text_csv_or_json_and_bad_input_ends_with_code_2(tmp_path):
+    make_store(tmp_path / "store", ("a", "b", "c"))
+    given = ("similar", "a@0.2", "--store", "store", "--features", "hog")
+    lines = abaw(*given, "--csv", cwd=tmp_path).stdout.splitlines()
+    assert lines[0] == "rank,clip,time_s,frame,similarity"
+    assert lines[1].startswith("1,b,0.200000,3,1.0000")  # the tracks of all clips are the same
+    found = json.loads(abaw(*given, "--json", "--num", 1, cwd=tmp_path).stdout)
+    assert [each["clip"] for each in found["moments"]] == ["b"]
+    both = abaw(*given, "--csv", "--json", cwd=tmp_path, code=2)
+    assert "give one of them" in both.stderr
+    unobserved = abaw("similar", "a@0.3", "--store", "store", "--features", "hog", cwd=tmp_path, code=2)
+    assert "nothing was observed in the clip 'a' at 0.300 s" in unobserved.stderr
+    assert "choose a moment near it that is: 0.200 s or 0.400 s" in unobserved.stderr
