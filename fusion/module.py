@@ -25,6 +25,7 @@ from fusion.adaptation.inner_loop import (
     Episode,
     adapt,
     draw_episode,
+    stack_vectors,
     support_loss,
     without_dropout,
 )
@@ -36,7 +37,7 @@ from fusion.layers.frequency import check_cutoff
 from fusion.layers.hidden_stage import HiddenStage
 from fusion.layers.pooling import PoolingHead, apply_to_steps, build_head, find_pooled_steps
 from fusion.sampling import derive_epoch_seed
-from fusion.validation import Raw, gather_windows, score
+from fusion.validation import Raw, check_loss, gather_windows, score
 from fusion.weight_decay import split_by_decay
 
 NUM_GROUPS = 2  # of the optimizer: parameters that decay, and those that do not
@@ -315,11 +316,8 @@ class FusionModule(lightning.LightningModule):
 
     def _raw(self, batch: Batch) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
         """Raw outputs (batch time out) of every task, and where each modality was observed (batch time)."""
-        inputs = replace(self.input_stage(batch), wants_losses=False)
-        if self.vectors:
-            unknown = torch.full_like(next(iter(self.vectors.values())), torch.nan)
-            rows = torch.stack([self.vectors.get(clip_id, unknown) for clip_id in batch.clip_ids])
-            inputs = replace(inputs, vectors=rows.to(inputs.times_s.device))
+        vectors = stack_vectors(self.vectors, batch)
+        inputs = replace(self.input_stage(batch), wants_losses=False, vectors=vectors)
         raw, _ = self._fuse(inputs)
         return raw, inputs.observed
 
@@ -338,13 +336,6 @@ class FusionModule(lightning.LightningModule):
             (each, {name: flags[i, :length] for name, flags in observed.items()})
             for i, (each, length) in enumerate(zip(rows, lengths, strict=True))
         ]
-
-
-def check_loss(name: str, config: Config, model: FusionModel) -> None:
-    """Raises InputError where the model has no auxiliary loss of that name."""
-    if name not in model.loss_weights:
-        known = ", ".join(model.loss_weights) or "none"
-        raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
 
 
 def _key(name: str) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import torch.distributed
 
 from abaw.configs.sections import Config
+from abaw.errors import InputError
 from abaw.postprocessing import stitch
 from abaw.tasks.base import PredictionPair, Task
+from fusion.base import FusionModel
 from fusion.targets import LabelsByTask
 
 Raw = dict[str, np.ndarray]  # task -> raw outputs (time out)
@@ -65,3 +67,10 @@ def delay_rows(rows: np.ndarray, shift: int) -> np.ndarray:
     array([1, 1, 2])
     """
     return rows[np.maximum(np.arange(len(rows)) - shift, 0)]
+
+
+def check_loss(name: str, config: Config, model: FusionModel) -> None:
+    """Raises InputError where the model has no auxiliary loss of that name."""
+    if name not in model.loss_weights:
+        known = ", ".join(model.loss_weights) or "none"
+        raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")

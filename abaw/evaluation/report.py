@@ -55,9 +55,8 @@ DESCRIBED = {
 class Measurement:
     """The official score over all frames, its intervals (None: a single video), and that of each clip and each run.
 
-    An entry of the score that is at a limit of its range, 0 for F1, has no interval.
-    In every mapping the ranking score comes first; ``n`` counts scored rows. ``folds`` maps a run to the score of the
-    clips it held out, where several runs made the tables.
+    At a limit of its range, 0 for F1, a score has no interval. In every mapping the ranking score comes first; ``n``
+    counts scored rows. ``folds``: of each run the score of the clips it held out, where several made the tables.
     """
 
     scores: Scores
@@ -323,13 +322,13 @@ def spread(results: Sequence[ScoreResult]) -> Spread:
 
 
 def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair]) -> Measurement:
-    task = labelled.task
-    runs = {run: {clip_id: pairs[clip_id] for clip_id in clips} for run, clips in labelled.runs.items()}
+    task, scored = labelled.task, {clip: each for clip, each in pairs.items() if each.labels.scored.any()}
+    runs = {run: {clip: scored[clip] for clip in clips if clip in scored} for run, clips in labelled.runs.items()}
     return Measurement(
         scores=task.score(pairs),
         intervals=intervals(task, pairs),
-        clips={clip: task.score({clip: each}) for clip, each in pairs.items() if each.labels.scored.any()},
-        folds={run: task.score(each) for run, each in runs.items() if _any_scored(each)},
+        clips={clip: task.score({clip: each}) for clip, each in scored.items()},
+        folds={run: task.score(each) for run, each in runs.items() if each},
     )
 
 
@@ -337,13 +336,8 @@ def _difference(
     task: Task, first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair], draws: int, seed: int
 ) -> Difference:
     found = compare(task, first, second, draws, seed)
-    ranking = next(iter(task.score(second)))
-    num, unit = found.num_videos, found.unit
+    ranking, num, unit = next(iter(task.score(second))), found.num_videos, found.unit
     return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
-
-
-def _any_scored(pairs: Mapping[str, PredictionPair]) -> bool:
-    return any(each.labels.scored.any() for each in pairs.values())
 
 
 def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:

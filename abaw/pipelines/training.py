@@ -295,7 +295,7 @@ def _source(file: "ConfigFile", config: "Config") -> "AlignedSource":
     from fusion.adaptation.inner_loop import check_adaptation
     from fusion.checkpoint import build_model
     from fusion.input_stage import InputStage, compute_model_dims
-    from fusion.module import check_loss
+    from fusion.validation import check_loss
 
     with file.at("features"):
         source = AlignedSource(FeatureStore(config.store), config.features)

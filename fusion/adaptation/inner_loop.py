@@ -200,6 +200,14 @@ def support_loss(
     return loss
 
 
+def stack_vectors(vectors: Mapping[str, Tensor], batch: Batch) -> Tensor | None:
+    """The vectors (batch embedding) of the persons of a batch, given by clip, NaN for others; None without vectors."""
+    if not vectors:
+        return None
+    unknown = torch.full_like(next(iter(vectors.values())), torch.nan)
+    return torch.stack([vectors.get(clip_id, unknown) for clip_id in batch.clip_ids]).to(batch.times_s.device)
+
+
 @contextmanager
 def without_dropout(*modules: nn.Module) -> Iterator[None]:
     """With the modules in eval mode: dropout would make an adaptation random."""
