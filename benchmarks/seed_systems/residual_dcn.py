@@ -211,7 +211,8 @@ def depth_row() -> Claim:
     torch.manual_seed(0)
     dense = fit_exactly(make_dense(20, 64), make_mixed_orders(0), 20, num=5000, iterations=200, noise=NOISE)
     return Claim(
-        "mixed orders 1 to 4, RMSE at depth 1 to 5 (our terms, weights and 20 features; L-BFGS does not reach the noise of .01)",
+        "mixed orders 1 to 4, RMSE at depth 1 to 5 (our terms, weights and 20 features; L-BFGS does not reach the "
+        "noise of .01)",
         ".143 .029 .0098 .0099 .0099 (DNN .103 to .132)",
         " ".join(f"{each:.3f}" for each in errors) + f" (DNN {dense:.3f})",
         "depth 2 at most 0.35 of depth 1, depth 4 at most 1.1 of depth 3",
