@@ -2,7 +2,7 @@
 
     python -m benchmarks.seed_systems.limaml [--speakers DATA STORE] [--sinusoid]
 
-``--speakers``: RAVDESS, as a data set file and a store with ge2e and egemaps (see ``limaml_speakers``).
+``--speakers``: RAVDESS, as a data set file and a store with ge2e and egemaps (see ``worlds/speakers``).
 ``--sinusoid``: MAML's own experiment too, which takes minutes.
 """
 
@@ -11,8 +11,9 @@ import statistics
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.seed_systems import limaml_speakers
-from benchmarks.seed_systems.limaml_worlds import (
+from benchmarks.seed_systems.rows import Claim, Section, write_section
+from benchmarks.seed_systems.worlds import speakers
+from benchmarks.seed_systems.worlds.persons import (
     SETTINGS,
     Measured,
     World,
@@ -26,7 +27,6 @@ from benchmarks.seed_systems.limaml_worlds import (
     train,
     unadapted_difference,
 )
-from benchmarks.seed_systems.rows import Claim, Section, write_section
 
 SEEDS = (0, 1)
 NUM_STEPS = 1500
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_gradient,
         measure_world,
         *([measure_sinusoid] if given.sinusoid else []),
-        *([partial(limaml_speakers.compare, *given.speakers)] if given.speakers else []),
+        *([partial(speakers.compare, *given.speakers)] if given.speakers else []),
     ):
         claims += part()  # written after each part: the next takes minutes
         write_section("limaml", Section("Adaptation to a person (limaml)", TEXT, claims), SEEDS)

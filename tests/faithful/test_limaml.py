@@ -1,4 +1,4 @@
-"""LiMAML's claims (Wang et al. 2024, arXiv 2403.00803) on the world of benchmarks/seed_systems/limaml_worlds.py.
+"""LiMAML's claims (Wang et al. 2024, arXiv 2403.00803) on the world of benchmarks/seed_systems/worlds/persons.py.
 
 The benchmark trains for 1500 steps; here a shorter training must meet the same bounds.
 """
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from abaw.configs.optional_sections import AdaptationConfig
-from benchmarks.seed_systems.limaml_worlds import (
+from benchmarks.seed_systems.worlds.persons import (
     SETTINGS,
     World,
     by_gap,
