@@ -19,7 +19,7 @@ import numpy as np
 from abaw.batches import FeatureSource
 from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import open_dataset
-from abaw.evaluation.labelled_tables import official_labels
+from abaw.evaluation.labels import official_labels
 from abaw.pipelines.configuration import open_config
 from abaw.tasks import TASKS, for_dataset
 from abaw.tasks.base import PredictionPair, Task
