@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from abaw.metrics import concordance
 from fusion.layers.frequency import FrequencyMode, FrequencySelfAttention, cosine_basis
 
-NUM_STEPS, NUM_LATENTS, NUM_FEATURES, NUM_LABELS, NUM_KEPT, NUM_CLIPS, BATCH = 256, 4, 32, 2, 16, 256, 16
+NUM_STEPS, NUM_LATENTS, NUM_FEATURES, NUM_LABELS, NUM_KEPT, NUM_CLIPS, BATCH = 128, 4, 32, 2, 16, 256, 16
 OFFSET, NOISE, NUM_UPDATES = 1.0, 0.5, 400
 
 
