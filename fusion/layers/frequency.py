@@ -86,7 +86,7 @@ def cosine_basis(num_steps: int, num_coefficients: int) -> Float[Tensor, "time c
     return basis * math.sqrt(2 / max(1, num_steps))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # a window of 16,384 steps at 1.5 Hz has 107 MB
 def _kept_basis(num_steps: int, num_coefficients: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # else a basis that was first needed in a validation could not be trained with
         return cosine_basis(num_steps, num_coefficients).to(device, dtype)
