@@ -17,8 +17,7 @@ def predict(
     module: FusionModule, source: FeatureSource, clip_ids: Sequence[str], window: WindowConfig, *, batch_size: int = 16
 ) -> Iterator[tuple[str, Raw, dict[str, np.ndarray]]]:
     """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and where each modality was
-    observed (time). Windows are averaged and shifted as in validation, on the device of the module's weights.
-    Raises InputError where a cut-off is above half a frame rate.
+    observed (time). Windows are averaged and shifted as in validation. A cut-off above half a frame rate is an error.
     """
     module.check_cutoffs(source, clip_ids)
     config = module.config.model_copy(update={"window": window})
