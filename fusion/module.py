@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from abaw.batches import Batch, FeatureSource
+from abaw.batches import Batch
 from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.results.runs import RESUME
@@ -32,9 +32,8 @@ from fusion.adaptation.inner_loop import (
 from fusion.base import FusionInput, FusionModel
 from fusion.continuing.anchors import Anchors
 from fusion.input_stage import InputStage
-from fusion.layers.calibrator import calibrators_of
-from fusion.layers.frequency import check_cutoff
-from fusion.layers.hidden_stage import HiddenStage
+from fusion.layers.heads.calibrator import calibrators_of
+from fusion.layers.heads.hidden_stage import HiddenStage
 from fusion.layers.pooling import PoolingHead, apply_to_steps, build_head, find_pooled_steps
 from fusion.sampling import derive_epoch_seed
 from fusion.validation import Raw, check_loss, gather_windows, score
@@ -124,14 +123,6 @@ class FusionModule(lightning.LightningModule):
             if _key(name) in self.calibrators:
                 raw[name] = self.calibrators[_key(name)](raw[name], inputs.observed)
         return raw
-
-    def check_cutoffs(self, source: FeatureSource, clip_ids: Iterable[str]) -> list[str]:
-        """Remarks on clips of which a cut-off keeps little. Raises InputError where one is above half a frame rate."""
-        cutoffs = {"model.cutoff_hz": self.model.cutoff_hz, "hidden.cutoff_hz": self.hidden_stage.cutoff_hz}
-        given = {setting: cutoff_hz for setting, cutoff_hz in cutoffs.items() if cutoff_hz is not None}
-        clocks = {clip_id: source.clock(clip_id) for clip_id in clip_ids} if given else {}
-        found = [check_cutoff(*each, clocks, self.config.window.length) for each in given.items()]
-        return [remark for remark in found if remark]
 
     def measure(self, batches: Iterable[Batch]) -> None:
         """Let the model see the training windows before training, where it asks for them (``FusionModel.measure``)."""

@@ -9,6 +9,7 @@ import torch
 from abaw.batches import FeatureSource, windows
 from abaw.configs.sections import WindowConfig
 from fusion.data import WindowDataset, loader
+from fusion.layers.heads.hidden_stage import check_cutoffs
 from fusion.module import FusionModule, WindowOutput
 from fusion.validation import Raw, delay_rows, stitch_windows
 
@@ -19,7 +20,7 @@ def predict(
     """Predict clips one by one: yields the clip's name, task -> raw outputs (time out), and where each modality was
     observed (time). Windows are averaged and shifted as in validation. A cut-off above half a frame rate is an error.
     """
-    module.check_cutoffs(source, clip_ids)
+    check_cutoffs(module.model.cutoff_hz, module.hidden_stage.cutoff_hz, source, clip_ids, window.length)
     config = module.config.model_copy(update={"window": window})
     outputs = _outputs(module, WindowDataset(source, clip_ids, {}, window, keep=False), batch_size)
     for clip_id in clip_ids:

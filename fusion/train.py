@@ -30,6 +30,7 @@ from fusion.callbacks import BestWeights, CurveFile, EpochLogger, ResumeCheckpoi
 from fusion.checkpoint import build_module, find_context, load_module
 from fusion.continuing.anchors import Anchors
 from fusion.data import ClipDataModule, loader
+from fusion.layers.heads.hidden_stage import check_cutoffs
 from fusion.loggers import log_run, make_loggers
 from fusion.module import FusionModule
 from fusion.normalisation.group_source import GroupSource, standardise_groups
@@ -104,7 +105,9 @@ def train(
                 config.model.name,
             )
         clip_ids = {clip_id for by_task in labels.values() for clip_id in list_clips(by_task)}
-        for remark in [*module.check_cutoffs(source, sorted(clip_ids)), *_context_remarks(config)]:
+        cutoffs = module.model.cutoff_hz, module.hidden_stage.cutoff_hz
+        remarks = check_cutoffs(*cutoffs, source, sorted(clip_ids), config.window.length)
+        for remark in [*remarks, *_context_remarks(config)]:
             LOG.warning("%s", remark)
         module.anchors = anchors
         if not epochs_done and state is not None:

@@ -118,7 +118,7 @@ def fit_layer(train: World, test: World) -> dict[str, Measured]:
     """The layer trained with Adam on the logits."""
     import torch
 
-    from fusion.layers.isotonic import IsotonicLayer
+    from fusion.layers.heads.isotonic import IsotonicLayer
 
     found = {}
     for name, num in (("one map", 1), ("by context", len(CONTEXTS))):
@@ -185,7 +185,7 @@ def of_layer() -> list[Claim]:
     """Identity at the start, and no decrease with random weights."""
     import torch
 
-    from fusion.layers.isotonic import IsotonicLayer
+    from fusion.layers.heads.isotonic import IsotonicLayer
 
     grid = torch.linspace(-8, 8, 4001)[:, None]
     start = float(((IsotonicLayer(1)(grid).detach() - grid).abs() / grid.abs().clamp(min=1)).max())

@@ -15,7 +15,7 @@ from benchmarks.seed_systems.calibration import (
     sklearn_loss,
     world,
 )
-from fusion.layers.isotonic import IsotonicLayer
+from fusion.layers.heads.isotonic import IsotonicLayer
 
 GRID = torch.linspace(-10, 10, 2001)
 

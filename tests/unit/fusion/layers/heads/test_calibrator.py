@@ -7,7 +7,7 @@ import torch
 from abaw.errors import InputError
 from abaw.tasks import TASKS
 from fusion.checkpoint import build_module
-from fusion.layers.calibrator import Calibrator
+from fusion.layers.heads.calibrator import Calibrator
 from fusion.train import train
 from fusion.weight_decay import split_by_decay
 from tests.support.memory import make_config, make_tasks

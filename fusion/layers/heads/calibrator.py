@@ -9,7 +9,7 @@ from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.probabilities.maps import blocks_of
 from abaw.tasks.base import Task
-from fusion.layers.isotonic import IsotonicLayer
+from fusion.layers.heads.isotonic import IsotonicLayer
 
 MAX_MODALITIES = 6  # 64 contexts
 

@@ -1,11 +1,14 @@
 """The layers between a fusion model and the heads of the tasks, which a config may add to any model."""
 
+from collections.abc import Iterable
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from abaw.batches import FeatureSource
 from abaw.configs.optional_sections import HiddenConfig
 from fusion.base import FusionInput
-from fusion.layers.frequency import FrequencySelfAttention, count_coefficients
+from fusion.layers.frequency import FrequencySelfAttention, check_cutoff, count_coefficients
 from fusion.layers.gating import DenseGating
 
 
@@ -31,3 +34,16 @@ class HiddenStage(nn.Module):
             num = count_coefficients(inputs.times_s, inputs.lengths, self.cutoff_hz)
             hidden = self.attention(hidden, inputs.lengths, num)
         return self.gate(hidden)
+
+
+def check_cutoffs(
+    model_hz: float | None, hidden_hz: float | None, source: FeatureSource, clip_ids: Iterable[str], window_steps: int
+) -> list[str]:
+    """Remarks on clips of which the cut-off of a model, or of the section ``hidden``, keeps little.
+
+    Raises InputError where one is above half the frame rate of a clip.
+    """
+    cutoffs = {"model.cutoff_hz": model_hz, "hidden.cutoff_hz": hidden_hz}
+    given = {setting: cutoff_hz for setting, cutoff_hz in cutoffs.items() if cutoff_hz is not None}
+    clocks = {clip_id: source.clock(clip_id) for clip_id in clip_ids} if given else {}
+    return [remark for each in given.items() if (remark := check_cutoff(*each, clocks, window_steps))]
