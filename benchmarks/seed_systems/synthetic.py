@@ -44,7 +44,7 @@ def run_seed(seed: int, work: Path) -> dict[str, Scores]:
     return scores
 
 
-def claims(results: Mapping[int, Mapping[str, Scores]]) -> list[Claim]:
+def compare(results: Mapping[int, Mapping[str, Scores]]) -> list[Claim]:
     """One line a variant: mean CCC and F1, and the differences to the GRU seed by seed."""
     found = []
     for variant in VARIANTS:
@@ -73,7 +73,7 @@ def main() -> None:
         "here is tuned; a part whose purpose lies elsewhere (calibration, adaptation, embeddings) is expected to "
         "change little."
     )
-    section = Section("On the synthetic data set", text, claims(results))
+    section = Section("On the synthetic data set", text, compare(results))
     write_section("synthetic", section, arguments.seeds)
     for claim in section.claims:
         print(f"{claim.says}: {claim.ours}")
