@@ -73,10 +73,10 @@ def main() -> None:
         "here is tuned; a part whose purpose lies elsewhere (calibration, adaptation, embeddings) is expected to "
         "change little."
     )
-    section = Section("On the synthetic data set", text, compare(results))
-    write_section("synthetic", section, arguments.seeds)
-    for claim in section.claims:
-        print(f"{claim.says}: {claim.ours}")
+    found = compare(results)
+    write_section("synthetic", Section("On the synthetic data set", text, found), arguments.seeds)
+    for each in found:
+        print(f"{each.says}: {each.ours}")
 
 
 if __name__ == "__main__":
