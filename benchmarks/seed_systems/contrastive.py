@@ -47,7 +47,9 @@ notes. Pair AUC: the probability that a pair that is alike has a larger cosine t
 Whether tasks help each other depends on the data. In the complementary world each task's clips show only ten of
 thirty directions of nuisance, so that the tasks together learn to ignore all of them. In the control the tasks ask
 for unrelated projections of the latent and the joint embedding must lose, because one cosine cannot have
-contradictory neighbours; it does so on the mean of the seeds, for EXPR not in every one. A run therefore always trains the single-task twins too, and prints both."""
+contradictory neighbours; it does so on the mean of the seeds, for EXPR not in each of them. On RAVDESS the embedding
+of a frame loses most of what the config `classes` reads from the raw features of a whole take. A run therefore always
+trains the single-task twins too, and prints both."""
 
 
 def measure_worlds(work: Path) -> dict[str, list[Scores]]:
