@@ -20,7 +20,8 @@ from abaw.files import read_json
 from abaw.metrics import calibration_error, unit_f1
 from abaw.postprocessing import PostProcessing
 from abaw.tasks.au import ActionUnits
-from benchmarks.seed_systems.calibration_world import (
+from benchmarks.seed_systems.rows import Claim, Section, write_section
+from benchmarks.seed_systems.worlds.logits import (
     CASES,
     CONTEXTS,
     log_loss,
@@ -29,7 +30,6 @@ from benchmarks.seed_systems.calibration_world import (
     simulate_frames,
     true_logits,
 )
-from benchmarks.seed_systems.rows import Claim, Section, write_section
 
 TITLE = "Calibration"
 TEXT = """\

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.seed_systems.discriminant_worlds import (
+from benchmarks.seed_systems.rows import Claim, Section, write_section
+from benchmarks.seed_systems.worlds.discriminant import (
     CELLS,
     ROWS,
     class_errors,
@@ -24,7 +25,6 @@ from benchmarks.seed_systems.discriminant_worlds import (
     same_rule,
     sparse_errors,
 )
-from benchmarks.seed_systems.rows import Claim, Section, write_section
 
 NUM_PROCESSES = 2
 REPS = {"T1": 500, "T2": 5, "T3": 300, "T5": 5}

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine.load import QuietMachine, add_busy, describe_load
 from benchmarks.seed_systems.rows import RESULTS, Claim, Section, read_section, write_section
-from benchmarks.seed_systems.smooth_clips import NUM_KEPT, NUM_STEPS, NUM_UPDATES, compare
+from benchmarks.seed_systems.worlds.smooth_clips import NUM_KEPT, NUM_STEPS, NUM_UPDATES, compare
 from fusion.layers.frequency import FrequencyMode, FrequencySelfAttention, cosine_basis, padded_basis
 from fusion.layers.masks import make_length_mask
 

@@ -6,8 +6,8 @@ import pytest
 from abaw.errors import InputError
 from abaw.probes.discriminant import fit_classes, fit_two_classes
 from abaw.probes.prior import Prior, PriorSettings, draw_parts, estimate_priors
-from benchmarks.seed_systems import discriminant_worlds as worlds
 from benchmarks.seed_systems.empirical_bayes import mean_and_error, seeds_of
+from benchmarks.seed_systems.worlds import discriminant as worlds
 
 
 @pytest.mark.parametrize(("num", "size"), [(10, 1), (20, 3), (40, 5), (80, 7)])

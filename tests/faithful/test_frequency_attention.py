@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.seed_systems import frequency_attention as proofs
-from benchmarks.seed_systems import smooth_clips
+from benchmarks.seed_systems.worlds import smooth_clips
 from fusion.layers.frequency import FrequencySelfAttention, padded_basis
 from fusion.models import FUSION_MODELS
 from tests.support.inputs import THREE, make_inputs, run

@@ -15,7 +15,7 @@ from abaw.postprocessing import PostProcessing, fitted_document, parse_post_proc
 from abaw.probabilities.contexts import contexts_of
 from abaw.probabilities.maps import ALL, ProbabilityMaps, centred
 from abaw.tasks import TASKS
-from benchmarks.seed_systems.calibration_world import simulate_clips
+from benchmarks.seed_systems.worlds.logits import simulate_clips
 from tests.support.abaw.calibration import TASK
 
 MODALITIES = ("face", "voice")

@@ -15,7 +15,7 @@ from abaw.metrics import NUM_BINS, calibration_bins, calibration_error
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
-from benchmarks.seed_systems.calibration_world import simulate_clips
+from benchmarks.seed_systems.worlds.logits import simulate_clips
 from tests.support.abaw.reports import EXPR, report, write_tables
 
 AU = TASKS.build("au")
