@@ -31,8 +31,8 @@ COMMANDS = {
     ],
     "predict": ["predict", "runs/synthetic", "--split", "validation", "--out", "out/predicted"],
     "predict --recogniser": [
-        "predict", "--recogniser", "fer_mini_xception", "--data", "data", "--store", "out/store", "--split", "validation",
-        "--out", "out/recognised",
+        "predict", "--recogniser", "fer_mini_xception", "--data", "data", "--store", "out/store", "--split",
+        "validation", "--out", "out/recognised",
     ],
     "probe": ["probe", "data", "--store", "store", "--task", "va"],
     "analyze": ["analyze", "data/videos/batch1/clip_alpha.mp4", "--run", "runs/synthetic", "--out", "out/analysis"],
