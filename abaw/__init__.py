@@ -74,6 +74,9 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_models as list_models
     from abaw.pipelines.listing import list_recognisers as list_recognisers
     from abaw.pipelines.listing import list_tasks as list_tasks
+    from abaw.pipelines.members.suggesting import Suggestion as Suggestion
+    from abaw.pipelines.members.suggesting import Suggestions as Suggestions
+    from abaw.pipelines.members.suggesting import suggest_labels as suggest_labels
     from abaw.pipelines.persons.personalising import SubjectVectors as SubjectVectors
     from abaw.pipelines.persons.personalising import personalise as personalise
     from abaw.pipelines.prediction import Predictions as Predictions
@@ -136,6 +139,7 @@ _HOMES = {
         "list_recognisers",
         "list_tasks",
     ),
+    "abaw.pipelines.members.suggesting": ("Suggestion", "Suggestions", "suggest_labels"),
     "abaw.pipelines.persons.personalising": ("SubjectVectors", "personalise"),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),

@@ -89,9 +89,8 @@ class FusionModule(lightning.LightningModule):
             {_key(name): build_head(model.hidden_dim, task, config) for name, task in tasks.items()}
         )
         if model.heads_start_at_zero:
-            for head in self.heads.values():
-                for parameter in (head.out if isinstance(head, PoolingHead) else head).parameters():
-                    nn.init.zeros_(parameter)
+            for parameter in nn.ModuleList(map(self.last_layer, tasks)).parameters():
+                nn.init.zeros_(parameter)
         self.hidden_stage = HiddenStage(model.hidden_dim, config.hidden)  # after the heads: their start stays the same
         self.calibrators = nn.ModuleDict({_key(name): each for name, each in calibrators_of(tasks, config, dims)})
         self.tasks = dict(tasks)
@@ -123,6 +122,10 @@ class FusionModule(lightning.LightningModule):
             if _key(name) in self.calibrators:
                 raw[name] = self.calibrators[_key(name)](raw[name], inputs.observed)
         return raw
+
+    def last_layer(self, task: str) -> nn.Module:
+        """The linear layer that gives a task's raw outputs."""
+        return getattr(self.heads[_key(task)], "out", self.heads[_key(task)])
 
     def measure(self, batches: Iterable[Batch]) -> None:
         """Let the model see the training windows before training, where it asks for them (``FusionModel.measure``)."""

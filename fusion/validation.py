@@ -1,11 +1,13 @@
-"""From predicted windows to whole clips and their official scores, also across several processes."""
+"""From predicted windows to whole clips and their official scores, also across processes; what last layers receive."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch.distributed
+from torch import Tensor, nn
 
 from abaw.configs.sections import Config
 from abaw.errors import InputError
@@ -74,3 +76,31 @@ def check_loss(name: str, config: Config, model: FusionModel) -> None:
     if name not in model.loss_weights:
         known = ", ".join(model.loss_weights) or "none"
         raise InputError(f"losses.{name}: model {config.model.name!r} has no such loss; known: {known}")
+
+
+def state_key(task: str) -> str:
+    """The key of the input of a task's last layer among raw outputs."""
+    return f"{task}/state"
+
+
+@contextmanager
+def record_inputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, np.ndarray]]:
+    """A mapping that holds, after each forward pass in the block, the input (batch time dim) of every layer by its key.
+
+    Time is 1 where all steps of a window share one state.
+    """
+    found: dict[str, np.ndarray] = {}
+
+    def recorder(key: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            values = inputs[0].detach().float().cpu().numpy()
+            found[key] = values[:, None] if values.ndim == 2 else values  # a pooled window
+
+        return record
+
+    handles = [layer.register_forward_pre_hook(recorder(key)) for key, layer in layers.items()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -53,6 +53,12 @@ def predict(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
+    deviation: Annotated[
+        bool,
+        typer.Option(
+            "--deviation", help="of values, with standard deviations; a run's posterior is fitted where it has none"
+        ),
+    ] = False,
     trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the runs name")] = False,
 ) -> None:
     """Write prediction tables, one a clip; several runs are averaged, or with --held-out pooled.
@@ -68,7 +74,7 @@ def predict(
             data,
             store,
             out,
-            bool(runs or held_out or post_processing or subjects),
+            bool(runs or held_out or post_processing or deviation or subjects),
             split=split,
             clips=clips,
             tasks=task,
@@ -94,6 +100,7 @@ def predict(
             store=store,
             subjects=subjects,
             device=device,
+            deviation=deviation,
             trust=trust,
             progress=progress,
         )
@@ -108,8 +115,8 @@ def _recognise(
 
     if has_runs:
         raise InputError(
-            "--recogniser is given with runs, --held-out, --subjects or --post-processing: predict with each alone, "
-            "then average the folders with abaw combine"
+            "--recogniser is given with runs, --held-out, --deviation, --subjects or --post-processing: predict with "
+            "each alone, then average the folders with abaw combine"
         )
     if data is None or store is None:
         raise InputError("--recogniser needs --data DATA and --store STORE: no run says where they are")

@@ -60,7 +60,24 @@ class EnsembleWeights:
             name: np.any([table.modalities[name] for table in tables if name in table.modalities], axis=0)
             for name in known
         }
-        return Table(first.frames, first.times_s, observed, values, first.columns, modalities)
+        return Table(first.frames, first.times_s, observed, values, first.columns, modalities, self._deviations(tables))
+
+    def _deviations(self, tables: Sequence[Table]) -> dict[str, np.ndarray]:
+        """The standard deviations of the combined values, those of a mixture of the members (Lakshminarayanan et al.
+        2017): the mean variance of the members by weight, and the variance of their values. {} where a member has none.
+        """
+        columns = tables[0].columns
+        weights, scale, bias = (
+            np.broadcast_to(each, (len(tables), len(columns))) for each in (self.weights, self.scale, self.bias)
+        )
+        found = {}
+        for name in tables[0].deviations if all(table.deviations for table in tables) else ():
+            i = columns.index(name)
+            values = np.stack([table.values[:, i] for table in tables], axis=1) * scale[:, i] + bias[:, i]
+            own = np.stack([table.deviations[name] for table in tables], axis=1) * scale[:, i]
+            apart = values - (values @ weights[:, i])[:, None]
+            found[name] = np.sqrt((np.square(own) + np.square(apart)) @ weights[:, i]).astype(np.float32)
+        return found
 
     def document(self, members: Sequence[str]) -> dict[str, Any]:
         """As predictions.json records it; ``read_weights`` is the inverse."""

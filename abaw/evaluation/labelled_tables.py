@@ -16,6 +16,7 @@ from abaw.dataset.annotations import Labels
 from abaw.dataset.layout import SPLITS, Dataset, open_dataset
 from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import InputError, NotFoundError
+from abaw.evaluation.deviations import deviation_remarks
 from abaw.evaluation.labels import HELD_OUT, has_validation, labels_of
 from abaw.evaluation.leaks import check_held_out, check_provenance, check_unseen, made_by, selection_words
 from abaw.evaluation.reliability import Probabilities
@@ -98,6 +99,11 @@ class LabelledPredictions:
     def selection(self) -> str:
         """Whether the epoch of a run was chosen on these clips, in words; "" where none was."""
         return selection_words(self.about, groups_in(self.labels))
+
+    def all_remarks(self, final: Mapping[str, PredictionPair]) -> list[str]:
+        """What must be known to read the score of the final predictions."""
+        found = [*self.remarks, *self.task.remarks(final), *self.map_remarks()]
+        return found + deviation_remarks(self.task, self.tables, final, self.post_processing, self.about)
 
     def map_remarks(self) -> list[str]:
         """Which frames get the calibration of all frames, because it has none for what was observed in them."""

@@ -269,7 +269,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
             for key in REPORTED
             if labelled.about.get(key) is not None
         },
-        remarks=[*labelled.remarks, *labelled.task.remarks(final), *labelled.map_remarks()],
+        remarks=labelled.all_remarks(final),
         unit=unit_drawn(final),
         coverage=measured_coverage(labelled.task, num) if num > 1 else None,
         selection=labelled.selection(),

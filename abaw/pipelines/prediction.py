@@ -13,6 +13,7 @@ from abaw.ensembling.pooling import pool
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
+from abaw.pipelines.members.posteriors import deviations, fit_posteriors, noise_sources, stored_posteriors
 from abaw.pipelines.persons.groups import group_records, warn_of_groups, within_groups
 from abaw.pipelines.rebuilding import describe_reading, find_stored, notes_of_types
 from abaw.postprocessing import parse_post_processing, read_post_processing
@@ -89,6 +90,7 @@ def predict(
     store: str | Path | None = None,
     subjects: str | Path | None = None,
     device: str = "cpu",
+    deviation: bool = False,
     trust: bool = False,
     progress: ProgressCallback = silent,
 ) -> Predictions:
@@ -97,8 +99,10 @@ def predict(
     Exactly one of ``split`` ("train", "validation" or "test"), ``clips`` (names) and ``held_out`` (what each run
     predicted for the clips it held out, pooled over folds) says which clips. ``post_processing``: a file that ``fit``
     wrote, kept with the tables; by default a single run's own. ``data`` and ``store``: by default those of the run.
-    ``trust``: run the plug-ins that the runs name. ``subjects``: a folder that ``personalise`` wrote with the run; the
-    clips of its persons are predicted with their vectors. Such tables are a protocol of their own.
+    ``deviation``: with the standard deviation of every value, from the posterior of each run's last layer, which is
+    fitted to its training clips and stored in the run where it has none. ``trust``: run the plug-ins that the runs
+    name. ``subjects``: a folder that ``personalise`` wrote with the run; the clips of its persons are predicted
+    with their vectors. Such tables are a protocol of their own.
 
     Raises InputError for a run that is not complete or whose weights are damaged, for an unknown split or clip, and
     for a plug-in that is neither loaded nor trusted; NotFoundError where features are missing. Features that the store
@@ -118,16 +122,24 @@ def predict(
     of_subjects = as_path(subjects, "subjects", optional=True)
     if of_subjects is not None and (held_out or len(folders) > 1):
         raise InputError("--subjects has vectors of one run: give that run alone, without --held-out")
+    if of_subjects is not None and deviation:
+        raise InputError("--deviation is of the network without vectors of persons: give it without --subjects")
     opened = [Run(folder, trust) for folder in folders]
     kept = post_processing_of(opened, as_path(post_processing, "post_processing", optional=True))
     tasks = {name: task for run in opened for name, task in run.tasks().items()}
     if held_out:
+        if deviation:
+            raise InputError(
+                "--deviation is not for --held-out, whose tables were written by the training: give --clips"
+            )
         pool(opened, to, kept)
         return Predictions(to, tasks)
     members = [open_member(run, opened_store, device) for run in opened]
     dataset = open_dataset(opened[0].config().data if data is None else data)
     vectors = read_subjects(of_subjects, opened[0]) if of_subjects is not None else {}
-    write_predictions(members, dataset, tasks, split or named, to, kept, progress, vectors)
+    for member in members if deviation else ():
+        fit_posteriors(member, progress=progress)
+    write_predictions(members, dataset, tasks, split or named, to, kept, progress, vectors, deviation=deviation)
     of_tasks = [predictions.read_metadata(to / name).get("subjects") for name in tasks]
     notes = [*notes_of_types(members), *(subjects_words(each) for each in of_tasks if each)]
     return Predictions(to, tasks, tuple(dict.fromkeys(notes)))
@@ -171,12 +183,15 @@ def write_predictions(
     post_processing: "Mapping[str, PostProcessing] | None" = None,
     progress: ProgressCallback = silent,
     subjects: Mapping[str, Subject] | None = None,
+    *,
+    deviation: bool = False,
 ) -> int:
     """Tables of every task for a split, for the named clips, or for each task's own; returns how many were written.
 
     Where the members are of several folds, those of each are written too, in ``folds/<fold>`` (``fold_tables``), and
     are not counted; scale and bias of the post-processing are matched from the mean to them. ``subjects``: vectors of
-    persons, made with the only member's run.
+    persons, made with the only member's run. ``deviation``: with the
+    standard deviations of values, by the posteriors that are stored in the members' runs.
     """
     of_task = {name: _clips(dataset, task, chosen) for name, task in tasks.items()}
     for _, _, source in members:  # a clip that was never extracted is an error before old tables are removed
@@ -188,7 +203,8 @@ def write_predictions(
     with replacing.replace_tables_of(out, of_task), ExitStack() as held:
         for name in sorted(tasks):
             held.enter_context(fold_tables.replace_fold_tables(out / name, folds[name], of_task[name]))
-        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, (subjects or {}, dataset.groups)):
+        persons = (subjects or {}, dataset.groups)
+        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, deviation, persons):
             for name, each in tables.items():
                 predictions.write_table(out / name, clip_id, _mean(each), tasks[name])
                 for fold, which in folds[name].items():
@@ -197,10 +213,12 @@ def write_predictions(
                 num_tables += 1
         for name, task in tasks.items():
             kept = (post_processing or {}).get(name)
+            sources = noise_sources([run for run, _, _ in own[name]], name) if deviation else {}
             common = {
                 "task": name,
                 "split": chosen if isinstance(chosen, str) else _split_of(dataset, task, of_task[name]),
                 **describe_reading(own[name], of_task[name]),
+                **({"deviations": sources} if sources else {}),
                 **predictions.settings_of(task),
             }
             own_facts: dict[str, Any] = {"folds": list(folds[name])} if folds[name] else {}
@@ -222,14 +240,16 @@ def predict_tables(
     tasks: "Mapping[str, Task]",
     of_task: Mapping[str, Sequence[str]],
     progress: ProgressCallback = silent,
+    *,
+    deviation: bool = False,
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
     """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task.
 
     A member with features of ``normalise: group`` standardises every clip by itself where its source does not know
-    groups (``within_groups``).
+    groups (``within_groups``). ``deviation``: with standard deviations of the tasks whose posterior a run stores.
     Raises InputError where two members have other columns for a task.
     """
-    for clip_id, tables in _tables_of_members(members, tasks, of_task, progress):
+    for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, deviation):
         yield clip_id, {name: _mean(each) for name, each in tables.items()}
 
 
@@ -238,6 +258,7 @@ def _tables_of_members(
     tasks: "Mapping[str, Task]",
     of_task: Mapping[str, Sequence[str]],
     progress: ProgressCallback,
+    deviation: bool,
     persons: tuple[Mapping[str, Subject], Mapping[str, str]] = ({}, {}),
 ) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
     """As ``predict_tables``, with the table of each member that knows the task, in their order.
@@ -260,16 +281,21 @@ def _tables_of_members(
     known = {clip_id: subjects[who] for clip_id in clip_ids if (who := person_of(clip_id, groups)) in subjects}
     for _, module, _ in members:
         module.vectors = {clip_id: torch.from_numpy(each.vector.copy()) for clip_id, each in known.items()}
-    streams = [run_network(module, source, clip_ids, run.config().window) for run, module, source in members]
+    posteriors = [stored_posteriors(run) if deviation else {} for run, _, _ in members]
+    streams = [
+        run_network(module, source, clip_ids, run.config().window, states_of=list(of_run))
+        for (run, module, source), of_run in zip(members, posteriors, strict=True)
+    ]
     for done, clip_id in enumerate(clip_ids):
         progress(clip_id, done, len(clip_ids))
         members_tables: dict[str, list[Table]] = {name: [] for name in tasks if clip_id in of_task[name]}
-        for (_, _, source), stream in zip(members, streams, strict=True):
+        for (_, _, source), stream, of_run in zip(members, streams, posteriors, strict=True):
             _, raw, seen = next(stream)
             clock, observed = source.clock(clip_id), any_observed(seen)
             for name in members_tables.keys() & raw.keys():
                 values, columns = tasks[name].probabilities(raw[name]), tasks[name].columns
-                table = predictions.Table(clock.frames, clock.times_s, observed, values, columns, seen)
+                spread = deviations(tasks[name], raw, of_run.get(name))
+                table = predictions.Table(clock.frames, clock.times_s, observed, values, columns, seen, spread)
                 members_tables[name].append(table)
         yield clip_id, members_tables
     warn_of_groups(members)

@@ -212,7 +212,10 @@ def recognise_tables(
 
 
 def mean_of_observed(tables: "Sequence[Table]") -> "Table":
-    """The mean of a clip's tables, in each frame of those that observed something; of all where none did."""
+    """The mean of a clip's tables, in each frame of those that observed something; of all where none did.
+
+    It has no standard deviations unless it is of a single table: recognisers have none.
+    """
     import numpy as np
 
     if len(tables) == 1:

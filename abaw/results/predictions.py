@@ -2,8 +2,9 @@
 
 A table has one row per frame: ``frame`` (int32, from 1), ``time_s``, ``observed``, for each feature of the networks
 ``observed_<feature>`` (tables of other programs and older versions have none), the task's raw columns in float32
-and, for a task of classes, the number of the class (int8), the same in every row where the task is clip-level. Tables
-made by other programs can be used too, and need no predictions.json.
+and, for a task of classes, the number of the class (int8), the same in every row where the task is clip-level. Values
+can have standard deviations, in columns such as ``valence_sd`` (float32). Tables made by other programs can be used
+too, and need no predictions.json.
 
 predictions.json records the provenance of the tables; null, or a missing key, means unknown:
 task, split             split: null where clips were named
@@ -23,6 +24,7 @@ post_processing         what is done to the tables before they are scored or sub
 ensemble                how, weights, members and, where the weights are fitted, the videos fitted_on (and the
                         fitted_on_groups); {}: one run
 folds                   of the mean of several folds: their numbers; ``folds/<number>`` is the prediction folder of each
+deviations              of tables with standard deviations: on which clips each run's noise was measured
 task_settings           of a task whose columns a data set defines (``classes``, ``values``): what rebuilds it
 tables, sha256          the SHA-256 of each clip's table, and that of this document without it (``checksums``)
 """
@@ -47,8 +49,10 @@ from abaw.postprocessing import PostProcessing, parse_post_processing
 from abaw.probabilities.contexts import contexts_of
 from abaw.registry import nearest
 from abaw.results import checksums
+from abaw.results.deviations import check_deviations
 from abaw.results.plausible import check_plausible
 from abaw.tasks.base import Task
+from abaw.tasks.ranges import deviation_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +70,8 @@ class Table:
     """One clip's predictions of one task: frames, times in seconds, observed flags (time), values (time columns).
 
     ``columns`` names the values. ``modalities``: feature -> whether it was observed (time); {} where it is not known.
-    Raises InputError where frames are not 1 .. n, times do not increase, lengths differ
-    or a value is not finite.
+    ``deviations``: column -> standard deviation of a label around its value (time), or {}. Raises InputError where
+    frames are not 1 .. n, times do not increase, lengths differ, a value is not finite or a deviation not above 0.
 
     >>> table = Table(np.array([1, 2]), np.array([0.0, 0.04]), np.array([True, True]), np.zeros((2, 1)), ("valence",))
     >>> list(table.to_numpy())
@@ -80,6 +84,7 @@ class Table:
     values: np.ndarray
     columns: tuple[str, ...]
     modalities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         num = len(self.frames)
@@ -111,13 +116,15 @@ class Table:
             row, column = (int(i) for i in broken[0])
             value = self.values[row, column]
             raise InputError(f"row {row + 1}, column {self.columns[column]!r} is {value}, expected a finite number")
+        check_deviations(self.deviations, self.columns, num)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
-        """Column name -> values, one a frame: "frame", "time_s", "observed", "observed_<feature>" of each feature, then
-        the task's columns."""
+        """Column name -> values, one a frame: "frame", "time_s", "observed", "observed_<feature>" of each feature, the
+        task's columns, and their deviations."""
         clock = dict(zip(CLOCK_COLUMNS, (self.frames, self.times_s, self.observed), strict=True))
         clock |= {OF_MODALITY + name: flags for name, flags in self.modalities.items()}
-        return {**clock, **{name: self.values[:, i] for i, name in enumerate(self.columns)}}
+        values = {name: self.values[:, i] for i, name in enumerate(self.columns)}
+        return {**clock, **values, **{deviation_name(name): each for name, each in self.deviations.items()}}
 
     def to_pandas(self) -> "pd.DataFrame":
         """``to_numpy`` as a pandas DataFrame. Raises InputError where pandas is not installed."""
@@ -126,6 +133,11 @@ class Table:
 
 def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     """Write ``<folder>/<clip>.parquet``, whole or not at all. InputError where the columns are not the task's."""
+    if set(table.deviations) not in (set(), set(task.linear_columns)):
+        raise InputError(
+            f"clip {clip_id!r} has deviations of {', '.join(table.deviations)}, {task.name} can have them of "
+            f"{', '.join(task.linear_columns) or 'nothing'}"
+        )
     if table.columns != task.columns:
         raise InputError(
             f"clip {clip_id!r} has the columns {', '.join(table.columns)}, {task.name} needs {', '.join(task.columns)}"
@@ -136,6 +148,7 @@ def write_table(folder: Path, clip_id: str, table: Table, task: Task) -> None:
     if clashes := columns.keys() & set(task.columns):
         raise InputError(f"columns {', '.join(sorted(clashes))} of {task.name} are in every table: rename them")
     columns |= {name: values[:, i] for i, name in enumerate(task.columns)}
+    columns |= {deviation_name(name): each.astype(np.float32) for name, each in table.deviations.items()}
     numbers = [(name, task.goals.index(name)) for name in task.names(values)]
     number = np.int8 if len(task.columns) <= np.iinfo(np.int8).max else np.int32
     columns |= {name: task.row_labels(values)[:, i].astype(number) for name, i in numbers}
@@ -176,9 +189,18 @@ def _parse(content: bytes, clip_id: str, task: Task) -> Table:
     frames, times_s, observed, *values = (_column(found, name, type_) for name, type_ in types.items())
     names = [name for name in found.column_names if name.startswith(OF_MODALITY) and name not in task.columns]
     modalities = {name.removeprefix(OF_MODALITY): _column(found, name, pa.bool_()) for name in names}
-    table = Table(frames, times_s, observed, np.stack(values, axis=1), task.columns, modalities)
+    deviations = _deviations(found, task)
+    table = Table(frames, times_s, observed, np.stack(values, axis=1), task.columns, modalities, deviations)
     check_plausible(table.values, task)
     return table
+
+
+def _deviations(found: pa.Table, task: Task) -> dict[str, np.ndarray]:
+    """The standard deviations of all columns that can have one; {} where the table has none of them."""
+    names = {column: deviation_name(column) for column in task.linear_columns}
+    if not set(names.values()) & set(found.column_names):
+        return {}
+    return {column: _column(found, name, pa.float32()) for column, name in names.items()}
 
 
 def _check_clip(found: pa.Table, clip_id: str) -> None:

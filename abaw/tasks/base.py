@@ -67,6 +67,7 @@ class Task(ABC):
     r_drop_weight: float = 0.0
     max_score: float = 1.0  # the ranking score of perfect predictions
     column_ranges: tuple[tuple[float, float], ...] | None = None  # of plausible tables; None: by ``blocks``
+    linear_columns: tuple[str, ...] = ()  # linear in the raw outputs, and labels too: they can have a deviation
     is_of_dataset: bool = False  # whether a data set defines the columns, so that results keep the settings
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

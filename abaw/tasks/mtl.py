@@ -67,6 +67,7 @@ class MultiTask(Task):
         if not any(self._weights.values()):
             raise InputError("mtl: all weights are 0: nothing would be learned")
         self.columns = tuple(column for part in parts.values() for column in part.columns)
+        self.linear_columns = tuple(column for part in parts.values() for column in part.linear_columns)
         self.column_ranges = tuple(each for part in parts.values() for each in column_ranges(part))
         self.out_dim = sum(part.out_dim for part in parts.values())
         self._outs = _slices({name: part.out_dim for name, part in parts.items()})

@@ -18,7 +18,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
 from abaw.tasks.own_classes import Level, TaskOfDataset, check_level, check_names
-from abaw.tasks.ranges import parse_values, range_words, values_row
+from abaw.tasks.ranges import deviation_name, parse_values, range_words, values_row
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
 MOSTLY = 0.5  # share of predictions at a limit from which a score is remarked on
@@ -72,6 +72,8 @@ class OwnValues(TaskOfDataset):
                 raise InputError(f"values: {key} is {getattr(self, key)}, expected 0 or more")
         if taken := set(TAKEN) & set(self.value_names):
             raise InputError(f"values: {min(taken)!r} is a column of every table: rename the column of the labels")
+        if taken := {deviation_name(name) for name in self.value_names} & set(self.value_names):
+            raise InputError(f"values: {min(taken)!r} is the column of a standard deviation: rename that of the labels")
         if len(self.ranges) not in (0, self.out_dim):
             raise InputError(f"values: ranges has {len(self.ranges)} entries, expected {self.out_dim}")
         if self.level == "clip" and self.ccc_over == "sequence":
@@ -79,6 +81,10 @@ class OwnValues(TaskOfDataset):
 
     @property
     def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.value_names
+
+    @property
+    def linear_columns(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.value_names
 
     @property

@@ -24,6 +24,15 @@ def column_ranges(task: Task) -> tuple[tuple[float, float], ...]:
     return tuple(found) if len(found) == len(task.columns) else (free,) * len(task.columns)
 
 
+def deviation_name(column: str) -> str:
+    """The column of a prediction table with the standard deviation of another column.
+
+    >>> deviation_name("valence")
+    'valence_sd'
+    """
+    return f"{column}_sd"
+
+
 def distributions(task: Task) -> tuple[slice, ...]:
     """The columns that are the probabilities of one choice, and sum to 1."""
     stops = list(accumulate(num for _, num in task.blocks))

@@ -46,7 +46,7 @@ class ValenceArousal(Task):
     mae_weight: float
 
     name = "va"
-    columns = ("valence", "arousal")
+    columns = linear_columns = ("valence", "arousal")
     out_dim = 2
     # The head is linear: raw values exceed [-1, 1], to 1.3 where training converged, and are clipped when they are
     # scored or submitted. Beyond 4 they are of another scale (1 to 9, percent, the -5 of label files), or diverged.

@@ -10,6 +10,7 @@ from abaw.errors import InputError
 from abaw.pipelines.analysis.presence import Presence, inputs_of
 from abaw.pipelines.recognition import RecogniserMember, mean_of_observed, open_recogniser_member
 from abaw.registry import REQUIRED
+from abaw.results.posteriors import has_posterior
 from abaw.results.runs import Run
 from abaw.tasks import TASKS
 
@@ -56,12 +57,22 @@ class Answers:
                     found[name].append(replace(table, observed=there.allows(takes, table)))
             yield clip_id, {name: mean_of_observed(tables) for name, tables in found.items()}
 
+    def deviating(self) -> list[str]:
+        """The tasks whose tables have standard deviations: every member is a run that stores its posterior."""
+        found = []
+        for name, task in self.tasks.items():
+            runs = [run for run, _, _ in self.runs if name in run.tasks()]
+            is_alone = not any(name in member.columns for member in self.recognisers)
+            if task.linear_columns and runs and is_alone and all(has_posterior(run, name) for run in runs):
+                found.append(name)
+        return found
+
     def _run_tables(self, clip_ids: Sequence[str]) -> "Iterator[tuple[str, dict[str, Table]]]":
         from abaw.pipelines.prediction import predict_tables
 
         names = [name for name in self.tasks if any(name in run.tasks() for run, _, _ in self.runs)]
         tasks = {name: self.tasks[name] for name in names}
-        return predict_tables(self.runs, tasks, dict.fromkeys(names, clip_ids))
+        return predict_tables(self.runs, tasks, dict.fromkeys(names, clip_ids), deviation=True)
 
     def of_faces(self, store: "FeatureStore", config: "TargetConfig") -> "Answers":
         """The same with the tracks of another person's faces."""

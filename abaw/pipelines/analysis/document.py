@@ -11,6 +11,7 @@ from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
 from abaw.pipelines.analysis.tables import SIDES, label_ranges
 from abaw.results.runs import commit, versions
+from abaw.tasks.ranges import deviation_name
 
 if TYPE_CHECKING:
     from abaw.dataset.clip import Clip
@@ -45,7 +46,7 @@ def describe(
         "warnings": [f"{each['run']}: {SYNTHETIC}" for each in runs if each["data"]["kind"] == "synthetic"],
         "notes": list(analysis.notes),
         "faces": config.recipe(),
-        "columns": explain_columns(answers.tasks, rule),
+        "columns": explain_columns(answers.tasks, rule, answers.deviating()),
         "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
         "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
         "commit": commit(),
@@ -53,8 +54,11 @@ def describe(
     }
 
 
-def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule") -> dict[str, Row]:
-    """Name -> unit, lowest and highest value (None: no limit) and meaning of the columns of a table."""
+def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: Sequence[str] = ()) -> dict[str, Row]:
+    """Name -> unit, lowest and highest value (None: no limit) and meaning of the columns of a table.
+
+    ``deviating``: the tasks whose values have standard deviations.
+    """
     found = {
         "frame": _column("", 1, None, "number of the picture in the video, from 1"),
         "time_s": _column(
@@ -80,6 +84,9 @@ def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule") -> dict[str,
                     text = f"probability of {what} {column.removeprefix('p_')} ({name})"
                     found[column] = _column("probability", 0, 1, text)
             first += width
+        for column in task.linear_columns if name in deviating else ():
+            text = f"standard deviation of a label around {column}, by the last layer ({name})"
+            found[deviation_name(column)] = _column("", 0, None, text)
         for goal in task.goals if any(kind == "classes" for kind, _ in task.blocks) else ():
             found.setdefault(goal, _column("", None, None, f"the most probable class ({name})"))
     return found

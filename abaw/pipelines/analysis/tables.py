@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from abaw.files import atomic_write
 from abaw.numbers import format_count
+from abaw.results.deviations import post_process_deviations
+from abaw.tasks.ranges import deviation_name
 
 if TYPE_CHECKING:
     from abaw.pipelines.analysis.presence import Presence
@@ -77,7 +79,8 @@ def final_table(task: "Task", table: "Table", kept: "PostProcessing | None") -> 
 
     clip = (table.values, table.observed, table.times_s)
     final = kept.apply(task, *clip, modalities=table.modalities) if kept else table.values
-    return replace(table, values=within_range(task, final))
+    deviations = post_process_deviations(kept, task, table.deviations)
+    return replace(table, values=within_range(task, final), deviations=deviations)
 
 
 def within_range(task: "Task", values: np.ndarray) -> np.ndarray:
@@ -177,6 +180,7 @@ def _frames(tasks: "Mapping[str, Task]", of_person: PersonTables) -> pa.Table:
     for name, table in of_person.tables.items():
         empty = ~table.observed
         columns |= {column: pa.array(table.values[:, i], mask=empty) for i, column in enumerate(table.columns)}
+        columns |= {deviation_name(column): pa.array(sd, mask=empty) for column, sd in table.deviations.items()}
         for column, names in tasks[name].names(table.values).items():
             shown = [None if is_empty else name for name, is_empty in zip(names, empty.tolist(), strict=True)]
             columns[column] = pa.array(shown, pa.string())

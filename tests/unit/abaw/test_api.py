@@ -161,6 +161,7 @@ BAD_CALLS = {
     "probe, unknown classifier": lambda here: abaw.probe(here, here / "store", classifier="bayes"),
     "probe, unknown normalisation": lambda here: abaw.probe(here, here / "store", normalise="person"),
     "read_config_text, unknown config": lambda here: abaw.read_config_text("none"),
+    "suggest_labels, missing run": lambda here: abaw.suggest_labels(here / "none", here / "new.csv", num=3),
     "predict, wrong progress": lambda here: abaw.predict(here, here / "out", split="test", progress=5),
     "run_recipe, wrong progress": lambda here: abaw.run_recipe("va", progress=5),
     "run_recipe, missing data": lambda here: abaw.run_recipe("va", data=here / "none"),

@@ -10,6 +10,7 @@ from fusion.checkpoint import build_module
 from fusion.data import ClipDataModule
 from fusion.predict import predict
 from fusion.train import train
+from fusion.validation import state_key
 from tests.support.memory import Mood, make_config, make_tasks, with_training
 
 
@@ -94,3 +95,17 @@ def test_a_task_of_one_label_a_clip_trains_beside_one_a_frame(source, labels, tm
     module = train(config, {"va": TASKS.build("va"), "mood": Mood()}, given, source, tmp_path)
     assert module.scores["mood"]["n"] == 2
     assert score_of(module, source, given, config, "mood") == module.scores["mood"]
+
+
+@pytest.mark.parametrize("model", ["concat", "bigru"])
+def test_states_are_what_the_last_layer_gets_so_that_it_gives_the_outputs(model, source, labels, tmp_path):
+    config, tasks = make_config(model, max_epochs=1), make_tasks()
+    module = train(config, tasks, labels, source, tmp_path)
+    clips = ["val_both", "val_va"]
+    plain = {clip: raw for clip, raw, _ in predict(module, source, clips, config.window)}
+    for clip, raw, _ in predict(module, source, clips, config.window, states_of=["va"]):
+        layer = module.last_layer("va")
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        assert raw[state_key("va")] @ weight.T + bias == pytest.approx(raw["va"], abs=1e-5)
+        assert (raw["va"] == plain[clip]["va"]).all()
+        assert state_key("expr") not in raw

@@ -24,7 +24,7 @@ ORDER = {
         ("batches", "registry"),
         ("configs", "dataset"),
         ("corpora", "tasks"),
-        ("folds", "probabilities"),
+        ("folds", "probabilities", "uncertainty"),
         ("postprocessing",),
         ("results",),
         ("challenge", "evaluation"),

@@ -88,3 +88,24 @@ def test_centred_members_that_are_constant_or_do_not_agree_at_all_count_alike():
     np.testing.assert_allclose(found.values([np.zeros((9, 1)), np.ones((9, 1))]), 0.5)
     alone = weights.centre([np.arange(4.0)[:, None]])
     np.testing.assert_allclose(alone.values([np.arange(4.0)[:, None]]), np.arange(4.0)[:, None])
+
+
+def test_the_deviation_of_an_ensemble_is_that_of_the_mixture():
+    frames, times_s, seen = np.array([1, 2]), np.array([0, 0.1]), np.ones(2, bool)
+
+    def table(values, deviation):
+        return Table(frames, times_s, seen, np.float32(values), XY, {"x": np.float32([deviation] * 2)})
+
+    members = [table([[0, 0], [1, 0]], 0.3), table([[1, 0], [1, 0]], 0.4)]
+    found = weights.weighted([0.25, 0.75]).table(members).deviations["x"]
+    noise = 0.25 * 0.09 + 0.75 * 0.16
+    assert found == pytest.approx(np.sqrt([noise + 0.25 * 0.75, noise]))
+    without = Table(frames, times_s, seen, np.zeros((2, 2), np.float32), XY)
+    assert weights.mean(2).table([members[0], without]).deviations == {}
+
+
+def test_scale_and_bias_of_a_member_change_its_deviation():
+    one = Table(np.array([1]), np.zeros(1), np.ones(1, bool), np.zeros((1, 2)), XY, {"y": np.float32([0.5])})
+    column = np.ones((1, 2))
+    ensemble = weights.EnsembleWeights("centred", column, column * [1, 3], column)
+    assert ensemble.table([one]).deviations["y"] == pytest.approx([1.5])

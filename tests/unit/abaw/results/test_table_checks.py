@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -210,3 +211,39 @@ def test_frames_in_which_nothing_was_observed_are_counted_and_named_by_clip(tmp_
     shown = str(Predictions(tmp_path, {"va": TASK["va"]})).splitlines()
     assert shown[0].startswith("va nothing observed: 26 frames of 2 clips")
     assert shown[-1] == f"{tmp_path}: 2 tables"
+
+
+@pytest.mark.parametrize("name", ["va", "mtl"])
+def test_standard_deviations_come_back_as_they_were_written(tmp_path, name):
+    task = TASK[name]
+    found = table(task)
+    spread = np.linspace(0.1, 0.2, len(found.frames), dtype=np.float32)
+    found = replace(found, deviations={"valence": spread, "arousal": 2 * spread})
+    predictions.write_table(tmp_path, "a", found, task)
+    again = predictions.read_table(tmp_path, "a", task)
+    assert (again.values == found.values.astype(np.float32)).all()
+    assert list(again.deviations) == ["valence", "arousal"]
+    assert (again.deviations["arousal"] == 2 * spread).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"valence_sd": np.zeros(40), "arousal_sd": np.ones(40)},
+            "column 'valence_sd' is 0.0, expected a number above 0",
+        ),
+        ({"valence_sd": np.ones(40)}, "no column 'arousal_sd'"),
+        ({"valence_sd": np.ones(40), "arousal_sd": np.full(40, np.inf)}, "column 'arousal_sd' is inf"),
+        ({"valence_sd": np.array(["x"] * 40), "arousal_sd": np.ones(40)}, "column 'valence_sd' is string"),
+    ],
+)
+def test_standard_deviations_that_mean_nothing_are_refused(tmp_path, changed, words):
+    with pytest.raises(InputError, match=words):
+        predictions.read_table(foreign(tmp_path, TASK["va"], **changed), "a", TASK["va"])
+
+
+def test_only_values_can_be_written_with_deviations(tmp_path):
+    found = replace(table(TASK["expr"]), deviations={"p_Fear": np.ones(40)})
+    with pytest.raises(InputError, match="expr can have them of nothing"):
+        predictions.write_table(tmp_path, "a", found, TASK["expr"])

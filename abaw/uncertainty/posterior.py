@@ -1,0 +1,87 @@
+"""Bayesian linear regression in closed form: the posterior of the weights of a linear layer (neural-linear).
+
+LiRank (arXiv 2402.06859, section on explore and exploit) on the last layer's input z: precision = prior + Z'Z / noise,
+mean = precision^-1 Z'y / noise, predictive variance = noise + z' precision^-1 z.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from abaw.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPosterior:
+    """What is known of the weights of a linear layer: a normal distribution for each output.
+
+    ``precision`` is the inverse of its covariance, ``moment`` the precision times its mean, ``noise`` the variance of
+    a label around the output (sigma squared). All of them are float64. Adding rows one by one gives the same as adding
+    them together.
+    """
+
+    precision: Float[np.ndarray, "out dim dim"]
+    moment: Float[np.ndarray, "out dim"]
+    noise: Float[np.ndarray, " out"]
+
+    def with_rows(
+        self,
+        states: Float[np.ndarray, "row dim"],
+        targets: Float[np.ndarray, "row out"],
+        weights: Float[np.ndarray, "row out"] | None = None,
+    ) -> "LinearPosterior":
+        """The posterior with more labelled rows, each of which counts ``weights`` times (default: once)."""
+        counts = np.ones_like(targets) if weights is None else weights
+        precision, moment = self.precision.copy(), self.moment.copy()
+        for i, noise in enumerate(self.noise):
+            weighted = states * (counts[:, i] / noise)[:, None]
+            precision[i] += weighted.T @ states
+            moment[i] += weighted.T @ targets[:, i]
+        return replace(self, precision=precision, moment=moment)
+
+    @cached_property
+    def covariance(self) -> Float[np.ndarray, "out dim dim"]:
+        """The covariance of the weights of each output."""
+        return np.linalg.inv(self.precision)
+
+    @cached_property
+    def mean(self) -> Float[np.ndarray, "out dim"]:
+        """The expected weights of each output."""
+        return np.stack([np.linalg.solve(*each) for each in zip(self.precision, self.moment, strict=True)])
+
+    def outputs(self, states: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row out"]:
+        """The expected labels of rows."""
+        return states @ self.mean.T
+
+    def weight_variances(self, states: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row out"]:
+        """z' covariance z: the part of the variance that more labels reduce."""
+        return np.stack([np.einsum("rd,rd->r", states @ each, states) for each in self.covariance], axis=1)
+
+    def variances(self, states: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row out"]:
+        """The predictive variance of the labels of rows: the noise and that of the weights."""
+        return self.noise + self.weight_variances(states)
+
+    def draw(self, rng: np.random.Generator) -> Float[np.ndarray, "out dim"]:
+        """Weights drawn from the posterior (Thompson sampling)."""
+        normal = rng.standard_normal(self.mean.shape)
+        factors = np.linalg.cholesky(self.precision)  # weights = mean + L^-T normal have the covariance (L L')^-1
+        offsets = [np.linalg.solve(factor.T, each) for factor, each in zip(factors, normal, strict=True)]
+        return self.mean + np.stack(offsets)
+
+
+def prior(dim: int, precision: Float[np.ndarray, " out"], noise: Float[np.ndarray, " out"]) -> LinearPosterior:
+    """Weights before any label: mean 0 and, for each output, ``precision`` times the unit matrix.
+
+    Raises InputError where a precision or a noise variance is not a number above 0.
+    """
+    for name, values in (("precision", precision), ("noise variance", noise)):
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise InputError(f"the {name} of a posterior is {values.tolist()}, expected numbers above 0")
+    unit = np.eye(dim)
+    return LinearPosterior(
+        np.stack([each * unit for each in precision.astype(np.float64)]),
+        np.zeros((len(noise), dim)),
+        noise.astype(np.float64),
+    )

@@ -1,0 +1,97 @@
+"""Which frames are suggested."""
+
+import numpy as np
+import pytest
+
+from abaw.errors import InputError
+from abaw.uncertainty.choice import Candidates, choose_frames
+from abaw.uncertainty.last_layer import LastLayerPosterior, LastLayerRows, fit_last_layer
+from abaw.uncertainty.posterior import prior
+
+RNG = np.random.default_rng(3)
+WEIGHTS = RNG.standard_normal((4, 1))
+
+
+def make_posterior(num_clips=6, num=50):
+    """A posterior that knows little of the last of four inputs."""
+    clips = []
+    for _ in range(num_clips):
+        states = RNG.standard_normal((num, 4)) * [1, 1, 1, 0.05]
+        outputs = states @ WEIGHTS
+        clips.append(LastLayerRows(states, outputs + 0.3 * RNG.standard_normal(outputs.shape), outputs))
+    return fit_last_layer(clips, ("value",))
+
+
+def make_candidates(num_clips=6, num=50):
+    states = RNG.standard_normal((num_clips * num, 4)) * [1, 1, 1, 0.05]
+    return Candidates(states, np.repeat(np.arange(num_clips), num), np.tile(np.arange(num) / 10, num_clips))
+
+
+def rows_of(*arguments, **more):
+    return [row for row, _ in choose_frames(*arguments, **more)]
+
+
+def brute_force(posterior, candidates, chosen=()):
+    """The candidate whose label makes the mean variance over all of them the lowest."""
+    rows = posterior.rows(candidates.states)
+    weights = posterior.weights.with_rows(rows[list(chosen)], np.zeros((len(chosen), 1)))
+    left = [weights.with_rows(row[None], np.zeros((1, 1))).weight_variances(rows).mean() for row in rows]
+    return min(set(range(len(rows))) - set(chosen), key=left.__getitem__)
+
+
+def test_the_first_frame_lowers_the_mean_variance_the_most():
+    posterior, candidates = make_posterior(), make_candidates()
+    assert rows_of(posterior, candidates, 1) == [brute_force(posterior, candidates)]
+
+
+def test_the_next_frame_is_the_best_once_the_ones_before_it_are_labelled():
+    posterior, candidates = make_posterior(), make_candidates(num_clips=40, num=1)
+    chosen = rows_of(posterior, candidates, 3)
+    assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(3)]
+
+
+def test_near_copies_are_not_chosen_again():
+    states = np.concatenate([np.eye(4)[[0] * 30] * 3, np.eye(4)[1:] * 2])  # thirty copies, and three others
+    known = prior(5, np.ones(1), np.full(1, 0.01))
+    posterior = LastLayerPosterior(
+        ("value",), np.zeros(4), np.ones(4), np.zeros(1), np.ones(1), np.zeros(1), known, num_clips=0
+    )
+    chosen = rows_of(posterior, Candidates(states, np.arange(33), np.zeros(33)), 4)
+    assert chosen[0] < 30  # most frames are like it, and its variance is the highest
+    assert sorted(chosen[1:]) == [30, 31, 32]
+
+
+@pytest.mark.parametrize("explore", [0.0, 0.5, 1.0])
+def test_frames_of_a_clip_are_apart_and_the_shares_are_as_asked(explore):
+    candidates = make_candidates()
+    chosen = choose_frames(make_posterior(), candidates, 20, explore=explore, min_gap_s=0.55)
+    assert sum(why == "explore" for _, why in chosen) == 20 * explore
+    assert len({row for row, _ in chosen}) == 20
+    for clip in range(6):
+        times = np.sort([candidates.times_s[row] for row, _ in chosen if candidates.clips[row] == clip])
+        assert (np.diff(times) >= 0.55).all()
+
+
+def test_exploited_frames_have_extreme_values_and_depend_on_the_seed_alone():
+    posterior, candidates = make_posterior(num_clips=3, num=3), make_candidates()
+    chosen = rows_of(posterior, candidates, 10, explore=0.0, min_gap_s=0.0)
+    values = abs(posterior.outputs(candidates.states) - posterior.offset)[:, 0]
+    assert values[chosen].mean() > np.quantile(values, 0.9)
+    assert chosen == rows_of(posterior, candidates, 10, explore=0.0, min_gap_s=0.0)
+    assert chosen != rows_of(posterior, candidates, 10, explore=0.0, min_gap_s=0.0, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("num", "settings", "words"),
+    [
+        (0, {}, "0 frames were asked for, expected 1 or more"),
+        (301, {}, "301 frames were asked for, but there are 300"),
+        (200, {"min_gap_s": 1.0}, "200 frames were asked for, but .* 1 s or more apart"),
+        (3, {"explore": 1.5}, "share of explored frames is 1.5, expected 0 to 1"),
+        (3, {"explore": float("nan")}, "expected 0 to 1"),
+        (3, {"min_gap_s": -1.0}, "gap between two frames of a clip is -1 s"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(num, settings, words):
+    with pytest.raises(InputError, match=words):
+        choose_frames(make_posterior(), make_candidates(), num, **settings)
