@@ -47,7 +47,10 @@ sizes and numbers of steps are not known; those here are ours.
 The world of the table: y = tanh(w0 x + z1 u1 x + z2 u2 x + 0.6 z0) + 0.1 noise, with 16 features and z standard
 normal for each person; adaptation by 10 frames and steps of rate 0.3; 1500 steps of training with 25 persons; 300
 unseen persons with 100 frames. Figures are MSE (CCC). The scale of w0, u1 and u2, standard normal over 4, is ours.
-The paper column has the figures of a first implementation of this world, as the paper's own are not published."""
+The paper column has the figures of a first implementation of this world, as the paper's own are not published.
+
+On real speakers (RAVDESS) adaptation gains over the same model without it, but 3 steps give no more than the
+perceptron without persons: training for adaptation costs as much as these labels return."""
 
 
 def measure_world() -> list[Claim]:
