@@ -51,13 +51,13 @@ The prior lets outputs vary as labels do. Suggested frames reduce the mean varia
 after the other (Cohn 1996); `--explore` below 1 mixes in frames of extreme values by Thompson sampling. Deviations are
 "last-layer": what the layers below have wrong is in them only as a mean.
 
-Labels to buy: a run is trained on 4 random clips of the synthetic data set and holds out 3 others, which choose the epoch
-and give sigma^2; frames of its 32 other training clips can be labelled, and the CCC of the regression's mean is taken
-on the 10 other validation clips. Three data sets with three such starts each. The gain is the share of the way from the
-CCC before any new label to that with all labels of the pool, as a mean over starts (random ways: also over 10 draws);
-counted are the labels until it is one half. Before, the first four clips of each data set were the only start: there
-63 labels stood against 78 of random frames and 116 of random clips, too few starts to say anything, so starts were
-added; the method was not changed."""
+Labels to buy: a run is trained on 4 random clips of the synthetic data set and holds out 3 others, which choose the
+epoch and give sigma^2; frames of its 32 other training clips can be labelled, and the CCC of the regression's mean is
+taken on the 10 other validation clips. Three data sets with three such starts each. The gain is the share of the way
+from the CCC before any new label to that with all labels of the pool, as a mean over starts (random ways: also over
+10 draws); counted are the labels until it is one half. Before, the first four clips of each data set were the only
+start: there 63 labels stood against 78 of random frames and 116 of random clips, too few starts to say anything, so
+starts were added; the method was not changed. RAVDESS has labels of classes alone, so nothing is measured on it."""
 
 
 def sequential_difference(seed: int, dim: int = 40, num: int = 200) -> float:

@@ -94,7 +94,7 @@ def test_the_deviation_of_an_ensemble_is_that_of_the_mixture():
     frames, times_s, seen = np.array([1, 2]), np.array([0, 0.1]), np.ones(2, bool)
 
     def table(values, deviation):
-        return Table(frames, times_s, seen, np.float32(values), XY, {"x": np.float32([deviation] * 2)})
+        return Table(frames, times_s, seen, np.float32(values), XY, deviations={"x": np.float32([deviation] * 2)})
 
     members = [table([[0, 0], [1, 0]], 0.3), table([[1, 0], [1, 0]], 0.4)]
     found = weights.weighted([0.25, 0.75]).table(members).deviations["x"]
@@ -105,7 +105,7 @@ def test_the_deviation_of_an_ensemble_is_that_of_the_mixture():
 
 
 def test_scale_and_bias_of_a_member_change_its_deviation():
-    one = Table(np.array([1]), np.zeros(1), np.ones(1, bool), np.zeros((1, 2)), XY, {"y": np.float32([0.5])})
+    one = Table(np.array([1]), np.zeros(1), np.ones(1, bool), np.zeros((1, 2)), XY, deviations={"y": np.float32([0.5])})
     column = np.ones((1, 2))
     ensemble = weights.EnsembleWeights("centred", column, column * [1, 3], column)
     assert ensemble.table([one]).deviations["y"] == pytest.approx([1.5])
