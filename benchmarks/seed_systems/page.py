@@ -39,7 +39,9 @@ def table(claims: Sequence[Claim]) -> str:
     """The claims as a Markdown table."""
     words = {True: "yes", False: "**no**", None: ""}
     lines = ["| claim | paper | here | bound | met |", "|---|---|---|---|---|"]
-    lines += [f"| {each.says} | {each.paper} | {each.ours} | {each.bound} | {words[each.holds]} |" for each in claims]
+    for each in claims:
+        cells = (each.says, each.paper, each.ours, each.bound, words[each.holds])
+        lines.append(f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |")
     return "\n".join(lines)
 
 

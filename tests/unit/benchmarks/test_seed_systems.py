@@ -35,3 +35,7 @@ def test_measuring_one_part_of_frequency_attention_keeps_the_claims_of_the_other
     frequency_attention.main(["--parts", "speed"])
     claims = read_section(tmp_path / "frequency_attention.json")[0].claims
     assert [(each.says, each.ours) for each in claims] == [("exactness: it", "1"), ("speed: it", "4")]
+
+
+def test_a_bar_in_a_cell_ends_no_column():
+    assert table([Claim("|x|", "", "2", "", None)]).splitlines()[-1] == r"| \|x\| |  | 2 |  |  |"
