@@ -41,7 +41,7 @@ def table(claims: Sequence[Claim]) -> str:
     lines = ["| claim | paper | here | bound | met |", "|---|---|---|---|---|"]
     for each in claims:
         cells = (each.says, each.paper, each.ours, each.bound, words[each.holds])
-        lines.append(f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |")
+        lines.append(" | ".join(["", *(cell.replace("|", r"\|") for cell in cells), ""]).strip())
     return "\n".join(lines)
 
 
