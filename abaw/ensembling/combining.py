@@ -1,8 +1,9 @@
 """Ensembles of prediction folders: members checked, weighted, and combined into one folder of tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from abaw.dataset.layout import open_once
 from abaw.ensembling import weights
@@ -84,8 +85,15 @@ def write(
         },
         **predictions.settings_of(task),
     }
+    if not lacking_deviations(abouts):
+        about["deviations"] = {run: noise for each in abouts for run, noise in each.get("deviations", {}).items()}
     predictions.write_metadata(out, about)
     return frames
+
+
+def lacking_deviations(abouts: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The positions of the members without standard deviations."""
+    return [i for i, about in enumerate(abouts) if not about.get("deviations")]
 
 
 @open_once()
@@ -146,6 +154,9 @@ def combine(
         for name, each in results.items():
             post_processed, notes = match[name]
             frames = write(to / name, tasks[name], each, post_processed)
+            lacking = lacking_deviations([predictions.read_metadata(Path(member)) for member in each.members])
+            if 0 < len(lacking) < len(each.members):
+                notes = (*notes, f"note: no standard deviations, because {each.members[lacking[0]]} has none")
             remarks = (*each.remarks, *notes, *unobserved_lines(frames))
             results[name] = replace(each, num_tables=len(frames), remarks=remarks)
     return CombineReport(results, to)

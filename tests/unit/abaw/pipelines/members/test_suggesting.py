@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from abaw.dataset.layout import open_dataset
+from abaw.ensembling.combining import combine
 from abaw.errors import InputError, NotFoundError
 from abaw.files.yaml import dump_yaml
 from abaw.pipelines.checking import synthesize
@@ -15,6 +16,7 @@ from abaw.pipelines.members.suggesting import suggest_labels
 from abaw.pipelines.prediction import predict
 from abaw.pipelines.training import train
 from abaw.results.posteriors import posterior_path, read_posterior
+from abaw.results.predictions import read_metadata
 from abaw.results.runs import Run
 from tests.support.abaw.commands import abaw
 
@@ -63,6 +65,17 @@ def test_several_runs_have_the_deviation_of_their_mixture(folder):
     assert found.table("va", clip).deviations["arousal"] == pytest.approx(
         one.table("va", clip).deviations["arousal"], rel=1e-5
     )
+
+
+def test_an_ensemble_says_why_it_has_no_deviations(folder):
+    predict(folder / "runs/va", folder / "plain", split="validation")
+    mixed = combine([folder / "tables", folder / "plain"], folder / "mixed")
+    assert "no standard deviations, because" in str(mixed)
+    copied = shutil.copytree(folder / "tables", folder / "same")
+    alike = combine([folder / "tables", copied], folder / "alike")
+    assert "no standard deviations" not in str(alike)
+    about = read_metadata(folder / "alike/va")
+    assert list(about["deviations"]) == [str(folder / "runs/va")]
 
 
 def twin(folder):
