@@ -110,8 +110,7 @@ def fit(
     calibrate: bool = False,
     trust: bool = False,
 ) -> FitReport:
-    """Fit post-processing on held-out predictions: gap filling, smoothing, calibration, class biases, thresholds, scale
-    and bias.
+    """Fit gap filling, smoothing, calibration, class biases, thresholds, scale and bias on held-out predictions.
 
     ``folder``: a run, or a folder of held-out prediction tables. ``out``: the JSON file to write, which ``predict`` and
     ``combine`` take. ``task``: one task; by default every task the folder has tables of. ``data``: the data set with
