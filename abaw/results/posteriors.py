@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, sha256
-from abaw.results.run_document import write_run_document
+from abaw.results.run_document import POSTERIOR, write_run_document
 from abaw.results.runs import Run
 from abaw.uncertainty.last_layer import LastLayerPosterior
 from abaw.uncertainty.posterior import LinearPosterior
@@ -25,7 +25,7 @@ OF_WEIGHTS = ("precision", "moment", "noise")
 
 def posterior_path(run: Run, task: str) -> Path:
     """Where the posterior of a task is kept."""
-    return run.folder / "weights" / f"posterior-{task}.safetensors"
+    return run.folder / "weights" / f"{POSTERIOR}{task}.safetensors"
 
 
 def has_posterior(run: Run, task: str) -> bool:

@@ -11,6 +11,7 @@ from abaw.errors import InputError
 from abaw.files import read_json, write_json
 from abaw.files.seals import SEAL, is_sealed, seal, without_seal
 
+POSTERIOR = "posterior-"  # begins the names of files beside the weights that may be added to a complete run
 EDITED = "the file is damaged or was edited: restore it, or delete the run and train again"
 
 
@@ -95,6 +96,11 @@ def read_run_document(path: Path) -> dict[str, Any]:
 def write_run_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write the run.json of a complete run with its checksum."""
     write_json(path, seal(json.loads(json.dumps(document))))  # as it will be read: keys are texts, tuples are lists
+
+
+def network_weights(document: Mapping[str, Any]) -> dict[str, str]:
+    """File -> SHA-256 of the weights that a run.json names, without posteriors, which change no output of the run."""
+    return {name: each for name, each in document.get("weights", {}).items() if not name.startswith(POSTERIOR)}
 
 
 def find_changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from abaw.files.names import checked_name
 from abaw.files.seals import digest
 from abaw.numbers import format_count
 from abaw.results import predictions
+from abaw.results.run_document import POSTERIOR
 from abaw.results.runs import Run
 
 SUFFIX = ".safetensors"
@@ -48,9 +49,13 @@ class Subject:
 
 
 def content_hash(run: Run) -> str:
-    """A hash of what the run computes: of its weights, and of the config and the tasks that it was trained with."""
+    """A hash of what the run computes: of its weights, and of the config and the tasks that it was trained with.
+
+    A posterior that is fitted later does not change it.
+    """
     document = run.finished()
-    weights = {path.name: sha256(path) for path in visible(run.folder / "weights", "*")}
+    paths = [path for path in visible(run.folder / "weights", "*") if not path.name.startswith(POSTERIOR)]
+    weights = {path.name: sha256(path) for path in paths}
     return digest({"weights": weights, "config": document.get("config", {}), "tasks": document["tasks"]})[:32]
 
 

@@ -18,6 +18,7 @@ from abaw.pipelines.persons.groups import within_groups
 from abaw.pipelines.prediction import open_member
 from abaw.pipelines.rebuilding import find_stored, notes_of_types
 from abaw.progress import ProgressCallback, as_progress, silent
+from abaw.results.run_document import network_weights
 from abaw.results.runs import Run
 from abaw.results.selection import chosen_on
 
@@ -202,7 +203,7 @@ def _recipe(
         "version": VERSION,
         "modality": "joint",
         "span": 1,
-        "weights": document["weights"],
+        "weights": network_weights(document),  # not a posterior, which a later prediction may add
         "features": features,
         TRAINED_ON: {
             "videos": list(seen.videos),

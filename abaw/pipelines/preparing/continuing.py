@@ -12,11 +12,12 @@ from abaw.dataset.layout import open_dataset
 from abaw.dataset.seen import Seen, groups_in
 from abaw.errors import AbawError, InputError
 from abaw.evaluation.labels import official_labels
-from abaw.files import sha256
+from abaw.files.seals import digest
 from abaw.folds import ByTask, check_apart, split_labels
 from abaw.pipelines.features import same_features
 from abaw.pipelines.persons.groups import within_groups
 from abaw.pipelines.prediction import open_member
+from abaw.results.run_document import network_weights
 from abaw.results.runs import Run, labels_hash
 from abaw.results.selection import chosen_on
 
@@ -172,13 +173,16 @@ def _groups_in(labels: ByTask) -> dict[str, str]:
 
 
 def _entry(run: Run, config: Config) -> dict[str, Any]:
-    """What run.json says of the parent; the hash is that of its run.json, which holds those of its weights."""
+    """What run.json says of the parent; the hash is that of its run.json, which holds those of its weights.
+
+    Posteriors are left out: one that is fitted later changes nothing that is continued.
+    """
     document = run.document()
     return {
         "run": str(run.folder),
         "seed": document["seed"],
         "commit": document["commit"],
-        "sha256": sha256(run.folder / "run.json"),
+        "sha256": digest({**document, "weights": network_weights(document)}),
         "alpha": config.continuing.alpha,
         "penalty": config.continuing.penalty,
         **({"teachers": document["teachers"]} if "teachers" in document else {}),

@@ -165,6 +165,13 @@ def test_a_vector_of_another_run_a_damaged_and_a_renamed_one_are_refused(job, pe
     assert not (root / "x").exists()
 
 
+def test_a_vector_is_still_of_the_run_when_a_posterior_was_added_to_it(job, personal):
+    run, root = job
+    abaw.predict(run.folder, root / "spread", clips=["d"], deviation=True)
+    assert (run.folder / "weights/posterior-va.safetensors").is_file()
+    assert list(read_subjects(personal[0].folder, run)) == ["d"]
+
+
 def test_labels_that_cannot_adapt_are_refused_and_nothing_is_written(job):
     run, root = job
     file = label_file(root, "d", [9, 10], "unobserved.csv")

@@ -10,6 +10,7 @@ import torch
 from abaw.cli import main
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.report import score
+from abaw.pipelines.prediction import predict
 from abaw.pipelines.training import train
 from abaw.results import predictions
 from abaw.results.run_document import find_changed_inputs
@@ -148,6 +149,18 @@ def test_a_parent_that_is_missing_unfinished_changed_or_without_its_clips_is_ref
     (parent.folder / "run.json").write_text(json.dumps(begun))
     with pytest.raises(InputError, match="is not complete"):
         train("synthetic", following, runs=tmp_path)
+
+
+def test_a_parent_that_got_a_posterior_meanwhile_is_still_the_same_run(given):
+    root, _, new = given
+    parents = []
+    for name in ("without", "with"):
+        (parent,) = train("synthetic", [*new, f"name={name}"], runs=root / "runs").document()["continued_from"]
+        parents.append(parent)
+        if name == "without":
+            predict(root / "runs/old", root / "spread", clips=["v1"], deviation=True)
+    assert any(name.startswith("posterior") for name in Run(root / "runs/old").document()["weights"])
+    assert parents[0] == parents[1]
 
 
 def test_alpha_out_of_range_and_a_penalty_without_a_run_are_errors(given):

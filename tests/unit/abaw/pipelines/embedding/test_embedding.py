@@ -9,6 +9,7 @@ import pytest
 from abaw.errors import AbawError, InputError
 from abaw.pipelines.embedding.exporting import embed
 from abaw.pipelines.embedding.searching import find_similar
+from abaw.pipelines.prediction import predict
 from abaw.pipelines.probing.scoring import probe
 from abaw.pipelines.training import train
 from abaw.results.runs import Run
@@ -103,6 +104,13 @@ def test_a_second_export_writes_nothing_and_a_single_task_goes_beside_it(made):
     assert again.folder == report.folder
     alone = embed(here / "runs/joint", here / "store", data=here / "data/data.yaml", task="values")
     assert alone.folder.rpartition("/")[2].startswith("values_embedding-")
+
+
+def test_a_posterior_that_the_run_gets_later_makes_no_other_embedding(made):
+    here, report = made
+    predict(here / "runs/joint", here / "spread", clips=[next(iter(CLIPS))], deviation=True)
+    again = embed(here / "runs/joint", here / "store")
+    assert (again.folder, again.written, len(again.skipped)) == (report.folder, [], len(CLIPS))
 
 
 def test_probe_and_training_use_it_and_know_what_it_has_seen(made):
