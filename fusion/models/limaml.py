@@ -64,7 +64,7 @@ class Limaml(AdaptiveModel):
         self.inner, self.modality, self.has_description = inner, modality, statistics
         self.names = sort_modalities(dims)
         self.hidden_dim, self.loss_weights = inner.hidden_dim, inner.loss_weights
-        self.heads_start_at_zero = inner.heads_start_at_zero
+        self.heads_start_at_zero, self.cutoff_hz = inner.heads_start_at_zero, inner.cutoff_hz
         num_statistics = 2 * sum(dims.values()) if statistics else 0
         self.person_block = PersonBlock(num_statistics, embedding_dim)
 

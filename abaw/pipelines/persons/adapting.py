@@ -20,13 +20,14 @@ def adapt_to_person(
 
     ``labels``: task -> clip -> the labels that are the support, of clips of this person alone. The windows are those of
     a prediction, so that a frame in two of them counts twice. Raises InputError where a labelled frame has no observed
-    feature, and where the adaptation does not stay finite.
+    feature, where a cut-off is above half the frame rate of a clip, and where the adaptation does not stay finite.
     """
     import torch
 
     from abaw.batches import collate
     from fusion.adaptation.inner_loop import AdaptiveModel, Episode
     from fusion.data import WindowDataset
+    from fusion.layers.heads.hidden_stage import check_cutoffs
     from fusion.targets import list_clips, make_training_targets
 
     assert isinstance(module.model, AdaptiveModel)
@@ -34,6 +35,8 @@ def adapt_to_person(
     targets = make_training_targets(labels, source, tasks, module.config.training.label_shift)
     # what describes a person needs all windows of his clips
     only_scored = not module.model.has_description
+    cutoffs = module.model.cutoff_hz, module.hidden_stage.cutoff_hz
+    check_cutoffs(*cutoffs, source, list_clips(targets), module.config.window.length)
     dataset = WindowDataset(
         source, list_clips(targets), targets, module.config.window, only_scored=only_scored, keep=False
     )

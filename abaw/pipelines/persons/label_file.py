@@ -79,7 +79,7 @@ def _any_file(
     path: Path, tasks: "Mapping[str, Task]", clips: Sequence[str], clock: "Callable[[str], Clock]"
 ) -> list[Row]:
     header = next(lines(path), (1, ""))[1].replace(" ", "")
-    if any(task.resolution == "frame" and header == _header(task) for task in tasks.values()):
+    if header and any(task.resolution == "frame" and header == _header(task) for task in tasks.values()):
         if len(clips) != 1:
             raise InputError(f"{path} has the labels of one clip: name it (--clip), or give a folder of such files")
         return _label_file(path, tasks, clips[0])
@@ -98,7 +98,7 @@ def _label_file(path: Path, tasks: "Mapping[str, Task]", clip_id: str) -> list[R
     if not path.is_file():
         raise NotFoundError(f"no label file {path}: expected the labels of clip {clip_id!r} there")
     header = next(lines(path), (1, ""))[1].replace(" ", "")
-    name = next((name for name, task in tasks.items() if header == _header(task)), None)
+    name = next((name for name, task in tasks.items() if header and header == _header(task)), None)
     if name is None:
         raise InputError(f"{path}:1: the header is {header!r}, {EXPECTED} {_columns_words(tasks)}")
     found = READERS[name](path)
@@ -108,7 +108,11 @@ def _label_file(path: Path, tasks: "Mapping[str, Task]", clip_id: str) -> list[R
 
 
 def _table(path: Path, tasks: "Mapping[str, Task]", clips: Sequence[str], clock: "Callable[[str], Clock]") -> list[Row]:
-    table = list(csv.reader(text for _, text in lines(path)))
+    read = csv.reader(text for _, text in lines(path))
+    try:
+        table = list(read)
+    except csv.Error as error:
+        raise InputError(f"{path}:{read.line_num}: {error}: correct the line") from error
     header = [cell.strip() for cell in table[0]] if table else []
     known = {name: task for name, task in tasks.items() if set(task.goals) <= set(header)}
     of_frames = any(task.resolution == "frame" for task in known.values())

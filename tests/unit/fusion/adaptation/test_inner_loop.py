@@ -13,6 +13,7 @@ from fusion.base import FusionModel
 from fusion.checkpoint import build_module
 from fusion.data import ClipDataModule, WindowDataset
 from fusion.models import FUSION_MODELS
+from fusion.models.limaml import Limaml
 from fusion.sampling import keep_together, make_shuffled_order
 from fusion.train import train
 from tests.support.inputs import THREE, make_inputs
@@ -161,6 +162,12 @@ def test_every_kind_of_inner_model_is_adapted_in_training(inner):
     )
     model(replace(inputs, vectors=found.vectors)).hidden.square().mean().backward()
     assert all(each.grad is not None and each.grad.isfinite().all() for each in model.person_block.parameters())
+
+
+def test_the_cut_off_of_the_inner_model_is_that_of_the_model():
+    assert FUSION_MODELS.build("limaml", dims=THREE).cutoff_hz is None
+    inner = FUSION_MODELS.build("frequency_attention", dims={**THREE, "person": 8}, cutoff_hz=2.0)
+    assert Limaml(inner, THREE, "person", 8, statistics=False).cutoff_hz == 2.0
 
 
 def test_settings_of_the_inner_model_are_those_of_the_model():

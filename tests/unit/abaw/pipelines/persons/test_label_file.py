@@ -71,6 +71,8 @@ VA = "frame,valence,arousal\n"
         (VA + "1,2,0\n", ["a"], None, ":2: the label of va cannot be read: '2,0' is outside [-1, 1]"),
         (VA + "1,,0\n", ["a"], None, ":2: the label of va cannot be read"),
         (VA + "1,0.5,0\n1,0.5,0\n", ["a"], None, ":3: frame 1 of clip 'a' has two labels of va"),
+        (VA + "1,0.5\r2,0\n", ["a"], None, ":2: new-line character seen in unquoted field"),
+        (VA + "1," + "1" * 200_000 + ",0\n", ["a"], None, ":2: field larger than field limit"),
         (VA + "1,0.5\n", ["a"], None, ":2: 2 cells, the header has 3"),
         (VA, ["a"], None, "has no label of a: label a few frames"),
         (VA + "1,0.5,0\n", ["a"], [2], "has no label of frame 2 (--frames)"),
@@ -84,6 +86,14 @@ VA = "frame,valence,arousal\n"
 def test_what_cannot_be_a_label_is_an_error_with_its_place(tmp_path, text, clips, frames, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read(tmp_path, text, clips, frames)
+
+
+def test_an_empty_file_is_not_the_label_file_of_a_task_without_such_files(tmp_path):
+    tasks = {"values": TASKS.build("values", value_names=["joy"], ranges=[[0.0, 1.0]], level="frame")}
+    with pytest.raises(ValueError, match=r"a\.txt:1: the header is '', expected a label file"):
+        read(tmp_path, "", ["a"], tasks=tasks, name="a.txt")
+    with pytest.raises(ValueError, match=r"a\.txt:1: the header is '', expected a label file"):
+        read_support(tmp_path, tasks, ["a"], None, lambda _: CLOCK)
 
 
 def test_a_missing_file_is_named(tmp_path):
