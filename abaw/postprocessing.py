@@ -304,7 +304,10 @@ def _typed(place: str, key: str, value: Any, default: Any) -> Any:
         raise InputError(
             f"{place}: post-processing: {key} is {value!r}, expected a list of {'names' if str in kinds else 'numbers'}"
         )
-    return tuple(item if str in kinds else float(item) for item in value)
+    try:
+        return tuple(item if str in kinds else float(item) for item in value)
+    except OverflowError:  # an integer of hundreds of digits
+        raise InputError(f"{place}: post-processing: {key} has a number beyond 1e308: give a smaller one") from None
 
 
 def fitted_document(fitted: Mapping[str, PostProcessing]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Maps of logits after which probabilities are as often right as they say: calibration, applied with numpy."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,7 @@ from abaw.tasks.base import Task
 
 MapKind = Literal["temperature", "isotonic", "by modality"]
 ALL = "all"  # the map of all contexts
+LIMIT = 1e6  # of knots and of what they are mapped to, far beyond any logit: sums and differences stay finite
 KEYS = ("kind", "columns", "modalities", "knots", "maps")
 AGAIN = "fit one on tables of this task with abaw fit"
 
@@ -45,8 +46,8 @@ class ProbabilityMaps:
     ``maps``: context -> for each logit the values at ``knots``, linear between them; none for a logit that is a value.
     The context "all" is used for frames whose context has no map of its own. ``columns`` are those of the task's
     tables, ``modalities`` the features that tables with contexts have. Logits of classes are taken minus their mean
-    (``centred``). Applied after smoothing, before scale and bias. Raises InputError where the maps are not increasing
-    or do not have one value for each knot.
+    (``centred``). Applied after smoothing, before scale and bias. Raises InputError where the maps decrease, do
+    not have one value for each knot, or where the straight line of a temperature does not rise.
     """
 
     kind: MapKind
@@ -57,16 +58,26 @@ class ProbabilityMaps:
 
     def __post_init__(self) -> None:
         knots = np.array(self.knots)
-        if len(knots) < 2 or not np.isfinite(knots).all() or not (np.diff(knots) > 0).all():
-            raise InputError(f"calibration: knots are {self.knots}, expected two or more numbers that increase")
+        if len(knots) < 2 or not _are_usable(knots) or not (np.diff(knots) > 0).all():
+            raise InputError(
+                f"calibration: knots are {self.knots}, expected two or more numbers that increase, from {-LIMIT:g} to "
+                f"{LIMIT:g}"
+            )
         if ALL not in dict(self.maps):
             raise InputError(f"calibration: there is no map {ALL!r}, which serves frames without a map of their own")
         for context, maps in self.maps:
             for each in filter(len, maps):
-                if len(each) != len(knots) or not np.isfinite(each).all() or (np.diff(each) < 0).any():
+                if len(each) != len(knots) or not _are_usable(each) or (np.diff(each) < 0).any():
                     raise InputError(
-                        f"calibration: a map of {context!r} is not {len(knots)} finite numbers that do not decrease"
+                        f"calibration: a map of {context!r} is not {len(knots)} numbers from {-LIMIT:g} to {LIMIT:g} "
+                        "that do not decrease"
                     )
+        if self.kind == "temperature" and not any(each[-1] > each[0] for each in self._of_all if each):
+            raise InputError(f"calibration: kind is temperature, but no map rises: {AGAIN}")
+
+    @property
+    def _of_all(self) -> tuple[tuple[float, ...], ...]:
+        return dict(self.maps)[ALL]
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -102,6 +113,14 @@ class ProbabilityMaps:
             )
         if any(len(maps) != task.out_dim for _, maps in self.maps):
             raise InputError(f"calibration: expected a map for each of the {task.out_dim} logits of {task.name}")
+        mapped = {i for _, own in blocks_of(task) for i in range(own.start, own.stop)}
+        for context, maps in self.maps:
+            if mapped != {i for i, each in enumerate(maps) if each}:
+                what = f"expected maps of its {len(mapped)} classes or units" if mapped else "expected no calibration"
+                raise InputError(
+                    f"calibration: the maps of {context!r} are not of the probabilities of {task.name}: {what}; values "
+                    f"such as valence cannot be calibrated: {AGAIN}"
+                )
 
     def check_modalities(self, names: Iterable[str]) -> None:
         """Raises InputError where the maps depend on what was observed, of other modalities than the tables have.
@@ -129,7 +148,7 @@ class ProbabilityMaps:
 
     def __str__(self) -> str:
         if self.kind == "temperature":
-            values = next(filter(len, self.maps[0][1]))
+            values = next(each for each in self._of_all if each and each[-1] > each[0])
             return f"calibrated by temperature {(self.knots[-1] - self.knots[0]) / (values[-1] - values[0]):.3g}"
         if not self.contexts:
             return "calibrated by isotonic maps"
@@ -165,7 +184,11 @@ def parse_maps(document: Any) -> ProbabilityMaps:
         raise InputError(f"calibration is not what abaw fit writes ({error}): {AGAIN}") from None
 
 
+def _are_usable(numbers: Sequence[float] | np.ndarray) -> bool:
+    return bool((np.abs(numbers) <= LIMIT).all())  # False where one is NaN
+
+
 def _number(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise InputError(f"calibration: {given!r} is no number: {AGAIN}")
+    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) <= LIMIT:
+        raise InputError(f"calibration: {str(given)[:40]!r} is no number from {-LIMIT:g} to {LIMIT:g}: {AGAIN}")
     return float(given)

@@ -166,6 +166,7 @@ FAULTS = {
     "a flag as width": ({"width": True}, "width is True, expected int"),
     "a flag in words": ({"fill_gaps": "yes"}, "fill_gaps is 'yes', expected bool"),
     "no list": ({"scale": 2.0}, "scale is 2.0, expected a list of numbers"),
+    "a number too large": ({"scale": [10**400]}, "scale has a number beyond 1e308"),
     "words in a list": ({"bias": ["a"]}, r"bias is \['a'\], expected a list of numbers"),
     "infinite": ({"bias": [float("inf")]}, r"bias is \[inf\], expected finite numbers"),
     "numbers for names": ({"fitted_on": [3]}, r"fitted_on is \[3\], expected a list of names"),

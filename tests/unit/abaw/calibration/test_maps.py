@@ -161,11 +161,16 @@ def test_maps_survive_the_file_of_post_processing(tmp_path):
         ({"knots": [1.0, 0.0]}, "numbers that increase"),
         ({"knots": "wide"}, "is no number"),
         ({"maps": {}}, "no map 'all'"),
-        ({"maps": {"all": [[1.0] * 3] * 12}}, "finite numbers"),
+        ({"maps": {"all": [[1.0] * 3] * 12}}, "is not 27 numbers from"),
         ({"maps": {"all": [(-KNOTS).tolist()] * 12}}, "do not decrease"),
         ({"maps": {"all": [KNOTS.tolist()] * 3}}, "each of the 12 logits"),
         ({"maps": 3}, "not what abaw fit writes"),
         ({"slope": 1}, "unknown key 'slope'"),
+        ({"knots": [-1.0, 1.0], "maps": {"all": [[0.5, 0.5]] * 12}}, "kind is temperature, but no map rises"),
+        ({"knots": [-1.0, 1.0], "maps": {"all": [[]] * 12}}, "kind is temperature, but no map rises"),
+        ({"knots": [-1.0, 1.0], "maps": {"all": [[-1.0, 1.0]] * 11 + [[]]}}, "expected maps of its 12 classes or"),
+        ({"knots": [-1.0, 1.0], "maps": {"all": [[-1e308, 1e308]] * 12}}, r"'-1e\+308' is no number from -1e\+06"),
+        ({"knots": [-1.0, 10**400]}, "is no number from"),
     ],
 )
 def test_a_calibration_that_does_not_fit_the_task_is_refused(change, words):
@@ -176,6 +181,12 @@ def test_a_calibration_that_does_not_fit_the_task_is_refused(change, words):
     for broken in (None, 3, {}):
         with pytest.raises(InputError, match="calibration"):
             parse_post_processing({"calibration": broken}, "file", TASK["au"])
+
+
+def test_values_have_no_calibration():
+    document = {"calibration": straight(TASKS.build("va"), kind="isotonic").document()}
+    with pytest.raises(InputError, match="expected no calibration; values such as valence cannot be calibrated"):
+        parse_post_processing(document, "file", TASKS.build("va"))
 
 
 def test_a_calibration_of_another_task_or_of_other_features_is_refused():
