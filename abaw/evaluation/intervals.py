@@ -154,7 +154,11 @@ def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, Predict
                 "one data set (--data)"
             )
         if not (np.array_equal(one.scored, other.scored) and np.array_equal(one.values, other.values, equal_nan=True)):
-            raise InputError(f"the two have different labels of clip {clip_id!r}: give one data set (--data)")
+            raise InputError(
+                f"the two have different labels of clip {clip_id!r}: give one data set (--data); tables made with "
+                "labels of persons (--subjects), which leave out frames, are compared with those made with vectors "
+                "without adaptation (abaw personalise --steps 0)"
+            )
 
 
 def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:

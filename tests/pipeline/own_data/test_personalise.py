@@ -115,6 +115,8 @@ def test_without_steps_the_vector_is_that_of_no_adaptation_and_both_are_scored_o
     compared = abaw.score([root / "unadapted", root / "personal"], draws=100)
     assert compared.results[0].scores["n"] == compared.results[1].scores["n"]
     assert len(compared.comparisons) == 1
+    with pytest.raises(abaw.InputError, match=r"different labels of clip 'd'.*\(abaw personalise --steps 0\)"):
+        abaw.score([root / "plain", root / "personal"], draws=100)
 
 
 def test_a_score_leaves_out_labelled_frames_and_those_near_them_and_says_so(job, personal):
