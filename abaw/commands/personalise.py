@@ -36,7 +36,7 @@ def personalise(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
     trust: Annotated[bool, typer.Option("--trust", help="run the plug-ins that the run names")] = False,
 ) -> None:
-    """Turn a few labelled frames of a person into a small vector, with which `abaw predict --subjects` predicts him.
+    """Turn a few labelled frames of a person into a small vector, with which `abaw predict --subjects` predicts them.
 
     A person is a clip, or a group of clips where the data set names groups. Scores of such predictions are a protocol
     of their own; no challenge file is made from them.

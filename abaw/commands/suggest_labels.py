@@ -17,7 +17,8 @@ def suggest_labels(
     explore: Annotated[
         float,
         typer.Option(
-            help="share of frames whose labels make the model surest; the others have the most extreme values"
+            help="share of frames whose labels would reduce the uncertainty most (explore); the others have the most "
+            "extreme values (exploit)"
         ),
     ] = 1.0,
     min_gap: Annotated[float, typer.Option(help="seconds between two frames of a clip, at least")] = 1.0,

@@ -113,7 +113,8 @@ class ProbeReport:
         lines = [line for each in self.tasks for line in self._lines(each)]
         lines += [f"note: {line}" for line in self.skipped]
         if self.tables is not None:
-            lines.append(f"prediction tables: {self.tables}/<classifier>/<encoder>/<task>, for abaw score and combine")
+            folders = f"{self.tables}/<classifier>/<encoder>/<task>"
+            lines.append(f"prediction tables: {folders}, for abaw score, combine and fit")
         return "\n".join(lines)
 
     def _lines(self, about: ProbedTask) -> Iterator[str]:

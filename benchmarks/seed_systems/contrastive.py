@@ -38,18 +38,19 @@ VOICES = ("egemaps", "ge2e", "speech_embedding", "voice_mel")
 EPOCHS = 15  # of the models that read the features
 TEXT = """A siamese encoder that several tasks share (arXiv 2405.11344, LinkedIn posts): pairs of frames, binary
 cross-entropy of "alike" on the cosine, 50 numbers of unit length. Here a perceptron on frozen features
-(`multitask_contrastive`), exported as a track by `abaw embed`, searched by `abaw similar`. The paper's tables were
-not recovered, so the figures under "paper" are those of our reference notes. Ours: the relations of expression,
-valence-arousal and action units; scale and offset of the cosine; two steps without an active unit are alike; the
-length of the latent's directions in the worlds (4, nuisance 6), which gives the raw features the pair AUC of the
-notes. Pair AUC: the probability that a pair that is alike has a larger cosine than one that is different.
+(`multitask_contrastive`), exported as a track by `abaw embed`, searched by `abaw similar`. The paper's tables were not
+available, so the figures under "paper" are those of a first implementation of these worlds. Ours: which pairs are alike
+in expression, valence-arousal and action units; scale and offset of the cosine; two frames without an active unit are
+alike; the length of the latent's directions in the worlds (4, nuisance 6), which gives the raw features the pair AUC of
+the first implementation. Pair AUC: the probability that a pair that is alike has a larger cosine than one that is
+different.
 
-Whether tasks help each other depends on the data. In the complementary world each task's clips show only ten of
-thirty directions of nuisance, so that the tasks together learn to ignore all of them. In the control the tasks ask
-for unrelated projections of the latent and the joint embedding must lose, because one cosine cannot have
-contradictory neighbours; it does so on the mean of the seeds, for EXPR not in each of them. On RAVDESS the embedding
-of a frame loses most of what the config `classes` reads from the raw features of a whole take. A run therefore always
-trains the single-task twins too, and prints both."""
+Whether tasks help each other depends on the data. In the complementary world each task's clips show only ten of thirty
+directions of nuisance, so that the tasks together learn to ignore all of them. In the control the labels of the tasks
+come from unrelated projections of the latent. There the joint embedding must lose, because frames that are alike for
+one task are different for another. It loses on the mean of the seeds; for EXPR not with every seed. On RAVDESS the
+embedding of a frame loses most of what the config `classes` reads from the raw features of a whole take. A run
+therefore always trains the single-task twins too, and prints both scores."""
 
 
 def measure_worlds(work: Path) -> dict[str, list[Scores]]:

@@ -41,13 +41,13 @@ in configs). Scores of subject-adapted tables are a protocol of their own: frame
 within the gap, are left out, and no challenge file, ensemble or fit takes such tables.
 
 It departs from the paper in what the meta block gets: learned constants and, as an option, mean and deviation of the
-person's features, because a person who was never seen has no number and no features of his own. The paper's rates,
-sizes and numbers of steps are not known; those here are ours.
+person's features. The paper's members have features and a learned embedding each; a person who was never seen has
+neither. The paper's rates, sizes and numbers of steps are not known; those here are ours.
 
 The world of the table: y = tanh(w0 x + z1 u1 x + z2 u2 x + 0.6 z0) + 0.1 noise, with 16 features and z standard
 normal for each person; adaptation by 10 frames and steps of rate 0.3; 1500 steps of training with 25 persons; 300
 unseen persons with 100 frames. Figures are MSE (CCC). The scale of w0, u1 and u2, standard normal over 4, is ours.
-The paper column has the figures of a first implementation of this world, as the paper's own are not published.
+The column "paper" has the figures of a first implementation of this world, because the paper's own are not published.
 
 On real speakers (RAVDESS) adaptation gains over the same model without it, but 3 steps give no more than the
 perceptron without persons: training for adaptation costs as much as these labels return."""

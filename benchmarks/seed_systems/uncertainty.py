@@ -42,25 +42,26 @@ TEXT = """\
 LiRank (Borisyuk et al., KDD 2024, arXiv 2402.06859) keeps a Bayesian linear regression on the input z of the last
 layer: precision = lambda I + Z'Z / sigma^2, predictive variance sigma^2 + z' precision^-1 z, updated at the end of each
 training. Here it gives valence, arousal and own values a standard deviation in every frame (`abaw predict --deviation`,
-`abaw analyze`), and `abaw suggest-labels` chooses the frames that a human should label next. There is no serving.
+`abaw analyze`), and `abaw suggest-labels` chooses the frames that a human should label next. Nothing is served here, so
+nothing is explored online.
 
-Ours: the values in the tables stay those of the trained head, whose loss is not the regression's. Frames are not
+Ours: the values in the tables are still those of the trained head, not the regression's. Frames are not
 independent, so the rows of a clip count together as num / (1 + (num - 1) rho) rows, with rho the share of the error's
 variance that they have in common. sigma^2 and rho are measured on the clips that the run held out, where there are any.
 The prior lets outputs vary as labels do. Suggested frames reduce the mean variance over all candidates the most, one
 after the other (Cohn 1996); `--explore` below 1 mixes in frames of extreme values by Thompson sampling. Deviations are
-"last-layer": what the layers below have wrong is in them only as a mean.
+"last-layer": errors of the layers below enter them only through the mean noise.
 
 Labels to buy: a run is trained on 4 random clips of the synthetic data set and holds out 3 others, which choose the
 epoch and give sigma^2; frames of its 32 other training clips can be labelled, and the CCC of the regression's mean is
 taken on the 10 other validation clips. Three data sets with three such starts each. The gain is the share of the way
-from the CCC before any new label to that with all labels of the pool, as a mean over starts (random ways: also over
-10 draws); counted are the labels until it is one half. Before, the first four clips of each data set were the only
-start: there 63 labels stood against 78 of random frames and 116 of random clips, too few starts to say anything, so
-starts were added; the method was not changed. Frames of the largest variance alone, and half of the frames chosen for
-extreme values, saved no more on other starts. So the claim of half the labels is not met on this data set: frames
-drawn at random over all clips are as good; against random clips, suggested frames save labels on two of the three
-data sets. RAVDESS has labels of classes alone, so nothing is measured on it."""
+from the CCC before any new label to that with all labels of the pool, as a mean over starts (random ways: also over 10
+draws); counted are the labels until it is one half. In a first measurement, with one start a data set (the first four
+clips), it took 63 suggested labels, against 78 of random frames and 116 of random clips. These were too few starts for
+a conclusion, so starts were added; the method was not changed. Frames of the largest variance alone, and half of the
+frames chosen for extreme values, saved no more on other starts. So the claim of half the labels is not met on this data
+set: frames drawn at random over all clips are as good; against random clips, suggested frames save labels on two of the
+three data sets. RAVDESS has labels of classes alone, so nothing is measured on it."""
 
 
 def sequential_difference(seed: int, dim: int = 40, num: int = 200) -> float:
