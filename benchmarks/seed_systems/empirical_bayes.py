@@ -36,7 +36,7 @@ probe`, for classes and action units: `abaw probe DATA --store STORE --classifie
 - An *effect* is the standardised difference of two class means in one feature. DP takes the posterior mean of every
   effect, Sparse DP sets the small ones to 0, and the independence rule takes the effects as they are.
 - T1 (estimates of effects), T2 (classification) and T3 (few, heavy-tailed effects and correlated noise) are simulations
-  of the paper, T5 is ours. The oracle of T3 knows the true effects.
+  of the paper, T5 is ours. The oracle of T3 knows which features differ.
 - A sample is the mean of a clip's rows with one class, never a frame: with frames as samples every effect of pure noise
   looks large.
 - The extension to more than two classes is **ours**: nearest shrunken centroids with posterior means in place of soft
@@ -47,8 +47,9 @@ probe`, for classes and action units: `abaw probe DATA --store STORE --classifie
 - The probe uses the posterior mean (DP) with alpha 1, sigma 4, w 0.01 and ten atoms, the values of the paper's
   simulations, in at most ten parts of at least 200 features. Nothing was tuned on data. The paper's hard threshold and
   its comparison with FAIR (features annealed independence rule) are left out.
-- T2: the paper computes the error as if features divided by their estimated deviation S had noise of deviation 1. The
-  table is compared by that formula; the exact error of the same rule is in brackets, and is a little larger.
+- T2: the paper's error formula supposes that features divided by their estimated deviation S still have the deviation
+  of the noise. The table is compared by that formula; the exact error of the same rule is in brackets, and is a little
+  larger.
 - The paper's figures are those of the authors' stored results: means of 500 replicates for T1 and of 100 for the
   others.
 - T3 has heavy tails: the error of Sparse DP is up to 0.0825 in the authors' replicates, and 0.4125 in one of our 300;

@@ -305,15 +305,11 @@ def choose_folder(root: Path, names: Mapping[str, str], wanted: str, advice: str
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(
-            f"{root} has {len(found)} recipes named {wanted!r}: write one of {', '.join(found)} in its place, or "
-            f"remove those that you do not need (abaw store prune {root} --encoder FOLDER --yes)"
-        )
+        others = f", or remove the others: abaw store prune {root} --encoder FOLDER --yes"
+        raise InputError(f"{root} has {len(found)} recipes named {wanted!r}: write one of {', '.join(found)}{others}")
     known = sorted(set(names.values()))
-    raise InputError(
-        f"no features named {wanted!r} in {root}{nearest(wanted, known)} there are: "
-        f"{', '.join(known) or 'none'}{advice}"
-    )
+    there = ", ".join(known) or "none"
+    raise InputError(f"no features named {wanted!r} in {root}{nearest(wanted, known)} there are: {there}{advice}")
 
 
 def encoder_option(recipe: Recipe) -> str:
