@@ -29,8 +29,9 @@ LAYERS = (
     "half the frame rate of a clip is refused. Below 1/(2d) only the mean over the window is left, which a warning "
     "says: for 0.1 Hz windows of at least 5 s are needed. `cutoff_hz: 1.5` keeps 16 coefficients of 150 frames at 30 a "
     "second, and 101 of 1000. The cost is proportional to the number of steps times that of coefficients; a window of "
-    "twice the duration has twice the coefficients below a cut-off. `gating: true` adds dense gating, h * sigmoid(W h + b), "
-    "after that: each feature is multiplied by a gate that all features of the step decide. See [seeds.md](seeds.md)."
+    "twice the duration has twice the coefficients below a cut-off. `gating: true` adds dense gating, "
+    "h * sigmoid(W h + b), after that: each feature is multiplied by a gate that all features of the step decide. "
+    "See [seeds.md](seeds.md)."
 )
 MISSING = "not measured"
 STEPS = 300  # the window whose time and memory are given in a model's section

@@ -85,7 +85,7 @@ def describe_teachers(about: Mapping[str, Any]) -> list[str]:
 def describe_ancestors(about: Mapping[str, Any]) -> list[str]:
     """The runs whose training was continued, in one line, from predictions.json."""
     names = about.get("continued_from") or ()
-    return [f"trained further from {', '.join(names)}"] if names else []
+    return [", ".join(names)] if names else []
 
 
 def merged(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

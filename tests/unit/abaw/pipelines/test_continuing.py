@@ -73,7 +73,7 @@ def test_a_continued_run_records_its_parent_and_has_seen_its_clips(given):
     assert set(document["weights"]) == {"model.safetensors", "first.safetensors", "fisher.safetensors"}
     where = run.predictions("validation") / "va"
     assert predictions.read_metadata(where)["continued_from"] == [str(root / "runs/old")]
-    assert f"trained further from {root / 'runs/old'}" in str(score([run.folder]))
+    assert f"continued from {root / 'runs/old'}" in str(score([run.folder]))
 
     # what the first run of the chain ended with goes with it, and its own Fisher information is used as it is stored
     later = train("synthetic", [*new[:-1], f"continuing.run={run.folder}", "name=later"], runs=root / "runs")
