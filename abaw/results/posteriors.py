@@ -30,7 +30,8 @@ def posterior_path(run: Run, task: str) -> Path:
 
 def has_posterior(run: Run, task: str) -> bool:
     """Whether a complete run has a posterior of the task: a file that run.json names."""
-    return posterior_path(run, task).name in run.finished().get("weights", {})
+    path = posterior_path(run, task)
+    return path.is_file() and path.name in run.finished().get("weights", {})
 
 
 def write_posterior(run: Run, task: str, posterior: LastLayerPosterior) -> None:
@@ -63,7 +64,9 @@ def read_posterior(run: Run, task: str) -> LastLayerPosterior:
         found = f"{path} is not a file of this run" if path.is_file() else f"{run.folder} has no posterior of {task}"
         raise NotFoundError(f"{found}: fit one with abaw predict {run.folder} --deviation")
     run.check_weights()
-    again = "remove it and its entry under weights, and fit it again, or train again"
+    again = f"delete that file, and fit it again with abaw predict {run.folder} --deviation"
+    if sha256(path) != run.document()["weights"][path.name]:
+        raise InputError(f"{path} is damaged: its SHA-256 differs from the one in {run.folder / 'run.json'}: {again}")
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})["posterior"])

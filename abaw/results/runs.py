@@ -42,7 +42,7 @@ from abaw.files.seals import digest
 from abaw.files.yaml import dump_yaml, read_yaml
 from abaw.plugins import require
 from abaw.postprocessing import check_unchanged
-from abaw.results.run_document import find_changed_inputs, read_run_document, write_run_document
+from abaw.results.run_document import find_changed_inputs, network_weights, read_run_document, write_run_document
 from abaw.tasks import TASKS
 from abaw.tasks.base import Task
 
@@ -231,7 +231,7 @@ class Run:
     def check_weights(self, *, content: bool = True) -> None:
         """Raises InputError where the weights, or the settings in config.yaml that the model was trained with, are not
         those that run.json names; runs of older versions name none. Without ``content`` weights need only be there."""
-        for name, recorded in self.document().get("weights", {}).items():
+        for name, recorded in network_weights(self.document()).items():
             path = self.folder / "weights" / checked_name(name, f"weights in {self.folder / 'run.json'}")
             if not path.is_file():
                 raise NotFoundError(f"no weights at {path}: copy them there, or delete the run and train again")

@@ -165,6 +165,19 @@ def test_a_posterior_of_another_run_or_a_damaged_one_is_refused(folder):
         read_posterior(Run(folder / "runs/expr"), "expr")
 
 
+def test_a_run_without_its_posterior_file_still_predicts_and_fits_it_again(folder):
+    place = shutil.copytree(folder / "runs/va", folder / "runs/lost")
+    path = posterior_path(Run(place), "va")
+    path.unlink(missing_ok=True)
+    Run(place).check_weights()
+    predict(place, folder / "lost", split="validation", deviation=True)
+    assert path.is_file()
+    path.write_bytes(path.read_bytes() + b"x")
+    Run(place).check_weights()
+    with pytest.raises(InputError, match="is damaged.* delete that file, and fit it again with abaw predict"):
+        read_posterior(Run(place), "va")
+
+
 def test_a_run_whose_labels_have_changed_gets_no_posterior(folder):
     path = next((folder / "data/annotations").glob("VA*/Train_Set/*.txt"))
     before = path.read_text()
