@@ -21,6 +21,16 @@ class Candidates:
     times_s: Float[np.ndarray, " row"]
 
 
+def check_choice(num: int, explore: float, min_gap_s: float) -> None:
+    """Raises InputError where a choice of frames cannot be made with these settings, whatever the candidates are."""
+    if num < 1:
+        raise InputError(f"{num} frames were asked for, expected 1 or more")
+    if not 0 <= explore <= 1:
+        raise InputError(f"the share of explored frames is {explore:g}, expected 0 to 1")
+    if not 0 <= min_gap_s < np.inf:
+        raise InputError(f"the gap between two frames of a clip is {min_gap_s:g} s, expected 0 or more")
+
+
 def choose_frames(
     posterior: LastLayerPosterior,
     candidates: Candidates,
@@ -40,12 +50,7 @@ def choose_frames(
 
     Raises InputError for a share outside 0 to 1, a gap below 0, and where fewer than ``num`` frames can be chosen.
     """
-    if num < 1:
-        raise InputError(f"{num} frames were asked for, expected 1 or more")
-    if not 0 <= explore <= 1:
-        raise InputError(f"the share of explored frames is {explore:g}, expected 0 to 1")
-    if not 0 <= min_gap_s < np.inf:
-        raise InputError(f"the gap between two frames of a clip is {min_gap_s:g} s, expected 0 or more")
+    check_choice(num, explore, min_gap_s)
     if num > len(candidates.clips):
         raise InputError(f"{num} frames were asked for, but there are {len(candidates.clips)}")
     rows, rng = posterior.rows(candidates.states), np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.posteriors import read_posterior
 from abaw.results.runs import Run
 from abaw.tasks.ranges import deviation_name
-from abaw.uncertainty.choice import Candidates, Reason, choose_frames
+from abaw.uncertainty.choice import Candidates, Reason, check_choice, choose_frames
 
 if TYPE_CHECKING:
     from abaw.dataset.annotations import Labels
@@ -103,6 +103,7 @@ def suggest_labels(
     that exists; NotFoundError where features are missing. Nothing is written then.
     """
     as_progress(progress)
+    check_choice(num, explore, min_gap_s)
     target, opened = as_path(out, "out"), Run(as_path(run, "run"), trust)
     named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
     if target.exists():

@@ -133,6 +133,13 @@ def test_what_cannot_be_suggested_is_refused_and_nothing_is_written(folder, give
     assert not (folder / "bad.csv").exists()
 
 
+@pytest.mark.parametrize("given", [{"num": 0}, {"explore": float("nan")}, {"min_gap_s": -1.0}])
+def test_settings_are_checked_before_the_run_is_read(tmp_path, given):
+    settings = {"num": 1, **given}
+    with pytest.raises(InputError, match="expected 1 or more|expected 0 to 1|expected 0 or more"):
+        suggest_labels(tmp_path / "no run", tmp_path / "out.csv", **settings)
+
+
 def test_a_split_without_clips_is_refused(folder):
     layout = folder / "no_train.yaml"
     empty = folder / "annotations"
