@@ -48,7 +48,7 @@ class Prior:
     def posterior_mean(self, z: Float[np.ndarray, " effect"]) -> Float[np.ndarray, " effect"]:
         """The mean of each effect given its observed value (rule "DP" of the paper).
 
-        >>> Prior(np.array([0.0, 4.0]), np.array([1, 1])).posterior_mean(np.array([2.0, 50.0])).tolist()
+        >>> Prior(np.array([0.0, 4.0]), np.array([1, 1])).posterior_mean(np.array([2.0, 50.0])).round(9).tolist()
         [2.0, 4.0]
         """
         return self._posterior(z) @ self.values

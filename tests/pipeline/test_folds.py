@@ -109,7 +109,9 @@ def test_folds_that_were_stopped_are_continued(made, runs, settings, tmp_path, m
     before = weights.read_bytes()
     shutil.rmtree(weights.parent.parent)
     trained, real = [], fusion.train.train
-    monkeypatch.setattr(fusion.train, "train", lambda *words: (trained.append(words[-1].name), real(*words))[1])
+    monkeypatch.setattr(
+        fusion.train, "train", lambda *words, **more: (trained.append(words[-1].name), real(*words, **more))[1]
+    )
     training.train_folds(CONFIG, [*FOLDS, *settings], runs=tmp_path / "runs")
     assert trained == ["small-fold1"]
     assert weights.read_bytes() == before
@@ -180,14 +182,14 @@ def test_only_the_first_of_several_processes_writes_the_runs_folder(settings, tm
     import fusion.train
 
     trained = []
-    monkeypatch.setattr(fusion.train, "train", lambda *words: trained.append(words[-1]))
+    monkeypatch.setattr(fusion.train, "train", lambda *words, **_: trained.append(words[-1]))
     monkeypatch.setattr(fusion.train, "is_first_process", lambda: False)
     train(CONFIG, [*SMALL, *settings, "name=second"], tmp_path)
     assert trained == [tmp_path / "second"]
     assert not (tmp_path / "second").exists()
     assert capsys.readouterr().out == ""
 
-    def refused(*_):
+    def refused(*_, **__):
         raise ValueError("no")
 
     (tmp_path / "second").mkdir()  # what the first process has begun

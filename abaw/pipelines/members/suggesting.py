@@ -103,7 +103,6 @@ def suggest_labels(
     that exists; NotFoundError where features are missing. Nothing is written then.
     """
     as_progress(progress)
-    check_choice(num, explore, min_gap_s)
     target, opened = as_path(out, "out"), Run(as_path(run, "run"), trust)
     named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
     if target.exists():
@@ -124,7 +123,9 @@ def suggest_labels(
     kept, notes = _clips_of(dataset, of_data, labels, named, labelled=labelled, test_clips=test_clips)
     from abaw.pipelines.prediction import open_member
 
-    member = open_member(opened, as_path(store, "store", optional=True), device)
+    opened_store = as_path(store, "store", optional=True)
+    check_choice(num, explore, min_gap_s)  # before the network runs
+    member = open_member(opened, opened_store, device)
     for clip_id in kept:
         member[2].clock(clip_id)  # a clip that was never extracted is an error before anything is computed
     fit_posteriors(member, progress=progress)

@@ -31,6 +31,9 @@ LAYERS = {
     "Bottleneck": (set(), {"tokens"}),
     "ContextAttention": (set(), {"latents"}),
     "Branch": (set(), {"missing"}),
+    "_Crosses": (set(), {"absent"}),
+    "FrequencySelfAttention": (set(), {"gain", "bias"}),
+    "PersonBlock": (set(), {"constants"}),
     "LowRankFusion": (set(), {"weights", "bias"}),  # a factor for each rank
 }
 CONTEXT = {"context": (min(THREE),)}

@@ -31,7 +31,7 @@ def test_a_config_is_printed_byte_for_byte_so_that_it_can_be_saved(name, tmp_pat
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(
-        abaw.NotFoundError, match="no config named 'vaa'; did you mean 'va'\\? known: au, classes, expr, "
+        abaw.NotFoundError, match="no config named 'vaa'; did you mean 'va'\\? known: au, classes, contrastive, expr, "
     ):
         config("vaa")
     with pytest.raises(abaw.NotFoundError, match="no config named"):

@@ -257,7 +257,8 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path, text, words):
 @pytest.mark.parametrize("name", ["none.yaml", "configs/synthetic.yaml", "sinthetic"])
 def test_a_config_that_is_not_there_is_named_with_those_of_the_package(name):
     with pytest.raises(
-        NotFoundError, match=rf"no config at {name}: give a YAML file.* known: au, classes, expr, .*synthetic"
+        NotFoundError,
+        match=rf"no config at {name}: give a YAML file.* known: au, classes, contrastive, expr, .*synthetic",
     ):
         read_config(name)
 

@@ -125,19 +125,14 @@ def test_a_file_that_may_hold_labels_is_not_replaced(folder):
         ({"clips": ["nobody"]}, "no clip 'nobody'"),
         ({"task": "expr"}, "predicts no values of 'expr'"),
         ({"explore": 2.0}, "share of explored frames is 2"),
+        ({"explore": float("nan")}, "share of explored frames is nan"),
+        ({"num": 0}, "0 frames were asked for, expected 1 or more"),
     ],
 )
 def test_what_cannot_be_suggested_is_refused_and_nothing_is_written(folder, given, words):
     with pytest.raises(InputError, match=words):
         suggest(folder, "bad.csv", **given)
     assert not (folder / "bad.csv").exists()
-
-
-@pytest.mark.parametrize("given", [{"num": 0}, {"explore": float("nan")}, {"min_gap_s": -1.0}])
-def test_settings_are_checked_before_the_run_is_read(tmp_path, given):
-    settings = {"num": 1, **given}
-    with pytest.raises(InputError, match="expected 1 or more|expected 0 to 1|expected 0 or more"):
-        suggest_labels(tmp_path / "no run", tmp_path / "out.csv", **settings)
 
 
 def test_a_split_without_clips_is_refused(folder):
