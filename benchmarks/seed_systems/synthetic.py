@@ -69,9 +69,9 @@ def main() -> None:
     text = (
         "Validation split of the synthetic data set, the settings of `abaw/configs/synthetic.yaml`: the mean over the "
         "seeds, each a data set and a training of its own, and in brackets the difference to the main job's model of "
-        "each seed. With eight validation clips, differences below 0.02 are within the spread of the seeds. Nothing "
-        "here is tuned; a part whose purpose lies elsewhere (calibration, adaptation, embeddings) is expected to "
-        "change little."
+        "each seed. Each seed has eight validation clips, so small differences say little. Nothing here is tuned, and "
+        "the settings are those that suit the main job's model. `limaml` is not adapted here, and "
+        "`multitask_contrastive` reads single steps."
     )
     found = compare(results)
     write_section("synthetic", Section("On the synthetic data set", text, found), arguments.seeds)
