@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -195,10 +195,12 @@ class Registry:
         except ValidationError as error:
             if get_origin(expected) is Annotated:
                 expected = get_args(expected)[0]
-            wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
-            raise InputError(
-                f"{self.kind} {name!r}: {key} is {value!r}, expected {wanted}: {error.errors()[0]['msg']}"
-            ) from error
+            if get_origin(expected) is Literal:
+                wanted = f"one of {', '.join(map(str, get_args(expected)))}"
+            else:
+                wanted = getattr(expected, "__name__", str(expected)) if "[" not in str(expected) else str(expected)
+                wanted = f"{wanted}: {error.errors()[0]['msg']}"
+            raise InputError(f"{self.kind} {name!r}: {key} is {value!r}, expected {wanted}") from error
 
     def _files(self) -> list[tuple[str, Path]]:
         spec = importlib.util.find_spec(self.package)

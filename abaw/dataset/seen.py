@@ -41,6 +41,19 @@ class Seen:
         videos, groups = {*self.videos, *other.videos}, {*self.groups, *other.groups}
         return Seen(tuple(sorted(videos)), tuple(sorted(groups)))
 
+    def added_to_training(self, facts: Mapping[str, Any], label_tasks: Iterable[str]) -> dict[str, Any]:
+        """The entries of a run.json, whose others are ``facts``, that change where the training has seen these too.
+
+        ``label_tasks``: the tasks whose labels of these clips were seen.
+        """
+        own = self | Seen.of_side(facts, "train")
+        groups = {"groups": {**facts.get("groups", {}), "train": list(own.groups)}} if own.groups else {}
+        return {
+            "videos": {**facts["videos"], "train": list(own.videos)},
+            **groups,
+            "label_tasks_seen": sorted({*facts["label_tasks_seen"], *label_tasks}),
+        }
+
     def find(self, clips: Mapping[str, str]) -> dict[str, str]:
         """Those of ``clips`` (clip -> group, "" for none) that were seen, each with the name of its group or video.
 

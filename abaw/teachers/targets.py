@@ -70,14 +70,7 @@ class TeacherTargets:
         """The entries of run.json that change: what the teachers have seen, the run has seen too."""
         if not self.record:
             return {}
-        own = self.seen | Seen.of_side(facts, "train")
-        groups = {"groups": {**facts.get("groups", {}), "train": list(own.groups)}} if own.groups else {}
-        return {
-            "videos": {**facts["videos"], "train": list(own.videos)},
-            **groups,
-            "label_tasks_seen": sorted({*facts["label_tasks_seen"], *self.label_tasks}),
-            "teachers": dict(self.record),
-        }
+        return {**self.seen.added_to_training(facts, self.label_tasks), "teachers": dict(self.record)}
 
 
 NO_TARGETS = TeacherTargets({}, {}, Seen(), Seen(), (), {})

@@ -8,6 +8,9 @@ from abaw.dataset.annotations import Labels
 from abaw.results import predictions
 from abaw.results.predictions import Table
 from abaw.tasks import TASKS
+from abaw.tracks import Track
+from extract.store.store import FeatureStore
+from tests.support.stores import FACE, make_clock
 
 FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}
 
@@ -26,6 +29,17 @@ def write_dataset(root, clips, num=200):
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [f"{v:.6f},{a:.6f}" for v, a in labels_of(clip_id, num).values]
         path.write_text("\n".join(["valence,arousal", *rows]) + "\n")
+
+
+def store_labels(root, clips, num=200):
+    """A store whose face features are the labels of ``write_dataset``, as float16 holds them."""
+    store = FeatureStore(root)
+    for clip_id in clips:
+        about = {"source": f"of {clip_id}"}
+        clock = make_clock(num, 1 / 30)
+        store.put_clock(clip_id, clock, about | {"num_frames": str(num)})
+        values = labels_of(clip_id, num).values.astype(np.float16).astype(np.float32)
+        store.put(FACE, clip_id, Track(values, clock.times_s, np.ones(num, bool)), about)
 
 
 def table_of(clip_id, num=200, noise=0.5, seed=0):

@@ -51,14 +51,7 @@ class Continuation:
         """The entries of run.json that change: what the parent has seen, the run has seen too."""
         if self.anchors is None:
             return {}
-        own = self.seen | Seen.of_side(facts, "train")
-        groups = {"groups": {**facts.get("groups", {}), "train": list(own.groups)}} if own.groups else {}
-        return {
-            "videos": {**facts["videos"], "train": list(own.videos)},
-            **groups,
-            "label_tasks_seen": sorted({*facts["label_tasks_seen"], *self.label_tasks}),
-            "continued_from": list(self.record),
-        }
+        return {**self.seen.added_to_training(facts, self.label_tasks), "continued_from": list(self.record)}
 
     def warn_of_inner(self, inner: "ByTask") -> None:
         """Warn where the epoch is chosen on clips that the parent was trained on."""

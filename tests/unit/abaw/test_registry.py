@@ -144,6 +144,18 @@ def test_a_setting_of_another_type_is_refused(parts, setting, words):
         parts(mel=SOUND).build("mel", **setting)
 
 
+def test_a_setting_of_few_values_is_refused_with_all_of_them(parts):
+    scales = """
+        from typing import Literal
+        from {package} import PARTS
+
+        @PARTS.register
+        def mel(*, scale: Literal["htk", "slaney"] = "htk"): ...
+    """
+    with pytest.raises(ValueError, match=r"part 'mel': scale is 'bark', expected one of htk, slaney$"):
+        parts(mel=scales).build("mel", scale="bark")
+
+
 def test_a_setting_without_a_default_must_be_given(parts):
     hub = """
         from {package} import PARTS

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -15,10 +14,7 @@ from abaw.pipelines.training import train
 from abaw.results import predictions
 from abaw.results.run_document import find_changed_inputs
 from abaw.results.runs import Run
-from abaw.tracks import Track
-from extract.store.store import FeatureStore
-from tests.support.fitted import labels_of, write_dataset
-from tests.support.stores import FACE, make_clock
+from tests.support.fitted import store_labels, write_dataset
 
 NUM = 40
 OLD, NEW = {"t1": "train", "t2": "train", "v1": "validation"}, {"n1": "train", "n2": "train", "w1": "validation"}
@@ -29,13 +25,7 @@ EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "S
 
 def write(root, name, clips):
     write_dataset(root / name, clips, NUM)
-    store = FeatureStore(root / "store")
-    for clip_id in clips:
-        about = {"source": f"of {clip_id}"}
-        clock = make_clock(NUM, 1 / 30)
-        store.put_clock(clip_id, clock, about | {"num_frames": str(NUM)})
-        values = labels_of(clip_id, NUM).values.astype(np.float16).astype(np.float32)
-        store.put(FACE, clip_id, Track(values, clock.times_s, np.ones(NUM, bool)), about)
+    store_labels(root / "store", clips, NUM)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A training with teachers from config to run.json, its predictions and its score."""
 
-import numpy as np
 import pytest
 
 from abaw.errors import InputError
@@ -8,10 +7,7 @@ from abaw.evaluation.report import score
 from abaw.pipelines.prediction import predict
 from abaw.pipelines.training import train, train_folds
 from abaw.results import predictions
-from abaw.tracks import Track
-from extract.store.store import FeatureStore
-from tests.support.fitted import labels_of, write_dataset
-from tests.support.stores import FACE, make_clock
+from tests.support.fitted import store_labels, write_dataset
 
 NUM = 40
 CLIPS = {"t1": "train", "t2": "train", "v1": "validation"}
@@ -24,13 +20,7 @@ def given(tmp_path_factory):
     write_dataset(root / "data", CLIPS, NUM)
     rows = "\n".join(["valence,arousal", *["-5,-5"] * NUM])
     (root / "data/VA_Estimation_Challenge/Train_Set/t2.txt").write_text(rows + "\n")
-    store = FeatureStore(root / "store")
-    for clip_id in CLIPS:
-        about = {"source": f"of {clip_id}"}
-        clock = make_clock(NUM, 1 / 30)
-        store.put_clock(clip_id, clock, about | {"num_frames": str(NUM)})
-        values = labels_of(clip_id, NUM).values.astype(np.float16).astype(np.float32)
-        store.put(FACE, clip_id, Track(values, clock.times_s, np.ones(NUM, bool)), about)
+    store_labels(root / "store", CLIPS, NUM)
     settings = [
         f"data={root / 'data'}",
         f"store={root / 'store'}",
