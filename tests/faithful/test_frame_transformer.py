@@ -107,7 +107,7 @@ def test_dropout_lies_on_features_and_transformer_alike():
 
 
 def test_an_unknown_variant_is_an_error():
-    with pytest.raises(ValueError, match="'transformer', 'attention', 'both' or 'none'"):
+    with pytest.raises(ValueError, match="expected one of transformer, attention, both, none"):
         build(variant="lstm")
 
 
