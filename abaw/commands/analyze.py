@@ -32,6 +32,13 @@ def analyze(
             help="target: one row a frame; all: one row for each person seen in a frame (the voice is the same for all)"
         ),
     ] = "target",
+    view: Annotated[
+        list[str] | None,
+        typer.Option(help="what to write beside the tables; may be given several times"),
+    ] = None,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="put the video into the page, so that the page can be sent alone")
+    ] = False,
     faces: Annotated[
         str | None, typer.Option(help=f"{FACES_HELP}; default: centerface, or as the runs were trained")
     ] = None,
@@ -76,6 +83,8 @@ def analyze(
             out,
             recognisers=recogniser or [],
             persons=persons,
+            views=view or [],
+            embed=embed,
             faces=faces,
             target=target,
             commercial=commercial,

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from abaw.dataset.media_files import is_picture
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
@@ -47,6 +49,7 @@ def describe(
         "notes": list(analysis.notes),
         "faces": config.recipe(),
         "columns": explain_columns(answers.tasks, rule, answers.deviating()),
+        "blocks": describe_blocks(answers.tasks),
         "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
         "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
         "commit": commit(),
@@ -89,6 +92,21 @@ def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: S
             found[deviation_name(column)] = _column("", 0, None, text)
         for goal in task.goals if any(kind == "classes" for kind, _ in task.blocks) else ():
             found.setdefault(goal, _column("", None, None, f"the most probable class ({name})"))
+    return found
+
+
+def describe_blocks(tasks: "Mapping[str, Task]") -> list[Row]:
+    """The columns that belong together: classes of one label, units, values. Views of a timeline read them."""
+    found = []
+    for name, task in tasks.items():
+        goals = iter(task.names(np.zeros((1, len(task.columns)), np.float32)))
+        first = 0
+        for kind, width in task.blocks or (("values", len(task.columns)),):
+            columns = list(task.columns[first : first + width])
+            ranges = [_range_of(task, column) if kind == "values" else (0.0, 1.0) for column in columns]
+            chosen = next(goals, None) if kind == "classes" else None
+            found.append({"task": name, "kind": kind, "columns": columns, "ranges": ranges, "chosen": chosen})
+            first += width
     return found
 
 

@@ -30,6 +30,7 @@ ORDER = {
         ("challenge", "evaluation"),
         ("calibration", "teachers"),
         ("ensembling", "probes"),
+        ("views",),
         ("pipelines",),
         ("competition", "tuning"),
         ("__init__",),
