@@ -1,4 +1,4 @@
-"""Colours that are distinct for people with any colour vision, on light and on dark ground, one a class and one a person.
+"""Colours that are distinct for any colour vision, on light and on dark ground: one a class and one a person.
 
 No view distinguishes things by colour alone: each colour goes with a name, a line style or a place.
 """

@@ -196,7 +196,7 @@ def _on_frames(
 ) -> np.ndarray:
     """A column with a value for every frame: those of ``rows`` at their ``places``, ``empty`` elsewhere."""
     dtype = {bool: bool, int: int, float: np.float32, str: object}[type(empty)]
-    found = np.full(num_frames, empty, dtype)
+    found: np.ndarray = np.full(num_frames, empty, dtype)
     given = columns[name][rows]
     is_given = np.array([each is not None and each == each for each in given.tolist()], bool)
     found[places[is_given]] = given[is_given].astype(dtype)

@@ -40,7 +40,7 @@ class View:
     """One form of a clip's timeline: ``<clip><suffix>``.
 
     ``writer``: "module:function", imported when it is used. It writes the file, complete or not at all, and returns
-    what its reader must know, such as that a clip has no picture so that nothing was written; "" where there is nothing.
+    what its reader must know, such as that a clip has no picture so that nothing was written; else "".
     """
 
     name: str
@@ -54,7 +54,8 @@ class View:
         return write(viewed, path)
 
 
-VIEWS: dict[str, View] = {each.name: each for each in ()}
+_VIEWS: tuple[View, ...] = ()
+VIEWS = {each.name: each for each in _VIEWS}
 
 
 def check_views(names: Sequence[str]) -> list[View]:
