@@ -76,7 +76,8 @@ def analyze(
     ``persons``: "target", a row for each frame, of the person that ``target`` chooses, or "all", a row for each person
     seen in a frame; what is heard is the same for all of them. ``views``: what to write beside the tables, of ``VIEWS``
     in ``abaw/pipelines/viewing/writing.py``; with ``embed`` the video becomes part of the page. ``faces`` and
-    ``target``: as in ``extract``; by default as the runs were trained. Features go to ``out/store``. ``download``: fetch weights that are not on this machine.
+    ``target``: as in ``extract``; by default as the runs were trained. Features go to ``out/store``. ``download``:
+    fetch weights that are not on this machine.
     ``assume_fps``: rows per second of the table of a file that is sound alone, by default ``DEFAULT_ROWS_HZ``.
     ``video_stream`` and ``audio_stream``: the streams to read of every file, counted from 0 within their kind; by
     default those that players choose. ``weights``: where weights are now that lay elsewhere when the runs were trained,
