@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Lane:
+class Row:
     """Stretches of time in a row of a panel. ``place``: 0 is the whole row, -1 its upper half, 1 its lower half."""
 
     row: int
@@ -111,7 +111,7 @@ def lines_panel(lines: Sequence[Line], bounds: tuple[float, float], axes: "Axes"
 
 
 def lanes_panel(
-    names: Sequence[str], lanes: Sequence[Lane], axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
+    names: Sequence[str], lanes: Sequence[Row], axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
 ) -> None:
     """Draw stretches in rows with names."""
     length_s = float(stops_s[-1] - times_s[0]) if len(times_s) else 1.0

@@ -145,7 +145,7 @@ def shortened(text: str, max_length: int = 40) -> str:
 
 
 def has_few(values: "np.ndarray | Sequence[float]", max_num: int = 40) -> bool:
-    """Whether markers on every value can be told apart."""
+    """Whether markers on every value can be distinguished."""
     return len(values) <= max_num
 
 
