@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,6 +138,33 @@ def _decode_sound(
 ) -> None:
     """Decode one sound of a file into every buffer; of a part a little more before and after."""
     first, num_corrupt = buffers[0], counts.num_corrupt_packets
+    with closing(sound_frames(path, mixer.mix, counts, audio_stream, check, part)) as frames:
+        for frame in frames:
+            for buffer in buffers:
+                buffer.append(frame.samples, frame.rate_hz, frame.time_s)
+            if first.stop_s > part.stop_s + AROUND_S:
+                break
+    num_corrupt = counts.num_corrupt_packets - num_corrupt
+    if num_corrupt and not first.is_started:
+        raise MediaError(
+            f"no sound of {path} can be decoded ({num_corrupt} corrupt packets): download or copy the file again, or "
+            "remove its audio stream"
+        )
+    counts.sound_gaps_s += sum(stop_s - start_s for start_s, stop_s in first.gaps_s)
+
+
+def sound_frames(
+    path: str | os.PathLike,
+    samples_of: Callable[[Any], np.ndarray],
+    counts: DecodeCounts,
+    audio_stream: int | None = None,
+    check: Callable[[], None] = lambda: None,
+    part: Part = WHOLE,
+) -> Generator[SoundFrame, None, None]:
+    """Decode one sound of a file: ``samples_of`` each frame, at a time where that can be believed.
+
+    Of a part they begin a little before; the caller stops after it. ``counts`` receives what was lost.
+    """
     times = scan(path, audio_stream=audio_stream)
     order = SoundOrder(is_counted=times.format == "avi")
 
@@ -146,30 +173,18 @@ def _decode_sound(
         if packet.pts is None or ticks != packet.pts:
             packet.pts = packet.dts = None if math.isnan(ticks) else int(ticks)
 
-    def append(frames: Iterable[SoundFrame]) -> None:
-        for frame in frames:
-            for buffer in buffers:
-                buffer.append(frame.samples, frame.rate_hz, frame.time_s)
-
-    with open_media(path) as container:
-        stream: Any = choose_audio_stream(container, audio_stream)
-        start = _first_packet(times, stream, part.start_s) if stream else 0
-        for frame in decode(container, stream, counts, set_stamp, first=start) if stream else ():
-            check()
-            append(order.add(SoundFrame(mixer.mix(frame), frame.sample_rate, time_of(frame, stream))))
-            if first.is_started and first.stop_s > part.stop_s + AROUND_S:
-                break
-        append(order.finish())
-    times.add_to(counts)
-    if times.format not in COUNTED_SOUND:
-        counts.num_mended_sound_stamps += order.num_mended
-    num_corrupt = counts.num_corrupt_packets - num_corrupt
-    if num_corrupt and not first.is_started:
-        raise MediaError(
-            f"no sound of {path} can be decoded ({num_corrupt} corrupt packets): download or copy the file again, or "
-            "remove its audio stream"
-        )
-    counts.sound_gaps_s += sum(stop_s - start_s for start_s, stop_s in first.gaps_s)
+    try:
+        with open_media(path) as container:
+            stream: Any = choose_audio_stream(container, audio_stream)
+            start = _first_packet(times, stream, part.start_s) if stream else 0
+            for frame in decode(container, stream, counts, set_stamp, first=start) if stream else ():
+                check()
+                yield from order.add(SoundFrame(samples_of(frame), frame.sample_rate, time_of(frame, stream)))
+            yield from order.finish()
+    finally:
+        times.add_to(counts)
+        if times.format not in COUNTED_SOUND:
+            counts.num_mended_sound_stamps += order.num_mended
 
 
 def _first_packet(times: Scan, stream: Any, start_s: float) -> int:

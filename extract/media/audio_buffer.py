@@ -1,4 +1,4 @@
-"""Mono sound assembled from decoded frames, each at its own time, and resampled on the way. Needs no PyAV."""
+"""Sound assembled from decoded frames, each at its own time, and resampled on the way. Needs no PyAV."""
 
 import io
 import tempfile
@@ -21,17 +21,19 @@ AHEAD_S = 2.0  # of sound that is looked at to see whether a leap stays
 MIN_AHEAD = 8  # frames; some are long
 
 Samples = Float32[np.ndarray, " n"]
+Block = Float32[np.ndarray, "n *channels"]
 
 
 class AudioBuffer:
     """Sound at ``rate_hz``, built up by ``append``: zeros fill gaps (listed in ``gaps_s``), overlaps are cut.
 
     The samples are kept in memory or, with ``folder``, in an unnamed temporary file there. ``start_s`` is the time of
-    the first sample.
+    the first sample. ``num_channels``: None for mono sound, whose samples have one axis; else the second axis.
     """
 
-    def __init__(self, rate_hz: int, folder: Path | None = None) -> None:
+    def __init__(self, rate_hz: int, folder: Path | None = None, num_channels: int | None = None) -> None:
         self.rate_hz, self.start_s = rate_hz, 0.0
+        self._axes = () if num_channels is None else (num_channels,)
         self.gaps_s: list[tuple[float, float]] = []
         self._output: Any = io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._num_samples = 0
@@ -48,7 +50,7 @@ class AudioBuffer:
         """When the sound appended so far ends."""
         return self._source_start_s + self._num_source_samples / self._source_hz
 
-    def append(self, samples: Samples, source_hz: int, time_s: float | None) -> None:
+    def append(self, samples: Block, source_hz: int, time_s: float | None) -> None:
         """Append samples at ``source_hz`` that start at ``time_s``; None: directly after those appended so far."""
         if not self.is_started:
             self.start_s = time_s or 0.0
@@ -59,7 +61,7 @@ class AudioBuffer:
             self.gaps_s.append((self.stop_s, self.stop_s + late_s))
             num_missing = round(late_s * source_hz)
             for first in range(0, num_missing, source_hz):  # a second at a time: a gap may be long
-                self._resample(np.zeros(min(source_hz, num_missing - first), np.float32))
+                self._resample(np.zeros((min(source_hz, num_missing - first), *self._axes), np.float32))
         elif late_s < -MAX_JITTER_S:
             samples = samples[round(-late_s * source_hz) :]
         self._resample(samples)
@@ -74,6 +76,18 @@ class AudioBuffer:
         self._output.flush()
         return np.memmap(self._output, np.float32, mode="c")  # copy on write: torch wants writable memory
 
+    def take(self, *, last: bool = False) -> Block:
+        """The samples in memory that were not taken before, so that they can be forgotten; with ``last`` all of them.
+
+        Nothing can be appended after the last ones.
+        """
+        if last:
+            self._flush()
+        taken = np.frombuffer(self._output.getvalue(), np.float32).reshape(-1, *self._axes)
+        self._output.seek(0)
+        self._output.truncate()
+        return taken
+
     def close(self) -> None:
         """Close the temporary file; samples in memory stay where they are."""
         if not isinstance(self._output, io.BytesIO):
@@ -84,9 +98,9 @@ class AudioBuffer:
         self._flush()
         self._source_start_s = self.start_s + self._num_samples / self.rate_hz
         self._source_hz, self._num_source_samples = source_hz, 0
-        self._resampler = soxr.ResampleStream(source_hz, self.rate_hz, 1, quality="HQ")
+        self._resampler = soxr.ResampleStream(source_hz, self.rate_hz, sum(self._axes) or 1, quality="HQ")
 
-    def _resample(self, samples: Samples, last: bool = False) -> None:
+    def _resample(self, samples: Block, last: bool = False) -> None:
         self._num_source_samples += len(samples)
         resampled = self._resampler.resample_chunk(samples, last=last).clip(-1, 1)
         self._output.write(resampled.astype(np.float32, copy=False).tobytes())
@@ -94,14 +108,14 @@ class AudioBuffer:
 
     def _flush(self) -> None:
         if self.is_started:
-            self._resample(np.zeros(0, np.float32), last=True)
+            self._resample(np.zeros((0, *self._axes), np.float32), last=True)
 
 
 @dataclass(frozen=True)
 class SoundFrame:
-    """Decoded mono sound and when it starts; None: directly after the frame before it."""
+    """Decoded sound and when it starts; None: directly after the frame before it."""
 
-    samples: Samples
+    samples: Block
     rate_hz: int
     time_s: float | None
 
