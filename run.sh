@@ -7,6 +7,8 @@
 #     ./run.sh full AFFWILD2_ROOT [CONFIG [OPTIONS]]
 #                                a whole competition on Aff-Wild2; CONFIG is va (default), expr, au, mtl or a YAML file,
 #                                OPTIONS are those of abaw recipe. The same command continues after an interruption
+#     ./run.sh docs [serve]      the documentation site in work/site; serve: at http://127.0.0.1:8000 too
+#     ./run.sh test-browser      the tests of pages in a browser; installs Debian's chromium where there is none and you may
 #     ./run.sh test-mediapipe    tests of the parts that need MediaPipe, in their own environment with older packages
 # Needs Python 3.11 to 3.13. PYTHON=/path/to/python3.12 ./run.sh chooses one. Times below are for 2 CPU cores.
 set -euo pipefail
@@ -93,9 +95,9 @@ lint() {
 what=${1:-}
 if [ "$what" = full ] && [ $# -lt 2 ]; then what=unknown; fi
 case "$what" in
-  "" | test | fuzz | lint | full) setup .venv constraints.txt dev ;;
+  "" | test | test-browser | fuzz | lint | docs | full) setup .venv constraints.txt dev ;;
   test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
-  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test [pytest arguments] | fuzz [arguments] | lint | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
+  *) echo "usage: ./run.sh [full AFFWILD2_ROOT [recipe [options]] | test [pytest arguments] | fuzz [arguments] | lint | docs [serve] | test-browser [pytest arguments] | test-mediapipe [pytest arguments]]" >&2; exit 2 ;;
 esac
 case "$what" in
   "") main_job ;;
@@ -103,6 +105,15 @@ case "$what" in
   test) shift; run_tests "$@" ;;
   fuzz) shift; run_fuzz "$@" ;;
   lint) lint ;;
+  docs)
+    "$PY" -m docs.site.build work/site
+    echo "work/site/index.html" >&2
+    if [ "${2:-}" = serve ]; then exec "$PY" -m http.server --bind 127.0.0.1 --directory work/site 8000; fi ;;
+  test-browser)
+    shift
+    [ $# -gt 0 ] || set -- tests/browser
+    .ci/browser
+    run_tests "$@" ;;
   test-mediapipe)
     shift
     [ $# -gt 0 ] || set -- tests/unit/extract/encoders/test_landmarks.py tests/unit/extract/faces tests/unit/extract/store/test_store.py

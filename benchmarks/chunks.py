@@ -2,7 +2,7 @@
 
 The networks have the sizes of wav2vec2-base, WavLM-base and Whisper-base, but fewer layers and random weights. The
 sound is real speech if ABAW_MEDIA (or ../shared/media) has clips, else a synthetic voice. Writes results/chunks.json
-and the tables of docs/chunks.md. About 3 minutes on one CPU core.
+and the tables of docs/measurements/chunks.md. About 3 minutes on one CPU core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.chunks      (as a file, benchmarks/extract.py would hide the package)
 """
@@ -144,7 +144,7 @@ def main() -> None:
 
 
 def write_page(results: dict[str, list[dict[str, float]]], about: dict[str, Any], made_by: str) -> None:
-    """Write the tables of docs/chunks.md; the text above them is kept."""
+    """Write the tables of docs/measurements/chunks.md; the text above them is kept."""
     page, marker = ROOT / "docs" / "chunks.md", "<!-- benchmarks/chunks.py writes what follows -->"
     words = page.read_text().split(marker)[0] if page.exists() else ""
     tables = "\n\n".join(f"{name}:\n\n{make_table(rows)}" for name, rows in results.items())

@@ -2,7 +2,8 @@
 
 The inputs are synthetic: a 720p video with a drawn face and a voice, and networks of the real architectures with random
 weights. Compared figures are measured alternately in one process; the page shows medians. Writes results/extract.json
-and docs/speed.md, with the load of the machine. On a busy machine it prints no figure and ends with exit code 2.
+and docs/measurements/speed.md, with the load of the machine. On a busy machine it prints no figure and ends with exit
+code 2.
 
     python -m benchmarks.extract [--parts networks built_in memory gpu] [--repeats 3] [--work work/speed] [--busy]
 """

@@ -1,4 +1,4 @@
-"""docs/speed.md from the figures of the benchmarks of extraction, reading and training."""
+"""docs/measurements/speed.md from the figures of the benchmarks of extraction, reading and training."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from abaw.files import read_json
 from benchmarks.machine.load import describe_load
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/speed.md"
+RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/measurements/speed.md"
 
 
 def make_page(results: Path = RESULTS) -> str:
@@ -84,7 +84,7 @@ def extraction(record: dict[str, Any]) -> str:
         notes.append(
             "Faces are detected with `haar`, which needs no download, in every fifth picture. The "
             "default, `centerface`, takes two to three times as long for each of these pictures "
-            "([detectors.md](../benchmarks/results/faces/detectors.md))."
+            "([detectors.md](../../benchmarks/results/faces/detectors.md))."
         )
     if "networks" in parts:
         found = parts["networks"]

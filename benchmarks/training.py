@@ -5,7 +5,7 @@ the 2.7 million frames of Aff-Wild2). The files are sparse and take almost no di
 memory of the whole process tree from /proc, five times a second. Features are normalised by a learned layer, because
 measuring their statistics would read every byte. Then the same windows are trained by one process and by two that share
 every batch (gloo): on a busy machine this part ends with exit code 2; memory does not depend on the load. Writes
-training.json and training.md to results/, and docs/speed.md; takes a few minutes on 2 CPU cores.
+training.json and training.md to results/, and docs/measurements/speed.md; takes a few minutes on 2 CPU cores.
 
     python -m benchmarks.training [--parts memory processes] [--work work/benchmark-training] [--busy]
 """

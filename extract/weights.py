@@ -1,6 +1,6 @@
 """Weights that packages of the package index contain: which there are, where they lie, and how they come here.
 
-Weights from a hub, a folder or a file are the business of the encoders that take them: docs/extraction.md.
+Weights from a hub, a folder or a file are the business of the encoders that take them: docs/encoders.md.
 """
 
 import importlib.util

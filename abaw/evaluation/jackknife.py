@@ -5,7 +5,7 @@ interval is Student's, made on a scale on which a score has no limits (logit for
 stays inside the metric's range. Its degrees of freedom are the effective number of videos less 1 (Kish 1965; Carter,
 Schnepel and Steigerwald 2017): eight videos of which one has most frames are fewer than eight. A score over all frames
 of few videos is biased, mostly downwards: the interval reaches as far from the score less its bias as from the score.
-The interval of a mean over videos of one length is Student's. Coverage is measured in docs/benchmarks.md.
+The interval of a mean over videos of one length is Student's. Coverage is measured in docs/measurements/benchmarks.md.
 """
 
 from typing import NamedTuple

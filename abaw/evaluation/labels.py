@@ -21,7 +21,7 @@ def labels_of(dataset: Dataset, task: Task, split: str) -> dict[str, Labels]:
     if split == "test" and dataset.manifest is None:
         raise InputError(
             f"{dataset.root} has no test labels: those of the challenge are not public; of your own data, a manifest "
-            "gives them (docs/own_labels.md)"
+            "gives them (docs/data/own_labels.md)"
         )
     if not (found := task.read_labels(dataset, split)):
         raise InputError(f"{dataset.root} has no {split} labels for {task.name}: expected {task.wanted(split)}")

@@ -43,7 +43,7 @@ class ClassTask(Task, ABC):
     ``label_smoothing`` e moves the label of a frame towards 1 / number of classes; the frame keeps the weight of its
     class. So the loss of a frame is smallest at the smoothed label, and that of frames with the weighted probabilities
     q at (1 - e) q + e / number of classes: smoothing changes no decision. (Torch's own smoothing weighs the moved part
-    by every class; see docs/benchmarks.md.)
+    by every class; see docs/measurements/benchmarks.md.)
 
     ``focal_gamma`` multiplies a step's loss by ``focal_alpha`` (1 - p of its class)^gamma (Lin et al. 2017, arXiv
     1708.02002), which is 0 at p = 1 also with ``label_smoothing``: only ``kl_weight`` smooths then. It adds the

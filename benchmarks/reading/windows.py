@@ -4,7 +4,7 @@
 some missing faces, sound of 1,024 features at 50 Hz, both in half precision and aligned linearly. Before, numpy
 converted from half precision, alignment multiplied every row, and collating copied twice. Batches are read both ways in
 turn in one process with one thread; their values must be equal. Writes windows.json and windows.md in results/reading
-and docs/speed.md. On a busy machine it ends with exit code 2. Takes about 20 s.
+and docs/measurements/speed.md. On a busy machine it ends with exit code 2. Takes about 20 s.
 
     python -m benchmarks.reading.windows [--batches 30] [--busy]
 """

@@ -4,7 +4,7 @@ Sound that fits one chunk goes in one pass. Longer sound cannot, because the mem
 square of its length. Rows near a chunk's edge lack context, so chunks overlap, and each row is taken from the chunk
 that has more context around it. Two passes never agree exactly (each has its own normalisation, and Whisper its own
 positions), and a cut from one to the next would be a step; so they are cross-faded in the middle half of an overlap.
-docs/chunks.md shows the differences that remain.
+docs/measurements/chunks.md shows the differences that remain.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Layers:
     Of a network with N blocks, 0 is the input of the first block, k the output of block k as the next one takes it, and
     N (or -1) the network's final hidden state, after its final normalisation where it has one; alone or in a list. The
     library's own list ends before or after that normalisation, depending on its version and on the network
-    (docs/extraction.md says what this is in each family).
+    (docs/encoders.md says what this is in each family).
     """
 
     indices: tuple[int, ...]

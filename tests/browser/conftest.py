@@ -1,6 +1,7 @@
 """A real browser for the tests of pages: Debian's chromium, driven by Playwright."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -8,9 +9,18 @@ import pytest
 from tests.browser.tab import Tab
 
 
+def find_browser() -> str | None:
+    """The path of a browser that starts: Ubuntu's chromium-browser may be a script that asks for a snap."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        program = shutil.which(name)
+        if program and subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=False).returncode == 0:
+            return program
+    return None
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = find_browser()
     if program is None:
         pytest.skip("no chromium is installed: apt-get install chromium, or ./run.sh test-browser")
     from playwright.sync_api import sync_playwright

@@ -291,7 +291,7 @@ def test_the_best_config_of_a_search_gives_the_same_score_again(inside, tmp_path
 
 
 def test_an_mtl_recipe_smooths_over_labelled_images_from_the_score_to_the_challenge_file(inside, tmp_path, capsys):
-    """The command of docs/protocol.md as a plan; its stages score and submit on tables without a training."""
+    """The command of docs/protocol/post_processing.md as a plan; its stages run on tables without a training."""
     recipe("mtl", ["data=data", "store=store", "post_processing.widths=[1, 21, 201]"], dry_run=True, measure=False)
     assert "to do  fit" in capsys.readouterr().out
     mtl = read_config("mtl", ["post_processing.widths=[1, 21, 201]"]).config(

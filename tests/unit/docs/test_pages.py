@@ -78,7 +78,7 @@ def test_the_readme_is_short():
 
 
 def test_the_page_of_speed_is_what_the_benchmarks_write():
-    assert (ROOT / "docs/speed.md").read_text() == make_page()
+    assert (ROOT / "docs/measurements/speed.md").read_text() == make_page()
 
 
 def test_the_readmes_figures_are_those_of_the_benchmark():
@@ -104,7 +104,20 @@ def test_the_changelog_has_the_form_it_names():
     assert set(re.findall(r"^### (\w+)$", text, re.M)) <= kinds
 
 
-@pytest.mark.parametrize("name", ["run.sh", ".ci/run"])
+@pytest.mark.parametrize("name", ["run.sh", ".ci/run", ".ci/browser"])
 def test_a_script_is_executable_and_parses(name):
     assert (ROOT / name).stat().st_mode & 0o111
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True)
+
+
+def test_the_search_for_a_browser_says_in_a_sentence_that_there_is_none(tmp_path):
+    def search():
+        words = ["/bin/bash", str(ROOT / ".ci/browser")]
+        return subprocess.run(words, capture_output=True, text=True, env={"PATH": str(tmp_path)}, check=False)
+
+    missing = search()
+    assert missing.returncode == 2
+    assert re.fullmatch(r"no browser for the tests in tests/browser: install chromium .*\n", missing.stderr)
+    (tmp_path / "chromium").write_text("#!/bin/sh\n")
+    (tmp_path / "chromium").chmod(0o755)
+    assert search().returncode == 0
