@@ -13,7 +13,6 @@ import abaw
 from docs.site.build import change_links, read_navigation, read_yaml
 from tests.support.markdown import PAGES, ROOT
 
-
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
 
