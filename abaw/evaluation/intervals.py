@@ -49,6 +49,20 @@ class Comparison:
         return "better" if self.difference > 0 else "worse"
 
 
+@dataclass(frozen=True)
+class MeanScores:
+    """Scores that are a mean over several systems, predictions of one network from other draws say.
+
+    ``intervals``: of every entry but counts, by video as ``intervals`` has them. ``difference``: the ranking score minus
+    that of the system they were compared with, and its interval. None: a single video.
+    """
+
+    scores: dict[str, float]
+    intervals: dict[str, Interval] | None
+    difference: float
+    difference_interval: Interval | None
+
+
 def group_by_video(by_clip: Mapping[str, PredictionPair]) -> dict[str, dict[str, PredictionPair]]:
     """The clips of each group, without groups that have no scored frame; without groups, those of each video, ``_left``
     and ``_right`` together.
@@ -82,14 +96,33 @@ def intervals(task: Task, by_clip: Mapping[str, PredictionPair]) -> dict[str, In
 
     An entry at a limit of its range (F1 of a class that is never found, a perfect score) has none.
     """
-    groups = group_by_video(by_clip)
-    rescore = task.resampled_scores(list(groups.values()))
-    if len(groups) < 2:
-        return None
-    weights, kept = _leave_out(groups)
-    scores = rescore(np.vstack([np.ones((1, len(groups)), int), kept]))
-    found = {name: _interval(values, weights, task.score_range(name)) for name, values in scores.items()}
-    return {name: each for name, each in found.items() if each is not None}
+    weights, scores = _rescored(task, by_clip)
+    return _intervals(task, weights, scores) if len(weights) > 1 else None
+
+
+def measure_mean(
+    task: Task, systems: Sequence[Mapping[str, PredictionPair]], reference: Mapping[str, PredictionPair]
+) -> MeanScores:
+    """The mean score of the systems, and how much better it is than the reference, on the same clips.
+
+    The intervals are by video, over the mean: how far the systems differ among each other is not in them. Raises
+    InputError naming the first clip that differs.
+    """
+    for system in systems:
+        check_same(reference, system)
+    weights, before = _rescored(task, reference)
+    each = [_rescored(task, system)[1] for system in systems]
+    scores = {name: np.mean([values[name] for values in each], axis=0) for name in before}
+    ranking = next(iter(scores))
+    differences = np.round(scores[ranking] - before[ranking], DECIMALS) + 0.0  # -0.0 is 0
+    low, high = task.score_range(ranking)
+    has_several = len(weights) > 1
+    return MeanScores(
+        {name: float(values[0]) for name, values in scores.items()},
+        _intervals(task, weights, scores) if has_several else None,
+        float(differences[0]),
+        _interval(differences, weights, (low - high, high - low)) if has_several else None,
+    )
 
 
 def compare(
@@ -159,6 +192,20 @@ def check_same(first: Mapping[str, PredictionPair], second: Mapping[str, Predict
                 "labels of persons (--subjects), which leave out frames, are compared with those made with vectors "
                 "without adaptation (abaw personalise --steps 0)"
             )
+
+
+def _rescored(task: Task, by_clip: Mapping[str, PredictionPair]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Scored rows of each block of videos, and every entry of the score: of all, then without each block."""
+    groups = group_by_video(by_clip)
+    rescore = task.resampled_scores(list(groups.values()))
+    weights, kept = _leave_out(groups)
+    rows = np.ones((1, len(groups)), int)
+    return weights, rescore(rows if len(groups) < 2 else np.vstack([rows, kept]))
+
+
+def _intervals(task: Task, weights: np.ndarray, scores: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    found = {name: _interval(values, weights, task.score_range(name)) for name, values in scores.items()}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _exchanges(num: int, draws: int, seed: int) -> np.ndarray:

@@ -11,6 +11,7 @@ RUN/curves.csv         losses, scores and learning rate of each epoch
 RUN/inner/             of a training whose epoch was chosen on an inner part (training.select_on): the curves on it
 RUN/post_processing.json   what is fitted after training; empty at first
 RUN/predictions/<split>/<task>/   "validation": the clips that this run held out
+RUN/robustness-<split>.json   what abaw robustness has measured
 RUN/resume.ckpt        Lightning's state at the end of the last epoch, until the run is complete
 RUN/.abaw.json         the owner file: which process trained last, and the hash of config.yaml
 """
@@ -157,13 +158,15 @@ class Run:
         return self.folder / "inner"
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold the folder for a training. Where that fails before its first epoch has ended, the folder is as before.
+    def hold(self, work: str = "a training") -> Iterator[None]:
+        """Hold the folder for a training, or for other ``work``, in words.
+
+        Where a training fails before its first epoch has ended, the folder is as before.
 
         Raises InputError, before anything is written, where another process trains in the folder, or where it holds
         files that are not of a run.
         """
-        with own_folder(self.folder, "run", "a training", self._foreign, OTHER_NAME):
+        with own_folder(self.folder, "run", work, self._foreign, OTHER_NAME):
             before = {path.name for path in self.folder.iterdir()}
             try:
                 yield

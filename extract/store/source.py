@@ -15,6 +15,7 @@ from abaw.results.observed import ObservedFrames, sum_observed
 from abaw.tracks import Track
 from extract import ALIGNERS, align
 from extract.store.listing import track_paths
+from extract.store.packs.index import num_bytes
 from extract.store.store import FeatureStore, Recipe
 from extract.store.tensor_file import Version, checked_files, trust_files
 from extract.store.track_file import TrackFile
@@ -26,15 +27,21 @@ class AlignedSource:
     """Reads parts of tracks by time: one row for each frame of the clip's clock, or the track's own rows. Picklable.
 
     ``features``: name of a track in the store -> how it is aligned. ``recipes``: name -> recipe, where a run has
-    recorded them; otherwise the store must hold one recipe of each name. Raises InputError where a name or an aligner
-    is unknown.
+    recorded them; otherwise the store must hold one recipe of each name. ``shifts_s``: name -> seconds by which the
+    times of a track are moved before it is aligned, so that its content comes later (above 0) or earlier (below 0); by
+    default none is moved. Raises InputError where a name or an aligner is unknown.
     """
 
     def __init__(
-        self, store: FeatureStore, features: Mapping[str, FeatureConfig], recipes: Mapping[str, Recipe] | None = None
+        self,
+        store: FeatureStore,
+        features: Mapping[str, FeatureConfig],
+        recipes: Mapping[str, Recipe] | None = None,
+        shifts_s: Mapping[str, float] | None = None,
     ) -> None:
         self._store = store
         self._features = dict(features)
+        self._shifts_s = dict(shifts_s or {})
         self.recipes = dict(recipes) if recipes is not None else {name: store.find(name) for name in features}
         # once, not for every window: a window is read in about 0.1 ms
         self._aligners = {name: _aligner(feature) for name, feature in features.items() if self.is_on_clock(name)}
@@ -44,7 +51,11 @@ class AlignedSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # without the caches; what this process has verified, the other one need not verify again
-        return _rebuilt, (self._store, self._features, self.recipes, checked_files())
+        return _rebuilt, (self._store, self._features, self.recipes, self._shifts_s, checked_files())
+
+    def shifted(self, shifts_s: Mapping[str, float]) -> "AlignedSource":
+        """The same features, with the times of these tracks moved by so many seconds before they are aligned."""
+        return AlignedSource(self._store, self._features, self.recipes, shifts_s)
 
     def names(self) -> tuple[str, ...]:
         """The tracks' names."""
@@ -81,6 +92,10 @@ class AlignedSource:
             values = align.apply(plan, file.rows(first_row, stop_row, copy=False), first_row=first_row)
         return Track(values, times_s[first:stop], plan.observed)
 
+    def num_bytes(self, name: str, clip_ids: Iterable[str]) -> int:
+        """The size on disk of a track of these clips together."""
+        return sum(num_bytes(self._store.track_path(self.recipes[name], clip_id)) for clip_id in clip_ids)
+
     def count_observed(self, name: str, clip_ids: Iterable[str]) -> ObservedFrames:
         """In how many frames of these clips the track is observed once it is aligned; no values are read.
 
@@ -94,9 +109,10 @@ class AlignedSource:
 
     def _own_rows(self, name: str, clip_id: str, start_s: float, stop_s: float) -> Track:
         file, margin = self._opened(name, clip_id), self._features[name].kernel // 2
-        first = max(0, int(np.searchsorted(file.times_s, start_s, side="right")) - 1 - margin)
-        stop = min(len(file.times_s), int(np.searchsorted(file.times_s, stop_s)) + 1 + margin)
-        return Track(file.rows(first, stop), file.times_s[first:stop], file.observed[first:stop])
+        shift_s = self._shifts_s.get(name, 0.0)
+        first = max(0, int(np.searchsorted(file.times_s, start_s - shift_s, side="right")) - 1 - margin)
+        stop = min(len(file.times_s), int(np.searchsorted(file.times_s, stop_s - shift_s)) + 1 + margin)
+        return Track(file.rows(first, stop), file.times_s[first:stop] + shift_s, file.observed[first:stop])
 
     def _plan(
         self, name: str, clip_id: str, times_s: np.ndarray, first: int, stop: int
@@ -109,13 +125,13 @@ class AlignedSource:
         """
         file, feature = self._opened(name, clip_id), self._features[name]
         before, after = min(1, first), min(1, len(times_s) - stop)
-        goal_s, gap_s = times_s[first - before : stop + after], feature.max_gap_s
+        goal_s, gap_s, shift_s = times_s[first - before : stop + after], feature.max_gap_s, self._shifts_s.get(name, 0.0)
         if not len(goal_s):
             return file, align.Plan(np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros(0, bool))
-        start_row = max(0, int(np.searchsorted(file.times_s, goal_s[0] - gap_s)) - 1)
-        rows = slice(start_row, int(np.searchsorted(file.times_s, goal_s[-1] + gap_s, side="right")) + 1)
+        start_row = max(0, int(np.searchsorted(file.times_s, goal_s[0] - shift_s - gap_s)) - 1)
+        rows = slice(start_row, int(np.searchsorted(file.times_s, goal_s[-1] - shift_s + gap_s, side="right")) + 1)
         plan = self._aligners[name](
-            times_s=file.times_s[rows],
+            times_s=file.times_s[rows] + shift_s,
             observed=file.observed[rows],
             goal_s=goal_s,
             max_gap_s=gap_s,
@@ -154,10 +170,11 @@ def _rebuilt(
     store: FeatureStore,
     features: Mapping[str, FeatureConfig],
     recipes: Mapping[str, Recipe],
+    shifts_s: Mapping[str, float],
     checked: Iterable[Version],
 ) -> AlignedSource:
     trust_files(checked)
-    return AlignedSource(store, features, recipes)
+    return AlignedSource(store, features, recipes, shifts_s)
 
 
 def _aligner(feature: FeatureConfig) -> Callable[..., align.Plan]:

@@ -1,6 +1,7 @@
 """Features standardised within a person: over all material of the clip's group, without any label."""
 
 import logging
+from copy import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,6 +44,12 @@ class GroupSource:
         self._statistics: dict[tuple[str, str, str], FeatureStatistics | None] = {}
         self._seconds: dict[tuple[str, str, str], float] = {}
         self._missing: set[str] = set()
+
+    def over(self, source: FeatureSource) -> "GroupSource":
+        """The rows of another source of the same clips, standardised by the statistics of this one."""
+        other = copy(self)
+        other.source = source
+        return other
 
     def names(self) -> tuple[str, ...]:
         """The modalities' names."""
@@ -175,8 +182,13 @@ def standardise_groups(
     groups: Mapping[str, str],
     fallback: Mapping[str, FeatureStatistics] | None = None,
 ) -> FeatureSource:
-    """The source, within groups where a feature has ``normalise: group``; else, or where it is so already, as it is."""
-    is_asked = any(each.normalise == "group" for each in features.values())
-    if not is_asked or isinstance(source, GroupSource):
+    """The source, within groups where a feature has ``normalise: group``; else, or where it is so already, as it is.
+
+    A source that changes what another one reads, its ``source``, is so where that one is.
+    """
+    inner: Any = source
+    while inner is not None and not isinstance(inner, GroupSource):
+        inner = getattr(inner, "source", None)
+    if inner is not None or not any(each.normalise == "group" for each in features.values()):
         return source
     return GroupSource(source, features, groups, fallback)
