@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from abaw.errors import NotFoundError as NotFoundError
     from abaw.evaluation.report import ScoreReport as ScoreReport
     from abaw.evaluation.report import score as score
+    from abaw.evaluation.robustness import Robustness as Robustness
+    from abaw.evaluation.robustness import read_robustness as read_robustness
     from abaw.evaluation.run_table import RunTable as RunTable
     from abaw.evaluation.run_table import read_runs as read_runs
     from abaw.pipelines.analysis.analyzing import analyze as analyze
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.probing.scoring import probe as probe
     from abaw.pipelines.recognised_tables import recognise as recognise
+    from abaw.pipelines.robustness.measuring import measure_robustness as measure_robustness
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.plugins import PlugIn as PlugIn
@@ -121,6 +124,7 @@ _HOMES = {
     "abaw.errors": ("AbawError", "InputError", "NotFoundError"),
     "abaw.evaluation.report": ("ScoreReport", "score"),
     "abaw.evaluation.run_table": ("RunTable", "read_runs"),
+    "abaw.evaluation.robustness": ("Robustness", "read_robustness"),
     "abaw.pipelines.analysis.analyzing": ("analyze",),
     "abaw.pipelines.analysis.results": ("Analysis", "FrameTable"),
     "abaw.pipelines.checking": ("check", "synthesize"),
@@ -144,6 +148,7 @@ _HOMES = {
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.probing.scoring": ("probe",),
+    "abaw.pipelines.robustness.measuring": ("measure_robustness",),
     "abaw.pipelines.training": ("train", "train_folds"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),

@@ -1,7 +1,10 @@
-"""Lightning callbacks of a training run: best weights, resuming, curves, progress, averaged weights."""
+"""Lightning callbacks of a training run: best weights, resuming, curves, progress, cost, averaged weights."""
 
 import csv
 import logging
+import resource
+import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,45 @@ class EpochLogger(lightning.Callback):
             score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
         self._has_score = False
         LOG.info("%s: loss %.4f%s", epoch, metrics["train/loss"], score)
+
+
+class TrainingCost(lightning.Callback):
+    """Measures how long a training takes and its largest memory, also of a training that is stopped and goes on.
+
+    The time is that of epochs that count: without pauses, and without an epoch that was begun and lost.
+    """
+
+    def __init__(self) -> None:
+        self._seconds, self._began_s = 0.0, None  # type: float, float | None
+        self._memory_bytes, self._gpu_bytes = 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.record()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds, self._memory_bytes = state_dict["training_s"], state_dict["peak_memory_bytes"]
+        self._gpu_bytes = state_dict["peak_gpu_bytes"] or 0
+
+    def on_fit_start(self, *_: Any) -> None:
+        self._began_s = time.perf_counter()
+
+    def on_fit_end(self, *_: Any) -> None:
+        self._seconds, self._began_s = self._passed_s(), None
+
+    def record(self) -> dict[str, Any]:
+        """For run.json: seconds, the most memory of this process, and the most that torch held on its GPU, if any."""
+        unit = 1 if sys.platform == "darwin" else 1024
+        self._memory_bytes = max(self._memory_bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        if torch.cuda.is_initialized():
+            self._gpu_bytes = max(self._gpu_bytes, torch.cuda.max_memory_allocated())
+        return {
+            "training_s": round(self._passed_s(), 3),
+            "peak_memory_bytes": self._memory_bytes,
+            "peak_gpu_bytes": self._gpu_bytes or None,
+        }
+
+    def _passed_s(self) -> float:
+        return self._seconds + (time.perf_counter() - self._began_s if self._began_s is not None else 0.0)
 
 
 class WeightAveraging(EMAWeightAveraging):

@@ -53,8 +53,8 @@ class Comparison:
 class MeanScores:
     """Scores that are a mean over several systems, predictions of one network from other draws say.
 
-    ``intervals``: of every entry but counts, by video as ``intervals`` has them. ``difference``: the ranking score minus
-    that of the system they were compared with, and its interval. None: a single video.
+    ``intervals``: of every entry but counts, by video as ``intervals`` has them. ``difference``: the ranking score
+    minus that of the system they were compared with, and its interval. None: a single video.
     """
 
     scores: dict[str, float]

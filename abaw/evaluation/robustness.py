@@ -10,7 +10,7 @@ from typing import Any
 
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation.intervals import Interval
-from abaw.files import read_json, write_json
+from abaw.files import as_path, read_json, write_json
 from abaw.files.seals import is_sealed, seal, without_seal
 from abaw.results.run_document import network_weights
 from abaw.results.runs import Run
@@ -168,7 +168,9 @@ class Robustness:
 
     def __str__(self) -> str:
         lines = [line for each in self.tasks for line in _lines(each)]
-        return "\n".join([f"{self.run}, {self.split}", *lines, str(self.cost), *(f"note: {each}" for each in self.remarks)])
+        return "\n".join(
+            [f"{self.run}, {self.split}", *lines, str(self.cost), *(f"note: {each}" for each in self.remarks)]
+        )
 
 
 def write_robustness(folder: Path, found: Robustness) -> Path:
@@ -183,7 +185,7 @@ def read_robustness(run: str | Path, split: str = "validation") -> Robustness:
 
     Raises NotFoundError where it was not measured, InputError where the file is damaged.
     """
-    folder = Path(run)
+    folder = as_path(run, "run")
     path = folder / FILE.format(split=split)
     if not path.is_file():
         raise NotFoundError(f"no {path}: measure it with abaw robustness {folder} --split {split}")

@@ -19,7 +19,7 @@ from abaw.pipelines.configuration import Settings, as_texts, check_training, ope
 from abaw.pipelines.embedding.pair_scores import add_pair_scores, check_pairs
 from abaw.pipelines.embedding.seen import add_seen, chosen_by
 from abaw.pipelines.persons.groups import group_record, measured_groups
-from abaw.pipelines.preparing.continuing import Continuation, open_parent, save_beside_weights
+from abaw.pipelines.preparing.continuing import open_parent, save_beside_weights
 from abaw.pipelines.preparing.facts import count_observed, record_facts
 from abaw.pipelines.preparing.selecting import VALIDATION, find_selection
 from abaw.processes import end_with_parent_if_any
@@ -29,7 +29,7 @@ from abaw.tasks import TASKS, for_dataset
 from abaw.teachers.targets import check_teachers, read_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from abaw.configs.file import ConfigFile
     from abaw.configs.sections import Config
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import Member
     from abaw.tasks.base import Task
     from extract.store.source import AlignedSource
+    from fusion.module import FusionModule
 
 LOG = logging.getLogger("abaw")
 RUNS = Path("runs")
@@ -111,31 +112,34 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         "videos": list(chosen_on.videos),
         "groups": list(chosen_on.groups),
     }
+    from fusion.callbacks import TrainingCost
     from fusion.train import is_first_process
     from fusion.train import train as train_module
 
+    cost = TrainingCost()
     if is_first_process():
         for line in observed_lines(observed, "frames of the training clips"):
             LOG.log(logging.INFO if line.startswith("observed: ") else logging.WARNING, "%s", line)
         for line in _label_remarks(dataset, tasks):
             LOG.warning("%s", line)
         run.begin(checked, {**facts, "selection": selection})
-    train_network = partial(train_module, anchors=parent.anchors, state=parent.state)
+    train_network = partial(train_module, anchors=parent.anchors, state=parent.state, callbacks=[cost])
     if select_on == VALIDATION:
         module = train_network(checked, tasks, every, source, run.folder)
     elif inner is None:
         module = train_network(checked, tasks, {**every, "validation": {}}, source, run.folder)
     else:
         parent.warn_of_inner(inner["validation"])
-        chosen = _choose_epoch(run, checked, dataset, tasks, taught.added_to(inner), own, parent)
+        chosen = _choose_epoch(run, checked, dataset, tasks, taught.added_to(inner), own, train_network)
         LOG.info("best epoch on the inner part: %d; training again on the whole training side", chosen["epochs"])
         selection |= chosen
         every = {**every, "validation": {}}
         module = train_network(checked, tasks, every, source, run.folder, epochs=chosen["epochs"])
     if is_first_process():
         selection["epochs_trained"] = (module.epoch or 0) + 1
+        added = {"selection": selection, "cost": cost.record()}
         save_beside_weights(run, parent, checked, module, labels["train"], source)
-        _score_held_out((run, module, source), dataset, tasks, labels["validation"], {"selection": selection})
+        _score_held_out((run, module, source), dataset, tasks, labels["validation"], added)
 
 
 def _label_remarks(dataset: "Dataset", tasks: "Mapping[str, Task]") -> "Iterator[str]":
@@ -152,21 +156,20 @@ def _choose_epoch(
     tasks: "Mapping[str, Task]",
     inner: "dict[str, dict[str, dict[str, Labels]]]",
     own: "AlignedSource",
-    parent: Continuation,
+    train_network: "Callable[..., FusionModule]",
 ) -> dict[str, Any]:
     """Train without the inner part, in a folder of its own; the number of epochs with the best score on it, and that.
 
     Where the run trains on the whole training side already, because it was stopped then, only the weights are read.
     """
     from fusion.checkpoint import load_module, weights_path
-    from fusion.train import train as train_network
 
     fitted = {name: task.fitted(inner["train"][name]) for name, task in tasks.items()}  # on labels alone
     if (run.folder / RESUME).exists() and weights_path(run.inner).is_file():
         module = load_module(run.inner, config, fitted)
     else:
         source = measured_groups(own, config.features, dataset.groups, inner)
-        module = train_network(config, fitted, inner, source, run.inner, anchors=parent.anchors, state=parent.state)
+        module = train_network(config, fitted, inner, source, run.inner)
     return {"epochs": (module.epoch or 0) + 1, "scores": module.scores}
 
 

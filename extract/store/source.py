@@ -125,7 +125,11 @@ class AlignedSource:
         """
         file, feature = self._opened(name, clip_id), self._features[name]
         before, after = min(1, first), min(1, len(times_s) - stop)
-        goal_s, gap_s, shift_s = times_s[first - before : stop + after], feature.max_gap_s, self._shifts_s.get(name, 0.0)
+        goal_s, gap_s, shift_s = (
+            times_s[first - before : stop + after],
+            feature.max_gap_s,
+            self._shifts_s.get(name, 0.0),
+        )
         if not len(goal_s):
             return file, align.Plan(np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros(0, bool))
         start_row = max(0, int(np.searchsorted(file.times_s, goal_s[0] - shift_s - gap_s)) - 1)

@@ -1,8 +1,8 @@
 """Features standardised within a person: over all material of the clip's group, without any label."""
 
 import logging
-from copy import copy
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np

@@ -41,15 +41,15 @@ class CurvePlan:
     points: "list[tuple[float, dict[int | None, MakeSource]]]"
 
 
-def kinds_of(recipes: "Mapping[str, Recipe]") -> dict[str, str]:
+def find_inputs(recipes: "Mapping[str, Recipe]") -> dict[str, str]:
     """Modality -> "face", "picture" or "sound", from the recipes of its features; "" where they do not say.
 
     Imported features of pictures count as faces, the embedding of a run, made of several modalities, as neither.
     """
-    return {name: _kind_of(recipe) for name, recipe in recipes.items()}
+    return {name: _input_of(recipe) for name, recipe in recipes.items()}
 
 
-def _kind_of(recipe: "Recipe") -> str:
+def _input_of(recipe: "Recipe") -> str:
     if recipe.get("encoder") == "import":
         return {"vision": "face", "audio": "sound", "text": "sound"}.get(str(recipe.get("modality")), "")
     if recipe.get("encoder") == "embedding":
@@ -72,7 +72,7 @@ def plan_ablations(source: "FeatureSource") -> list[AblationPlan]:
 
 def plan_curves(
     source: "FeatureSource",
-    kinds: Mapping[str, str],
+    inputs: Mapping[str, str],
     shifted: "Callable[[Mapping[str, float]], FeatureSource]",
     std: Mapping[str, np.ndarray],
     seeds: Sequence[int],
@@ -84,7 +84,7 @@ def plan_curves(
 
     ``shifted``: the source with tracks moved by seconds. ``std``: of each modality's features, for noise.
     """
-    of = {kind: [name for name in source.names() if kinds.get(name) == kind] for kind in ("sound", "face")}
+    of = {kind: [name for name in source.names() if inputs.get(name) == kind] for kind in ("sound", "face")}
     in_stretches = "whole pictures" if is_of_stills else f"in stretches of {stretch_s:g} s, at times drawn with a seed"
     share = "share of the pictures" if is_of_stills else "share of the time"
     found = []
@@ -97,7 +97,7 @@ def plan_curves(
             meaning = f"{', '.join(of[kind])} unobserved for a share of the time of every clip, {in_stretches}"
             found.append(CurvePlan(f"{words} dropped", share, meaning, of[kind], points))
     noisy = [name for name in source.names() if name in std]
-    noise = [(each, {seed: partial(_add_noise, source, each, std, seed) for seed in seeds}) for each in STRENGTHS]
+    noise = [(each, _by_seed(seeds, _add_noise, source, each, std)) for each in STRENGTHS]
     meaning = (
         "Gaussian noise, independent in every frame and feature, added to the features after alignment; strength 1 is "
         "the standard deviation of each feature. It is no noise in the sound or the picture itself"

@@ -11,7 +11,16 @@ import numpy as np
 
 from abaw.dataset.layout import open_dataset, open_once
 from abaw.errors import InputError
-from abaw.evaluation.intervals import DRAWS, SEED, MeanScores, compare, correct, group_by_video, measure_mean, unit_drawn
+from abaw.evaluation.intervals import (
+    DRAWS,
+    SEED,
+    MeanScores,
+    compare,
+    correct,
+    group_by_video,
+    measure_mean,
+    unit_drawn,
+)
 from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.evaluation.labels import labels_of
 from abaw.evaluation.robustness import (
@@ -27,7 +36,7 @@ from abaw.files import as_path
 from abaw.pipelines.persons.groups import within_groups
 from abaw.pipelines.prediction import open_member, post_processing_of, predict_tables, write_predictions
 from abaw.pipelines.rebuilding import notes_of_types
-from abaw.pipelines.robustness.conditions import AblationPlan, CurvePlan, kinds_of, plan_ablations, plan_curves
+from abaw.pipelines.robustness.conditions import AblationPlan, CurvePlan, find_inputs, plan_ablations, plan_curves
 from abaw.pipelines.robustness.costs import measure_cost
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.run_document import network_weights
@@ -61,8 +70,8 @@ def measure_robustness(
     """Score a run with each modality absent and alone, and on features that are dropped, noisy or shifted in time.
 
     The features in the store are changed when they are read; nothing is extracted again. The result is written to
-    ``RUN/robustness-<split>.json``, complete or not at all, with what the run costs. Every score has the post-processing
-    of the run.
+    ``RUN/robustness-<split>.json``, complete or not at all, with what the run costs. Every score has the
+    post-processing of the run.
 
     ``split``: "validation", what the run held out, or "test", of a manifest with labels of test clips. ``num_seeds``:
     how often what is random is repeated. ``stretch_s``: length of the stretches in which sound and faces are dropped.
@@ -126,13 +135,13 @@ class _Measurement:
 
     def run(self, split: str) -> Robustness:
         """Every score, one prediction of all clips after the other."""
-        kinds = kinds_of(self._own.recipes)
+        inputs = find_inputs(self._own.recipes)
         is_of_stills = all(len(self._source.clock(clip_id)) < 2 for clip_id in self._clips)
         ablations = plan_ablations(self._source)
         curves = plan_curves(
-            self._source, kinds, self._shifted, self._std(), self._seeds, self._stretch_s, is_of_stills=is_of_stills
+            self._source, inputs, self._shifted, self._std(), self._seeds, self._stretch_s, is_of_stills=is_of_stills
         )
-        self._remark(kinds, is_of_stills)
+        self._remark(inputs, is_of_stills)
         self._num_passes += len(ablations) + sum(len(by_seed) for curve in curves for _, by_seed in curve.points)
         began_s = time.perf_counter()
         unchanged = self._predict("features as they are", self._source)
@@ -149,11 +158,9 @@ class _Measurement:
             run_seed=document.get("seed"),
             seeds=self._seeds,
             stretch_s=self._stretch_s,
-            modalities=kinds,
+            modalities=inputs,
             tasks=[
-                self._of_task(
-                    name, unchanged[name], measured_ablations[name], [each[name] for each in measured_curves]
-                )
+                self._of_task(name, unchanged[name], measured_ablations[name], [each[name] for each in measured_curves])
                 for name in self._labelled
             ],
             cost=cost,
@@ -192,7 +199,8 @@ class _Measurement:
                 found[name].append(Ablation(**vars(means), name=plan.name, observed=plan.observed, p=p, corrected_p=p))
         return {
             name: [
-                replace(each, corrected_p=p) for each, p in zip(several, correct([one.p for one in several]), strict=True)
+                replace(each, corrected_p=p)
+                for each, p in zip(several, correct([one.p for one in several]), strict=True)
             ]
             for name, several in found.items()
         }
@@ -210,10 +218,10 @@ class _Measurement:
                 systems = [pairs[name] for pairs in several]
                 ranks = [next(iter(labelled.task.score(each).values())) for each in systems]
                 means = self._mean(name, systems, unchanged[name])
-                points[name].append(Point(**vars(means), strength=strength, seeds=seeds, by_seed=ranks if seeds else []))
-        return {
-            name: Curve(plan.name, plan.unit, plan.meaning, plan.modalities, each) for name, each in points.items()
-        }
+                points[name].append(
+                    Point(**vars(means), strength=strength, seeds=seeds, by_seed=ranks if seeds else [])
+                )
+        return {name: Curve(plan.name, plan.unit, plan.meaning, plan.modalities, each) for name, each in points.items()}
 
     def _mean(
         self, name: str, systems: "Sequence[Mapping[str, PredictionPair]]", unchanged: "Mapping[str, PredictionPair]"
@@ -266,20 +274,20 @@ class _Measurement:
             )
         return found
 
-    def _remark(self, kinds: Mapping[str, str], is_of_stills: bool) -> None:
+    def _remark(self, inputs: Mapping[str, str], is_of_stills: bool) -> None:
         """What must be known of the ablation and the curves of this run."""
-        self.remarks += _remarks(list(self._source.names()), kinds, is_of_stills)
+        self.remarks += _remarks(list(self._source.names()), inputs, is_of_stills)
 
 
-def _remarks(names: Sequence[str], kinds: Mapping[str, str], is_of_stills: bool) -> Iterator[str]:
+def _remarks(names: Sequence[str], inputs: Mapping[str, str], is_of_stills: bool) -> Iterator[str]:
     if len(names) == 1:
         yield f"the run has one modality, {names[0]}: there is no ablation by modality"
     for kind, words in (("sound", "sound dropped or shifted"), ("face", "faces dropped")):
-        if kind not in kinds.values():
+        if kind not in inputs.values():
             yield f"no modality of the run is made of {'sound' if kind == 'sound' else 'faces'}: no curve of {words}"
     if is_of_stills:
         yield "the clips are still pictures, which have no time: pictures are dropped whole, and sound is not shifted"
-    if unknown := [name for name in names if not kinds.get(name)]:
+    if unknown := [name for name in names if not inputs.get(name)]:
         yield f"{', '.join(unknown)}: made of several modalities or of unknown ones: only in ablation and noise"
 
 

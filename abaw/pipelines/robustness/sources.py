@@ -66,8 +66,8 @@ class DroppedSource(AbsentSource):
             times_s = self.source.clock(clip_id).times_s
             self._spans[clip_id] = dropped_spans(times_s, self._share, self._stretch_s, rng)
         spans = self._spans[clip_id]
-        is_dropped = ((track.times_s[:, None] >= spans[:, 0]) & (track.times_s[:, None] < spans[:, 1])).any(axis=1)
-        return _hidden(track, is_dropped)
+        inside = (track.times_s[:, None] >= spans[:, 0]) & (track.times_s[:, None] < spans[:, 1])
+        return _hidden(track, np.asarray(inside.any(axis=1)))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ class Noise:
             self._rows[name] = drawn * (self.strength * self.std[name]).astype(np.float32)
         first, factor = _words(clip_id)
         bits = np.ascontiguousarray(times_s, np.float64).view(np.uint64) + np.uint64(first)
-        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(factor | 1)  # the bits of a time change little from row to row
+        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(
+            factor | 1
+        )  # the bits of a time change little from row to row
         return self._rows[name][(mixed >> np.uint64(40)) % np.uint64(NUM_NOISE_ROWS)]
 
 

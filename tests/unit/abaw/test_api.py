@@ -148,11 +148,18 @@ BAD_CALLS = {
     "make_manifest, unknown corpus": lambda here: abaw.make_manifest("none", here, here / "a.yaml"),
     "make_manifest, other suffix": lambda here: abaw.make_manifest("ravdess", here, here / "a.txt"),
     "open_dataset, missing folder": lambda here: abaw.open_dataset(here / "none"),
+    "measure_robustness, missing run": lambda here: abaw.measure_robustness(here / "none"),
+    "measure_robustness, unknown split": lambda here: abaw.measure_robustness(here, split="train"),
+    "measure_robustness, no seed": lambda here: abaw.measure_robustness(here, num_seeds=0),
+    "measure_robustness, no stretch": lambda here: abaw.measure_robustness(here, stretch_s=0),
+    "measure_robustness, wrong progress": lambda here: abaw.measure_robustness(here, progress=5),
     "personalise, missing run": lambda here: abaw.personalise(here / "none", here / "labels.csv"),
     "personalise, wrong progress": lambda here: abaw.personalise(here, here / "labels.csv", progress=5),
     "plan_recipe, unknown config": lambda here: abaw.plan_recipe("none"),
     "predict, missing run": lambda here: abaw.predict(here / "none", here / "out", split="test"),
     "predict, neither split nor clips": lambda here: abaw.predict(here / "none", here / "out"),
+    "read_robustness, not measured": lambda here: abaw.read_robustness(here / "none"),
+    "read_robustness, no path": lambda here: abaw.read_robustness(5),
     "recognise, missing data": lambda here: abaw.recognise(
         "fer_mini_xception", here / "none", here / "s", here / "out"
     ),

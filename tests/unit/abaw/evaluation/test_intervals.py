@@ -9,7 +9,7 @@ from scipy import stats
 
 from abaw.dataset.annotations import Labels
 from abaw.evaluation.coverage import MEASURED, measured_coverage, videos_words
-from abaw.evaluation.intervals import compare, correct, group_by_video, intervals
+from abaw.evaluation.intervals import compare, correct, group_by_video, intervals, measure_mean
 from abaw.evaluation.jackknife import effective_number, t_interval
 from abaw.files import read_json
 from abaw.tasks import TASKS
@@ -85,6 +85,26 @@ def test_where_clips_have_groups_whole_groups_are_drawn():
     assert (found.num_videos, found.unit) == (2, "group")
     with pytest.raises(ValueError, match="clip '0_left' is of group 'ann' for the first and '' for the second"):
         compare(EXPR, speakers, clips)
+
+
+def test_the_mean_of_one_system_has_its_intervals_and_the_difference_that_compare_finds():
+    before, after = accuracies([9, 7, 8, 5, 9]), accuracies([8, 5, 8, 4, 6])
+    found, compared = measure_mean(MEAN, [after], before), compare(MEAN, before, after)
+    assert found.intervals == intervals(MEAN, after)
+    assert found.scores["accuracy"] == pytest.approx(0.62)
+    assert (found.difference, found.difference_interval) == (compared.difference, compared.interval)
+
+
+def test_the_mean_of_several_systems_is_by_video_over_the_mean():
+    before, one, other = accuracies([9, 9, 9]), accuracies([8, 6, 4]), accuracies([6, 6, 8])
+    found = measure_mean(MEAN, [one, other], before)
+    middle = intervals(MEAN, accuracies([7, 6, 6]))  # what the two give together in each video
+    assert found.scores["accuracy"] == pytest.approx(19 / 30)
+    assert found.intervals["accuracy"] == pytest.approx(middle["accuracy"])
+    assert found.difference == pytest.approx(19 / 30 - 0.9)
+    assert measure_mean(MEAN, [accuracies([5])], accuracies([9])).intervals is None
+    with pytest.raises(ValueError, match="only the first has clip '2'"):
+        measure_mean(MEAN, [accuracies([8, 6])], before)
 
 
 def test_videos_that_are_all_alike_have_an_interval_of_no_width():

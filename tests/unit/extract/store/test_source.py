@@ -114,14 +114,35 @@ def test_a_window_equals_that_part_of_the_whole_clip_exactly(store, align, width
         source = AlignedSource(
             store, {"f": FeatureConfig(align=align, max_gap_s=gap_s, width_s=width_s)}, {"f": recipe}
         )
-        whole = source.read("f", "a", goal_s[0], goal_s[-1])
-        assert 0 < whole.observed.sum() < 200
-        for first, stop in [(0, 200), (0, 1), (199, 200), *np.sort(rng.integers(0, 201, (20, 2)), axis=1)]:
-            if first < stop:
-                part = source.read("f", "a", goal_s[first], goal_s[stop - 1])
-                np.testing.assert_array_equal(part.values, whole.values[first:stop])
-                np.testing.assert_array_equal(part.observed, whole.observed[first:stop])
-                np.testing.assert_array_equal(part.times_s, goal_s[first:stop])
+        for each in (source, source.shifted({"f": 0.137})):
+            whole = each.read("f", "a", goal_s[0], goal_s[-1])
+            assert 0 < whole.observed.sum() < 200
+            for first, stop in [(0, 200), (0, 1), (199, 200), *np.sort(rng.integers(0, 201, (20, 2)), axis=1)]:
+                if first < stop:
+                    part = each.read("f", "a", goal_s[first], goal_s[stop - 1])
+                    np.testing.assert_array_equal(part.values, whole.values[first:stop])
+                    np.testing.assert_array_equal(part.observed, whole.observed[first:stop])
+                    np.testing.assert_array_equal(part.times_s, goal_s[first:stop])
+
+
+@pytest.mark.parametrize("shift_s", [-0.4, -0.04, 0.0, 0.04, 0.4])
+def test_a_shifted_track_has_at_a_frame_what_it_had_so_much_earlier(tmp_path, shift_s):
+    import pickle
+
+    store, at_s, goal_s = FeatureStore(tmp_path / "store"), 0.3 + np.arange(400) * 0.01, 0.503 + np.arange(80) * 0.04
+    store.put_clock("a", Clock(np.arange(1, 81), goal_s, np.ones(80, bool)), {})
+    recipe = {**RECIPE, "stored_dtype": "float32"}
+    store.put(recipe, "a", Track(at_s[:, None].astype(np.float32), at_s, np.ones(400, bool)))
+    aligned = AlignedSource(store, {"loud": FeatureConfig()}).shifted({"loud": shift_s})
+    for source in (aligned, pickle.loads(pickle.dumps(aligned))):
+        track = source.read("loud", "a", goal_s[0], goal_s[-1])
+        inside = (goal_s - shift_s >= at_s[0]) & (goal_s - shift_s <= at_s[-1])
+        np.testing.assert_array_equal(track.observed, inside)
+        np.testing.assert_allclose(track.values[inside, 0], (goal_s - shift_s)[inside], atol=1e-5)
+    own = AlignedSource(store, {"loud": FeatureConfig(align="convolution")}).shifted({"loud": shift_s})
+    track = own.read("loud", "a", 1.0, 2.0)
+    np.testing.assert_allclose(track.values[:, 0], track.times_s - shift_s, atol=1e-5)
+    assert track.times_s[0] < 1.0 < 2.0 < track.times_s[-1]
 
 
 def test_memory_does_not_grow_with_the_length_of_the_clips(store):
