@@ -14,7 +14,7 @@ LOG = logging.getLogger("abaw")
 def analyze(
     media: Annotated[list[Path], typer.Argument(help="video or sound files, or folders of them")],
     out: Annotated[
-        Path, typer.Option(help="folder for <file>.parquet, <file>.csv, analysis.json and store/ with the features")
+        Path, typer.Option(help="folder for <file>.parquet, <file>.csv, <file>.html, analysis.json and store/ with the features")
     ] = Path("analysis"),
     recogniser: Annotated[
         list[str] | None,
@@ -32,6 +32,9 @@ def analyze(
             help="target: one row a frame; all: one row for each person seen in a frame (the voice is the same for all)"
         ),
     ] = "target",
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="write <file>.html, a page with the player and the timeline")
+    ] = True,
     view: Annotated[
         list[str] | None,
         typer.Option(help="what to write beside the tables; may be given several times"),
@@ -83,7 +86,7 @@ def analyze(
             out,
             recognisers=recogniser or [],
             persons=persons,
-            views=view or [],
+            views=[*(["page"] if page else []), *(view or [])],
             embed=embed,
             faces=faces,
             target=target,

@@ -49,7 +49,7 @@ def analyze(
     *,
     recognisers: str | Sequence[str] = (),
     persons: str = "target",
-    views: str | Sequence[str] = (),
+    views: str | Sequence[str] = ("page",),
     embed: bool = False,
     faces: str | None = None,
     target: str | None = None,

@@ -54,7 +54,9 @@ class View:
         return write(viewed, path)
 
 
-_VIEWS: tuple[View, ...] = ()
+_VIEWS: tuple[View, ...] = (
+    View("page", ".html", "abaw.pipelines.viewing.page:write", "a page with the player and the timeline"),
+)
 VIEWS = {each.name: each for each in _VIEWS}
 
 

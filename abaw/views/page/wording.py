@@ -1,0 +1,145 @@
+"""What a page says in words: the line on top, and what each figure shows for those who do not see it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abaw.numbers import format_count
+
+if TYPE_CHECKING:
+    from abaw.views.page.content import Envelope, SpokenWord
+    from abaw.views.timeline import Block, PersonRows, Timeline
+
+MEANINGS = {"_sd": "one standard deviation of a label", "_spread": "the spread of the ensemble's members"}
+
+
+def format_time(time_s: float) -> str:
+    """Minutes and seconds, with hours where there are any.
+
+    >>> format_time(75.5), format_time(3661.25)
+    ('1:15.500', '1:01:01.250')
+    """
+    sign, millis = "-" if round(time_s * 1000) < 0 else "", abs(round(time_s * 1000))
+    minutes, rest = divmod(millis, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{sign}{shown}:{rest / 1000:06.3f}"
+
+
+def name_person(person: "PersonRows") -> str:
+    return "the person" if person.person is None else f"person {person.person}"
+
+
+def list_missing(timeline: "Timeline") -> list[str]:
+    """What was not observed, a phrase each."""
+    num = len(timeline.times_s)
+    found = []
+    several = len(timeline.persons) > 1
+    for person in timeline.persons:
+        whose = f" of {name_person(person)}" if several else ""
+        if timeline.faces_sought and (unseen := num - int(person.face_seen.sum())):
+            found.append(f"no face{whose} seen in {unseen} of {format_count(num, 'frame')}")
+        if empty := num - int(person.observed.sum()):
+            found.append(f"no prediction{whose} in {empty} of {format_count(num, 'frame')}")
+    if unheard := num - int(timeline.voice_heard.sum()):
+        found.append(f"no voice heard in {unheard} of {format_count(num, 'frame')}")
+    return found
+
+
+def explain_bands(endings: Sequence[str]) -> str:
+    """What the band around a value is, for its title.
+
+    >>> explain_bands(["_sd"])
+    '; band: one standard deviation of a label'
+    """
+    return f"; band: {' and '.join(MEANINGS[ending] for ending in endings)}" if endings else ""
+
+
+def describe_values(timeline: "Timeline", column: str) -> str:
+    """The mean and the ends of a value, person by person."""
+    return " ".join(_describe_value(timeline, person, column) for person in timeline.persons)
+
+
+def _describe_value(timeline: "Timeline", person: "PersonRows", column: str) -> str:
+    values = np.asarray(person.columns[column], float)
+    there = ~np.isnan(values)
+    who = name_person(person).capitalize()
+    if not there.any():
+        return f"{who}: no value in any frame."
+    lowest, highest = int(np.nanargmin(values)), int(np.nanargmax(values))
+    return (
+        f"{who}: {column} {values[there].mean():.2f} on average over {int(there.sum())} of "
+        f"{format_count(len(values), 'frame')}, lowest {values[lowest]:.2f} at "
+        f"{format_time(float(timeline.times_s[lowest]))}, highest {values[highest]:.2f} at "
+        f"{format_time(float(timeline.times_s[highest]))}."
+    )
+
+
+def describe_ribbon(timeline: "Timeline", person: "PersonRows", block: "Block") -> str:
+    """The mean probabilities of a person, highest first, and how often each class is the most probable."""
+    values = np.asarray(person.of_block(block), float)
+    there = ~np.isnan(values).any(axis=1)
+    if not there.any():
+        return f"{name_person(person).capitalize()}: no value in any frame."
+    means = values[there].mean(axis=0)
+    parts = [f"{block.labels[place]} {means[place]:.2f}" for place in np.argsort(-means, kind="stable")]
+    text = f"{name_person(person).capitalize()}: mean probabilities {', '.join(parts)}."
+    if block.chosen is not None:
+        names, counts = np.unique([name for name in person.chosen[block.chosen] if name], return_counts=True)
+        shares = [f"{name} in {count}" for count, name in sorted(zip(-counts, names, strict=True))]
+        text += f" Most probable: {', '.join(share.replace('in -', 'in ') for share in shares)} of "
+        text += f"{format_count(len(values), 'frame')}."
+    return text
+
+
+def describe_sound(envelope: "Envelope", words: "Sequence[SpokenWord]") -> str:
+    loudest = int(np.argmax(envelope.peaks))
+    text = f"Sound from {format_time(envelope.start_s)} to {format_time(envelope.stop_s)}"
+    if not envelope.peaks.max() > 0:
+        text += ", silent throughout."
+    else:
+        text += f", loudest at {format_time(envelope.start_s + (loudest + 0.5) * envelope.step_s)}."
+    return f"{text} Words: {' '.join(word.text for word in words)}" if words else text
+
+
+def describe_presence(timeline: "Timeline") -> str:
+    num = len(timeline.times_s)
+    found = [f"A voice is heard in {int(timeline.voice_heard.sum())} of {format_count(num, 'frame')}."]
+    if timeline.faces_sought:
+        found += [
+            f"The face of {name_person(person)} is seen in {int(person.face_seen.sum())} of them"
+            f"{_list_gaps(timeline, person.face_seen)}."
+            for person in timeline.persons
+        ]
+    return " ".join(found)
+
+
+def _list_gaps(timeline: "Timeline", flags: np.ndarray, at_most: int = 5) -> str:
+    """The spans without the flag, the longest first."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], np.asarray(flags, bool), [True]]).astype(int)))
+    spans = sorted(
+        ((float(timeline.times_s[a]), float(timeline.stops_s[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)),
+        key=lambda span: span[0] - span[1],
+    )
+    shown = [f"{format_time(start)} to {format_time(stop)}" for start, stop in spans[:at_most]]
+    more = f" and {len(spans) - at_most} shorter ones" if len(spans) > at_most else ""
+    return f", not from {', '.join(shown)}{more}" if shown else ""
+
+
+def describe_circumplex(timeline: "Timeline") -> str:
+    """Where valence and arousal are on average, person by person."""
+    found = []
+    for person in timeline.persons:
+        valence, arousal = (np.asarray(person.columns[name], float) for name in ("valence", "arousal"))
+        both = ~np.isnan(valence) & ~np.isnan(arousal)
+        if both.any():
+            place = f"valence {valence[both].mean():.2f}, arousal {arousal[both].mean():.2f}"
+            found.append(f"{name_person(person).capitalize()} is at {place} on average.")
+    return " ".join(found) or "There is no value in any frame."
+
+
+def split_sources(lines: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """What predicted and what it was trained on, as one line; and the rest, which names models that are not here."""
+    num = next((place for place, line in enumerate(lines) if line.endswith(":")), len(lines))
+    return ". ".join(lines[:num]) + ("." if num else ""), lines[num:]
