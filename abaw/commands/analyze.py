@@ -14,7 +14,10 @@ LOG = logging.getLogger("abaw")
 def analyze(
     media: Annotated[list[Path], typer.Argument(help="video or sound files, or folders of them")],
     out: Annotated[
-        Path, typer.Option(help="folder for <file>.parquet, <file>.csv, <file>.html, analysis.json and store/ with the features")
+        Path,
+        typer.Option(
+            help="folder for <file>.parquet, <file>.csv, <file>.html, analysis.json and store/ with the features"
+        ),
     ] = Path("analysis"),
     recogniser: Annotated[
         list[str] | None,

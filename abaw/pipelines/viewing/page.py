@@ -53,7 +53,9 @@ def measure_envelope(viewed: "ViewedClip", media: Path) -> Envelope:
     """The highest amplitude of each span of the sound, at least 10 ms each."""
     from extract.media.audio import sounds
 
-    sound = sounds(media, [RATE_HZ], viewed.folder, audio_stream=viewed.clip.streams.audio, part=viewed.clip.part)[RATE_HZ]
+    sound = sounds(media, [RATE_HZ], viewed.folder, audio_stream=viewed.clip.streams.audio, part=viewed.clip.part)[
+        RATE_HZ
+    ]
     duration_s = len(sound.samples) / RATE_HZ
     step_s = max(STEP_S, duration_s / MAX_PEAKS)
     width = max(1, round(step_s * RATE_HZ))

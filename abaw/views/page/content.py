@@ -107,9 +107,7 @@ class _Collector:
         self._charts.show_times()
         circumplex = self._circumplex(data)
         charts, ids = self._charts.document()
-        return Content(
-            data, columns.data, charts, ids, self._figures, circumplex, self._moments(), self._remarks
-        )
+        return Content(data, columns.data, charts, ids, self._figures, circumplex, self._moments(), self._remarks)
 
     def _person(self, place: int, person: "PersonRows") -> dict[str, Any]:
         colour, dash = self._styles[place]
@@ -132,7 +130,9 @@ class _Collector:
             series.append(
                 {
                     "values": self._columns.add_values(person.columns[column], low, high),
-                    "bands": [None if each is None else self._columns.add_values(each, 0, high - low) for each in widths],
+                    "bands": [
+                        None if each is None else self._columns.add_values(each, 0, high - low) for each in widths
+                    ],
                 }
             )
         title = f"{label}{wording.explain_bands(bands)}"

@@ -30,9 +30,7 @@ def find_moments(timeline: "Timeline") -> list[Moment]:
     Of each value, such as valence, the highest and the lowest; of each class but neutral, and of each unit, the most
     probable where its probability is 0.5 or more. Of equal ones the first.
     """
-    found = [
-        moment for place, person in enumerate(timeline.persons) for moment in _moments_of(timeline, place, person)
-    ]
+    found = [moment for place, person in enumerate(timeline.persons) for moment in _moments_of(timeline, place, person)]
     return sorted(found, key=lambda moment: (moment.index, moment.person))
 
 

@@ -119,7 +119,10 @@ def _list_gaps(timeline: "Timeline", flags: np.ndarray, at_most: int = 5) -> str
     """The spans without the flag, the longest first."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], np.asarray(flags, bool), [True]]).astype(int)))
     spans = sorted(
-        ((float(timeline.times_s[a]), float(timeline.stops_s[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)),
+        (
+            (float(timeline.times_s[a]), float(timeline.stops_s[b - 1]))
+            for a, b in zip(edges[::2], edges[1::2], strict=True)
+        ),
         key=lambda span: span[0] - span[1],
     )
     shown = [f"{format_time(start)} to {format_time(stop)}" for start, stop in spans[:at_most]]
