@@ -132,7 +132,7 @@ def analyze(
         shown,
         embed,
     )
-    suffixes = [*SUFFIXES, *(view.suffix for view in shown)]
+    suffixes = [*SUFFIXES, *(suffix for view in shown for suffix in (view.suffix, *view.beside))]
     tables = [*(f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in suffixes), DOCUMENT]
     advice = "give another --out"
     with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):

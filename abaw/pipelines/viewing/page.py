@@ -1,47 +1,67 @@
 """The page of an analysed clip: its media, its sound and its words, with its timeline."""
 
+import json
 import os
+from functools import lru_cache
+from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 
 from abaw.dataset.media_files import is_picture
-from abaw.views.page.content import Envelope
+from abaw.errors import AbawError
+from abaw.views.page.content import Envelope, SpokenWord
 from abaw.views.page.writing import NO_MEDIA, PageMedia, write_page
 
 if TYPE_CHECKING:
     from abaw.pipelines.viewing.writing import ViewedClip
-    from extract.media.info import MediaInfo
+    from extract.encoders.words import Words
+    from extract.media import Sound
 
 RATE_HZ = 8000  # of the sound whose loudness is drawn
 STEP_S = 0.01
 MAX_PEAKS = 60_000  # beyond, each peak stands for more time: 60 ms in an hour
+MAX_EMBEDDED = 300 << 20  # bytes; browsers refuse longer texts
+PROXY = ".proxy.mp4"
+NO_SOUND = Envelope(0.0, STEP_S, np.zeros(0))
 
 
 def write(viewed: "ViewedClip", path: Path) -> str:
     """Write the page of a clip; what its reader must know."""
-    media = viewed.clip.media
-    info = None if media is None else _probe(viewed, media)
-    shown = NO_MEDIA if media is None else _choose_media(viewed, media, info, path)
-    envelope = None if info is None or not info.has_sound else measure_envelope(viewed, media)
-    write_page(viewed.timeline, path, shown, envelope, ())
-    return shown.remark
+    media, remarks = _choose_media(viewed, path)
+    words, remark = _read_words(viewed)
+    envelope = _measure_envelope(viewed)
+    remarks += [remark] if remark else []
+    write_page(viewed.timeline, path, media, envelope, words, remarks)
+    if media.embedded is not None and media.embedded != viewed.clip.media:
+        media.embedded.unlink()  # the copy is part of the page
+    return "; ".join(remarks)
 
 
-def _probe(viewed: "ViewedClip", media: Path) -> "MediaInfo":
-    from extract.media.info import probe
+def _choose_media(viewed: "ViewedClip", page: Path) -> tuple[PageMedia, list[str]]:
+    """What the page plays: the file itself, or a proxy where browsers cannot play it."""
+    from extract.media.writing import VideoSource, find_playback_fault, write_proxy
 
-    streams = viewed.clip.streams
-    return probe(media, video_stream=streams.video, audio_stream=streams.audio, assume_fps=viewed.clip.fps)
-
-
-def _choose_media(viewed: "ViewedClip", media: Path, info: "MediaInfo", page: Path) -> PageMedia:
-    kind = "picture" if is_picture(media) else "video" if info.has_video else "sound"
-    starts = [each for each in (info.first_picture_s, info.sound_start_s) if np.isfinite(each)]
-    address = "" if viewed.embed else link(media, page)
-    return PageMedia(kind, address, media if viewed.embed else None, "video/mp4", min(starts, default=0.0))
+    clip, media = viewed.clip, viewed.clip.media
+    if media is None:
+        return NO_MEDIA, ["there is no video or sound file to play"]
+    source = VideoSource(media, clip.streams, clip.part, clip.fps)
+    kind = "picture" if is_picture(media) else "video" if source.has_pictures else "sound"
+    remarks, offset_s = [], 0.0
+    if fault := find_playback_fault(source):
+        proxy = page.with_name(f"{clip.clip_id}{PROXY}")
+        offset_s = float(write_proxy(source, proxy).offset_s)
+        remarks.append(f"not every browser plays {media.name} ({fault}): the page plays a copy, {proxy.name}")
+        media = proxy
+    mime = guess_type(media.name)[0] or "video/mp4"
+    is_embedded = viewed.embed and media.stat().st_size <= MAX_EMBEDDED
+    if viewed.embed and not is_embedded:
+        size = f"{media.stat().st_size / 1e6:.0f} MB"
+        remarks.append(f"{media.name} has {size}, too much to be embedded: the page needs it where it is")
+    address = "" if is_embedded else link(media, page)
+    return PageMedia(kind, address, media if is_embedded else None, mime, offset_s), remarks
 
 
 def link(file: Path, page: Path) -> str:
@@ -49,16 +69,45 @@ def link(file: Path, page: Path) -> str:
     return quote(os.path.relpath(file.absolute(), page.absolute().parent).replace(os.sep, "/"))
 
 
-def measure_envelope(viewed: "ViewedClip", media: Path) -> Envelope:
-    """The highest amplitude of each span of the sound, at least 10 ms each."""
-    from extract.media.audio import sounds
-
-    sound = sounds(media, [RATE_HZ], viewed.folder, audio_stream=viewed.clip.streams.audio, part=viewed.clip.part)[
-        RATE_HZ
-    ]
-    duration_s = len(sound.samples) / RATE_HZ
-    step_s = max(STEP_S, duration_s / MAX_PEAKS)
-    width = max(1, round(step_s * RATE_HZ))
-    starts = np.arange(0, len(sound.samples), width)
+def _measure_envelope(viewed: "ViewedClip") -> Envelope:
+    """The highest amplitude of each span of the sound, at least 10 ms each; none where there is no sound."""
+    if viewed.clip.media is None or not (sound := _decode(viewed, RATE_HZ)).samples.size:
+        return NO_SOUND
+    width = max(round(STEP_S * RATE_HZ), -(-len(sound.samples) // MAX_PEAKS))
+    starts = range(0, len(sound.samples), width)
     peaks = [float(np.abs(sound.samples[first : first + width]).max()) for first in starts]
     return Envelope(sound.start_s, width / RATE_HZ, np.array(peaks))
+
+
+def _decode(viewed: "ViewedClip", rate_hz: int) -> "Sound":
+    from extract.media import sounds
+
+    clip = viewed.clip
+    assert clip.media is not None
+    return sounds(clip.media, [rate_hz], viewed.folder, audio_stream=clip.streams.audio, part=clip.part)[rate_hz]
+
+
+def _read_words(viewed: "ViewedClip") -> tuple[list[SpokenWord], str]:
+    """The words of a clip that has a track of their embeddings, which are recognised again; or why there are none."""
+    recipes = viewed.store.recipes(must_exist=False).values()
+    stored = [
+        each for each in recipes if each.get("encoder") == "words" and viewed.store.has(each, viewed.clip.clip_id)
+    ]
+    if not stored or viewed.clip.media is None:
+        return [], ""
+    try:
+        encoder = _word_encoder(json.dumps(stored[0], sort_keys=True))
+    except AbawError as error:
+        return [], f"words are not shown: {error}"
+    found = encoder.transcribe(_decode(viewed, encoder.rate_hz))
+    return [SpokenWord(word.text, word.start_s, word.stop_s) for word in found], ""
+
+
+@lru_cache(maxsize=1)  # for all clips of an analysis
+def _word_encoder(recipe: str) -> "Words":
+    from abaw.pipelines.rebuilding import rebuild
+
+    spec, _ = rebuild(json.loads(recipe))
+    encoder: Any = spec.encoder
+    words: Words = encoder
+    return words

@@ -40,13 +40,15 @@ class View:
     """One form of a clip's timeline: ``<clip><suffix>``.
 
     ``writer``: "module:function", imported when it is used. It writes the file, complete or not at all, and returns
-    what its reader must know, such as that a clip has no picture so that nothing was written; else "".
+    what its reader must know, such as that a clip has no picture so that nothing was written; else "". ``beside``: the
+    suffixes of other files that it may write.
     """
 
     name: str
     suffix: str
     writer: str
     meaning: str
+    beside: tuple[str, ...] = ()
 
     def write(self, viewed: ViewedClip, path: Path) -> str:
         module, function = self.writer.split(":")
@@ -55,7 +57,9 @@ class View:
 
 
 _VIEWS: tuple[View, ...] = (
-    View("page", ".html", "abaw.pipelines.viewing.page:write", "a page with the player and the timeline"),
+    View(
+        "page", ".html", "abaw.pipelines.viewing.page:write", "a page with the player and the timeline", (".proxy.mp4",)
+    ),
 )
 VIEWS = {each.name: each for each in _VIEWS}
 

@@ -3,6 +3,7 @@
 
 const CELLS = 1000; // at most this many in view
 const MARGIN = 0.4; // of the view, on either side of it, is filled in too, so that panning needs no new rows
+const WIDE_LINES = 1500; // rows at most, of lines wider than a pixel, which take several times as long to draw
 const THEMES = {
   light: { ink: "#1b1d21", quiet: "#5c626b", line: "#d5d9df", gap: 0x808080 },
   dark: { ink: "#e8eaed", quiet: "#a3abb6", line: "#3a404a", gap: 0xa0a0a0 },
@@ -97,21 +98,21 @@ class Charts {
     const to = Math.min(last, end + MARGIN * (end - start));
     this.filled = { step, from: from <= first ? -Infinity : from, to: to >= last ? Infinity : to };
     const cells = makeCells(from, to, step);
-    const isNear = cells.num < 4 * lastAtOrBefore(this.data.times, to) - 4 * lastAtOrBefore(this.data.times, from);
-    this.data.lines.forEach((each) => this.fillLines(each, cells, !isNear));
+    const numRows = lastAtOrBefore(this.data.times, to) - lastAtOrBefore(this.data.times, from);
+    this.data.lines.forEach((each) => this.fillLines(each, cells, numRows <= WIDE_LINES ? 2 : 1));
     this.data.rows.forEach((each) => this.fillRibbon(each, cells, end - start));
     this.fillLanes(cells);
     if (this.data.sound) this.fillSound(this.data.sound, cells, end - start);
   }
 
-  fillLines({ chart, series }, cells, isNear) {
+  fillLines({ chart, series }, cells, lineWidth) {
     const { times, stops } = this.data;
     series.forEach(({ values, bands }, place) => {
       bands.forEach((widths, number) => {
         if (widths) this.set(`${chart}.band${place}.${number}`, reduceBand(times, stops, values, widths, cells));
       });
       this.set(`${chart}.line${place}`, reduceLine(times, stops, values, cells));
-      this.bokeh.get_model_by_name(`${chart}.glyph${place}`).glyph.line_width = isNear ? 2 : 1;
+      this.bokeh.get_model_by_name(`${chart}.glyph${place}`).glyph.line_width = lineWidth;
     });
     this.fillGaps(chart, this.data.observed, cells);
   }

@@ -11,12 +11,14 @@ from abaw.views.page import wording
 from abaw.views.page.columns import Columns
 from abaw.views.page.moments import find_moments
 from abaw.views.page.panels import Charts
-from abaw.views.palette import GREY, VALENCE, class_colours, person_style
+from abaw.views.palette import AROUSAL, GREY, VALENCE, class_colours, person_style
 from abaw.views.timeline import CLASSES, VALUES
 
 if TYPE_CHECKING:
     from abaw.views.timeline import Block, PersonRows, Timeline
 
+COLOURS = {"valence": VALENCE, "arousal": AROUSAL}  # of the values of a person without others
+ALONE = VALENCE, "solid"  # of a person without others
 MAX_RIBBONS = 8  # of persons with a ribbon of their own
 BANDS = (deviation_name(""), "_spread")  # endings of the columns that are drawn as a band around a value
 
@@ -82,7 +84,8 @@ class _Collector:
             stops.append(envelope.stop_s)
         self._span_s = min(starts), max(stops)
         self._charts = Charts(*self._span_s)
-        self._styles = [person_style(place) for place in range(len(timeline.persons))]
+        self._several = len(timeline.persons) > 1
+        self._styles = [person_style(place) for place in range(len(timeline.persons))] if self._several else [ALONE]
         self._figures: list[Figure] = []
         self._remarks: list[str] = []
 
@@ -123,16 +126,16 @@ class _Collector:
         low, high = block.ranges[place]
         chart = f"{block.task}.{column}"
         bands = [ending for ending in BANDS if any(f"{column}{ending}" in each.columns for each in timeline.persons)]
-        self._charts.add_lines(chart, low, high, self._styles, len(bands))
+        styles = self._styles if self._several else [(COLOURS.get(label, VALENCE), "solid")]
+        self._charts.add_lines(chart, low, high, styles, len(bands))
         series = []
         for person in timeline.persons:
-            widths = [person.columns.get(f"{column}{ending}") for ending in bands]
+            found = [person.columns.get(f"{column}{ending}") for ending in bands]
+            widths = [None if each is None else self._columns.add_values(each, 0, high - low) for each in found]
             series.append(
                 {
                     "values": self._columns.add_values(person.columns[column], low, high),
-                    "bands": [
-                        None if each is None else self._columns.add_values(each, 0, high - low) for each in widths
-                    ],
+                    "bands": widths,
                 }
             )
         title = f"{label}{wording.explain_bands(bands)}"
@@ -142,7 +145,6 @@ class _Collector:
     def _ribbons(self, block: "Block") -> list[dict[str, Any]]:
         timeline, found = self._timeline, []
         colours = class_colours(block.labels) if block.kind == CLASSES else dict.fromkeys(block.labels, VALENCE)
-        several = len(timeline.persons) > 1
         if len(timeline.persons) > MAX_RIBBONS:
             left_out = ", ".join(map(wording.name_person, timeline.persons[MAX_RIBBONS:]))
             self._remarks.append(f"no chart of {block.task} for {left_out}: it is in the table")
@@ -152,10 +154,12 @@ class _Collector:
             labels = list(block.labels)
             self._charts.add_rows(chart, labels if shown is None else ["most probable", *labels], shown is not None)
             numbers = {label: number for number, label in enumerate(labels, 1)}
-            chosen = None if shown is None else self._columns.add_bytes([numbers.get(name, 0) for name in shown])
+            chosen = (
+                None if shown is None else self._columns.add_bytes(np.array([numbers.get(name, 0) for name in shown]))
+            )
             what = block.chosen or block.task
-            title = f"{what}: {wording.name_person(person)}" if several else what
-            colour = self._styles[place][0] if several else ""
+            title = f"{what}: {wording.name_person(person)}" if self._several else what
+            colour = self._styles[place][0] if self._several else ""
             self._figures.append(Figure(chart, title, wording.describe_ribbon(timeline, person, block), colour))
             found.append(
                 {
@@ -186,11 +190,11 @@ class _Collector:
 
     def _lanes(self, data: dict[str, Any]) -> dict[str, Any]:
         """A lane for the voice, and one for each person whose face was looked for."""
-        timeline, several = self._timeline, len(self._timeline.persons) > 1
+        timeline = self._timeline
         lanes: list[dict[str, Any]] = [{"label": "voice heard", "colour": GREY, "person": None}]
         if timeline.faces_sought:
             for place, person in enumerate(timeline.persons):
-                label = f"face {person.person}" if several else "face seen"
+                label = f"face {person.person}" if self._several else "face seen"
                 lanes.append({"label": label, "colour": self._styles[place][0], "person": place})
         self._charts.add_rows("lanes", [lane["label"] for lane in lanes])
         title = "voice heard and face seen" if timeline.faces_sought else "voice heard (no face was looked for)"
@@ -206,13 +210,12 @@ class _Collector:
         return Figure("circumplex", "valence and arousal", wording.describe_circumplex(self._timeline))
 
     def _moments(self) -> list[dict[str, Any]]:
-        several = len(self._timeline.persons) > 1
         return [
             {
                 "index": moment.index,
                 "frame": moment.index + 1,
                 "time": wording.format_time(float(self._timeline.times_s[moment.index])),
-                "person": wording.name_person(self._timeline.persons[moment.person]) if several else "",
+                "person": wording.name_person(self._timeline.persons[moment.person]) if self._several else "",
                 "what": moment.what,
                 "value": f"{moment.value:.2f}",
             }

@@ -193,7 +193,7 @@ async function main() {
   const data = readColumns(bytes, described);
   data.stops = Float64Array.from(data.times, (_, row) => data.times[row + 1] ?? described.lastStop);
   data.observed = data.times.map((_, row) => (data.persons.some((person) => person.observed[row]) ? 1 : 0));
-  const player = new Player(element, data.times, data.stops, described.media.start);
+  const player = new Player(element, data.times, data.stops, described.media.offset);
   await runPacked("bokeh");
   Bokeh.set_log_level("error");
   const charts = await Charts.open(data, readJson("charts"));

@@ -19,7 +19,8 @@ class Charts:
     def __init__(self, start_s: float, stop_s: float) -> None:
         from bokeh.models import Range1d
 
-        self._range = Range1d(start_s, stop_s, bounds=(start_s, stop_s), name="time", min_interval=0.02)
+        bounds = start_s, stop_s
+        self._range = Range1d(start=start_s, end=stop_s, bounds=bounds, name="time", min_interval=0.02)
         self._roots: list[Any] = []
 
     def add_lines(self, name: str, low: float, high: float, styles: Sequence[tuple[str, str]], num_bands: int) -> None:
@@ -32,7 +33,6 @@ class Charts:
                 band = self._source(f"{name}.band{place}.{number}", x=[], low=[], high=[])
                 chart.varea("x", "low", "high", source=band, fill_color=colour, fill_alpha=0.22)
             line = self._source(f"{name}.line{place}", x=[], y=[])
-            # lines of one pixel are drawn several times as fast as wider ones: the script widens them from near
             chart.line("x", "y", source=line, line_color=colour, line_dash=dash, name=f"{name}.glyph{place}")
         self._ticks(chart, [low, (low + high) / 2, high])
 
@@ -66,13 +66,14 @@ class Charts:
 
     def add_circumplex(self, name: str, colours: Sequence[str]) -> None:
         """Valence to the right and arousal upwards: where each person is, and the way there."""
+        from bokeh.models import Range1d
         from bokeh.plotting import figure
 
         chart = figure(
             width=CIRCLE_PX,
             height=CIRCLE_PX,
-            x_range=(-1.12, 1.12),
-            y_range=(-1.12, 1.12),
+            x_range=Range1d(start=-1.12, end=1.12),
+            y_range=Range1d(start=-1.12, end=1.12),
             tools="",
             toolbar_location=None,
             name=name,
@@ -107,19 +108,20 @@ class Charts:
         document = Document()
         for chart in self._roots:
             document.add_root(chart)
-        return dict(standalone_docs_json([document])), {chart.name: chart.id for chart in self._roots}
+        found: dict[Any, Any] = dict(standalone_docs_json([document]))
+        return found, {chart.name: chart.id for chart in self._roots}
 
     def _over_time(self, name: str, height: int, y_range: tuple[float, float]) -> Any:
-        from bokeh.models import PanTool, WheelZoomTool
+        from bokeh.models import PanTool, Range1d, WheelZoomTool
         from bokeh.plotting import figure
 
-        tools = [PanTool(dimensions="width"), WheelZoomTool(dimensions="width", modifiers="ctrl", maintain_focus=False)]
+        zoom = WheelZoomTool(dimensions="width", modifiers="ctrl", maintain_focus=False)
         chart = figure(
             height=height,
             sizing_mode="stretch_width",
             x_range=self._range,
-            y_range=y_range,
-            tools=tools,
+            y_range=Range1d(start=y_range[0], end=y_range[1]),
+            tools=[PanTool(dimensions="width"), zoom],
             toolbar_location=None,
             name=name,
             min_border_left=LEFT_PX,
@@ -127,7 +129,7 @@ class Charts:
             min_border_top=4,
             min_border_bottom=4,
         )
-        chart.toolbar.active_scroll = tools[1]
+        chart.toolbar.active_scroll = zoom
         self._finish(chart)
         return chart
 

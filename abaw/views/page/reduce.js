@@ -68,7 +68,8 @@ function reduceLine(times, stops, values, cells) {
   return { x, y };
 }
 
-/** The band of a value: its lowest lower and highest upper end in cells of four pixels, which are drawn fast. */
+/** The band of a value: its lowest lower and highest upper end in cells of four pixels, which are drawn fast. Around
+    cells without it the band has no width, because Bokeh's does not break. */
 function reduceBand(times, stops, values, widths, cells) {
   const found = { x: [], low: [], high: [] };
   const wide = { first: Math.floor(cells.first / 4), num: Math.ceil(cells.num / 4) + 1, step: cells.step * 4 };
@@ -76,11 +77,24 @@ function reduceBand(times, stops, values, widths, cells) {
   let start = 0;
   let low = NaN;
   let high = NaN;
+  let isOpen = false;
+  const add = (x, bottom, top) => {
+    found.x.push(x);
+    found.low.push(bottom);
+    found.high.push(top);
+  };
   const flush = () => {
     if (cell === null) return;
-    found.x.push(start);
-    found.low.push(low);
-    found.high.push(high);
+    const isThere = !Number.isNaN(low);
+    if (isThere && !isOpen) add(start, (low + high) / 2, (low + high) / 2);
+    if (isThere) add(start, low, high);
+    else if (isOpen) {
+      const last = found.x.length - 1;
+      const middle = (found.low[last] + found.high[last]) / 2;
+      add(start, found.low[last], found.high[last]);
+      add(start, middle, middle);
+    }
+    isOpen = isThere;
   };
   forRows(times, stops, wide, (row, first) => {
     if (first !== cell) {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abaw.numbers import format_count
+from abaw.views.segments import flagged
 
 if TYPE_CHECKING:
     from abaw.views.page.content import Envelope, SpokenWord
@@ -34,17 +35,24 @@ def name_person(person: "PersonRows") -> str:
 def list_missing(timeline: "Timeline") -> list[str]:
     """What was not observed, a phrase each."""
     num = len(timeline.times_s)
-    found = []
     several = len(timeline.persons) > 1
+    found: dict[str, list[str]] = {}
     for person in timeline.persons:
-        whose = f" of {name_person(person)}" if several else ""
-        if timeline.faces_sought and (unseen := num - int(person.face_seen.sum())):
-            found.append(f"no face{whose} seen in {unseen} of {format_count(num, 'frame')}")
-        if empty := num - int(person.observed.sum()):
-            found.append(f"no prediction{whose} in {empty} of {format_count(num, 'frame')}")
+        unseen = ~person.face_seen if timeline.faces_sought else np.zeros(num, bool)
+        empty = ~person.observed
+        gaps = (
+            {"no face and no prediction": empty}
+            if unseen.any() and np.array_equal(unseen, empty)
+            else {"no face": unseen, "no prediction": empty}
+        )
+        for what, flags in gaps.items():
+            if flags.any():
+                text = f"{what}{{}} in {int(flags.sum())} of {format_count(num, 'frame')}"
+                found.setdefault(text, []).append(name_person(person))
+    lines = [text.format(f" of {' or '.join(names)}" if several else "") for text, names in found.items()]
     if unheard := num - int(timeline.voice_heard.sum()):
-        found.append(f"no voice heard in {unheard} of {format_count(num, 'frame')}")
-    return found
+        lines.append(f"no voice in {unheard} of {format_count(num, 'frame')}")
+    return lines
 
 
 def explain_bands(endings: Sequence[str]) -> str:
@@ -87,9 +95,8 @@ def describe_ribbon(timeline: "Timeline", person: "PersonRows", block: "Block") 
     text = f"{name_person(person).capitalize()}: mean probabilities {', '.join(parts)}."
     if block.chosen is not None:
         names, counts = np.unique([name for name in person.chosen[block.chosen] if name], return_counts=True)
-        shares = [f"{name} in {count}" for count, name in sorted(zip(-counts, names, strict=True))]
-        text += f" Most probable: {', '.join(share.replace('in -', 'in ') for share in shares)} of "
-        text += f"{format_count(len(values), 'frame')}."
+        shares = [f"{names[place]} in {counts[place]}" for place in np.argsort(-counts, kind="stable")]
+        text += f" Most probable: {', '.join(shares)} of {format_count(len(values), 'frame')}."
     return text
 
 
@@ -117,15 +124,9 @@ def describe_presence(timeline: "Timeline") -> str:
 
 def _list_gaps(timeline: "Timeline", flags: np.ndarray, at_most: int = 5) -> str:
     """The spans without the flag, the longest first."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], np.asarray(flags, bool), [True]]).astype(int)))
-    spans = sorted(
-        (
-            (float(timeline.times_s[a]), float(timeline.stops_s[b - 1]))
-            for a, b in zip(edges[::2], edges[1::2], strict=True)
-        ),
-        key=lambda span: span[0] - span[1],
-    )
-    shown = [f"{format_time(start)} to {format_time(stop)}" for start, stop in spans[:at_most]]
+    gaps = flagged(~np.asarray(flags, bool), timeline.times_s, timeline.stops_s)
+    spans = sorted(gaps, key=lambda gap: -gap.length_s)
+    shown = [f"{format_time(gap.start_s)} to {format_time(gap.stop_s)}" for gap in spans[:at_most]]
     more = f" and {len(spans) - at_most} shorter ones" if len(spans) > at_most else ""
     return f", not from {', '.join(shown)}{more}" if shown else ""
 

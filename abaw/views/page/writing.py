@@ -26,16 +26,15 @@ class PageMedia:
     """What a page plays.
 
     ``kind``: "video", "sound", "picture" or "none". ``address``: of the file, relative to the page; "" where it is
-    embedded. ``embedded``: the file that becomes part of the page. ``mime``: its type. ``start_s``: the container time
-    at which a browser's own time begins: that of the first sample or frame. ``remark``: what the reader must know.
+    embedded. ``embedded``: the file that becomes part of the page. ``mime``: its type. ``offset_s``: what to add to
+    the time of what is played to have that of the clip; not 0 for some copies of files that start late.
     """
 
     kind: str
     address: str = ""
     embedded: Path | None = None
     mime: str = ""
-    start_s: float = 0.0
-    remark: str = ""
+    offset_s: float = 0.0
 
 
 NO_MEDIA = PageMedia("none")
@@ -47,9 +46,10 @@ def write_page(
     media: PageMedia = NO_MEDIA,
     envelope: Envelope | None = None,
     words: Sequence[SpokenWord] = (),
+    remarks: Sequence[str] = (),
 ) -> None:
-    """Write the page of a timeline, complete or not at all."""
-    text = render_page(timeline, media, envelope, words)
+    """Write the page of a timeline, complete or not at all. ``remarks``: what its reader must know of the page."""
+    text = render_page(timeline, media, envelope, words, remarks)
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         if media.embedded is None:
             file.write(text)
@@ -63,14 +63,18 @@ def write_page(
 
 
 def render_page(
-    timeline: "Timeline", media: PageMedia, envelope: Envelope | None = None, words: Sequence[SpokenWord] = ()
+    timeline: "Timeline",
+    media: PageMedia = NO_MEDIA,
+    envelope: Envelope | None = None,
+    words: Sequence[SpokenWord] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
     """The text of the page, without an embedded file."""
     import bokeh
 
     content = collect(timeline, envelope, words)
     name = timeline.media.name if timeline.media else ""
-    content.data["media"] = {"start": media.start_s, "type": media.mime, "name": name}
+    content.data["media"] = {"offset": media.offset_s, "type": media.mime, "name": name}
     made, _ = wording.split_sources(timeline.sources)
     return html.render(
         "page/page.html",
@@ -78,7 +82,7 @@ def render_page(
             "title": name or timeline.clip_id,
             "made": made,
             "missing": wording.list_missing(timeline),
-            "remarks": [line for line in (*timeline.remarks, media.remark, *content.remarks) if line],
+            "remarks": [line for line in (*timeline.remarks, *remarks, *content.remarks) if line],
             "media": media,
             "persons": content.data["persons"],
             "dashes": DASHES,
