@@ -196,7 +196,7 @@ class _Collector:
             for place, person in enumerate(timeline.persons):
                 label = f"face {person.person}" if self._several else "face seen"
                 lanes.append({"label": label, "colour": self._styles[place][0], "person": place})
-        self._charts.add_rows("lanes", [lane["label"] for lane in lanes])
+        self._charts.add_rows("lanes", [each["label"] for each in lanes])
         title = "voice heard and face seen" if timeline.faces_sought else "voice heard (no face was looked for)"
         self._figures.append(Figure("lanes", title, wording.describe_presence(timeline)))
         return {"chart": "lanes", "lanes": lanes}
