@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from abaw.views.palette import AROUSAL, OKABE_ITO, VALENCE, class_colours
-from abaw.views.plots.panels import LANE, Line, Panel, Row, lanes_panel, lines_panel, map_panel, stacked
+from abaw.views.plots.panels import ROW, Line, Panel, Bars, lanes_panel, lines_panel, map_panel, stacked
 from abaw.views.plots.plot import Plot
 from abaw.views.plots.style import INK, WIDE, drawn, legend_below
 from abaw.views.segments import Segment, class_segments, flagged
@@ -49,7 +49,7 @@ def draw_timeline(timeline: Timeline, *, title: str = "", width: float = WIDE) -
     if num_left_out := len(timeline.persons) - len(persons):
         title += f" ({num_left_out} of {len(timeline.persons)} persons are not drawn)"
     panels = [panel for person in persons for panel in _of_person(timeline, person)]
-    voice = [Row(0, flagged(timeline.voice_heard, timeline.times_s, timeline.stops_s), HEARD)]
+    voice = [Bars(0, flagged(timeline.voice_heard, timeline.times_s, timeline.stops_s), HEARD)]
     panels.append(Panel(0.14, partial(lanes_panel, ["voice heard"], voice)))
     figure = stacked(panels, timeline.times_s, timeline.stops_s, title, width)
     return Plot(figure, title, _timeline_in_words(timeline))
@@ -95,15 +95,15 @@ def _of_person(timeline: Timeline, person: PersonRows) -> Iterator[Panel]:
             found = class_segments(timeline, person, block.chosen)
             names = _names_in_order(block, found)
             colours = class_colours([*block.labels, *names])
-            lanes = [Row(row, [each for each in found if each.label == name], colours[name])
+            lanes = [Bars(row, [each for each in found if each.label == name], colours[name])
                      for row, name in enumerate(names)]  # fmt: skip
-            yield Panel(LANE * max(2, len(names)), partial(lanes_panel, names or ["no class"], lanes), gaps, title)
+            yield Panel(ROW * max(2, len(names)), partial(lanes_panel, names or ["no class"], lanes), gaps, title)
         else:
             values = person.of_block(block)
-            yield Panel(LANE * len(block.columns), partial(map_panel, block.labels, values), gaps, title)
+            yield Panel(ROW * len(block.columns), partial(map_panel, block.labels, values), gaps, title)
         title = ""
     if timeline.faces_sought:
-        lanes = [Row(0, flagged(person.face_seen, times_s, stops_s), SEEN)]
+        lanes = [Bars(0, flagged(person.face_seen, times_s, stops_s), SEEN)]
         yield Panel(0.14, partial(lanes_panel, ["face seen"], lanes), (), title)
 
 
@@ -138,9 +138,9 @@ def _of_labels(
     lanes = []
     for row, name in enumerate(names):
         label, prediction = columns[name]
-        lanes.append(Row(row, flagged(label, times_s, stops_s), INK, -1))
-        lanes.append(Row(row, flagged(prediction, times_s, stops_s), colours[name], 1))
-    yield Panel(1.5 * LANE * max(2, len(names)), partial(lanes_panel, names, lanes), gaps)
+        lanes.append(Bars(row, flagged(label, times_s, stops_s), INK, -1))
+        lanes.append(Bars(row, flagged(prediction, times_s, stops_s), colours[name], 1))
+    yield Panel(1.5 * ROW * max(2, len(names)), partial(lanes_panel, names, lanes), gaps)
 
 
 def _is(column: np.ndarray, number: int) -> np.ndarray:

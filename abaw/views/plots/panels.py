@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LANE = 0.115  # inches
+ROW = 0.115  # inches
 TICKS_S = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, float("inf"))
 
 
@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Row:
+class Bars:
     """Stretches of time in a row of a panel. ``place``: 0 is the whole row, -1 its upper half, 1 its lower half."""
 
     row: int
@@ -111,7 +111,7 @@ def lines_panel(lines: Sequence[Line], bounds: tuple[float, float], axes: "Axes"
 
 
 def lanes_panel(
-    names: Sequence[str], lanes: Sequence[Row], axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
+    names: Sequence[str], lanes: Sequence[Bars], axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
 ) -> None:
     """Draw stretches in rows with names."""
     length_s = float(stops_s[-1] - times_s[0]) if len(times_s) else 1.0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.errors import InputError
 from abaw.files import as_path, atomic_write
-from abaw.views.plots.style import plain_text, styled
+from abaw.views.plots.style import styled
+from abaw.views.text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,6 @@ Nothing global stays changed: settings of matplotlib hold while a figure is draw
 begin from matplotlib's own, so that those of the user change no figure. ``pyplot`` is not used.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 
 from abaw.views.palette import DASHES, OKABE_ITO
+from abaw.views.text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,15 +127,6 @@ def wrapped(text: str, width: float, size: float) -> str:
 def shown(text: str) -> str:
     """A text as the figure can show it: in one line, with ? for every character that the font does not have."""
     return "".join(each if _has_glyph(each) else "?" for each in plain_text(text))
-
-
-def plain_text(text: str) -> str:
-    """A text in one line, without characters that control something and that XML cannot hold.
-
-    >>> plain_text("a\\nb\\x00c")
-    'a b c'
-    """
-    return "".join(" " if unicodedata.category(each) in ("Cc", "Cs", "Cn", "Zl", "Zp") else each for each in text)
 
 
 def shortened(text: str, max_length: int = 40) -> str:

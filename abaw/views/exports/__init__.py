@@ -1,0 +1,1 @@
+"""Files for other people's tools: ELAN annotations, subtitles, Rerun recordings. Each writer takes a timeline."""
