@@ -42,6 +42,21 @@ def analyze(
         list[str] | None,
         typer.Option(help="what to write beside the tables; may be given several times"),
     ] = None,
+    plot: Annotated[
+        list[str] | None,
+        typer.Option(metavar="png|svg", help="draw the timeline of each clip; may be given several times"),
+    ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="eaf|srt|vtt|rrd",
+            help="write files for other tools: ELAN annotations, SubRip and WebVTT subtitles of the most probable "
+            "class, a Rerun recording; may be given several times",
+        ),
+    ] = None,
+    shortest_subtitle: Annotated[
+        float, typer.Option(help="seconds; subtitles that would be shown for less are left out and counted")
+    ] = 0.5,
     embed: Annotated[
         bool, typer.Option("--embed", help="put the video into the page, so that the page can be sent alone")
     ] = False,
@@ -81,6 +96,7 @@ def analyze(
     Without --run and --recogniser, the best pretrained recognisers on this machine predict.
     """
     from abaw.pipelines.analysis import analyzing
+    from abaw.pipelines.viewing.writing import EXPORTS, PLOTS, chosen
 
     with Progress("analyze") as progress:
         found = analyzing.analyze(
@@ -89,8 +105,14 @@ def analyze(
             out,
             recognisers=recogniser or [],
             persons=persons,
-            views=[*(["page"] if page else []), *(view or [])],
+            views=[
+                *(["page"] if page else []),
+                *(view or []),
+                *chosen(plot, PLOTS, "--plot"),
+                *chosen(export, EXPORTS, "--export"),
+            ],
             embed=embed,
+            shortest_subtitle_s=shortest_subtitle,
             faces=faces,
             target=target,
             commercial=commercial,

@@ -23,10 +23,11 @@ from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces, rebuild
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
-from abaw.pipelines.viewing.writing import View, ViewedClip, check_views, write_views
+from abaw.pipelines.viewing.writing import Viewing
 from abaw.probabilities.contexts import contexts_of
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run
+from abaw.views.exports.subtitles import SHORTEST_S
 
 if TYPE_CHECKING:
     from abaw.dataset.clip import Clip
@@ -51,6 +52,7 @@ def analyze(
     persons: str = "target",
     views: str | Sequence[str] = ("page",),
     embed: bool = False,
+    shortest_subtitle_s: float = SHORTEST_S,
     faces: str | None = None,
     target: str | None = None,
     commercial: bool = False,
@@ -75,7 +77,8 @@ def analyze(
 
     ``persons``: "target", a row for each frame, of the person that ``target`` chooses, or "all", a row for each person
     seen in a frame; what is heard is the same for all of them. ``views``: what to write beside the tables, of ``VIEWS``
-    in ``abaw/pipelines/viewing/writing.py``; with ``embed`` the video becomes part of the page. ``faces`` and
+    in ``abaw/pipelines/viewing/writing.py``; with ``embed`` the video becomes part of the page. Subtitles that would be
+    shown for less than ``shortest_subtitle_s`` are left out, and the report counts them. ``faces`` and
     ``target``: as in ``extract``; by default as the runs were trained. Features go to ``out/store``. ``download``:
     fetch weights that are not on this machine.
     ``assume_fps``: rows per second of the table of a file that is sound alone, by default ``DEFAULT_ROWS_HZ``.
@@ -93,7 +96,7 @@ def analyze(
     """
     as_progress(progress)
     check_persons(persons)
-    shown = check_views(as_list(views, "views", "the name of a view or a list of these"))
+    viewing = Viewing.of(views, embed=embed, shortest_subtitle_s=shortest_subtitle_s)
     out = as_path(out, "out")
     check_once(as_paths(runs, "runs"), "run")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
@@ -129,10 +132,9 @@ def analyze(
         better,
         persons == "all",
         ignored,
-        shown,
-        embed,
+        viewing,
     )
-    suffixes = [*SUFFIXES, *(suffix for view in shown for suffix in (view.suffix, *view.beside))]
+    suffixes = [*SUFFIXES, *(suffix for view in viewing.views for suffix in (view.suffix, *view.beside))]
     tables = [*(f"{clip_id}{suffix}" for clip_id in dataset.clips for suffix in suffixes), DOCUMENT]
     advice = "give another --out"
     with own_folder(out, "analysis", "abaw analyze", partial(_foreign, out, [*tables, "store"]), advice):
@@ -164,8 +166,7 @@ class _Job:
     better: tuple[str, ...]
     all_persons: bool
     ignored: tuple[str, ...]
-    views: list[View]
-    embed: bool
+    viewing: Viewing
 
     def encoders(self, *, with_voice_rule: bool = True) -> "list[EncoderSpec]":
         """All encoders, each once; without that of the voice rule, those whose features are predicted from."""
@@ -250,17 +251,7 @@ def _analyze(
     notes += [f"{name} {remark}" for name, each in maps.items() if (remark := each.remark(contexts[name]))]
     analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
     write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, store, config, job.voice[0]))
-    return replace(analysis, notes=(*notes, *_write_views(job, store, good, progress)))
-
-
-def _write_views(
-    job: _Job, store: "FeatureStore", clip_ids: Sequence[str], progress: ProgressCallback
-) -> Iterator[str]:
-    """Write what there is to look at of each clip, and yield what its reader must know."""
-    for done, clip_id in enumerate(clip_ids if job.views else ()):
-        progress(clip_id, done, len(clip_ids))
-        clip = job.dataset.clips[clip_id]
-        yield from write_views(ViewedClip(clip, store, job.dataset.root, job.embed), job.views)
+    return replace(analysis, notes=(*notes, *job.viewing.write(job.dataset, store, good, progress)))
 
 
 def _predict(

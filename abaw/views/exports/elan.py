@@ -52,10 +52,10 @@ def _link(eaf: Any, media: Path | None, path: Path) -> str:
     absolute = os.path.abspath(media)
     if plain_text(absolute) != absolute:
         return "no media file is linked, because an XML file cannot hold the characters of its name"
-    relative = os.path.relpath(absolute, os.path.abspath(path.parent))
-    relative = relative if relative.startswith("..") else f"./{relative}"
+    relative = Path(os.path.relpath(absolute, os.path.abspath(path.parent))).as_posix()
+    relative = relative if relative.startswith("../") else f"./{relative}"
     kind = mimetypes.guess_type(media.name)[0] or "unknown"
-    eaf.add_linked_file(f"file://{Path(absolute).as_posix()}", Path(relative).as_posix(), kind)
+    eaf.add_linked_file(f"file://{Path(absolute).as_posix()}", relative, kind)
     return ""
 
 

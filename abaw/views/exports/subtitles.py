@@ -52,9 +52,7 @@ def write_vtt(timeline: Timeline, path: Path, shortest_s: float = SHORTEST_S) ->
         return NOTHING
     kept, remark = found
     notes = [plain_text(line).translate(ESCAPED) for line in (*timeline.sources, *timeline.remarks, remark) if line]
-    cues = [
-        f"{_clock(each.start_ms)} --> {_clock(each.stop_ms)}\n{each.text.translate(ESCAPED)}" for each in kept
-    ]
+    cues = [f"{_clock(each.start_ms)} --> {_clock(each.stop_ms)}\n{each.text.translate(ESCAPED)}" for each in kept]
     with atomic_write(path) as temporary:
         temporary.write_text("\n\n".join(["WEBVTT", *(f"NOTE {note}" for note in notes), *cues]) + "\n", "utf-8")
     return remark
@@ -68,15 +66,17 @@ def _subtitles(timeline: Timeline, shortest_s: float) -> tuple[list[Annotation],
     tiers = [class_tier(timeline, person, block) for person in timeline.persons for block in blocks]
     every = [(tier, each) for tier in tiers for each in tier.annotations]
     kept = [(tier, each) for tier, each in every if each.stop_ms - each.start_ms >= shortest_s * 1000]
-    several = len(tiers) > 1
-    named = [each._replace(text=f"{_prefix(tier)}: {each.text}" if several else each.text) for tier, each in kept]
+    named = [each._replace(text=_prefix(tier, len(blocks) > 1) + each.text) for tier, each in kept]
     num_short = len(every) - len(kept)
     short = f"{num_short} of {len(every)} stretches are shorter than {shortest_s:g} s and left out" if num_short else ""
     return sorted(named), joined(short, lost_remark(tiers), time_remark(timeline))
 
 
-def _prefix(tier: Tier) -> str:
-    return tier.name
+def _prefix(tier: Tier, has_others: bool) -> str:
+    """Whose class it is and, where others are predicted too, of which kind."""
+    if has_others:
+        return f"{tier.name}: "
+    return "" if tier.person is None else f"person {tier.person}: "
 
 
 def _clock(ms: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from abaw.views.palette import AROUSAL, OKABE_ITO, VALENCE, class_colours
-from abaw.views.plots.panels import ROW, Line, Panel, Bars, lanes_panel, lines_panel, map_panel, stacked
+from abaw.views.plots.panels import ROW, Bars, Line, Panel, lanes_panel, lines_panel, map_panel, stacked
 from abaw.views.plots.plot import Plot
 from abaw.views.plots.style import INK, WIDE, drawn, legend_below
 from abaw.views.segments import Segment, class_segments, flagged
