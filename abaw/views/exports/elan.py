@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from abaw import __version__
 from abaw.files import atomic_write
 from abaw.views.exports.annotations import Tier, all_tiers, joined, lost_remark, time_remark
 from abaw.views.text import plain_text
@@ -26,7 +25,7 @@ def write_eaf(timeline: Timeline, media: Path | None, path: Path) -> str:
     import pympi
 
     tiers = list(all_tiers(timeline))
-    eaf = pympi.Eaf(author=f"abaw {__version__}")
+    eaf = pympi.Eaf(author="abaw")
     eaf.remove_tier("default")
     eaf.remove_linguistic_type("default-lt")
     eaf.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
