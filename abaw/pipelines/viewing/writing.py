@@ -47,8 +47,8 @@ class View:
 
     ``writer``: "module:function", imported when it is used. It writes the file, complete or not at all, and returns
     what its reader must know, such as that a clip has no picture so that nothing was written; else "". ``beside``: the
-    suffixes of other files that it may write. ``needs``: "module:function" that raises InputError where a package is missing; it
-    is called before anything is extracted.
+    suffixes of other files that it may write. ``needs``: "module:function" that raises InputError where a package is
+    missing; it is called before anything is extracted.
     """
 
     name: str
