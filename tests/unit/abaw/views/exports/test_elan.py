@@ -12,7 +12,7 @@ from abaw.views.exports.elan import write_eaf
 from tests.support.abaw.timelines import make_person, make_timeline
 
 TIMES_S = [0.0, 0.04, 0.08, 0.1204, 0.16, 0.2]
-NASTY = '<script>"x" & \'y\'</script>\n--> =1+1 ]]>'
+NASTY = "<script>\"x\" & 'y'</script>\n--> =1+1 ]]>"
 ORDER = (
     "LICENSE HEADER TIME_ORDER TIER LINGUISTIC_TYPE LOCALE LANGUAGE CONSTRAINT CONTROLLED_VOCABULARY LEXICON_REF "
     "EXTERNAL_REF"
@@ -38,9 +38,7 @@ def test_stretches_are_read_back_to_the_millisecond_and_a_gap_has_none(tmp_path)
 
 
 def test_values_are_thirds_of_their_range_and_units_are_active_from_one_half(tmp_path):
-    person = make_person(
-        ["Fear"] * 6, values=[-1, -0.34, -0.33, 0.33, 0.34, 1], units=[0.1, 0.5, 0.49, 0.9, 0.9, 0.2]
-    )
+    person = make_person(["Fear"] * 6, values=[-1, -0.34, -0.33, 0.33, 0.34, 1], units=[0.1, 0.5, 0.49, 0.9, 0.9, 0.2])
     eaf, _ = write(tmp_path, make_timeline([person], TIMES_S))
     assert texts(eaf, "valence level") == [(0, 80, "negative"), (80, 160, "neutral"), (160, 240, "positive")]
     assert texts(eaf, "AU1") == [(40, 80, "active"), (120, 200, "active")]
