@@ -82,8 +82,8 @@ class HfAudio(SoundEncoder):
 
     Sound up to ``chunk_s`` goes in one pass and gives exactly the library's own output. Longer sound goes in chunks
     that overlap by ``overlap_s``; the result is close to that of one pass (docs/measurements/chunks.md). Where the
-    feature extractor or the network's first layer normalises over its input, chunks are normalised over the whole sound;
-    normalised on their own, a quiet chunk would become as loud as the others.
+    feature extractor or the network's first layer normalises over its input, chunks are normalised over the whole
+    sound; normalised on their own, a quiet chunk would become as loud as the others.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], chosen: Layers, device: str, compile: bool) -> None:
