@@ -204,7 +204,7 @@ def write_predictions(
         for name in sorted(tasks):
             held.enter_context(fold_tables.replace_fold_tables(out / name, folds[name], of_task[name]))
         persons = (subjects or {}, dataset.groups)
-        for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, deviation, persons):
+        for clip_id, tables in predict_tables(members, tasks, of_task, progress, deviation, persons):
             for name, each in tables.items():
                 predictions.write_table(out / name, clip_id, _mean(each), tasks[name])
                 for fold, which in folds[name].items():
@@ -240,30 +240,16 @@ def predict_tables(
     tasks: "Mapping[str, Task]",
     of_task: Mapping[str, Sequence[str]],
     progress: ProgressCallback = silent,
-    *,
     deviation: bool = False,
-) -> "Iterator[tuple[str, dict[str, Table]]]":
-    """Clip by clip, a table for each task that asks for the clip: the mean over the members that know the task.
+    persons: tuple[Mapping[str, Subject], Mapping[str, str]] = ({}, {}),
+) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
+    """Clip by clip, by task that asks for the clip, the table of each member that knows the task, in their order.
 
     A member with features of ``normalise: group`` standardises every clip by itself where its source does not know
     groups (``within_groups``). ``deviation``: with standard deviations of the tasks whose posterior a run stores.
-    Raises InputError where two members have other columns for a task.
+    ``persons``: the vectors of persons, and the group of each clip. Raises InputError where two members have other
+    columns for a task.
     """
-    for clip_id, tables in _tables_of_members(members, tasks, of_task, progress, deviation):
-        yield clip_id, {name: _mean(each) for name, each in tables.items()}
-
-
-def _tables_of_members(
-    members: "Sequence[Member]",
-    tasks: "Mapping[str, Task]",
-    of_task: Mapping[str, Sequence[str]],
-    progress: ProgressCallback,
-    deviation: bool,
-    persons: tuple[Mapping[str, Subject], Mapping[str, str]] = ({}, {}),
-) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
-    """As ``predict_tables``, with the table of each member that knows the task, in their order.
-
-    ``persons``: the vectors of persons, and the group of each clip."""
     import torch
 
     from fusion.predict import predict as run_network

@@ -1,7 +1,7 @@
 """Recognisers as members beside runs: networks that were trained elsewhere, whose own outputs are the predictions.
 
 ``open_recogniser`` builds one from text, ``build_encoder_of`` the encoder for an extraction, ``open_recogniser_member``
-takes the tracks that it made, and ``recognise_tables`` gives tables as ``predict_tables`` does for runs.
+takes the tracks that it made, and ``recognise_tables`` gives their mean in tables like those of runs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -198,7 +198,7 @@ def open_recogniser_member(
 def recognise_tables(
     members: Sequence[RecogniserMember], of_task: Mapping[str, Sequence[str]], progress: ProgressCallback = silent
 ) -> "Iterator[tuple[str, dict[str, Table]]]":
-    """Clip by clip, a table for each task that asks for the clip, as ``predict_tables`` gives them for runs.
+    """Clip by clip, a table for each task that asks for the clip.
 
     A frame is the mean over the members that know the task and observed something in it.
     """

@@ -70,8 +70,9 @@ class Table:
     """One clip's predictions of one task: frames, times in seconds, observed flags (time), values (time columns).
 
     ``columns`` names the values. ``modalities``: feature -> whether it was observed (time); {} where it is not known.
-    ``deviations``: column -> standard deviation of a label around its value (time), or {}. Raises InputError where
-    frames are not 1 .. n, times do not increase, lengths differ, a value is not finite or a deviation not above 0.
+    ``deviations``: column -> standard deviation of a label around its value (time), or {}. ``spreads``, in an analysis
+    by several members only: column -> standard deviation over those of a frame (time), NaN with fewer than two. Raises
+    InputError for frames other than 1 .. n, times that do not increase, different lengths, values that are not finite.
 
     >>> table = Table(np.array([1, 2]), np.array([0.0, 0.04]), np.array([True, True]), np.zeros((2, 1)), ("valence",))
     >>> list(table.to_numpy())
@@ -85,6 +86,7 @@ class Table:
     columns: tuple[str, ...]
     modalities: Mapping[str, np.ndarray] = field(default_factory=dict)
     deviations: Mapping[str, np.ndarray] = field(default_factory=dict)
+    spreads: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         num = len(self.frames)
@@ -107,13 +109,11 @@ class Table:
             late = np.flatnonzero(~(np.diff(self.times_s, prepend=-np.inf) > 0) | ~np.isfinite(self.times_s))
         if late.size:
             row = int(late[0])
-            raise InputError(
-                f"row {row + 1}, column 'time_s' is {self.times_s[row]:g}: time_s must be finite and increase from "
-                "frame to frame"
-            )
-        broken = np.argwhere(~np.isfinite(self.values))
-        if broken.size:
-            row, column = (int(i) for i in broken[0])
+            place = f"row {row + 1}, column 'time_s' is {self.times_s[row]:g}"
+            raise InputError(f"{place}: time_s must be finite and increase from frame to frame")
+        broken = np.argwhere(~np.isfinite(self.values)).tolist()
+        if broken:
+            row, column = broken[0]
             value = self.values[row, column]
             raise InputError(f"row {row + 1}, column {self.columns[column]!r} is {value}, expected a finite number")
         check_deviations(self.deviations, self.columns, num)

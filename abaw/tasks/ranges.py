@@ -33,6 +33,15 @@ def deviation_name(column: str) -> str:
     return f"{column}_sd"
 
 
+def spread_name(column: str) -> str:
+    """The column of an analysis with the standard deviation of another column over the members of an ensemble.
+
+    >>> spread_name("p_Fear")
+    'p_Fear_spread'
+    """
+    return f"{column}_spread"
+
+
 def distributions(task: Task) -> tuple[slice, ...]:
     """The columns that are the probabilities of one choice, and sum to 1."""
     stops = list(accumulate(num for _, num in task.blocks))

@@ -11,7 +11,7 @@ import numpy as np
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, read_json
 from abaw.files.names import first_few
-from abaw.tasks.ranges import deviation_name
+from abaw.tasks.ranges import deviation_name, spread_name
 
 DOCUMENT = "analysis.json"
 SIDES = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
@@ -44,7 +44,7 @@ class PersonRows:
 
     ``person``: the number in the face track; None for the target of a clip, whose number can change from frame to frame
     (``numbers``, -1 without a face). ``observed``: something to predict from was there. ``boxes``: x, y, width and
-    height of the face in pixels. ``columns``: name -> values, standard deviations under their own names.
+    height of the face in pixels. ``columns``: name -> values; standard deviations and spreads under their own names.
     ``chosen``: name of a column of class names -> these, "" where empty.
     """
 
@@ -63,6 +63,11 @@ class PersonRows:
     def deviations(self, column: str) -> np.ndarray | None:
         """The standard deviation of a column, where the table has one."""
         return self.columns.get(deviation_name(column))
+
+    def spread(self, column: str) -> np.ndarray | None:
+        """The standard deviation of a column over the members of an ensemble, where the table has one; NaN in frames of
+        fewer than two."""
+        return self.columns.get(spread_name(column))
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,8 @@ def from_columns(
         for each in document["blocks"]
     )
     names = [name for block in blocks for name in block.columns]
-    names += [name for name in map(deviation_name, names) if name in columns]
+    more = [*map(deviation_name, names), *map(spread_name, names)]
+    names += [name for name in more if name in columns]
     chosen = [block.chosen for block in blocks if block.chosen is not None]
     frames = np.asarray(columns["frame"], int)
     _, first_rows, places = np.unique(frames, return_index=True, return_inverse=True)

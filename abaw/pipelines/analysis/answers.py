@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.synthetic import is_synthetic_folder
+from abaw.ensembling import weights
 from abaw.errors import InputError
 from abaw.pipelines.analysis.presence import Presence, inputs_of
+from abaw.pipelines.analysis.tables import spreads_of
 from abaw.pipelines.recognition import RecogniserMember, mean_of_observed, open_recogniser_member
 from abaw.registry import REQUIRED
 from abaw.results.posteriors import has_posterior
@@ -44,18 +46,42 @@ class Answers:
         from_recognisers = [member.tables(clip_ids) for member in self.recognisers]
         from_runs = iter(self._run_tables(clip_ids)) if self.runs else None
         for clip_id in clip_ids:
-            there = presence(clip_id)
-            found: dict[str, list[Table]] = {name: [] for name in self.tasks}
-            for name, table in (next(from_runs)[1] if from_runs else {}).items():
-                runs = [run for run, _, _ in self.runs if name in run.tasks()]
-                takes = inputs_of(recipe for run in runs for recipe in run.finished()["recipes"].values())
-                times = len(runs) if any(name in each.columns for each in self.recognisers) else 1
-                found[name] += [replace(table, observed=there.allows(takes, table))] * times
-            for member, stream in zip(self.recognisers, from_recognisers, strict=True):
-                takes = inputs_of([member.recipe])
-                for name, table in next(stream).items():
-                    found[name].append(replace(table, observed=there.allows(takes, table)))
-            yield clip_id, {name: mean_of_observed(tables) for name, tables in found.items()}
+            of_runs = next(from_runs)[1] if from_runs else {}
+            yield clip_id, self.average(presence(clip_id), of_runs, [next(stream) for stream in from_recognisers])
+
+    def average(
+        self,
+        there: Presence,
+        of_runs: "Mapping[str, Sequence[Table]]",
+        of_recognisers: "Sequence[Mapping[str, Table]]",
+    ) -> "dict[str, Table]":
+        """One table for each task: the mean, and the spread over the members where there are several.
+
+        ``of_runs``: by task the table of each run that knows it, in their order; ``of_recognisers``: of each recogniser
+        its table by task.
+        """
+        found: dict[str, list[Table]] = {name: [] for name in self.tasks}
+        members: dict[str, list[Table]] = {name: [] for name in self.tasks}
+        for name, tables in of_runs.items():
+            takes = [inputs_of(run.finished()["recipes"].values()) for run, _, _ in self.runs if name in run.tasks()]
+            members[name] += [_limited(there, each, table) for each, table in zip(takes, tables, strict=True)]
+            times = len(tables) if any(name in each.columns for each in self.recognisers) else 1
+            of_any = sorted({kind for each in takes for kind in each})
+            found[name] += [_limited(there, of_any, weights.mean(len(tables)).table(tables))] * times
+        for member, by_task in zip(self.recognisers, of_recognisers, strict=True):
+            for name, table in by_task.items():
+                limited = _limited(there, inputs_of([member.recipe]), table)
+                found[name].append(limited)
+                members[name].append(limited)
+        return {
+            name: replace(mean_of_observed(tables), spreads=spreads_of(self.tasks[name], members[name]))
+            for name, tables in found.items()
+        }
+
+    def spreading(self) -> list[str]:
+        """The tasks that several members answer, whose tables have the spread over them."""
+        known = [*(run.tasks() for run, _, _ in self.runs), *(member.columns for member in self.recognisers)]
+        return [name for name in self.tasks if sum(name in each for each in known) > 1]
 
     def deviating(self) -> list[str]:
         """The tasks whose tables have standard deviations: every member is a run that stores its posterior."""
@@ -67,7 +93,7 @@ class Answers:
                 found.append(name)
         return found
 
-    def _run_tables(self, clip_ids: Sequence[str]) -> "Iterator[tuple[str, dict[str, Table]]]":
+    def _run_tables(self, clip_ids: Sequence[str]) -> "Iterator[tuple[str, dict[str, list[Table]]]]":
         from abaw.pipelines.prediction import predict_tables
 
         names = [name for name in self.tasks if any(name in run.tasks() for run, _, _ in self.runs)]
@@ -87,6 +113,11 @@ class Answers:
             for member in self.recognisers
         ]
         return replace(self, runs=tuple(runs), recognisers=tuple(recognisers))
+
+
+def _limited(there: Presence, takes: Sequence[str], table: "Table") -> "Table":
+    """The table, observed only where something was there that its member takes."""
+    return replace(table, observed=there.allows(takes, table))
 
 
 def with_target(recipe: "Recipe", config: "TargetConfig") -> "Recipe":

@@ -11,9 +11,9 @@ import numpy as np
 from abaw.dataset.media_files import is_picture
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
-from abaw.pipelines.analysis.tables import SIDES, label_ranges
+from abaw.pipelines.analysis.tables import SIDES, blocks_of, label_ranges
 from abaw.results.runs import commit, versions
-from abaw.tasks.ranges import deviation_name
+from abaw.tasks.ranges import deviation_name, spread_name
 
 if TYPE_CHECKING:
     from abaw.dataset.clip import Clip
@@ -48,7 +48,7 @@ def describe(
         "warnings": [f"{each['run']}: {SYNTHETIC}" for each in runs if each["data"]["kind"] == "synthetic"],
         "notes": list(analysis.notes),
         "faces": config.recipe(),
-        "columns": explain_columns(answers.tasks, rule, answers.deviating()),
+        "columns": explain_columns(answers.tasks, rule, answers.deviating(), answers.spreading()),
         "blocks": describe_blocks(answers.tasks),
         "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
         "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
@@ -57,10 +57,12 @@ def describe(
     }
 
 
-def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: Sequence[str] = ()) -> dict[str, Row]:
+def explain_columns(
+    tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: Sequence[str] = (), spreading: Sequence[str] = ()
+) -> dict[str, Row]:
     """Name -> unit, lowest and highest value (None: no limit) and meaning of the columns of a table.
 
-    ``deviating``: the tasks whose values have standard deviations.
+    ``deviating``: the tasks whose values have standard deviations. ``spreading``: those that several members answer.
     """
     found = {
         "frame": _column("", 1, None, "number of the picture in the video, from 1"),
@@ -75,9 +77,8 @@ def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: S
         "other_persons": _column("", None, None, "numbers of the other persons in the picture"),
     }
     for name, task in tasks.items():
-        first = 0
-        for kind, width in task.blocks or (("values", len(task.columns)),):
-            for column in task.columns[first : first + width]:
+        for kind, columns in blocks_of(task):
+            for column in columns:
                 if kind == "values":
                     text = f"{column} ({name}), cut to the range of its labels"
                     low, high = _range_of(task, column)
@@ -86,10 +87,16 @@ def explain_columns(tasks: "Mapping[str, Task]", rule: "VoiceRule", deviating: S
                     what = "the class" if kind == "classes" else "the action unit"
                     text = f"probability of {what} {column.removeprefix('p_')} ({name})"
                     found[column] = _column("probability", 0, 1, text)
-            first += width
         for column in task.linear_columns if name in deviating else ():
             text = f"standard deviation of a label around {column}, by the last layer ({name})"
             found[deviation_name(column)] = _column("", 0, None, text)
+        shown = [column for kind, columns in blocks_of(task) if kind != "units" for column in columns]
+        for column in shown if name in spreading else ():
+            text = (
+                f"standard deviation of {column} over the members that predict the frame, before post-processing "
+                f"({name}); empty with fewer than two"
+            )
+            found[spread_name(column)] = _column(found[column]["unit"], 0, None, text)
         for goal in task.goals if any(kind == "classes" for kind, _ in task.blocks) else ():
             found.setdefault(goal, _column("", None, None, f"the most probable class ({name})"))
     return found
@@ -100,13 +107,11 @@ def describe_blocks(tasks: "Mapping[str, Task]") -> list[Row]:
     found = []
     for name, task in tasks.items():
         goals = iter(task.names(np.zeros((1, len(task.columns)), np.float32)))
-        first = 0
-        for kind, width in task.blocks or (("values", len(task.columns)),):
-            columns = list(task.columns[first : first + width])
+        for kind, each in blocks_of(task):
+            columns = list(each)
             ranges = [_range_of(task, column) if kind == "values" else (0.0, 1.0) for column in columns]
             chosen = next(goals, None) if kind == "classes" else None
             found.append({"task": name, "kind": kind, "columns": columns, "ranges": ranges, "chosen": chosen})
-            first += width
     return found
 
 

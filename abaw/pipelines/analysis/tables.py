@@ -11,7 +11,7 @@ import pyarrow as pa
 from abaw.files import atomic_write
 from abaw.numbers import format_count
 from abaw.results.deviations import post_process_deviations
-from abaw.tasks.ranges import deviation_name
+from abaw.tasks.ranges import deviation_name, spread_name
 
 if TYPE_CHECKING:
     from abaw.pipelines.analysis.presence import Presence
@@ -81,6 +81,35 @@ def final_table(task: "Task", table: "Table", kept: "PostProcessing | None") -> 
     final = kept.apply(task, *clip, modalities=table.modalities) if kept else table.values
     deviations = post_process_deviations(kept, task, table.deviations)
     return replace(table, values=within_range(task, final), deviations=deviations)
+
+
+def spreads_of(task: "Task", tables: "Sequence[Table]") -> dict[str, np.ndarray]:
+    """The standard deviation of each value and class probability over the members' tables (time), in float32.
+
+    In each frame it is over the members that observed something, of values inside the range of labels and before
+    post-processing; over these alone, so that it is divided by their number. NaN with fewer than two. {} of a single
+    member, and for action units.
+    """
+    if len(tables) < 2:
+        return {}
+    values = np.stack([within_range(task, table.values) for table in tables]).astype(np.float64)
+    counted = np.stack([table.observed for table in tables])[..., None]
+    num = counted.sum(axis=0)
+    mean = np.sum(values, axis=0, where=counted) / np.maximum(num, 1)
+    spread = np.sqrt(np.sum(np.square(values - mean), axis=0, where=counted) / np.maximum(num, 1))
+    spread = np.where(num > 1, spread, np.nan).astype(np.float32)
+    shown = [column for kind, columns in blocks_of(task) if kind != "units" for column in columns]
+    return {column: spread[:, task.columns.index(column)] for column in shown}
+
+
+def blocks_of(task: "Task") -> list[tuple[str, tuple[str, ...]]]:
+    """The kind and the columns of each block of a task; of a task without blocks, all are values."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    first = 0
+    for kind, width in task.blocks or (("values", len(task.columns)),):
+        found.append((kind, task.columns[first : first + width]))
+        first += width
+    return found
 
 
 def within_range(task: "Task", values: np.ndarray) -> np.ndarray:
@@ -181,10 +210,15 @@ def _frames(tasks: "Mapping[str, Task]", of_person: PersonTables) -> pa.Table:
         empty = ~table.observed
         columns |= {column: pa.array(table.values[:, i], mask=empty) for i, column in enumerate(table.columns)}
         columns |= {deviation_name(column): pa.array(sd, mask=empty) for column, sd in table.deviations.items()}
+        columns |= {spread_name(column): _spread_cells(each, empty) for column, each in table.spreads.items()}
         for column, names in tasks[name].names(table.values).items():
             shown = [None if is_empty else name for name, is_empty in zip(names, empty.tolist(), strict=True)]
             columns[column] = pa.array(shown, pa.string())
     return pa.table(columns)
+
+
+def _spread_cells(spread: np.ndarray, empty: np.ndarray) -> pa.Array:
+    return pa.array(np.nan_to_num(spread), mask=empty | np.isnan(spread))
 
 
 def _seen_rows(made: list[pa.Table], persons: Sequence[PersonTables]) -> list[pa.Table]:

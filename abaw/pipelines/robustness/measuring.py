@@ -238,7 +238,7 @@ class _Measurement:
             self._progress(f"{condition}: {clip_id}", self._num_done + done, self._num_passes * total)
 
         for clip_id, found in predict_tables([(self._run, self._module, source)], tasks, of_task, report):
-            for name, table in found.items():
+            for name, (table,) in found.items():
                 tables[name][clip_id] = table
         self._num_done += len(self._clips)
         return {

@@ -77,6 +77,15 @@ def test_a_single_person_has_a_row_in_every_frame(tmp_path):
     assert person.face_seen.tolist() == [True, False]
 
 
+def test_a_table_of_several_members_has_the_spread_of_a_column(tmp_path):
+    write(tmp_path, [None], frame=[1, 2], person=[0, 0], valence_spread=[0.25, None], p_Fear_spread=[0.0, 0.5])
+    (target,) = read_timeline(tmp_path, "clip").persons
+    np.testing.assert_array_equal(target.spread("valence"), [0.25, np.nan])
+    np.testing.assert_array_equal(target.spread("p_Fear"), [0.0, 0.5])
+    assert target.spread("p_Neutral") is None
+    assert target.deviations("valence") is None
+
+
 @pytest.mark.parametrize("is_sought", [True, False])
 def test_faces_that_were_not_sought_are_not_confused_with_those_that_were_not_found(tmp_path, is_sought):
     write(
