@@ -34,14 +34,19 @@ class Block:
         return found.group(1) if found else None
 
 
-def blocks(language: str, *pages: Path) -> list[Block]:
-    """The fenced blocks of a language ("" where none is named), of all pages or of these."""
+def all_blocks(*pages: Path) -> list[Block]:
+    """The fenced blocks of all pages or of these."""
     found = []
     for page in pages or PAGES:
         text = page.read_text(encoding="utf-8")
         for each in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
             found.append(Block(page, text[: each.start()].count("\n") + 2, each.group(1), each.group(2)))
-    return [block for block in found if block.language == language]
+    return found
+
+
+def blocks(language: str, *pages: Path) -> list[Block]:
+    """The fenced blocks of a language ("" where none is named), of all pages or of these."""
+    return [block for block in all_blocks(*pages) if block.language == language]
 
 
 def prose(page: Path) -> str:

@@ -11,7 +11,7 @@ from abaw.cli import app
 from abaw.commands import COMMANDS
 from abaw.pipelines.configuration import open_config
 from abaw.pipelines.listing import list_detectors, list_encoders, list_recognisers
-from tests.support.markdown import HISTORY, PAGES, ROOT, blocks, part, prose
+from tests.support.markdown import HISTORY, PAGES, ROOT, all_blocks, blocks, part, prose
 
 PARTS = ("mean_colour", "mean_fusion", "polarity")  # those that pages define
 
@@ -111,3 +111,11 @@ def test_the_table_of_commands_has_every_command_in_the_order_of_the_help():
 
 def test_the_parts_that_commands_use_are_defined_on_a_page():
     assert all(part(name).text for name in PARTS)
+
+
+def test_a_block_of_commands_names_no_language_so_that_its_commands_are_tested():
+    languages = {"python", "yaml", "toml", "text"}
+    others = {f"{block.page.name}:{block.line}" for block in all_blocks() if block.language not in {"", *languages}}
+    assert others == set()
+    shown = (block for block in all_blocks() if block.language == "text")
+    assert [block for block in shown if re.search(r"^(abaw|\./run\.sh) ", block.text, re.M)] == []
