@@ -22,11 +22,11 @@ from abaw.evaluation.intervals import (
     unit_drawn,
 )
 from abaw.evaluation.jackknife import LEVEL
-from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.evaluation.labelled_tables import LabelledPredictions
+from abaw.evaluation.opening import open_folders
 from abaw.evaluation.reliability import Calibration, calibration_of
 from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
-from abaw.files import as_path, as_paths
 from abaw.results import predictions
 from abaw.results.provenance import (
     REPORTED,
@@ -216,16 +216,7 @@ def score(
     Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
     clips, and for a split without labels; NotFoundError where a folder or a table is missing.
     """
-    several = as_paths(folders, "folders")
-    if not several:
-        raise InputError("no folder to score: give a run, or a folder of prediction tables")
-    if len({each.resolve() for each in several}) < len(several):
-        raise InputError(f"a folder is given twice: {', '.join(map(str, several))}; give each folder once")
-    labels, opened = as_path(data, "data", optional=True), list[LabelledPredictions]()
-    for folder in several:
-        names = [task] if task else tasks_in(folder, split)
-        opened += [open_labelled_predictions(folder, split, name, labels, raw=raw) for name in names]
-    _check_same_tasks(several, opened)
+    opened = open_folders(folders, split=split, task=task, data=data, raw=raw)
     return report(opened, draws, seed)
 
 
@@ -251,11 +242,11 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
     if labelled.post_processing is not None:
         before = labelled.pairs(post_processed=False)
         post_processing = labelled.post_processing.document()
-        raw = _measured(labelled, before)
+        raw = measured(labelled, before)
         raw_calibration = calibration_of(labelled.task, labelled.probabilities(post_processed=False))
-        gain = _difference(labelled.task, before, final, draws, seed)
+        gain = difference(labelled.task, before, final, draws, seed)
     return ScoreResult(
-        **vars(_measured(labelled, final)),
+        **vars(measured(labelled, final)),
         folder=str(labelled.folder),
         task=labelled.task.name,
         split=labelled.split,
@@ -294,7 +285,7 @@ def comparison(first: LabelledPredictions, second: LabelledPredictions, draws: i
     """Whether the second is better than the first. Raises InputError naming the first clip in which they differ."""
     before, after = first.pairs(post_processed=True), second.pairs(post_processed=True)
     try:
-        found = _difference(first.task, before, after, draws, seed)
+        found = difference(first.task, before, after, draws, seed)
     except ValueError as error:
         raise InputError(f"{first.folder} and {second.folder}, {first.task.name}: {error}") from None
     one, other = str(first.folder), str(second.folder)
@@ -321,7 +312,8 @@ def spread(results: Sequence[ScoreResult]) -> Spread:
     )
 
 
-def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair]) -> Measurement:
+def measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair]) -> Measurement:
+    """The scores of predictions beside the labels: of all clips, of each clip and of each run."""
     task, scored = labelled.task, {clip: each for clip, each in pairs.items() if each.labels.scored.any()}
     runs = {run: {clip: scored[clip] for clip in clips if clip in scored} for run, clips in labelled.runs.items()}
     return Measurement(
@@ -332,19 +324,11 @@ def _measured(labelled: LabelledPredictions, pairs: Mapping[str, PredictionPair]
     )
 
 
-def _difference(
+def difference(
     task: Task, first: Mapping[str, PredictionPair], second: Mapping[str, PredictionPair], draws: int, seed: int
 ) -> Difference:
+    """How much the second predictions of the same clips score above the first."""
     found = compare(task, first, second, draws, seed)
     ranking, num, unit = next(iter(task.score(second))), found.num_videos, found.unit
     return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
 
-
-def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:
-    of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
-    for folder, names in zip(folders, of_folder, strict=True):
-        if set(names) != set(of_folder[0]):
-            raise InputError(
-                f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
-                "that all of them have (--task), or score them one by one"
-            )
