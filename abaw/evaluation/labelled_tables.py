@@ -75,26 +75,28 @@ class LabelledPredictions:
 
     def pairs(self, *, post_processed: bool) -> dict[str, PredictionPair]:
         """Predictions beside labels, by clip, with or without the post-processing."""
-        found = {}
-        for clip_id, table in self.tables.items():
-            values, labels = table.values, self.labels[clip_id]
-            if post_processed and self.post_processing is not None:
-                clip = LabelledTable(values, table.observed, labels, table.times_s, table.modalities)
-                values = self.post_processing.apply(self.task, *clip.to_process)
+        kept, found = self.post_processing if post_processed else None, {}
+        for clip_id, labels in self.labels.items():
+            values = self.values_of(clip_id, kept)
             found[clip_id] = PredictionPair(self.task.to_labels(values)[: len(labels)], labels)
         return found
 
     def probabilities(self, *, post_processed: bool) -> dict[str, Probabilities]:
         """The tables beside labels, by clip, raw or after post-processing without scale and bias, which are no part of
         a calibration: they move decisions."""
-        found = {}
-        for clip_id, table in self.tables.items():
-            values, labels = table.values, self.labels[clip_id]
-            if post_processed and self.post_processing is not None:
-                clip = LabelledTable(values, table.observed, labels, table.times_s, table.modalities)
-                values = self.post_processing.without_shift().apply(self.task, *clip.to_process)
-            found[clip_id] = Probabilities(values, labels, table.modalities)
-        return found
+        kept = self.post_processing.without_shift() if post_processed and self.post_processing is not None else None
+        return {
+            clip_id: Probabilities(self.values_of(clip_id, kept), self.labels[clip_id], table.modalities)
+            for clip_id, table in self.tables.items()
+        }
+
+    def values_of(self, clip_id: str, kept: PostProcessing | None) -> np.ndarray:
+        """A clip's table after this post-processing; the raw one for None."""
+        table = self.tables[clip_id]
+        if kept is None:
+            return table.values
+        clip = LabelledTable(table.values, table.observed, self.labels[clip_id], table.times_s, table.modalities)
+        return kept.apply(self.task, *clip.to_process)
 
     def selection(self) -> str:
         """Whether the epoch of a run was chosen on these clips, in words; "" where none was."""

@@ -49,7 +49,7 @@ def measure_stages(labelled: LabelledPredictions, draws: int, seed: int) -> tupl
     check_draws(draws, seed)
     if labelled.post_processing is None:
         return ()
-    before = replace(labelled, post_processing=None).pairs(post_processed=False)
+    before = labelled.pairs(post_processed=False)
     found = [Stage(RAW, measured(labelled, before), None)]
     for name, kept in stages_of(labelled.post_processing):
         after = replace(labelled, post_processing=kept).pairs(post_processed=True)

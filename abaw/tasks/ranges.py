@@ -24,6 +24,11 @@ def column_ranges(task: Task) -> tuple[tuple[float, float], ...]:
     return tuple(found) if len(found) == len(task.columns) else (free,) * len(task.columns)
 
 
+def label_ranges(task: Task) -> Sequence[tuple[float, float]]:
+    """The lowest and the highest label of each column that is a value: the data set's own, or -1 and 1."""
+    return tuple(getattr(task, "ranges", ())) or ((-1.0, 1.0),) * len(task.columns)
+
+
 def deviation_name(column: str) -> str:
     """The column of a prediction table with the standard deviation of another column.
 

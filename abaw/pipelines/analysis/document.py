@@ -11,9 +11,9 @@ import numpy as np
 from abaw.dataset.media_files import is_picture
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import SYNTHETIC, Answers, data_of
-from abaw.pipelines.analysis.tables import SIDES, blocks_of, label_ranges
+from abaw.pipelines.analysis.tables import SIDES, blocks_of
 from abaw.results.runs import commit, versions
-from abaw.tasks.ranges import deviation_name, spread_name
+from abaw.tasks.ranges import deviation_name, label_ranges, spread_name
 
 if TYPE_CHECKING:
     from abaw.dataset.clip import Clip

@@ -11,7 +11,7 @@ import pyarrow as pa
 from abaw.files import atomic_write
 from abaw.numbers import format_count
 from abaw.results.deviations import post_process_deviations
-from abaw.tasks.ranges import deviation_name, spread_name
+from abaw.tasks.ranges import deviation_name, label_ranges, spread_name
 
 if TYPE_CHECKING:
     from abaw.pipelines.analysis.presence import Presence
@@ -123,11 +123,6 @@ def within_range(task: "Task", values: np.ndarray) -> np.ndarray:
             found[:, first : first + width] = np.clip(found[:, first : first + width], low, high)
         first += width
     return found
-
-
-def label_ranges(task: "Task") -> Sequence[tuple[float, float]]:
-    """The lowest and the highest label of each column that is a value: the data set's own, or -1 and 1."""
-    return tuple(getattr(task, "ranges", ())) or ((-1.0, 1.0),) * len(task.columns)
 
 
 def write_frames(

@@ -1,13 +1,14 @@
 """What a report's sections are made of; the template knows how each part looks, and escapes every text in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from abaw.numbers import format_count
 
 if TYPE_CHECKING:
-    from abaw.views.plots.drawing import Plot
+    from abaw.views.plots.plot import Plot
+    from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,16 @@ def doubts(lines: Iterable[str]) -> list[Part]:
 def several(parts: Sequence[Part]) -> list[Part]:
     """Parts beside each other; one alone as it is."""
     return [Beside(tuple(parts))] if len(parts) > 1 else list(parts)
+
+
+def titled(facts: "ReportFacts", build: "Callable[[FolderFacts, TaskFacts], Iterable[Part]]") -> list[Part]:
+    """What ``build`` returns for each task of each folder, under the name of both; groups without a part are left out."""
+    found = [
+        (f"{folder.folder}: {task.name}", tuple(build(folder, task)))
+        for folder in facts.folders
+        for task in folder.tasks
+    ]
+    return [Group(title, parts) for title, parts in found if parts]
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -1,14 +1,19 @@
 """What a report is made of: runs and prediction folders with their tables, scores and records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from abaw.evaluation.labelled_tables import LabelledPredictions
 from abaw.evaluation.report import ScoreReport, ScoreResult
+from abaw.evaluation.robustness import Robustness
 from abaw.evaluation.stages import Stage
+from abaw.tasks.base import PredictionPair
 
-Columns = Mapping[str, Sequence[float | None]]
+Columns = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,24 @@ class TaskFacts:
     def name(self) -> str:
         return self.result.task
 
+    @cached_property
+    def pairs(self) -> Mapping[str, PredictionPair]:
+        """Final predictions beside labels, by clip, without clips that have no scored row."""
+        found = self.labelled.pairs(post_processed=True)
+        return {clip_id: each for clip_id, each in found.items() if each.labels.scored.any()}
+
+    def final_values(self, clip_id: str) -> np.ndarray:
+        """A clip's table after all post-processing."""
+        return self.labelled.values_of(clip_id, self.labelled.post_processing)
+
 
 @dataclass(frozen=True)
 class TrainingFacts:
     """What a run records of its training.
 
     ``document``: run.json. ``config_text``: config.yaml. ``curves`` by column, None where there is no curves.csv; those
-    of ``inner`` are of the training that chose the epoch. ``num_parameters``: of the stored weights, None where these
-    are missing.
+    of ``inner`` are of the training that chose the epoch. ``num_stored``: how many numbers the stored weights are, None
+    where these are missing, and ``weights_bytes`` their size.
     """
 
     document: Mapping[str, Any]
@@ -38,7 +53,7 @@ class TrainingFacts:
     config_text: str
     curves: Columns | None = None
     inner: Columns | None = None
-    num_parameters: int | None = None
+    num_stored: int | None = None
     weights_bytes: int | None = None
 
 
@@ -56,14 +71,14 @@ class LossFacts:
 class FolderFacts:
     """A run or prediction folder. ``training``: None for a folder that is no run. ``remarks``: what is wrong with it.
 
-    ``robustness``: what ``abaw robustness`` stored; {} where it was not computed.
+    ``robustness``: what ``abaw robustness`` measured; None where it was not.
     """
 
     folder: str
     tasks: tuple[TaskFacts, ...]
     training: TrainingFacts | None = None
     losses: LossFacts = LossFacts()
-    robustness: Mapping[str, Any] = field(default_factory=dict)
+    robustness: Robustness | None = None
     remarks: tuple[str, ...] = ()
 
 
