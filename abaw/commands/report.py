@@ -22,7 +22,9 @@ def report(
     worst: Annotated[int, typer.Option(help="clips of each task that are drawn, the worst first")] = 10,
     robustness: Annotated[
         bool,
-        typer.Option("--robustness", help="first measure it for each run for which that was not done (abaw robustness)"),
+        typer.Option(
+            "--robustness", help="first measure it for each run for which that was not done (abaw robustness)"
+        ),
     ] = False,
     draws: Annotated[int, typer.Option(help="random exchanges of videos, for p")] = 1000,
     seed: Annotated[int, typer.Option(help="seed of the exchanges")] = 0,

@@ -331,4 +331,3 @@ def difference(
     found = compare(task, first, second, draws, seed)
     ranking, num, unit = next(iter(task.score(second))), found.num_videos, found.unit
     return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
-

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-
 from abaw.evaluation.intervals import check_draws
 from abaw.evaluation.labelled_tables import LabelledPredictions
 from abaw.evaluation.report import Difference, Measurement, difference, measured

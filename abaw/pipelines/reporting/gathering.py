@@ -81,4 +81,6 @@ def read_losses(labelled: LabelledPredictions, run: Run | None) -> LossFacts:
     except (AbawError, OSError) as error:
         return LossFacts(unknown=str(error))
     lost = {clip_id: each for clip_id, each in found.items() if str(each)}
-    return LossFacts({name: str(each) for name, each in lost.items()}, {name: each.share for name, each in lost.items()})
+    return LossFacts(
+        {name: str(each) for name, each in lost.items()}, {name: each.share for name, each in lost.items()}
+    )

@@ -1,6 +1,7 @@
 """What a report's sections are made of; the template knows how each part looks, and escapes every text in it."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,13 +32,18 @@ class Lines:
 
 @dataclass(frozen=True)
 class Rows:
-    """A table. The first ``num_names`` cells of a row name it; all others are numbers or short words."""
+    """A table. The first cell of a row names it."""
 
     kind: ClassVar[str] = "rows"
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    num_names: int = 1
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold numbers, whose digits stand below each other."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.head)
+        return tuple(i > 0 and all(map(_NUMBER.fullmatch, each)) for i, each in enumerate(columns))
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,15 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Column:
+    """Parts under a small heading, such as those of one of several runs."""
+
+    kind: ClassVar[str] = "column"
+    title: str
+    parts: tuple["Part", ...]
+
+
+@dataclass(frozen=True)
 class Beside:
     """Parts beside each other where there is room."""
 
@@ -76,14 +91,15 @@ class Beside:
 
 @dataclass(frozen=True)
 class Group:
-    """Parts under a heading of their own, such as those of one run."""
+    """Parts under a heading of their own that the table of contents lists, such as those of one task."""
 
     kind: ClassVar[str] = "group"
     title: str
     parts: tuple["Part", ...]
 
 
-Part = Text | Lines | Rows | Figure | Verbatim | Folded | Beside | Group
+Part = Text | Lines | Rows | Figure | Verbatim | Folded | Column | Beside | Group
+_NUMBER = re.compile(r"[<+-]? ?[\d,.]+( %| s| MB)?( \(.*\))?|–|")
 
 
 @dataclass(frozen=True)
@@ -106,14 +122,22 @@ def several(parts: Sequence[Part]) -> list[Part]:
     return [Beside(tuple(parts))] if len(parts) > 1 else list(parts)
 
 
-def titled(facts: "ReportFacts", build: "Callable[[FolderFacts, TaskFacts], Iterable[Part]]") -> list[Part]:
-    """What ``build`` returns for each task of each folder, under the name of both; groups without a part are left out."""
-    found = [
-        (f"{folder.folder}: {task.name}", tuple(build(folder, task)))
-        for folder in facts.folders
-        for task in folder.tasks
-    ]
-    return [Group(title, parts) for title, parts in found if parts]
+def by_task(facts: "ReportFacts", build: "Callable[[FolderFacts, TaskFacts], Iterable[Part]]") -> list[Part]:
+    """What ``build`` returns for each folder, side by side, in a group for each task that has any."""
+    found = list[Part]()
+    for name in facts.task_names:
+        of_folders = {folder.folder: tuple(build(folder, task)) for folder, task in facts.of_task(name)}
+        if parts := in_columns(of_folders):
+            found.append(Group(name, parts))
+    return found
+
+
+def in_columns(of_folders: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
+    """The parts of each folder, side by side under its name; of a single folder without that."""
+    if len(of_folders) == 1:
+        return tuple(*of_folders.values())
+    columns = [Column(folder, tuple(parts)) for folder, parts in of_folders.items() if parts]
+    return (Beside(tuple(columns)),) if columns else ()
 
 
 def number(value: float | None, digits: int = 4) -> str:

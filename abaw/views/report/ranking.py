@@ -1,7 +1,7 @@
 """How wrong the predictions of each clip are, for a list that begins with the worst."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,11 +11,15 @@ from abaw.views.report.facts import TaskFacts
 
 @dataclass(frozen=True)
 class Ranking:
-    """Clips, the worst first. ``name`` and ``values``: of what, by clip; ``why``: why this orders clips."""
+    """How wrong clips are: ``values`` of the measure ``name`` by clip, the worst first; ``why`` this measure.
+
+    ``is_error``: higher is worse.
+    """
 
     name: str
     values: Mapping[str, float]
     why: str
+    is_error: bool = False
 
 
 def rank_clips(facts: TaskFacts) -> Ranking:
@@ -25,23 +29,32 @@ def rank_clips(facts: TaskFacts) -> Ranking:
     if kinds == {"values"}:
         found = {clip_id: _root_mean_square(each) for clip_id, each in pairs.items()}
         why = (
-            "by root mean square error, highest first: the score over all frames falls with it, while the CCC of a "
-            "single clip is also low where its labels hardly change"
+            "by root mean square error (RMSE), highest first: the score over all frames falls with it, while the CCC "
+            "of a single clip is also low where its labels hardly change"
         )
-        return Ranking("RMSE", dict(sorted(found.items(), key=lambda each: -each[1])), why)
+        return _sorted(Ranking("RMSE", found, why, is_error=True))
     if kinds == {"classes"} and task.resolution == "clip":
-        found = {clip_id: _probability_of_label(task, facts.final_values(clip_id), pairs[clip_id]) for clip_id in pairs}
-        why = "by the probability of the class that is the label, lowest first"
-        return Ranking("probability of the label", dict(sorted(found.items(), key=lambda each: each[1])), why)
+        found = {name: _probability_of_label(task, facts.final_values(name), pairs[name]) for name in pairs}
+        return _sorted(Ranking("probability of the label", found, "by the probability of the label, lowest first"))
     if kinds in ({"classes"}, {"units"}):
         found = {clip_id: _share_right(each) for clip_id, each in pairs.items()}
-        why = (
-            "by the share of right decisions, lowest first: F1 of a single clip depends on how many classes occur in it"
-        )
-        return Ranking("share right", dict(sorted(found.items(), key=lambda each: each[1])), why)
+        why = "by accuracy, lowest first: F1 of a single clip depends on how many classes occur in it"
+        return _sorted(Ranking("accuracy", found, why))
     name = next(iter(facts.result.scores))
     found = {clip_id: scores[name] for clip_id, scores in facts.result.clips.items()}
-    return Ranking(name, dict(sorted(found.items(), key=lambda each: each[1])), f"by {name}, lowest first")
+    return _sorted(Ranking(name, found, f"by {name}, lowest first"))
+
+
+def rank_together(rankings: Sequence[Ranking]) -> Ranking:
+    """The mean over several folders that have the same clips and are ranked by the same measure."""
+    first = rankings[0]
+    means = {clip_id: float(np.mean([each.values[clip_id] for each in rankings])) for clip_id in first.values}
+    return _sorted(replace(first, values=means, why=f"{first.why}; mean over the folders"))
+
+
+def _sorted(found: Ranking) -> Ranking:
+    sign = -1 if found.is_error else 1
+    return replace(found, values=dict(sorted(found.values.items(), key=lambda each: (sign * each[1], each[0]))))
 
 
 def _root_mean_square(pair: PredictionPair) -> float:

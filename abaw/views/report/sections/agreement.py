@@ -8,7 +8,7 @@ from abaw.tasks.classes import Confusion
 from abaw.tasks.ranges import label_ranges
 from abaw.views.plots.scores import draw_confusion
 from abaw.views.plots.values import draw_agreement, draw_plane
-from abaw.views.report.content import Figure, Folded, Part, Rows, Section, titled
+from abaw.views.report.content import Figure, Folded, Part, Rows, Section, by_task
 from abaw.views.report.facts import ReportFacts, TaskFacts
 from abaw.views.report.sections.data import rows_of
 
@@ -18,7 +18,7 @@ PLANE = ("valence", "arousal")
 
 def build(facts: ReportFacts) -> Section | None:
     """None where no task has classes or values."""
-    parts = titled(facts, lambda _, task: _of_task(task))
+    parts = by_task(facts, lambda _, task: _of_task(task))
     return Section("agreement", "Predictions against labels", tuple(parts)) if parts else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from abaw.evaluation.reliability import Calibration
 from abaw.views.plots.scores import draw_reliability
-from abaw.views.report.content import Figure, Folded, Part, Rows, Section, Text, number, titled
+from abaw.views.report.content import Figure, Folded, Part, Rows, Section, Text, by_task, number
 from abaw.views.report.facts import ReportFacts, TaskFacts
 
 MAX_CURVES = 8  # lines in one diagram
@@ -12,7 +12,7 @@ MAX_CURVES = 8  # lines in one diagram
 
 def build(facts: ReportFacts) -> Section | None:
     """None where no task has probabilities."""
-    parts = titled(facts, lambda _, task: _of_task(task))
+    parts = by_task(facts, lambda _, task: _of_task(task))
     return Section("calibration", "Calibration", tuple(parts)) if parts else None
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from abaw.evaluation.report import Comparison, Spread
 from abaw.evaluation.wording import as_words
 from abaw.numbers import format_count
-from abaw.views.report.content import Group, Part, Rows, Section, Text, number, with_bounds
+from abaw.views.plots.scores import PairedDifference, SystemScore, draw_comparison
+from abaw.views.report.content import Figure, Group, Part, Rows, Section, Text, doubts, number, with_bounds
 from abaw.views.report.facts import ReportFacts
 from abaw.views.report.sections.summary import headline_names
 
@@ -37,6 +38,7 @@ def _of_task(facts: ReportFacts, task: str) -> list[Part]:
         for folder, each in of_task
     ]
     parts: list[Part] = [Rows(f"Scores of {task} with 95 % intervals", ("folder", *names), tuple(rows))]
+    parts.append(_figure(facts, task))
     spread = next((each for each in facts.scores.spreads if each.task == task), None)
     pairs = [each for each in facts.scores.comparisons if each.task == task]
     if pairs:
@@ -46,6 +48,19 @@ def _of_task(facts: ReportFacts, task: str) -> list[Part]:
     if spread is not None:
         parts.append(_spread(spread))
     return parts
+
+
+def _figure(facts: ReportFacts, task: str) -> Part:
+    """The ranking scores with their intervals, and the differences of pairs."""
+    results = [each.result for _, each in facts.of_task(task)]
+    name = next(iter(results[0].scores))
+    systems = [SystemScore(each.folder, each.scores[name], (each.intervals or {}).get(name)) for each in results]
+    pairs = [each for each in facts.scores.comparisons if each.task == task]
+    differences = [
+        PairedDifference(each.first, each.second, each.difference, each.interval, each.corrected_p) for each in pairs
+    ]
+    plot = draw_comparison(systems, differences, score=name, title=f"{task}: {name} of all folders")
+    return Figure(f"{name} with 95 % intervals{', and differences of every two folders' if pairs else ''}", plot)
 
 
 def _differences(pairs: list[Comparison], draws: int, seed: int) -> list[Part]:
@@ -63,10 +78,7 @@ def _differences(pairs: list[Comparison], draws: int, seed: int) -> list[Part]:
         f"Both predict the same clips. p is the share of {draws} random exchanges of their predictions of a "
         f"{first.unit} (seed {seed}) that give a difference as large; {num}{corrected}."
     )
-    if not any(each.selection for each in pairs):
-        return [Rows(caption, head, tuple(rows), num_names=2), Text(how)]
-    selection = tuple(dict.fromkeys(each.selection for each in pairs if each.selection))
-    return [Rows(caption, head, tuple(rows), num_names=2), Text(how), Text("; ".join(selection), is_doubt=True)]
+    return [Rows(caption, head, tuple(rows)), Text(how), *doubts(each.selection for each in pairs if each.selection)]
 
 
 def _spread(spread: Spread) -> Part:

@@ -37,10 +37,15 @@ def _training(training: TrainingFacts) -> dict[str, str]:
     found = {"training, from begin to end with pauses": _elapsed(document)}
     if cost.get("training_s") is not None:
         found["training, without pauses"] = f"{cost['training_s']:,.0f} s"
-    for key, name in (("peak_memory_bytes", "peak memory of the training"), ("peak_gpu_bytes", "peak memory of its GPU")):
+    for key, name in (
+        ("peak_memory_bytes", "peak memory of the training"),
+        ("peak_gpu_bytes", "peak memory of its GPU"),
+    ):
         if cost.get(key) is not None:
             found[name] = _megabytes(cost[key])
-    found["numbers in the stored weights"] = "weights are missing" if training.num_stored is None else f"{training.num_stored:,}"
+    found["numbers in the stored weights"] = (
+        "weights are missing" if training.num_stored is None else f"{training.num_stored:,}"
+    )
     if training.weights_bytes is not None:
         found["size of the stored weights"] = _megabytes(training.weights_bytes)
     return found

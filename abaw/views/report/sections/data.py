@@ -8,22 +8,22 @@ import numpy as np
 from abaw.numbers import format_count, format_percent
 from abaw.probabilities.contexts import contexts_of
 from abaw.results.observed import parse_observed
-from abaw.views.report.content import Folded, Group, Part, Rows, Section, Text, counted, number
+from abaw.views.report.content import Folded, Part, Rows, Section, Text, counted, in_columns, number, several
 from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts
 
 MAX_OPEN = 12  # clips with losses that are shown without unfolding
 
 
 def build(facts: ReportFacts) -> Section:
-    groups = [Group(folder.folder, tuple(_of_folder(folder))) for folder in facts.folders]
-    return Section("data", "Data and what was observed", tuple(groups))
+    parts = in_columns({folder.folder: tuple(_of_folder(folder)) for folder in facts.folders})
+    return Section("data", "Data and what was observed", parts)
 
 
 def _of_folder(folder: FolderFacts) -> Iterator[Part]:
-    yield from _splits(folder)
+    tables = [*_splits(folder)]
     for task in folder.tasks:
-        yield from _labels(task)
-        yield from _observed(task)
+        tables += [*_labels(task), *_observed(task)]
+    yield from several(list({str(each): each for each in tables}.values()))
     yield from _losses(folder)
 
 
@@ -38,7 +38,7 @@ def _splits(folder: FolderFacts) -> Iterator[Part]:
     ]
     if rows:
         head = ("part", "task", "clips", "rows", "scored rows")
-        yield Rows("What the run was trained on, and what it held out (validation)", head, tuple(rows), num_names=2)
+        yield Rows("What the run was trained on, and what it held out (validation)", head, tuple(rows))
     folds = document.get("folds", {})
     if folds.get("fold"):
         yield Text(f"Fold {folds['fold']} of {folds['num']}: it held out this part of the training videos.")
@@ -64,13 +64,13 @@ def _labels(task: TaskFacts) -> Iterator[Part]:
     rows = []
     for i, name in enumerate(goals):
         known = ~np.isnan(label[:, i])
-        x, y = label[known, i], prediction[known, i]
-        if len(x):
-            cells = (x.mean(), x.std(), x.min(), x.max(), y.mean(), y.std(), y.min(), y.max())
-            rows.append((name, f"{len(x):,}", *(number(float(each), 3) for each in cells)))
-    sides = [f"{side}: {what}" for side in ("label", "prediction") for what in ("mean", "deviation", "lowest", "highest")]
-    caption = f"Labels and predictions of {task.name}, {found.split} clips"
-    yield Rows(caption, ("value", "rows", *sides), tuple(rows))
+        for side, values in (("label", label), ("prediction", prediction)):
+            if known.any():
+                own = values[known, i]
+                cells = (number(float(each), 3) for each in (own.mean(), own.std(), own.min(), own.max()))
+                rows.append((f"{name}, {side}", f"{len(own):,}", *cells))
+    head = ("value", "rows", "mean", "deviation", "lowest", "highest")
+    yield Rows(f"Labels and predictions of {task.name}, {found.split} clips", head, tuple(rows))
 
 
 def rows_of(task: TaskFacts) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def _observed(task: TaskFacts) -> Iterator[Part]:
     ]
     if rows:
         head = ("feature", "frames", "observed", "lost by alignment")
-        yield Rows(f"Frames of the clips of {task.name} in which each feature was observed", head, tuple(rows))
+        yield Rows("Frames of these clips in which each feature was observed", head, tuple(rows))
     together = Counter[str]()
     for table in task.labelled.tables.values():
         together.update(contexts_of(table.modalities, len(table.frames)).tolist())
@@ -126,7 +126,7 @@ def _losses(folder: FolderFacts) -> Iterator[Part]:
     worst = sorted(losses.lines, key=lambda clip_id: (-losses.shares[clip_id], clip_id))
     rows = tuple((clip_id, losses.lines[clip_id]) for clip_id in worst)
     caption = f"What was lost of {len(rows)} of {format_count(num, 'clip')}, most first"
-    yield Rows(caption, ("clip", "lost"), rows[:MAX_OPEN], num_names=2)
+    yield Rows(caption, ("clip", "lost"), rows[:MAX_OPEN])
     if len(rows) > MAX_OPEN:
         title = f"{len(rows) - MAX_OPEN} more clips with losses"
-        yield Folded(title, (Rows(title, ("clip", "lost"), rows[MAX_OPEN:], num_names=2),))
+        yield Folded(title, (Rows(title, ("clip", "lost"), rows[MAX_OPEN:]),))

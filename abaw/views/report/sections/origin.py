@@ -10,27 +10,43 @@ from abaw.results.selection import chosen_on
 from abaw.views.report.content import Folded, Group, Lines, Part, Rows, Section, Text, Verbatim
 from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts, TrainingFacts
 
+SEEN = {"videos_seen": "videos seen in training", "groups_seen": "groups seen in training"}
 NUM_NAMED = 12  # videos of a list that are named
 
 
 def build(facts: ReportFacts) -> Section:
-    groups: list[Part] = [Group(folder.folder, tuple(_of_folder(folder))) for folder in facts.folders]
-    return Section("origin", "Config and provenance", (Text(f"This report was made by {facts.made_with}."), *groups))
+    groups = [Group(folder.folder, tuple(_of_folder(folder))) for folder in facts.folders]
+    parts = groups if len(groups) > 1 else groups[0].parts
+    return Section("origin", "Config and provenance", (Text(f"This report was made by {facts.made_with}."), *parts))
 
 
 def _of_folder(folder: FolderFacts) -> Iterator[Part]:
-    for task in folder.tasks:
-        yield from _provenance(task, num_tasks=len(folder.tasks))
+    of_tasks = [[*_provenance(task, task.name)] for task in folder.tasks]
+    if len({str(_provenance_rows(task)) for task in folder.tasks}) == 1:
+        of_tasks = [[*_provenance(folder.tasks[0], ", ".join(task.name for task in folder.tasks))]]
+    for parts in of_tasks:
+        yield from parts
     if folder.training is None:
         return
     yield from _training(folder.training)
 
 
-def _provenance(task: TaskFacts, num_tasks: int) -> Iterator[Part]:
-    found = dict(task.result.provenance)
+def _provenance(task: TaskFacts, names: str) -> Iterator[Part]:
+    rows = _provenance_rows(task)
+    if not rows:
+        yield Text(f"Nothing says which run made the tables of {names}.", is_doubt=True)
+        return
+    yield Rows(f"Provenance of the tables of {names}", ("what", "value"), tuple(rows))
+    for key, what in SEEN.items():
+        videos = task.labelled.about.get(key) or ()
+        if len(videos) > NUM_NAMED:
+            yield Folded(f"All {len(videos)} {what}", (Text(", ".join(map(str, videos))),))
+
+
+def _provenance_rows(task: TaskFacts) -> list[tuple[str, str]]:
+    about, found = task.labelled.about, task.result.provenance
     rows = [(key.replace("_", " "), as_words(value)) for key, value in found.items() if value != []]
-    about = task.labelled.about
-    for key, what in (("videos_seen", "videos seen in training"), ("groups_seen", "groups seen in training")):
+    for key, what in SEEN.items():
         if about.get(key) is not None:
             rows.append((what, f"{len(about[key])}: {first_few(about[key], NUM_NAMED)}" if about[key] else "none"))
     ensemble = about.get("ensemble") or {}
@@ -42,15 +58,7 @@ def _provenance(task: TaskFacts, num_tasks: int) -> Iterator[Part]:
         what = "groups" if kept.fitted_on_groups else "videos"
         words = f"{len(fitted)} {what}: {first_few(fitted, NUM_NAMED)}" if fitted else "not recorded"
         rows.append(("post-processing fitted on", words))
-    if not rows:
-        yield Text(f"Nothing says which run made the tables of {task.name}.", is_doubt=True)
-        return
-    of = f" of {task.name}" if num_tasks > 1 else ""
-    yield Rows(f"Provenance of the tables{of}", ("what", "value"), tuple(rows), num_names=2)
-    for key, what in (("videos_seen", "videos"), ("groups_seen", "groups")):
-        names = about.get(key) or ()
-        if len(names) > NUM_NAMED:
-            yield Folded(f"All {len(names)} {what} seen in training", (Text(", ".join(map(str, names))),))
+    return rows
 
 
 def _short(ensemble: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,14 +88,14 @@ def _training(training: TrainingFacts) -> Iterator[Part]:
         names = chosen.groups or chosen.videos
         what = "group" if chosen.groups else "video"
         rows.append(("epoch chosen on", f"{format_count(len(names), what)}: {first_few(names, NUM_NAMED)}"))
-    yield Rows("What the run records", ("what", "value"), tuple(rows), num_names=2)
+    yield Rows("What the run records", ("what", "value"), tuple(rows))
     features = [
         (name, str(recipe.get("encoder", "")), as_words(list(_settings(recipe))), str(recipe.get("weights", "none")))
         for name, recipe in document.get("recipes", {}).items()
     ]
     if features:
         head = ("feature", "encoder", "settings", "SHA-256 of the weights")
-        yield Rows("Features and what extracted them", head, tuple(features), num_names=4)
+        yield Rows("Features and what extracted them", head, tuple(features))
     versions = tuple(f"{name} {number}" for name, number in document.get("versions", {}).items())
     if versions:
         yield Folded("Versions of the packages", (Lines(versions),))

@@ -22,8 +22,8 @@ def build(facts: ReportFacts) -> Section | None:
     if missing := [folder.folder for folder in runs if folder.robustness is None]:
         parts.append(
             Text(
-                f"Not measured for {', '.join(missing)}. abaw robustness RUN measures it and keeps it with the run, and "
-                "abaw report --robustness does so first; both need the weights of the run and the store of its features."
+                f"Not measured for {', '.join(missing)}. abaw robustness RUN measures it and keeps it; "
+                "abaw report --robustness does so first. It needs the weights of the run and the store of its features."
             )
         )
     found = [(folder.folder, folder.robustness) for folder in runs if folder.robustness is not None]
@@ -66,7 +66,10 @@ def _curves(measured: Measured) -> Iterator[Part]:
     figures, tables, words = list[Part](), list[Part](), list[str]()
     for name, unit in names:
         curves = [
-            (run, curve) for run, found in measured for curve in found.curves if (curve.name, curve.unit) == (name, unit)
+            (run, curve)
+            for run, found in measured
+            for curve in found.curves
+            if (curve.name, curve.unit) == (name, unit)
         ]
         score = measured[0][1].score
         quantity = f"{name} ({unit})"

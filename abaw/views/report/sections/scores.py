@@ -7,13 +7,13 @@ from abaw.evaluation.stages import Stage
 from abaw.evaluation.wording import difference_words
 from abaw.postprocessing import parse_post_processing
 from abaw.tasks.base import is_count
-from abaw.views.report.content import Part, Rows, Section, Text, number, titled, with_bounds
+from abaw.views.report.content import Part, Rows, Section, Text, by_task, number, with_bounds
 from abaw.views.report.facts import ReportFacts, TaskFacts
 from abaw.views.report.sections.summary import headline_names
 
 
 def build(facts: ReportFacts) -> Section:
-    return Section("scores", "Scores", tuple(titled(facts, lambda _, task: _of_task(task))))
+    return Section("scores", "Scores", tuple(by_task(facts, lambda _, task: _of_task(task))))
 
 
 def _of_task(task: TaskFacts) -> Iterator[Part]:
@@ -34,7 +34,9 @@ def _of_task(task: TaskFacts) -> Iterator[Part]:
 
 def _stages(task: TaskFacts) -> Iterator[Part]:
     if not task.stages:
-        yield Text("The tables have no post-processing: these are the scores of the raw predictions. abaw fit fits one.")
+        yield Text(
+            "The tables have no post-processing: these are the scores of the raw predictions. abaw fit fits one."
+        )
         return
     names = headline_names(task)
     rows = [(stage.name, *_scores_of(stage.measured, names), _gain(stage)) for stage in task.stages]

@@ -17,7 +17,7 @@ def build(facts: ReportFacts) -> Section:
     parts += [Text("No doubts are known about these scores.")] if not (found := _doubts(facts)) else doubts(found)
     parts.append(
         Text(
-            "Intervals are 95 % intervals of the score over all frames, from leaving out each video, or each group where "
+            "Intervals are 95 % intervals of the score over all frames, from leaving out each video, or group where "
             "the data set names groups. They do not cover the variation between training seeds, nor a difference "
             "between these clips and others."
         )
@@ -32,7 +32,7 @@ def _what(folder: FolderFacts) -> str:
         config = folder.training.config
         features = ", ".join(config["features"])
         what = f"a run of the model {config['model']['name']} on {features}"
-        on = f", on {config['data']}"
+        on = f", trained on {config['data']}"
     else:
         runs = ", ".join(first.result.provenance.get("run", ()))
         what, on = f"prediction tables{f' of {runs}' if runs else ''}", ""
@@ -57,7 +57,7 @@ def _headlines(facts: ReportFacts) -> Part:
                 low, high = (found.intervals or {}).get(name, (None, None))
                 rows.append((folder.folder, task.name, name, number(found.scores[name]), number(low), number(high)))
     head = ("folder", "task", "score", "value", "low", "high")
-    return Rows("Official scores with 95 % intervals", head, tuple(rows), num_names=3)
+    return Rows("Official scores with 95 % intervals", head, tuple(rows))
 
 
 def headline_names(task: TaskFacts) -> list[str]:
@@ -67,14 +67,17 @@ def headline_names(task: TaskFacts) -> list[str]:
 
 
 def _doubts(facts: ReportFacts) -> list[str]:
-    found = list[str]()
+    """Each doubt once, after the tasks and folders that it is about, where it is not about all."""
+    about = dict[str, list[str]]()
     for folder in facts.folders:
-        before = f"{folder.folder}: " if len(facts.folders) > 1 else ""
-        lines = list(folder.remarks)
+        of_lines: dict[str, list[str]] = {line: [] for line in folder.remarks}
         for task in folder.tasks:
-            lines += [f"{task.name}: {line}" if len(folder.tasks) > 1 else line for line in _doubts_of(task)]
-        found += [before + line for line in lines]
-    return found
+            for line in _doubts_of(task):
+                of_lines.setdefault(line, []).append(task.name)
+        for line, names in of_lines.items():
+            is_partial = 0 < len(names) < len(folder.tasks)
+            about.setdefault(f"{', '.join(names)}: {line}" if is_partial else line, []).append(folder.folder)
+    return [line if len(each) == len(facts.folders) else f"{', '.join(each)}: {line}" for line, each in about.items()]
 
 
 def _doubts_of(task: TaskFacts) -> Iterator[str]:

@@ -21,7 +21,8 @@ def build(facts: ReportFacts) -> Section | None:
     for inner, what in ((False, "Learning curves"), (True, "Learning curves of the trainings that chose the epoch")):
         curves = [found for folder in runs if (found := _curves_of(folder, inner=inner)) is not None]
         for i in range(0, len(curves), MAX_TOGETHER):
-            caption = f"{what}. Dotted: loss on the training clips; the ring marks the epoch whose weights are kept."
+            ring = "" if inner else "; the ring marks the epoch whose weights are kept"
+            caption = f"{what}. Dotted: loss on the training clips{ring}."
             parts.append(Figure(caption, draw_learning_curves(curves[i : i + MAX_TOGETHER], title=what)))
     missing = [folder.folder for folder in runs if folder.training and not folder.training.curves]
     if missing:
@@ -63,4 +64,4 @@ def _cells(folder: FolderFacts) -> Iterator[str]:
     yield number(float(train[-1])) if len(train) and np.isfinite(train[-1]) else "–"
     yield number(float(np.nanmin(validation))) if np.isfinite(validation).any() else "–"
     rate = columns.get("learning_rate", np.zeros(0))
-    yield f"{rate[0]:g} to {rate[-1]:g}" if len(rate) else "–"
+    yield f"{rate[0]:.3g} to {rate[-1]:.3g}" if len(rate) else "–"
