@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from abaw.pipelines.probing.scoring import probe as probe
     from abaw.pipelines.recognised_tables import recognise as recognise
     from abaw.pipelines.robustness.measuring import measure_robustness as measure_robustness
+    from abaw.pipelines.reporting.writing import WrittenReport as WrittenReport
+    from abaw.pipelines.reporting.writing import report as report
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.plugins import PlugIn as PlugIn
@@ -149,6 +151,7 @@ _HOMES = {
     "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.probing.scoring": ("probe",),
     "abaw.pipelines.robustness.measuring": ("measure_robustness",),
+    "abaw.pipelines.reporting.writing": ("WrittenReport", "report"),
     "abaw.pipelines.training": ("train", "train_folds"),
     "abaw.plugins": ("PlugIn", "load_plugin"),
     "abaw.postprocessing": ("PostProcessing",),

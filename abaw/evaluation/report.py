@@ -22,19 +22,13 @@ from abaw.evaluation.intervals import (
     unit_drawn,
 )
 from abaw.evaluation.jackknife import LEVEL
-from abaw.evaluation.labelled_tables import LabelledPredictions
-from abaw.evaluation.opening import open_folders
+from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
 from abaw.evaluation.reliability import Calibration, calibration_of
 from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
+from abaw.files import as_path, as_paths
 from abaw.results import predictions
-from abaw.results.provenance import (
-    REPORTED,
-    describe_ancestors,
-    describe_probes,
-    describe_recognisers,
-    describe_teachers,
-)
+from abaw.results.provenance import reported
 from abaw.results.selection import words_of_each
 from abaw.tasks.base import PredictionPair, Task, is_count
 from abaw.tasks.classes import Confusion, confusion_of
@@ -43,12 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scores = dict[str, float]
-DESCRIBED = {
-    "recognisers": describe_recognisers,
-    "probes": describe_probes,
-    "taught_by": describe_teachers,
-    "continued_from": describe_ancestors,
-}  # entries of provenance in words
 
 
 @dataclass(frozen=True)
@@ -220,6 +208,28 @@ def score(
     return report(opened, draws, seed)
 
 
+def open_folders(
+    folders: str | Path | Sequence[str | Path],
+    *,
+    split: str | None,
+    task: str | None,
+    data: str | Path | None,
+    raw: bool,
+) -> list[LabelledPredictions]:
+    """Every task of every folder, in the order of the folders; the arguments and errors are those of ``score``."""
+    several = as_paths(folders, "folders")
+    if not several:
+        raise InputError("no folder to score: give a run, or a folder of prediction tables")
+    if len({each.resolve() for each in several}) < len(several):
+        raise InputError(f"a folder is given twice: {', '.join(map(str, several))}; give each folder once")
+    labels, opened = as_path(data, "data", optional=True), list[LabelledPredictions]()
+    for folder in several:
+        names = [task] if task else tasks_in(folder, split)
+        opened += [open_labelled_predictions(folder, split, name, labels, raw=raw) for name in names]
+    _check_same_tasks(several, opened)
+    return opened
+
+
 def report(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> ScoreReport:
     """The report of labelled predictions; see ``score``."""
     results = [result(each, draws, seed) for each in opened]
@@ -255,11 +265,7 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
         post_processing=post_processing,
         raw=raw,
         gain=gain,
-        provenance={
-            key: DESCRIBED[key](labelled.about) if key in DESCRIBED else labelled.about[key]
-            for key in REPORTED
-            if labelled.about.get(key) is not None
-        },
+        provenance=reported(labelled.about),
         remarks=labelled.all_remarks(final),
         unit=unit_drawn(final),
         coverage=measured_coverage(labelled.task, num) if num > 1 else None,
@@ -331,3 +337,13 @@ def difference(
     found = compare(task, first, second, draws, seed)
     ranking, num, unit = next(iter(task.score(second))), found.num_videos, found.unit
     return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
+
+
+def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:
+    of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
+    for folder, names in zip(folders, of_folder, strict=True):
+        if set(names) != set(of_folder[0]):
+            raise InputError(
+                f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
+                "that all of them have (--task), or score them one by one"
+            )

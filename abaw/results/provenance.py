@@ -148,6 +148,17 @@ def describe_probes(about: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def reported(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside a score about the origin of tables, from predictions.json; what made them in words."""
+    words = {
+        "recognisers": describe_recognisers,
+        "probes": describe_probes,
+        "taught_by": describe_teachers,
+        "continued_from": describe_ancestors,
+    }
+    return {key: words[key](about) if key in words else about[key] for key in REPORTED if about.get(key) is not None}
+
+
 def _union(abouts: Sequence[Mapping[str, Any]], key: str) -> list[Any] | None:
     """The entries of all members' lists, each once, in order; None where no member has a list."""
     lists = [about[key] for about in abouts if about.get(key) is not None]

@@ -9,9 +9,7 @@ from abaw.dataset.layout import open_once
 from abaw.errors import InputError, NotFoundError
 from abaw.evaluation import report as scoring
 from abaw.evaluation.intervals import DRAWS, SEED, check_draws
-from abaw.evaluation.opening import open_folders
 from abaw.evaluation.robustness import FILE, Robustness, read_robustness
-from abaw.evaluation.stages import measure_stages
 from abaw.evaluation.wording import summary
 from abaw.files import as_path, as_paths, atomic_write
 from abaw.pipelines.reporting.gathering import open_run, read_losses, read_training
@@ -19,6 +17,7 @@ from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run, commit, versions
 from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts
 from abaw.views.report.page import MARK, build_page
+from abaw.views.report.stages import measure_stages
 
 NUM_WORST, MAX_WORST = 10, 100
 MARK_WITHIN = 20_000  # characters at the beginning of a report
@@ -72,7 +71,7 @@ def report(
         raise InputError(f"worst is {worst!r}, expected a number of clips from 0 to {MAX_WORST}")
     given = as_paths(folders, "folders")
     runs = {str(folder): open_run(folder) for folder in given}
-    opened = open_folders(given, split=split, task=task, data=data, raw=raw)
+    opened = scoring.open_folders(given, split=split, task=task, data=data, raw=raw)
     scores = scoring.report(opened, draws, seed)
     found = []
     for i, folder in enumerate(given):

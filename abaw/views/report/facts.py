@@ -10,8 +10,8 @@ import numpy as np
 from abaw.evaluation.labelled_tables import LabelledPredictions
 from abaw.evaluation.report import ScoreReport, ScoreResult
 from abaw.evaluation.robustness import Robustness
-from abaw.evaluation.stages import Stage
 from abaw.tasks.base import PredictionPair
+from abaw.views.report.stages import Stage
 
 Columns = Mapping[str, np.ndarray]
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from abaw.evaluation.report import Measurement
-from abaw.evaluation.stages import Stage
 from abaw.evaluation.wording import difference_words
 from abaw.postprocessing import parse_post_processing
 from abaw.tasks.base import is_count
 from abaw.views.report.content import Part, Rows, Section, Text, by_task, number, with_bounds
 from abaw.views.report.facts import ReportFacts, TaskFacts
 from abaw.views.report.sections.summary import headline_names
+from abaw.views.report.stages import Stage
 
 
 def build(facts: ReportFacts) -> Section:
@@ -35,7 +35,7 @@ def _of_task(task: TaskFacts) -> Iterator[Part]:
 def _stages(task: TaskFacts) -> Iterator[Part]:
     if not task.stages:
         yield Text(
-            "The tables have no post-processing: these are the scores of the raw predictions. abaw fit fits one."
+            "The tables have no post-processing: these are the scores of the raw predictions (abaw fit fits one)."
         )
         return
     names = headline_names(task)
@@ -54,7 +54,11 @@ def _scores_of(found: Measurement, names: list[str]) -> list[str]:
 
 def _gain(stage: Stage) -> str:
     gain = stage.gain
-    return "–" if gain is None else difference_words(gain.score, gain.difference, gain.interval, gain.p)
+    if gain is None:
+        return "–"
+    if gain.difference == 0 and gain.p == 1:
+        return "none"
+    return difference_words(gain.score, gain.difference, gain.interval, gain.p)
 
 
 def _folds(task: TaskFacts) -> Iterator[Part]:

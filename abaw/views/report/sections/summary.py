@@ -31,12 +31,12 @@ def _what(folder: FolderFacts) -> str:
     if folder.training is not None:
         config = folder.training.config
         features = ", ".join(config["features"])
-        what = f"a run of the model {config['model']['name']} on {features}"
+        what = f"is a run of the model {config['model']['name']} on {features}"
         on = f", trained on {config['data']}"
     else:
         runs = ", ".join(first.result.provenance.get("run", ()))
-        what, on = f"prediction tables{f' of {runs}' if runs else ''}", ""
-    return f"{folder.folder} is {what}{on}. Scored here: {'; '.join(parts)}."
+        what, on = f"holds prediction tables{f' of {runs}' if runs else ''}", ""
+    return f"{folder.folder} {what}{on}. Scored here: {'; '.join(parts)}."
 
 
 def _scored(task: TaskFacts) -> str:

@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 from abaw.calibration.fit import fit
-from abaw.configs.sections import Config
 from abaw.errors import InputError
 from abaw.evaluation.report import score
 from abaw.evaluation.run_table import read_runs
@@ -16,23 +15,7 @@ from abaw.files.yaml import read_yaml
 from abaw.results import runs as run_files
 from abaw.results.runs import Run
 from tests.support.abaw.commands import abaw
-from tests.support.abaw.reports import VALIDATION, scores_of, write_tables
-
-
-def make_run(folder, data, name, noise=None, model="concat", seed=0, selection=None):
-    """A run as training leaves it; without ``noise`` one that was stopped."""
-    values = {"name": name, "data": str(data), "store": "s", "tasks": {"va": {}}, "features": {"f": {}, "g": {}}}
-    run = Run(folder / name)
-    config = Config.model_validate(values | {"model": {"name": model}, "training": {"seed": seed}})
-    videos = {"train": ["20"], "validation": [clip_id[:2] for clip_id in VALIDATION]}
-    run.begin(config, {"tasks": {"va": {}}, "recipes": {}, "videos": videos, "label_tasks_seen": ["va"]})
-    if noise is not None:
-        (run.folder / "weights").mkdir()
-        (run.folder / "weights/model.safetensors").write_bytes(b"w")
-        tables = write_tables(run.predictions("validation") / "va", data, noise=noise, held_out=True)
-        scores = scores_of(tables, data)["scores"]
-        run.finish({"va": scores}, {"selection": selection or {"videos": [], "groups": [], "epochs_trained": 7}})
-    return run
+from tests.support.abaw.reports import VALIDATION, make_run, scores_of
 
 
 @pytest.fixture
