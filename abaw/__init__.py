@@ -85,9 +85,9 @@ if TYPE_CHECKING:
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.probing.scoring import probe as probe
     from abaw.pipelines.recognised_tables import recognise as recognise
-    from abaw.pipelines.robustness.measuring import measure_robustness as measure_robustness
     from abaw.pipelines.reporting.writing import WrittenReport as WrittenReport
     from abaw.pipelines.reporting.writing import report as report
+    from abaw.pipelines.robustness.measuring import measure_robustness as measure_robustness
     from abaw.pipelines.training import train as train
     from abaw.pipelines.training import train_folds as train_folds
     from abaw.plugins import PlugIn as PlugIn

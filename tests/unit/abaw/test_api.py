@@ -175,6 +175,7 @@ BAD_CALLS = {
     "read_runs, missing folder": lambda here: abaw.read_runs(here / "none"),
     "read_runs, unknown column": lambda here: abaw.read_runs(here, sort="f1"),
     "read_runs, no condition": lambda here: abaw.read_runs(here, where=["bigru"]),
+    "report, missing folder": lambda here: abaw.report(here / "none", here / "report.html"),
     "score, missing folder": lambda here: abaw.score(here / "none"),
     "score, unknown split": lambda here: abaw.score(here, split="dev"),
     "search, missing config": lambda here: abaw.search(here / "none.yaml", vary=["model.dropout=0:1"]),
