@@ -27,8 +27,7 @@ def open_run(folder: Path) -> Run | None:
 
 
 def read_training(run: Run) -> tuple[TrainingFacts, list[str]]:
-    """What a run records of its training, and what is wrong with its weights or curves, without which a report is made
-    all the same."""
+    """What a run records of its training, and what is wrong with its weights or curves, which a report can lack."""
     remarks = list[str]()
     try:
         run.check_weights()

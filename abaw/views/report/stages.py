@@ -26,12 +26,10 @@ def stages_of(kept: PostProcessing) -> Iterator[tuple[str, PostProcessing]]:
     >>> [name for name, _ in stages_of(PostProcessing(fill_gaps=True, smoother="box", width=5, bias=(0.1, 0.0)))]
     ['gaps filled', 'smoothed (box over 5 frames)', 'scale and bias']
     """
-    logits = {"scale": (), "bias": (), "match_scale": (), "match_bias": (), "calibration": None}
-    filled = replace(kept, smoother="none", width=1, unit="frames", **logits)
     if kept.fill_gaps:
-        yield "gaps filled", filled
-    smoothed = replace(kept, **logits)
+        yield "gaps filled", PostProcessing(fill_gaps=True)
     if kept.smoother != "none":
+        smoothed = replace(kept, scale=(), bias=(), match_scale=(), match_bias=(), calibration=None)
         where = " of logits" if kept.space == "logits" else ""
         yield f"smoothed ({kept.smoother} over {kept.width:g} {UNIT_WORDS[kept.unit]}{where})", smoothed
     if kept.calibration is not None:

@@ -50,18 +50,18 @@ def _labels(task: TaskFacts) -> Iterator[Part]:
     if confusion is not None:
         counts = np.array(confusion.counts)
         total = int(counts.sum())
-        rows = [
+        of_classes = [
             (name, f"{labelled:,}", format_percent(labelled, total), f"{predicted:,}", format_percent(predicted, total))
             for name, labelled, predicted in zip(
                 confusion.classes, counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist(), strict=True
             )
         ]
         caption = f"Labels and predictions of {task.name}, {found.split} clips"
-        yield Rows(caption, ("class", "labels", "share", "predictions", "share"), tuple(rows))
+        yield Rows(caption, ("class", "labels", "share", "predictions", "share"), tuple(of_classes))
         return
     goals = task.labelled.task.goals
     prediction, label = rows_of(task)
-    rows = []
+    rows = list[tuple[str, ...]]()
     for i, name in enumerate(goals):
         known = ~np.isnan(label[:, i])
         for side, values in (("label", label), ("prediction", prediction)):

@@ -36,12 +36,12 @@ def _curves_of(folder: FolderFacts, *, inner: bool) -> RunCurves | None:
     if training is None or not columns or "epoch" not in columns:
         return None
     nothing = np.full(len(columns["epoch"]), np.nan)
-    scores = {name: columns[column] for name, column in score_columns(columns).items()}
+    scores = {name: columns[column].tolist() for name, column in score_columns(columns).items()}
     return RunCurves(
         folder.folder,
-        columns["epoch"],
-        columns.get("train/loss", nothing),
-        columns.get("validation/loss", nothing),
+        columns["epoch"].tolist(),
+        columns.get("train/loss", nothing).tolist(),
+        columns.get("validation/loss", nothing).tolist(),
         scores,
         None if inner else training.document.get("selection", {}).get("epochs_trained"),
     )
