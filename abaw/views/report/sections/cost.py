@@ -23,7 +23,7 @@ def build(facts: ReportFacts) -> Section | None:
     }
     names = dict.fromkeys(name for each in found.values() for name in each)
     rows = tuple((name, *(each.get(name, UNKNOWN) for each in found.values())) for name in names)
-    parts: list[Part] = [Rows("Cost", ("what", *found), rows)]
+    parts: list[Part] = [Rows("What training and prediction take", ("what", *found), rows)]
     if any(folder.robustness is None for folder, _ in runs):
         parts.append(
             Text("abaw robustness RUN also measures how long an hour of clips takes to predict, and counts parameters.")

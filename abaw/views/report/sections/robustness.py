@@ -103,6 +103,12 @@ def _table(run: str, curve: Curve, score: str) -> Rows:
 
 def _optimum(run: str, curve: Curve) -> str:
     """Where a curve over shifts in both directions is highest: at 0, if pictures and sound are in step."""
-    best = max(curve.points, key=lambda each: each.rank)
-    where = "without a shift" if best.strength == 0 else f"at {best.strength:g} {curve.unit}"
-    return f"{run}, {curve.name}: the score is highest {where}."
+    best = max(curve.points, key=lambda each: (each.rank, -abs(each.strength)))
+    if best.strength == 0:
+        return f"{run}, {curve.name}: the score is highest without a shift."
+    low, high = best.difference_interval or (None, None)
+    between = "" if low is None or high is None else f" (95 % {low:+.4f} to {high:+.4f})"
+    return (
+        f"{run}, {curve.name}: the score is highest at {best.strength:g} {curve.unit}, {best.difference:+.4f}{between} "
+        "above that without a shift."
+    )

@@ -136,7 +136,7 @@ def test_runs_that_cannot_be_reported_are_refused_and_nothing_is_written(tmp_pat
     ):
         with pytest.raises(abaw.AbawError, match=words):
             abaw.report(folders, tmp_path / "report.html", data=data)
-    with pytest.raises(abaw.InputError, match="no predictions at .*test"):
+    with pytest.raises(abaw.NotFoundError, match="no predictions at .*test"):
         abaw.report(runs[1], tmp_path / "report.html", split="test")
     with pytest.raises(abaw.AbawError, match="no weights at"):
         abaw.report(runs[1], tmp_path / "report.html", robustness=True)
