@@ -42,6 +42,12 @@ def analyze(
         list[str] | None,
         typer.Option(help="what to write beside the tables; may be given several times"),
     ] = None,
+    overlay: Annotated[
+        bool,
+        typer.Option(
+            "--overlay", help="write <file>.overlay.mp4: the video with faces, classes, valence and arousal drawn on it"
+        ),
+    ] = False,
     plot: Annotated[
         list[str] | None,
         typer.Option(metavar="png|svg", help="draw the timeline of each clip; may be given several times"),
@@ -107,6 +113,7 @@ def analyze(
             persons=persons,
             views=[
                 *(["page"] if page else []),
+                *(["overlay"] if overlay else []),
                 *(view or []),
                 *chosen(plot, PLOTS, "--plot"),
                 *chosen(export, EXPORTS, "--export"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from abaw.dataset.media_files import is_picture
 from abaw.errors import AbawError
+from abaw.pipelines.viewing.media import find_fault, media_of
 from abaw.views.page.content import Envelope, SpokenWord
 from abaw.views.page.writing import NO_MEDIA, PageMedia, write_page
 
@@ -42,15 +43,14 @@ def write(viewed: "ViewedClip", path: Path) -> str:
 
 def _choose_media(viewed: "ViewedClip", page: Path) -> tuple[PageMedia, list[str]]:
     """What the page plays: the file itself, or a proxy where browsers cannot play it."""
-    from extract.media.writing import VideoSource, find_playback_fault, write_proxy
+    from extract.media.writing import write_proxy
 
-    clip, media = viewed.clip, viewed.clip.media
-    if media is None:
+    clip, media, source = viewed.clip, viewed.clip.media, media_of(viewed)
+    if media is None or source is None:
         return NO_MEDIA, ["there is no video or sound file to play"]
-    source = VideoSource(media, clip.streams, clip.part, clip.fps)
     kind = "picture" if is_picture(media) else "video" if source.has_pictures else "sound"
     remarks, offset_s = [], 0.0
-    if fault := find_playback_fault(source):
+    if fault := find_fault(viewed):
         proxy = page.with_name(f"{clip.clip_id}{PROXY}")
         offset_s = float(write_proxy(source, proxy).offset_s)
         remarks.append(f"not every browser plays {media.name} ({fault}): the page plays a copy, {proxy.name}")

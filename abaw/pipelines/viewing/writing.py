@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.errors import InputError
 from abaw.files import as_list
-from abaw.progress import ProgressCallback
+from abaw.progress import ProgressCallback, silent
 from abaw.views.exports.subtitles import SHORTEST_S
 from abaw.views.timeline import Timeline, read_timeline
 
@@ -25,6 +25,7 @@ class ViewedClip:
     """A clip to be shown: its ``timeline``, its media file and streams, and the features that were extracted of it.
 
     ``embed``: media become part of a page in place of a link. ``shortest_s``: subtitles that are shorter are left out.
+    ``progress``: called with the clip, the frames done and their number by what takes long.
     """
 
     clip: "Clip"
@@ -32,6 +33,7 @@ class ViewedClip:
     folder: Path
     embed: bool = False
     shortest_s: float = SHORTEST_S
+    progress: ProgressCallback = silent
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -67,6 +69,12 @@ _PICTURES, _EXPORTS = "abaw.pipelines.viewing.pictures", "abaw.pipelines.viewing
 _VIEWS: tuple[View, ...] = (
     View(
         "page", ".html", "abaw.pipelines.viewing.page:write", "a page with the player and the timeline", (".proxy.mp4",)
+    ),
+    View(
+        "overlay",
+        ".overlay.mp4",
+        "abaw.pipelines.viewing.overlay:write_overlay",
+        "a video with faces, classes, valence and arousal drawn on it",
     ),
     View("png", ".png", f"{_PICTURES}:write_picture", "the timeline as a picture"),
     View("svg", ".svg", f"{_PICTURES}:write_picture", "the timeline as a vector graphic"),
@@ -128,7 +136,7 @@ class Viewing:
         """
         for done, clip_id in enumerate(clip_ids if self.views else ()):
             progress(clip_id, done, len(clip_ids))
-            viewed = ViewedClip(dataset.clips[clip_id], store, dataset.root, self.embed, self.shortest_s)
+            viewed = ViewedClip(dataset.clips[clip_id], store, dataset.root, self.embed, self.shortest_s, progress)
             for view in self.views:
                 if remark := view.write(viewed, viewed.folder / f"{clip_id}{view.suffix}"):
                     yield f"{clip_id}: {view.name}: {remark}"

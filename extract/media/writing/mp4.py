@@ -1,7 +1,9 @@
 """A stream of pictures and one of sound as H.264 and AAC in .mp4, in bounded memory."""
 
+import errno
 import heapq
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from abaw.errors import InputError
 from abaw.files import atomic_write
 from extract.media.colour import HD_HEIGHT_PX, HD_WIDTH_PX, Rgb
+from extract.media.container import count_missing_bytes
 from extract.media.writing.sound import SoundSource, sound_packets
 
 MIN_TIMESCALE = 10_000  # FFmpeg doubles smaller ones until they reach it
@@ -142,13 +145,15 @@ def write_mp4(
     *,
     crf: int = 23,
     preset: str = "veryfast",
+    comment: str = "",
 ) -> WrittenVideo:
     """Write pictures, each with its time in seconds of the source, and the sound of a file, at the same times.
 
     ``pictures``: uint8 RGB (height, width, 3); they are taken one by one. Times must increase. One of another size than
     the first is scaled to it, and odd sizes become even by one row or column more. ``crf`` and ``preset``: quality and
-    speed of x264. The sound is copied where .mp4 holds it as it is (``sound_packets``), else encoded as AAC. The file
-    is complete or absent; its index comes first, so that it plays while it is loaded.
+    speed of x264. ``comment``: a text that is stored in the file. The sound is copied where .mp4 holds it as it is
+    (``sound_packets``), else encoded as AAC. The file is complete or absent; its index comes first, so that it plays
+    while it is loaded.
 
     Raises InputError where there is neither a picture nor sound.
     """
@@ -157,12 +162,22 @@ def write_mp4(
     movie = math.lcm(timing.timescale, rate_hz)  # the unit in which the starts of streams are stored
     options = {"movflags": "+faststart", "movie_timescale": str(movie if movie <= MAX_TIMESCALE else timing.timescale)}
     with atomic_write(path) as temporary:
-        with av.open(f"file:{temporary}", "w", format="mp4", container_options=options) as out:
-            sources = [_Pictures(out, timing, crf, preset, written).packets(pictures)]
-            if sound is not None:
-                sources.append(sound_packets(out, sound, written))
-            for packet in heapq.merge(*sources, key=lambda packet: packet.dts * packet.time_base):
-                out.mux(packet)
+        url = f"file:{temporary}"
+        try:
+            with av.open(url, "w", format="mp4", container_options=options) as out:
+                if comment:
+                    out.metadata["comment"] = comment
+                sources = [_Pictures(out, timing, crf, preset, written).packets(pictures)]
+                if sound is not None:
+                    sources.append(sound_packets(out, sound, written))
+                for packet in heapq.merge(*sources, key=lambda packet: packet.dts * packet.time_base):
+                    out.mux(packet)
+        except OSError as error:  # such as a full disk
+            if error.filename != url:
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        if count_missing_bytes(temporary, "mov,mp4,m4a,3gp,3g2,mj2"):  # FFmpeg forgets an error of its last write
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if not written.num_pictures and not written.sound:
             raise InputError(f"{path.name} would be empty: there is neither a picture nor sound")
     return written
