@@ -54,17 +54,17 @@ class Drawer:
         """Top left: the time, what was seen and heard, and what else must be known."""
         x, y = self.margin_px, self.margin_px
         title = draw_text(scene.title, self.text_px)
-        title.lay(picture, x, y)
+        title.draw_on(picture, x, y)
         y += title.height + self.line_px
         flags = [] if scene.face_seen is None else [("face", "no face", scene.face_seen)]
         for yes, no, is_there in [*flags, ("voice", "no voice", scene.voice_heard)]:
             colour = GREEN if is_there else AMBER
             chip = chip_sprite(yes if is_there else no, round(self.text_px * 0.85), colour, is_there)
-            chip.lay(picture, x, y)
+            chip.draw_on(picture, x, y)
             x += chip.width + self.line_px * 2
         if scene.remark:
             y += round(self.text_px * 1.7)
-            chip_sprite(scene.remark, self.text_px, AMBER).lay(picture, self.margin_px, y)
+            chip_sprite(scene.remark, self.text_px, AMBER).draw_on(picture, self.margin_px, y)
 
     def _draw_face(self, picture: Canvas, person: PersonScene, box: tuple[float, float, float, float]) -> None:
         """The box, the person's name above it, and the predictions below it, or inside where there is no room."""
@@ -73,8 +73,8 @@ class Drawer:
             cv2.rectangle(picture, (x, y), (x + width, y + height), colour, line_px)
         name = chip_sprite(person.name, round(self.text_px * 0.85), person.colour)
         above = y - name.height - self.line_px
-        name.lay(picture, self._within(x - self.line_px, name.width), above if above >= 0 else max(0, y))
-        self._lay_below(
+        name.draw_on(picture, self._within(x - self.line_px, name.width), above if above >= 0 else max(0, y))
+        self._draw_below(
             picture, self._predictions(person, max(width, self.text_px * 6)), x, y + height + self.line_px * 2
         )
 
@@ -89,7 +89,7 @@ class Drawer:
                 sprites = [text_sprite("not observed: no prediction", self.text_px, AMBER)]
             sprites.insert(0, chip_sprite(person.name, round(self.text_px * 0.85), person.colour, False))
             y -= sum(each.height for each in sprites)
-            self._lay_below(picture, sprites, self.margin_px, y)
+            self._draw_below(picture, sprites, self.margin_px, y)
 
     def _predictions(self, person: PersonScene, width: int) -> list[Sprite]:
         """Each class with its probability as a bar, and the other predictions as text."""
@@ -102,11 +102,11 @@ class Drawer:
         sprites += [text_sprite(text, round(self.text_px * 0.85)) for text in person.texts]
         return sprites
 
-    def _lay_below(self, picture: Canvas, sprites: list[Sprite], x: int, y: int) -> None:
-        """Lay sprites below each other from y on, moved up and sideways as far as the picture needs."""
+    def _draw_below(self, picture: Canvas, sprites: list[Sprite], x: int, y: int) -> None:
+        """Draw sprites below each other from y on, moved up and sideways as far as the picture needs."""
         y = max(0, min(y, self.height - sum(each.height for each in sprites) - self.line_px))
         for sprite in sprites:
-            sprite.lay(picture, self._within(x, sprite.width), y)
+            sprite.draw_on(picture, self._within(x, sprite.width), y)
             y += sprite.height
 
     def _within(self, x: int, width: int) -> int:
@@ -116,7 +116,7 @@ class Drawer:
         """Bottom right: valence to the right and arousal upwards, each person's point with the trail of its last."""
         x = self.width - self._panel.width - self.margin_px
         y = self.height - self._panel.height - self.margin_px
-        self._panel.lay(picture, x, y)
+        self._panel.draw_on(picture, x, y)
         centre = np.array([x + self._panel.width / 2, y + self._panel.height / 2])
         for person in scene.persons:
             if not len(person.trail):

@@ -1,4 +1,4 @@
-"""Small pictures with transparency that are laid over others: text with a dark outline, chips and bars."""
+"""Small pictures with transparency that are drawn on others: text with a dark outline, chips and bars."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,10 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-Canvas = UInt8[np.ndarray, "height width 3"]
+Canvas = np.ndarray  # uint8 RGB (height, width, 3)
 Colour = tuple[int, int, int]
 
 DARK: Colour = (16, 18, 22)
@@ -33,8 +32,8 @@ class Sprite:
     def width(self) -> int:
         return int(self.colours.shape[1])
 
-    def lay(self, picture: Canvas, x: int, y: int) -> None:
-        """Lay it over a picture with its top left corner at (x, y); what is outside of the picture is cut off."""
+    def draw_on(self, picture: Canvas, x: int, y: int) -> None:
+        """Draw it on a picture with its top left corner at (x, y); what is outside of the picture is cut off."""
         height, width, _ = picture.shape
         left, top, right, bottom = max(0, x), max(0, y), min(width, x + self.width), min(height, y + self.height)
         if left >= right or top >= bottom:

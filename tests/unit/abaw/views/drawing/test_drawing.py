@@ -10,7 +10,7 @@ from abaw.views.drawing.drawer import Drawer
 from abaw.views.drawing.scene import PersonScene, Scene, Scenes
 from abaw.views.drawing.sprites import AMBER, DARK, LIGHT, bar_sprite, chip_sprite, rgb_of, text_colour_on, text_sprite
 from abaw.views.palette import CLASSES, OKABE_ITO
-from tests.support.analysed import write_analysis
+from tests.support.views.analysed import write_analysis
 
 ORANGE = rgb_of(OKABE_ITO[0])
 PERSON = PersonScene("person 0", ORANGE, (200, 100, 80, 100), [("Happiness", 0.5, (230, 159, 0))])
