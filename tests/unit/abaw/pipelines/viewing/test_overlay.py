@@ -11,8 +11,8 @@ from abaw.errors import InputError
 from abaw.pipelines.viewing.overlay import write_overlay
 from extract.media import Sound, pictures, probe, sound
 from extract.synthetic.write_clip import write_clip
-from tests.support.views.analysed import write_analysis
 from tests.support.extract.clips import find_click_s, make_click, make_pictures, picture_times_s
+from tests.support.views.analysed import write_analysis
 
 VARIABLE_S = 0.2 + np.cumsum(np.random.default_rng(1).choice([900, 2700, 4500], 60)) / 90_000
 
