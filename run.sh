@@ -94,6 +94,7 @@ lint() {
 
 what=${1:-}
 if [ "$what" = full ] && [ $# -lt 2 ]; then what=unknown; fi
+if [ "$what" = docs ] && [ "${2:-serve}" != serve ]; then what=unknown; fi
 case "$what" in
   "" | test | test-browser | fuzz | lint | docs | full) setup .venv constraints.txt dev ;;
   test-mediapipe) setup .venv-mediapipe constraints-mediapipe.txt dev,mediapipe ;;
