@@ -11,6 +11,7 @@ import pytest
 
 import abaw
 from docs.site.build import change_links, read_navigation, read_yaml
+from docs.site.docstrings import to_markdown
 from tests.support.markdown import PAGES, ROOT
 
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
@@ -112,6 +113,12 @@ def test_links_are_changed_as_pages_move_and_code_is_not(tmp_path):
     text = "[a](../../CHANGELOG.md#x) `a \\| b` [b](https://x.org)\n```\n[a](../own.md)\n```\n[d](../../LOG.md)"
     changed = change_links(text, "docs/start/a.md", "start/a.md", tmp_path, {"CHANGELOG.md": "changelog.md"})
     assert changed == "[a](../changelog.md#x) `a | b` [b](https://x.org)\n```\n[a](../own.md)\n```\nd"
+
+
+def test_doctests_and_names_in_angle_brackets_of_docstrings_are_kept():
+    text = "The ``<clip>`` of <feature>.\n\n>>> f(1 < 2)\nTrue\n\nThen more."
+    markdown = "The ``<clip>`` of &lt;feature>.\n\n```pycon\n>>> f(1 < 2)\nTrue\n```\n\nThen more."
+    assert to_markdown(text) == markdown
 
 
 def test_the_site_opens_from_a_folder_and_its_search_answers(site, tab):
