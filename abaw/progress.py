@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("abaw")
 
 ProgressCallback = Callable[[str, int, int], None]  # called with the item's name, how many are done, and of how many
+
+LINE_S = 10.0  # between two lines where there is no terminal
+WINDOW_S, MIN_ITEMS = 60.0, 3  # the time left follows from the items of the last minute, and from three at least
+MARK_S = 0.1
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 def silent(item: str, done: int, total: int) -> None:
@@ -30,43 +36,92 @@ def as_progress(given: Any) -> ProgressCallback:
 class Progress:
     """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q.
 
-    Where ``done`` is less than before or ``total`` another one, a new piece of work has begun.
+    ``what``: the name of the work, a command's. ``items``: what is counted, in the plural; "" where that changes, and
+    the names of the items say it. Where ``done`` is 0 or less than before, a new piece of work has begun; ``total`` may
+    change within one. ``now_s``: a clock in seconds.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, items: str = "clips", now_s: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._items, self._now_s = what, items, now_s
         self._bar: tqdm | None = None
-        self._count = (0, 0)
-        self._start_s = self._shown_s = time.monotonic()
+        self._shown_s = now_s()
+        self._time_left = TimeLeft()
+        self._done = 0
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(is_complete=kind is None)
 
-    def _close(self) -> None:
+    def _close(self, *, is_complete: bool = True) -> None:
         if self._bar is not None:
-            self._bar.update(self._bar.total - self._bar.n)
+            if is_complete:
+                self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()
             self._bar = None
 
     def __call__(self, item: str, done: int, total: int) -> None:
         if not LOG.isEnabledFor(logging.INFO):
             return
-        if done < self._count[0] or total != self._count[1]:
+        now_s = self._now_s()
+        if done < self._done or not done:
             self._close()
-            self._start_s = self._shown_s = time.monotonic()
-        self._count = (done, total)
+            self._time_left, self._shown_s = TimeLeft(), now_s
+        self._done = done
+        left_s = self._time_left.estimate_s(now_s, done, total)
+        left = "" if left_s is None else f", about {format_seconds(left_s)} left"
         if sys.stderr.isatty():
-            from tqdm import tqdm  # here, so that help does not pay for it
-
-            self._bar = self._bar or tqdm(total=total, desc=self._what, unit="clip")
-            self._bar.update(done - self._bar.n)
-            self._bar.set_postfix_str(item)
-            return
-        now_s = time.monotonic()
-        if done and now_s - self._shown_s >= 10:
-            left_s = (now_s - self._start_s) / done * (total - done)
-            LOG.info("%s: %d of %d, about %.0f s left", self._what, done, total, left_s)
+            self._draw(item, done, total, left)
+        elif now_s - self._shown_s >= LINE_S:
+            counted = f"{done} of {total}{' ' * bool(self._items)}{self._items}"
+            LOG.info("%s: %s (%s)%s", self._what, counted, item, left)
             self._shown_s = now_s
+
+    def _draw(self, item: str, done: int, total: int, left: str) -> None:
+        from tqdm import tqdm  # here, so that help does not pay for it
+
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc=self._what, bar_format=BAR)
+        self._bar.total = total
+        self._bar.set_postfix_str(f"{left.removeprefix(', ')}{', ' * bool(left)}{item}", refresh=False)
+        self._bar.update(done - self._bar.n)
+        self._bar.refresh()
+
+
+class TimeLeft:
+    """How long a piece of work still takes, by the speed of the last items.
+
+    The speed is that over the second half of the time so far, over a minute at most, and over three items at least:
+    items that were done before and only looked at, as when an extraction goes on, and pauses count for a short while.
+    """
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+        self._start_s = 0.0
+
+    def estimate_s(self, now_s: float, done: int, total: int) -> float | None:
+        """Seconds until ``total`` items are done; None while nothing is known."""
+        if not self._marks:
+            self._start_s = now_s
+            self._marks.append((now_s, done))
+            return None
+        first_s = now_s - min(WINDOW_S, (now_s - self._start_s) / 2)
+        while len(self._marks) > 1 and self._marks[1][0] <= first_s and done - self._marks[1][1] >= MIN_ITEMS:
+            self._marks.popleft()
+        (begin_s, before), (last_s, _) = self._marks[0], self._marks[-1]
+        if now_s - last_s >= MARK_S:  # a piece can have millions of items
+            self._marks.append((now_s, done))
+        return (now_s - begin_s) / (done - before) * max(0, total - done) if done > before else None
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as it is read aloud: seconds below two minutes, minutes below two hours, then hours and minutes.
+
+    >>> format_seconds(75.2), format_seconds(150), format_seconds(8000)
+    ('75 s', '2 min', '2 h 13 min')
+    """
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
