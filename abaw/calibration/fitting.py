@@ -20,6 +20,7 @@ from abaw.errors import InputError
 from abaw.evaluation.labelled_tables import LabelledTable
 from abaw.folds import check_apart
 from abaw.postprocessing import PostProcessing
+from abaw.progress import ProgressCallback, silent, with_progress
 from abaw.tasks.base import Block, PredictionPair, Task
 
 NUM_GROUPS = 5  # of cross-fitting
@@ -60,6 +61,7 @@ def choose(
     options: PostProcessingConfig,
     groups: Mapping[str, Group],
     maps: MapChoice | None = None,
+    progress: ProgressCallback = silent,
 ) -> tuple[PostProcessing, Choice]:
     """The post-processing fitted on all clips with the stages that clearly gain by cross-fitting, and the choice.
 
@@ -85,7 +87,9 @@ def choose(
     def fits(num_left: int) -> dict[str, dict[frozenset[Group], PostProcessing]]:
         without = left_out(names, num_left)
         subsets = [[clip_id for clip_id in clips if groups[clip_id] not in each] for each in without]
-        smoothed = mapped(_fit_each(task, clips, options.model_copy(update={"bias": False}), subsets), subsets)
+        smoothed = mapped(
+            _fit_each(task, clips, options.model_copy(update={"bias": False}), subsets, progress), subsets
+        )
         found = {"smoothed": smoothed}
         if raw.calibration:
             found["raw"] = mapped(_fit_each(task, clips, none, subsets), subsets)
@@ -183,23 +187,32 @@ def _held_out(
 
 
 def _fit_each(
-    task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
+    task: Task,
+    clips: Clips,
+    options: PostProcessingConfig,
+    subsets: Sequence[Collection[str]],
+    progress: ProgressCallback = silent,
 ) -> list[PostProcessing]:
     """``fit_post_processing`` on each subset of the clips; every candidate is applied only once."""
     seen = [Seen.in_labels({clip_id: clips[clip_id].labels for clip_id in subset}) for subset in subsets]
     found = [
         replace(post_processing, fitted_on=each.videos, fitted_on_groups=each.groups)
-        for each, post_processing in zip(seen, _choose(task, clips, options, subsets), strict=True)
+        for each, post_processing in zip(seen, _choose(task, clips, options, subsets, progress), strict=True)
     ]
     return _with_affine_each(task, clips, found, subsets) if options.bias else found
 
 
 def _choose(
-    task: Task, clips: Clips, options: PostProcessingConfig, subsets: Sequence[Collection[str]]
+    task: Task,
+    clips: Clips,
+    options: PostProcessingConfig,
+    subsets: Sequence[Collection[str]],
+    progress: ProgressCallback,
 ) -> list[PostProcessing]:
     best: list[tuple[float, PostProcessing]] = [(-np.inf, PostProcessing())] * len(subsets)
     has_gaps = any(not clip.observed.all() for clip in clips.values())
-    for candidate in _candidates(options, has_gaps):
+    words = f"{task.name}, {{0.smoother}} {{0.width:g}}".format
+    for candidate in with_progress(list(_candidates(options, has_gaps)), progress, words):
         scores = rank_subsets(task, post_processed(task, clips, candidate), subsets)
         for i, score in enumerate(scores.tolist()):
             if score > best[i][0] + TINY:

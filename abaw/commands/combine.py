@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command, show
+from abaw.progress import Progress
 
 
 @command("combine", order=110)
@@ -43,17 +44,19 @@ def combine(
     """
     from abaw.ensembling import combining
 
-    found = combining.combine(
-        folders,
-        out,
-        how=how,
-        like=like,
-        fit=fit,
-        drop_useless=drop_useless,
-        data=data,
-        exclude_split=exclude_split,
-        trust=trust,
-        post_processing=post_processing,
-        task=task,
-    )
+    with Progress("combine") as progress:
+        found = combining.combine(
+            folders,
+            out,
+            how=how,
+            like=like,
+            fit=fit,
+            drop_useless=drop_useless,
+            data=data,
+            exclude_split=exclude_split,
+            trust=trust,
+            post_processing=post_processing,
+            task=task,
+            progress=progress,
+        )
     show(found, as_json)

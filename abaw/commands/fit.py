@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command
+from abaw.progress import Progress
 
 
 @command("fit", order=100)
@@ -36,14 +37,16 @@ def fit(
     from abaw.pipelines.configuration import open_config
 
     options = None if config is None else open_config(config)[1].post_processing
-    found = fit_tables(
-        folder,
-        out,
-        task=task,
-        data=data,
-        options=options,
-        exclude_split=exclude_split,
-        calibrate=calibrate,
-        trust=trust,
-    )
+    with Progress("fit", "candidates") as progress:
+        found = fit_tables(
+            folder,
+            out,
+            task=task,
+            data=data,
+            options=options,
+            exclude_split=exclude_split,
+            calibrate=calibrate,
+            trust=trust,
+            progress=progress,
+        )
     print(found)

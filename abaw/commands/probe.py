@@ -37,7 +37,7 @@ def probe(
     from abaw.pipelines.probing import scoring
 
     num = int(folds) if folds is not None and folds.isdecimal() else folds
-    with Progress("probe") as progress:
+    with Progress("probe", "") as progress:
         found = scoring.probe(
             data,
             store,

@@ -61,6 +61,6 @@ def recipe(
         if plan.forecast is not None and plan.forecast.shortages:
             raise typer.Exit(1)
         return
-    with Progress("recipe") as progress:
+    with Progress("recipe", "") as progress:
         result = run_recipe(config, settings or [], **chosen, progress=progress)
     print(result)

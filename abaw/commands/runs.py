@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command, show
+from abaw.progress import Progress
 
 
 @command("runs", order=95)
@@ -27,7 +28,8 @@ def runs(
 
     if as_csv and as_json:
         raise InputError("--csv and --json are given: give one of them")
-    found = run_table.read_runs(folder, sort=sort, where=where or (), with_intervals=intervals)
+    with Progress("runs", "runs") as progress:
+        found = run_table.read_runs(folder, sort=sort, where=where or (), with_intervals=intervals, progress=progress)
     if as_csv:
         print(found.to_csv(), end="")
     else:

@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from abaw.commands import command, show
+from abaw.progress import Progress
 
 
 @command("score", order=120)
@@ -37,7 +38,10 @@ def score(
     from abaw.evaluation import report
     from abaw.evaluation.report_text import reliability_lines
 
-    found = report.score(folders, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed)
+    with Progress("score", "") as progress:
+        found = report.score(
+            folders, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed, progress=progress
+        )
     show(found, as_json)
     if reliability and not as_json:
         print(*reliability_lines(found), sep="\n")

@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from abaw.commands import GOES_ON, command
+from abaw.progress import Progress
 
 
 @command("search", order=60, stopped=f"{GOES_ON}, after the last complete epoch of the unfinished trial")
@@ -25,9 +26,18 @@ def search(
     """Search settings that score best on the validation split, with Optuna; every trial is a run."""
     from abaw.tuning.run import search as run_search
 
-    found = run_search(
-        config, settings or [], vary=vary or [], space=space, trials=trials, seed=seed, runs=runs, trust=trust
-    )
+    with Progress("search", "") as progress:
+        found = run_search(
+            config,
+            settings or [],
+            vary=vary or [],
+            space=space,
+            trials=trials,
+            seed=seed,
+            runs=runs,
+            trust=trust,
+            progress=progress,
+        )
     print("\n".join(found.table()))
     print(
         f"the best of {len(found.trials)} trials scores higher on the validation split than it would elsewhere, "

@@ -1,10 +1,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from abaw.commands import GOES_ON, command
+from abaw.progress import Progress
 
 if TYPE_CHECKING:
     from abaw.results.runs import Run
@@ -42,11 +43,9 @@ def train(
     from abaw.results.selection import to_ending, words_of_run
 
     given = [*(settings or []), *([] if parent is None else [as_setting("continuing.run", str(parent))])]
-    trained = (
-        training.train_folds(config, given, runs=runs, trust=trust)
-        if folds
-        else [training.train(config, given, runs=runs, trust=trust)]
-    )
+    with Progress("train", "") as progress:
+        each: dict[str, Any] = {"runs": runs, "trust": trust, "progress": progress}
+        trained = training.train_folds(config, given, **each) if folds else [training.train(config, given, **each)]
     if not training.is_first_process():
         return
     for run in trained:

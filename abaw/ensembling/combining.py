@@ -16,13 +16,16 @@ from abaw.evaluation import labelled_tables
 from abaw.evaluation.leaks import fitted_on_of
 from abaw.files import as_path, as_paths
 from abaw.postprocessing import PostProcessing, read_post_processing
+from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.results import predictions, provenance, replacing
 from abaw.results.observed import unobserved_lines
 from abaw.results.subjects import check_no_subjects
 from abaw.tasks.base import Task
 
 
-def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | None = None) -> Comoments:
+def check_members(
+    wheres: Sequence[Path], out: Path, task: Task, like: Path | None = None, progress: ProgressCallback = silent
+) -> Comoments:
     """How the members' outputs vary together.
 
     Raises InputError for the first difference between members in clips, frames or times, or if ``out`` is one.
@@ -43,7 +46,7 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
             here, there = (names[0], name) if lone[0] in first else (name, names[0])
             raise InputError(f"{here} has clip {lone[0]!r}, {there} has not: predict the same clips with all members")
     outputs = Comoments()
-    for clip_id in first:
+    for clip_id in with_progress(first, progress, f"reading {task.name} of {{}}".format):
         tables = [predictions.read_table(where, clip_id, task) for where in wheres]
         try:
             weights.check_agreement(tables, names)
@@ -54,7 +57,11 @@ def check_members(wheres: Sequence[Path], out: Path, task: Task, like: Path | No
 
 
 def write(
-    out: Path, task: Task, found: CombineResult, post_processing: PostProcessing | None
+    out: Path,
+    task: Task,
+    found: CombineResult,
+    post_processing: PostProcessing | None,
+    progress: ProgressCallback = silent,
 ) -> dict[str, tuple[int, int]]:
     """Write the ensemble's tables and predictions.json, for which ``out`` is held.
 
@@ -64,7 +71,7 @@ def write(
     wheres, ensemble = [Path(member) for member in found.members], found.weights
     abouts = [predictions.read_metadata(where) for where in wheres]
     clip_ids, frames = predictions.clip_ids(wheres[0]), {}
-    for clip_id in clip_ids:
+    for clip_id in with_progress(clip_ids, progress, f"writing {task.name} of {{}}".format):
         tables = [predictions.read_table(where, clip_id, task) for where in wheres]
         combined = ensemble.table(tables)
         frames[clip_id] = int((~combined.observed).sum()), len(combined.observed)
@@ -110,6 +117,7 @@ def combine(
     trust: bool = False,
     post_processing: str | Path | None = None,
     task: str | None = None,
+    progress: ProgressCallback = silent,
 ) -> CombineReport:
     """Combine prediction folders into an ensemble of their raw tables, in a folder ``out/<task>`` for each task.
 
@@ -125,6 +133,7 @@ def combine(
     Raises InputError where members differ in clips, frames or times, for options that contradict each other, and for
     a leak; NotFoundError where a folder has no tables. Nothing is written then.
     """
+    as_progress(progress)
     wheres = as_paths(folders, "folders")
     file = as_path(post_processing, "post_processing", optional=True)
     to = as_path(out, "out")
@@ -142,7 +151,7 @@ def combine(
     outputs = {}
     for name in names:
         taken = predictions.resolve(asked.like, name) if asked.like else None
-        outputs[name] = check_members(members[name], to / name, tasks[name], taken)
+        outputs[name] = check_members(members[name], to / name, tasks[name], taken, progress)
     results = {name: weigh(members[name], tasks[name], asked, outputs[name]) for name in names}
     clips = {name: predictions.clip_ids(members[name][0]) for name in names}
     match = {}
@@ -153,7 +162,7 @@ def combine(
     with replacing.replace_tables_of(to, clips):
         for name, each in results.items():
             post_processed, notes = match[name]
-            frames = write(to / name, tasks[name], each, post_processed)
+            frames = write(to / name, tasks[name], each, post_processed, progress)
             lacking = lacking_deviations([predictions.read_metadata(Path(member)) for member in each.members])
             if 0 < len(lacking) < len(each.members):
                 notes = (*notes, f"note: no standard deviations, because {each.members[lacking[0]]} has none")

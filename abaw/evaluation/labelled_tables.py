@@ -5,7 +5,7 @@ be fitted on; both refuse leaks. Task and data set are those of the run that mad
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,6 +193,17 @@ def score_folder(folder: Path, task: Task, labels: Mapping[str, Labels]) -> dict
 def tasks_in(folder: Path, split: str | None) -> list[str]:
     """The names of the tasks that a run or a prediction folder has tables of."""
     return predictions.tasks_in(_tables(folder, _as_run(folder), split))
+
+
+def check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:
+    """Raises InputError where the folders have tables of different tasks."""
+    of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
+    for folder, names in zip(folders, of_folder, strict=True):
+        if set(names) != set(of_folder[0]):
+            raise InputError(
+                f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
+                "that all of them have (--task), or score them one by one"
+            )
 
 
 def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Dataset:

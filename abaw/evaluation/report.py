@@ -22,11 +22,12 @@ from abaw.evaluation.intervals import (
     unit_drawn,
 )
 from abaw.evaluation.jackknife import LEVEL
-from abaw.evaluation.labelled_tables import LabelledPredictions, open_labelled_predictions, tasks_in
+from abaw.evaluation.labelled_tables import LabelledPredictions, check_same_tasks, open_labelled_predictions, tasks_in
 from abaw.evaluation.reliability import Calibration, calibration_of
 from abaw.evaluation.report_text import lines
 from abaw.evaluation.wording import difference_words
 from abaw.files import as_path, as_paths
+from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.results import predictions
 from abaw.results.provenance import reported
 from abaw.results.selection import words_of_each
@@ -190,6 +191,7 @@ def score(
     raw: bool = False,
     draws: int = 1000,
     seed: int = 0,
+    progress: ProgressCallback = silent,
 ) -> ScoreReport:
     """Score runs or prediction folders with the official metric over all frames, with 95 % intervals.
 
@@ -204,8 +206,9 @@ def score(
     Raises InputError for a leak (a folder that has seen the videos it is scored on), for folders of different tasks or
     clips, and for a split without labels; NotFoundError where a folder or a table is missing.
     """
-    opened = open_folders(folders, split=split, task=task, data=data, raw=raw)
-    return report(opened, draws, seed)
+    as_progress(progress)
+    opened = open_folders(folders, split=split, task=task, data=data, raw=raw, progress=progress)
+    return report(opened, draws, seed, progress)
 
 
 def open_folders(
@@ -215,6 +218,7 @@ def open_folders(
     task: str | None,
     data: str | Path | None,
     raw: bool,
+    progress: ProgressCallback = silent,
 ) -> list[LabelledPredictions]:
     """Every task of every folder, in the order of the folders; the arguments and errors are those of ``score``."""
     several = as_paths(folders, "folders")
@@ -223,23 +227,26 @@ def open_folders(
     if len({each.resolve() for each in several}) < len(several):
         raise InputError(f"a folder is given twice: {', '.join(map(str, several))}; give each folder once")
     labels, opened = as_path(data, "data", optional=True), list[LabelledPredictions]()
-    for folder in several:
+    for folder in with_progress(several, progress, "reading {}".format):
         names = [task] if task else tasks_in(folder, split)
         opened += [open_labelled_predictions(folder, split, name, labels, raw=raw) for name in names]
-    _check_same_tasks(several, opened)
+    check_same_tasks(several, opened)
     return opened
 
 
-def report(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> ScoreReport:
+def report(
+    opened: Sequence[LabelledPredictions], draws: int, seed: int, progress: ProgressCallback = silent
+) -> ScoreReport:
     """The report of labelled predictions; see ``score``."""
-    results = [result(each, draws, seed) for each in opened]
+    words = "scoring {0.folder} {0.task.name}".format
+    results = [result(each, draws, seed) for each in with_progress(opened, progress, words)]
     comparisons, spreads = [], []
     for name in dict.fromkeys(each.task.name for each in opened):
         of_task = [each for each in opened if each.task.name == name]
         if len(of_task) > 2:
             spreads.append(spread([each for each in results if each.task == name]))
         if len(of_task) == 2 or (len(of_task) > 2 and spreads[-1].same_clips):
-            comparisons += compare_all(of_task, draws, seed)
+            comparisons += compare_all(of_task, draws, seed, progress)
     return ScoreReport(draws, seed, LEVEL, results, comparisons, spreads)
 
 
@@ -277,9 +284,12 @@ def result(labelled: LabelledPredictions, draws: int, seed: int) -> ScoreResult:
     )
 
 
-def compare_all(opened: Sequence[LabelledPredictions], draws: int, seed: int) -> list[Comparison]:
+def compare_all(
+    opened: Sequence[LabelledPredictions], draws: int, seed: int, progress: ProgressCallback = silent
+) -> list[Comparison]:
     """Every two folders compared at one task, with p corrected for the number of pairs."""
-    found = [comparison(first, second, draws, seed) for first, second in combinations(opened, 2)]
+    words, pairs = "comparing {0[0].folder} and {0[1].folder}".format, list(combinations(opened, 2))
+    found = [comparison(first, second, draws, seed) for first, second in with_progress(pairs, progress, words)]
     corrected = correct([each.p for each in found])
     return [
         replace(each, corrected_p=p, num_pairs=len(found), verdict="neither" if p > SIGNIFICANCE else each.verdict)
@@ -337,13 +347,3 @@ def difference(
     found = compare(task, first, second, draws, seed)
     ranking, num, unit = next(iter(task.score(second))), found.num_videos, found.unit
     return Difference(ranking, found.difference, found.interval, found.p, num, found.verdict, unit=unit)
-
-
-def _check_same_tasks(folders: Sequence[Path], opened: Sequence[LabelledPredictions]) -> None:
-    of_folder = [[each.task.name for each in opened if each.folder == folder] for folder in folders]
-    for folder, names in zip(folders, of_folder, strict=True):
-        if set(names) != set(of_folder[0]):
-            raise InputError(
-                f"{folders[0]} has tables of {', '.join(of_folder[0])}, {folder} of {', '.join(names)}: name a task "
-                "that all of them have (--task), or score them one by one"
-            )

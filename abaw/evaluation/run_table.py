@@ -17,6 +17,7 @@ from abaw.evaluation.intervals import intervals
 from abaw.evaluation.labelled_tables import open_labelled_predictions
 from abaw.files import as_path
 from abaw.files.ownership import OWNER
+from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.results.runs import CONFIG, RESUME, Run
 from abaw.results.selection import words_of_run
 
@@ -91,7 +92,12 @@ class RunTable:
 
 @open_once()
 def read_runs(
-    folder: str | Path = "runs", *, sort: str = "score", where: Sequence[str] = (), with_intervals: bool = True
+    folder: str | Path = "runs",
+    *,
+    sort: str = "score",
+    where: Sequence[str] = (),
+    with_intervals: bool = True,
+    progress: ProgressCallback = silent,
 ) -> RunTable:
     """Read every run in a folder and below it into a table, with scores, and what is incomplete or damaged.
 
@@ -103,6 +109,7 @@ def read_runs(
 
     Raises NotFoundError where there is no such folder, InputError where it has no run or a column is unknown.
     """
+    as_progress(progress)
     root = as_path(folder, "folder")
     conditions = [_condition(each) for each in ((where,) if isinstance(where, str) else where)]
     key, is_reversed = sort.removeprefix("-"), sort.startswith("-")
@@ -110,7 +117,8 @@ def read_runs(
     if not root.is_dir():
         raise NotFoundError(f"no folder {root}: name the folder of your runs")
     rows, num = list[RunRow](), 0
-    for found in _find(root):  # one run after the other, so that its files are parsed once
+    # one run after the other, so that its files are parsed once
+    for found in with_progress(list(_find(root)), progress, lambda each: str(getattr(each, "folder", each))):
         own = [found] if isinstance(found, RunRow) else _rows(found, check_content=with_intervals)
         num += len(own)
         own = [row for row in own if all(_matches(row, *each) for each in conditions)]

@@ -23,6 +23,7 @@ from abaw.pipelines.preparing.continuing import open_parent, save_beside_weights
 from abaw.pipelines.preparing.facts import count_observed, record_facts
 from abaw.pipelines.preparing.selecting import VALIDATION, find_selection
 from abaw.processes import end_with_parent_if_any
+from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.observed import observed_lines
 from abaw.results.runs import RESUME, Run
 from abaw.tasks import TASKS, for_dataset
@@ -44,7 +45,14 @@ LOG = logging.getLogger("abaw")
 RUNS = Path("runs")
 
 
-def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS, trust: bool = False) -> Run:
+def train(
+    config: str | Path,
+    settings: Settings = (),
+    *,
+    runs: str | Path = RUNS,
+    trust: bool = False,
+    progress: ProgressCallback = silent,
+) -> Run:
     """Train what a config says, then predict and score what it holds out with the weights of the chosen epoch.
 
     ``training.select_on`` says on which clips the epoch is chosen. "inner" trains twice: without an inner part of the
@@ -57,8 +65,9 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
 
     Everything that is wrong in the config is an InputError with file and line before any data are read or anything is
     written. Where several processes train (DDP), the first alone writes; in the others the run may not be complete on
-    return.
+    return. ``progress`` is called for every batch, then for every clip that is predicted.
     """
+    as_progress(progress)
     end_with_parent_if_any()
     file, checked = open_config(config, settings, trust=trust)
     run = Run(as_path(runs, "runs") / checked.name, trust)
@@ -70,7 +79,7 @@ def train(config: str | Path, settings: Settings = (), *, runs: str | Path = RUN
     with run.hold() if is_first_process() else nullcontext():
         if run.state(checked) == "complete":  # another process has finished it meanwhile
             return _as_it_is(run, checked)
-        _train(run, file, checked)
+        _train(run, file, checked, progress)
     return run
 
 
@@ -81,7 +90,7 @@ def _as_it_is(run: Run, config: "Config") -> Run:
     return run
 
 
-def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
+def _train(run: Run, file: "ConfigFile", checked: "Config", progress: ProgressCallback) -> None:
     """Train a run that is new or was stopped, in its folder; the caller holds that."""
     if run.has_begun():
         run.require_plugins()
@@ -112,7 +121,7 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         "videos": list(chosen_on.videos),
         "groups": list(chosen_on.groups),
     }
-    from fusion.callbacks import TrainingCost
+    from fusion.callbacks import TrainingCost, TrainingProgress
     from fusion.train import is_first_process
     from fusion.train import train as train_module
 
@@ -123,7 +132,8 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         for line in _label_remarks(dataset, tasks):
             LOG.warning("%s", line)
         run.begin(checked, {**facts, "selection": selection})
-    train_network = partial(train_module, anchors=parent.anchors, state=parent.state, callbacks=[cost])
+    train_network = partial(train_module, anchors=parent.anchors, state=parent.state)
+    train_network = partial(train_network, callbacks=[cost, TrainingProgress(progress, checked.name)])
     if select_on == VALIDATION:
         module = train_network(checked, tasks, every, source, run.folder)
     elif inner is None:
@@ -139,7 +149,7 @@ def _train(run: Run, file: "ConfigFile", checked: "Config") -> None:
         selection["epochs_trained"] = (module.epoch or 0) + 1
         added = {"selection": selection, "cost": cost.record()}
         save_beside_weights(run, parent, checked, module, labels["train"], source)
-        _score_held_out((run, module, source), dataset, tasks, labels["validation"], added)
+        _score_held_out((run, module, source), dataset, tasks, labels["validation"], added, progress)
 
 
 def _label_remarks(dataset: "Dataset", tasks: "Mapping[str, Task]") -> "Iterator[str]":
@@ -175,7 +185,12 @@ def _choose_epoch(
 
 @open_once()
 def train_folds(
-    config: str | Path, settings: Settings = (), *, runs: str | Path = RUNS, trust: bool = False
+    config: str | Path,
+    settings: Settings = (),
+    *,
+    runs: str | Path = RUNS,
+    trust: bool = False,
+    progress: ProgressCallback = silent,
 ) -> list[Run]:
     """Train a run for every fold of the config, one after the other; complete ones are returned as they are.
 
@@ -183,6 +198,7 @@ def train_folds(
 
     Raises InputError with file and line where the config has a single fold, or asks for a refit.
     """
+    as_progress(progress)
     texts = as_texts(settings)
     file, checked = open_config(config, [*texts, "folds.fold=0"], trust=trust)  # whichever fold it names
     if checked.folds.num == 1:
@@ -198,7 +214,7 @@ def train_folds(
         for own in each:  # before the first is trained: a teacher has often seen what another fold holds out
             file, of_fold = open_config(config, own, trust=trust)
             check_teachers(file, of_fold, *_of_fold(file, of_fold))
-    return [train(config, own, runs=runs, trust=trust) for own in each]
+    return [train(config, own, runs=runs, trust=trust, progress=progress) for own in each]
 
 
 def _num_folds(file: "ConfigFile", config: "Config") -> int:
@@ -228,7 +244,7 @@ def _of_fold(
         return dataset, tasks, split_labels(official, tasks, config.folds)
 
 
-def predict_held_out(run: Run, device: str = "cpu") -> None:
+def predict_held_out(run: Run, device: str = "cpu", progress: ProgressCallback = silent) -> None:
     """Predict and score again, with the weights of a complete run, what it held out. Raises InputError where the labels
     are missing, or another process holds the run's folder.
     """
@@ -239,7 +255,7 @@ def predict_held_out(run: Run, device: str = "cpu") -> None:
     official = official_labels(dataset, tasks)
     held_out = split_labels(official, tasks, config.folds)["validation"]
     with run.hold():
-        _score_held_out(open_member(run, None, device), dataset, tasks, held_out)
+        _score_held_out(open_member(run, None, device), dataset, tasks, held_out, progress=progress)
 
 
 def is_first_process() -> bool:
@@ -254,13 +270,15 @@ def _score_held_out(
     tasks: "dict[str, Task]",
     held_out: "dict[str, dict[str, Labels]]",
     about: "Mapping[str, Any] | None" = None,
+    progress: ProgressCallback = silent,
 ) -> None:
     """Predict and score what was held out; a refit holds nothing out and is complete without."""
     from abaw.pipelines.prediction import write_predictions
 
     run, tables, scores = member[0], member[0].predictions("validation"), {}
     if held_out:
-        write_predictions([member], dataset, tasks, {name: list(clips) for name, clips in held_out.items()}, tables)
+        chosen = {name: list(clips) for name, clips in held_out.items()}
+        write_predictions([member], dataset, tasks, chosen, tables, progress=progress)
         scores = {name: score_folder(tables, task, held_out[name]) for name, task in tasks.items()}
     scores, pairs = add_pair_scores(scores, member, held_out)
     run.finish(scores, {**(about or {}), **pairs})

@@ -14,6 +14,7 @@ from abaw.files import as_path, atomic_write
 from abaw.files.yaml import dump_yaml
 from abaw.pipelines.configuration import Settings, as_texts, model_settings, open_config
 from abaw.pipelines.training import RUNS, train
+from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import RESUME, Run
 from abaw.results.selection import to_ending, words_of_run
 from abaw.tuning.space import Vary, read_space
@@ -76,6 +77,7 @@ def search(
     seed: int = 0,
     runs: str | Path = RUNS,
     trust: bool = False,
+    progress: ProgressCallback = silent,
 ) -> SearchResult:
     """Find the settings that score best on the validation split: draw, train and score ``trials`` trials in all.
 
@@ -87,6 +89,7 @@ def search(
     Raises InputError before anything is written where the config or a varied key is wrong, and where the first trial
     cannot be trained; a later trial that cannot be trained counts as failed.
     """
+    as_progress(progress)
     if trials < 1:
         raise InputError(f"{trials} trials, expected 1 or more")
     texts = as_texts(settings)
@@ -99,7 +102,7 @@ def search(
     with open_study(folder, about, seed) as study:
         while (trial := _next(study, varied, trials)) is not None:
             LOG.info("trial %d (%d in all): %s", trial.number, trials, trial.drawn)
-            _run(study, trial, config, settings_of(file, texts, trial.drawn), folder)
+            _run(study, trial, config, settings_of(file, texts, trial.drawn), folder, progress)
         done = study.trials()
         words = {
             each.number: words_of_run(Run(folder / f"trial-{each.number}").document())
@@ -186,11 +189,13 @@ def _next(study: Study, space: Sequence[Vary], num_trials: int) -> Trial | None:
     return study.draw(space, _has_meaning)
 
 
-def _run(study: Study, trial: Trial, path: str | Path, settings: list[str], folder: Path) -> None:
+def _run(
+    study: Study, trial: Trial, path: str | Path, settings: list[str], folder: Path, progress: ProgressCallback
+) -> None:
     """Train one trial, or continue it, and record its score."""
     name = f"trial-{trial.number}"
     try:
-        run = train(path, [*settings, f"name={name}"], runs=folder)
+        run = train(path, [*settings, f"name={name}"], runs=folder, progress=progress)
     except (ValueError, OSError) as error:
         is_first = all(each.score is None for each in study.trials())
         if is_first and not (folder / name / RESUME).exists():  # an error of the input, which all trials would meet

@@ -24,7 +24,7 @@ from abaw.probes import empirical_bayes, linear
 from abaw.probes.crossing import CrossPrediction, row_labels
 from abaw.probes.report import ProbedTask, ProbeReport, ProbeResult, correlate_rankings
 from abaw.probes.rows import Rows, Spans, find_doubts, hold_out, pair_up, score_of_chance
-from abaw.progress import ProgressCallback, as_progress, silent
+from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.tasks import TASKS, tasks_for
 from abaw.tasks.base import PredictionPair, Task
 
@@ -109,7 +109,7 @@ def probe(
             parts, num_parts = hold_out(rows, folds, seed)
             features = {folder: pooler.features(recipe, rows) for folder, recipe in recipes.items()}
             found_of = []
-            for system, folders in systems.items():
+            for system, folders in with_progress([*systems.items()], progress, f"{name} from {{0[0]}}".format):
                 read = np.concatenate([features[folder] for folder in folders], axis=1)
                 for each in used[name]:
                     result, pairs, crossed = _score(rows, system, each, read, parts, seed)

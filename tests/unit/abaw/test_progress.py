@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from abaw.progress import Progress, TimeLeft
+from abaw.progress import Progress, TimeLeft, with_progress
 
 
 class Clock:
@@ -125,10 +125,35 @@ def test_on_a_terminal_there_is_a_bar_with_the_time_left(clock, lines, monkeypat
     assert lines.messages == []
 
 
+def test_log_lines_appear_above_the_bar_and_go_where_they_went_afterwards(clock, lines, monkeypatch):
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    handler = logging.StreamHandler(shown)
+    logging.getLogger().addHandler(handler)
+    with Progress("train", "", now_s=clock) as progress:
+        progress("epoch 1", 0, 2)
+        logging.getLogger("abaw").info("epoch 1/2: loss 0.5")
+        progress("epoch 2", 1, 2)
+    assert any(each.strip() == "epoch 1/2: loss 0.5" for each in shown.getvalue().replace("\r", "\n").split("\n"))
+    assert handler in logging.getLogger().handlers
+
+
+def test_items_are_reported_by_name_before_each_is_done():
+    said = []
+    for item in with_progress([1, 2], lambda *given: said.append(given), "clip {}".format):
+        said.append(item)
+    assert said == [("clip 1", 0, 2), 1, ("clip 2", 1, 2), 2]
+
+
 def test_a_bar_of_failed_work_is_not_filled(clock, lines, monkeypatch):
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
-    with pytest.raises(OSError, match="full"), Progress("extract", now_s=clock) as progress:
-        work(progress, clock, [2.0] * 3, total=10)
-        raise OSError("disk full")
+
+    def fail():
+        with Progress("extract", now_s=clock) as progress:
+            work(progress, clock, [2.0] * 3, total=10)
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
     assert "10/10" not in shown.getvalue()

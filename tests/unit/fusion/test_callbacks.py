@@ -11,7 +11,7 @@ import torch
 
 from abaw.configs.sections import TrainingConfig
 from abaw.tasks.base import PredictionPair
-from fusion.callbacks import WeightAveraging
+from fusion.callbacks import TrainingCost, TrainingProgress, WeightAveraging
 from fusion.data import ClipDataModule, loader
 from fusion.module import FusionModule
 from fusion.predict import predict
@@ -166,3 +166,65 @@ def test_one_update_of_the_average_is_decay_times_the_old_weights(decay):
     old, new = torch.tensor([1.0, 2.0]), torch.tensor([5.0, -2.0])
     average = WeightAveraging(decay)._kwargs["avg_fn"](old, new, 1)
     torch.testing.assert_close(average, decay * old + (1 - decay) * new)
+
+
+# ---- progress and cost
+
+
+def test_every_batch_is_reported_up_to_the_last_epoch_that_is_possible(source, labels, tmp_path):
+    said = []
+    config = make_config(max_epochs=3)
+    progress = TrainingProgress(lambda *given: said.append(given), "va")
+    train(config, make_tasks(), labels, source, tmp_path, callbacks=[progress])
+    num_batches = said[-1][2] // 3
+    assert {total for _, _, total in said} == {3 * num_batches}
+    counts = [done for _, done, _ in said]
+    assert counts == sorted(counts)
+    assert set(counts) == set(range(3 * num_batches + 1))
+    assert said[0] == ("va, epoch 1 of 3", 0, 3 * num_batches)
+    assert any(", validation" in item for item, _, _ in said)
+    assert said[-1][0].startswith("va, epoch 3 of 3, ")
+    assert "loss" in said[-1][0]
+
+
+def test_without_a_last_epoch_the_batches_are_those_of_the_current_one(source, labels, tmp_path):
+    said = []
+    config = with_training(make_config(max_epochs=-1, max_steps=3), patience_epochs=100)
+    train(
+        config,
+        make_tasks(),
+        labels,
+        source,
+        tmp_path,
+        callbacks=[TrainingProgress(lambda *given: said.append(given))],
+    )
+    assert all(done <= total for _, done, total in said)
+    assert said[0][0] == "epoch 1"
+
+
+def test_the_cost_of_a_stopped_training_goes_on_where_it_was(source, labels, tmp_path, monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr("fusion.callbacks.time.perf_counter", lambda: now_s[0])
+    first = TrainingCost()
+    first.on_fit_start()
+    now_s[0] = 50.0
+    kept = first.state_dict()  # at the end of an epoch, before the process ends
+    assert kept["training_s"] == 50.0
+    second = TrainingCost()
+    second.load_state_dict(kept)
+    now_s[0] = 5000.0  # a pause
+    second.on_fit_start()
+    now_s[0] = 5007.5
+    second.on_fit_end()
+    now_s[0] = 6000.0
+    found = second.record()
+    assert found["training_s"] == 57.5
+    assert found["peak_memory_bytes"] >= kept["peak_memory_bytes"] > 1e7
+    assert found["peak_gpu_bytes"] is None or torch.cuda.is_initialized()
+
+
+def test_the_cost_is_in_the_file_that_a_stopped_training_goes_on_from(source, labels, tmp_path):
+    cost = TrainingCost()
+    train(make_config(max_epochs=2), make_tasks(), labels, source, tmp_path, callbacks=[cost])
+    saved = torch.load(tmp_path / "resume.ckpt", weights_only=True)["callbacks"]["TrainingCost"]
+    assert 0 < saved["training_s"] <= cost.record()["training_s"]

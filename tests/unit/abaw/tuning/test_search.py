@@ -29,7 +29,7 @@ def trained(monkeypatch):
     pytest.importorskip("optuna", reason="abaw search needs the extra search")
     asked = []
 
-    def train(path, settings, *, runs):
+    def train(path, settings, *, runs, progress):
         config = read_config(path, settings).config(models=FUSION_MODELS, tasks=TASKS, aligners=ALIGNERS)
         asked.append(config)
         run = Run(runs / config.name)
@@ -147,8 +147,8 @@ def test_the_table_has_the_best_first_and_every_value_drawn(trained, tmp_path, c
 def test_the_score_of_a_trial_says_where_its_epoch_was_chosen_on_the_same_clips(trained, tmp_path, monkeypatch, capsys):
     quick = tuning.train
 
-    def train(path, settings, *, runs):
-        found = quick(path, settings, runs=runs)
+    def train(path, settings, *, runs, progress):
+        found = quick(path, settings, runs=runs, progress=progress)
         write_json(found.folder / "run.json", {**found.document(), "videos": {"train": ["1"], "validation": ["2"]}})
         return found
 
@@ -165,11 +165,11 @@ def test_a_search_that_was_killed_and_continued_draws_the_same_trials(trained, t
     whole = run(tmp_path / "whole", *space, trials=12)
     fake, calls = tuning.train, []
 
-    def killed(path, settings, *, runs):
+    def killed(path, settings, *, runs, progress):
         calls.append(settings)
         if len(calls) in (3, 11):
             raise SystemExit(143)
-        return fake(path, settings, runs=runs)
+        return fake(path, settings, runs=runs, progress=progress)
 
     monkeypatch.setattr(tuning, "train", killed)
     for _ in range(2):
@@ -277,10 +277,10 @@ def test_two_searches_at_once_in_one_folder_are_refused(trained, tmp_path, monke
 def test_a_trial_that_is_refused_fails_alone(trained, tmp_path, monkeypatch):
     fake = tuning.train
 
-    def refused(path, settings, *, runs):
+    def refused(path, settings, *, runs, progress):
         if "name=trial-2" in settings:
             raise ValueError("hidden_dim must be a multiple of num_heads")
-        return fake(path, settings, runs=runs)
+        return fake(path, settings, runs=runs, progress=progress)
 
     monkeypatch.setattr(tuning, "train", refused)
     found = run(tmp_path, RATE)
@@ -304,7 +304,7 @@ def test_a_wrong_input_fails_the_first_trial_and_leaves_nothing(trained, tmp_pat
 
 
 def test_a_first_trial_that_diverges_does_not_end_the_search(trained, tmp_path, monkeypatch):
-    def diverged(_, settings, *, runs):
+    def diverged(_, settings, *, runs, progress):
         folder = runs / settings[-1].removeprefix("name=")
         folder.mkdir()
         (folder / RESUME).touch()
@@ -318,10 +318,10 @@ def test_a_first_trial_that_diverges_does_not_end_the_search(trained, tmp_path, 
 def test_after_a_full_disk_the_next_call_continues_with_the_same_trial(trained, tmp_path, monkeypatch):
     fake = tuning.train
 
-    def full(path, settings, *, runs):
+    def full(path, settings, *, runs, progress):
         if "name=trial-1" in settings:
             raise OSError("no space left on device")
-        return fake(path, settings, runs=runs)
+        return fake(path, settings, runs=runs, progress=progress)
 
     monkeypatch.setattr(tuning, "train", full)
     with pytest.raises(OSError, match="no space left"):
