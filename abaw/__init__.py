@@ -81,6 +81,12 @@ if TYPE_CHECKING:
     from abaw.pipelines.members.suggesting import suggest_labels as suggest_labels
     from abaw.pipelines.persons.personalising import SubjectVectors as SubjectVectors
     from abaw.pipelines.persons.personalising import personalise as personalise
+    from abaw.pipelines.plotting import plot_clip as plot_clip
+    from abaw.pipelines.plotting import plot_comparison as plot_comparison
+    from abaw.pipelines.plotting import plot_confusion as plot_confusion
+    from abaw.pipelines.plotting import plot_curves as plot_curves
+    from abaw.pipelines.plotting import plot_reliability as plot_reliability
+    from abaw.pipelines.plotting import plot_values as plot_values
     from abaw.pipelines.prediction import Predictions as Predictions
     from abaw.pipelines.prediction import predict as predict
     from abaw.pipelines.probing.scoring import probe as probe
@@ -102,6 +108,7 @@ if TYPE_CHECKING:
     from abaw.tracks import Track as Track
     from abaw.tuning.run import SearchResult as SearchResult
     from abaw.tuning.run import search as search
+    from abaw.views.plots.plot import Plot as Plot
     from extract.dataset_check.check import CheckReport as CheckReport
     from extract.engine.run import ExtractionReport as ExtractionReport
     from extract.store.store import FeatureStore as FeatureStore
@@ -147,6 +154,14 @@ _HOMES = {
     ),
     "abaw.pipelines.members.suggesting": ("Suggestion", "Suggestions", "suggest_labels"),
     "abaw.pipelines.persons.personalising": ("SubjectVectors", "personalise"),
+    "abaw.pipelines.plotting": (
+        "plot_clip",
+        "plot_comparison",
+        "plot_confusion",
+        "plot_curves",
+        "plot_reliability",
+        "plot_values",
+    ),
     "abaw.pipelines.prediction": ("Predictions", "predict"),
     "abaw.pipelines.recognised_tables": ("recognise",),
     "abaw.pipelines.probing.scoring": ("probe",),
@@ -161,6 +176,7 @@ _HOMES = {
     "abaw.results.runs": ("Run",),
     "abaw.tracks": ("Clock", "Track"),
     "abaw.tuning.run": ("SearchResult", "search"),
+    "abaw.views.plots.plot": ("Plot",),
     "extract.dataset_check.check": ("CheckReport",),
     "extract.engine.run": ("ExtractionReport",),
     "extract.store.store": ("FeatureStore",),

@@ -19,6 +19,7 @@ from abaw.views.plots.style import (
 )
 
 LOSS = "loss"
+Numbers = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class RunCurves:
     """
 
     name: str
-    epochs: Sequence[float]
-    train: Sequence[float]
-    validation: Sequence[float]
-    scores: Mapping[str, Sequence[float]]
+    epochs: Numbers
+    train: Numbers
+    validation: Numbers
+    scores: Mapping[str, Numbers]
     chosen: int | None = None
 
 
@@ -41,8 +42,8 @@ class Robustness:
     """The ``scores`` of a run over the ``strengths`` of a disturbance; ``intervals``: low and high, or None."""
 
     name: str
-    strengths: Sequence[float]
-    scores: Sequence[float]
+    strengths: Numbers
+    scores: Numbers
     intervals: Sequence[tuple[float, float] | None] = ()
 
 
