@@ -5,9 +5,7 @@ A row begins with ``clip`` (and ``frame``, counted from 1, where labels are of f
 ``p_NAME`` of every class, or a column for each value.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from abaw.dataset.layout import SPLITS, Dataset, open_dataset
 from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write
+from abaw.files.csv_cells import csv_text
 from abaw.files.names import first_few
 from abaw.numbers import parse_integer
 from abaw.postprocessing import PostProcessing
@@ -189,6 +188,4 @@ def _frame(text: str, expected: int) -> int:
 
 
 def _line(cells: Sequence[str]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    return csv_text([cells])

@@ -1,7 +1,5 @@
 """A manifest for a corpus: a table of its clips and labels, and the data set file that explains the table."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ from abaw.dataset.found_files import SPLIT_FOLDERS
 from abaw.dataset.media_files import printable
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write
+from abaw.files.csv_cells import csv_text
 from abaw.files.yaml import dump_yaml
 from abaw.numbers import format_count
 
@@ -114,11 +113,7 @@ def _with_label_files(corpus: Corpus, stem: str) -> list[Row]:
 def _to_csv(rows: Sequence[Row]) -> str:
     columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
     columns = [column for column in columns if any(column in row for row in rows)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
 def _to_yaml(corpus: Corpus, table: Path, name: str) -> str:

@@ -1,7 +1,5 @@
 """A table of runs: what each is made of, its score with an interval, and whether it is complete."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -16,6 +14,7 @@ from abaw.errors import AbawError, InputError, NotFoundError
 from abaw.evaluation.intervals import intervals
 from abaw.evaluation.labelled_tables import open_labelled_predictions
 from abaw.files import as_path
+from abaw.files.csv_cells import csv_text
 from abaw.files.ownership import OWNER
 from abaw.progress import ProgressCallback, as_progress, silent, with_progress
 from abaw.results.runs import CONFIG, RESUME, Run
@@ -71,14 +70,13 @@ class RunTable:
         return asdict(self)
 
     def to_csv(self) -> str:
-        """The table as CSV with a header; lists are joined by spaces, what is unknown is empty."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        """The table as CSV with a header; lists are joined by spaces, what is unknown is empty. A name that a
+        spreadsheet would compute has an apostrophe in front."""
+        rows: list[Sequence[Any]] = [COLUMNS]
         for row in self.rows:
             lists = {"features": " ".join(row.features), "remarks": "; ".join(row.remarks)}
-            writer.writerow([lists.get(name, getattr(row, name)) for name in COLUMNS])
-        return out.getvalue()
+            rows.append([lists.get(name, getattr(row, name)) for name in COLUMNS])
+        return csv_text(rows)
 
     def __str__(self) -> str:
         if not self.rows:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
+from abaw.files.csv_cells import unguarded
 from abaw.files.regular import check_regular
 from abaw.files.text import read_text
 from abaw.numbers import BLANKS
@@ -113,7 +114,7 @@ def _read_delimited(path: Path, delimiter: str, with_row_names: bool) -> tuple[l
     numbers: list[int] = []
     rows: list[list[str]] = []
     for number, raw in _numbered(reader, path):
-        cells = [cell.strip(BLANKS) for cell in raw]
+        cells = [unguarded(cell.strip(BLANKS)) for cell in raw]
         if columns is None:
             columns = cells
             if "" in columns[with_row_names : len(columns) - 1]:

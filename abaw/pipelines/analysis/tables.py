@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from abaw.files import atomic_write
+from abaw.files.csv_cells import guarded
 from abaw.numbers import format_count
 from abaw.results.deviations import post_process_deviations
 from abaw.tasks.ranges import deviation_name, label_ranges, spread_name
@@ -152,7 +153,16 @@ def write_frames(
     with atomic_write(out / f"{clip_id}.parquet") as temporary, temporary.open("wb") as file:
         parquet.write_table(frames, file)
     with atomic_write(out / f"{clip_id}.csv") as temporary, temporary.open("wb") as file:
-        csv.write_csv(frames, file)
+        csv.write_csv(_guarded(frames), file)
+
+
+def _guarded(frames: pa.Table) -> pa.Table:
+    """The table with texts and names of columns that no spreadsheet computes."""
+    for i, field in enumerate(frames.schema):
+        if pa.types.is_string(field.type):
+            texts = [each if each is None else guarded(each) for each in frames[i].to_pylist()]
+            frames = frames.set_column(i, field, pa.array(texts, pa.string()))
+    return frames.rename_columns([guarded(name) for name in frames.column_names])
 
 
 def summarize(tasks: "Mapping[str, Task]", of_person: PersonTables) -> Summary:

@@ -1,8 +1,6 @@
 """The moments of other clips that are most similar to one moment, by any features of a store: ``abaw similar``."""
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ import numpy as np
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path
+from abaw.files.csv_cells import csv_text
 from abaw.numbers import format_count, parse_number
 from abaw.pipelines.embedding.exporting import NAME
 from abaw.progress import ProgressCallback, as_progress, silent
@@ -63,12 +62,10 @@ class SimilarReport:
 
     def to_csv(self) -> str:
         """The moments as CSV with a header: rank, clip, time_s, frame, similarity."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["rank", "clip", "time_s", "frame", "similarity"])
+        rows: list[Sequence[Any]] = [["rank", "clip", "time_s", "frame", "similarity"]]
         for rank, each in enumerate(self.moments, 1):
-            writer.writerow([rank, each.clip, f"{each.time_s:.6f}", each.frame, f"{each.similarity:.6f}"])
-        return out.getvalue()
+            rows.append([rank, each.clip, f"{each.time_s:.6f}", each.frame, f"{each.similarity:.6f}"])
+        return csv_text(rows)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

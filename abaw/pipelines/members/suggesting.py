@@ -1,16 +1,16 @@
 """Which frames a human should label next, by the posterior of a run's last layer; as a CSV file to fill in."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, atomic_write
+from abaw.files.csv_cells import csv_text
 from abaw.files.names import first_few
 from abaw.numbers import format_count
 from abaw.pipelines.members.posteriors import fit_posteriors
@@ -275,10 +275,10 @@ def _describe(
 def _write(found: Suggestions) -> None:
     predicted = [f"predicted_{column}" for column in found.columns]
     header = ["clip", "frame", "time_s", "why", *found.columns, *predicted, *map(deviation_name, found.columns)]
-    with atomic_write(found.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(header)
-        for each in found.frames:
-            values = [f"{value:.4f}" for value in (*each.predicted, *each.deviations)]
-            empty = [""] * len(found.columns)
-            rows.writerow([each.clip, each.frame, f"{each.time_s:.3f}", each.why, *empty, *values])
+    rows: list[Sequence[Any]] = [header]
+    for each in found.frames:
+        values = [f"{value:.4f}" for value in (*each.predicted, *each.deviations)]
+        empty = [""] * len(found.columns)
+        rows.append([each.clip, each.frame, f"{each.time_s:.3f}", each.why, *empty, *values])
+    with atomic_write(found.out) as temporary:
+        temporary.write_text(csv_text(rows), encoding="utf-8", newline="")

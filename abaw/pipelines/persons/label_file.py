@@ -17,6 +17,7 @@ from abaw.dataset.annotations import (
     read_valence_arousal,
 )
 from abaw.errors import InputError, NotFoundError
+from abaw.files.csv_cells import unguarded
 from abaw.numbers import parse_frame, parse_number
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _table(path: Path, tasks: "Mapping[str, Task]", clips: Sequence[str], clock:
         table = list(read)
     except csv.Error as error:
         raise InputError(f"{path}:{read.line_num}: {error}: correct the line") from error
-    header = [cell.strip() for cell in table[0]] if table else []
+    header = [unguarded(cell.strip()) for cell in table[0]] if table else []
     known = {name: task for name, task in tasks.items() if set(task.goals) <= set(header)}
     of_frames = any(task.resolution == "frame" for task in known.values())
     place = next((name for name in (FRAME, *SECONDS) if name in header), None)
@@ -126,7 +127,7 @@ def _table(path: Path, tasks: "Mapping[str, Task]", clips: Sequence[str], clock:
         at = f"{path}:{number}"
         if len(cells) != len(header):
             raise InputError(f"{at}: {len(cells)} cells, the header has {len(header)}: correct the line")
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        row = dict(zip(header, (unguarded(cell.strip()) for cell in cells), strict=True))
         clip_id = row.get(CLIP) or clips[0] if len(clips) == 1 else row[CLIP]
         if clips and clip_id not in clips:
             continue
