@@ -173,10 +173,10 @@ def plot_comparison(
     several, inches = as_paths(folders, "folders"), _inches(width)
     if len(several) < 2:
         raise InputError(f"{len(several)} folder is given: give two or more runs or prediction folders to compare")
-    report = score(several, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed)
-    names = list(dict.fromkeys(each.task for each in report.results))
+    names = [task] if task else tasks_in(several[0], split)
     if len(names) > 1:
         raise InputError(f"{several[0]} has tables of {', '.join(names)}: name one of them (task)")
+    report = score(several, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed)
     ranking = next(name for name in report.results[0].scores if not is_count(name))
     systems = [
         SystemScore(each.folder, each.scores[ranking], (each.intervals or {}).get(ranking)) for each in report.results

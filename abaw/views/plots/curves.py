@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from abaw.numbers import format_count
 from abaw.views.plots.plot import Plot
 from abaw.views.plots.style import (
     INK,
@@ -81,6 +82,8 @@ def draw_learning_curves(runs: Sequence[RunCurves], *, title: str = "Learning cu
             if run.chosen is not None and run.chosen in epochs:
                 kept = values[epochs == run.chosen]
                 axes.plot([run.chosen], kept, "o", markersize=7.5, mfc="none", mec=INK, mew=0.9)
+        if len({epoch for run in runs for epoch in run.epochs}) == 1:
+            axes.set_xlim(runs[0].epochs[0] - 0.9, runs[0].epochs[0] + 0.9)
         axes.set_title(panel)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -138,7 +141,7 @@ def _robustness_in_words(name: str, strengths: np.ndarray, scores: np.ndarray, s
 
 def _in_words(run: RunCurves) -> str:
     train = np.asarray(run.train, float)
-    said = [f"{run.name}: {len(run.epochs)} epochs, training loss {train[0]:.3f} to {train[-1]:.3f}"]
+    said = [f"{run.name}: {format_count(len(run.epochs), 'epoch')}, training loss {train[0]:.3f} to {train[-1]:.3f}"]
     for name, series in {"validation loss": run.validation, **run.scores}.items():
         values = np.asarray(series, float)
         if np.isfinite(values).any():
