@@ -12,17 +12,18 @@ from abaw.evaluation.reliability import calibration_of
 from abaw.evaluation.report import score
 from abaw.files import as_path, as_paths, check_once
 from abaw.files.names import first_few
-from abaw.pipelines.analysis.tables import label_ranges
 from abaw.results.curves import read_curves, score_columns
 from abaw.results.runs import CURVES, Run
-from abaw.tasks.base import Task, is_count
+from abaw.tasks.base import Task, concatenated, is_count
 from abaw.tasks.classes import confusion_of
-from abaw.views.plots.clips import LabelledBlock, draw_clip, draw_timeline
+from abaw.tasks.ranges import label_ranges
+from abaw.views.plots.clips import draw_clip, draw_timeline
 from abaw.views.plots.curves import RunCurves, draw_learning_curves
 from abaw.views.plots.plot import Plot, check_suffix
 from abaw.views.plots.scores import PairedDifference, SystemScore, draw_comparison, draw_confusion, draw_reliability
 from abaw.views.plots.style import WIDTHS
 from abaw.views.plots.values import draw_agreement
+from abaw.views.report.clip_blocks import blocks_of_clip, stops_of
 from abaw.views.timeline import CLASSES, DOCUMENT, UNITS, VALUES, read_timeline
 
 WORDS = {CLASSES: "classes", VALUES: "values", UNITS: "action units"}
@@ -82,13 +83,14 @@ def plot_values(
     """
     inches = _inches(width)
     opened = _only(_open(folder, task, split, data, raw), VALUES)
-    blocks = [block for block in _blocks(opened, None) if block.kind == VALUES]
-    names = [name for block in blocks for name in block.names]
-    ranges = [each for block in blocks for each in block.ranges]
-    prediction, label = (np.hstack([getattr(block, side) for block in blocks]) for side in ("prediction", "label"))
-    known = np.isfinite(label).all(axis=1)
+    prediction, label = concatenated(opened.pairs(post_processed=True))
+    goals, columns = _places_of_values(opened.task)
+    known = np.isfinite(label[:, goals]).all(axis=1)
+    names = [opened.task.columns[column].removeprefix("p_") for column in columns]
+    ranges = [label_ranges(opened.task)[column] for column in columns]
     title = f"Predictions against labels of {_words(opened)}"
-    return draw_agreement(prediction[known], label[known], names, ranges=ranges, title=title, width=inches)
+    prediction, label = prediction[known][:, goals], label[known][:, goals]
+    return draw_agreement(prediction, label, names, ranges=ranges, title=title, width=inches)
 
 
 @open_once()
@@ -147,11 +149,13 @@ def plot_clip(
             known = first_few(sorted(each.tables)) or "none"
             raise NotFoundError(f"{where} has no clip {clip!r} with {each.task.name} labels; it has {known}")
     table = every[0].tables[clip]
-    steps = np.diff(table.times_s)
-    stops_s = np.append(table.times_s[1:], table.times_s[-1:] + (float(np.median(steps)) if len(steps) else 0.04))
-    blocks = [block for each in every for block in _blocks(each, clip)]
+    blocks = [
+        block
+        for each in every
+        for block in blocks_of_clip(each.task, each.values_of(clip, each.post_processing), each.labels[clip])
+    ]
     title = f"{clip}: {where}, {every[0].split}"
-    return draw_clip(clip, table.times_s, stops_s, blocks, table.observed, title=title, width=inches)
+    return draw_clip(clip, table.times_s, stops_of(table.times_s), blocks, table.observed, title=title, width=inches)
 
 
 def plot_comparison(
@@ -231,39 +235,21 @@ def _only(every: Sequence[LabelledPredictions], *kinds: str) -> LabelledPredicti
     return fitting[0]
 
 
-def _blocks(opened: LabelledPredictions, clip: str | None) -> list[LabelledBlock]:
-    """Predictions beside labels, by block of the task: of all rows of a clip or, for None, of the rows of all clips."""
-    task, pairs = opened.task, opened.pairs(post_processed=True)
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for clip_id in [clip] if clip is not None else pairs:
-        pair = pairs[clip_id]
-        num = len(opened.tables[clip_id].frames) if clip is not None else len(pair.labels)
-        label = np.where(pair.labels.scored[:, None], pair.labels.values, np.nan)
-        for side, values in zip(sides, (pair.prediction, label), strict=True):
-            side.append(_with_length(values[:, : label.shape[1]], num, repeat=task.resolution == "clip"))
-    prediction, label = (np.concatenate(side).astype(float) for side in sides)
-    found, column, goal = list[LabelledBlock](), 0, 0
+def _places_of_values(task: Task) -> tuple[list[int], list[int]]:
+    """Where the values are among the labels, and among the columns of the tables."""
+    goals, columns, goal, column = list[int](), list[int](), 0, 0
     for kind, width in _kinds(task):
-        num_goals = 1 if kind == "classes" else width
-        names = [name.removeprefix("p_") for name in task.columns[column : column + width]]
-        ranges = label_ranges(task)[column : column + width] if kind == "values" else ()
-        part = slice(goal, goal + num_goals)
-        found.append(LabelledBlock(kind, names, prediction[:, part], label[:, part], ranges))
-        column, goal = column + width, goal + num_goals
-    return found
+        num_goals = 1 if kind == CLASSES else width
+        if kind == VALUES:
+            goals += range(goal, goal + width)
+            columns += range(column, column + width)
+        goal, column = goal + num_goals, column + width
+    return goals, columns
 
 
 def _kinds(task: Task) -> Sequence[tuple[str, int]]:
     """The kinds of the columns of a task's tables, and how many there are of each."""
     return task.blocks or ((VALUES, len(task.columns)),)
-
-
-def _with_length(values: np.ndarray, num: int, *, repeat: bool) -> np.ndarray:
-    """Rows for every frame: the label of a clip repeated, those of frames followed by NaN."""
-    if repeat:
-        return np.repeat(values[:1].astype(float), num, axis=0)
-    padding = np.full((max(0, num - len(values)), values.shape[1]), np.nan)
-    return np.concatenate([values[:num].astype(float), padding])
 
 
 def _words(opened: LabelledPredictions) -> str:

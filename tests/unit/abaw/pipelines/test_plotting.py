@@ -12,7 +12,9 @@ from tests.support.abaw.reports import FRAMES, KNOWN, VALIDATION, open_data, wri
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_labels(tmp_path_factory.mktemp("labels"))
+    root = tmp_path_factory.mktemp("labels")
+    write_labels(root, {"Validation_Set": VALIDATION})
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,15 @@ def folder(tmp_path_factory, data):
 def runs(tmp_path_factory, data):
     """A run that was stopped in its third epoch and chose an epoch on an inner part, and one without an epoch."""
     root = tmp_path_factory.mktemp("runs")
-    values = {"data": str(data), "store": "s", "tasks": {"va": {}}, "features": {"f": {}}, "model": {"name": "concat"}}
+    values = {"data": str(data), "store": "s", "tasks": {"va": {}}, "features": {"f": {}}}
+    values["model"] = {"name": "concat"}
     for name in ("stopped", "empty"):
-        facts = {"tasks": {"va": {}}, "recipes": {}, "videos": {}, "selection": {"videos": [], "groups": [], "epochs": 1}}
+        facts = {
+            "tasks": {"va": {}},
+            "recipes": {},
+            "videos": {},
+            "selection": {"videos": [], "groups": [], "epochs": 1},
+        }
         Run(root / name).begin(Config.model_validate({**values, "name": name}), facts)
     header = "epoch,learning_rate,train/loss,validation/loss/va,validation/loss,validation/va/CCC,validation/va/n"
     (root / "stopped/curves.csv").write_text("epoch,learning_rate,train/loss\n1,0.1,3.5\n2,0.1,2.5\n")
