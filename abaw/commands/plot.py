@@ -6,7 +6,7 @@ import typer
 
 from abaw.commands import STARTS_AGAIN, STOPPED, group
 
-plot = group("plot", order=125, help="Draw figures of runs for papers and talks: PNG, SVG or PDF.")
+plot = group("plot", order=123, help="Draw figures of runs for papers and talks: PNG, SVG or PDF.")
 STOPPED["plot"] = STARTS_AGAIN
 
 Out = Annotated[Path, typer.Option(help="the file to write: .png (300 dpi), .svg or .pdf")]

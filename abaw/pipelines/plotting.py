@@ -224,7 +224,7 @@ def _open(
 
 def _only(every: Sequence[LabelledPredictions], *kinds: str) -> LabelledPredictions:
     """The only task with a block of one of these kinds. Raises InputError where none has, or several have."""
-    fitting = [each for each in every if set(kinds) & {kind for kind, _ in _kinds(each.task)}]
+    fitting = [each for each in every if set(kinds) & {kind for kind, _ in _blocks_of(each.task)}]
     if not fitting:
         wanted = " or ".join(WORDS[kind] for kind in kinds)
         names = ", ".join(each.task.name for each in every)
@@ -238,7 +238,7 @@ def _only(every: Sequence[LabelledPredictions], *kinds: str) -> LabelledPredicti
 def _places_of_values(task: Task) -> tuple[list[int], list[int]]:
     """Where the values are among the labels, and among the columns of the tables."""
     goals, columns, goal, column = list[int](), list[int](), 0, 0
-    for kind, width in _kinds(task):
+    for kind, width in _blocks_of(task):
         num_goals = 1 if kind == CLASSES else width
         if kind == VALUES:
             goals += range(goal, goal + width)
@@ -247,7 +247,7 @@ def _places_of_values(task: Task) -> tuple[list[int], list[int]]:
     return goals, columns
 
 
-def _kinds(task: Task) -> Sequence[tuple[str, int]]:
+def _blocks_of(task: Task) -> Sequence[tuple[str, int]]:
     """The kinds of the columns of a task's tables, and how many there are of each."""
     return task.blocks or ((VALUES, len(task.columns)),)
 
