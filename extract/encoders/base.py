@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from abaw.errors import InputError
 from abaw.tracks import Track, empty_track
 from extract.faces.geometry import Crop
-from extract.media import Rgb, Sound
+from extract.media import Rgb, Samples, Sound
 
 
 class Encoder(ABC):
@@ -69,15 +70,37 @@ class PictureEncoder(Encoder):
         """The rows, float32. Called in one thread."""
 
 
+class SoundSteps(ABC):
+    """Encodes one sound as it arrives; a row is given as soon as no later sample can change it."""
+
+    @abstractmethod
+    def add(self, samples: Samples) -> Track:
+        """The rows that the next samples complete."""
+
+    @abstractmethod
+    def finish(self) -> Track:
+        """The rows that are left, as ``encode`` gives them at the end of a sound."""
+
+
 class SoundEncoder(Encoder):
     """Computes a track at the encoder's own rate; a row's time is the centre of its receptive field.
 
     A causal recurrent network has no such field: a row's time is the centre of the last input that it depends on.
-    ``rate_hz`` is the sampling rate of the sound that it takes.
+    ``rate_hz`` is the sampling rate of the sound that it takes. ``look_ahead_s``: how far after its time a row depends
+    on the sound; None: on any of it, or that is not known. Where it is known, ``steps`` encodes sound as it arrives.
     """
 
     modality = "audio"
     rate_hz: int
+    look_ahead_s: float | None = None
+
+    def steps(self, start_s: float) -> SoundSteps:
+        """Encodes sound that starts at ``start_s`` as it arrives, with the numbers of ``encode``.
+
+        Raises InputError where rows depend on sound that comes much later, or the encoder has no such form.
+        """
+        name = self.recipe()["encoder"]
+        raise InputError(f"{name} cannot encode sound as it arrives: its rows depend on the whole sound")
 
     @abstractmethod
     def encode(self, sound: Sound) -> Iterator[Track]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.optional import import_optional
-from abaw.tracks import Track
+from abaw.tracks import Track, empty_track
 from extract.encoders import ENCODERS
-from extract.encoders.base import SoundEncoder
-from extract.media import Sound
+from extract.encoders.base import SoundEncoder, SoundSteps
+from extract.media import Samples, Sound
 from extract.networks import package_weights
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.hub import MissingWeights
@@ -53,6 +53,7 @@ class Vad(SoundEncoder):
     """
 
     rate_hz, dim = GRID.rate_hz, 1
+    look_ahead_s = STEP / 2 / GRID.rate_hz
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self._settings, self._weights = settings, hash_network(path)
@@ -65,23 +66,39 @@ class Vad(SoundEncoder):
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         check_rate(sound, self.rate_hz)
-        state, context = np.zeros(STATE, np.float32), np.zeros(CONTEXT, np.float32)
-        num = GRID.num_rows(len(sound.samples))
-        for first in range(0, num, PIECE):
-            stop = min(num, first + PIECE)
-            part = np.concatenate([context, sound.samples[GRID.samples(first, stop)]])
-            values = np.empty((stop - first, 1), np.float32)
-            for row in range(stop - first):
-                values[row], state = self._step(part[row * STEP : (row + 1) * STEP + CONTEXT], state)
-            context = part[-CONTEXT:]
-            yield Track(values, GRID.times_s(first, stop, sound.start_s), np.ones(stop - first, bool))
+        steps = self.steps(sound.start_s)
+        for first in range(0, len(sound.samples), PIECE * STEP):
+            yield steps.add(sound.samples[first : first + PIECE * STEP])
 
-    def _step(self, samples: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def steps(self, start_s: float) -> SoundSteps:
+        return _Steps(self, start_s)
+
+    def run(self, samples: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probability of a row and the next state, of the row's samples with those of its context."""
         given = {"input": samples[None], "state": state}
         if self._wants_rate:
             given["sr"] = np.array(self.rate_hz, np.int64)
         probability, state = self._session.run(OUTPUTS, given)
         return probability[0], state
+
+
+class _Steps(SoundSteps):
+    def __init__(self, vad: Vad, start_s: float) -> None:
+        self._vad, self._start_s, self._done = vad, start_s, 0
+        self._state = np.zeros(STATE, np.float32)
+        self._left = np.zeros(CONTEXT, np.float32)  # the context of the next row, and its first samples
+
+    def add(self, samples: Samples) -> Track:
+        part = np.concatenate([self._left, samples])
+        num = (len(part) - CONTEXT) // STEP
+        values = np.empty((num, 1), np.float32)
+        for row in range(num):
+            values[row], self._state = self._vad.run(part[row * STEP : (row + 1) * STEP + CONTEXT], self._state)
+        first, self._left, self._done = self._done, part[num * STEP :], self._done + num
+        return Track(values, GRID.times_s(first, self._done, self._start_s), np.ones(num, bool))
+
+    def finish(self) -> Track:
+        return empty_track(1)
 
 
 def _find(file: str | None, download: bool) -> Path:

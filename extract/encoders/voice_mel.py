@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from abaw.tracks import Track
+from abaw.tracks import Track, empty_track
 from extract.encoders import ENCODERS
-from extract.encoders.base import SoundEncoder
-from extract.media import Sound
-from extract.networks.chunks import check_rate
+from extract.encoders.base import SoundEncoder, SoundSteps
+from extract.media import Samples, Sound
+from extract.networks.chunks import SampleTail, check_rate
 
 DIM = 49
 FACTS = {"modality": "audio", "dim": 49, "built_in": True, "licence": "Apache-2.0", "size_mb": 0}
@@ -28,57 +28,102 @@ CLEAR, NEAR = 0.1, 0.05  # the period is the first dip below CLEAR, or within NE
 # a voiced row is less aperiodic than VOICED and louder (log10 of the amplitude) than AUDIBLE
 VOICED, AUDIBLE = 0.5, -3.0
 AROUND = 50  # rows on either side in the slow means: one second in all
+BEFORE = {"centred": AROUND, "past": 2 * AROUND}  # rows of that second before a row
 PIECE = 2000  # rows computed at a time; any number gives the same bytes
 
 
+Means = Literal["centred", "past"]
+
+
 @ENCODERS.register
-def voice_mel() -> SoundEncoder:
-    """Log-mel spectrum (40 bands) and prosody (loudness, pitch, voicing, tilt, rate) every 10 ms."""
-    return VoiceMel()
+def voice_mel(*, means: Means = "centred") -> SoundEncoder:
+    """Log-mel spectrum (40 bands) and prosody (loudness, pitch, voicing, tilt, rate) every 10 ms.
+
+    ``means``: the slow columns are means over the second around a row ("centred"), or over the second before it
+    ("past"), so that a row depends on no sound later than 32 ms after it.
+    """
+    return VoiceMel(means)
 
 
 class VoiceMel(SoundEncoder):
     """49 columns; rows are centred on multiples of 10 ms, with silence before and after the sound.
 
     Columns: 40 log-mel bands, loudness, pitch (octaves above 60 Hz), zero crossings, tilt; then means over one second:
-    of onsets, of voicing, and of loudness, pitch and tilt over voiced rows. The means cover 1 s around a row, the
-    others 25 to 64 ms. A row depends on this second only, so that computing in pieces gives the same bytes.
+    of onsets, of voicing, and of loudness, pitch and tilt over voiced rows. The means cover 1 s around a row or before
+    it, the others 25 to 64 ms. A row depends on this second only, so that computing in pieces gives the same bytes.
     """
 
     rate_hz = RATE_HZ
     dim = DIM
 
+    def __init__(self, means: Means) -> None:
+        self._means: Means = means
+        self.before, self.after = BEFORE[means], 2 * AROUND - BEFORE[means]
+        self.look_ahead_s = (self.after * HOP + PITCH_FRAME / 2) / RATE_HZ
+
     def recipe(self) -> dict[str, Any]:
-        return {"encoder": "voice_mel", "settings": {}, "version": 2}
+        settings = {} if self._means == "centred" else {"means": self._means}
+        return {"encoder": "voice_mel", "settings": settings, "version": 2}
 
     def encode(self, sound: Sound) -> Iterator[Track]:
         check_rate(sound, RATE_HZ)
-        num = 1 + len(sound.samples) // HOP if len(sound.samples) else 0
+        num = _num_rows(len(sound.samples))
         for first in range(0, num, PIECE):
-            stop = min(num, first + PIECE)
-            values = _rows(sound.samples, first, stop, num).astype(np.float32)
-            times_s = sound.start_s + np.arange(first, stop) * HOP / RATE_HZ
-            yield Track(values, times_s, np.ones(stop - first, bool))
+            yield self.track(sound.samples, sound.start_s, first, min(num, first + PIECE), num)
+
+    def steps(self, start_s: float) -> SoundSteps:
+        return _Steps(self, start_s)
+
+    def track(self, samples: Samples | SampleTail, start_s: float, first: int, stop: int, num: int) -> Track:
+        """Rows ``first`` to ``stop`` of ``num``, computed from the samples up to one second around them."""
+        # one more: an onset is a difference from the row before
+        begin, end = max(0, first - self.before - 1), min(num, stop + self.after)
+        values = _rows(samples, begin, end, self.before)[first - begin : stop - begin]
+        times_s = start_s + np.arange(first, stop) * HOP / RATE_HZ
+        return Track(values.astype(np.float32), times_s, np.ones(stop - first, bool))
 
 
-def _rows(samples: np.ndarray, first: int, stop: int, num: int) -> np.ndarray:
-    """Rows ``first`` to ``stop`` of ``num``, computed from the samples up to one second around them."""
-    begin, end = (
-        max(0, first - AROUND - 1),
-        min(num, stop + AROUND),
-    )  # one more: an onset is a difference from the row before
+class _Steps(SoundSteps):
+    def __init__(self, encoder: VoiceMel, start_s: float) -> None:
+        self._encoder, self._start_s, self._done = encoder, start_s, 0
+        self._tail = SampleTail((2 * AROUND + 2) * HOP + PITCH_FRAME)
+
+    def add(self, samples: Samples) -> Track:
+        self._tail.add(samples)
+        num_complete = (len(self._tail) - round(self._encoder.look_ahead_s * RATE_HZ)) // HOP + 1
+        return self._track(max(self._done, num_complete), num_complete + self._encoder.after)
+
+    def finish(self) -> Track:
+        num = _num_rows(len(self._tail))
+        return self._track(num, num)
+
+    def _track(self, stop: int, num: int) -> Track:
+        first, self._done = self._done, stop
+        if first == stop:
+            return empty_track(DIM)
+        made = self._encoder.track(self._tail, self._start_s, first, stop, num)
+        self._tail.forget(max(0, stop - 2 * AROUND - 2) * HOP - PITCH_FRAME // 2)
+        return made
+
+
+def _num_rows(num_samples: int) -> int:
+    return 1 + num_samples // HOP if num_samples else 0
+
+
+def _rows(samples: Samples | SampleTail, begin: int, end: int, before: int) -> np.ndarray:
+    """Rows ``begin`` to ``end``, of which the first and the last ones lack a part of their second."""
     mel, loudness = _spectra(_frames(samples, begin, end, WINDOW))
     octaves, aperiodicity = _pitch(_frames(samples, begin, end, PITCH_FRAME))
     crossings = _crossings(_frames(samples, begin, end, WINDOW))
     tilt = mel[:, NUM_MELS // 2 :].mean(axis=1) - mel[:, : NUM_MELS // 2].mean(axis=1)
     onsets = 10 * np.maximum(0, np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1)
     voiced = (aperiodicity < VOICED) & (loudness > AUDIBLE)
-    slow = [_second_mean(onsets), _second_mean(voiced), *(_second_mean(x, voiced) for x in (loudness, octaves, tilt))]
-    made = np.concatenate([mel, np.stack([loudness, octaves, crossings, tilt, *slow], axis=1)], axis=1)
-    return made[first - begin : stop - begin]
+    slow = [_second_mean(onsets, before), _second_mean(voiced, before)]
+    slow += [_second_mean(x, before, voiced) for x in (loudness, octaves, tilt)]
+    return np.concatenate([mel, np.stack([loudness, octaves, crossings, tilt, *slow], axis=1)], axis=1)
 
 
-def _frames(samples: np.ndarray, first: int, stop: int, width: int) -> np.ndarray:
+def _frames(samples: Samples | SampleTail, first: int, stop: int, width: int) -> np.ndarray:
     """The ``width`` samples around each row, (row, sample), float64, with silence before and after the sound."""
     begin, end = first * HOP - width // 2, (stop - 1) * HOP - width // 2 + width
     part = np.zeros(end - begin)
@@ -154,16 +199,19 @@ def _crossings(frames: np.ndarray) -> np.ndarray:
     return (below[:, 1:] != below[:, :-1]).sum(axis=1) / frames.shape[1]
 
 
-def _second_mean(values: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
-    """The mean over one second around each row, of the rows where ``where`` is True; 0 where there is none."""
+def _second_mean(values: np.ndarray, before: int, where: np.ndarray | None = None) -> np.ndarray:
+    """The mean over a second that begins ``before`` rows before each row, of the rows where ``where`` is True.
+
+    It is 0 where there is none.
+    """
     weight = np.ones(len(values)) if where is None else where.astype(float)
-    total, count = (_second_sum(each) for each in (np.where(weight > 0, values, 0.0), weight))
+    total, count = (_second_sum(each, before) for each in (np.where(weight > 0, values, 0.0), weight))
     return np.divide(total, count, out=np.zeros(len(values)), where=count > 0)
 
 
-def _second_sum(values: np.ndarray) -> np.ndarray:
-    """The sum over one second around each row, added in order: a running sum would depend on where it began."""
-    padded, total = np.pad(values, AROUND), np.zeros(len(values))
+def _second_sum(values: np.ndarray, before: int) -> np.ndarray:
+    """The sum over a second of rows, added in order: a running sum would depend on where it began."""
+    padded, total = np.pad(values, (before, 2 * AROUND - before)), np.zeros(len(values))
     for first in range(2 * AROUND + 1):
         total += padded[first : first + len(values)]
     return total

@@ -6,6 +6,7 @@ imports PyAV.
 """
 
 from extract.media.audio import Sound, is_audible, look_for_sound, sound, sounds
+from extract.media.audio_buffer import Samples
 from extract.media.container import DecodeCounts, MediaError
 from extract.media.info import MediaInfo, num_streams, probe
 from extract.media.video import Picture, Rgb, pictures, pictures_of_series
@@ -16,6 +17,7 @@ __all__ = [
     "MediaInfo",
     "Picture",
     "Rgb",
+    "Samples",
     "Sound",
     "is_audible",
     "look_for_sound",

@@ -16,7 +16,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.tracks import Track
-from extract.media import Sound
+from extract.media import Samples, Sound
 
 BLOCK = 1 << 20  # samples read at a time where only sums are needed
 
@@ -142,6 +142,35 @@ def pieces(num: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, i
         until = num if stop == num else stop - margin
         yield first, keep, until, stop
         keep = until
+
+
+class SampleTail:
+    """The last samples of a sound that is still arriving, read like the whole of it: by slices of its samples.
+
+    ``num_kept``: how many samples stay at least, unless ``forget`` says that fewer are needed.
+    """
+
+    def __init__(self, num_kept: int) -> None:
+        self._num_kept, self._first = num_kept, 0
+        self._kept = np.zeros(0, np.float32)
+
+    def __len__(self) -> int:
+        return self._first + len(self._kept)
+
+    def __getitem__(self, span: slice) -> Samples:
+        if span.start < self._first:
+            raise IndexError(f"sample {span.start} is no longer kept, the first one is {self._first}")
+        return self._kept[span.start - self._first : span.stop - self._first]
+
+    def add(self, samples: Samples) -> None:
+        """Add the next samples."""
+        self._kept = np.concatenate([self._kept, samples])
+
+    def forget(self, stop: int) -> None:
+        """Drop samples before ``stop``, of which none is read again."""
+        num = min(stop - self._first, len(self._kept) - self._num_kept)
+        if num > self._num_kept:  # seldom: each time the rest is copied
+            self._first, self._kept = self._first + num, self._kept[num:].copy()
 
 
 def check_rate(sound: Sound, rate_hz: int) -> None:
