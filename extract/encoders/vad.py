@@ -53,7 +53,7 @@ class Vad(SoundEncoder):
     """
 
     rate_hz, dim = GRID.rate_hz, 1
-    look_ahead_s = STEP / 2 / GRID.rate_hz
+    look_ahead_s = (STEP - GRID.centre) / GRID.rate_hz
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self._settings, self._weights = settings, hash_network(path)

@@ -58,7 +58,7 @@ class OpenClip:
         """Add the track of a sound encoder, in pieces; rows inside the gaps of the sound become unobserved."""
         times_s, observed = [np.zeros(0)], [np.zeros(0, bool)]
         for piece in pieces:
-            kept = piece.observed & _is_outside(piece.times_s, gaps_s)
+            kept = piece.observed & is_outside(piece.times_s, gaps_s)
             self.writers[name].add(piece.values[kept])
             times_s.append(piece.times_s)
             observed.append(kept)
@@ -174,7 +174,7 @@ class Batcher:
             clip.fail(error)
 
 
-def _is_outside(times_s: np.ndarray, gaps_s: Iterable[tuple[float, float]]) -> np.ndarray:
+def is_outside(times_s: np.ndarray, gaps_s: Iterable[tuple[float, float]]) -> np.ndarray:
     """Which times lie in no gap (start included, stop excluded)."""
     outside = np.ones(len(times_s), bool)
     for start_s, stop_s in gaps_s:

@@ -15,7 +15,7 @@ from abaw.tracks import Track
 from extract import media
 from extract.encoders.base import PictureEncoder
 from extract.engine.requests import FoundFaces, ReadRequest, Rows, Send, stage
-from extract.faces.geometry import Face, cut, resize_face
+from extract.faces.geometry import Crop, Face, cut, resize_face
 from extract.faces.target import TargetSelector
 from extract.media import Rgb
 from extract.media.stills.image_files import read_image
@@ -148,7 +148,7 @@ class FaceStream:
         self._faces.append(target)
         self.num_others += target is None and bool(faces)
         for face in faces:
-            self._persons.extend((position + 1, *_columns(face)))
+            self._persons.extend((position + 1, *face_columns(face)))
 
     def _add_to(
         self,
@@ -160,13 +160,8 @@ class FaceStream:
         filled: bool = False,
     ) -> None:
         crop = stream.encoder.crop
-        if crop is None or face is None:
-            stream.add(position, rgb if crop is None else None)
-            return
-        if crop not in crops:
-            with stage("faces"):
-                crops[crop] = cut(rgb, face, crop)
-        stream.add(position, crops[crop], filled)
+        is_filled = filled and crop is not None and face is not None
+        stream.add(position, picture_for(crop, rgb, face, crops), is_filled)
 
     def found(self, times_s: np.ndarray) -> FoundFaces | None:
         """The target's face in each picture, and all persons'; None where no encoder takes a face."""
@@ -175,13 +170,26 @@ class FaceStream:
         values = np.zeros((len(self._faces), 6), np.float32)
         for row, face in enumerate(self._faces):
             if face is not None:
-                values[row] = _columns(face)
+                values[row] = face_columns(face)
         observed = np.array([face is not None for face in self._faces], bool)
         persons = np.array(self._persons, np.float32).reshape(-1, 7)
         return FoundFaces(Track(values, times_s[np.array(self._positions, int)], observed), persons)
 
 
-def _columns(face: Face) -> tuple[float, ...]:
+def picture_for(crop: Crop | None, rgb: Rgb, face: Face | None, crops: dict[object, Rgb]) -> Rgb | None:
+    """What an encoder gets of a picture: all of it where it has no ``crop``, else the face; None without a face.
+
+    ``crops``: those that were cut from this picture already.
+    """
+    if crop is None or face is None:
+        return rgb if crop is None else None
+    if crop not in crops:
+        with stage("faces"):
+            crops[crop] = cut(rgb, face, crop)
+    return crops[crop]
+
+
+def face_columns(face: Face) -> tuple[float, ...]:
     box = face.box
     return box.x, box.y, box.width, box.height, face.person, face.detected
 

@@ -61,6 +61,11 @@ class TargetConfig:
         """JSON: the detector's recipe, and everything else that can change which box is chosen."""
         return {**self.detector.recipe(), "target": self.target, "every": self.detect_every, "persons": VERSION}
 
+    @property
+    def is_online(self) -> bool:
+        """Whether the target of a picture depends on no later one."""
+        return self.target in RANKS or _person_of(self.target) is not None
+
     def make_selector(
         self,
         side: str | None,

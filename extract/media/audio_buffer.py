@@ -50,6 +50,11 @@ class AudioBuffer:
         """When the sound appended so far ends."""
         return self._source_start_s + self._num_source_samples / self._source_hz
 
+    @property
+    def resampled_s(self) -> float:
+        """When the samples at ``rate_hz`` end, of which the resampler holds the last ones back."""
+        return self.start_s + self._num_samples / self.rate_hz
+
     def append(self, samples: Block, source_hz: int, time_s: float | None) -> None:
         """Append samples at ``source_hz`` that start at ``time_s``; None: directly after those appended so far."""
         if not self.is_started:
@@ -66,8 +71,13 @@ class AudioBuffer:
             samples = samples[round(-late_s * source_hz) :]
         self._resample(samples)
 
+    def take(self) -> Samples:
+        """The samples resampled since the last call, which are not kept; of a buffer in memory."""
+        taken, self._output = self._output.getvalue(), io.BytesIO()
+        return np.frombuffer(taken, np.float32)
+
     def finish(self) -> Samples:
-        """All samples; nothing can be appended after it. They outlive ``close`` of their file."""
+        """All samples that were not taken; nothing can be appended after it. They outlive ``close`` of their file."""
         self._flush()
         if not self._num_samples:
             return np.zeros(0, np.float32)
