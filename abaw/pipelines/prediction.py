@@ -25,11 +25,14 @@ from abaw.results.runs import POST_PROCESSING, Run
 from abaw.results.subjects import Subject, person_of, read_subjects, subjects_record, subjects_words
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from abaw.batches import FeatureSource
     from abaw.dataset.layout import Dataset
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
+    from abaw.uncertainty.last_layer import LastLayerPosterior
     from extract.store.store import Failure
     from fusion.module import FusionModule
 
@@ -277,14 +280,25 @@ def predict_tables(
         members_tables: dict[str, list[Table]] = {name: [] for name in tasks if clip_id in of_task[name]}
         for (_, _, source), stream, of_run in zip(members, streams, posteriors, strict=True):
             _, raw, seen = next(stream)
-            clock, observed = source.clock(clip_id), any_observed(seen)
+            clock = source.clock(clip_id)
             for name in members_tables.keys() & raw.keys():
-                values, columns = tasks[name].probabilities(raw[name]), tasks[name].columns
-                spread = deviations(tasks[name], raw, of_run.get(name))
-                table = predictions.Table(clock.frames, clock.times_s, observed, values, columns, seen, spread)
+                table = make_table(tasks[name], clock.frames, clock.times_s, raw, seen, of_run.get(name))
                 members_tables[name].append(table)
         yield clip_id, members_tables
     warn_of_groups(members)
+
+
+def make_table(
+    task: "Task",
+    frames: "np.ndarray",
+    times_s: "np.ndarray",
+    raw: "Mapping[str, np.ndarray]",
+    seen: "Mapping[str, np.ndarray]",
+    posterior: "LastLayerPosterior | None",
+) -> "Table":
+    """The table of a task from a network's raw outputs, and where each modality was observed."""
+    values, spread = task.probabilities(raw[task.name]), deviations(task, raw, posterior)
+    return predictions.Table(frames, times_s, any_observed(seen), values, task.columns, dict(seen), spread)
 
 
 def _mean(tables: "Sequence[Table]") -> "Table":

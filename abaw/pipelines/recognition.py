@@ -17,11 +17,14 @@ from abaw.results import predictions
 from abaw.tasks import TASKS, for_dataset
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from abaw.batches import FeatureSource
     from abaw.dataset.layout import Dataset
     from abaw.registry import Part
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
+    from abaw.tracks import Track
     from extract.engine.plan import EncoderSpec
     from extract.recognisers.base import Recogniser
     from extract.recognisers.columns import Columns
@@ -46,16 +49,18 @@ class RecogniserMember:
             clock = self.source.clock(clip_id)
             first_s, last_s = (clock.times_s[0], clock.times_s[-1]) if len(clock) else (0.0, 0.0)
             track = self.source.read(self.recogniser.label, clip_id, float(first_s), float(last_s))
-            found = {}
-            for name, columns in self.columns.items():
-                try:
-                    values = columns.table(track.values, track.observed)
-                except InputError as error:
-                    raise InputError(f"{self.recogniser.name}, clip {clip_id!r}: {error}") from error
-                found[name] = predictions.Table(
-                    clock.frames, clock.times_s, track.observed, values, columns.task.columns
-                )
-            yield found
+            yield self.tables_of(track, clock.frames, clip_id)
+
+    def tables_of(self, track: "Track", frames: "np.ndarray", clip_id: str) -> "dict[str, Table]":
+        """A table for each of its tasks, of its outputs at these frames."""
+        found = {}
+        for name, columns in self.columns.items():
+            try:
+                values = columns.table(track.values, track.observed)
+            except InputError as error:
+                raise InputError(f"{self.recogniser.name}, clip {clip_id!r}: {error}") from error
+            found[name] = predictions.Table(frames, track.times_s, track.observed, values, columns.task.columns)
+        return found
 
     def about(self, task: str) -> dict[str, Any]:
         """What predictions.json records of it."""

@@ -14,14 +14,15 @@ from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once, visible, write_json
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.numbers import format_count
-from abaw.pipelines.analysis.answers import Answers, check_real, describe_run, open_answers
+from abaw.pipelines.analysis.answers import Answers, check_real, open_answers
 from abaw.pipelines.analysis.choice import choose_recognisers
 from abaw.pipelines.analysis.document import describe, note_counted
+from abaw.pipelines.analysis.encoders import encoders_of_runs
 from abaw.pipelines.analysis.persons import check_persons, check_takes_face, find_persons, note_voice
 from abaw.pipelines.analysis.presence import VOICE_RULES, VoiceRule, choose_voice_rule, inputs_of, measure_presence
 from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
-from abaw.pipelines.rebuilding import WeightPlaces, rebuild
+from abaw.pipelines.rebuilding import WeightPlaces
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
 from abaw.pipelines.viewing.writing import Viewing
 from abaw.probabilities.contexts import contexts_of
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".csv")
 BETTER_VOICE = "with abaw weights fetch vad, and the package onnxruntime, a network recognises speech"
-TARGET, DETECT_EVERY = "largest", 5  # where neither the user nor a run says
 
 
 def analyze(
@@ -110,7 +110,7 @@ def analyze(
     places = WeightPlaces.of([run.folder for run in opened], given)
     if places.moved and not opened:
         raise InputError("--weights OLD=NEW is for the encoders of runs: without --run give a folder to search")
-    specs, config, fill = _encoders(opened, device, places, faces, target, download)
+    specs, config, fill = encoders_of_runs(opened, device, places, faces, target, download)
     named = [open_recogniser(text, download=download, commercial=commercial) for text in texts]
     with_encoders = [(each, build_encoder_of(each, device=device, download=download)) for each in named]
     better: tuple[str, ...] = ()
@@ -179,15 +179,6 @@ class _Job:
     def recipe(self, spec: "EncoderSpec") -> "Recipe":
         return spec.recipe(self.config, self.fill)
 
-    def sources(self, answers: Answers) -> tuple[str, ...]:
-        """What predicts, and what it was trained on: the first lines that the user reads."""
-        lines = [describe_run(run) for run in self.runs]
-        lines += [line for member in answers.recognisers for name in member.columns for line in member.notes(name)]
-        if self.recognisers and not self.runs and self.better:
-            lines.append("these are the best on this machine; you can get better ones (see abaw list recognisers):")
-            lines += [f"  {line}" for line in self.better]
-        return tuple(lines)
-
 
 def _analyze(
     job: _Job, device: str, assume_fps: float | None, target: str | None, progress: ProgressCallback
@@ -226,7 +217,7 @@ def _analyze(
             if each is not config and of_faces:
                 extract(of_faces, each, clip_ids=clips)
     streams = {person: _predict(job, answers, store, view) for person, view in views.items()}
-    sources = job.sources(answers)
+    sources = answers.sources(job.better)
     contexts: dict[str, Counter[str]] = {name: Counter() for name in kept}
     for done, clip_id in enumerate(good):
         progress(clip_id, done, len(good))
@@ -306,32 +297,3 @@ def _clips(media: list[Path]) -> "tuple[dict[str, Clip], tuple[str, ...]]":
             taken |= names.keys()
         clips |= {name: replace(clips_of_name[path], clip_id=name) for name, path in names.items()}
     return clips, tuple(ignored)
-
-
-def _encoders(
-    runs: list[Run], device: str, places: WeightPlaces, faces: str | None, target: str | None, download: bool
-) -> "tuple[list[EncoderSpec], TargetConfig, bool]":
-    """Every encoder the runs were trained on, once, how faces are chosen, and whether missing ones are filled."""
-    from abaw.pipelines.extraction import build_detector
-    from extract.faces.target import TargetConfig
-
-    recipes = [recipe for run in runs for recipe in run.finished()["recipes"].values()]
-    distinct = [recipe for i, recipe in enumerate(recipes) if recipe not in recipes[:i]]
-    trusted = all(run.trusted for run in runs)
-    rebuilt = [rebuild(recipe, device, trusted=trusted, places=places) for recipe in distinct]
-    configs = [config for _, config in rebuilt if config is not None]
-    if any(config.recipe() != configs[0].recipe() for config in configs):
-        raise InputError("these runs chose faces in different ways: analyze with one run at a time")
-    fills = {"fill_missing_faces" in recipe for recipe in distinct if "faces" in recipe}
-    if len(fills) > 1:
-        raise InputError("these runs filled missing faces in different ways: analyze with one run at a time")
-    detector = build_detector(faces or "centerface", download)
-    config = configs[0] if configs else TargetConfig(detector, target or TARGET, DETECT_EVERY)
-    if configs and faces is not None and detector.recipe() != config.detector.recipe():
-        trained = config.detector.recipe()["finder"]
-        raise InputError(
-            f"--faces {faces} is not how the faces were found that the runs were trained on ({trained}), and their "
-            "features would differ: leave --faces out"
-        )
-    config = config if target is None else replace(config, target=target)
-    return [spec for spec, _ in rebuilt], config, fills == {True}

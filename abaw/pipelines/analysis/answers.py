@@ -83,6 +83,18 @@ class Answers:
         known = [*(run.tasks() for run, _, _ in self.runs), *(member.columns for member in self.recognisers)]
         return [name for name in self.tasks if sum(name in each for each in known) > 1]
 
+    def sources(self, better: Sequence[str] = ()) -> tuple[str, ...]:
+        """What predicts, and what it was trained on: the first lines that the user reads.
+
+        ``better``: recognisers that are better than these, which were chosen because they are on this machine.
+        """
+        lines = [describe_run(run) for run, _, _ in self.runs]
+        lines += [line for member in self.recognisers for name in member.columns for line in member.notes(name)]
+        if self.recognisers and not self.runs and better:
+            lines.append("these are the best on this machine; you can get better ones (see abaw list recognisers):")
+            lines += [f"  {line}" for line in better]
+        return tuple(lines)
+
     def deviating(self) -> list[str]:
         """The tasks whose tables have standard deviations: every member is a run that stores its posterior."""
         found = []

@@ -1,9 +1,9 @@
 """Where the face of the person is seen and a voice is heard: flags for each frame of a clip."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from abaw.errors import NotFoundError
 
 if TYPE_CHECKING:
     from abaw.results.predictions import Table
-    from abaw.tracks import Clock
+    from abaw.tracks import Clock, Track
     from extract.engine.plan import EncoderSpec
     from extract.store.store import FeatureStore, Recipe
     from extract.store.track_file import TrackFile
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VoiceRule:
-    """When a voice counts as heard: enough rows of a sound track above a threshold around a frame.
+    """When a voice counts as heard: enough rows of a sound track above a threshold near a frame.
 
-    A row counts where its ``column`` is at least ``threshold``; ``min_rows`` of the rows within ``half_s`` must count.
+    A row counts where its ``column`` is at least ``threshold``; ``min_rows`` of the rows from ``before_s`` before the
+    frame to ``after_s`` after it must count.
     """
 
     encoder: str
     column: int
     threshold: float
-    half_s: float
+    before_s: float
+    after_s: float
     min_rows: int
     meaning: str
 
@@ -35,34 +37,69 @@ class VoiceRule:
         """Whether a voice is heard at these times."""
         counts = np.zeros(len(track.times_s), bool)
         for first, block in track.blocks():
-            counts[first : first + len(block)] = block[:, self.column] >= self.threshold
-        totals = np.concatenate([[0], np.cumsum(counts & np.asarray(track.observed))])
-        low = np.searchsorted(track.times_s, times_s - self.half_s)
-        high = np.searchsorted(track.times_s, times_s + self.half_s, side="right")
+            counts[first : first + len(block)] = self._is_voice(block)
+        return self._is_heard(counts & np.asarray(track.observed), track.times_s, times_s)
+
+    def is_heard(self, rows: "Track", time_s: float) -> bool:
+        """Whether a voice is heard at this time, by the rows of a track that reach far enough around it."""
+        return bool(self._is_heard(self._is_voice(rows.values) & rows.observed, rows.times_s, np.array([time_s]))[0])
+
+    def _is_voice(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values[:, self.column] >= self.threshold)
+
+    def _is_heard(self, counts: np.ndarray, row_times_s: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+        totals = np.concatenate([[0], np.cumsum(counts)])
+        low = np.searchsorted(row_times_s, times_s - self.before_s)
+        high = np.searchsorted(row_times_s, times_s + self.after_s, side="right")
         return np.asarray(totals[high] - totals[low] >= self.min_rows)
 
 
 VOICE_RULES = (  # the first whose encoder can run here
-    VoiceRule("vad", 0, 0.5, 0.5, 3, "Silero's network hears speech for 0.1 s or more within 0.5 s of the frame"),
+    VoiceRule("vad", 0, 0.5, 0.5, 0.5, 3, "Silero's network hears speech for 0.1 s or more within 0.5 s of the frame"),
     VoiceRule(
-        "voice_mel", 45, 0.1, 0.02, 1,
+        "voice_mel", 45, 0.1, 0.02, 0.02, 1,
         "sound with a pitch, above -60 dB, makes up 10 % or more of the second around the frame (voice_mel: it also "
+        "hears music)",
+    ),
+)  # fmt: skip
+LIVE_VOICE_RULES = (  # of these no sound after the frame counts
+    VoiceRule("vad", 0, 0.5, 1.0, 0.0, 3, "Silero's network hears speech for 0.1 s or more in the second up to it"),
+    VoiceRule(
+        "voice_mel:means=past", 45, 0.1, 0.04, 0.0, 1,
+        "sound with a pitch, above -60 dB, makes up 10 % or more of the second up to the frame (voice_mel: it also "
         "hears music)",
     ),
 )  # fmt: skip
 
 
-def choose_voice_rule(device: str = "cpu", download: bool = False) -> "tuple[VoiceRule, EncoderSpec]":
+def choose_voice_rule(
+    device: str = "cpu", download: bool = False, rules: Sequence[VoiceRule] = VOICE_RULES
+) -> "tuple[VoiceRule, EncoderSpec]":
     """The rule for ``voice_heard`` and the encoder of its track, with what is on this machine or is downloaded."""
     from abaw.pipelines.extraction import build_encoder
 
-    for rule in VOICE_RULES[:-1]:
+    for rule in rules[:-1]:
         if find_spec("onnxruntime"):
             try:
                 return rule, build_encoder(rule.encoder, device, download)
             except NotFoundError:  # its weights are not here
                 continue
-    return VOICE_RULES[-1], build_encoder(VOICE_RULES[-1].encoder, device)
+    return rules[-1], build_encoder(rules[-1].encoder, device)
+
+
+class Boxes(Protocol):
+    """The face of a person at its frames, a row each, as a stored track of faces has it."""
+
+    @property
+    def values(self) -> np.ndarray: ...
+
+    @property
+    def times_s(self) -> np.ndarray: ...
+
+    @property
+    def observed(self) -> np.ndarray: ...
+
+    def table(self, name: str) -> np.ndarray | None: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +112,7 @@ class Presence:
 
     face_seen: np.ndarray | None
     voice_heard: np.ndarray
-    boxes: "TrackFile | None" = None
+    boxes: Boxes | None = None
 
     def allows(self, takes: Iterable[str], table: "Table") -> np.ndarray:
         """In which frames something is there that a model takes, and was observed.

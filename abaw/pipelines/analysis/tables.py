@@ -15,11 +15,10 @@ from abaw.results.deviations import post_process_deviations
 from abaw.tasks.ranges import deviation_name, label_ranges, spread_name
 
 if TYPE_CHECKING:
-    from abaw.pipelines.analysis.presence import Presence
+    from abaw.pipelines.analysis.presence import Boxes, Presence
     from abaw.postprocessing import PostProcessing
     from abaw.results.predictions import Table
     from abaw.tasks.base import Task
-    from extract.store.track_file import TrackFile
 
 LOSSES_KEY, SOURCES_KEY = b"losses", b"predicted by"  # in the metadata of a table's Parquet file
 SIDES = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
@@ -141,7 +140,7 @@ def write_frames(
     """
     from pyarrow import csv, parquet
 
-    made = [_frames(tasks, each) for each in persons]
+    made = [frames_of(tasks, each) for each in persons]
     if len(persons) > 1:
         made = _seen_rows(made, persons)
     frames = pa.concat_tables(made)
@@ -198,7 +197,7 @@ def summarize(tasks: "Mapping[str, Task]", of_person: PersonTables) -> Summary:
     )
 
 
-def _frames(tasks: "Mapping[str, Task]", of_person: PersonTables) -> pa.Table:
+def frames_of(tasks: "Mapping[str, Task]", of_person: PersonTables) -> pa.Table:
     """All frames of one person."""
     first = next(iter(of_person.tables.values()))
     presence, num = of_person.presence, len(first.frames)
@@ -234,7 +233,7 @@ def _seen_rows(made: list[pa.Table], persons: Sequence[PersonTables]) -> list[pa
     return [*kept, made[0].filter(pa.array(nobody))]
 
 
-def _face_columns(times_s: np.ndarray, boxes: "TrackFile | None") -> dict[str, Any]:
+def _face_columns(times_s: np.ndarray, boxes: "Boxes | None") -> dict[str, Any]:
     num = len(times_s)
     values, found = np.zeros((num, 6), np.float32), np.zeros(num, bool)
     others: list[list[int]] = [[] for _ in range(num)]

@@ -43,9 +43,9 @@ class SoundPiece:
 
 
 class Arrivals:
-    """What has arrived of a source. ``real_time``: a recording is played at its own pace, and late pictures are dropped.
+    """What has arrived of a source.
 
-    Otherwise nothing is dropped, and reading waits for the analysis. ``delay_s``: how long after a picture its sound
+    ``real_time``: a recording is played at its own pace, and late pictures are dropped. Otherwise nothing is dropped, and reading waits for the analysis. ``delay_s``: how long after a picture its sound
     is needed. Use it in a ``with`` statement.
     """
 

@@ -38,7 +38,8 @@ class CameraSource(LiveSource):
     def __init__(self, camera: str, microphone: str | None = None) -> None:
         super().__init__()
         self._start_s = time.monotonic()
-        self.name, self._notes = f"camera {camera}", []
+        self.name = f"camera {camera}"
+        self._notes: list[str] = []
         format_name, sound_formats = FORMATS.get(sys.platform, FORMATS["linux"])
         device = _device_of(camera)
         try:
@@ -95,17 +96,16 @@ class _Anchor:
     """Puts a device's stamps on the time axis of the source: the first one at the time of its arrival."""
 
     def __init__(self, start_s: float) -> None:
-        self._start_s, self._shift_s = start_s, None
-        self._last_s = -1.0
+        self._start_s, self._last_s = start_s, -1.0
+        self._shift_s: float | None = None
 
     def place(self, stamp_s: float | None, length_s: float) -> float:
         """The time of what has just arrived and lasted ``length_s``; later than the one before."""
         arrived_s = time.monotonic() - self._start_s - length_s
-        if stamp_s is None:
-            stamp_s = arrived_s - (self._shift_s or 0.0)
         if self._shift_s is None:
-            self._shift_s = arrived_s - stamp_s
-        self._last_s = max(stamp_s + self._shift_s, self._last_s + 1e-6)
+            self._shift_s = arrived_s - (stamp_s or 0.0)
+        placed_s = arrived_s if stamp_s is None else stamp_s + self._shift_s
+        self._last_s = max(placed_s, self._last_s + 1e-6)
         return self._last_s
 
 
