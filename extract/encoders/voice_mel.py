@@ -59,7 +59,8 @@ class VoiceMel(SoundEncoder):
     def __init__(self, means: Means) -> None:
         self._means: Means = means
         self.before, self.after = BEFORE[means], 2 * AROUND - BEFORE[means]
-        self.look_ahead_s = (self.after * HOP + PITCH_FRAME / 2) / RATE_HZ
+        self.num_ahead = self.after * HOP + PITCH_FRAME // 2  # samples
+        self.look_ahead_s = self.num_ahead / RATE_HZ
 
     def recipe(self) -> dict[str, Any]:
         settings = {} if self._means == "centred" else {"means": self._means}
@@ -90,7 +91,7 @@ class _Steps(SoundSteps):
 
     def add(self, samples: Samples) -> Track:
         self._tail.add(samples)
-        num_complete = (len(self._tail) - round(self._encoder.look_ahead_s * RATE_HZ)) // HOP + 1
+        num_complete = (len(self._tail) - self._encoder.num_ahead) // HOP + 1
         return self._track(max(self._done, num_complete), num_complete + self._encoder.after)
 
     def finish(self) -> Track:

@@ -43,10 +43,10 @@ class SoundPiece:
 
 
 class Arrivals:
-    """What has arrived of a source.
+    """What has arrived of a source. Use it in a ``with`` statement.
 
-    ``real_time``: a recording is played at its own pace, and late pictures are dropped. Otherwise nothing is dropped, and reading waits for the analysis. ``delay_s``: how long after a picture its sound
-    is needed. Use it in a ``with`` statement.
+    ``real_time``: a recording is played at its own pace, and late pictures are dropped. Otherwise nothing is dropped,
+    and reading waits for the analysis. ``delay_s``: how long after a picture its sound is needed.
     """
 
     def __init__(self, source: LiveSource, rates_hz: Iterable[int], *, real_time: bool, delay_s: float) -> None:

@@ -110,7 +110,9 @@ class LiveExtraction:
 
     def _frame(self, arrival: Arrival, *, is_dropped: bool) -> LiveFrame:
         time_s, parts_s = arrival.picture.time_s, {"waiting": time.monotonic() - arrival.arrived_s}
-        rgb, face, faces = None, None, ()
+        rgb: Rgb | None = None
+        face: Face | None = None
+        faces: Sequence[Face] = ()
         if arrival.picture.is_decodable:
             with _timed(parts_s, "decoding"):
                 rgb = arrival.picture.rgb()
@@ -125,9 +127,9 @@ class LiveExtraction:
         if self._of_sound and not is_dropped:
             with _timed(parts_s, "sound to arrive"):
                 pieces = self.arrivals.sound(arrival)
-            for key, encoder in self._of_sound.items():
+            for key, listener in self._of_sound.items():
                 with _timed(parts_s, self._names[key]):
-                    self._encode_sound(key, encoder, pieces[encoder.rate_hz])
+                    self._encode_sound(key, listener, pieces[listener.rate_hz])
         rows = {
             name: self._tails[self._key_of[name]].at(time_s, each.aligner, each.max_gap_s)
             for name, each in self._tracks.items()
