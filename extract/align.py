@@ -21,6 +21,7 @@ from abaw.errors import InputError
 from extract import ALIGNERS
 
 MAX_GAP_S = 0.5
+CAUSAL = ("hold_last",)  # aligners that take no row after a step
 
 
 @dataclass(frozen=True)

@@ -37,23 +37,30 @@ def describe(
     rule: "VoiceRule",
 ) -> Row:
     """The content of analysis.json. What it was trained on stands first."""
+    return {
+        "sources": list(analysis.sources),
+        **describe_answers(answers, config, rule),
+        "notes": list(analysis.notes),
+        "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
+        "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def describe_answers(answers: Answers, config: "TargetConfig", rule: "VoiceRule") -> Row:
+    """What predicts, what it was trained on, and what the columns of its tables mean."""
     runs = [_run(run) for run, _, _ in answers.runs]
     recognisers = [
         {"tasks": list(member.columns), **member.about(next(iter(member.columns)))} for member in answers.recognisers
     ]
     return {
-        "sources": list(analysis.sources),
         "runs": runs,
         "recognisers": recognisers,
         "warnings": [f"{each['run']}: {SYNTHETIC}" for each in runs if each["data"]["kind"] == "synthetic"],
-        "notes": list(analysis.notes),
         "faces": config.recipe(),
         "columns": explain_columns(answers.tasks, rule, answers.deviating(), answers.spreading()),
         "blocks": describe_blocks(answers.tasks),
-        "clips": {clip_id: _clip(analysis, dataset, store, clip_id) for clip_id in analysis.clips},
-        "failed": {failure.clip: f"{failure.stage}: {failure.reason}" for failure in analysis.extraction.failed},
-        "commit": commit(),
-        "versions": versions(),
     }
 
 

@@ -70,11 +70,16 @@ class Arrivals:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading. It may be called again, and before anything was read."""
         with self._changed:
             self._stops = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(timeout=2.0)  # a device may block for ever: its thread ends with the process
+            if thread.is_alive():
+                thread.join(timeout=2.0)  # a device may block for ever: its thread ends with the process
         self._source.close()
 
     def next(self) -> tuple[list[Arrival], Arrival | None]:

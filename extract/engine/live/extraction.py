@@ -1,7 +1,7 @@
 """Features of each frame as it arrives, by the encoders, the face tracking and the alignment of an extraction."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -97,7 +97,27 @@ class LiveExtraction:
             if own == key:
                 yield self._tracks[name].max_gap_s if name in self._tracks else self._watched[name][1]
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def warm_up(self, target: TargetConfig) -> LiveFrame:
+        """Use everything once, because networks and libraries are loaded when they are first used.
+
+        Returns a frame in which nothing is observed.
+        """
+        black = np.zeros((240, 320, 3), np.uint8)
+        if self._selector is not None:
+            target.make_selector(None, None).select(0.0, black)
+        for encoder in self._of_pictures.values():
+            size_px = 64 if encoder.crop is None else encoder.crop.size_px
+            encoder.forward(encoder.prepare([np.zeros((size_px, size_px, 3), np.uint8)]))
+        for listener in self._of_sound.values():
+            listener.steps(0.0).add(np.zeros(2 * listener.rate_hz, np.float32))
+        rows = {
+            name: Track(np.zeros((1, each.spec.encoder.dim), np.float32), np.zeros(1), np.zeros(1, bool))
+            for name, each in self._tracks.items()
+        }
+        heard = {name: self._tails[self._key_of[name]].rows for name in self._watched}
+        return LiveFrame(1, 0.0, 0.0, False, black, None, (), rows, heard)
+
+    def frames(self) -> Generator[LiveFrame, None, None]:
         """The frames as they arrive, dropped ones included, until the source ends or the caller stops."""
         with self.arrivals:
             while True:

@@ -23,7 +23,7 @@ def stored(folder, track):
 
 
 def test_a_frame_needs_enough_rows_above_the_threshold_near_it(tmp_path):
-    rule = VoiceRule("vad", 0, 0.5, 0.5, 3, "")
+    rule = VoiceRule("vad", 0, 0.5, 0.5, 0.5, 3, "")
     times_s = np.arange(100) * 0.032
     values = ((times_s > 1.0) & (times_s < 1.2)).astype(np.float32)[:, None] * 0.9
     values[90] = 1.0  # a single row is not enough
