@@ -76,6 +76,10 @@ if TYPE_CHECKING:
     from abaw.pipelines.listing import list_models as list_models
     from abaw.pipelines.listing import list_recognisers as list_recognisers
     from abaw.pipelines.listing import list_tasks as list_tasks
+    from abaw.pipelines.live.latency import LatencySummary as LatencySummary
+    from abaw.pipelines.live.running import LiveRow as LiveRow
+    from abaw.pipelines.live.running import LiveSession as LiveSession
+    from abaw.pipelines.live.running import live as live
     from abaw.pipelines.members.suggesting import Suggestion as Suggestion
     from abaw.pipelines.members.suggesting import Suggestions as Suggestions
     from abaw.pipelines.members.suggesting import suggest_labels as suggest_labels
@@ -152,6 +156,8 @@ _HOMES = {
         "list_recognisers",
         "list_tasks",
     ),
+    "abaw.pipelines.live.latency": ("LatencySummary",),
+    "abaw.pipelines.live.running": ("LiveRow", "LiveSession", "live"),
     "abaw.pipelines.members.suggesting": ("Suggestion", "Suggestions", "suggest_labels"),
     "abaw.pipelines.persons.personalising": ("SubjectVectors", "personalise"),
     "abaw.pipelines.plotting": (

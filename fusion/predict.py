@@ -1,17 +1,13 @@
 """Raw outputs of a trained module for whole clips."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 import torch
 
-from abaw.batches import Batch, FeatureSource, Window, collate, windows
+from abaw.batches import Batch, FeatureSource, windows
 from abaw.configs.sections import WindowConfig
-from abaw.errors import InputError
-from abaw.postprocessing import stitch
-from abaw.tracks import Track
 from fusion.data import WindowDataset, loader
 from fusion.layers.heads.hidden_stage import check_cutoffs
 from fusion.module import FusionModule, WindowOutput
@@ -53,12 +49,13 @@ def _outputs(
     """First step, raw outputs with states, and each modality's observed flags of every window, in order."""
     module.eval()
     for batch in loader(dataset, batch_size):
-        yield from _outputs_of_batch(module, batch, states_of)
+        yield from outputs_of_batch(module, batch, states_of)
 
 
-def _outputs_of_batch(
+def outputs_of_batch(
     module: FusionModule, batch: Batch, states_of: Sequence[str]
 ) -> list[tuple[int, Raw, dict[str, np.ndarray]]]:
+    """First step, raw outputs with states, and each modality's observed flags of every window of a batch."""
     layers = {state_key(name): module.last_layer(name) for name in states_of}
     with torch.inference_mode(), record_inputs(layers) as states:
         outputs = module.outputs(batch.to(module.device))
@@ -68,69 +65,3 @@ def _outputs_of_batch(
         own = {key: each[i, :num] if each.shape[1] > 1 else each[i].repeat(num, 0) for key, each in states.items()}
         found.append((first_step, {**raw, **own}, observed))
     return found
-
-
-class FramePredictor:
-    """A module's outputs of a clip frame by frame, for a module whose outputs depend on no later step.
-
-    Windows begin at every multiple of the stride, as in ``predict``, except that no window is moved so that it ends
-    with the clip: where clips end is not known. Outputs of a frame are averaged over the windows that hold it and
-    shifted as in validation. ``context``: as ``find_context`` gives it. Raises InputError for "window".
-    """
-
-    def __init__(
-        self, module: FusionModule, window: WindowConfig, context: str, *, states_of: Sequence[str] = ()
-    ) -> None:
-        if context not in ("step", "past"):
-            raise InputError(f"outputs depend on the {context}, expected those that depend on no later step")
-        self._module, self._states_of, self._window = module.eval(), states_of, window
-        self._config = module.config.model_copy(update={"window": window})
-        self._tasks = {**module.tasks, **{state_key(name): module.tasks[name] for name in states_of}}
-        self._num_back = 1 if context == "step" else window.length
-        self._shift = module.config.training.label_shift
-        self._kept: deque[tuple[float, Mapping[str, Track]]] = deque(maxlen=self._num_back + self._shift)
-        self._num_steps = 0
-
-    def add(self, time_s: float, rows: Mapping[str, Track]) -> None:
-        """Add the next step: the aligned row of every modality."""
-        self._kept.append((time_s, rows))
-        self._num_steps += 1
-
-    def predict(self) -> tuple[Raw, dict[str, np.ndarray]]:
-        """The last step's outputs by task (1 out), with states, and which modalities were observed (1)."""
-        goal = max(0, self._num_steps - 1 - self._shift)
-        if self._num_back == 1:
-            starts = [goal]
-        else:
-            first = max(0, goal - self._window.length + 1)
-            starts = [start for start in range(0, goal + 1, self._window.stride) if start >= first]
-        batch = collate([self._make_window(start, goal + 1) for start in starts])
-        found = _outputs_of_batch(self._module, batch, self._states_of)
-        observed = {name: np.any([seen[name][-1:] for _, _, seen in found], axis=0) for name in self._module.dims}
-        return {name: self._mean(name, goal, found) for name in self._tasks}, observed
-
-    def _mean(self, name: str, goal: int, found: Sequence[tuple[int, Raw, dict[str, np.ndarray]]]) -> np.ndarray:
-        """The mean over windows, by the weights that they have when they are complete."""
-        if self._num_back == 1:
-            return found[0][1][name].astype(np.float64)
-        length = self._window.length
-        pieces = []
-        for first, raw, _ in found:
-            rows = np.zeros((length, raw[name].shape[1]))
-            rows[goal - first] = raw[name][-1]
-            pieces.append((first - found[0][0], rows))
-        return stitch(pieces, pieces[-1][0] + length, self._config.window.overlap)[[goal - found[0][0]]]
-
-    def _make_window(self, start: int, stop: int) -> Window:
-        first_kept = self._num_steps - len(self._kept)
-        steps = [self._kept[step - first_kept] for step in range(start, stop)]
-        times_s = np.array([time_s for time_s, _ in steps])
-        signals = {
-            name: Track(
-                np.concatenate([rows[name].values for _, rows in steps]),
-                times_s,
-                np.concatenate([rows[name].observed for _, rows in steps]),
-            )
-            for name in self._module.dims
-        }
-        return Window("live", start, torch.tensor(times_s), signals, {}, {})

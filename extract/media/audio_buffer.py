@@ -71,13 +71,8 @@ class AudioBuffer:
             samples = samples[round(-late_s * source_hz) :]
         self._resample(samples)
 
-    def take(self) -> Samples:
-        """The samples resampled since the last call, which are not kept; of a buffer in memory."""
-        taken, self._output = self._output.getvalue(), io.BytesIO()
-        return np.frombuffer(taken, np.float32)
-
     def finish(self) -> Samples:
-        """All samples that were not taken; nothing can be appended after it. They outlive ``close`` of their file."""
+        """All samples; nothing can be appended after it. They outlive ``close`` of their file."""
         self._flush()
         if not self._num_samples:
             return np.zeros(0, np.float32)

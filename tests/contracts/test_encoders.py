@@ -5,15 +5,20 @@ its settings of type ``bool`` or ``Literal``.
 """
 
 import importlib
+import importlib.util
 import inspect
 import json
 import types
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 
+from abaw.errors import InputError
 from extract.encoders import ENCODERS
 from extract.encoders.base import PictureEncoder, SoundEncoder, joined
 from extract.media import Sound
@@ -228,3 +233,51 @@ def test_a_whole_number_for_a_fraction_is_the_same_recipe():
 def test_the_automatic_precision_is_recorded_as_what_it_is_on_the_device(build):
     """Elsewhere features of a CPU and of a GPU would lie in one folder."""
     assert build(precision="auto").recipe() == build(precision="fp32").recipe()
+
+
+def looks_ahead(part):
+    """Whether the encoder's file says how far it looks ahead."""
+    return "look_ahead_s" in Path(importlib.util.find_spec(part.module).origin).read_text()
+
+
+LIVE = [(part.name, settings) for part in PARTS.values() if looks_ahead(part) for settings in settings_to_test(part)]
+live_cases = pytest.mark.parametrize("build", LIVE, ids=[case_id(*pair) for pair in LIVE], indirect=True)
+
+
+@live_cases
+def test_rows_depend_on_no_sound_later_than_the_encoder_looks_ahead(build):
+    encoder = build()
+    sound = voice(3.0, rate_hz=encoder.rate_hz)
+    assert encoder.look_ahead_s is not None
+    at_s, other = sound.start_s + 2.0, sound.samples.copy()
+    other[2 * sound.rate_hz :] = 0
+    before, after = (track_of(encoder, each) for each in (sound, replace(sound, samples=other)))
+    differ = before.times_s[(before.values != after.values).any(axis=1)]
+    assert at_s - encoder.look_ahead_s - 1e-9 <= differ.min() <= at_s - encoder.look_ahead_s + 0.04
+
+
+@live_cases
+def test_sound_that_arrives_in_pieces_gives_the_rows_of_the_whole(build):
+    encoder = build()
+    sound = voice(2.5, rate_hz=encoder.rate_hz)
+    whole, steps, found = track_of(encoder, sound), encoder.steps(sound.start_s), []
+    stops = [0, 1, 1, 701, 1034, 9034, *range(10_000, len(sound.samples), 400), len(sound.samples)]
+    for start, stop in pairwise([0, *stops]):
+        found.append(steps.add(sound.samples[start:stop]))
+        due_s = sound.start_s + stop / sound.rate_hz - encoder.look_ahead_s
+        assert sum(map(len, found)) >= (whole.times_s <= due_s - 1e-9).sum()
+    made = joined([*found, steps.finish()], encoder.dim)
+    np.testing.assert_array_equal(made.times_s, whole.times_s)
+    assert made.values.tobytes() == whole.values.tobytes()
+
+
+def test_an_encoder_that_does_not_say_how_far_it_looks_ahead_takes_no_sound_that_arrives():
+    class Whole(SoundEncoder):
+        def recipe(self):
+            return {"encoder": "whole"}
+
+        def encode(self, sound):
+            yield from ()
+
+    with pytest.raises(InputError, match="whole cannot encode sound as it arrives"):
+        Whole().steps(0.0)

@@ -52,8 +52,7 @@ def check_causal(
                 "with --unsmoothed"
             )
     if found:
-        lines = "\n".join(f"- {line}" for line in dict.fromkeys(found))
-        raise InputError(f"a live analysis knows nothing that comes after a frame, which these need:\n{lines}")
+        raise InputError(f"nothing after a frame is known live, but {'; and '.join(dict.fromkeys(found))}")
 
 
 def causal_recognisers(
@@ -71,7 +70,7 @@ def causal_recognisers(
         else:
             found.append((recogniser, spec))
     if not found:
-        raise InputError("\n".join(["no recogniser on this machine can be used live:", *lines]))
+        raise InputError(f"no recogniser on this machine can be used live: {'; '.join(lines)}")
     return found, lines
 
 

@@ -18,7 +18,8 @@ class LatencySummary:
 
     ``median_s`` and ``p95_s``: of the seconds from the arrival of a frame to its row, over the frames that were not
     dropped; nan without any. ``parts_s``: part -> median and 95th percentile of the seconds that it took for a frame.
-    ``num_without_sound``: frames that were answered before their sound had arrived.
+    ``num_without_sound``: frames that were answered before their sound had arrived. Without ``real_time`` frames were
+    read as fast as they could be analysed: latency says nothing then.
     """
 
     num_frames: int
@@ -31,6 +32,7 @@ class LatencySummary:
     seconds: float
     parts_s: Mapping[str, tuple[float, float]]
     notes: tuple[str, ...] = ()
+    real_time: bool = True
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON, without its notes."""
@@ -49,11 +51,14 @@ class LatencySummary:
             lines.append(f"{format_count(self.num_without_sound, 'frame')} answered before the sound had arrived")
         if self.num_unobserved:
             lines.append(f"{format_count(self.num_unobserved, 'frame')} without anything to predict from")
-        if np.isfinite(self.median_s):
+        if not self.real_time:
+            lines.append("read as fast as it could be analysed, so that there is no latency to speak of")
+        elif np.isfinite(self.median_s):
             lines.append(
                 f"latency from the arrival of a frame to its row: median {1000 * self.median_s:.0f} ms, 95th "
                 f"percentile {1000 * self.p95_s:.0f} ms"
             )
+        if self.parts_s:
             shares = [f"{name} {1000 * p95_s:.0f}" for name, (_, p95_s) in self.parts_s.items()]
             lines.append(f"95th percentile of each part, in ms: {', '.join(shares)}")
         return "\n".join([*lines, *self.notes])
@@ -84,7 +89,9 @@ class LatencyMeter:
         """The latency of the last frame; nan before the first."""
         return self._total_s[-1] if self._total_s else float("nan")
 
-    def summary(self, seconds: float, num_without_sound: int, notes: tuple[str, ...]) -> LatencySummary:
+    def summary(
+        self, seconds: float, num_without_sound: int, notes: tuple[str, ...], real_time: bool
+    ) -> LatencySummary:
         """What was collected so far."""
         median_s, p95_s = _percentiles(self._total_s)
         parts_s = {name: _percentiles(each) for name, each in self._parts_s.items()}
@@ -99,6 +106,7 @@ class LatencyMeter:
             seconds,
             parts_s,
             notes,
+            real_time,
         )
 
 

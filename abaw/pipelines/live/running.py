@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.dataset.media_files import Streams
 from abaw.dataset.synthetic import are_synthetic
-from abaw.errors import InputError
+from abaw.errors import InputError, NotFoundError
 from abaw.files import as_list, as_path, as_paths, check_once, write_json
 from abaw.numbers import check_fps
 from abaw.pipelines.analysis.answers import check_real, open_answers
@@ -25,7 +25,12 @@ from abaw.pipelines.recognition import build_encoder_of, open_recogniser
 from abaw.results.runs import Run, commit, versions
 
 if TYPE_CHECKING:
+    from abaw.pipelines.analysis.answers import Answers
+    from abaw.pipelines.analysis.presence import VoiceRule
+    from abaw.postprocessing import PostProcessing
     from extract.engine.live.extraction import LiveExtraction, LiveFrame
+    from extract.engine.plan import EncoderSpec
+    from extract.faces.target import TargetConfig
     from extract.media.live.sources import LiveSource
 
 MAX_DELAY_S = 0.1
@@ -80,49 +85,89 @@ def live(
     if assume_fps is not None:
         check_fps(assume_fps, "--assume-fps")
     opened = [Run(folder, trust) for folder in as_paths(runs, "runs")]
-    path = _file_of(source)
-    check_real(opened, path is not None and are_synthetic([path]), anyway)
     given = as_list(weights, "weights", "OLD=NEW, a folder, or a list")
     places = WeightPlaces.of([run.folder for run in opened], given)
-    specs, config, fill = encoders_of_runs(opened, device, places, faces, target, download)
-    named = [open_recogniser(text, download=download, commercial=commercial) for text in texts]
-    chosen = [(each, build_encoder_of(each, device=device, download=download)) for each in named]
-    better: tuple[str, ...] = ()
-    notes: list[str] = []
-    if not opened and not named:
-        choice = choose_recognisers(device=device, download=download, commercial=commercial, folders=places.folders)
-        chosen, left_out = causal_recognisers(choice.chosen, max_delay_s)
-        notes, better = left_out, choice.better
-    for run in opened:
-        run.check_weights()
+    if to is not None:
+        check_out(to)
+    path = _file_of(source)
+    opened_source = _open_source(source, path, microphone, Streams(video_stream, audio_stream), assume_fps)
+    try:
+        check_real(opened, path is not None and are_synthetic([path]), anyway)
+        parts = _choose(opened, texts, places, (faces, target), max_delay_s, smoothed, commercial, device, download)
+        return _start(parts, opened_source, real_time=real_time, out=to, max_s=max_s)
+    except BaseException:
+        opened_source.close()
+        raise
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What predicts: ``specs`` by ``key_of`` their recipes. ``kept``: post-processing by task."""
+
+    answers: "Answers"
+    specs: "Mapping[str, EncoderSpec]"
+    config: "TargetConfig"
+    fill: bool
+    voice: "tuple[VoiceRule, EncoderSpec]"
+    kept: "Mapping[str, PostProcessing]"
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _choose(
+    runs: list[Run],
+    recognisers: Sequence[str],
+    places: WeightPlaces,
+    persons: tuple[str | None, str | None],
+    max_delay_s: float,
+    smoothed: bool,
+    commercial: bool,
+    device: str,
+    download: bool,
+) -> _Parts:
+    """Load what predicts, and refuse what depends on later frames. ``persons``: face detector and target."""
     from abaw.pipelines.prediction import post_processing_of
     from extract.store.store import FeatureStore
 
-    answers = open_answers(opened, chosen, FeatureStore(Path()), config, fill, device)
-    kept = post_processing_of(opened, None)
+    specs, config, fill = encoders_of_runs(runs, device, places, *persons, download)
+    named = [open_recogniser(text, download=download, commercial=commercial) for text in recognisers]
+    chosen = [(each, build_encoder_of(each, device=device, download=download)) for each in named]
+    better: tuple[str, ...] = ()
+    notes: list[str] = []
+    if not runs and not named:
+        choice = choose_recognisers(device=device, download=download, commercial=commercial, folders=places.folders)
+        (chosen, notes), better = causal_recognisers(choice.chosen, max_delay_s), choice.better
+    for run in runs:
+        run.check_weights()
+    answers = open_answers(runs, chosen, FeatureStore(Path()), config, fill, device)
+    kept = post_processing_of(runs, None)
     if not smoothed:
         kept = {name: each.without_smoothing() for name, each in kept.items()}
-    rule, voice = choose_voice_rule(device, download, LIVE_VOICE_RULES)
     all_specs = {key_of(spec.recipe(config, fill)): spec for spec in [*specs, *(spec for _, spec in chosen)]}
     by_owner = {
-        str(run.folder): [all_specs[key_of(recipe)] for recipe in run.finished()["recipes"].values()] for run in opened
+        str(run.folder): [all_specs[key_of(recipe)] for recipe in run.finished()["recipes"].values()] for run in runs
     }
     by_owner |= {each.name: [spec] for each, spec in chosen}
     check_causal(answers, by_owner, config, kept, fill, max_delay_s)
-    if to is not None:
-        check_out(to)
+    voice = choose_voice_rule(device, download, LIVE_VOICE_RULES)
+    return _Parts(answers, all_specs, config, fill, voice, kept, answers.sources(better), tuple(notes))
+
+
+def _start(
+    parts: _Parts, source: "LiveSource", *, real_time: bool, out: Path | None, max_s: float | None
+) -> "LiveSession":
+    """Make everything ready, so that nothing is loaded once frames arrive."""
     from extract.engine.live.extraction import LiveExtraction
 
-    takes_faces = any("crop" in spec.recipe(config, fill) for spec in all_specs.values())
-    opened_source = _open_source(source, path, microphone, Streams(video_stream, audio_stream), assume_fps)
-    tracks, watched = tracks_of(answers, all_specs), {VOICE: (voice, rule.before_s)}
-    extraction = LiveExtraction(opened_source, tracks, watched, config, real_time=real_time)
+    answers, config, (rule, voice) = parts.answers, parts.config, parts.voice
+    takes_faces = any("crop" in spec.recipe(config, parts.fill) for spec in parts.specs.values())
+    tracks, watched = tracks_of(answers, parts.specs), {VOICE: (voice, rule.before_s)}
+    extraction = LiveExtraction(source, tracks, watched, config, real_time=real_time)
     frame = extraction.warm_up(config)
-    about = {"source": opened_source.name, **describe_answers(answers, config, rule)}
-    lines = answers.sources(better)
-    found = FrameAnswers(answers, rule, kept, takes_faces)
-    columns_of(FrameAnswers(answers, rule, kept, takes_faces).row(frame))
-    return LiveSession(extraction, found, opened_source, to, lines, tuple(notes), max_s, about)
+    columns_of(FrameAnswers(answers, rule, parts.kept, takes_faces).row(frame))
+    about = {"source": source.name, **describe_answers(answers, config, rule)}
+    found = FrameAnswers(answers, rule, parts.kept, takes_faces)
+    return LiveSession(extraction, found, source, out, parts.sources, parts.notes, max_s, about)
 
 
 @dataclass(frozen=True)
@@ -219,7 +264,9 @@ class LiveSession:
     def summary(self) -> LatencySummary:
         """What it took and lost so far."""
         seconds = (self._stopped_s or time.monotonic()) - self._started_s
-        return self._meter.summary(seconds, self._extraction.arrivals.num_without_sound, self.notes)
+        return self._meter.summary(
+            seconds, self._extraction.arrivals.num_without_sound, self.notes, self._extraction.real_time
+        )
 
     def close(self) -> None:
         """Stop reading and complete the files. It may be called again."""
@@ -269,6 +316,8 @@ def _open_source(
 
     if path is None:
         return CameraSource(str(source), microphone)
+    if not path.is_file():
+        raise NotFoundError(f"no video file {path}: check the path, or give a camera with --camera")
     if microphone is not None:
         raise InputError(f"--microphone is for a camera, but {path} is a file with a sound of its own: leave it out")
     return FileSource(path, streams, assume_fps)

@@ -163,7 +163,7 @@ class Arrivals:
             while not self._real_time and not is_last and until_s > self._wanted_s + READ_AHEAD_S and not self._stops:
                 self._changed.wait(POLL_S)
             for rate_hz, buffer in self._buffers.items():
-                samples = buffer.finish() if is_last else buffer.take()
+                samples = buffer.take(last=is_last)
                 piece = SoundPiece(samples, buffer.start_s, tuple(buffer.gaps_s), is_last)
                 self._sounds[rate_hz].append(piece)
             self._sound_until_s = until_s

@@ -71,7 +71,7 @@ class LiveExtraction:
         *,
         real_time: bool,
     ) -> None:
-        self._tracks, self._watched = tracks, watched
+        self._tracks, self._watched, self.real_time = tracks, watched, real_time or not source.is_recorded
         specs = {_key(spec, target): spec for spec in self._specs()}
         self._key_of = {name: _key(each.spec, target) for name, each in tracks.items()}
         self._key_of |= {name: _key(spec, target) for name, (spec, _) in watched.items()}

@@ -1,7 +1,6 @@
 """Runs with random weights, for live analyses: what they predict means nothing, but depends on all of their input."""
 
 import numpy as np
-import torch
 
 from abaw.configs.file import parse_section
 from abaw.configs.sections import Config
@@ -18,7 +17,7 @@ CAUSAL = {"align": "hold_last", "normalise": "split"}
 def write_random_run(
     folder, encoders, model, *, window=(40, 20), features=None, tasks=("va", "expr"), label_shift=0, target="largest"
 ):
-    """A complete run of an untrained model on these encoders; ``features``: name -> settings that differ from CAUSAL."""
+    """A complete run of an untrained model. ``features``: name -> settings that differ from CAUSAL."""
     specs = [build_encoder(text) for text in encoders]
     how = {spec.name: {**CAUSAL, **(features or {}).get(spec.name, {})} for spec in specs}
     values = {
@@ -39,14 +38,8 @@ def write_random_run(
     dims = {spec.name: spec.encoder.dim for spec in specs}
     module = build_module(config, {name: TASKS.build(name) for name in tasks}, dims)
     rng = np.random.default_rng(0)
-    usual = {
-        name: FeatureStatistics(rng.normal(0, 0.1, dim), rng.uniform(0.5, 2, dim)) for name, dim in dims.items()
-    }
+    usual = {name: FeatureStatistics(rng.normal(0, 0.1, dim), rng.uniform(0.5, 2, dim)) for name, dim in dims.items()}
     module.input_stage.set_statistics(usual)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        for parameter in module.parameters():
-            parameter.data.mul_(2.0)  # so that outputs vary from frame to frame
     save_weights(folder, module, 0)
     run.finish({name: {} for name in tasks})
     return run

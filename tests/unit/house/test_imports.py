@@ -57,7 +57,7 @@ ORDER = {
         ("module",),
         ("contrastive",),
         ("checkpoint", "loggers", "predict"),
-        ("callbacks", "trainer_settings"),
+        ("callbacks", "frames", "trainer_settings"),
         ("train",),
         ("trials",),
     ],

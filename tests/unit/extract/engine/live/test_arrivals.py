@@ -1,0 +1,102 @@
+"""What has arrived of a live source: late pictures are dropped for newer ones, and sound is waited for."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from extract.engine.live import arrivals
+from extract.engine.live.arrivals import Arrivals
+from extract.media import MediaError, Picture
+from extract.media.audio_buffer import SoundFrame
+from extract.media.live.sources import LiveSource
+
+RATE_HZ = 16000
+
+
+class Drawn(LiveSource):
+    """Pictures and sound at once; ``stalls``: sound that never comes."""
+
+    name, is_recorded = "drawn", False
+
+    def __init__(self, num=10, sound_s=0.0, stalls=False, fails=False):
+        super().__init__()
+        self.num, self.sound_s, self.stalls, self.fails = num, sound_s, stalls, fails
+        self.has_sound = sound_s > 0 or stalls
+        self.never, self.is_closed = threading.Event(), False
+
+    def pictures(self):
+        for i in range(self.num):
+            yield Picture(i / 25, object())
+        if self.fails:
+            raise MediaError("no picture of drawn can be decoded")
+
+    def sound(self):
+        if self.stalls:
+            self.never.wait()
+        for first in np.arange(0, self.sound_s, 0.02):
+            yield SoundFrame(np.full(320, 0.1, np.float32), RATE_HZ, float(first))
+
+    def close(self):
+        self.is_closed = True
+        self.never.set()
+
+
+def everything_arrived(found):
+    """Wait until all pictures are in the queue."""
+    found._threads[0].join(timeout=30)
+    assert not found._threads[0].is_alive()
+
+
+def test_without_real_time_nothing_is_dropped_and_reading_waits():
+    source = Drawn(10, sound_s=2.0)
+    numbers, sound_s = [], []
+    with Arrivals(source, [RATE_HZ], real_time=False, delay_s=0.1) as found:
+        while (step := found.next())[1] is not None:
+            dropped, arrival = step
+            assert not dropped
+            numbers.append(arrival.number)
+            pieces = found.sound(arrival)[RATE_HZ]
+            sound_s.append(sum(len(each.samples) for each in pieces) / RATE_HZ)
+            assert sum(sound_s) >= arrival.picture.time_s + 0.1
+            assert sum(sound_s) <= arrival.picture.time_s + 0.1 + arrivals.READ_AHEAD_S + 0.1
+    assert numbers == list(range(1, 11))
+    assert source.is_closed
+
+
+def test_late_pictures_are_dropped_for_the_newest_and_keep_their_times(monkeypatch):
+    monkeypatch.setattr(arrivals, "LATE_S", 0.0)
+    with Arrivals(Drawn(10), [], real_time=True, delay_s=0.0) as found:
+        everything_arrived(found)
+        dropped, arrival = found.next()
+        assert [each.number for each in dropped] == list(range(1, 10))
+        assert not any(each.picture.is_decodable for each in dropped)
+        assert arrival.number == 10
+        assert arrival.picture.is_decodable
+        assert found.next() == ([], None)
+
+
+def test_of_pictures_that_wait_in_large_numbers_only_the_times_stay(monkeypatch):
+    monkeypatch.setattr(arrivals, "MAX_WAITING", 4)
+    monkeypatch.setattr(arrivals, "LATE_S", 1e9)
+    with Arrivals(Drawn(10), [], real_time=True, delay_s=0.0) as found:
+        everything_arrived(found)
+        kept = [found.next()[1].picture.is_decodable for _ in range(10)]
+    assert kept == [False] * 6 + [True] * 4
+
+
+def test_a_picture_whose_sound_does_not_come_is_given_without_it_and_counted(monkeypatch):
+    monkeypatch.setattr(arrivals, "SOUND_WAIT_S", 0.0)
+    source = Drawn(1, stalls=True)
+    with Arrivals(source, [RATE_HZ], real_time=True, delay_s=0.01) as found:
+        _, arrival = found.next()
+        assert found.sound(arrival) == {RATE_HZ: []}
+        assert found.num_without_sound == 1
+        source.never.set()
+
+
+def test_what_a_reading_thread_raises_is_raised_where_it_is_read():
+    with Arrivals(Drawn(2, fails=True), [], real_time=False, delay_s=0.0) as found:
+        assert [found.next()[1].number for _ in range(2)] == [1, 2]
+        with pytest.raises(MediaError, match="no picture of drawn"):
+            found.next()
