@@ -248,10 +248,6 @@ class PostProcessing:
         """Whether it has a calibration, a scale or a bias, which are of the predictor that they were fitted on."""
         return bool(self.calibration or self.scale or self.bias)
 
-    def without_smoothing(self) -> "PostProcessing":
-        """The same without smoothing, which depends on later frames."""
-        return replace(self, smoother="none")
-
     def without_shift(self) -> "PostProcessing":
         """The same without scale and bias: what the calibration makes of the probabilities."""
         return replace(self, scale=(), bias=())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abaw.ensembling import weights
+from abaw.pipelines.analysis.answers import with_target
 from abaw.pipelines.analysis.presence import Presence
 from abaw.pipelines.analysis.tables import PersonTables, final_table, frames_of
 from abaw.pipelines.members.posteriors import stored_posteriors
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from extract.engine.live.extraction import AlignedTrack, LiveFrame
     from extract.engine.plan import EncoderSpec
     from extract.faces.geometry import Face
+    from extract.faces.target import TargetConfig
     from extract.store.store import Recipe
 
 VOICE = "voice"  # the name of the watched track by which a voice is heard
@@ -80,7 +81,7 @@ class FrameAnswers:
         run, _, _ = self._answers.runs[i]
         return {name: rows[track_name(i, name)] for name in run.finished()["recipes"]}
 
-    def _run_tables(self, frame: "LiveFrame") -> "dict[str, Table]":
+    def _run_tables(self, frame: "LiveFrame") -> "dict[str, list[Table]]":
         from abaw.pipelines.prediction import make_table
 
         found: dict[str, list[Table]] = {}
@@ -92,7 +93,7 @@ class FrameAnswers:
             for name, task in run.tasks().items():
                 table = make_table(task, ONE_FRAME, times_s, raw, seen, posteriors.get(name))
                 found.setdefault(name, []).append(table)
-        return {name: weights.mean(len(each)).table(each) for name, each in found.items()}
+        return found
 
     def _recogniser_tables(self, frame: "LiveFrame") -> "list[dict[str, Table]]":
         return [
@@ -106,14 +107,16 @@ def track_name(i: int, feature: str) -> str:
     return f"run {i}: {feature}"
 
 
-def key_of(recipe: "Recipe") -> str:
-    """What recipes of the same features share, wherever their weights lie."""
+def key_of(recipe: "Recipe", config: "TargetConfig") -> str:
+    """What recipes of the same features of the target share, wherever their weights lie."""
     from extract.store.store import FeatureStore
 
-    return FeatureStore(Path()).folder(recipe).name
+    return FeatureStore(Path()).folder(with_target(recipe, config)).name
 
 
-def tracks_of(answers: "Answers", specs: "Mapping[str, EncoderSpec]") -> "dict[str, AlignedTrack]":
+def tracks_of(
+    answers: "Answers", specs: "Mapping[str, EncoderSpec]", config: "TargetConfig"
+) -> "dict[str, AlignedTrack]":
     """All tracks that the members need at the frames. ``specs``: by ``key_of`` their recipes."""
     from extract import ALIGNERS
     from extract.engine.live.extraction import AlignedTrack
@@ -129,10 +132,10 @@ def tracks_of(answers: "Answers", specs: "Mapping[str, EncoderSpec]") -> "dict[s
         features = run.config().features
         for name, recipe in run.finished()["recipes"].items():
             how = features[name]
-            found[track_name(i, name)] = AlignedTrack(specs[key_of(recipe)], aligner(how.align), how.max_gap_s)
+            found[track_name(i, name)] = AlignedTrack(specs[key_of(recipe, config)], aligner(how.align), how.max_gap_s)
     for member in answers.recognisers:
         recogniser = member.recogniser
-        spec = specs[key_of(member.recipe)]
+        spec = specs[key_of(member.recipe, config)]
         found[recogniser.label] = AlignedTrack(spec, aligner(recogniser.align), recogniser.max_gap_s)
     return found
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +142,11 @@ def _choose(
     answers = open_answers(runs, chosen, FeatureStore(Path()), config, fill, device)
     kept = post_processing_of(runs, None)
     if not smoothed:
-        kept = {name: each.without_smoothing() for name, each in kept.items()}
-    all_specs = {key_of(spec.recipe(config, fill)): spec for spec in [*specs, *(spec for _, spec in chosen)]}
+        kept = {name: replace(each, smoother="none") for name, each in kept.items()}
+    all_specs = {key_of(spec.recipe(config, fill), config): spec for spec in [*specs, *(spec for _, spec in chosen)]}
     by_owner = {
-        str(run.folder): [all_specs[key_of(recipe)] for recipe in run.finished()["recipes"].values()] for run in runs
+        str(run.folder): [all_specs[key_of(each, config)] for each in run.finished()["recipes"].values()]
+        for run in runs
     }
     by_owner |= {each.name: [spec] for each, spec in chosen}
     check_causal(answers, by_owner, config, kept, fill, max_delay_s)
@@ -161,7 +162,7 @@ def _start(
 
     answers, config, (rule, voice) = parts.answers, parts.config, parts.voice
     takes_faces = any("crop" in spec.recipe(config, parts.fill) for spec in parts.specs.values())
-    tracks, watched = tracks_of(answers, parts.specs), {VOICE: (voice, rule.before_s)}
+    tracks, watched = tracks_of(answers, parts.specs, config), {VOICE: (voice, rule.before_s)}
     extraction = LiveExtraction(source, tracks, watched, config, real_time=real_time)
     frame = extraction.warm_up(config)
     columns_of(FrameAnswers(answers, rule, parts.kept, takes_faces).row(frame))
