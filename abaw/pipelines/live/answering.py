@@ -51,7 +51,7 @@ class FrameAnswers:
         self, answers: "Answers", rule: "VoiceRule", kept: "Mapping[str, PostProcessing]", takes_faces: bool
     ) -> None:
         from fusion.checkpoint import find_context
-        from fusion.frames import FramePredictor
+        from fusion.live.frames import FramePredictor
 
         self._answers, self._rule, self._kept, self._takes_faces = answers, rule, kept, takes_faces
         self._last: dict[str, Table] = {}

@@ -57,7 +57,7 @@ ORDER = {
         ("module",),
         ("contrastive",),
         ("checkpoint", "loggers", "predict"),
-        ("callbacks", "frames", "trainer_settings"),
+        ("callbacks", "live", "trainer_settings"),
         ("train",),
         ("trials",),
     ],

@@ -8,7 +8,7 @@ from abaw.batches import Window, collate
 from abaw.errors import InputError
 from abaw.tracks import Track
 from fusion.checkpoint import build_module, find_context
-from fusion.frames import FramePredictor
+from fusion.live.frames import FramePredictor
 from fusion.predict import predict
 from fusion.validation import stitch_windows
 from tests.support.memory import make_config, make_tasks, with_training

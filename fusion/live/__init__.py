@@ -1,0 +1,1 @@
+"""Prediction while a clip goes on."""
