@@ -243,9 +243,9 @@ class LiveSession:
             meter.num_undecodable += frame.rgb is None
             parts_s = {**frame.parts_s, "prediction": predicted_s - start_s, "writing": now_s - predicted_s}
             meter.add(latency_s, parts_s)
-        return LiveRow(frame.number, frame.time_s, columns, latency_s, frame.is_dropped, self._say(columns), frame)
+        return LiveRow(frame.number, frame.time_s, columns, latency_s, frame.is_dropped, self._describe(columns), frame)
 
-    def _say(self, columns: Mapping[str, Any]) -> str:
+    def _describe(self, columns: Mapping[str, Any]) -> str:
         if not columns["observed"]:
             return "nothing to predict from"
         words = [columns[block["chosen"]] for block in self._about["blocks"] if block["chosen"]]
