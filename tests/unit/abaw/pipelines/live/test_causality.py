@@ -47,7 +47,7 @@ def refusal(video, tmp_path, encoders=("face_hog",), model=None, smoother=None, 
          "features.voice_mel.align is convolution, a convolution over rows around"),
         ({"features": {"face_hog": {"fill_gap_s": 0.2}}}, "face_hog.fill_gap_s fills gaps from the row after"),
         ({"features": {"face_hog": {"normalise": "group"}}}, "face_hog.normalise is group, by the"),
-        ({"encoders": ["face_hog:stored_dtype=int8"]}, "face_hog is rounded to 8 bits by the columns
+        ({"encoders": ["face_hog:stored_dtype=int8"]}, "face_hog is rounded to 8 bits by the columns"),
         ({"encoders": ["voice_mel"]}, "voice_mel needs 0.53 s of sound after a frame, and 0.1 s are allowed: "),
         ({"tasks": ("emi",)}, "emi is one answer for a whole clip"),
         ({"target": "longest"}, "the target is 'longest', who is chosen from the whole clip"),
