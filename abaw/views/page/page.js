@@ -68,28 +68,25 @@ function describeRow(data, row, withBars) {
   return found;
 }
 
-/** The address of the media: beside the page, or what is embedded in it. */
-async function openMedia(data) {
+/** Begin to load the media, beside the page or embedded in it, once the player listens to their first frame. */
+function openMedia(data) {
   const element = byId("media") ?? byId("picture");
-  const packed = byId("embedded");
-  if (element && packed) {
-    const raw = Uint8Array.from(atob(packed.textContent), (character) => character.charCodeAt(0));
-    element.src = URL.createObjectURL(new Blob([raw], { type: data.media.type }));
-  }
-  const player = byId("media");
-  if (!player) return null;
+  if (!element) return;
   const fail = () => {
-    const where = data.media.name ? `${data.media.name} is not beside the page, or this browser cannot play it.` : "";
-    byId("unplayable").firstElementChild.textContent = where;
+    byId("unplayable").firstElementChild.textContent = `${data.media.name} is not where it was, or this browser cannot play it.`;
     byId("unplayable").hidden = false;
   };
-  player.addEventListener("error", fail);
-  if (player.error) fail();
+  element.addEventListener("error", fail);
   byId("chooser").addEventListener("change", ({ target }) => {
     byId("unplayable").hidden = true;
-    player.src = URL.createObjectURL(target.files[0]);
+    element.src = URL.createObjectURL(target.files[0]);
   });
-  return player;
+  const packed = byId("embedded");
+  if (packed) {
+    const raw = Uint8Array.from(atob(packed.textContent), (character) => character.charCodeAt(0));
+    element.src = URL.createObjectURL(new Blob([raw], { type: data.media.type }));
+    packed.remove();
+  } else element.src = data.media.address;
 }
 
 function followPointer(data, charts, player) {
@@ -188,12 +185,12 @@ function makeCursor(data, charts, player) {
 
 async function main() {
   const described = readJson("data");
-  const element = await openMedia(described);
   const bytes = await unpack("columns");
   const data = readColumns(bytes, described);
   data.stops = Float64Array.from(data.times, (_, row) => data.times[row + 1] ?? described.lastStop);
   data.observed = data.times.map((_, row) => (data.persons.some((person) => person.observed[row]) ? 1 : 0));
-  const player = new Player(element, data.times, data.stops, described.media.offset);
+  const player = new Player(byId("media"), data.times, data.stops, described.media.offset);
+  openMedia(described);
   await runPacked("bokeh");
   Bokeh.set_log_level("error");
   const charts = await Charts.open(data, readJson("charts"));
@@ -204,4 +201,4 @@ async function main() {
   document.body.dataset.ready = "yes";
 }
 
-main();
+document.addEventListener("DOMContentLoaded", main);

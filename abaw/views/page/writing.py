@@ -74,7 +74,7 @@ def render_page(
 
     content = collect(timeline, envelope, words)
     name = timeline.media.name if timeline.media else ""
-    content.data["media"] = {"offset": media.offset_s, "type": media.mime, "name": name}
+    content.data["media"] = {"address": media.address, "offset": media.offset_s, "type": media.mime, "name": name}
     made, _ = wording.split_sources(timeline.sources)
     return html.render(
         "page/page.html",

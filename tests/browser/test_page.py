@@ -1,0 +1,204 @@
+"""The page of a clip in a real browser: what the cursor says is what the player shows, and nothing is asked for."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from abaw.views.page.content import Envelope, SpokenWord
+from abaw.views.page.writing import PageMedia, write_page
+from extract.media.scan import scan
+from extract.media.writing import write_mp4
+from extract.media.writing.mp4 import PictureTiming
+from tests.support.abaw.timelines import write_analysis
+
+NUM_BITS, BIT_PX = 7, 32
+START_S = 0.48  # the container's first timestamp
+ROWS = (0, 99, 50, 51, 52, 3, 98, 20, 77, 1)
+
+# the number of the frame that is on the screen, read from its pixels
+READ_NUMBER = f"""() => {{
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [{NUM_BITS * BIT_PX}, {BIT_PX}];
+  const context = canvas.getContext("2d");
+  context.drawImage(document.getElementById("media"), 0, 0);
+  let number = 0;
+  for (let bit = 0; bit < {NUM_BITS}; bit++) {{
+    const red = context.getImageData({BIT_PX} * bit + {BIT_PX // 2}, {BIT_PX // 2}, 1, 1).data[0];
+    number += (red > 127) << bit;
+  }}
+  return number;
+}}"""
+# resolves once the player has found the frame that it looks for, and a picture more was drawn
+SETTLED = """async () => {
+  const media = document.getElementById("media");
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  await wait(50);
+  for (let i = 0; i < 500 && (media.seeking || abaw.player.wanted !== null); i++) await wait(20);
+  await wait(100);
+}"""
+# keeps the timestamp that the browser gives the frame on the screen
+NOTE_TIMES = """() => {
+  const media = document.getElementById("media");
+  const note = (_, { mediaTime }) => {
+    window.shown_s = mediaTime;
+    media.requestVideoFrameCallback(note);
+  };
+  media.requestVideoFrameCallback(note);
+}"""
+# keeps what is shown, and where the cursor is at that moment
+WATCH = f"""() => {{
+  window.watched = [];
+  const media = document.getElementById("media");
+  const note = () => {{
+    const row = Number(document.getElementById("timeline").getAttribute("aria-valuenow")) - 1;
+    window.watched.push([({READ_NUMBER})(), row]);
+    media.requestVideoFrameCallback(note);
+  }};
+  media.requestVideoFrameCallback(note);
+}}"""
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """A page with a video of 100 frames at uneven times from 0.48 s on, each of which shows its own number in bits."""
+    folder = tmp_path_factory.mktemp("numbered")
+    steps_ms = np.random.default_rng(0).choice([20, 33, 40, 120], 100)
+    times_s = START_S + np.concatenate([[0], np.cumsum(steps_ms[:-1])]) / 1000
+    media = folder / "numbered.mp4"
+    pictures = ((time_s, picture_of(number)) for number, time_s in enumerate(times_s))
+    write_mp4(media, pictures, PictureTiming(Fraction(1, 1000), 0.04, START_S))
+    timeline = write_analysis(folder, "numbered", times_s, persons=(0, 1), media=media, hidden=range(40, 50))
+    words = [SpokenWord("</script>", 1.0, 1.5), SpokenWord('"hello"', 2.0, 2.4)]
+    envelope = Envelope(0.3, 0.01, np.linspace(0, 1, 500))
+    write_page(timeline, folder / "numbered.html", PageMedia("video", "", media, "video/mp4"), envelope, words)
+    return folder / "numbered.html", times_s
+
+
+def picture_of(number):
+    picture = np.zeros((96, NUM_BITS * BIT_PX, 3), np.uint8)
+    for bit in range(NUM_BITS):
+        picture[:, bit * BIT_PX : (bit + 1) * BIT_PX] = 255 * (number >> bit & 1)
+    return picture
+
+
+def open_page(tab, path):
+    page = tab.open(path)
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    return page
+
+
+def cursor_of(page):
+    return int(page.get_attribute("#timeline", "aria-valuenow")) - 1
+
+
+def click_at(page, time_s):
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.click(box["x"] + page.evaluate("(time) => abaw.charts.xOf(time)", time_s), box["y"] + 60)
+
+
+def test_the_cursor_is_at_the_frame_that_is_shown(tab, numbered):
+    path, times_s = numbered
+    page = open_page(tab, path)
+    for row in ROWS:  # by click in the middle of the frame
+        click_at(page, (times_s[row] + (times_s[row + 1] if row < 99 else times_s[row] + 0.03)) / 2)
+        page.evaluate(SETTLED)
+        assert page.evaluate(READ_NUMBER) == cursor_of(page)
+        assert abs(cursor_of(page) - row) <= 1
+    for key, step in (("ArrowRight", 1), ("ArrowLeft", -1)):
+        before = cursor_of(page)
+        page.keyboard.press(key)
+        page.evaluate(SETTLED)
+        assert page.evaluate(READ_NUMBER) == cursor_of(page)
+        assert abs(cursor_of(page) - before - step) <= 1
+    button = page.locator("#moments button").last
+    button.click()
+    page.evaluate(SETTLED)
+    assert page.evaluate(READ_NUMBER) == cursor_of(page)
+    assert abs(cursor_of(page) - int(button.get_attribute("data-index"))) <= 1
+    page.locator("#timeline").focus()  # a button that has the focus keeps the space bar
+    page.keyboard.press("Home")
+    page.evaluate(SETTLED)
+    page.evaluate(WATCH)
+    page.keyboard.press("Space")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("Space")
+    watched = page.evaluate("window.watched")
+    assert len({number for number, _ in watched}) > 5
+    assert max(abs(number - row) for number, row in watched) <= 1
+    assert tab.errors == []
+    assert [address for address in tab.requests if not address.startswith("blob:")] == [path.as_uri()]
+
+
+def test_a_reader_can_zoom_pan_and_read_the_row_under_the_pointer(tab, numbered):
+    path, times_s = numbered
+    page = open_page(tab, path)
+    whole = page.evaluate("[abaw.charts.range.start, abaw.charts.range.end]")
+    page.keyboard.press("+")
+    near = page.evaluate("[abaw.charts.range.start, abaw.charts.range.end]")
+    assert near[1] - near[0] == pytest.approx((whole[1] - whole[0]) / 2)
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.move(box["x"] + 500, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 60, steps=4)
+    page.mouse.up()
+    panned = page.evaluate("[abaw.charts.range.start, abaw.charts.range.end]")
+    assert panned[0] > near[0]
+    assert cursor_of(page) == 0  # a drag is no click
+    page.keyboard.press("0")
+    assert page.evaluate("[abaw.charts.range.start, abaw.charts.range.end]") == whole
+    x = page.evaluate("(time) => abaw.charts.xOf(time)", times_s[45] + 0.001)
+    page.mouse.move(box["x"] + x, box["y"] + 60)
+    tip = page.text_content("#tip")
+    assert tip.startswith("Frame 46, ")
+    assert "not observed: no prediction" in tip
+    page.keyboard.press("End")
+    assert page.get_attribute("#timeline", "aria-valuetext").startswith("Frame 100, ")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize("name", ["clips/WolfgangLanger_Pexels.mp4", "nasty/vfr_gaps_CREMAD_HAP.mp4"])
+def test_real_clips_play_and_show_the_frame_of_the_cursor(tab, tmp_path, media, name):
+    path = media / name
+    pictures = scan(path).pictures
+    times_s = np.array([pictures.time_s(row) for row in pictures.rows])
+    timeline = write_analysis(tmp_path, "clip", times_s, media=path)
+    write_page(timeline, tmp_path / "clip.html", PageMedia("video", path.as_uri()))
+    page = open_page(tab, tmp_path / "clip.html")
+    page.evaluate(NOTE_TIMES)
+    for row in np.linspace(1, len(times_s) - 1, 10).astype(int).tolist():
+        page.evaluate("(row) => abaw.player.seek(row)", row)
+        page.evaluate(SETTLED)
+        shown_s = page.evaluate("window.shown_s")
+        assert int(abs(times_s - shown_s).argmin()) == cursor_of(page)
+        assert abs(cursor_of(page) - row) <= 1
+    assert page.evaluate("document.getElementById('media').videoWidth") > 0
+    assert tab.errors == []
+    assert set(tab.requests) == {(tmp_path / "clip.html").as_uri(), path.as_uri()}
+
+
+def test_no_peak_of_an_hour_vanishes_and_a_gap_of_one_frame_stays_visible(tab, tmp_path):
+    times_s = np.arange(100_000) / 28
+    timeline = write_analysis(tmp_path, "hour", times_s, hidden=[70_000])
+    timeline.persons[0].columns["valence"][:] = 0
+    timeline.persons[0].columns["valence"][31_234] = 0.9
+    timeline.persons[0].columns["p_Fear"][:] = 0
+    timeline.persons[0].columns["p_Fear"][55_555] = 1
+    write_page(timeline, tmp_path / "hour.html")
+    page = open_page(tab, tmp_path / "hour.html")
+    line, gaps, ribbon = page.evaluate(
+        """() => {
+          const source = (name) => abaw.charts.bokeh.get_model_by_name(name).data;
+          const alphas = (name) => Array.from(source(name).image[0], (pixel) => pixel >>> 24);
+          const { x, y } = source("va.valence.line0");
+          const rows = alphas("expr.p_Neutral.0.rows");
+          const width = rows.length / 9;
+          return [x.map((each, i) => [each, y[i]]), alphas("va.valence.gaps"), rows.slice(width * 4, width * 5)];
+        }"""
+    )
+    peaks = [x for x, y in line if y is not None and abs(y - 0.9) < 0.01]
+    assert peaks == [pytest.approx(times_s[31_234], abs=1e-5)]
+    assert sum(alpha > 0 for alpha in gaps) in (1, 2)
+    assert sum(alpha > 200 for alpha in ribbon) in (1, 2)
+    assert len(line) < 5000
+    assert tab.errors == []
