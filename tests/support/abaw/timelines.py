@@ -49,9 +49,9 @@ def make_timeline(persons, times_s, *, clip_id="clip", sources=(), warnings=(), 
 def write_analysis(
     folder, clip_id, times_s, *, persons=(None,), media=None, hidden=(), sources=("expr by a test",), noise=0.0
 ) -> Timeline:
-    """A folder as analyze writes it: valence, arousal with a standard deviation, and eight classes; nothing in the frames ``hidden``, from 0.
+    """A folder as analyze writes it: valence, arousal with a standard deviation, and eight classes.
 
-    ``persons``: their numbers; None for the target. Each later one is seen a tenth of the clip later.
+    Nothing is observed in the frames ``hidden``, counted from 0. ``persons``: their numbers; None for the target. Each later one is seen a tenth of the clip later.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = [_rows(np.asarray(times_s, float), place, person, hidden, noise) for place, person in enumerate(persons)]
