@@ -47,12 +47,12 @@ NOTE_TIMES = """() => {
   media.requestVideoFrameCallback(note);
 }"""
 # keeps what is shown, and where the cursor is at that moment
-WATCH = f"""() => {{
-  window.watched = [];
+NOTE_ROWS = f"""() => {{
+  window.noted = [];
   const media = document.getElementById("media");
   const note = () => {{
     const row = Number(document.getElementById("timeline").getAttribute("aria-valuenow")) - 1;
-    window.watched.push([({READ_NUMBER})(), row]);
+    window.noted.push([({READ_NUMBER})(), row]);
     media.requestVideoFrameCallback(note);
   }};
   media.requestVideoFrameCallback(note);
@@ -119,13 +119,13 @@ def test_the_cursor_is_at_the_frame_that_is_shown(tab, numbered):
     page.locator("#timeline").focus()  # a button that has the focus keeps the space bar
     page.keyboard.press("Home")
     page.evaluate(SETTLED)
-    page.evaluate(WATCH)
+    page.evaluate(NOTE_ROWS)
     page.keyboard.press("Space")
     page.wait_for_timeout(1500)
     page.keyboard.press("Space")
-    watched = page.evaluate("window.watched")
-    assert len({number for number, _ in watched}) > 5
-    assert max(abs(number - row) for number, row in watched) <= 1
+    noted = page.evaluate("window.noted")
+    assert len({number for number, _ in noted}) > 5
+    assert max(abs(number - row) for number, row in noted) <= 1
     assert tab.errors == []
     assert [address for address in tab.requests if not address.startswith("blob:")] == [path.as_uri()]
 

@@ -51,7 +51,8 @@ def write_analysis(
 ) -> Timeline:
     """A folder as analyze writes it: valence, arousal with a standard deviation, and eight classes.
 
-    Nothing is observed in the frames ``hidden``, counted from 0. ``persons``: their numbers; None for the target. Each later one is seen a tenth of the clip later.
+    Nothing is observed in the frames ``hidden``, counted from 0. ``persons``: their numbers; None for the target.
+    Each later one is seen a tenth of the clip later. ``noise``: around smooth values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = [_rows(np.asarray(times_s, float), place, person, hidden, noise) for place, person in enumerate(persons)]
