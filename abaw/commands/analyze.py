@@ -38,10 +38,6 @@ def analyze(
     page: Annotated[
         bool, typer.Option("--page/--no-page", help="write <file>.html, a page with the player and the timeline")
     ] = True,
-    view: Annotated[
-        list[str] | None,
-        typer.Option(help="what to write beside the tables; may be given several times"),
-    ] = None,
     overlay: Annotated[
         bool,
         typer.Option(
@@ -114,7 +110,6 @@ def analyze(
             views=[
                 *(["page"] if page else []),
                 *(["overlay"] if overlay else []),
-                *(view or []),
                 *chosen(plot, PLOTS, "--plot"),
                 *chosen(export, EXPORTS, "--export"),
             ],

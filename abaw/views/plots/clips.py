@@ -10,7 +10,7 @@ import numpy as np
 from abaw.views.palette import AROUSAL, OKABE_ITO, VALENCE, class_colours
 from abaw.views.plots.panels import ROW, Bars, Line, Panel, lanes_panel, lines_panel, map_panel, stacked
 from abaw.views.plots.plot import Plot
-from abaw.views.plots.style import INK, WIDE, drawn, legend_below
+from abaw.views.plots.style import INK, WIDE, drawn
 from abaw.views.segments import Segment, class_segments, flagged
 from abaw.views.timeline import CLASSES, UNITS, VALUES, Block, PersonRows, Timeline
 
@@ -38,10 +38,11 @@ class LabelledBlock:
 
 @drawn
 def draw_timeline(timeline: Timeline, *, title: str = "", width: float = WIDE) -> Plot:
-    """An analysed clip: values with their standard deviations, classes and units in lanes, face and voice; by person.
+    """An analysed clip: values with a band, classes and units in lanes, face and voice; by person.
 
-    Time is that of the container. Where nothing was observed of a person, its panels are hatched and lines have gaps.
-    Of more than ``MAX_PERSONS`` persons those who are seen longest are drawn, and the title says so.
+    Time is that of the container. The band of a value is its standard deviation ("sd"), else the "spread" of an
+    ensemble. Where nothing was observed of a person, its panels are hatched and lines have gaps. Of more than
+    ``MAX_PERSONS`` persons those who are seen longest are drawn, and the title says so.
     """
     seen = sorted(range(len(timeline.persons)), key=lambda i: -int(timeline.persons[i].face_seen.sum()))
     persons = [timeline.persons[i] for i in sorted(seen[:MAX_PERSONS])]
@@ -50,7 +51,7 @@ def draw_timeline(timeline: Timeline, *, title: str = "", width: float = WIDE) -
         title += f" ({num_left_out} of {len(timeline.persons)} persons are not drawn)"
     panels = [panel for person in persons for panel in _of_person(timeline, person)]
     voice = [Bars(0, flagged(timeline.voice_heard, timeline.times_s, timeline.stops_s), HEARD)]
-    panels.append(Panel(0.14, partial(lanes_panel, ["voice heard"], voice)))
+    panels.append(Panel(0.14, partial(lanes_panel, ["voice heard"], voice), names=["voice heard"]))
     figure = stacked(panels, timeline.times_s, timeline.stops_s, title, width)
     return Plot(figure, title, _timeline_in_words(timeline))
 
@@ -73,9 +74,8 @@ def draw_clip(
     title = title or f"{clip_id}: predictions and labels"
     gaps = flagged(~np.asarray(observed, bool), times_s, stops_s)
     panels = [panel for block in blocks for panel in _of_labels(block, times_s, stops_s, gaps)]
-    figure = stacked(panels, times_s, stops_s, title, width)
-    handles, names = _label_legend({block.kind for block in blocks}, has_gaps=bool(gaps))
-    legend_below(figure, handles, names, width)
+    legend = _label_legend({block.kind for block in blocks}, has_gaps=bool(gaps))
+    figure = stacked(panels, times_s, stops_s, title, width, legend)
     num = int(np.isfinite(np.hstack([block.label for block in blocks])).any(axis=1).sum()) if blocks else 0
     said = f"{clip_id}: {num} of {len(times_s)} frames have a label, in {int((~observed).sum())} nothing was observed."
     return Plot(figure, title, " ".join([said, *map(_block_in_words, blocks)]))
@@ -97,14 +97,15 @@ def _of_person(timeline: Timeline, person: PersonRows) -> Iterator[Panel]:
             colours = class_colours([*block.labels, *names])
             lanes = [Bars(row, [each for each in found if each.label == name], colours[name])
                      for row, name in enumerate(names)]  # fmt: skip
-            yield Panel(ROW * max(2, len(names)), partial(lanes_panel, names or ["no class"], lanes), gaps, title)
+            names = names or ["no class"]
+            yield Panel(ROW * max(2, len(names)), partial(lanes_panel, names, lanes), gaps, title, names)
         else:
             values = person.of_block(block)
-            yield Panel(ROW * len(block.columns), partial(map_panel, block.labels, values), gaps, title)
+            yield Panel(ROW * len(block.columns), partial(map_panel, block.labels, values), gaps, title, block.labels)
         title = ""
     if timeline.faces_sought:
         lanes = [Bars(0, flagged(person.face_seen, times_s, stops_s), SEEN)]
-        yield Panel(0.14, partial(lanes_panel, ["face seen"], lanes), (), title)
+        yield Panel(0.14, partial(lanes_panel, ["face seen"], lanes), (), title, ["face seen"])
 
 
 def _line(block: Block, place: int, person: PersonRows) -> Line:
@@ -112,7 +113,11 @@ def _line(block: Block, place: int, person: PersonRows) -> Line:
     plain = OKABE_ITO[(place * 5 + 4) % len(OKABE_ITO)], DASHES[place % len(DASHES)]
     colour, dashes = OWN_STYLES.get(column, plain)
     values = np.where(person.observed, person.columns[column], np.nan)
-    return Line(column, values, {"color": colour, "linestyle": dashes}, person.deviations(column))
+    half_width, name = person.deviations(column), f"{column} ± sd"
+    if half_width is None:
+        half_width, name = person.spread(column), f"{column} ± spread"
+    name = column if half_width is None else name
+    return Line(name, values, {"color": colour, "linestyle": dashes}, half_width)
 
 
 def _of_labels(
@@ -140,7 +145,7 @@ def _of_labels(
         label, prediction = columns[name]
         lanes.append(Bars(row, flagged(label, times_s, stops_s), INK, -1))
         lanes.append(Bars(row, flagged(prediction, times_s, stops_s), colours[name], 1))
-    yield Panel(1.5 * ROW * max(2, len(names)), partial(lanes_panel, names, lanes), gaps)
+    yield Panel(1.5 * ROW * max(2, len(names)), partial(lanes_panel, names, lanes), gaps, names=names)
 
 
 def _is(column: np.ndarray, number: int) -> np.ndarray:
@@ -154,7 +159,7 @@ def _label_legend(kinds: set[str], *, has_gaps: bool) -> tuple[list[Any], list[s
     handles, names = list[Any](), list[str]()
     if kinds & {CLASSES, UNITS}:
         handles += [Patch(color=INK), Patch(color=OKABE_ITO[0])]
-        names += ["label (upper bar)", "prediction (lower bar, in colour)"]
+        names += ["label (upper bar)", "prediction (lower bar)"]
     if has_gaps:
         handles.append(Patch(facecolor="#DDDDDD", hatch="////", edgecolor="#BBBBBB", linewidth=0))
         names.append("nothing observed")

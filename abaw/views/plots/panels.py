@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abaw.views.plots.long_clips import by_column, drawn_stretches, rows_by_column, thinned
-from abaw.views.plots.style import GAP, GRID, new_figure, shortened
+from abaw.views.plots.style import GAP, GRID, shortened, shown, wrapped
 from abaw.views.segments import Segment
 
 if TYPE_CHECKING:
@@ -15,17 +15,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.115  # inches
+MAX_NAME = 18  # letters
 TICKS_S = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, float("inf"))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A part of the figure: its height in inches, what draws it, and the stretches in which there was nothing."""
+    """A part of the figure: its height in inches, what draws it, and the stretches in which there was nothing.
+
+    ``names``: those that stand left of it. ``title``: above it; " " for the place of a legend.
+    """
 
     height: float
     draw: "Callable[[Axes, np.ndarray, np.ndarray], None]"
     gaps: Sequence[Segment] = ()
     title: str = ""
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,37 @@ class Bars:
     place: int = 0
 
 
-def stacked(panels: Sequence[Panel], times_s: np.ndarray, stops_s: np.ndarray, title: str, width: float) -> "Figure":
-    """A figure of all panels over the same time."""
+def stacked(
+    panels: Sequence[Panel],
+    times_s: np.ndarray,
+    stops_s: np.ndarray,
+    title: str,
+    width: float,
+    legend: tuple[Sequence[Any], Sequence[str]] = ((), ()),
+) -> "Figure":
+    """A figure of all panels over the same time, with a legend at the bottom.
+
+    The places are computed here: a layout by matplotlib takes seconds for a dozen persons.
+    """
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MultipleLocator
 
-    heights = [each.height for each in panels]
-    spaces = sum(0.17 if each.title else 0.06 for each in panels)
-    figure = new_figure(width, sum(heights) + spaces + 0.85, title)
-    every = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    heading = wrapped(title, width, 9)
+    longest = max((len(shortened(name, MAX_NAME)) for each in panels for name in each.names), default=0)
+    left = 0.16 + max(0.3, 0.058 * longest)
+    above = [0.24 if each.title else 0.1 for each in panels]
+    top, bottom = 0.1 + 0.16 * len(heading.splitlines()), 0.42 + (0.22 if legend[0] else 0)
+    height = top + sum(above) + sum(each.height for each in panels) + bottom
+    figure = Figure(figsize=(width, height), facecolor="white")
+    figure.text(0.06 / width, 1 - 0.06 / height, heading, va="top", fontsize=9, fontweight="bold")
     start_s, stop_s = (float(times_s[0]), float(stops_s[-1])) if len(times_s) else (0.0, 1.0)
-    for axes, panel in zip(every, panels, strict=True):
+    down, every = top, list["Axes"]()
+    for space, panel in zip(above, panels, strict=True):
+        down += space + panel.height
+        place = (left / width, 1 - down / height, (width - left - 0.12) / width, panel.height / height)
+        axes = figure.add_axes(place, sharex=every[0] if every else None)
+        axes.tick_params(labelbottom=panel is panels[-1])
+        every.append(axes)
         panel.draw(axes, times_s, stops_s)
         bars = drawn_stretches(panel.gaps, stop_s - start_s)
         low, high = axes.get_ylim()
@@ -71,9 +97,10 @@ def stacked(panels: Sequence[Panel], times_s: np.ndarray, stops_s: np.ndarray, t
             zorder=0.5,
         )
         axes.set_ylim(low, high)
-        axes.set_title(panel.title, pad=3)
-    figure.align_ylabels(every)
+        axes.set_title(shown(panel.title), pad=3)
     last = every[-1]
+    if legend[0]:
+        figure.legend(*legend, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=len(legend[0]), borderaxespad=0.2)
     last.set_xlim(start_s, stop_s)
     last.set_xlabel("time (s)" if stop_s <= 180 else "time (min:s)")
     if stop_s > 180:
@@ -120,7 +147,7 @@ def lanes_panel(
         bars = drawn_stretches(lane.segments, length_s)
         axes.broken_barh(bars, (lane.row + bottom, height), facecolors=lane.colour, linewidth=0, zorder=2)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), [shortened(name, 18) for name in names])
+    axes.set_yticks(range(len(names)), [shortened(name, MAX_NAME) for name in names])
     axes.tick_params(axis="y", length=0, labelsize=6.5)
     axes.grid(visible=False, axis="y")
     for row in range(1, len(names)):
@@ -131,6 +158,8 @@ def map_panel(
     names: Sequence[str], probabilities: np.ndarray, axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
 ) -> None:
     """Draw probabilities (frames, names) as darkness, a row a name; nothing where they are NaN."""
+    if not len(times_s):
+        probabilities, times_s, stops_s = np.full((1, len(names)), np.nan), np.zeros(1), np.ones(1)
     rows = rows_by_column(len(times_s))
     edges = np.append(times_s[rows], stops_s[-1:])
     values = np.ma.masked_invalid(by_column(np.asarray(probabilities, float), np.fmax).T)
@@ -138,6 +167,6 @@ def map_panel(
         edges, np.arange(len(names) + 1) - 0.5, values, cmap="Greys", vmin=0, vmax=1, rasterized=True, zorder=2
     )
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), [shortened(name, 18) for name in names])
+    axes.set_yticks(range(len(names)), [shortened(name, MAX_NAME) for name in names])
     axes.tick_params(axis="y", length=0, labelsize=6.5)
     axes.grid(visible=False)
