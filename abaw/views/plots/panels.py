@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abaw.views.plots.long_clips import by_column, drawn_stretches, rows_by_column, thinned
-from abaw.views.plots.style import GAP, GRID, shortened, shown, wrapped
+from abaw.views.plots.style import GAP, GRID, legend_columns, shortened, shown, wrapped
 from abaw.views.segments import Segment
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def stacked(
     longest = max((len(shortened(name, MAX_NAME)) for each in panels for name in each.names), default=0)
     left = 0.16 + max(0.3, 0.058 * longest)
     above = [0.24 if each.title else 0.1 for each in panels]
-    top, bottom = 0.1 + 0.16 * len(heading.splitlines()), 0.42 + (0.22 if legend[0] else 0)
+    columns = legend_columns(legend[1], width)
+    top, bottom = 0.1 + 0.16 * len(heading.splitlines()), 0.42 + 0.06 + 0.16 * -(-len(legend[0]) // columns)
     height = top + sum(above) + sum(each.height for each in panels) + bottom
     figure = Figure(figsize=(width, height), facecolor="white")
     figure.text(0.06 / width, 1 - 0.06 / height, heading, va="top", fontsize=9, fontweight="bold")
@@ -100,7 +101,7 @@ def stacked(
         axes.set_title(shown(panel.title), pad=3)
     last = every[-1]
     if legend[0]:
-        figure.legend(*legend, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=len(legend[0]), borderaxespad=0.2)
+        figure.legend(*legend, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=columns, borderaxespad=0.2)
     last.set_xlim(start_s, stop_s)
     last.set_xlabel("time (s)" if stop_s <= 180 else "time (min:s)")
     if stop_s > 180:

@@ -111,9 +111,14 @@ def line_style(place: int) -> dict[str, Any]:
 
 def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str], width: float) -> None:
     """One legend for all axes, under them, in as many columns as fit."""
+    columns = legend_columns(labels, width)
+    figure.legend(handles, [shown(each) for each in labels], loc="outside lower left", ncols=columns)
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of a legend fit into this width in inches."""
     longest = max(map(len, labels), default=1)
-    num_columns = max(1, min(len(labels), int(width / (0.35 + 0.058 * longest))))
-    figure.legend(handles, [shown(each) for each in labels], loc="outside lower left", ncols=num_columns)
+    return max(1, min(len(labels), int(width / (0.35 + 0.058 * longest))))
 
 
 def wrapped(text: str, width: float, size: float) -> str:

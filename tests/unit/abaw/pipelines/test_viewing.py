@@ -1,0 +1,67 @@
+"""The options of abaw analyze that write pictures and files for other tools."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from abaw.dataset.clip import Clip
+from abaw.dataset.layout import Dataset
+from abaw.errors import InputError
+from abaw.files import write_json
+from abaw.pipelines.viewing.writing import Viewing
+from abaw.progress import silent
+from tests.support.abaw.commands import abaw
+
+BLOCKS = [
+    {"task": "expr", "kind": "classes", "columns": ["p_a", "p_b"], "ranges": [[0, 1]] * 2, "chosen": "expression"}
+]
+NUM = 50
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """The data set of an analysis of a clip: class a for a second, then b for three frames, then a."""
+    classes = ["a"] * 25 + ["b"] * 3 + ["a"] * 22
+    columns = {
+        "frame": np.arange(1, NUM + 1),
+        "time_s": np.arange(NUM) / 25,
+        "observed": np.ones(NUM, bool),
+        "face_seen": np.ones(NUM, bool),
+        "voice_heard": np.zeros(NUM, bool),
+        "person": pa.nulls(NUM, pa.int32()),
+        **{f"face_{side}_px": np.ones(NUM) for side in ("x", "y", "width", "height")},
+        "p_a": np.array([name == "a" for name in classes], float),
+        "p_b": np.array([name == "b" for name in classes], float),
+        "expression": classes,
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "clip.parquet")
+    about = {"media": "clip.mp4", "table": "clip.parquet", "losses": "", "no_prediction": None}
+    about["persons"] = [{"person": None}]
+    write_json(tmp_path / "analysis.json", {"clips": {"clip": about}, "blocks": BLOCKS, "sources": [], "warnings": []})
+    return Dataset(tmp_path, {"clip": Clip("clip", tmp_path / "clip.mp4")})
+
+
+def test_every_view_without_media_is_written_and_says_what_it_left_out(dataset):
+    viewing = Viewing.of(("svg", "eaf", "srt", "vtt"), embed=False, shortest_subtitle_s=0.2)
+    said = list(viewing.write(dataset, None, ["clip"], silent))
+    words = "1 of 3 stretches are shorter than 0.2 s and left out"
+    assert said == [f"clip: srt: {words}", f"clip: vtt: {words}"]
+    written = {path.suffix for path in dataset.root.iterdir()}
+    assert written >= {".svg", ".eaf", ".srt", ".vtt"}
+    assert "00:00:01,120 --> 00:00:02,000" in (dataset.root / "clip.srt").read_text()
+
+
+@pytest.mark.parametrize("length_s", [-1, float("nan"), float("inf")])
+def test_a_shortest_time_that_is_none_is_an_error(length_s):
+    with pytest.raises(InputError, match="shortest_subtitle_s is .*, expected a number of seconds, 0 or more"):
+        Viewing.of((), embed=False, shortest_subtitle_s=length_s)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "known"), [("--plot", "gif", "png, svg"), ("--export", "png", "eaf, srt, vtt, rrd")]
+)
+def test_an_unknown_picture_or_file_is_an_error_with_those_there_are(tmp_path, option, value, known):
+    done = abaw("analyze", "x.mp4", option, value, cwd=tmp_path, code=2)
+    assert f"{option} {value!r} is unknown, expected one of {known}" in done.stderr
+    assert not list(tmp_path.iterdir())
