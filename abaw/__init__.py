@@ -17,6 +17,7 @@ TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "WANDB_ERROR_REPORTING": "false",
     "NO_ALBUMENTATIONS_UPDATE": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
 }
 for _name, _value in TELEMETRY.items():
     os.environ.setdefault(_name, _value)

@@ -21,9 +21,9 @@ import typer
 import typer.core
 
 from abaw import __version__, commands
-from abaw.cli.failures import BAD_INPUT, BUG, explain, report_bug, show_traceback
+from abaw.cli.failures import BAD_INPUT, BUG, report_bug, show_traceback
 from abaw.commands import COMMANDS, STOPPED, with_paths
-from abaw.errors import InputError
+from abaw.errors import InputError, explain
 from abaw.plugins import load_plugin
 
 SHARED = ("--plugin", "--quiet", "--verbose", "--version")

@@ -20,6 +20,9 @@ class MediaError(InputError):
     """A file exists but nothing in it can be decoded. The message says why and what to do."""
 
 
+# a playlist would make FFmpeg open other files and addresses: whoever sends it would read what they must not
+PLAYLISTS = {"concat", "dash", "hls", "imf", "rtp", "rtp_mpegts", "rtsp", "sdp", "webm_dash_manifest"}
+ONE_FILE = {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS)), "protocol_whitelist": "file"}
 ANNOUNCING = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "asf"}  # containers that state their length
 MAX_AVI_HEADER_BYTES = 1 << 17  # of an AVI, within which its streams are described
 MAX_READ_ERRORS = 100  # in a row; some demuxers find their way back after damage, others repeat the error for ever
@@ -60,7 +63,10 @@ class DecodeCounts:
 
 @contextmanager
 def open_media(path: str | os.PathLike, options: dict[str, str] | None = None) -> Iterator[Any]:
-    """The container of a file, open for reading; ``options`` of FFmpeg. Raises NotFoundError and MediaError."""
+    """The container of a file, open for reading; ``options`` of FFmpeg. No other file is read for it.
+
+    Raises NotFoundError, and MediaError for a file that is none or a playlist.
+    """
     path = Path(path)
     if not path.exists():
         raise NotFoundError(f"no media file at {path}: check the path")
@@ -68,7 +74,7 @@ def open_media(path: str | os.PathLike, options: dict[str, str] | None = None) -
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is an empty file: download or copy it again, or leave the clip out")
     try:  # "file:", or a colon in the name would start a protocol; tags need not be UTF-8
-        container = av.open(f"file:{path}", metadata_errors="ignore", options=options)
+        container = av.open(f"file:{path}", metadata_errors="ignore", options={**ONE_FILE, **(options or {})})
     except av.FFmpegError as error:
         with path.open("rb") as file:
             is_mp4 = file.read(8)[4:] == b"ftyp"

@@ -124,6 +124,39 @@ def probe(
         )
 
 
+@dataclass(frozen=True)
+class MediaSize:
+    """How much there is to decode: from the first to the last time of pictures and sound, and pictures of which size.
+
+    ``width`` and ``height`` as the stream states them, in stored pixels; 0 without pictures.
+    """
+
+    length_s: float
+    num_pictures: int
+    width: int
+    height: int
+    has_sound: bool
+
+
+def measure_size(path: str | os.PathLike) -> MediaSize:
+    """Measure a file from its packets, without decoding any. Raises NotFoundError and MediaError."""
+    scanned = scan(path)
+    with open_media(path) as container:
+        video = choose_video_stream(container, None)
+        rate_hz = None if video is None else counted_rate(container, video, None)
+        width, height = (0, 0) if video is None else (video.codec_context.width, video.codec_context.height)
+    times, sound_s = scanned.pictures, scanned.sound_s
+    ends_s = [each for each in sound_s if not math.isnan(each)]
+    num_pictures = 0 if times is None else len(times.rows)
+    if times is not None and rate_hz is not None:
+        ends_s += [0.0, num_pictures / rate_hz]
+    elif times is not None:
+        known = times.rows[~np.isnan(times.rows)]
+        ends_s += [times.time_s(ticks) for ticks in (known.min(), known.max())] if len(known) else []
+    length_s = max(ends_s) - min(ends_s) if ends_s else 0.0
+    return MediaSize(float(length_s), num_pictures, width, height, not math.isnan(sound_s[0]))
+
+
 def num_streams(path: str | os.PathLike) -> tuple[int, int]:
     """How many video streams, without cover art, and audio streams a file has. Raises NotFoundError and MediaError."""
     if is_picture(Path(path)):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abaw.errors import NotFoundError
+from abaw.errors import InputError, NotFoundError
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
+from abaw.registry import REQUIRED
 
 if TYPE_CHECKING:
     from extract.engine.plan import EncoderSpec
@@ -100,19 +101,46 @@ def choose_recognisers(
     return Choice(tuple(chosen.values()), tuple(lines))
 
 
+def find_recognisers(
+    *, device: str = "cpu", commercial: bool = False, folders: Sequence[Path] = ()
+) -> dict[str, tuple[str, ...]]:
+    """What can predict on this machine without further settings: for each recogniser its ``NAME:setting=value``.
+
+    The first entry, "", stands for the best on this machine and has no text, as ``analyze`` without recognisers. Empty
+    where there is none. ``commercial`` and ``folders`` as in ``choose_recognisers``.
+    """
+    from extract.recognisers import RECOGNISERS
+
+    known = {each.name: each for candidates in PREFERRED.values() for each in candidates}
+    found: dict[str, tuple[str, ...]] = {}
+    for part in RECOGNISERS.parts():
+        candidate = known.get(part.name, Candidate(part.name, ""))
+        if REQUIRED in part.settings.values() and not candidate.files:
+            continue
+        if commercial and part.facts["commercial"] is not True:
+            continue
+        try:
+            _open(candidate, device, False, folders)
+        except (InputError, NotFoundError):  # its weights or a package are not here
+            continue
+        found[part.name] = (_text_of(candidate, folders),)
+    return {"": (), **found} if any(name in known for name in found) else found
+
+
 def _open(
     candidate: Candidate, device: str, download: bool, folders: Sequence[Path]
 ) -> "tuple[Recogniser, EncoderSpec]":
     """The recogniser and its encoder. Raises NotFoundError where the weights are not here."""
-    text = candidate.name
-    if candidate.files:
-        text += f":file={_find(candidate, folders)}"
-    found = open_recogniser(text, download=download)
+    found = open_recogniser(_text_of(candidate, folders), download=download)
     if candidate.model and not download:
         from extract.networks.hub import check_cached
 
         check_cached(candidate.model)  # at once; the encoder would first load transformers
     return found, build_encoder_of(found, device=device, download=download)
+
+
+def _text_of(candidate: Candidate, folders: Sequence[Path]) -> str:
+    return f"{candidate.name}:file={_find(candidate, folders)}" if candidate.files else candidate.name
 
 
 def _find(candidate: Candidate, folders: Sequence[Path]) -> Path:

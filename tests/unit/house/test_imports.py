@@ -32,7 +32,7 @@ ORDER = {
         ("ensembling", "probes"),
         ("views",),
         ("pipelines",),
-        ("competition", "tuning"),
+        ("app", "competition", "tuning"),
         ("__init__",),
         ("commands",),
         ("cli",),

@@ -10,8 +10,7 @@ import time
 import pytest
 
 from abaw import cli
-from abaw.cli.failures import explain
-from abaw.errors import InputError
+from abaw.errors import InputError, explain
 
 
 @pytest.fixture

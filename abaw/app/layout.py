@@ -1,0 +1,112 @@
+"""The page, by Gradio."""
+
+from typing import TYPE_CHECKING, Any
+
+from abaw.app.running import Analyses, Wish, describe
+from abaw.app.sessions import Sessions
+from abaw.app.settings import AppSettings, offered_views
+from abaw.dataset.media_files import MEDIA_SUFFIXES
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+MAX_WAITING = 32
+MIN_SHOWN = 0.02  # Gradio shows no text beside an empty bar
+STYLE = """
+.abaw-panel iframe { width: 100%; height: 85vh; border: 1px solid var(--border-color-primary); }
+.abaw-panel h2 { overflow-wrap: anywhere; }
+.abaw-refusal { border-left: 4px solid var(--error-border-color, #b91c1c); padding-left: 1em; }
+.abaw-summary { overflow-wrap: anywhere; }
+#abaw-result { min-height: 8em; }
+footer { display: none !important; }
+"""
+
+
+def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) -> "Blocks":
+    """The page with its events. Inputs are not preprocessed by Gradio: ``Analyses`` checks them."""
+    import gradio as gr
+
+    facts = describe(settings)
+    extra = offered_views()
+
+    def analyse(
+        source: Any,
+        offer: Any,
+        persons: Any,
+        views: Any,
+        request: gr.Request,
+        progress: Any = gr.Progress(),  # noqa: B008
+    ) -> str:
+        wish = Wish(source, offer, persons, views or ())
+        return analyses.run(request.session_hash, wish, lambda part, text: progress(part or MIN_SHOWN, desc=text))
+
+    def take(source: Any, request: gr.Request) -> None:
+        """An upload belongs to its tab at once, so that it is removed with it."""
+        for each in source if isinstance(source, list) else [source]:
+            if isinstance(each, dict) and isinstance(each.get("path"), str):
+                sessions.take(request.session_hash, each["path"])
+
+    def stop(request: gr.Request) -> str:
+        return analyses.stop(request.session_hash)
+
+    def close(request: gr.Request) -> None:
+        sessions.close(request.session_hash)
+
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    with gr.Blocks(title="abaw", analytics_enabled=False) as page:
+        gr.Markdown(
+            "# Expression, valence and arousal, frame by frame\n"
+            f"Give a video or a sound file, {facts['limits']}. {facts['where']}"
+        )
+        with gr.Row(), gr.Column():
+            with gr.Tab("Upload"):
+                upload = gr.File(label="Video or sound file", file_types=sorted(MEDIA_SUFFIXES), elem_id="abaw-upload")
+                sources: list[Any] = [(upload, gr.Button("Analyse the upload", variant="primary"))]
+            with gr.Tab("Record"):
+                recording = gr.Video(
+                    label="Camera and microphone", sources=["webcam"], include_audio=True, elem_id="abaw-recording"
+                )
+                sources.append((recording, gr.Button("Analyse the recording", variant="primary")))
+            if settings.examples:
+                with gr.Tab("Examples"):
+                    names = [(path.name, number) for number, path in enumerate(settings.examples)]
+                    example = gr.Radio(names, value=0, label="Files on this machine", elem_id="abaw-example")
+                    sources.append((example, gr.Button("Analyse the example", variant="primary")))
+        with gr.Row():
+            offers = [(offer.label, number) for number, offer in enumerate(settings.offers)]
+            offer = gr.Dropdown(offers, value=0, label="Predict with", elem_id="abaw-offer")
+            persons = gr.Radio(
+                [("the main person", "target"), ("everyone who is seen", "all")], value="target", label="Persons"
+            )
+            views = gr.CheckboxGroup(
+                [(meaning, name) for name, meaning in extra.items()],
+                label="Files to make besides the tables",
+                visible=bool(extra),
+            )
+            halt = gr.Button("Stop", variant="stop", elem_id="abaw-stop")
+        result = gr.HTML(elem_id="abaw-result")
+        events: list[Any] = [
+            button.click(
+                analyse,
+                [source, offer, persons, views],
+                result,
+                preprocess=False,
+                api_visibility="private",
+                concurrency_id="analysis",
+                concurrency_limit=settings.max_at_once,
+            )
+            for source, button in sources
+        ]
+        for source in (upload, recording):
+            source.change(take, source, None, preprocess=False, **hidden)
+        halt.click(stop, None, result, cancels=events, **hidden)
+        page.unload(close)
+    page.queue(max_size=MAX_WAITING, api_open=False)
+    return page
+
+
+def theme() -> Any:
+    """Gradio's look with the fonts of the reader's system: others would be fetched from the internet."""
+    import gradio as gr
+
+    return gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

@@ -1,0 +1,71 @@
+"""The HTML that shows how an analysis ended. Every text in it is escaped."""
+
+from urllib.parse import quote
+
+from jinja2 import Environment
+
+from abaw.app.workers import Answer
+from abaw.pipelines.viewing.writing import VIEWS
+
+FAULT = (
+    "An error of this program, not of your file, ended the analysis. It is in the log of the program: tell whoever "
+    "runs this page."
+)
+DOWNLOADS = {
+    ".parquet": "Table (Parquet)",
+    ".csv": "Table (CSV)",
+    "analysis.json": "What the columns mean (JSON)",
+}
+
+_ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_REFUSAL = _ENVIRONMENT.from_string(
+    """<div class="abaw-panel {{ 'abaw-refusal' if is_error }}" role="{{ 'alert' if is_error else 'status' }}">
+<p>{{ sentence }}</p></div>"""
+)
+_RESULT = _ENVIRONMENT.from_string(
+    """<section class="abaw-panel" aria-label="Result of {{ name }}">
+<h2>{{ name }}</h2>
+<ul class="abaw-summary">
+{% for line in lines %}
+<li>{{ line }}</li>
+{% endfor %}
+</ul>
+<p class="abaw-downloads">Download:
+{% for label, address in downloads %}
+<a href="{{ address }}" download>{{ label }}</a>{{ "," if not loop.last }}
+{% endfor %}
+</p>
+{% if page %}
+<iframe title="Timeline of {{ name }}" src="{{ page }}" sandbox="allow-scripts allow-downloads" allow="fullscreen">
+</iframe>
+<p><a href="{{ page }}" target="_blank" rel="noopener">Open the timeline in a tab of its own</a></p>
+{% endif %}
+</section>"""
+)
+
+
+def show_refusal(sentence: str | None, *, is_error: bool = True) -> str:
+    """HTML of a sentence that says why there is no result; None: an error of this program."""
+    text = FAULT if sentence is None else sentence[:1].upper() + sentence[1:]
+    return _REFUSAL.render(sentence=text, is_error=is_error)
+
+
+def show_result(name: str, text: str, address: str, answer: Answer) -> str:
+    """HTML of a result: the summary, links to the files under ``address``, and the page in a frame."""
+    labels = {f"{answer.clip_id}{suffix}": label for suffix, label in DOWNLOADS.items() if suffix.startswith(".")}
+    labels |= {f"{answer.clip_id}{view.suffix}": view.meaning for view in VIEWS.values()}
+    labels |= {name: label for name, label in DOWNLOADS.items() if not name.startswith(".")}
+    downloads = [(labels.get(file, file), f"{address}/{quote(file)}") for file in _ordered(answer.files, labels)]
+    page = f"{answer.clip_id}{VIEWS['page'].suffix}" if "page" in VIEWS else ""
+    lines = [line for line in text.splitlines()[:-1] if line.strip()]  # the last one names the folder
+    return _RESULT.render(
+        name=name,
+        lines=lines,
+        downloads=downloads,
+        page=f"{address}/{quote(page)}" if page in answer.files else "",
+    )
+
+
+def _ordered(files: tuple[str, ...], labels: dict[str, str]) -> list[str]:
+    known = list(labels)
+    return sorted(files, key=lambda file: (known.index(file) if file in known else len(known), file))
