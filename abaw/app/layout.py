@@ -1,11 +1,13 @@
 """The page, by Gradio."""
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from abaw.app.running import Analyses, Wish, describe
 from abaw.app.sessions import Sessions
 from abaw.app.settings import AppSettings, offered_views
 from abaw.dataset.media_files import MEDIA_SUFFIXES
+from abaw.errors import InputError
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -19,6 +21,8 @@ STYLE = """
 .abaw-summary { overflow-wrap: anywhere; }
 #abaw-result { min-height: 8em; }
 footer { display: none !important; }
+/* trimming would fetch a program from the internet */
+#abaw-recording button[aria-label*="rim"] { display: none; }
 """
 
 
@@ -46,8 +50,14 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
             if isinstance(each, dict) and isinstance(each.get("path"), str):
                 sessions.take(request.session_hash, each["path"])
 
-    def stop(request: gr.Request) -> str:
-        return analyses.stop(request.session_hash)
+    def wait(request: gr.Request) -> None:
+        try:
+            analyses.wait(request.session_hash)
+        except InputError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+
+    def stop(request: gr.Request) -> None:
+        analyses.stop(request.session_hash)
 
     def close(request: gr.Request) -> None:
         sessions.close(request.session_hash)
@@ -64,7 +74,11 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
                 sources: list[Any] = [(upload, gr.Button("Analyse the upload", variant="primary"))]
             with gr.Tab("Record"):
                 recording = gr.Video(
-                    label="Camera and microphone", sources=["webcam"], include_audio=True, elem_id="abaw-recording"
+                    label="Camera and microphone",
+                    sources=["webcam"],
+                    include_audio=True,
+                    height=400,
+                    elem_id="abaw-recording",
                 )
                 sources.append((recording, gr.Button("Analyse the recording", variant="primary")))
             if settings.examples:
@@ -83,10 +97,10 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
                 label="Files to make besides the tables",
                 visible=bool(extra),
             )
-            halt = gr.Button("Stop", variant="stop", elem_id="abaw-stop")
+            halt = gr.Button("Stop", size="sm", min_width=80, elem_id="abaw-stop")
         result = gr.HTML(elem_id="abaw-result")
-        events: list[Any] = [
-            button.click(
+        for source, button in sources:
+            button.click(wait, **hidden).success(
                 analyse,
                 [source, offer, persons, views],
                 result,
@@ -95,11 +109,9 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
                 concurrency_id="analysis",
                 concurrency_limit=settings.max_at_once,
             )
-            for source, button in sources
-        ]
         for source in (upload, recording):
             source.change(take, source, None, preprocess=False, **hidden)
-        halt.click(stop, None, result, cancels=events, **hidden)
+        halt.click(stop, **hidden)
         page.unload(close)
     page.queue(max_size=MAX_WAITING, api_open=False)
     return page

@@ -20,13 +20,13 @@ DOWNLOADS = {
 _ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _REFUSAL = _ENVIRONMENT.from_string(
     """<div class="abaw-panel {{ 'abaw-refusal' if is_error }}" role="{{ 'alert' if is_error else 'status' }}">
-<p>{{ sentence }}</p></div>"""
+<p><strong>{{ "Not analysed." if is_error else "Stopped." }}</strong> {{ sentence }}</p></div>"""
 )
 _RESULT = _ENVIRONMENT.from_string(
     """<section class="abaw-panel" aria-label="Result of {{ name }}">
 <h2>{{ name }}</h2>
 <ul class="abaw-summary">
-{% for line in lines %}
+{% for line in answer.lines + answer.sources %}
 <li>{{ line }}</li>
 {% endfor %}
 </ul>
@@ -44,23 +44,26 @@ _RESULT = _ENVIRONMENT.from_string(
 )
 
 
-def show_refusal(sentence: str | None, *, is_error: bool = True) -> str:
+def show_refusal(sentence: str | None) -> str:
     """HTML of a sentence that says why there is no result; None: an error of this program."""
-    text = FAULT if sentence is None else sentence[:1].upper() + sentence[1:]
-    return _REFUSAL.render(sentence=text, is_error=is_error)
+    return _REFUSAL.render(sentence=FAULT if sentence is None else sentence, is_error=True)
 
 
-def show_result(name: str, text: str, address: str, answer: Answer) -> str:
+def show_stopped() -> str:
+    """HTML that says that the user has stopped the analysis."""
+    return _REFUSAL.render(sentence="", is_error=False)
+
+
+def show_result(name: str, address: str, answer: Answer) -> str:
     """HTML of a result: the summary, links to the files under ``address``, and the page in a frame."""
     labels = {f"{answer.clip_id}{suffix}": label for suffix, label in DOWNLOADS.items() if suffix.startswith(".")}
     labels |= {f"{answer.clip_id}{view.suffix}": view.meaning for view in VIEWS.values()}
     labels |= {name: label for name, label in DOWNLOADS.items() if not name.startswith(".")}
     downloads = [(labels.get(file, file), f"{address}/{quote(file)}") for file in _ordered(answer.files, labels)]
     page = f"{answer.clip_id}{VIEWS['page'].suffix}" if "page" in VIEWS else ""
-    lines = [line for line in text.splitlines()[:-1] if line.strip()]  # the last one names the folder
     return _RESULT.render(
         name=name,
-        lines=lines,
+        answer=answer,
         downloads=downloads,
         page=f"{address}/{quote(page)}" if page in answer.files else "",
     )

@@ -5,11 +5,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from abaw.app.panels import show_refusal, show_result
+from abaw.app.panels import show_refusal, show_result, show_stopped
 from abaw.app.sessions import RESULTS, Session, Sessions, link_or_copy
 from abaw.app.settings import AppSettings, offered_views
 from abaw.app.workers import Answer, Order, Step, Workers
@@ -45,20 +45,25 @@ class Analyses:
         self._pace: dict[tuple[Any, ...], float] = {}  # seconds of work for a second of media
         self._lock = threading.Lock()
 
+    def wait(self, tab: str | None) -> None:
+        """A tab asks for an analysis, which waits for its turn. Raises InputError where it has one already."""
+        self._sessions.of(tab).wait()
+
     def run(self, tab: str | None, wish: Wish, report: Report) -> str:
         """Analyse what a tab asks for; returns HTML with the result, or with a sentence that says why there is none."""
+        session = self._sessions.of(tab)
         try:
-            return self._run(self._sessions.of(tab), tab, wish, report)
+            return self._run(session, tab, wish, report)
         except Exception as error:
             sentence = explain(error)
             if sentence is None:
                 LOG.exception("an error of this program in an analysis of the page")
+            session.stop()  # it no longer waits
             return show_refusal(sentence)
 
-    def stop(self, tab: str | None) -> str:
-        """Stop the analysis of a tab; returns HTML that says so."""
-        was_running = self._sessions.of(tab).stop()
-        return show_refusal("stopped" if was_running else "stopped before it began", is_error=False)
+    def stop(self, tab: str | None) -> None:
+        """Stop the analysis of a tab, also one that waits for its turn."""
+        self._sessions.of(tab).stop()
 
     def _run(self, session: Session, tab: str | None, wish: Wish, report: Report) -> str:
         arguments = self._arguments(wish)
@@ -66,6 +71,8 @@ class Analyses:
         check_disk(session.folder.parent)
         run = _Run()
         folder = session.begin(run.stop)
+        if folder is None:
+            return show_stopped()
         try:
             report(None, "starting")
             media = link_or_copy(source, folder)
@@ -116,15 +123,15 @@ class Analyses:
 
     def _show(self, session: Session, folder: Path, media: Path, answer: Answer, run: "_Run") -> str:
         if run.is_stopped():
-            return show_refusal("stopped", is_error=False)
-        if not answer.is_done:
-            if answer.fault:
-                LOG.error("an error of this program in an analysis of the page: %s", answer.fault)
-            return show_refusal(session.hide(answer.text) or None)
+            return show_stopped()
+        if answer.fault:
+            LOG.error("an error of this program in an analysis of the page: %s", answer.fault)
+            return show_refusal(None)
+        if answer.refusal:
+            return show_refusal(session.hide(answer.refusal))
+        answer = replace(answer, lines=tuple(map(session.hide, answer.lines)))
         shutil.rmtree(folder / RESULTS / "store", ignore_errors=True)  # features are not offered, and large
-        return show_result(
-            media.name, session.hide(answer.text), f"results/{session.token}/{folder.name}/{RESULTS}", answer
-        )
+        return show_result(media.name, f"results/{session.token}/{folder.name}/{RESULTS}", answer)
 
     def _estimate(self, wish: Wish, report: Report) -> Callable[[Step | None], None]:
         """Turns steps into a part that is done and the time left, by the pace of earlier analyses of the same kind."""
@@ -172,7 +179,7 @@ class _Run:
     def follow(self, worker: Any, order: Order, report: Callable[[Step | None], None]) -> Answer:
         self._worker = worker
         if self._stopped.is_set():
-            return Answer(False, "")
+            return Answer()
         answer: Answer = worker.run(order, report)
         return answer
 

@@ -1,6 +1,7 @@
 """The server of ``abaw app``: binds a port, serves the page, removes what it stored."""
 
 import errno
+import logging
 import os
 import shutil
 import socket
@@ -18,9 +19,12 @@ from abaw.app.sessions import Sessions
 from abaw.app.settings import AppSettings
 from abaw.app.workers import Workers
 from abaw.errors import InputError, NotFoundError
+from abaw.files.locks import create_locked
+from abaw.files.temporary import is_locked
 from abaw.optional import import_optional
 
 FIRST_PORT, NUM_PORTS = 7860, 100
+PREFIX, LOCK = "abaw-app-", "lock"
 STOP_S = 2  # for open connections to end
 
 
@@ -49,7 +53,9 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
                 timeout_graceful_shutdown=STOP_S,
             )
             workers.prepare()
-            uvicorn.Server(config).run(sockets=[bound])
+            server = uvicorn.Server(config)
+            with _quiet_end(server):
+                server.run(sockets=[bound])
         finally:
             workers.close()
             sessions.close_all()
@@ -132,8 +138,15 @@ def bind(settings: AppSettings) -> socket.socket:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A new temporary folder, which is also that of Gradio, of libraries and of the processes that analyse."""
-    root = Path(tempfile.mkdtemp(prefix="abaw-app-"))
+    """A new temporary folder, which is also that of Gradio, of libraries and of the processes that analyse.
+
+    Those that servers left which were killed are removed.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if (left / LOCK).is_file() and not is_locked(left / LOCK):
+            shutil.rmtree(left, ignore_errors=True)
+    root = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = create_locked(root / LOCK, must_lock=False)
     before = {name: os.environ.get(name) for name in ("TMPDIR", "GRADIO_TEMP_DIR")}
     default = tempfile.tempdir
     tempfile.tempdir = str(root)
@@ -148,6 +161,23 @@ def _temporary_folder() -> Iterator[Path]:
             else:
                 os.environ[name] = value
         shutil.rmtree(root, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def _quiet_end(server: Any) -> Iterator[None]:
+    """Once the server stops, open pages lose their connections: the server would log that as errors."""
+    logger = logging.getLogger("uvicorn.error")
+
+    def is_shown(_: logging.LogRecord) -> bool:
+        return not server.should_exit
+
+    logger.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_shown)
 
 
 def _auth(password: str) -> Callable[[str, str], bool]:

@@ -29,20 +29,32 @@ class Session:
         self.used_s = time.monotonic()
         self.uploads: set[Path] = set()
         self.is_closed = False
+        self._is_waiting = False
         self._number = 0
         self._stop: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
-    def begin(self, stop: Callable[[], None]) -> Path:
-        """A new folder for an analysis, in place of the earlier one. ``stop`` is called when the tab is closed.
+    def wait(self) -> None:
+        """An analysis waits for its turn. Raises InputError where another one waits or is running."""
+        with self._lock:
+            if self._is_waiting or self._stop is not None:
+                raise InputError("an analysis is running in this tab: wait for it, or stop it")
+            self._is_waiting = True
 
-        Raises InputError where an analysis is running, or the tab was closed.
+    def begin(self, stop: Callable[[], None]) -> Path | None:
+        """A new folder for the analysis that waited, in place of the earlier one; None where it was stopped meanwhile.
+
+        ``stop`` is called when the user stops it or closes the tab. Raises InputError where another one is running, or
+        the tab was closed.
         """
         with self._lock:
             if self.is_closed:
                 raise InputError("this page was closed: load it again")
             if self._stop is not None:
                 raise InputError("an analysis is running in this tab: wait for it, or stop it")
+            if not self._is_waiting:
+                return None
+            self._is_waiting = False
             self._stop = stop
             self.used_s = time.monotonic()
             self._number += 1
@@ -59,12 +71,12 @@ class Session:
             if self.is_closed:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    def stop(self) -> bool:
-        """Stop the analysis; whether there was one."""
+    def stop(self) -> None:
+        """Stop the analysis that runs or waits, if there is one."""
         with self._lock:
+            self._is_waiting = False
             if self._stop is not None:
                 self._stop()
-            return self._stop is not None
 
     def close(self) -> None:
         """Stop the analysis and remove the files."""

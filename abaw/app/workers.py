@@ -33,14 +33,15 @@ class Order:
 class Answer:
     """How an analysis ended.
 
-    ``text``: the summary, else the sentence that says why there is none. ``files``: names of those in the folder of
-    results. ``fault``: the traceback of an error of this program.
+    ``lines``: the summary; ``sources``: what predicted; ``files``: names of those in the folder of results. Where there
+    is no result, ``refusal`` says why, or ``fault`` is the traceback of an error of this program.
     """
 
-    is_done: bool
-    text: str
     clip_id: str = ""
+    lines: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    refusal: str = ""
     fault: str = ""
 
 
@@ -77,7 +78,7 @@ class Worker:
                 report(message)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self._process.join()
-            return Answer(False, "", fault=f"the process ended with exit code {self._process.exitcode}")
+            return Answer(fault=f"the process ended with exit code {self._process.exitcode}")
         finally:
             self.kill()
 
@@ -169,9 +170,12 @@ def _answer(order: Order, send: Callable[[Step], None]) -> Answer:
 
         found = analyze(order.media, out=order.out, progress=progress, **order.arguments)
         if not found.clips:
-            return Answer(False, "; ".join(each.reason for each in found.extraction.failed))
-        names = [path.name for path in visible(order.out, "*") if path.is_file()]
-        return Answer(True, str(found), found.clips[0], tuple(sorted(names)))
+            return Answer(refusal="; ".join(each.reason for each in found.extraction.failed))
+        names = sorted(path.name for path in visible(order.out, "*") if path.is_file())
+        lines = str(found).split("\n")[len(found.sources) : -1]  # the last one names the folder
+        # how whoever runs the program can get better recognisers, in lines that are indented, is not for its users
+        sources = [line for line in found.sources if not line.startswith(" ") and not line.endswith(":")]
+        return Answer(found.clips[0], tuple(lines), tuple(sources), tuple(names))
     except Exception as error:
         sentence = explain(error)
-        return Answer(False, sentence or "", fault="" if sentence else traceback.format_exc())
+        return Answer(refusal=sentence or "", fault="" if sentence else traceback.format_exc())

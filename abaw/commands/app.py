@@ -16,8 +16,8 @@ def app(
     recogniser: Annotated[
         list[str] | None,
         typer.Option(
-            help="a pretrained recogniser that users can choose: NAME or NAME:setting=value,...; default without --run: "
-            "all that are on this machine"
+            help="a pretrained recogniser that users can choose: NAME or NAME:setting=value,...; default without "
+            "--run: all that are on this machine"
         ),
     ] = None,
     examples: Annotated[
@@ -26,7 +26,7 @@ def app(
     host: Annotated[
         str, typer.Option(help="address to listen on; one that other machines can reach needs a password")
     ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="port to listen on; default: a free one from 7860 on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on; default: the first free from 7860")] = None,
     password_file: Annotated[
         Path | None,
         typer.Option(
