@@ -62,7 +62,8 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
     def close(request: gr.Request) -> None:
         sessions.close(request.session_hash)
 
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    # not through the queue, whose stream of events can miss one that comes just as another ends
+    at_once: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     with gr.Blocks(title="abaw", analytics_enabled=False) as page:
         gr.Markdown(
             "# Expression, valence and arousal, frame by frame\n"
@@ -100,7 +101,7 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
             halt = gr.Button("Stop", size="sm", min_width=80, elem_id="abaw-stop")
         result = gr.HTML(elem_id="abaw-result")
         for source, button in sources:
-            button.click(wait, **hidden).success(
+            button.click(wait, **at_once).success(
                 analyse,
                 [source, offer, persons, views],
                 result,
@@ -110,8 +111,8 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
                 concurrency_limit=settings.max_at_once,
             )
         for source in (upload, recording):
-            source.change(take, source, None, preprocess=False, **hidden)
-        halt.click(stop, **hidden)
+            source.change(take, source, None, preprocess=False, **at_once)
+        halt.click(stop, **at_once)
         page.unload(close)
     page.queue(max_size=MAX_WAITING, api_open=False)
     return page

@@ -12,7 +12,7 @@ from typing import Any
 from abaw.app.panels import show_refusal, show_result, show_stopped
 from abaw.app.sessions import RESULTS, Session, Sessions, link_or_copy
 from abaw.app.settings import AppSettings, offered_views
-from abaw.app.workers import Answer, Order, Step, Workers
+from abaw.app.workers import Answer, Job, Step, Workers
 from abaw.errors import InputError, explain
 from abaw.pipelines.analysis.persons import check_persons
 from abaw.pipelines.viewing.writing import VIEWS
@@ -77,10 +77,10 @@ class Analyses:
             report(None, "starting")
             media = link_or_copy(source, folder)
             arguments["embed"] = media.stat().st_size <= MAX_EMBEDDED_BYTES
-            order = Order(media, folder / RESULTS, self._settings.limits, arguments)
+            job = Job(media, folder / RESULTS, self._settings.limits, arguments)
             worker = self._workers.take()
             try:
-                answer = run.follow(worker, order, self._estimate(wish, report))
+                answer = run.follow(worker, job, self._estimate(wish, report))
             finally:
                 self._workers.give_back(worker)
             return self._show(session, folder, media, answer, run)
@@ -176,11 +176,11 @@ class _Run:
     def is_stopped(self) -> bool:
         return self._stopped.is_set()
 
-    def follow(self, worker: Any, order: Order, report: Callable[[Step | None], None]) -> Answer:
+    def follow(self, worker: Any, job: Job, report: Callable[[Step | None], None]) -> Answer:
         self._worker = worker
         if self._stopped.is_set():
             return Answer()
-        answer: Answer = worker.run(order, report)
+        answer: Answer = worker.run(job, report)
         return answer
 
 

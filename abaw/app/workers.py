@@ -20,7 +20,7 @@ from abaw.pipelines.analysis.limits import MediaLimits, check_limits
 
 
 @dataclass(frozen=True)
-class Order:
+class Job:
     """What to analyse, within which limits, and the further arguments of ``analyze``."""
 
     media: Path
@@ -64,10 +64,10 @@ class Worker:
         self._process.start()
         theirs.close()
 
-    def run(self, order: Order, report: Callable[[Step | None], None]) -> Answer:
+    def run(self, job: Job, report: Callable[[Step | None], None]) -> Answer:
         """Analyse; ``report`` gets each new step, and None every half second without one."""
         try:
-            self._connection.send(order)
+            self._connection.send(job)
             while True:
                 if not self._connection.poll(0.5):
                     report(None)
@@ -137,18 +137,18 @@ class Workers:
 
 
 def _work(connection: Connection) -> None:
-    """In the new process: get ready, wait for an order, answer it, end."""
+    """In the new process: get ready, wait for an job, answer it, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     threading.Thread(target=_end_with_server, daemon=True, name="server").start()
-    import torch  # noqa: F401  # slow, so before the order
+    import torch  # noqa: F401  # slow, so before the job
 
     from abaw.pipelines.analysis import analyzing  # noqa: F401
 
     try:
-        order = connection.recv()
+        job = connection.recv()
     except EOFError:
         return
-    connection.send(_answer(order, connection.send))
+    connection.send(_answer(job, connection.send))
 
 
 def _end_with_server() -> None:
@@ -158,20 +158,20 @@ def _end_with_server() -> None:
         os._exit(1)
 
 
-def _answer(order: Order, send: Callable[[Step], None]) -> Answer:
+def _answer(job: Job, send: Callable[[Step], None]) -> Answer:
     from abaw.pipelines.analysis.analyzing import analyze
 
     try:
-        length_s = check_limits(order.media, order.limits)
+        length_s = check_limits(job.media, job.limits)
         send(Step(length_s))
 
         def progress(_: str, done: int, total: int) -> None:
             send(Step(length_s, done, total))
 
-        found = analyze(order.media, out=order.out, progress=progress, **order.arguments)
+        found = analyze(job.media, out=job.out, progress=progress, **job.arguments)
         if not found.clips:
             return Answer(refusal="; ".join(each.reason for each in found.extraction.failed))
-        names = sorted(path.name for path in visible(order.out, "*") if path.is_file())
+        names = sorted(path.name for path in visible(job.out, "*") if path.is_file())
         lines = str(found).split("\n")[len(found.sources) : -1]  # the last one names the folder
         # how whoever runs the program can get better recognisers, in lines that are indented, is not for its users
         sources = [line for line in found.sources if not line.startswith(" ") and not line.endswith(":")]

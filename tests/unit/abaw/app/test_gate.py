@@ -50,7 +50,7 @@ def test_what_the_page_needs_is_answered(ask, path):
         "/gradio_api/file=https://example.org/a.mp4",
         "/gradio_api/proxy=http://example.org/",
         "/gradio_api/call/analyse",
-        "/gradio_api/run/predict",
+        "/gradio_api/run/analyse",
         "/monitoring",
         "/gradio_api/vibe-edit",
         "/docs",

@@ -10,7 +10,7 @@ from abaw.app.panels import show_refusal, show_result
 from abaw.app.running import Analyses, Wish
 from abaw.app.sessions import Sessions
 from abaw.app.settings import AppSettings, Offer
-from abaw.app.workers import Answer, Order, Step, Worker
+from abaw.app.workers import Answer, Job, Step, Worker
 from abaw.pipelines.analysis.limits import MediaLimits
 
 EVIL = "<script>alert(1)</script>\"'=x"
@@ -20,7 +20,7 @@ class Recorder:
     """Workers whose analyses end at once, with the answer that is given."""
 
     def __init__(self, answer):
-        self.answer, self.orders, self.is_killed = answer, [], False
+        self.answer, self.jobs, self.is_killed = answer, [], False
 
     def take(self):
         return self
@@ -31,11 +31,11 @@ class Recorder:
     def kill(self):
         self.is_killed = True
 
-    def run(self, order, report):
-        self.orders.append(order)
+    def run(self, job, report):
+        self.jobs.append(job)
         for step in (Step(4.0), None, Step(4.0, 1, 1)):
             report(step)
-        return self.answer(order) if callable(self.answer) else self.answer
+        return self.answer(job) if callable(self.answer) else self.answer
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def run(analyses, wish, said=None):
 def test_an_example_is_analysed_with_what_is_offered(analyses):
     made = analyses()
     shown = run(made, Wish(0, 0, "all"))
-    (order,) = made._workers.orders
-    assert order.arguments["recognisers"] == ("recogniser",)
-    assert order.arguments["weights"] == ["c"]  # OLD=NEW is for runs
-    assert order.arguments["persons"] == "all"
-    assert order.media.name == "example.mp4"
+    (job,) = made._workers.jobs
+    assert job.arguments["recognisers"] == ("recogniser",)
+    assert job.arguments["weights"] == ["c"]  # OLD=NEW is for runs
+    assert job.arguments["persons"] == "all"
+    assert job.media.name == "example.mp4"
     assert "example: Neutral" in shown
     assert "/results/example.csv" in shown
 
@@ -92,12 +92,12 @@ def test_what_is_not_offered_is_refused(analyses, wish, sentence):
     shown = run(made, wish)
     assert sentence in shown
     assert "<script>" not in shown
-    assert made._workers.orders == []
+    assert made._workers.jobs == []
     made.wait("tab")  # the tab can ask again
 
 
 def test_refusals_name_the_file_without_its_folder(analyses, tmp_path):
-    made = analyses(lambda order: Answer(refusal=f"cannot read {order.media}: it is not a media file"))
+    made = analyses(lambda job: Answer(refusal=f"cannot read {job.media}: it is not a media file"))
     shown = run(made, Wish(0, 0, "target"))
     assert "cannot read example.mp4: it is not a media file" in shown
     assert str(tmp_path) not in shown
@@ -140,6 +140,6 @@ def test_a_process_that_dies_ends_its_analysis_alone(tmp_path):
     worker = Worker.__new__(Worker)
     worker._connection = ours
     worker._process = SimpleNamespace(exitcode=-11, join=lambda: None, kill=lambda: None)
-    answer = worker.run(Order(tmp_path, tmp_path, MediaLimits(1, 1.0)), lambda step: None)
+    answer = worker.run(Job(tmp_path, tmp_path, MediaLimits(1, 1.0)), lambda step: None)
     ours.close()
     assert answer.fault == "the process ended with exit code -11"
