@@ -8,8 +8,8 @@ from abaw.app.workers import Answer
 from abaw.pipelines.viewing.writing import VIEWS
 
 FAULT = (
-    "An error of this program, not of your file, ended the analysis. It is in the log of the program: report it to whoever "
-    "runs this page."
+    "An error of this program, not of your file, ended the analysis. It is in the log of the program: report it to "
+    "whoever runs this page."
 )
 DOWNLOADS = {
     ".parquet": "Table (Parquet)",

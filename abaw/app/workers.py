@@ -137,7 +137,7 @@ class Workers:
 
 
 def _work(connection: Connection) -> None:
-    """In the new process: get ready, wait for an job, answer it, end."""
+    """In the new process: get ready, wait for a job, answer it, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     threading.Thread(target=_end_with_server, daemon=True, name="server").start()
     import torch  # noqa: F401  # slow, so before the job
