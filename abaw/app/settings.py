@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from abaw.errors import InputError, NotFoundError
 from abaw.files import visible
 from abaw.pipelines.analysis.choice import choose_recognisers, find_recognisers
 from abaw.pipelines.analysis.limits import MediaLimits
-from abaw.pipelines.viewing.writing import VIEWS
+from abaw.pipelines.viewing.writing import VIEWS, check_views
 from abaw.results.runs import Run
 
 LOOPBACK = "127.0.0.1"
@@ -150,6 +151,15 @@ def read_password(file: Path | None, given: str) -> str:
     return lines[0].strip()
 
 
+@lru_cache(maxsize=1)
 def offered_views() -> dict[str, str]:
-    """Views besides the page that users can ask for: name -> meaning."""
-    return {name: view.meaning for name, view in VIEWS.items() if name != "page"}
+    """Views besides the page that users can ask for, those whose packages are installed: name -> meaning."""
+    return {name: view.meaning for name, view in VIEWS.items() if name != "page" and _is_installed(name)}
+
+
+def _is_installed(view: str) -> bool:
+    try:
+        check_views([view])
+    except InputError:
+        return False
+    return True
