@@ -20,7 +20,7 @@ ProgressCallback = Callable[[str, int, int], None]  # called with the item's nam
 
 LINE_S = 10.0  # between two lines where there is no terminal
 WINDOW_S, MIN_ITEMS = 60.0, 3  # the time left follows from the items of the last minute, and from three at least
-MARK_S = 0.1
+MARK_S = 0.1  # between two drawings of a bar, and two times that are kept
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
@@ -47,18 +47,18 @@ def with_progress(
 class Progress:
     """``progress(item, done, total)`` before each item; used in a ``with``. Silent under -q.
 
-    ``what``: the name of the work, a command's. ``items``: what is counted, in the plural; "" where that changes, and
-    the names of the items say it. Where ``done`` is 0 or less than before, a new piece of work has begun; ``total`` may
-    change within one. ``now_s``: a clock in seconds.
+    ``what``: the name of the work, a command's. ``noun``: what is counted, "clip"; "" where that changes, and the
+    names of the items say it. Where ``done`` is less than before, or 0 of another ``total``, a new piece of work
+    has begun; later ``total`` may change. ``now_s``: a clock in seconds.
     """
 
-    def __init__(self, what: str, items: str = "clips", now_s: Callable[[], float] = time.monotonic) -> None:
-        self._what, self._items, self._now_s = what, items, now_s
+    def __init__(self, what: str, noun: str = "clip", now_s: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._noun, self._now_s = what, noun, now_s
         self._bar: tqdm | None = None
         self._redirected = ExitStack()
         self._shown_s = now_s()
         self._time_left = TimeLeft()
-        self._done = 0
+        self._counted = (0, 0)
 
     def __enter__(self) -> "Progress":
         return self
@@ -69,8 +69,8 @@ class Progress:
     def _close(self, *, is_complete: bool = True) -> None:
         if self._bar is not None:
             if is_complete:
-                self._bar.update(self._bar.total - self._bar.n)
-            self._bar.close()
+                self._bar.n = self._bar.total
+            self._bar.close()  # draws it for the last time
             self._bar = None
             self._redirected.close()
 
@@ -78,30 +78,32 @@ class Progress:
         if not LOG.isEnabledFor(logging.INFO):
             return
         now_s = self._now_s()
-        if done < self._done or not done:
+        if done < self._counted[0] or (not done and total != self._counted[1]):
             self._close()
             self._time_left, self._shown_s = TimeLeft(), now_s
-        self._done = done
+        self._counted = done, total
         left_s = self._time_left.estimate_s(now_s, done, total)
         left = "" if left_s is None else f", about {format_seconds(left_s)} left"
         if sys.stderr.isatty():
-            self._draw(item, done, total, left)
+            self._draw(item, done, total, left, now_s)
         elif now_s - self._shown_s >= LINE_S:
-            counted = f"{done} of {total}{' ' * bool(self._items)}{self._items}"
-            LOG.info("%s: %s (%s)%s", self._what, counted, item, left)
+            noun = f" {self._noun}{'s' * (total != 1)}" if self._noun else ""
+            LOG.info("%s: %d of %d%s (%s)%s", self._what, done, total, noun, item, left)
             self._shown_s = now_s
 
-    def _draw(self, item: str, done: int, total: int, left: str) -> None:
+    def _draw(self, item: str, done: int, total: int, left: str, now_s: float) -> None:
         from tqdm import tqdm  # here, so that help does not pay for it
         from tqdm.contrib.logging import logging_redirect_tqdm
 
+        is_new = self._bar is None
         if self._bar is None:
             self._bar = tqdm(total=total, desc=self._what, bar_format=BAR)
             self._redirected.enter_context(logging_redirect_tqdm())  # log lines appear above the bar
-        self._bar.total = total
+        self._bar.n, self._bar.total = done, total
         self._bar.set_postfix_str(f"{left.removeprefix(', ')}{', ' * bool(left)}{item}", refresh=False)
-        self._bar.update(done - self._bar.n)
-        self._bar.refresh()
+        if is_new or now_s - self._shown_s >= MARK_S:  # a training has hundreds of batches a second
+            self._bar.refresh()
+            self._shown_s = now_s
 
 
 class TimeLeft:

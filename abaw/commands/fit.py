@@ -37,7 +37,7 @@ def fit(
     from abaw.pipelines.configuration import open_config
 
     options = None if config is None else open_config(config)[1].post_processing
-    with Progress("fit", "candidates") as progress:
+    with Progress("fit", "candidate") as progress:
         found = fit_tables(
             folder,
             out,

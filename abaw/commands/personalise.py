@@ -45,7 +45,7 @@ def personalise(
     from abaw.pipelines.persons.label_file import parse_frames
 
     chosen = None if frames is None else parse_frames(frames)
-    with Progress("personalise", "persons") as progress:
+    with Progress("personalise", "person") as progress:
         found = personalising.personalise(
             run,
             labels,

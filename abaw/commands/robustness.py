@@ -26,7 +26,7 @@ def robustness(
     """Score a run without each modality and on features that are dropped, noisy or shifted; say what it costs."""
     from abaw.pipelines.robustness.measuring import measure_robustness
 
-    with Progress("robustness", "clips predicted") as progress:
+    with Progress("robustness", "prediction") as progress:
         found = measure_robustness(
             run,
             split=split,

@@ -28,7 +28,7 @@ def runs(
 
     if as_csv and as_json:
         raise InputError("--csv and --json are given: give one of them")
-    with Progress("runs", "runs") as progress:
+    with Progress("runs", "run") as progress:
         found = run_table.read_runs(folder, sort=sort, where=where or (), with_intervals=intervals, progress=progress)
     if as_csv:
         print(found.to_csv(), end="")

@@ -33,7 +33,7 @@ def info(
     from extract.store.info import info
     from extract.store.store import FeatureStore
 
-    with Progress("info", "folders") as progress:
+    with Progress("info", "folder") as progress:
         found = info(FeatureStore(store), _dataset(data), progress)
     if losses and not as_json:
         print("\n".join(f"{clip_id}: {lost}" for clip_id, lost in found.losses.items()) or "no losses")
@@ -50,7 +50,7 @@ def verify(store: Store, data: Data = None, as_json: Json = False) -> None:
     from extract.store.store import FeatureStore
     from extract.store.verify import verify
 
-    with Progress("verify", "tracks") as progress:
+    with Progress("verify", "track") as progress:
         report = verify(FeatureStore(store), _dataset(data), progress)
     show(report, as_json)
     if report.faults:
@@ -68,7 +68,7 @@ def diff(
     from extract.store.diff import diff
     from extract.store.store import FeatureStore
 
-    with Progress("diff", "folders") as progress:
+    with Progress("diff", "folder") as progress:
         found = diff(FeatureStore(a), FeatureStore(b), clips or (), progress)
     show(found, as_json)
     if not found.equal:

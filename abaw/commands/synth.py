@@ -17,5 +17,5 @@ def synth(
     """Make a small synthetic data set in Aff-Wild2's layout whose answers are known."""
     from abaw.pipelines import checking
 
-    with Progress("synth", "videos") as progress:
+    with Progress("synth", "video") as progress:
         print(checking.synthesize(out, clips=clips, seconds=seconds, seed=seed, progress=progress))

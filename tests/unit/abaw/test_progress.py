@@ -51,7 +51,7 @@ def test_without_a_terminal_a_line_comes_every_ten_seconds_at_most(clock, lines)
 
 
 def test_short_work_says_nothing_and_what_is_counted_has_its_name(clock, lines):
-    with Progress("verify", "tracks", now_s=clock) as progress:
+    with Progress("verify", "track", now_s=clock) as progress:
         work(progress, clock, [0.1] * 90)
         assert lines.messages == []
         work(progress, clock, [4.0] * 4)
