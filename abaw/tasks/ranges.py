@@ -25,8 +25,12 @@ def column_ranges(task: Task) -> tuple[tuple[float, float], ...]:
 
 
 def label_ranges(task: Task) -> Sequence[tuple[float, float]]:
-    """The lowest and the highest label of each column that is a value: the data set's own, or -1 and 1."""
-    return tuple(getattr(task, "ranges", ())) or ((-1.0, 1.0),) * len(task.columns)
+    """The lowest and the highest label of each column that is a value: the data set's own, or -1 and 1.
+
+    Of a task without blocks (EMI), those of its columns.
+    """
+    own = tuple(getattr(task, "ranges", ())) or (() if task.blocks else task.column_ranges)
+    return own or ((-1.0, 1.0),) * len(task.columns)
 
 
 def deviation_name(column: str) -> str:

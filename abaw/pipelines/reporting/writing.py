@@ -79,10 +79,9 @@ def report(
         own = [(each, result) for each, result in zip(opened, scores.results, strict=True) if each.folder == folder]
         tasks = tuple(TaskFacts(each, result, measure_stages(each, draws, seed)) for each, result in own)
         found.append(_folder(folder, runs[str(folder)], tasks, measure=robustness, data=data, progress=progress))
-    progress("page", len(given), len(given))
     version, state = versions()["abaw"], commit()
     made_with = f"abaw {version}" + (f", commit {state}" if state else "")
-    text = build_page(ReportFacts(tuple(found), scores, worst, made_with))
+    text = build_page(ReportFacts(tuple(found), scores, worst, made_with), progress)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return WrittenReport(path, path.stat().st_size, scores)

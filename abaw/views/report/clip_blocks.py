@@ -16,7 +16,7 @@ def blocks_of_clip(task: Task, values: np.ndarray, labels: Labels) -> list[Label
     """
     truth = _on_frames(task, labels, len(values))
     found, column, goal = [], 0, 0
-    for kind, width in task.blocks or _plain_blocks(task):
+    for kind, width in all_blocks(task):
         own = values[:, column : column + width].astype(np.float64)
         names = [name.removeprefix("p_") for name in task.columns[column : column + width]]
         num_goals = 1 if kind == "classes" else width
@@ -33,10 +33,10 @@ def blocks_of_clip(task: Task, values: np.ndarray, labels: Labels) -> list[Label
     return found
 
 
-def _plain_blocks(task: Task) -> tuple[tuple[Block, int], ...]:
-    """Of a task without blocks: columns of probabilities are units."""
+def all_blocks(task: Task) -> tuple[tuple[Block, int], ...]:
+    """The blocks of a task; one that has none is of units where its columns are probabilities, else of values."""
     is_units = all(name.startswith("p_") for name in task.columns)
-    return (("units" if is_units else "values", len(task.columns)),)
+    return task.blocks or (("units" if is_units else "values", len(task.columns)),)
 
 
 def _on_frames(task: Task, labels: Labels, num: int) -> np.ndarray:

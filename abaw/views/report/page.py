@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from abaw.progress import ProgressCallback, silent
 from abaw.views.html import render
 from abaw.views.report.content import Section
 from abaw.views.report.facts import ReportFacts
@@ -42,13 +43,20 @@ SECTIONS: tuple[Callable[[ReportFacts], Section | None], ...] = (
 )
 
 
-def build_page(facts: ReportFacts) -> str:
+def build_page(facts: ReportFacts, progress: ProgressCallback = silent) -> str:
     """The page as text: all figures and styles are inside, there is no script, and nothing is requested."""
-    sections = [section for build in SECTIONS if (section := build(facts)) is not None]
+    sections, num = list[Section](), len(SECTIONS) + 1
+    for i, build in enumerate(SECTIONS):
+        progress(f"section {i + 1}", i, num)
+        if (section := build(facts)) is not None:
+            sections.append(section)
+    progress("page", num - 1, num)  # half of the time: figures become text
     folders = [folder.folder for folder in facts.folders]
     title = f"Report of {folders[0]}" if len(folders) == 1 else f"Report of {len(folders)} runs and prediction folders"
     values = {"title": title, "mark": Markup(MARK), "sections": sections, "drawing": _drawings()}
-    return render("report/report.html", values)
+    text = render("report/report.html", values)
+    progress("page", num, num)
+    return text
 
 
 def _drawings() -> "Callable[[Plot], Markup]":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from abaw.tasks.base import PredictionPair, Task
+from abaw.views.report.clip_blocks import all_blocks
 from abaw.views.report.facts import TaskFacts
 
 
@@ -25,7 +26,7 @@ class Ranking:
 def rank_clips(facts: TaskFacts) -> Ranking:
     """The clips of a task by their error, by a measure that means something for a single clip."""
     task, pairs = facts.labelled.task, facts.pairs
-    kinds = {kind for kind, _ in task.blocks}
+    kinds = {kind for kind, _ in all_blocks(task)}
     if kinds == {"values"}:
         found = {clip_id: _root_mean_square(each) for clip_id, each in pairs.items()}
         why = (
@@ -64,9 +65,9 @@ def _root_mean_square(pair: PredictionPair) -> float:
 
 
 def _share_right(pair: PredictionPair) -> float:
-    """Of the known labels; the first column of a label of classes is its number, others may be shares of classes."""
-    scored, num = pair.labels.scored, pair.prediction.shape[1]
-    predicted, truth = pair.prediction[scored], pair.labels.values[scored][:, :num]
+    """Of the known labels. Shares of classes may follow a label, and probabilities a prediction: they do not count."""
+    scored, num = pair.labels.scored, min(pair.prediction.shape[1], pair.labels.values.shape[1])
+    predicted, truth = pair.prediction[scored][:, :num], pair.labels.values[scored][:, :num]
     known = ~np.isnan(truth)
     return float((predicted == truth)[known].mean()) if known.any() else 0.0
 

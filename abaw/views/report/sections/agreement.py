@@ -8,6 +8,7 @@ from abaw.tasks.classes import Confusion
 from abaw.tasks.ranges import label_ranges
 from abaw.views.plots.scores import draw_confusion
 from abaw.views.plots.values import draw_agreement, draw_plane
+from abaw.views.report.clip_blocks import all_blocks
 from abaw.views.report.content import Figure, Folded, Part, Rows, Section, by_task
 from abaw.views.report.facts import ReportFacts, TaskFacts
 from abaw.views.report.sections.data import rows_of
@@ -44,7 +45,7 @@ def _values(task: TaskFacts) -> Iterator[Part]:
     """Density of the values of a task; those of a task that also has classes or units are its first goals."""
     names, ranges = list[str](), list[tuple[float, float]]()
     first = 0
-    for kind, width in task.labelled.task.blocks or ():
+    for kind, width in all_blocks(task.labelled.task):
         if kind == "values":
             names += task.labelled.task.columns[first : first + width]
             ranges += label_ranges(task.labelled.task)[first : first + width]

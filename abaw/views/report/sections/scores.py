@@ -39,8 +39,8 @@ def _stages(task: TaskFacts) -> Iterator[Part]:
         )
         return
     names = headline_names(task)
-    rows = [(stage.name, *_scores_of(stage.measured, names), _gain(stage)) for stage in task.stages]
-    head = ("after", *names, "change over the stage before")
+    rows = [(stage.name, _gain(stage), *_scores_of(stage.measured, names)) for stage in task.stages]
+    head = ("after", "change over the stage before", *names)
     yield Rows("Stages of post-processing, one after the other", head, tuple(rows))
     kept = parse_post_processing(task.result.post_processing, task.result.folder)
     yield Text(f"Post-processing: {kept}.")
