@@ -10,7 +10,7 @@ from abaw.views.page.writing import PageMedia, write_page
 from extract.media.scan import scan
 from extract.media.writing import write_mp4
 from extract.media.writing.mp4 import PictureTiming
-from tests.support.timelines import write_analysis
+from tests.support.views.timelines import write_analysis
 
 NUM_BITS, BIT_PX = 7, 32
 START_S = 0.48  # the container's first timestamp

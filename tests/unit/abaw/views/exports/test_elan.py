@@ -9,7 +9,7 @@ import pympi
 import pytest
 
 from abaw.views.exports.elan import write_eaf
-from tests.support.timelines import make_person, make_timeline
+from tests.support.views.timelines import make_person, make_timeline
 
 TIMES_S = [0.0, 0.04, 0.08, 0.1204, 0.16, 0.2]
 NASTY = "<script>\"x\" & 'y'</script>\n--> =1+1 ]]>"

@@ -8,7 +8,7 @@ import pytest
 from abaw.errors import InputError
 from abaw.pipelines.viewing.writing import check_views
 from abaw.views.exports.recording import write_rrd
-from tests.support.timelines import BOX, make_person, make_timeline
+from tests.support.views.timelines import BOX, make_person, make_timeline
 
 NASTY = "<script> a/b\n=1"
 

@@ -4,7 +4,7 @@ import srt
 import webvtt
 
 from abaw.views.exports.subtitles import write_srt, write_vtt
-from tests.support.timelines import make_person, make_timeline
+from tests.support.views.timelines import make_person, make_timeline
 
 LABELS = ["Fear"] * 20 + ["Neutral"] * 2 + ["Fear"] * 15 + [""] * 10 + ["Neutral"] * 13
 TIMES_S = [0.04 * i for i in range(60)]

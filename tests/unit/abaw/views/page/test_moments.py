@@ -3,7 +3,7 @@
 import numpy as np
 
 from abaw.views.page.moments import find_moments
-from tests.support.timelines import write_analysis
+from tests.support.views.timelines import write_analysis
 
 TIMES_S = np.arange(100) / 25
 

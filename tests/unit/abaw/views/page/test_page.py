@@ -8,7 +8,7 @@ import pytest
 
 from abaw.views.page.content import Envelope, SpokenWord
 from abaw.views.page.writing import PageMedia, render_page, write_page
-from tests.support.timelines import write_analysis
+from tests.support.views.timelines import write_analysis
 
 HOSTILE = "</script><script>alert(1)</script>\"'\n=1+1<img src=x onerror=alert(2)>"
 TIMES_S = np.arange(100) / 25

@@ -6,7 +6,7 @@ import pytest
 from abaw.views.plots.clips import MAX_PERSONS, LabelledBlock, draw_clip, draw_timeline
 from abaw.views.plots.long_clips import MAX_COLUMNS, drawn_stretches, thinned
 from abaw.views.segments import segments_of
-from tests.support.timelines import make_person, make_timeline
+from tests.support.views.timelines import make_person, make_timeline
 
 TIMES_S = np.array([0.0, 0.04, 0.1, 0.2, 0.24, 0.28])
 NAN = np.nan
