@@ -96,7 +96,13 @@ def combine(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     fits = job.config.ensemble == "weighted"
     data, exclude = (job.data, "validation") if fits else (None, None)
     found = combine_folders(
-        stage.inputs, stage.outputs[0], how=job.config.ensemble, fit=fits, data=data, exclude_split=exclude
+        stage.inputs,
+        stage.outputs[0],
+        how=job.config.ensemble,
+        fit=fits,
+        data=data,
+        exclude_split=exclude,
+        progress=progress,
     )
     LOG.info("%s", found)
     return True
@@ -105,7 +111,9 @@ def combine(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 def fit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Fit the post-processing on the held-out training videos."""
     options = job.config.post_processing
-    found = {name: fit_task(stage.inputs[0], name, job.data, options, "validation") for name in job.tasks}
+    found = {
+        name: fit_task(stage.inputs[0], name, job.data, options, "validation", progress=progress) for name in job.tasks
+    }
     for each in found.values():
         LOG.info("%s", each)
     write_json(stage.outputs[0], fitted_document({name: each.post_processing for name, each in found.items()}))
@@ -115,7 +123,8 @@ def fit(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
 def combine_alike(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     """Combine the members on other clips, with the weights and the post-processing fitted on the training videos."""
     *members, like, post_processing = stage.inputs
-    LOG.info("%s", combine_folders(members, stage.outputs[0], like=like, post_processing=post_processing))
+    found = combine_folders(members, stage.outputs[0], like=like, post_processing=post_processing, progress=progress)
+    LOG.info("%s", found)
     return True
 
 
@@ -124,7 +133,7 @@ def score(job: Job, stage: Stage, progress: ProgressCallback) -> bool:
     *folders, ensemble = stage.inputs
     members = dict(zip(job.members, folders, strict=True))
     found = {name: ablation.steps(task, members, ensemble, job.data) for name, task in job.tasks.items()}
-    scored = report.score(ensemble, split="validation", data=job.data)
+    scored = report.score(ensemble, split="validation", data=job.data, progress=progress)
     texts = [line for name, steps in found.items() for line in ablation.lines(name, steps)]
     text, steps_file = stage.outputs
     ablation.write(steps_file, found)

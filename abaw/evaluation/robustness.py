@@ -119,14 +119,13 @@ class Cost:
     feature_bytes: dict[str, int]
 
     def __str__(self) -> str:
-        megabytes = sum(self.feature_bytes.values()) / 1e6
-        speed = self.predicting_s_per_hour
+        where = f"on {self.device}, {self.num_cores} cores"
+        speed = _known(self.predicting_s_per_hour, f"{{:.2f}} s for an hour of clips, measured now {where}")
         return (
-            f"cost: {self.num_parameters:,} parameters; training {_known(self.training_s, '{:.0f} s')}, peak memory "
-            f"{_known(self.peak_memory_bytes and self.peak_memory_bytes / 1e6, '{:.0f} MB')}, on the GPU "
-            f"{_known(self.peak_gpu_bytes and self.peak_gpu_bytes / 1e6, '{:.0f} MB')}; prediction "
-            f"{_known(speed, '{:.2f} s')} for an hour of clips (here, {self.device}, {self.num_cores} cores); features "
-            f"{megabytes:.1f} MB of {self.num_clips} clips of {self.clip_hours:.3g} h"
+            f"cost: {self.num_parameters:,} parameters; training: {_known(self.training_s, '{:.0f} s')}, peak memory: "
+            f"{_known(self.peak_memory_bytes, '{:.0f} MB', 1e6)}, of the GPU: "
+            f"{_known(self.peak_gpu_bytes, '{:.0f} MB', 1e6)}; prediction: {speed}; features: "
+            f"{sum(self.feature_bytes.values()) / 1e3:,.0f} kB on disk of {self.num_clips} clips"
         )
 
 
@@ -240,8 +239,8 @@ def _scores(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _known(value: float | None, words: str) -> str:
-    return "not recorded" if value is None else words.format(value)
+def _known(value: float | None, words: str, unit: float = 1.0) -> str:
+    return "not known" if value is None else words.format(value / unit)
 
 
 def _lines(found: TaskRobustness) -> Iterator[str]:

@@ -90,27 +90,28 @@ def measure_robustness(
     opened = Run(as_path(run, "run"), trust)
     opened.finished()
     member = open_member(opened, as_path(store, "store", optional=True), device)
-    folder = as_path(data, "data", optional=True)
+    where = as_path(data, "data", optional=True) or Path(opened.config().data)
     with opened.hold("a measurement of robustness"):
-        labelled = _open_labelled(member, split, folder)
-        found = _Measurement(member, labelled, list(range(num_seeds)), float(stretch_s), progress).run(split)
+        labelled = _open_labelled(member, split, where)
+        groups = open_dataset(where).groups
+        found = _Measurement(member, labelled, groups, list(range(num_seeds)), float(stretch_s), progress).run(split)
         write_robustness(opened.folder, found)
     return found
 
 
-def _open_labelled(member: "Member", split: str, data: Path | None) -> dict[str, LabelledPredictions]:
+def _open_labelled(member: "Member", split: str, data: Path) -> dict[str, LabelledPredictions]:
     """By task the tables of the run and their labels; tables of test clips are made here, and not kept."""
     run = member[0]
     if split == "validation":
         names = tasks_in(run.folder, split)
         return {name: open_labelled_predictions(run.folder, split, name, data) for name in names}
-    dataset, tasks = open_dataset(run.config().data if data is None else data), run.tasks()
+    dataset, tasks = open_dataset(data), run.tasks()
     for task in tasks.values():  # no labels is an error before anything is predicted
         labels_of(dataset, task, split)
     with TemporaryDirectory(prefix="abaw-robustness-") as aside:
         out = Path(aside)
         write_predictions([member], dataset, tasks, split, out, post_processing_of([run], None))
-        return {name: open_labelled_predictions(out, split, name, dataset.root) for name in tasks}
+        return {name: open_labelled_predictions(out, split, name, data) for name in tasks}
 
 
 class _Measurement:
@@ -120,14 +121,13 @@ class _Measurement:
         self,
         member: "Member",
         labelled: Mapping[str, LabelledPredictions],
+        groups: Mapping[str, str],
         seeds: Sequence[int],
         stretch_s: float,
         progress: ProgressCallback,
     ) -> None:
-        run, _, own = member
-        self._own: AlignedSource = own  # type: ignore[assignment]  # open_member makes it
-        dataset = open_dataset(run.config().data)
-        self._run, self._module, self._source = within_groups([member], dataset.groups)[0]
+        self._own: AlignedSource = member[2]  # type: ignore[assignment]  # open_member makes it
+        self._run, self._module, self._source = within_groups([member], groups)[0]
         self._labelled, self._seeds, self._stretch_s = labelled, list(seeds), stretch_s
         self._clips = list(dict.fromkeys(clip_id for each in labelled.values() for clip_id in each.tables))
         self._progress, self._num_done, self._num_passes = progress, 0, 1

@@ -58,6 +58,37 @@ def source_of(groups=GROUPS, **num_frames):
     return GroupSource(Voices(**num_frames), FEATURES, groups, SPLIT)
 
 
+class Wrapper:
+    """A source around another one, as those with worse features are."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+
+def test_a_source_around_one_within_groups_is_not_standardised_again():
+    inner = source_of(a1=LONG)
+    wrapped = Wrapper(inner)
+    assert standardise_groups(wrapped, FEATURES, GROUPS, SPLIT) is wrapped
+    other = Wrapper(Voices(a1=LONG))
+    assert isinstance(standardise_groups(other, FEATURES, GROUPS, SPLIT), GroupSource)
+
+
+def test_another_source_of_the_same_clips_is_standardised_by_the_same_statistics():
+    source = source_of(a1=LONG, a2=LONG)
+    before = whole(source, "a1")
+    doubled = Voices(a1=LONG, a2=LONG)
+    read = doubled.read
+    doubled.read = lambda *given: (lambda track: Track(track.values * 2, track.times_s, track.observed))(read(*given))
+    statistics = source._of_clip("voice", "a1")
+    found = whole(source.over(doubled), "a1")
+    seen = before.observed
+    expected = (read("voice", "a1", 0, 1e9).values * 2 - statistics.mean) / statistics.std
+    np.testing.assert_allclose(found.values[seen], expected[seen], rtol=1e-5)
+
+
 def whole(source, clip_id, name="voice"):
     return source.read(name, clip_id, 0, 1e9)
 

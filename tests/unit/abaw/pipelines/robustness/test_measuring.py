@@ -46,12 +46,13 @@ def write_job(root):
     return root
 
 
-def train(root, name="both", features=("shown", "said")):
+def config_of(root, name, features, task="va", data=None):
+    settings = {"mse_weight": 1.0} if task == "va" else {}
     config = {
         "name": name,
-        "data": str(root / "data"),
+        "data": str(data or root / "data"),
         "store": str(root / "store"),
-        "tasks": {"va": {"mse_weight": 1.0}},
+        "tasks": {task: settings},
         "features": {each: {} for each in features},
         "model": {"name": "concat", "hidden_dim": 16, "dropout": 0.0},
         "window": {"length": 125, "stride": 125},
@@ -59,7 +60,11 @@ def train(root, name="both", features=("shown", "said")):
         "trainer": {"max_epochs": 12, "accelerator": "cpu"},
     }
     (root / f"{name}.yaml").write_text(json.dumps(config))
-    return abaw.train(root / f"{name}.yaml", runs=root / "runs")
+    return root / f"{name}.yaml"
+
+
+def train(root, name="both", features=("shown", "said")):
+    return abaw.train(config_of(root, name, features), runs=root / "runs")
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +204,30 @@ def test_a_split_without_labels_and_a_folder_that_is_held_are_refused(job):
         abaw.measure_robustness(run.folder, split="test")
     with held_elsewhere(run.folder, "run"), pytest.raises(abaw.InputError, match="is running in"):
         abaw.measure_robustness(run.folder)
+
+
+def test_stills_are_dropped_whole_and_labelled_test_clips_of_a_manifest_can_be_taken(tmp_path):
+    store, rows = FeatureStore(tmp_path / "store"), ["path,split,mood"]
+    for i in range(36):
+        split, mood = ("train", "validation", "test")[i // 12], i % 3
+        rows.append(f"p{i}.jpg,{split},{('calm', 'glad', 'angry')[mood]}")
+        (tmp_path / f"p{i}.jpg").touch()
+        store.put_clock(f"p{i}", Clock(np.array([1]), np.zeros(1), np.ones(1, bool)), {"num_frames": "1"})
+        values = np.random.default_rng(i).normal(size=(1, 3)).astype(np.float32) * 0.3
+        values[0, mood] += 1
+        store.put(FACE, f"p{i}", Track(values, np.zeros(1), np.ones(1, bool)), {})
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    moods = {"column": "mood", "names": ["calm", "glad", "angry"]}
+    (tmp_path / "data.yaml").write_text(json.dumps({"manifest": "clips.csv", "classes": moods}))
+    config = config_of(tmp_path, "stills", ("shown",), "classes", data=tmp_path / "data.yaml")
+    run = abaw.train(config, runs=tmp_path / "runs")
+    found = abaw.measure_robustness(run.folder, split="test", num_seeds=1)
+    task = found.task("classes")
+    assert (task.num_clips, found.split) == (12, "test")
+    assert [each.name for each in task.curves] == ["faces dropped", "noise"]
+    assert task.curves[0].unit == "share of the pictures"
+    assert any("still pictures" in each for each in found.remarks)
+    assert found.cost.predicting_s_per_hour is None
+    assert "prediction: not known" in str(found)
+    assert read_robustness(run.folder, "test").to_dict() == found.to_dict()
+    assert not list(tmp_path.rglob("*validation.json"))
