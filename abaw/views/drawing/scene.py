@@ -22,8 +22,8 @@ class PersonScene:
     ``name``: as it is shown. ``box``: x, y, width and height of the face in pixels; None where it was not seen.
     ``classes``: name, probability and colour of the most probable class of each task. ``texts``: other predictions.
     ``trail``: valence, arousal and age in seconds of the last points, the latest last; a row of nan is a gap.
-    ``deviation``: standard deviations of valence and arousal. ``is_observed``: whether there was something to predict
-    from.
+    ``deviation``: standard deviations of valence and arousal, or their spread over the members of an ensemble.
+    ``is_observed``: whether there was something to predict from.
     """
 
     name: str
@@ -150,5 +150,7 @@ class Scenes:
         if not self._circumplex:
             return None
         found = [person.deviations(name) for name in ("valence", "arousal")]
+        if any(each is None for each in found):
+            found = [person.spread(name) for name in ("valence", "arousal")]
         values = [np.nan if each is None else float(each[row]) for each in found]
         return (values[0], values[1]) if np.isfinite(values).all() else None
