@@ -11,7 +11,6 @@ results/viewing/overlay.json. On a busy machine it ends with exit code 2. About 
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -81,7 +80,8 @@ def peak_mb(media: Path, folder: Path) -> float:
 
 def _peak_mb(media: Path, folder: Path) -> float:
     write(media, folder)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # getrusage would count the memory of the process before as well
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def write(media: Path, folder: Path) -> None:
