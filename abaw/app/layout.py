@@ -93,12 +93,9 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
             persons = gr.Radio(
                 [("the main person", "target"), ("everyone who is seen", "all")], value="target", label="Persons"
             )
-            views = gr.CheckboxGroup(
-                [(meaning, name) for name, meaning in extra.items()],
-                label="Files to make besides the tables",
-                visible=bool(extra),
-            )
             halt = gr.Button("Stop", size="sm", min_width=80, elem_id="abaw-stop")
+        with gr.Accordion("More files to make", open=False, visible=bool(extra)):
+            views = gr.CheckboxGroup([(meaning, name) for name, meaning in extra.items()], show_label=False)
         result = gr.HTML(elem_id="abaw-result")
         for source, button in sources:
             button.click(wait, **at_once).success(

@@ -64,10 +64,12 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
 def build_app(settings: AppSettings, sessions: Sessions, workers: Workers, is_up: Callable[[], None]) -> Any:
     """The application: Gradio's page, and the files of results. ``is_up`` is called when it has started."""
     import gradio as gr
+    import matplotlib
     from fastapi import FastAPI
     from gradio import processing_utils
     from starlette.responses import FileResponse, PlainTextResponse, Response
 
+    matplotlib.use("agg")  # Gradio asks for it at the first event, which would wait until it is imported
     processing_utils.async_ssrf_protected_download = _refuse_download
 
     @asynccontextmanager
