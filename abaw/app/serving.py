@@ -40,8 +40,7 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
 
         sessions, workers = Sessions(root), Workers()
         try:
-            host, port = bound.getsockname()[:2]
-            address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+            address = _address(*bound.getsockname()[:2])
             app = build_app(settings, sessions, workers, partial(announce, address))
             config = uvicorn.Config(
                 Gate(app, settings, sessions.uploads),
@@ -136,6 +135,16 @@ def bind(settings: AppSettings) -> socket.socket:
     if settings.port is None:
         raise InputError(f"ports {FIRST_PORT} to {FIRST_PORT + NUM_PORTS - 1} are all in use: give --port NUMBER")
     raise InputError(f"port {settings.port} is in use: give another --port, or leave it out to take a free one")
+
+
+def _address(host: str, port: int) -> str:
+    """What to open in a browser; the name of this machine where the server listens on all its addresses.
+
+    >>> _address("127.0.0.1", 7860), _address("::1", 7860)
+    ('http://127.0.0.1:7860/', 'http://[::1]:7860/')
+    """
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/"
 
 
 @contextmanager

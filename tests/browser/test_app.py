@@ -88,6 +88,7 @@ def test_two_uploads_at_once_have_the_numbers_of_the_command_line(app, expected,
         upload(tab.page, app.address, media / CLIP)
     for tab in tabs:
         assert read_csv(tab.page, app.address) == expected
+        tab.page.frame_locator(f"{RESULT} iframe").locator("text=Strongest moments").wait_for()
         assert tab.foreign_requests() == []
         assert tab.errors == []
     tokens = {tab.page.get_attribute(f"{RESULT} a", "href").split("/")[1] for tab in tabs}
