@@ -1,4 +1,4 @@
-"""How large the page of an hour is, how long it takes to open, and how many frames a second it draws while it is panned.
+"""How large the page of an hour is, how long it takes to open, and how many frames a second it draws while panned.
 
 100,000 rows at 28 fps: eight probabilities, valence, arousal with its standard deviation, noise on all of them, gaps,
 and the sound's envelope. Debian's chromium draws it without a GPU, 1,400 x 950 pixels; the rates are those of the
