@@ -49,14 +49,16 @@ def _choose_media(viewed: "ViewedClip", page: Path) -> tuple[PageMedia, list[str
     if media is None or source is None:
         return NO_MEDIA, ["there is no video or sound file to play"]
     kind = "picture" if is_picture(media) else "video" if source.has_pictures else "sound"
-    remarks, offset_s = [], 0.0
+    offset_s, given = 0.0, media.name
     if fault := find_fault(viewed):
-        proxy = page.with_name(f"{clip.clip_id}{PROXY}")
-        offset_s = float(write_proxy(source, proxy).offset_s)
-        remarks.append(f"not every browser plays {media.name} ({fault}): the page plays a copy, {proxy.name}")
-        media = proxy
+        media = page.with_name(f"{clip.clip_id}{PROXY}")
+        offset_s = float(write_proxy(source, media).offset_s)
     mime = guess_type(media.name)[0] or "video/mp4"
     is_embedded = viewed.embed and media.stat().st_size <= MAX_EMBEDDED
+    remarks = []
+    if fault:
+        copy = "holds a copy" if is_embedded else f"plays a copy, {media.name}"
+        remarks.append(f"not every browser plays {given} ({fault}): the page {copy}")
     if viewed.embed and not is_embedded:
         size = f"{media.stat().st_size / 1e6:.0f} MB"
         remarks.append(f"{media.name} has {size}, too much to be embedded: the page needs it where it is")
