@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.support.abaw.timelines import write_analysis
 
 from abaw.files import write_json
 from abaw.results.runs import commit, versions
@@ -25,6 +24,7 @@ from abaw.views.page.content import Envelope
 from abaw.views.page.writing import write_page
 from benchmarks.machine.load import QuietMachine, add_busy, describe_machine
 from tests.browser.conftest import find_browser
+from tests.support.views.timelines import write_analysis
 
 NUM_ROWS, FPS, NUM_PANS = 100_000, 28, 150
 SHARES = {"three quarters of the hour": 0.75, "8 minutes": 0.125, "1 minute": 1 / 60}

@@ -12,7 +12,7 @@ from abaw.errors import NotFoundError
 from abaw.pipelines.viewing import page
 from abaw.pipelines.viewing.writing import ViewedClip
 from extract.store.store import FeatureStore
-from tests.support.abaw.timelines import write_analysis
+from tests.support.views.timelines import write_analysis
 
 
 @pytest.fixture
