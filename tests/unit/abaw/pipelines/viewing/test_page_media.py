@@ -11,6 +11,7 @@ from abaw.dataset.clip import Clip
 from abaw.errors import NotFoundError
 from abaw.pipelines.viewing import page
 from abaw.pipelines.viewing.writing import ViewedClip
+from abaw.tracks import Clock
 from extract.store.store import FeatureStore
 from tests.support.views.timelines import write_analysis
 
@@ -24,8 +25,11 @@ def viewed(tmp_path):
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(samples.astype("<i2").tobytes())
-    write_analysis(tmp_path, "clip", np.arange(50) / 25, media=tmp_path / "clip.wav")
-    return ViewedClip(Clip("clip", tmp_path / "clip.wav"), FeatureStore(tmp_path / "store"), tmp_path)
+    times_s = np.arange(50) / 25
+    write_analysis(tmp_path, "clip", times_s, media=tmp_path / "clip.wav")
+    store = FeatureStore(tmp_path / "store")
+    store.put_clock("clip", Clock(np.arange(1, 51), times_s, np.ones(50, bool)), {"num_frames": "0"})
+    return ViewedClip(Clip("clip", tmp_path / "clip.wav"), store, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a b.mp4", 'a"b.mp4', "<x>&.mp4", "a#1?.mp4", "a\nb.mp4", "=1.mp4"])
