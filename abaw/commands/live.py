@@ -123,7 +123,7 @@ def _follow(session: "LiveSession", window: "Window | None") -> None:
     try:
         for row in session:
             line.show(row, session)
-            if window is not None and not row.is_dropped and not window.show(row):
+            if window is not None and not row.is_dropped and not window.show(row, session.blocks):
                 return
     finally:
         line.end()

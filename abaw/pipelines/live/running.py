@@ -248,9 +248,15 @@ class LiveSession:
     def _describe(self, columns: Mapping[str, Any]) -> str:
         if not columns["observed"]:
             return "nothing to predict from"
-        words = [columns[block["chosen"]] for block in self._about["blocks"] if block["chosen"]]
-        values = [name for block in self._about["blocks"] if block["kind"] == "values" for name in block["columns"]]
+        words = [columns[block["chosen"]] for block in self.blocks if block["chosen"]]
+        values = [name for block in self.blocks if block["kind"] == "values" for name in block["columns"]]
         return ", ".join([*filter(None, words), *(f"{n} {columns[n]:+.2f}" for n in values if columns[n] is not None)])
+
+    @property
+    def blocks(self) -> Sequence[Mapping[str, Any]]:
+        """The columns that belong together, as analysis.json describes them."""
+        found: Sequence[Mapping[str, Any]] = self._about["blocks"]
+        return found
 
     @property
     def num_dropped(self) -> int:

@@ -11,6 +11,7 @@ import abaw
 from abaw.cli import main
 from abaw.errors import InputError
 from abaw.pipelines.live.running import LiveSession
+from abaw.pipelines.live.showing import LivePicture
 from tests.support.abaw.live_runs import write_random_run
 
 CLIPS = ("clips/lrwp9a.mpg", "nasty/vfr_gaps_CREMAD_HAP.mp4")
@@ -98,6 +99,18 @@ def test_the_summary_says_what_was_lost_and_which_part_took_how_long(sessions):
     assert {"faces", "face_hog", "voice_mel", "prediction"} <= summary.parts_s.keys()
     assert str(summary).startswith("75 frames in ")
     assert "as fast as" in str(summary)
+
+
+def test_a_window_shows_the_picture_with_the_face_the_class_and_the_trail(sessions):
+    rows, session, _ = sessions["lrwp9a"]
+    drawing = LivePicture(session.blocks)
+    row, drawn = rows[30], [drawing.draw(row) for row in rows[:31]]
+    changed = (drawn[30] != row.shown.rgb).any(axis=2)
+    box = row.shown.face.box
+    assert changed[round(box.y) : round(box.y + box.height), round(box.x)].mean() > 0.9  # its left side
+    height, width = changed.shape
+    assert changed[height // 2 :, width // 2 :].sum() > 1000  # the circumplex
+    assert not np.array_equal(drawn[30], drawing.draw(row))  # a row later the trail is longer
 
 
 def test_a_session_ends_after_so_many_seconds_and_its_table_is_complete(media, run, tmp_path):
