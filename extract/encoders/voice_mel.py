@@ -21,6 +21,7 @@ RATE_HZ = 16000
 HOP = 160  # 10 ms: up to 100 fps every frame's interval contains a row
 NUM_FFT, WINDOW = 512, 400  # 25 ms, padded
 NUM_MELS, LOWEST_HZ = 40, 50.0
+NUM_FAST = NUM_MELS + 5  # columns that are computed of each row by itself, the last of which is not an output
 FLOOR = 1e-5  # -100 dB: silence stays finite
 PITCH_FRAME = 1024  # 64 ms: slightly more than two periods of 60 Hz
 PERIODS = (RATE_HZ // 500, RATE_HZ // 60 + 1)  # samples: of the highest and the lowest pitch
@@ -75,19 +76,26 @@ class VoiceMel(SoundEncoder):
     def steps(self, start_s: float) -> SoundSteps:
         return _Steps(self, start_s)
 
-    def track(self, samples: Samples | SampleTail, start_s: float, first: int, stop: int, num: int) -> Track:
+    def track(self, samples: Samples, start_s: float, first: int, stop: int, num: int) -> Track:
         """Rows ``first`` to ``stop`` of ``num``, computed from the samples up to one second around them."""
         # one more: an onset is a difference from the row before
         begin, end = max(0, first - self.before - 1), min(num, stop + self.after)
-        values = _rows(samples, begin, end, self.before)[first - begin : stop - begin]
+        return self.cut(_fast_columns(samples, begin, end), begin, start_s, first, stop)
+
+    def cut(self, fast: np.ndarray, begin: int, start_s: float, first: int, stop: int) -> Track:
+        """Rows ``first`` to ``stop`` with their slow columns; ``fast``: the others of all rows from ``begin`` on."""
+        values = _with_slow_columns(fast, self.before)[first - begin : stop - begin]
         times_s = start_s + np.arange(first, stop) * HOP / RATE_HZ
         return Track(values.astype(np.float32), times_s, np.ones(stop - first, bool))
 
 
 class _Steps(SoundSteps):
+    """Keeps the fast columns of the last second, so that each row's are computed once."""
+
     def __init__(self, encoder: VoiceMel, start_s: float) -> None:
         self._encoder, self._start_s, self._done = encoder, start_s, 0
-        self._tail = SampleTail((2 * AROUND + 2) * HOP + PITCH_FRAME)
+        self._tail = SampleTail(PITCH_FRAME)
+        self._fast, self._begin = np.zeros((0, NUM_FAST)), 0  # of rows from ``begin`` on
 
     def add(self, samples: Samples) -> Track:
         self._tail.add(samples)
@@ -102,8 +110,13 @@ class _Steps(SoundSteps):
         first, self._done = self._done, stop
         if first == stop:
             return empty_track(DIM)
-        made = self._encoder.track(self._tail, self._start_s, first, stop, num)
-        self._tail.forget(max(0, stop - 2 * AROUND - 2) * HOP - PITCH_FRAME // 2)
+        known = self._begin + len(self._fast)
+        if num > known:
+            self._fast = np.concatenate([self._fast, _fast_columns(self._tail, known, num)])
+        made = self._encoder.cut(self._fast, self._begin, self._start_s, first, stop)
+        begin = max(self._begin, stop - self._encoder.before - 1)
+        self._fast, self._begin = self._fast[begin - self._begin :], begin
+        self._tail.forget(num * HOP - PITCH_FRAME // 2)
         return made
 
 
@@ -111,17 +124,23 @@ def _num_rows(num_samples: int) -> int:
     return 1 + num_samples // HOP if num_samples else 0
 
 
-def _rows(samples: Samples | SampleTail, begin: int, end: int, before: int) -> np.ndarray:
-    """Rows ``begin`` to ``end``, of which the first and the last ones lack a part of their second."""
+def _fast_columns(samples: Samples | SampleTail, begin: int, end: int) -> np.ndarray:
+    """What is computed of each row by itself: bands, loudness, pitch, crossings, tilt and aperiodicity."""
     mel, loudness = _spectra(_frames(samples, begin, end, WINDOW))
     octaves, aperiodicity = _pitch(_frames(samples, begin, end, PITCH_FRAME))
     crossings = _crossings(_frames(samples, begin, end, WINDOW))
     tilt = mel[:, NUM_MELS // 2 :].mean(axis=1) - mel[:, : NUM_MELS // 2].mean(axis=1)
+    return np.concatenate([mel, np.stack([loudness, octaves, crossings, tilt, aperiodicity], axis=1)], axis=1)
+
+
+def _with_slow_columns(fast: np.ndarray, before: int) -> np.ndarray:
+    """The columns of all rows; those of the first and the last ones are of a part of their second."""
+    mel, (loudness, octaves, _, tilt, aperiodicity) = fast[:, :NUM_MELS], fast[:, NUM_MELS:].T
     onsets = 10 * np.maximum(0, np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1)
     voiced = (aperiodicity < VOICED) & (loudness > AUDIBLE)
     slow = [_second_mean(onsets, before), _second_mean(voiced, before)]
     slow += [_second_mean(x, before, voiced) for x in (loudness, octaves, tilt)]
-    return np.concatenate([mel, np.stack([loudness, octaves, crossings, tilt, *slow], axis=1)], axis=1)
+    return np.concatenate([fast[:, : NUM_FAST - 1], np.stack(slow, axis=1)], axis=1)
 
 
 def _frames(samples: Samples | SampleTail, first: int, stop: int, width: int) -> np.ndarray:

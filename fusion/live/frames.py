@@ -1,6 +1,5 @@
 """Raw outputs of a trained module frame by frame, while a clip goes on."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,12 +33,25 @@ class FramePredictor:
         self._tasks = {**module.tasks, **{state_key(name): module.tasks[name] for name in states_of}}
         self._num_back = 1 if context == "step" else window.length
         self._shift = module.config.training.label_shift
-        self._kept: deque[tuple[float, Mapping[str, Track]]] = deque(maxlen=self._num_back + self._shift)
-        self._num_steps = 0
+        self._num_kept = self._num_back + self._shift
+        self._times_s = np.zeros(2 * self._num_kept)  # of the steps from ``first`` on
+        self._values = {
+            name: np.zeros((2 * self._num_kept, dim), np.float32) for name, dim in self._module.dims.items()
+        }
+        self._observed = {name: np.zeros(2 * self._num_kept, bool) for name in self._module.dims}
+        self._first = self._num_steps = 0
 
     def add(self, time_s: float, rows: Mapping[str, Track]) -> None:
         """Add the next step: the aligned row of every modality."""
-        self._kept.append((time_s, rows))
+        place = self._num_steps - self._first
+        if place == len(self._times_s):  # full: the second half moves to the front
+            arrays: list[np.ndarray] = [self._times_s, *self._values.values(), *self._observed.values()]
+            for array in arrays:
+                array[: self._num_kept] = array[self._num_kept :].copy()
+            self._first, place = self._first + self._num_kept, self._num_kept
+        self._times_s[place] = time_s
+        for name in self._module.dims:
+            self._values[name][place], self._observed[name][place] = rows[name].values[0], rows[name].observed[0]
         self._num_steps += 1
 
     def predict(self) -> tuple[Raw, dict[str, np.ndarray]]:
@@ -48,8 +60,8 @@ class FramePredictor:
         if self._num_back == 1:
             starts = [goal]
         else:
-            first = max(0, goal - self._window.length + 1)
-            starts = [start for start in range(0, goal + 1, self._window.stride) if start >= first]
+            first = -(-max(0, goal - self._window.length + 1) // self._window.stride)
+            starts = list(range(first * self._window.stride, goal + 1, self._window.stride))
         batch = collate([self._make_window(start, goal + 1) for start in starts])
         found = outputs_of_batch(self._module, batch, self._states_of)
         observed = {name: np.any([seen[name][-1:] for _, _, seen in found], axis=0) for name in self._module.dims}
@@ -68,15 +80,9 @@ class FramePredictor:
         return stitch(pieces, pieces[-1][0] + length, self._config.window.overlap)[[goal - found[0][0]]]
 
     def _make_window(self, start: int, stop: int) -> Window:
-        first_kept = self._num_steps - len(self._kept)
-        steps = [self._kept[step - first_kept] for step in range(start, stop)]
-        times_s = np.array([time_s for time_s, _ in steps])
+        place = slice(start - self._first, stop - self._first)
+        times_s = self._times_s[place]
         signals = {
-            name: Track(
-                np.concatenate([rows[name].values for _, rows in steps]),
-                times_s,
-                np.concatenate([rows[name].observed for _, rows in steps]),
-            )
-            for name in self._module.dims
+            name: Track(self._values[name][place], times_s, self._observed[name][place]) for name in self._module.dims
         }
         return Window("live", start, torch.tensor(times_s), signals, {}, {})
