@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,11 @@ class Answers:
             of_runs = next(from_runs)[1] if from_runs else {}
             yield clip_id, self.average(presence(clip_id), of_runs, [next(stream) for stream in from_recognisers])
 
+    @cached_property
+    def _inputs(self) -> "list[tuple[set[str], tuple[str, ...]]]":
+        """The tasks of each run, and what it takes."""
+        return [(set(run.tasks()), inputs_of(run.finished()["recipes"].values())) for run, _, _ in self.runs]
+
     def average(
         self,
         there: Presence,
@@ -63,7 +69,7 @@ class Answers:
         found: dict[str, list[Table]] = {name: [] for name in self.tasks}
         members: dict[str, list[Table]] = {name: [] for name in self.tasks}
         for name, tables in of_runs.items():
-            takes = [inputs_of(run.finished()["recipes"].values()) for run, _, _ in self.runs if name in run.tasks()]
+            takes = [each for names, each in self._inputs if name in names]
             members[name] += [_limited(there, each, table) for each, table in zip(takes, tables, strict=True)]
             times = len(tables) if any(name in each.columns for each in self.recognisers) else 1
             of_any = sorted({kind for each in takes for kind in each})

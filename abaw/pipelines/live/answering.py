@@ -55,6 +55,8 @@ class FrameAnswers:
 
         self._answers, self._rule, self._kept, self._takes_faces = answers, rule, kept, takes_faces
         self._last: dict[str, Table] = {}
+        self._tasks = [run.tasks() for run, _, _ in answers.runs]
+        self._features = [list(run.finished()["recipes"]) for run, _, _ in answers.runs]
         self._posteriors = [stored_posteriors(run) for run, _, _ in answers.runs]
         self._predictors = [
             FramePredictor(module, run.config().window, find_context(run.config()), states_of=list(posteriors))
@@ -78,19 +80,16 @@ class FrameAnswers:
         return _numbered(frames_of(self._answers.tasks, PersonTables(None, final, there)), frame.number)
 
     def _of_run(self, i: int, rows: "Mapping[str, Track]") -> "dict[str, Track]":
-        run, _, _ = self._answers.runs[i]
-        return {name: rows[track_name(i, name)] for name in run.finished()["recipes"]}
+        return {name: rows[track_name(i, name)] for name in self._features[i]}
 
     def _run_tables(self, frame: "LiveFrame") -> "dict[str, list[Table]]":
         from abaw.pipelines.prediction import make_table
 
         found: dict[str, list[Table]] = {}
         times_s = np.array([frame.time_s])
-        for (run, _, _), predictor, posteriors in zip(
-            self._answers.runs, self._predictors, self._posteriors, strict=True
-        ):
+        for tasks, predictor, posteriors in zip(self._tasks, self._predictors, self._posteriors, strict=True):
             raw, seen = predictor.predict()
-            for name, task in run.tasks().items():
+            for name, task in tasks.items():
                 table = make_table(task, ONE_FRAME, times_s, raw, seen, posteriors.get(name))
                 found.setdefault(name, []).append(table)
         return found
