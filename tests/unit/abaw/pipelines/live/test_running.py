@@ -110,7 +110,7 @@ def test_a_window_shows_the_picture_with_the_face_the_class_and_the_trail(sessio
     assert changed[round(box.y) : round(box.y + box.height), round(box.x)].mean() > 0.9  # its left side
     height, width = changed.shape
     assert changed[height // 2 :, width // 2 :].sum() > 1000  # the circumplex
-    assert not np.array_equal(drawn[30], drawing.draw(row))  # a row later the trail is longer
+    assert not np.array_equal(drawn[30], LivePicture(session.blocks).draw(row))  # without rows before, no trail
 
 
 def test_a_session_ends_after_so_many_seconds_and_its_table_is_complete(media, run, tmp_path):
