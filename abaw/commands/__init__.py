@@ -22,6 +22,21 @@ AudioStream = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")]
 Download = Annotated[bool, typer.Option(help="fetch weights that are not on this machine")]
+Commercial = Annotated[
+    bool, typer.Option("--commercial", help="use only recognisers whose licence is known to allow commercial use")
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="let a run trained on the synthetic data set answer about other media")
+]
+MovedWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="OLD=NEW|FOLDER", help="weights of encoders that moved since the run was trained, or a folder to search"
+    ),
+]
+TrustRuns = Annotated[
+    bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
+]
 FACES_HELP = "face detector, used where there are no face images: NAME or NAME:setting=value,..."
 TARGET_HELP = "whose face: largest, longest, leftmost, rightmost, central or speaking"
 

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import FACES_HELP, GOES_ON, TARGET_HELP, AudioStream, Device, Download, VideoStream, command
+from abaw.commands import (
+    FACES_HELP,
+    GOES_ON,
+    TARGET_HELP,
+    Anyway,
+    AudioStream,
+    Commercial,
+    Device,
+    Download,
+    MovedWeights,
+    TrustRuns,
+    VideoStream,
+    command,
+)
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -68,12 +81,8 @@ def analyze(
     target: Annotated[
         str | None, typer.Option(help=f"{TARGET_HELP}; default: largest, or as the runs were trained")
     ] = None,
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="use only recognisers whose licence is known to allow commercial use")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="let a run trained on the synthetic data set answer about other media")
-    ] = False,
+    commercial: Commercial = False,
+    anyway: Anyway = False,
     device: Device = "cpu",
     download: Download = False,
     assume_fps: Annotated[
@@ -82,16 +91,8 @@ def analyze(
     ] = None,
     video_stream: VideoStream = None,
     audio_stream: AudioStream = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OLD=NEW|FOLDER",
-            help="weights of encoders that moved since the run was trained, or a folder to search",
-        ),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
-    ] = False,
+    weights: MovedWeights = None,
+    trust: TrustRuns = False,
 ) -> None:
     """Predict every frame of any video or sound file: a table with time, face box and predictions.
 

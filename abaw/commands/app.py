@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from abaw.commands import Device, command
+from abaw.commands import Anyway, Commercial, Device, MovedWeights, TrustRuns, command
 
 LOG = logging.getLogger("abaw")
 
@@ -36,20 +36,11 @@ def app(
     max_upload_mb: Annotated[float, typer.Option(help="largest file that users can upload")] = 500,
     max_length_s: Annotated[float, typer.Option(help="longest video or sound that is analysed")] = 600,
     at_once: Annotated[int, typer.Option(help="analyses that run at a time; others wait in a queue")] = 1,
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="use only recognisers whose licence is known to allow commercial use")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="let a run trained on the synthetic data set answer about other media")
-    ] = False,
+    commercial: Commercial = False,
+    anyway: Anyway = False,
     device: Device = "cpu",
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OLD=NEW|FOLDER", help="where weights are that are not where they were; as in analyze"),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
-    ] = False,
+    weights: MovedWeights = None,
+    trust: TrustRuns = False,
 ) -> None:
     """Serve a page in the browser: upload or record, analyse as `abaw analyze` does, look and download.
 

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abaw.commands import FACES_HELP, AudioStream, Device, Download, VideoStream, command
+from abaw.commands import (
+    FACES_HELP,
+    Anyway,
+    AudioStream,
+    Commercial,
+    Device,
+    Download,
+    MovedWeights,
+    TrustRuns,
+    VideoStream,
+    command,
+)
 
 if TYPE_CHECKING:
     from abaw.pipelines.live.running import LiveRow, LiveSession
@@ -53,27 +64,15 @@ def live(
         str | None,
         typer.Option(help="whose face: largest, leftmost, rightmost or central; default: largest, or as trained"),
     ] = None,
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="use only recognisers whose licence is known to allow commercial use")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="let a run trained on the synthetic data set answer about other media")
-    ] = False,
+    commercial: Commercial = False,
+    anyway: Anyway = False,
     device: Device = "cpu",
     download: Download = False,
     assume_fps: Annotated[float | None, typer.Option(help="frame rate of raw streams that state none")] = None,
     video_stream: VideoStream = None,
     audio_stream: AudioStream = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OLD=NEW|FOLDER",
-            help="weights of encoders that moved since the run was trained, or a folder to search",
-        ),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="use plug-ins, code of models and absolute paths that the runs name")
-    ] = False,
+    weights: MovedWeights = None,
+    trust: TrustRuns = False,
 ) -> None:
     """Predict each frame of a camera, or of a file played as a stream, as it arrives, and say how long it takes.
 
