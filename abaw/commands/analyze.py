@@ -101,7 +101,7 @@ def analyze(
     from abaw.pipelines.analysis import analyzing
     from abaw.pipelines.viewing.writing import EXPORTS, PLOTS, chosen
 
-    with Progress("analyze") as progress:
+    with Progress("analyze", "") as progress:
         found = analyzing.analyze(
             media,
             run or [],
@@ -132,5 +132,8 @@ def analyze(
     for failure in found.extraction.failed:
         LOG.warning("%s", failure)
     print(found)
+    if page and found.clips:
+        others = f"; the other {len(found.clips) - 1} beside it" if found.clips[1:] else ""
+        print(f"open {found.out / found.clips[0]}.html in a browser{others}")
     if found.extraction.failed:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,13 @@ class Timeline:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What predicted, and what it was trained on, a line each."""
-        return tuple(self.document["sources"])
+        """What predicted, and what it was trained on, a line each.
+
+        Without the recognisers that whoever analysed the clip could get, which follow a line that ends in a colon: they
+        say nothing of the clip.
+        """
+        lines = self.document["sources"]
+        return tuple(takewhile(lambda line: not line.endswith(":"), lines))
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ def _analyze(
         "assume_fps": assume_fps,
         "fill": job.fill,
         "rows_hz": DEFAULT_ROWS_HZ,
-        "progress": progress,
+        "progress": lambda name, done, total: progress(f"extracting from {name}", done, total),
     }
     extract: Callable[..., Any] = partial(extraction.extract, job.dataset, store, **settings)
     report = extract(specs, config)
@@ -220,7 +220,7 @@ def _analyze(
     sources = answers.sources(job.better)
     contexts: dict[str, Counter[str]] = {name: Counter() for name in kept}
     for done, clip_id in enumerate(good):
-        progress(clip_id, done, len(good))
+        progress(f"predicting {clip_id}", done, len(good))
         made = []
         for person, (_, clips) in views.items():
             if clip_id in clips:

@@ -62,7 +62,7 @@ def _drawn(viewed: ViewedClip, pictures: "Iterator[Picture]") -> "Iterator[tuple
             raise InputError(
                 f"{viewed.clip.media or viewed.clip.images} has changed since it was analysed: analyze it again"
             )
-        viewed.progress(viewed.clip.clip_id, row, len(timeline.times_s))
+        viewed.progress(f"frames of the overlay of {viewed.clip.clip_id}", row, len(timeline.times_s))
         height, width, _ = picture.shape
         if drawer is None or (drawer.height, drawer.width) != (height, width):
             drawer = Drawer(height, width)

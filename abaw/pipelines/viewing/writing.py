@@ -135,7 +135,7 @@ class Viewing:
         Yields a line for each view of which its reader must know something.
         """
         for done, clip_id in enumerate(clip_ids if self.views else ()):
-            progress(clip_id, done, len(clip_ids))
+            progress(f"views of {clip_id}", done, len(clip_ids))
             viewed = ViewedClip(dataset.clips[clip_id], store, dataset.root, self.embed, self.shortest_s, progress)
             for view in self.views:
                 if remark := view.write(viewed, viewed.folder / f"{clip_id}{view.suffix}"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COLOURS = {"valence": VALENCE, "arousal": AROUSAL}  # of the values of a person without others
 ALONE = VALENCE, "solid"  # of a person without others
 MAX_RIBBONS = 8  # of persons with a ribbon of their own
+MIN_LOUDEST = 0.01  # the loudest peak fills the chart, but the noise of a silent recording does not
 BANDS = (deviation_name(""), "_spread")  # endings of the columns that are drawn as a band around a value
 
 
@@ -178,13 +179,14 @@ class _Collector:
         if envelope is None or not len(envelope.peaks):
             return None
         self._charts.add_sound("sound", bool(self._words))
-        title = "sound: envelope" + (" and words" if self._words else "")
+        loudest = float(envelope.peaks.max())
+        title = f"sound: envelope{' and words' if self._words else ''}; loudest peak {loudest:.0%} of full scale"
         self._figures.append(Figure("sound", title, wording.describe_sound(envelope, self._words)))
         return {
             "chart": "sound",
             "start": envelope.start_s,
             "step": envelope.step_s,
-            "peaks": self._columns.add_bytes(np.rint(np.clip(envelope.peaks, 0, 1) * 255)),
+            "peaks": self._columns.add_bytes(np.rint(np.clip(envelope.peaks / max(loudest, MIN_LOUDEST), 0, 1) * 255)),
             "words": [[word.start_s, word.stop_s, word.text] for word in self._words],
         }
 

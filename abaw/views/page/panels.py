@@ -98,7 +98,8 @@ class Charts:
         *others, last = [chart for chart in self._roots if chart.x_range is self._range]
         for chart in others:
             chart.xaxis.visible = False
-        last.height += 24
+        last.xaxis.axis_label = "time (s)"
+        last.height += 42
 
     def document(self) -> tuple[dict[str, Any], dict[str, str]]:
         """The charts as bokeh's JSON, and the id of each chart by its name."""

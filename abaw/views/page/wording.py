@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abaw.numbers import format_count
+from abaw.views.page.moments import MIN_PROBABILITY, NEUTRAL
 from abaw.views.segments import flagged
+from abaw.views.timeline import CLASSES, UNITS
 
 if TYPE_CHECKING:
     from abaw.views.page.content import Envelope, SpokenWord
@@ -32,8 +34,8 @@ def name_person(person: "PersonRows") -> str:
     return "the person" if person.person is None else f"person {person.person}"
 
 
-def list_missing(timeline: "Timeline") -> list[str]:
-    """What was not observed, a phrase each."""
+def describe_missing(timeline: "Timeline") -> str:
+    """What was not observed, as a sentence; "" where everything was."""
     num = len(timeline.times_s)
     several = len(timeline.persons) > 1
     found: dict[str, list[str]] = {}
@@ -52,7 +54,19 @@ def list_missing(timeline: "Timeline") -> list[str]:
     lines = [text.format(f" of {' or '.join(names)}" if several else "") for text, names in found.items()]
     if unheard := num - int(timeline.voice_heard.sum()):
         lines.append(f"no voice in {unheard} of {format_count(num, 'frame')}")
-    return lines
+    text = "; ".join(lines)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def explain_no_moments(timeline: "Timeline") -> str:
+    """Why a clip has no strongest moments. Values always have one, so it has only classes and units, or nothing."""
+    if not any(person.observed.any() for person in timeline.persons):
+        return "There is no prediction in any frame."
+    labels = [label for block in timeline.blocks if block.kind == CLASSES for label in block.labels]
+    neutral = next((f" but {label}" for label in labels if label.lower() == NEUTRAL), "")
+    what = [f"no class{neutral}"] if labels else []
+    what += ["no action unit"] if any(block.kind == UNITS for block in timeline.blocks) else []
+    return f"There is none: {' and '.join(what)} reaches a probability of {MIN_PROBABILITY} in any frame."
 
 
 def explain_bands(endings: Sequence[str]) -> str:
@@ -141,9 +155,3 @@ def describe_circumplex(timeline: "Timeline") -> str:
             place = f"valence {valence[both].mean():.2f}, arousal {arousal[both].mean():.2f}"
             found.append(f"{name_person(person).capitalize()} is at {place} on average.")
     return " ".join(found) or "There is no value in any frame."
-
-
-def split_sources(lines: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """What predicted and what it was trained on, as one line; and the rest, which names models that are not here."""
-    num = next((place for place, line in enumerate(lines) if line.endswith(":")), len(lines))
-    return ". ".join(lines[:num]) + ("." if num else ""), lines[num:]

@@ -75,13 +75,12 @@ def render_page(
     content = collect(timeline, envelope, words)
     name = timeline.media.name if timeline.media else ""
     content.data["media"] = {"address": media.address, "offset": media.offset_s, "type": media.mime, "name": name}
-    made, _ = wording.split_sources(timeline.sources)
     return html.render(
         "page/page.html",
         {
             "title": name or timeline.clip_id,
-            "made": made,
-            "missing": wording.list_missing(timeline),
+            "made": " ".join(f"{line}." for line in timeline.sources),
+            "missing": wording.describe_missing(timeline),
             "remarks": [line for line in (*timeline.remarks, *remarks, *content.remarks) if line],
             "media": media,
             "persons": content.data["persons"],
@@ -92,6 +91,7 @@ def render_page(
             "num_frames": len(timeline.times_s),
             "num_steps": NUM_STEPS,
             "moments": content.moments,
+            "no_moments": wording.explain_no_moments(timeline),
             "table": timeline.about["table"],
             "sources": timeline.sources,
             "times": timeline.about["times"],

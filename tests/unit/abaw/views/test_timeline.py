@@ -6,6 +6,7 @@ from pyarrow import parquet
 from abaw.errors import InputError, NotFoundError
 from abaw.files import write_json
 from abaw.views.timeline import read_timeline
+from tests.support.views.timelines import make_person, make_timeline
 
 BLOCKS = [
     {"task": "va", "kind": "values", "columns": ["valence"], "ranges": [[-1, 1]], "chosen": None},
@@ -110,3 +111,8 @@ def test_a_folder_of_an_earlier_version_is_an_error(tmp_path):
         read_timeline(tmp_path, "clip")
     with pytest.raises(NotFoundError, match="has no analysis.json"):
         read_timeline(tmp_path / "none", "clip")
+
+
+def test_recognisers_that_could_be_had_are_no_sources_of_a_clip():
+    better = ("these are the best on this machine; you can get better ones:", "  x: download it")
+    assert make_timeline([make_person(["Fear"])], [0.0], sources=("expr by x", *better)).sources == ("expr by x",)

@@ -63,7 +63,7 @@ def test_every_figure_has_a_text_alternative_with_its_numbers(timeline):
 def test_the_line_on_top_says_who_predicted_and_what_was_not_observed(timeline):
     line = re.search(r'<p id="made">(.*?)</p>', render_page(timeline), re.S)[1]
     assert line.startswith("expr by a test.")
-    assert "no face and no prediction of person 0 in 10 of 100 frames" in line
+    assert "No face and no prediction of person 0 in 10 of 100 frames" in line
 
 
 def test_persons_have_colours_and_names_of_their_own(timeline):
@@ -85,3 +85,13 @@ def test_the_ribbons_of_a_crowd_are_limited_and_it_is_said(tmp_path):
     page = render_page(timeline)
     assert len(data_of(page)["rows"]) == 8
     assert "no chart of expr for person 8, person 9" in page
+
+
+def test_quiet_sound_fills_its_chart_and_the_title_says_how_loud_it_is(timeline):
+    quiet = render_page(timeline, envelope=Envelope(0.0, 0.01, np.linspace(0, 0.04, 400)))
+    assert "sound: envelope; loudest peak 4% of full scale" in quiet
+    columns = [
+        re.search(r'id="columns">(.*?)</script>', page)[1]
+        for page in (quiet, render_page(timeline, envelope=envelope()))
+    ]
+    assert columns[0] == columns[1]
