@@ -33,7 +33,7 @@ def report(
     """Write one HTML page about runs or prediction folders: scores, errors, calibration, worst clips, provenance."""
     from abaw.pipelines.reporting.writing import report as write_report
 
-    with Progress("report") as progress:
+    with Progress("report", "") as progress:
         found = write_report(
             folders,
             out,

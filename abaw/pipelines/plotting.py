@@ -179,7 +179,7 @@ def plot_comparison(
         raise InputError(f"{len(several)} folder is given: give two or more runs or prediction folders to compare")
     names = [task] if task else tasks_in(several[0], split)
     if len(names) > 1:
-        raise InputError(f"{several[0]} has tables of {', '.join(names)}: name one of them (task)")
+        raise InputError(f"{several[0]} has tables of {', '.join(names)}: name one of them with --task (Python: task=)")
     report = score(several, split=split, task=task, data=data, raw=raw, draws=draws, seed=seed)
     ranking = next(name for name in report.results[0].scores if not is_count(name))
     systems = [
@@ -231,7 +231,7 @@ def _only(every: Sequence[LabelledPredictions], *kinds: str) -> LabelledPredicti
         raise InputError(f"{every[0].folder} has tables of {names}, but this figure needs a task of {wanted}")
     if len(fitting) > 1:
         names = ", ".join(each.task.name for each in fitting)
-        raise InputError(f"{fitting[0].folder} has tables of {names}: name one of them (task)")
+        raise InputError(f"{fitting[0].folder} has tables of {names}: name one of them with --task (Python: task=)")
     return fitting[0]
 
 

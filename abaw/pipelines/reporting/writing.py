@@ -75,7 +75,7 @@ def report(
     scores = scoring.report(opened, draws, seed)
     found = []
     for i, folder in enumerate(given):
-        progress(str(folder), i, len(given))
+        progress(f"reading {folder}", i, len(given))
         own = [(each, result) for each, result in zip(opened, scores.results, strict=True) if each.folder == folder]
         tasks = tuple(TaskFacts(each, result, measure_stages(each, draws, seed)) for each, result in own)
         found.append(_folder(folder, runs[str(folder)], tasks, measure=robustness, data=data, progress=progress))

@@ -47,15 +47,15 @@ def build_page(facts: ReportFacts, progress: ProgressCallback = silent) -> str:
     """The page as text: all figures and styles are inside, there is no script, and nothing is requested."""
     sections, num = list[Section](), len(SECTIONS) + 1
     for i, build in enumerate(SECTIONS):
-        progress(f"section {i + 1}", i, num)
+        progress(f"writing section {i + 1}", i, num)
         if (section := build(facts)) is not None:
             sections.append(section)
-    progress("page", num - 1, num)  # half of the time: figures become text
+    progress("writing the page", num - 1, num)  # half of the time: figures become text
     folders = [folder.folder for folder in facts.folders]
     title = f"Report of {folders[0]}" if len(folders) == 1 else f"Report of {len(folders)} runs and prediction folders"
     values = {"title": title, "mark": Markup(MARK), "sections": sections, "drawing": _drawings()}
     text = render("report/report.html", values)
-    progress("page", num, num)
+    progress("writing the page", num, num)
     return text
 
 
