@@ -24,6 +24,7 @@ from abaw import __version__, commands
 from abaw.cli.failures import BAD_INPUT, BUG, report_bug, show_traceback
 from abaw.commands import COMMANDS, STOPPED, with_paths
 from abaw.errors import InputError, explain
+from abaw.files.names import without_controls
 from abaw.plugins import load_plugin
 
 SHARED = ("--plugin", "--quiet", "--verbose", "--version")
@@ -113,6 +114,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command, by default that of ``sys.argv``, and exit. Every error is one message on stderr."""
     given = list(sys.argv[1:] if words is None else words)
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    logging.getLogger().handlers[0].setFormatter(_Printable("%(message)s"))
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     STATE.update(verbose=False, words=[])
@@ -173,8 +175,15 @@ def _report(error: Exception, words: list[str]) -> int:
 
 def _print(message: str) -> None:
     """Print one line to stderr, whatever characters a file's name has."""
-    encoding = sys.stderr.encoding or "utf-8"
+    encoding, message = sys.stderr.encoding or "utf-8", without_controls(message)
     print(message.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+class _Printable(logging.Formatter):
+    """Names in a message, such as that of a file, cannot steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_controls(super().format(record))
 
 
 def _stop_again(lost: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from abaw.dataset.media_content import is_media_content
 from abaw.errors import InputError
-from abaw.files.names import find_name_fault
+from abaw.files.names import find_name_fault, one_line
 
 VIDEO_SUFFIXES = frozenset(
     ".264 .265 .3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg .mkv "
@@ -103,11 +103,14 @@ def is_picture(path: Path) -> bool:
 def stem_of(path: Path) -> str:
     """The name of a media file without its suffix; what follows a dot is a suffix only where a letter follows it.
 
-    >>> stem_of(Path("a/12.5.mp4")), stem_of(Path("a/take.dat")), stem_of(Path("a/take 1.5"))
-    ('12.5', 'take', 'take 1.5')
+    It is printed and names files, so an end of a line in it, and any other control character, becomes a space.
+
+    >>> stem_of(Path("a/12.5.mp4")), stem_of(Path("a/take.dat")), stem_of(Path("a/take 1.5")), stem_of(Path("a\\nb.mp4"))
+    ('12.5', 'take', 'take 1.5', 'a b')
     """
     suffix = path.suffix
-    return path.stem if suffix.lower() in MEDIA_SUFFIXES or (suffix[1:2].isalpha() and len(suffix) < 7) else path.name
+    has_suffix = suffix.lower() in MEDIA_SUFFIXES or (suffix[1:2].isalpha() and len(suffix) < 7)
+    return one_line(path.stem if has_suffix else path.name)
 
 
 def name_media(files: Iterable[Path], root: Path, named: Collection[str] = ()) -> MediaFiles:
@@ -183,9 +186,9 @@ def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Container[s
     for last in ([stem] * len(paths), [path.name for path in paths]):
         for depth in range(max(map(len, folders)) + 1):
             names = [
-                "_".join([*parts[max(0, len(parts) - depth) :], end]) for parts, end in zip(folders, last, strict=True)
+                one_line("_".join([*parts[max(0, len(parts) - depth) :], end])) for parts, end in zip(folders, last, strict=True)
             ]
             if len(set(names)) == len(names) and not any(name in taken for name in names):
                 return dict(zip(names, paths, strict=True))
-    names = ["_".join([*path.parent.parts[1:], path.name]) for path in paths]
+    names = [one_line("_".join([*path.parent.parts[1:], path.name])) for path in paths]
     return dict(zip(names, paths, strict=True))

@@ -1,5 +1,6 @@
 """Names that become names of files, of clips, features, tasks, runs; and lists of names in messages."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from abaw.errors import InputError
 
 MAX_BYTES = 200  # temporary files add 32 and a suffix; file systems allow 255
 NUM_SHOWN = 5  # names in one line of a report
+CONTROLS = ("Cc", "Zl", "Zp")  # Unicode's categories of characters that end a line or steer a terminal
 
 
 def checked_name(name: Any, what: str) -> str:
@@ -41,6 +43,27 @@ def find_name_fault(name: Any, max_bytes: int = MAX_BYTES) -> str:
     except UnicodeEncodeError:
         return "is not UTF-8"
     return f"has {num_bytes} bytes, more than {max_bytes}" if num_bytes > max_bytes else ""
+
+
+def one_line(text: str) -> str:
+    """A text with a space for each character that ends a line or steers a terminal.
+
+    >>> one_line("a\\nb")
+    'a b'
+    """
+    return "".join(" " if unicodedata.category(each) in CONTROLS else each for each in text)
+
+
+def without_controls(text: str) -> str:
+    """Lines of text in which no character steers a terminal: each one that would is written out.
+
+    >>> without_controls("a\\nb\\x1b[2J")
+    'a\\nb\\\\x1b[2J'
+    """
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each) != "Cc" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def first_few(names: Sequence[str], num_shown: int = NUM_SHOWN) -> str:

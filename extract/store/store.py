@@ -23,7 +23,7 @@ import numpy as np
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import as_path, atomic_write, locked, read_json, write_json
-from abaw.files.names import checked_name
+from abaw.files.names import checked_name, one_line
 from abaw.registry import nearest
 from abaw.tracks import Clock, Track
 from extract.losses import ClipLosses, PictureLosses
@@ -52,7 +52,7 @@ class Failure:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.clip}: {self.stage}: {self.reason}"
+        return one_line(f"{self.clip}: {self.stage}: {self.reason}")
 
 
 class FeatureStore:
