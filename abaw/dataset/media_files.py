@@ -103,10 +103,12 @@ def is_picture(path: Path) -> bool:
 def stem_of(path: Path) -> str:
     """The name of a media file without its suffix; what follows a dot is a suffix only where a letter follows it.
 
-    It is printed and names files, so an end of a line in it, and any other control character, becomes a space.
+    It is printed and names files, so an end of a line in it, and any other control character, is written out.
 
-    >>> stem_of(Path("a/12.5.mp4")), stem_of(Path("a/take.dat")), stem_of(Path("a/take 1.5")), stem_of(Path("a\\nb.mp4"))
-    ('12.5', 'take', 'take 1.5', 'a b')
+    >>> stem_of(Path("a/12.5.mp4")), stem_of(Path("a/take.dat")), stem_of(Path("a/take 1.5"))
+    ('12.5', 'take', 'take 1.5')
+    >>> stem_of(Path("a\\nb.mp4"))
+    'a\\\\nb'
     """
     suffix = path.suffix
     has_suffix = suffix.lower() in MEDIA_SUFFIXES or (suffix[1:2].isalpha() and len(suffix) < 7)
@@ -186,9 +188,12 @@ def names_by_folder(stem: str, paths: list[Path], root: Path, taken: Container[s
     for last in ([stem] * len(paths), [path.name for path in paths]):
         for depth in range(max(map(len, folders)) + 1):
             names = [
-                one_line("_".join([*parts[max(0, len(parts) - depth) :], end])) for parts, end in zip(folders, last, strict=True)
+                one_line("_".join([*parts[max(0, len(parts) - depth) :], end]))
+                for parts, end in zip(folders, last, strict=True)
             ]
             if len(set(names)) == len(names) and not any(name in taken for name in names):
                 return dict(zip(names, paths, strict=True))
     names = [one_line("_".join([*path.parent.parts[1:], path.name])) for path in paths]
+    if len(set(names)) < len(names):  # x_y/z/ and x/y_z/
+        names = [f"{name}_{number + 1}" for number, name in enumerate(names)]
     return dict(zip(names, paths, strict=True))

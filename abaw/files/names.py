@@ -46,24 +46,25 @@ def find_name_fault(name: Any, max_bytes: int = MAX_BYTES) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text with a space for each character that ends a line or steers a terminal.
+    """A text in which each character that ends a line or steers a terminal is written out.
 
     >>> one_line("a\\nb")
-    'a b'
+    'a\\\\nb'
     """
-    return "".join(" " if unicodedata.category(each) in CONTROLS else each for each in text)
+    return "".join(_escaped(each) if unicodedata.category(each) in CONTROLS else each for each in text)
 
 
 def without_controls(text: str) -> str:
-    """Lines of text in which no character steers a terminal: each one that would is written out.
+    """Lines of text in which each character that steers a terminal is written out.
 
     >>> without_controls("a\\nb\\x1b[2J")
     'a\\nb\\\\x1b[2J'
     """
-    return "".join(
-        each if each in "\n\t" or unicodedata.category(each) != "Cc" else each.encode("unicode_escape").decode()
-        for each in text
-    )
+    return "".join(each if each in "\n\t" else one_line(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def first_few(names: Sequence[str], num_shown: int = NUM_SHOWN) -> str:

@@ -38,7 +38,8 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[Path]:
     while (lock := create_locked(temporary, must_lock=False)) is None:
         temporary = temporary_path(path)
     try:
-        yield temporary
+        with _naming(path):
+            yield temporary
         written = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             _check_own(temporary, written, lock)
@@ -50,6 +51,17 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(lock)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error of the system that names no file, such as that of a full disk, names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _check_own(path: Path, written: int, lock: int) -> None:

@@ -12,6 +12,7 @@ from abaw.dataset.media_files import Streams, names_by_folder
 from abaw.dataset.synthetic import are_synthetic
 from abaw.errors import InputError
 from abaw.files import as_list, as_path, as_paths, check_once, visible, write_json
+from abaw.files.names import first_few
 from abaw.files.ownership import Owner, own_folder, read_owner, record_owner
 from abaw.numbers import format_count
 from abaw.pipelines.analysis.answers import Answers, check_real, open_answers
@@ -24,7 +25,7 @@ from abaw.pipelines.analysis.results import DOCUMENT, Analysis
 from abaw.pipelines.analysis.tables import PersonTables, final_table, summarize, write_frames
 from abaw.pipelines.rebuilding import WeightPlaces
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
-from abaw.pipelines.viewing.writing import Viewing
+from abaw.pipelines.viewing.writing import Viewing, remove_outdated
 from abaw.probabilities.contexts import contexts_of
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run
@@ -219,6 +220,7 @@ def _analyze(
     streams = {person: _predict(job, answers, store, view) for person, view in views.items()}
     sources = answers.sources(job.better)
     contexts: dict[str, Counter[str]] = {name: Counter() for name in kept}
+    written, removed = set(read_owner(out, "analysis").get("tables", [])), list[str]()
     for done, clip_id in enumerate(good):
         progress(f"predicting {clip_id}", done, len(good))
         made = []
@@ -231,7 +233,9 @@ def _analyze(
                 made.append(PersonTables(person, final, presence))
                 for name in kept.keys() & tables.keys():
                     contexts[name].update(contexts_of(tables[name].modalities, len(tables[name].frames)).tolist())
-        write_frames(out, clip_id, answers.tasks, made, str(report.losses.get(clip_id, "")), "\n".join(sources))
+        lost, trained = str(report.losses.get(clip_id, "")), "\n".join(sources)
+        remove = partial(lambda clip_id: removed.extend(remove_outdated(out, clip_id, written)), clip_id)
+        write_frames(out, clip_id, answers.tasks, made, lost, trained, remove)
         summaries[clip_id] = [summarize(answers.tasks, each) for each in made]
         answered = [each.answered for each in made]
         num = max(int(each.sum()) for each in answered)
@@ -242,7 +246,10 @@ def _analyze(
     notes += [f"{name} {remark}" for name, each in maps.items() if (remark := each.remark(contexts[name]))]
     analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
     write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, store, config, job.voice[0]))
-    return replace(analysis, notes=(*notes, *job.viewing.write(job.dataset, store, good, progress)))
+    notes += job.viewing.write(job.dataset, store, good, progress)
+    if gone := [name for name in removed if not (out / name).exists()]:
+        notes.append(f"removed, because they showed an earlier analysis: {first_few(gone)}")
+    return replace(analysis, notes=tuple(notes))
 
 
 def _predict(

@@ -1,9 +1,10 @@
 """The tables of an analysis: one row a frame, or a person and frame, as Parquet and CSV, and what they say in short."""
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -132,13 +133,15 @@ def write_frames(
     persons: Sequence[PersonTables],
     losses: str = "",
     sources: str = "",
+    before_change: Callable[[], object] = lambda: None,
 ) -> None:
     """``<clip>.parquet`` and ``<clip>.csv``: one row a frame of the target, or one for each person seen in a frame.
 
     A frame in which none of several persons is seen has one row. ``losses``: the line of what of the clip was lost;
-    ``sources``: what predicted. Both are kept in the metadata of the Parquet file.
+    ``sources``: what predicted. Both are kept in the metadata of the Parquet file. ``before_change`` is called before
+    a table takes the place of one with other content.
     """
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     made = [frames_of(tasks, each) for each in persons]
     if len(persons) > 1:
@@ -149,10 +152,21 @@ def write_frames(
     notes = {LOSSES_KEY: losses.encode(), SOURCES_KEY: sources.encode()}
     frames = frames.replace_schema_metadata({key: text for key, text in notes.items() if text} or None)
     # pyarrow gets open files: it would take a path with a colon for an address
-    with atomic_write(out / f"{clip_id}.parquet") as temporary, temporary.open("wb") as file:
-        parquet.write_table(frames, file)
+    content, path = io.BytesIO(), out / f"{clip_id}.parquet"
+    parquet.write_table(frames, content)
+    if path.is_file() and path.read_bytes() != content.getvalue():
+        before_change()
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content.getvalue())
     with atomic_write(out / f"{clip_id}.csv") as temporary, temporary.open("wb") as file:
-        csv.write_csv(_guarded(frames), file)
+        write_csv_rows(frames, file)
+
+
+def write_csv_rows(frames: pa.Table, file: BinaryIO, *, has_header: bool = True) -> None:
+    """Write rows as CSV in which no text or name of a column is computed by a spreadsheet."""
+    from pyarrow import csv
+
+    csv.write_csv(_guarded(frames), file, csv.WriteOptions(include_header=has_header))
 
 
 def _guarded(frames: pa.Table) -> pa.Table:

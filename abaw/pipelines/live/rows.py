@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abaw.errors import InputError
 from abaw.files.names import checked_name
+from abaw.pipelines.analysis.tables import write_csv_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,10 +46,8 @@ class RowFile:
         self._file.write(line)
 
     def _csv(self, row: "pa.Table") -> bytes:
-        from pyarrow import csv
-
         to = io.BytesIO()
-        csv.write_csv(row, to, csv.WriteOptions(include_header=not self._has_header))
+        write_csv_rows(row, to, has_header=not self._has_header)
         self._has_header = True
         return to.getvalue()
 

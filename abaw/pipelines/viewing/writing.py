@@ -1,7 +1,7 @@
 """Writes the views of clips: which there are, under which names, and what of a clip could not be shown."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -102,6 +102,18 @@ def check_views(names: Sequence[str]) -> list[View]:
         if each.needs:
             _function(each.needs)()
     return found
+
+
+def remove_outdated(folder: Path, clip_id: str, written: Container[str]) -> list[str]:
+    """Remove the views of a clip, because its tables change; returns their names.
+
+    ``written``: the names of files in the folder that an analysis wrote; others stay.
+    """
+    suffixes = [suffix for view in _VIEWS for suffix in (view.suffix, *view.beside)]
+    names = [name for suffix in suffixes if (name := f"{clip_id}{suffix}") in written and (folder / name).is_file()]
+    for name in names:
+        (folder / name).unlink()
+    return names
 
 
 def chosen(names: Sequence[str] | None, known: Sequence[str], option: str) -> list[str]:

@@ -9,7 +9,7 @@ from abaw.dataset.clip import Clip
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files import write_json
-from abaw.pipelines.viewing.writing import Viewing
+from abaw.pipelines.viewing.writing import Viewing, remove_outdated
 from abaw.progress import silent
 from tests.support.abaw.commands import abaw
 
@@ -65,3 +65,11 @@ def test_an_unknown_picture_or_file_is_an_error_with_those_there_are(tmp_path, o
     done = abaw("analyze", "x.mp4", option, value, cwd=tmp_path, code=2)
     assert f"{option} {value!r} is unknown, expected one of {known}" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_views_of_tables_that_change_are_removed_and_files_of_others_stay(tmp_path):
+    for name in ("clip.srt", "clip.proxy.mp4", "clip.html", "clip.parquet", "other.srt"):
+        (tmp_path / name).write_text("before")
+    written = {"clip.srt", "clip.proxy.mp4", "clip.parquet", "clip.png", "other.srt"}
+    assert remove_outdated(tmp_path, "clip", written) == ["clip.proxy.mp4", "clip.srt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.html", "clip.parquet", "other.srt"}

@@ -41,6 +41,22 @@ def test_numbers_and_words_follow_the_post_processing(tmp_path):
     assert shown == EXPR.names(given.values)["expression"]
 
 
+def test_a_table_with_other_content_is_announced_before_it_is_written(tmp_path):
+    before = []
+
+    def write(sources):
+        given = person(None, {"expr": final_table(EXPR, table(EXPR), None)}, [True] * 4)
+        path = tmp_path / "1.parquet"
+        write_frames(tmp_path, "1", {"expr": EXPR}, [given], "", sources, lambda: before.append(path.read_bytes()))
+        return path.read_bytes()
+
+    first = write("a")
+    assert write("a") == first
+    assert not before
+    assert write("b") != first
+    assert before == [first]
+
+
 def test_cells_are_empty_where_there_was_nothing_to_predict_from(tmp_path):
     given = {"expr": table(EXPR, observed=[1, 0, 1, 0]), "va": table(VA, observed=[1, 1, 0, 0])}
     write_frames(tmp_path, "1", {"expr": EXPR, "va": VA}, [person(None, given, [True, True, False, False])])
