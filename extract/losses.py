@@ -149,7 +149,7 @@ class FaceLosses:
         if not self.num_faces and num:
             yield Loss("no face", f"no {found.removeprefix('a ')} in any of {num} frames", 1.0)
         elif self.num_faces < num:
-            text = f"{found} in {self.num_faces} of {num} frames ({format_percent(self.num_faces, num)})"
+            text = f"{found} in only {self.num_faces} of {num} frames ({format_percent(self.num_faces, num)})"
             yield Loss("frames without a face", text, 1 - self.num_faces / num)
         if self.num_others:
             text = f"in {format_count(self.num_others, 'frame')} the person is absent, but others are there"

@@ -32,7 +32,7 @@ _RESULT = _ENVIRONMENT.from_string(
 </ul>
 <p class="abaw-downloads">Download:
 {% for label, address in downloads %}
-<a href="{{ address }}" download>{{ label }}</a>{{ "," if not loop.last }}
+<a href="{{ address }}" download>{{ label[0] | upper }}{{ label[1:] }}</a>{{ "," if not loop.last }}
 {% endfor %}
 </p>
 {% if page %}

@@ -130,14 +130,14 @@ def draw_comparison(
     _forest(every[0], names, [each.score for each in systems], [each.interval for each in systems], None)
     every[0].set_xlabel(f"{score}, 95 % interval")
     if differences:
-        letters = [f"{shortened(each.second, 20)}\nabove {shortened(each.first, 20)}" for each in differences]
+        letters = [f"{shortened(each.second, 20)}\nminus {shortened(each.first, 20)}" for each in differences]
         bounds = [each.interval for each in differences]
         _forest(every[1], letters, [each.difference for each in differences], bounds, [each.p for each in differences])
         every[1].axvline(0, color=INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
         every[1].set_xlabel(f"difference in {score}, 95 % interval")
     said = [f"{each.name}: {score} {each.score:.4f}{_interval_in_words(each.interval)}." for each in systems]
     said += [
-        f"{each.second} above {each.first}: {each.difference:+.4f}{_interval_in_words(each.interval)}, p {each.p:.3f}."
+        f"{each.second} minus {each.first}: {each.difference:+.4f}{_interval_in_words(each.interval)}, p {each.p:.3f}."
         for each in differences
     ]
     return Plot(figure, title, " ".join(said))

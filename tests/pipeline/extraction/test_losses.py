@@ -48,15 +48,15 @@ def made(tmp_path_factory):
 LINES = {
     "silent": "the sound is silent",
     "no_sound": "no sound",
-    "hidden": "a face in 15 of 25 frames (60.0 %)",
+    "hidden": "a face in only 15 of 25 frames (60.0 %)",
     "nobody": "no face in any of 25 frames",
     "short_sound": "0.98 of 2.00 s without sound at the beginning or end",
-    "empty_crops": "a face image in 1 of 25 frames (4.0 %); 24 face images empty (0 bytes)",
+    "empty_crops": "a face image in only 1 of 25 frames (4.0 %); 24 face images empty (0 bytes)",
     "from_0": (
-        "a face image in 24 of 25 frames (96.0 %); 1 face image cut off or no image; 1 face image not read: its name "
+        "a face image in only 24 of 25 frames (96.0 %); 1 face image cut off or no image; 1 face image not read: its name "
         "gives no frame, or one that has another image; face images are numbered from 0: image 0 is frame 1"
     ),
-    "labels": "2 frames of labels or images after the last of 25 pictures; a face in 25 of 27 frames (92.6 %)",
+    "labels": "2 frames of labels or images after the last of 25 pictures; a face in only 25 of 27 frames (92.6 %)",
 }
 
 
@@ -109,7 +109,7 @@ def test_losses_of_sound_and_faces_extracted_one_after_the_other_are_both_kept(t
     hog, mel = specs()
     assert str(extract(dataset, store, [mel], bright(), num_readers=1).losses["v"]) == "no sound"
     report = extract(dataset, store, [hog], bright(), num_readers=1)
-    assert str(report.losses["v"]) == "no sound; a face in 15 of 25 frames (60.0 %)"
+    assert str(report.losses["v"]) == "no sound; a face in only 15 of 25 frames (60.0 %)"
 
 
 @pytest.mark.parametrize("text", [None, "{"], ids=["deleted", "cut"])
@@ -216,4 +216,4 @@ def test_images_alone_are_counted_against_the_frames(tmp_path):
     report = extract(
         open_dataset(tmp_path / "crops"), FeatureStore(tmp_path / "s"), specs()[:1], bright(), assume_fps=25
     )
-    assert str(report.losses["v"]) == "a face image in 4 of 5 frames (80.0 %)"
+    assert str(report.losses["v"]) == "a face image in only 4 of 5 frames (80.0 %)"

@@ -29,8 +29,8 @@ LINES = {
     "2 corrupt packets of sound": ClipLosses(sound=SoundLosses(num_corrupt_packets=2)),
     "2 other audio streams not used": ClipLosses(sound=SoundLosses(num_unused_streams=2)),
     "no face in any of 95 frames": ClipLosses(faces={"video": FaceLosses("video", 95, 0)}),
-    "a face in 45 of 75 frames (60.0 %)": ClipLosses(faces={"video": FaceLosses("video", 75, 45)}),
-    "a face image in 9464 of 9866 frames (95.9 %)": ClipLosses(faces={"images": FaceLosses("images", 9866, 9464)}),
+    "a face in only 45 of 75 frames (60.0 %)": ClipLosses(faces={"video": FaceLosses("video", 75, 45)}),
+    "a face image in only 9464 of 9866 frames (95.9 %)": ClipLosses(faces={"images": FaceLosses("images", 9866, 9464)}),
     "no face image in any of 4 frames; 4 face images empty (0 bytes)": ClipLosses(
         faces={"images": FaceLosses("images", 4, 0, num_empty=4)}
     ),
@@ -71,7 +71,7 @@ def test_the_parts_of_a_line_are_in_one_order():
 def test_later_parts_replace_earlier_ones_and_others_stay():
     earlier = ClipLosses(PictureLosses(75, num_corrupt_packets=1), SoundLosses("silent"))
     later = ClipLosses(PictureLosses(75), faces={"images": FaceLosses("images", 75, 74)})
-    assert str(earlier.merged(later)) == "the sound is silent; a face image in 74 of 75 frames (98.7 %)"
+    assert str(earlier.merged(later)) == "the sound is silent; a face image in only 74 of 75 frames (98.7 %)"
 
 
 def test_a_summary_counts_kinds_and_names_the_worst_first():
@@ -79,7 +79,7 @@ def test_a_summary_counts_kinds_and_names_the_worst_first():
     losses |= {"silent": ClipLosses(sound=SoundLosses("silent")), "sound": ClipLosses()}
     lines = summarize(losses, 400, "abaw store info S --losses")
     assert lines[0] == "13 of 400 clips have losses: frames without a face 12, silent sound 1"
-    assert lines[1:3] == ["  silent: the sound is silent", "  c00: a face in 80 of 100 frames (80.0 %)"]
+    assert lines[1:3] == ["  silent: the sound is silent", "  c00: a face in only 80 of 100 frames (80.0 %)"]
     assert lines[-1] == "  and 3 more: abaw store info S --losses lists all"
     assert len(lines) == 12
     assert summarize({"a": ClipLosses()}, 1) == []

@@ -42,13 +42,13 @@ def test_a_clip_without_losses_has_no_file(store):
 def test_losses_of_parts_read_later_are_added_and_those_of_other_media_forgotten(store):
     store.add_losses("a", "of a", SILENT)
     store.add_losses("a", "of a", ClipLosses(faces={"images": FaceLosses("images", 10, 9)}))
-    assert str(store.losses("a")) == "the sound is silent; a face image in 9 of 10 frames (90.0 %)"
+    assert str(store.losses("a")) == "the sound is silent; a face image in only 9 of 10 frames (90.0 %)"
     store.put_clock("a", make_clock(), {"source": "another", "num_frames": "10"})
     with pytest.raises(InputError, match=r"a.losses.json is about other media than the clip's clock: run abaw extract"):
         store.losses("a")
     assert [fault.file for fault in verify(store).faults if "losses" in fault.file] == ["clock/a.losses.json"]
     store.add_losses("a", "another", ClipLosses(faces={"images": FaceLosses("images", 10, 9)}))
-    assert str(store.losses("a")) == "a face image in 9 of 10 frames (90.0 %)"
+    assert str(store.losses("a")) == "a face image in only 9 of 10 frames (90.0 %)"
 
 
 @pytest.mark.parametrize(

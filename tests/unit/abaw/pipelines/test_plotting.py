@@ -92,7 +92,7 @@ def test_a_clip_has_its_labels_with_gaps_beside_the_predictions(folder, data):
 
 def test_a_comparison_has_the_paired_difference(folder, data):
     plot = abaw.plot_comparison([folder / "a", folder / "b"], task="va", data=data, draws=100)
-    assert f"{folder / 'b'} above {folder / 'a'}: -0." in plot.alternative
+    assert f"{folder / 'b'} minus {folder / 'a'}: -0." in plot.alternative
     assert len(plot.figure.axes) == 2
 
 

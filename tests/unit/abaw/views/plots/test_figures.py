@@ -67,7 +67,7 @@ def test_a_comparison_shows_intervals_where_there_are_some():
     assert lines(scores).count([[0.2, 0], [0.4, 0]]) == 2
     assert not [each for each in lines(scores) if each[0][1] == 1 and len(each) == 2]
     assert texts(differences) == ["+0.200, p 0.010"]
-    assert "b above a: +0.2000 (95 % interval 0.1000 to 0.3000), p 0.010." in plot.alternative
+    assert "b minus a: +0.2000 (95 % interval 0.1000 to 0.3000), p 0.010." in plot.alternative
 
 
 def test_a_robustness_curve_is_in_the_order_of_the_strengths():
