@@ -18,6 +18,7 @@ from abaw.commands import (
     VideoStream,
     command,
 )
+from abaw.files.names import one_line
 from abaw.progress import Progress
 
 LOG = logging.getLogger("abaw")
@@ -134,6 +135,6 @@ def analyze(
     print(found)
     if page and found.clips:
         others = f"; the other {len(found.clips) - 1} beside it" if found.clips[1:] else ""
-        print(f"open {found.out / found.clips[0]}.html in a browser{others}")
+        print(f"open {one_line(str(found.out / found.clips[0]))}.html in a browser{others}")
     if found.extraction.failed:
         raise typer.Exit(1)
