@@ -3,6 +3,7 @@
 Gradio has many more addresses, such as one that fetches any address of the internet for whoever asks.
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from abaw.app.running import check_disk
 from abaw.app.settings import AppSettings, is_loopback
 from abaw.errors import InputError
 
+LOG = logging.getLogger("abaw")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -71,7 +73,12 @@ class Gate:
                 ]
             await send(message)
 
-        await self._app(scope, receive, send_with_policy)
+        from starlette.requests import ClientDisconnect
+
+        try:
+            await self._app(scope, receive, send_with_policy)
+        except ClientDisconnect:  # the rest of the file is removed with the uploads that no page has taken
+            LOG.info("an upload was cut off")
 
     def find_refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence where a request is not answered; None where it is."""

@@ -1,5 +1,6 @@
 """Which requests the server of the page answers."""
 
+import asyncio
 import collections
 
 import pytest
@@ -84,3 +85,16 @@ def test_an_upload_is_refused_before_it_is_read(ask, monkeypatch):
     status, sentence = ask(upload, "POST", content_length="10000000")
     assert status == 507
     assert sentence.startswith("The disk of the machine that runs this page is full (50 MB free)")
+
+
+def test_an_upload_that_is_cut_off_is_a_line_in_the_log(tmp_path, caplog):
+    from starlette.requests import ClientDisconnect
+
+    async def cut_off(*_):
+        raise ClientDisconnect
+
+    settings = AppSettings((Offer("x"),), MediaLimits(1, 1.0))
+    scope = {"type": "http", "path": "/", "method": "GET", "headers": [(b"host", b"127.0.0.1:7860")]}
+    caplog.set_level("INFO", "abaw")
+    asyncio.run(Gate(cut_off, settings, tmp_path)(scope, None, None))
+    assert caplog.messages == ["an upload was cut off"]
