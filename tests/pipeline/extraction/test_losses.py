@@ -53,8 +53,8 @@ LINES = {
     "short_sound": "0.98 of 2.00 s without sound at the beginning or end",
     "empty_crops": "a face image in only 1 of 25 frames (4.0 %); 24 face images empty (0 bytes)",
     "from_0": (
-        "a face image in only 24 of 25 frames (96.0 %); 1 face image cut off or no image; 1 face image not read: its name "
-        "gives no frame, or one that has another image; face images are numbered from 0: image 0 is frame 1"
+        "a face image in only 24 of 25 frames (96.0 %); 1 face image cut off or no image; 1 face image not read: its "
+        "name gives no frame, or one that has another image; face images are numbered from 0: image 0 is frame 1"
     ),
     "labels": "2 frames of labels or images after the last of 25 pictures; a face in only 25 of 27 frames (92.6 %)",
 }
