@@ -33,6 +33,7 @@ RESULTS = ROOT / "benchmarks/results/live"
 MEDIA = Path(os.environ.get("ABAW_MEDIA", ROOT.parent / "shared" / "media"))
 CLIPS = ("bbaf2n.mpg", "lbax4n.mpg", "lrwp9a.mpg", "id2_vcd_swwp2s.mpg")
 FPS, BOUND_S = 25, 0.150
+RATE_HZ = 48_000  # of the sound, as cameras have it: AAC comes in pieces of 1024 samples, and the last is waited for
 HEIGHTS = (360, 720)
 ENCODERS = ["face_hog", "voice_mel:means=past"]
 MODELS: dict[str, dict[str, Any]] = {
@@ -49,9 +50,9 @@ COLUMNS = ("model", "height", "median", "95th percentile", "dropped", "parts, 95
 def write_video(path: Path, height: int, seconds: float) -> None:
     """The clips one after the other until the video is long enough, with their voices."""
     num = round(seconds * FPS)
-    sounds = [media.sound(MEDIA / "clips" / name, 16000).samples for name in CLIPS]
-    samples = np.concatenate(list(repeat(np.concatenate(sounds), 1 + int(seconds // 10))))[: round(seconds * 16000)]
-    write_clip(path, pictures(height, num), np.arange(num) / FPS, Sound(samples, 16000, 0.0))
+    sounds = [media.sound(MEDIA / "clips" / name, RATE_HZ).samples for name in CLIPS]
+    samples = np.concatenate(list(repeat(np.concatenate(sounds), 1 + int(seconds // 10))))[: round(seconds * RATE_HZ)]
+    write_clip(path, pictures(height, num), np.arange(num) / FPS, Sound(samples, RATE_HZ, 0.0))
 
 
 def pictures(height: int, num: int) -> Iterator[Rgb]:

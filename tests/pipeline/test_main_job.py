@@ -227,7 +227,7 @@ def test_a_run_stopped_between_training_and_scoring_is_not_trained_again(job, mo
     monkeypatch.chdir(job)
     settings = [*SMALL, "name=unscored"]
     with monkeypatch.context() as patch:
-        patch.setattr(prediction, "write_predictions", lambda *_: 1 / 0)
+        patch.setattr(prediction, "write_predictions", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             training.train(ROOT / "abaw/configs/synthetic.yaml", settings)
     assert "epoch 2/2" in caplog.text

@@ -70,7 +70,8 @@ def write_wave_net(path: Path, *, is_pooled: bool = False) -> Path:
 def write_vad_net(path: Path) -> Path:
     """A network with the inputs and outputs of silero's.
 
-    Its output grows with the loudness of the 512 samples and their context, and with that of what came before.
+    Its output grows with the loudness of the 512 samples and their context, and with that of what came before, which
+    fades by half from row to row.
     """
     from onnx import TensorProto, helper
 
@@ -83,7 +84,7 @@ def write_vad_net(path: Path) -> Path:
         helper.make_node("Add", ["loudness", "column"], ["sum"]),
         helper.make_node("Tanh", ["sum"], ["output"]),
         helper.make_node("Mul", ["state", "half"], ["faded"]),
-        helper.make_node("Add", ["faded", "sum"], ["stateN"]),
+        helper.make_node("Add", ["faded", "loudness"], ["stateN"]),
     ]
     inputs = [
         helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", "sequence"]),

@@ -30,9 +30,9 @@ def by_hand(samples):
     """The tiny network, step by step: the mean of 64 + 512 samples and of its state."""
     padded, state, found = np.concatenate([np.zeros(64), samples]), 0.0, []
     for first in range(0, len(samples) - 511, 512):
-        total = np.abs(padded[first : first + 576]).mean() + state
-        state = 0.5 * state + total
-        found.append(np.tanh(total))
+        loudness = np.abs(padded[first : first + 576]).mean()
+        found.append(np.tanh(loudness + state))
+        state = 0.5 * state + loudness
     return np.array(found)
 
 
