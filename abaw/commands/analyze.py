@@ -136,5 +136,5 @@ def analyze(
     if page and found.clips:
         others = f"; the other {len(found.clips) - 1} beside it" if found.clips[1:] else ""
         print(f"open {one_line(str(found.out / found.clips[0]))}.html in a browser{others}")
-    if found.extraction.failed:
+    if found.extraction.failed or found.views_failed:
         raise typer.Exit(1)

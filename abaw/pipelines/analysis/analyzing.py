@@ -246,10 +246,11 @@ def _analyze(
     notes += [f"{name} {remark}" for name, each in maps.items() if (remark := each.remark(contexts[name]))]
     analysis = Analysis(out, tuple(good), report, sources, summaries, unobserved, unanswered, tuple(notes))
     write_json(out / DOCUMENT, describe(analysis, job.dataset, answers, store, config, job.voice[0]))
-    notes += job.viewing.write(job.dataset, store, good, progress)
+    remarks, failed = job.viewing.write(job.dataset, store, good, progress)
+    notes += remarks
     if gone := [name for name in removed if not (out / name).exists()]:
         notes.append(f"removed, because they showed an earlier analysis: {first_few(gone)}")
-    return replace(analysis, notes=tuple(notes))
+    return replace(analysis, notes=tuple(notes), views_failed=tuple(failed))
 
 
 def _predict(

@@ -71,6 +71,7 @@ class Analysis:
     ``sources``: what predicted and what it was trained on, a line each. ``summaries``: by clip, of each person.
     ``unobserved``: by clip, in how many frames there was nothing to predict from, and how many it has.
     ``unanswered``: the clips without any prediction, and why. ``notes``: what else to know, such as persons left out.
+    ``views_failed``: the views that could not be written, and why.
     ``extraction.losses``: what of each clip was lost. As text: all of these.
     """
 
@@ -82,10 +83,11 @@ class Analysis:
     unobserved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     unanswered: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    views_failed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lost = self.extraction.loss_lines(f"abaw store info {self.out / 'store'} --losses")
-        lines = [*self.sources, *self.notes, *lost, *unobserved_lines(self.unobserved)]
+        lines = [*self.sources, *self.notes, *self.views_failed, *lost, *unobserved_lines(self.unobserved)]
         for clip_id in self.clips:
             if clip_id in self.unanswered:
                 lines.append(f"{clip_id}: no prediction: {self.unanswered[clip_id]}")

@@ -1,14 +1,14 @@
 """Writes the views of clips: which there are, under which names, and what of a clip could not be shown."""
 
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abaw.errors import InputError
+from abaw.errors import AbawError, InputError
 from abaw.files import as_list
 from abaw.progress import ProgressCallback, silent
 from abaw.views.exports.subtitles import SHORTEST_S
@@ -141,17 +141,24 @@ class Viewing:
 
     def write(
         self, dataset: "Dataset", store: "FeatureStore", clip_ids: Sequence[str], progress: ProgressCallback
-    ) -> Iterator[str]:
+    ) -> tuple[list[str], list[str]]:
         """Write what there is to look at of each clip into the root of the data set.
 
-        Yields a line for each view of which its reader must know something.
+        Returns a line for each view of which its reader must know something, and one for each that could not be
+        written because of its clip. Raises OSError where nothing can be written, as on a full disk.
         """
+        remarks, failed = [], []
         for done, clip_id in enumerate(clip_ids if self.views else ()):
             progress(f"views of {clip_id}", done, len(clip_ids))
             viewed = ViewedClip(dataset.clips[clip_id], store, dataset.root, self.embed, self.shortest_s, progress)
             for view in self.views:
-                if remark := view.write(viewed, viewed.folder / f"{clip_id}{view.suffix}"):
-                    yield f"{clip_id}: {view.name}: {remark}"
+                try:
+                    remark = view.write(viewed, viewed.folder / f"{clip_id}{view.suffix}")
+                except AbawError as error:
+                    failed.append(f"{clip_id}: {view.name}: not written: {error}")
+                else:
+                    remarks += [f"{clip_id}: {view.name}: {remark}"] if remark else []
+        return remarks, failed
 
 
 def _function(name: str) -> Any:

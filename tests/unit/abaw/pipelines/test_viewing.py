@@ -44,12 +44,23 @@ def dataset(tmp_path):
 
 def test_every_view_without_media_is_written_and_says_what_it_left_out(dataset):
     viewing = Viewing.of(("svg", "eaf", "srt", "vtt"), embed=False, shortest_subtitle_s=0.2)
-    said = list(viewing.write(dataset, None, ["clip"], silent))
+    said, failed = viewing.write(dataset, None, ["clip"], silent)
+    assert failed == []
     words = "1 of 3 stretches are shorter than 0.2 s and left out"
     assert said == [f"clip: srt: {words}", f"clip: vtt: {words}"]
     written = {path.suffix for path in dataset.root.iterdir()}
     assert written >= {".svg", ".eaf", ".srt", ".vtt"}
     assert "00:00:01,120 --> 00:00:02,000" in (dataset.root / "clip.srt").read_text()
+
+
+def test_a_view_that_cannot_be_made_of_a_clip_stops_no_other(dataset):
+    both = Dataset(dataset.root, {"gone": Clip("gone", dataset.root / "gone.mp4"), **dataset.clips})
+    viewing = Viewing.of(("srt", "eaf"), embed=False, shortest_subtitle_s=0)
+    remarks, failed = viewing.write(both, None, ["gone", "clip"], silent)
+    assert [line.split(": ")[:3] for line in failed] == [["gone", view, "not written"] for view in ("srt", "eaf")]
+    assert "has no clip 'gone'" in failed[0]
+    assert remarks == []
+    assert (dataset.root / "clip.srt").exists()
 
 
 @pytest.mark.parametrize("length_s", [-1, float("nan"), float("inf")])
