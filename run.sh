@@ -72,7 +72,8 @@ run_tests() {
   export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONFAULTHANDLER=1 RAY_USAGE_STATS_ENABLED=0
   # many images of containers set it: then both workers and every command that a test starts compile all modules anew
   unset PYTHONDONTWRITEBYTECODE
-  exec "$PY" -m pytest -n 2 "$@"
+  # worksteal: neighbouring tests share their fixtures, and no worker is idle at the end
+  exec "$PY" -m pytest -n 2 --dist worksteal "$@"
 }
 
 run_fuzz() {

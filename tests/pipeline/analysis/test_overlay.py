@@ -92,7 +92,7 @@ def test_what_cannot_be_drawn_on_is_said_and_the_other_clips_have_their_overlays
     said = capsys.readouterr()
     assert stop.value.code == 1
     assert "text" in said.err
-    sources = {"odd": "odd.avi", "a 'b' \"c\"\nd": name}
+    sources = {"odd": "odd.avi", "a 'b' \"c\"\\nd": name}  # the new line is written out
     assert {path.name for path in (tmp_path / "out").glob("*.mp4")} == {f"{each}.overlay.mp4" for each in sources}
     for clip_id, source in sources.items():
         times_s = picture_times_s(tmp_path / "given" / source)
