@@ -118,6 +118,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     STATE.update(verbose=False, words=[])
+    _keep_out_of_home()
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _terminate) if is_main else None
     hook, sys.unraisablehook = sys.unraisablehook, _stop_again
@@ -137,6 +138,15 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     if code in (INTERRUPTED, TERMINATED):
         _print(STOPPED.get(" ".join(STATE["words"][:2])) or STOPPED.get(" ".join(STATE["words"][:1])) or "stopped")
     sys.exit(code)
+
+
+def _keep_out_of_home() -> None:
+    """Have matplotlib, which torchmetrics imports too, keep its list of fonts in the environment, as weights are kept.
+
+    Only here: in a program that imports abaw, the user's own settings of matplotlib count.
+    """
+    if sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK):
+        os.environ.setdefault("MPLCONFIGDIR", os.path.join(sys.prefix, "share", "abaw", "matplotlib"))
 
 
 def _run(words: list[str]) -> int:

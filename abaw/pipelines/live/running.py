@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,11 +165,10 @@ def _start(
     takes_faces = any("crop" in spec.recipe(config, parts.fill) for spec in parts.specs.values())
     tracks, watched = tracks_of(answers, parts.specs, config), {VOICE: (voice, rule.before_s)}
     extraction = LiveExtraction(source, tracks, watched, config, real_time=real_time)
-    frame = extraction.warm_up(config)
-    columns_of(FrameAnswers(answers, rule, parts.kept, takes_faces).row(frame))
+    new_answers = partial(FrameAnswers, answers, rule, parts.kept, takes_faces)
+    columns_of(new_answers().row(extraction.warm_up(config)))  # thrown away, because it keeps what it has seen
     about = {"source": source.name, **describe_answers(answers, config, rule)}
-    found = FrameAnswers(answers, rule, parts.kept, takes_faces)
-    return LiveSession(extraction, found, source, out, parts.sources, parts.notes, max_s, about)
+    return LiveSession(extraction, new_answers(), source, out, parts.sources, parts.notes, max_s, about)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class _Measurement:
         curves = plan_curves(
             self._source, inputs, self._shifted, self._std(), self._seeds, self._stretch_s, is_of_stills=is_of_stills
         )
-        self._remark(inputs, is_of_stills)
+        self.remarks += _remarks(list(self._source.names()), inputs, is_of_stills)
         self._num_passes += len(ablations) + sum(len(by_seed) for curve in curves for _, by_seed in curve.points)
         began_s = time.perf_counter()
         unchanged = self._predict("features as they are", self._source)
@@ -274,17 +274,14 @@ class _Measurement:
             )
         return found
 
-    def _remark(self, inputs: Mapping[str, str], is_of_stills: bool) -> None:
-        """What must be known of the ablation and the curves of this run."""
-        self.remarks += _remarks(list(self._source.names()), inputs, is_of_stills)
-
 
 def _remarks(names: Sequence[str], inputs: Mapping[str, str], is_of_stills: bool) -> Iterator[str]:
+    """What must be known of the ablation and the curves of a run."""
     if len(names) == 1:
         yield f"the run has one modality, {names[0]}: there is no ablation by modality"
-    for kind, words in (("sound", "sound dropped or shifted"), ("face", "faces dropped")):
+    for kind, made_of, words in (("sound", "sound", "sound dropped or shifted"), ("face", "faces", "faces dropped")):
         if kind not in inputs.values():
-            yield f"no modality of the run is made of {'sound' if kind == 'sound' else 'faces'}: no curve of {words}"
+            yield f"no modality of the run is made of {made_of}: no curve of {words}"
     if is_of_stills:
         yield "the clips are still pictures, which have no time: pictures are dropped whole, and sound is not shifted"
     if unknown := [name for name in names if not inputs.get(name)]:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from abaw.files import atomic_write
+from abaw.numbers import format_count
 from abaw.views.exports.annotations import Annotation, Tier, class_blocks, class_tier, joined, lost_remark, time_remark
 from abaw.views.text import plain_text
 from abaw.views.timeline import Timeline
@@ -68,7 +69,8 @@ def _subtitles(timeline: Timeline, shortest_s: float) -> tuple[list[Annotation],
     kept = [(tier, each) for tier, each in every if each.stop_ms - each.start_ms >= shortest_s * 1000]
     named = [each._replace(text=_prefix(tier, len(blocks) > 1) + each.text) for tier, each in kept]
     num_short = len(every) - len(kept)
-    short = f"{num_short} of {len(every)} stretches are shorter than {shortest_s:g} s and left out" if num_short else ""
+    counts = f"{num_short} of {format_count(len(every), 'segment')}"
+    short = f"left out because shorter than {shortest_s:g} s: {counts}" if num_short else ""
     return sorted(named), joined(short, lost_remark(tiers), time_remark(timeline))
 
 

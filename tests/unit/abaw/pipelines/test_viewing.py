@@ -46,7 +46,7 @@ def test_every_view_without_media_is_written_and_says_what_it_left_out(dataset):
     viewing = Viewing.of(("svg", "eaf", "srt", "vtt"), embed=False, shortest_subtitle_s=0.2)
     said, failed = viewing.write(dataset, None, ["clip"], silent)
     assert failed == []
-    words = "1 of 3 stretches are shorter than 0.2 s and left out"
+    words = "left out because shorter than 0.2 s: 1 of 3 segments"
     assert said == [f"clip: srt: {words}", f"clip: vtt: {words}"]
     written = {path.suffix for path in dataset.root.iterdir()}
     assert written >= {".svg", ".eaf", ".srt", ".vtt"}

@@ -23,7 +23,7 @@ def read_vtt(path):
 def test_short_stretches_are_left_out_and_counted_and_gaps_have_no_subtitle(tmp_path):
     timeline = make_timeline([make_person(LABELS)], TIMES_S)
     expected = [(0.0, 0.8, "Fear"), (0.88, 1.48, "Fear"), (1.88, 2.4, "Neutral")]
-    remark = "1 of 4 stretches are shorter than 0.5 s and left out"
+    remark = "left out because shorter than 0.5 s: 1 of 4 segments"
     assert write_srt(timeline, tmp_path / "a.srt") == remark
     assert read_srt(tmp_path / "a.srt") == expected
     assert write_vtt(timeline, tmp_path / "a.vtt") == remark
