@@ -18,7 +18,7 @@ def find_browser() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not the session: while it is open, an event loop runs, and no other test may have one
 def chromium() -> Iterator[object]:
     program = find_browser()
     if program is None:
