@@ -35,7 +35,7 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
     where the port is in use or the host is not of this machine, or Gradio is not installed.
     """
     with bind(settings) as bound, _temporary_folder() as root:
-        import_optional("gradio", needed_by="abaw app", install="'abaw[app]'")
+        import_optional("gradio", needed_by="abaw app", extra="app")
         import uvicorn
 
         sessions, workers = Sessions(root), Workers()

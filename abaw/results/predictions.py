@@ -301,7 +301,7 @@ def count_contexts(folder: Path) -> dict[str, int]:
 def tasks_in(folder: Path) -> list[str]:
     """The tasks of a folder of prediction folders, or of a single one. Raises NotFoundError where there is none."""
     if not folder.is_dir():
-        raise NotFoundError(f"no predictions at {folder}: run abaw predict")
+        raise NotFoundError(f"no predictions at {folder}, which is no folder: check the path, or run abaw predict")
     below = sorted(path.name for path in folder.iterdir() if path.is_dir() and _holds_tables(path))
     if below:
         return below
@@ -346,5 +346,5 @@ def _holds_tables(folder: Path) -> bool:
 
 def to_pandas(table: pa.Table | Mapping[str, Any]) -> "pd.DataFrame":
     """A pyarrow table, or columns by name, as a pandas DataFrame. Raises InputError where pandas is not installed."""
-    import_optional("pandas", needed_by="to_pandas()", install="pandas")
+    import_optional("pandas", needed_by="to_pandas()")
     return (table if isinstance(table, pa.Table) else pa.table(dict(table))).to_pandas()

@@ -34,7 +34,7 @@ def open_study(folder: Path, about: dict[str, Any], seed: int) -> Iterator["Stud
     ``about``: what makes a search another one (its config, space and seed). Raises InputError where the folder holds
     another search, where one is running in it, or where Optuna is not installed.
     """
-    optuna = import_optional("optuna", needed_by="a search", install="'abaw[search]'")
+    optuna = import_optional("optuna", needed_by="a search", extra="search")
     with own_folder(folder, "search", "a search", partial(_foreign, folder), "give another name=..."):
         _check_same(folder / "search.json", about)
         optuna.logging.set_verbosity(optuna.logging.WARNING)

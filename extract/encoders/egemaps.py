@@ -49,7 +49,7 @@ class Egemaps(SoundEncoder):
     rate_hz, dim = RATE_HZ, DIM
 
     def __init__(self) -> None:
-        opensmile = import_optional("opensmile", needed_by="egemaps", install="'abaw[smile]'")
+        opensmile = import_optional("opensmile", needed_by="egemaps", extra="smile")
         self._chunks = plan_chunks("egemaps", GRID, CHUNK_S, OVERLAP_S)
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,

@@ -88,9 +88,8 @@ def _open(file: Path, min_score: float) -> Any:
     """MediaPipe's landmarker for single pictures. Raises InputError where package or file cannot be loaded."""
     tasks = import_optional(
         "mediapipe.tasks.python",
-        needed_by="landmarks",
-        package="mediapipe 0.10.21, in an environment of its own (it requires numpy 1)",
-        install="-c constraints-mediapipe.txt 'abaw[mediapipe]'",
+        needed_by="landmarks, in an environment of its own (mediapipe requires numpy 1),",
+        extra="mediapipe",
     )
     if not file.is_file():
         raise MissingWeights(

@@ -182,7 +182,7 @@ def load_librosa() -> Any:
     compiles, and the others wait and then load from the cache.
     """
     with FileLock(LOCK):
-        librosa = import_optional("librosa", needed_by="mfcc", install="librosa")
+        librosa = import_optional("librosa", needed_by="mfcc")
         try:
             noise = np.random.default_rng(0).normal(size=2048).astype(np.float32)
             magnitudes = np.abs(librosa.stft(noise, n_fft=512, hop_length=HOP))

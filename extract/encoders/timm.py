@@ -78,7 +78,7 @@ def timm(
     if crop != "none":
         settings |= {"crop_px": crop_px, "margin": margin}
     check_batch_size("timm", batch_size)
-    import_optional("timm", needed_by="the encoder timm", install="'abaw[timm]'")
+    import_optional("timm", needed_by="the encoder timm", extra="timm")
     net, files = load(model, weights, revision, img_px, download)
     return Timm(net, files, settings, parse_layers(layer, combine), batch_size, device, compile)
 

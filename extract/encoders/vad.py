@@ -119,7 +119,7 @@ def _find(file: str | None, download: bool) -> Path:
 
 def _session(path: Path) -> Any:
     """The network in onnxruntime, in one thread. Raises InputError where the file is not silero's network."""
-    onnxruntime = import_optional("onnxruntime", needed_by="vad", install="'abaw[onnx]'")
+    onnxruntime = import_optional("onnxruntime", needed_by="vad", extra="onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is too short for several threads
     options.log_severity_level = 3

@@ -150,4 +150,4 @@ def _connect(ray: Any, address: str | None) -> None:
 def _import_ray(address: str | None) -> Any:
     if not address:  # read when Ray is imported: without it even a machine's own cluster listens to all others
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    return import_optional("ray", needed_by="--engine ray", install="'abaw[ray]'")
+    return import_optional("ray", needed_by="--engine ray", extra="ray")

@@ -11,7 +11,7 @@ import numpy as np
 
 from abaw.errors import InputError
 from abaw.files import sha256
-from abaw.optional import import_optional
+from abaw.optional import import_optional, install_command
 from extract import DETECTORS
 from extract.faces.centerface import CenterFace
 from extract.faces.detector import FaceDetector, check_share, scaled_box, shrink_to_search
@@ -161,7 +161,7 @@ class Mtcnn(FaceDetector):
             "facenet_pytorch",
             needed_by="the face detector mtcnn",
             package="facenet-pytorch",
-            install="'abaw[mtcnn]'",
+            extra="mtcnn",
         )
         self._detector = self._package.MTCNN(keep_all=True, device="cpu").eval()
 
@@ -205,11 +205,11 @@ class Mesh(FaceDetector):
         if max_faces < 1:
             raise InputError(f"mediapipe: max_faces is {max_faces}, expected 1 or more")
         self._settings = {"min_score": check_share("mediapipe", "min_score", min_score), "max_faces": max_faces}
-        package = import_optional("mediapipe", needed_by="the face detector mediapipe", install="'abaw[mediapipe]'")
+        package = import_optional("mediapipe", needed_by="the face detector mediapipe", extra="mediapipe")
         if not hasattr(package, "solutions"):
             raise InputError(
                 f"mediapipe {package.__version__} contains no models, expected version 0.10.21: "
-                "pip install 'abaw[mediapipe]'"
+                + install_command("mediapipe")
             )
         self._package = package
         self._mesh = package.solutions.face_mesh.FaceMesh(

@@ -74,7 +74,7 @@ class Graph:
 
 def _session(file: Path, source: Path | bytes, device: str, threads: int) -> InferenceSession:
     """The loaded network. Raises InputError where the file is damaged or there is no such device."""
-    onnxruntime = import_optional("onnxruntime", needed_by="an ONNX file", install="'abaw[onnx]'")
+    onnxruntime = import_optional("onnxruntime", needed_by="an ONNX file", extra="onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # always set: by default onnxruntime binds its threads to cores, which a container may forbid
@@ -121,7 +121,7 @@ def _chosen(file: Path, output: int | str, outputs: list[str]) -> str:
 def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
     """The network with the tensor of that name as its only output. Raises InputError where there is none."""
     found = f"{file} has no output {output!r}, its outputs are {', '.join(outputs)}; reading a tensor inside"
-    onnx = import_optional("onnx", needed_by=found, install="onnx")
+    onnx = import_optional("onnx", needed_by=found)
     model = onnx.load(str(file))
     known = [name for node in model.graph.node for name in node.output if name]
     name = _last_hidden(file, model.graph) if output == HIDDEN and output not in known else output

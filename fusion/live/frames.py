@@ -1,6 +1,7 @@
 """Raw outputs of a trained module frame by frame, while a clip goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,6 +14,17 @@ from abaw.tracks import Track
 from fusion.module import FusionModule
 from fusion.predict import outputs_of_batch
 from fusion.validation import Raw, state_key
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread of PyTorch's: a step is little work, and faces of the next picture are searched meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class FramePredictor:
@@ -63,7 +75,8 @@ class FramePredictor:
             first = -(-max(0, goal - self._window.length + 1) // self._window.stride)
             starts = list(range(first * self._window.stride, goal + 1, self._window.stride))
         batch = collate([self._make_window(start, goal + 1) for start in starts])
-        found = outputs_of_batch(self._module, batch, self._states_of)
+        with _one_thread():
+            found = outputs_of_batch(self._module, batch, self._states_of)
         observed = {name: np.any([seen[name][-1:] for _, _, seen in found], axis=0) for name in self._module.dims}
         return {name: self._mean(name, goal, found) for name in self._tasks}, observed
 

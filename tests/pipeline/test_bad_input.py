@@ -170,7 +170,7 @@ def test_a_broken_label_line_is_named_by_file_and_line(refused, small, row, mess
         (["predict", "gone", "--split", "test", "--out", "p"], "no run at gone: train one with abaw train"),
         (["predict", "gone", "--out", "p"], "either --split NAME or --clips ID"),
         (["predict", "gone", "--split", "tests", "--out", "p"], "no split 'tests'"),
-        (["score", "gone"], "no predictions at gone: run abaw predict"),
+        (["score", "gone"], "no predictions at gone, which is no folder: check the path, or run abaw predict"),
         (["submit", "gone", "--template", "t.txt", "--out", "o.txt"], "no template at t.txt"),
         (["verify", "gone.txt", "--template", "t.txt"], "no template at t.txt"),
         (["analyze", "gone.mp4", "--run", "r", "--out", "o"], "no data set at gone.mp4"),

@@ -91,9 +91,8 @@ class Noise:
             self._rows[name] = drawn * (self.strength * self.std[name]).astype(np.float32)
         first, factor = _words(clip_id)
         bits = np.ascontiguousarray(times_s, np.float64).view(np.uint64) + np.uint64(first)
-        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(
-            factor | 1
-        )  # the bits of a time change little from row to row
+        # the bits of a time change little from row to row
+        mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(factor | 1)
         return self._rows[name][(mixed >> np.uint64(40)) % np.uint64(NUM_NOISE_ROWS)]
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from abaw.numbers import format_count
 from abaw.views.segments import Segment, class_segments, flagged, segments_of
 from abaw.views.text import plain_text
 from abaw.views.timeline import CLASSES, UNITS, VALUES, Block, PersonRows, Timeline
@@ -113,17 +114,17 @@ def time_remark(timeline: Timeline) -> str:
     first_s = float(timeline.times_s[0]) if len(timeline.times_s) else 0.0
     if abs(first_s) < 0.1:
         return ""
-    return (
-        f"times are those of the file, whose first picture is at {first_s:.3f} s: in a player that counts from the "
-        "first picture everything comes that much late" if first_s > 0 else
-        f"times are those of the file, whose first picture is at {first_s:.3f} s: what is before 0 is left out"
-    )  # fmt: skip
+    is_late = "in a player that counts from the first picture everything comes that much late"
+    effect = is_late if first_s > 0 else "what is before 0 is left out"
+    return f"times are those of the file, whose first picture is at {first_s:.3f} s: {effect}"
 
 
 def lost_remark(tiers: Iterable[Tier]) -> str:
     """How many stretches the format cannot hold; "" where it holds all."""
     num = sum(each.num_lost for each in tiers)
-    return f"{num} stretches shorter than a millisecond or before time 0 are left out" if num else ""
+    return (
+        f"left out because shorter than a millisecond or before time 0: {format_count(num, 'segment')}" if num else ""
+    )
 
 
 def joined(*remarks: str) -> str:

@@ -17,7 +17,7 @@ TIME = "container_time"  # the name of the time axis in the recording
 
 def check_installed() -> Any:
     """The Rerun SDK. Raises InputError, which says how to install it, where it is not there."""
-    return import_optional("rerun", needed_by="a Rerun recording (.rrd)", install="'abaw[rerun]'", package="rerun-sdk")
+    return import_optional("rerun", needed_by="a Rerun recording (.rrd)", extra="rerun", package="rerun-sdk")
 
 
 def write_rrd(timeline: Timeline, path: Path) -> str:

@@ -3,7 +3,8 @@
 
 const TOLERANCE = 0.0015; // seconds by which browsers round the timestamp of a frame
 const SLOW = 0.1; // playback rate while a frame is looked for
-const PATIENCE_MS = 1500; // for which it is looked for
+const TRIES = 3; // to play up to it
+const PATIENCE_MS = 1500; // for each of them
 const SETTLED_MS = 120; // after a jump, when no other frame is going to be shown
 
 class Player {
@@ -47,7 +48,7 @@ class Player {
       if (this.shown === null) this.fitOffset(mediaTime);
       this.shown = this.rowOf(mediaTime);
       if (this.wanted === null) this.tell(this.shown);
-      else if (!element.seeking && (this.shown === this.wanted || (this.search && this.shown > this.wanted))) this.settle();
+      else if (!element.seeking) this.compare();
       element.requestVideoFrameCallback(note);
     };
     element.requestVideoFrameCallback(note);
@@ -116,12 +117,25 @@ class Player {
       element.currentTime = this.lastMoment(this.wanted);
       return;
     }
-    this.search = { muted: element.muted, rate: element.playbackRate };
-    element.currentTime = this.moment(this.wanted);
+    this.search = { muted: element.muted, rate: element.playbackRate, triesLeft: TRIES };
     element.muted = true;
     element.playbackRate = SLOW;
+    this.searchAgain();
     element.play().catch(() => this.settle());
+  }
+
+  /** End the search where the wanted frame is shown, and play towards it again where it was passed. */
+  compare() {
+    if (this.shown === this.wanted) this.settle();
+    else if (this.search && this.shown > this.wanted) this.searchAgain();
+  }
+
+  /** Play towards the wanted frame, from the start or again: a busy browser passes it without showing it. */
+  searchAgain() {
     clearTimeout(this.timer);
+    if (this.search.triesLeft === 0) return this.settle();
+    this.search.triesLeft -= 1;
+    this.element.currentTime = this.moment(this.wanted);
     this.timer = setTimeout(() => this.settle(), PATIENCE_MS);
   }
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -54,6 +55,19 @@ class LiveFrame:
     rows: Mapping[str, Track]
     heard: Mapping[str, Track]
     parts_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A picture that was looked at, its faces, and ``at_s``: when, on the machine's monotonic clock."""
+
+    arrival: Arrival
+    is_dropped: bool
+    rgb: Rgb | None
+    face: Face | None
+    faces: Sequence[Face]
+    parts_s: Mapping[str, float]
+    at_s: float
 
 
 class LiveExtraction:
@@ -118,18 +132,24 @@ class LiveExtraction:
         return LiveFrame(1, 0.0, 0.0, False, black, None, (), rows, heard)
 
     def frames(self) -> Generator[LiveFrame, None, None]:
-        """The frames as they arrive, dropped ones included, until the source ends or the caller stops."""
-        with self.arrivals:
-            while True:
-                dropped, arrival = self.arrivals.next()
-                for each in dropped:
-                    yield self._frame(each, is_dropped=True)
-                if arrival is None:
-                    return
-                yield self._frame(arrival, is_dropped=False)
+        """The frames as they arrive, dropped ones included, until the source ends or the caller stops.
 
-    def _frame(self, arrival: Arrival, *, is_dropped: bool) -> LiveFrame:
-        time_s, parts_s = arrival.picture.time_s, {"waiting": time.monotonic() - arrival.arrived_s}
+        Faces of a picture are detected while the frame before it waits for its sound and is predicted.
+        """
+        with ThreadPoolExecutor(1) as ahead, self.arrivals:
+            coming = ahead.submit(self._look)
+            while seen := coming.result():
+                coming = ahead.submit(self._look)
+                for each in seen:
+                    yield self._frame(each)
+
+    def _look(self) -> list[_Seen]:
+        """The next picture, after those that are dropped before it; empty at the end."""
+        dropped, arrival = self.arrivals.next()
+        seen = [_Seen(each, True, None, None, (), {}, time.monotonic()) for each in dropped]
+        if arrival is None:
+            return seen
+        parts_s = {"waiting": time.monotonic() - arrival.arrived_s}
         rgb: Rgb | None = None
         face: Face | None = None
         faces: Sequence[Face] = ()
@@ -138,13 +158,19 @@ class LiveExtraction:
                 rgb = arrival.picture.rgb()
             if self._selector is not None:
                 with _timed(parts_s, "faces"):
-                    face = self._selector.select(time_s, rgb)
+                    face = self._selector.select(arrival.picture.time_s, rgb)
                     faces = tuple(self._selector.faces)
+        return [*seen, _Seen(arrival, False, rgb, face, faces, parts_s, time.monotonic())]
+
+    def _frame(self, seen: _Seen) -> LiveFrame:
+        arrival, parts_s = seen.arrival, dict(seen.parts_s)
+        time_s = arrival.picture.time_s
+        parts_s["waiting"] = parts_s.get("waiting", 0.0) + time.monotonic() - seen.at_s
         crops: dict[object, Rgb] = {}
         for key, encoder in self._of_pictures.items():
             with _timed(parts_s, self._names[key]):
-                self._tails[key].add(_encode_picture(encoder, rgb, face, crops, time_s))
-        if self._of_sound and not is_dropped:
+                self._tails[key].add(_encode_picture(encoder, seen.rgb, seen.face, crops, time_s))
+        if self._of_sound and not seen.is_dropped:
             with _timed(parts_s, "sound to arrive"):
                 pieces = self.arrivals.sound(arrival)
             for key, listener in self._of_sound.items():
@@ -155,7 +181,18 @@ class LiveExtraction:
             for name, each in self._tracks.items()
         }
         heard = {name: self._tails[self._key_of[name]].rows for name in self._watched}
-        return LiveFrame(arrival.number, time_s, arrival.arrived_s, is_dropped, rgb, face, faces, rows, heard, parts_s)
+        return LiveFrame(
+            number=arrival.number,
+            time_s=time_s,
+            arrived_s=arrival.arrived_s,
+            is_dropped=seen.is_dropped,
+            rgb=seen.rgb,
+            face=seen.face,
+            faces=seen.faces,
+            rows=rows,
+            heard=heard,
+            parts_s=parts_s,
+        )
 
     def _encode_sound(self, key: str, encoder: SoundEncoder, pieces: Sequence[SoundPiece]) -> None:
         for piece in pieces:

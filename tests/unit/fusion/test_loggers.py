@@ -13,7 +13,7 @@ def test_a_logger_that_is_not_installed_names_the_extra(monkeypatch):
     config = with_training(make_config(), loggers=["tensorboard", "wandb", "mlflow"])
     (one, why), (two, _) = find_config_errors(config)
     assert one == two == ("training", "loggers")
-    assert why == "wandb is not installed: pip install 'abaw[wandb]', or remove it from training.loggers"
+    assert why == "wandb is not installed: pip install 'wandb<0.31,>=0.19', or remove it from training.loggers"
 
 
 def test_a_folder_of_a_loggers_name_is_no_logger(tmp_path, monkeypatch):

@@ -85,7 +85,9 @@ def _curves(measured: Measured) -> Iterator[Part]:
         plot = draw_robustness(lines, score=score, quantity=quantity, title=name[:1].upper() + name[1:])
         figures.append(Figure(f"{quantity}: {curves[0][1].meaning}", plot))
         tables += [_table(run, curve, score) for run, curve in curves]
-        words += [_optimum(run, curve) for run, curve in curves if any(each.strength < 0 for each in curve.points)]
+        words += [
+            describe_optimum(run, curve) for run, curve in curves if any(each.strength < 0 for each in curve.points)
+        ]
     yield from several(figures)
     yield from (Text(line) for line in words)
     if tables:
@@ -101,14 +103,15 @@ def _table(run: str, curve: Curve, score: str) -> Rows:
     return Rows(f"{run}: {curve.name} ({', '.join(curve.modalities)})", head, tuple(rows))
 
 
-def _optimum(run: str, curve: Curve) -> str:
+def describe_optimum(run: str, curve: Curve) -> str:
     """Where a curve over shifts in both directions is highest: at 0, if pictures and sound are in step."""
     best = max(curve.points, key=lambda each: (each.rank, -abs(each.strength)))
     if best.strength == 0:
         return f"{run}, {curve.name}: the score is highest without a shift."
     low, high = best.difference_interval or (None, None)
     between = "" if low is None or high is None else f" (95 % {low:+.4f} to {high:+.4f})"
+    by_chance = "" if low is None or low > 0 else ": a difference that chance explains"
     return (
         f"{run}, {curve.name}: the score is highest at {best.strength:g} {curve.unit}, {best.difference:+.4f}{between} "
-        "above that without a shift."
+        f"above that without a shift{by_chance}."
     )

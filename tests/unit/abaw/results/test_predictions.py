@@ -234,7 +234,7 @@ def test_the_class_of_a_multi_task_is_its_expression_whatever_column_that_is(tmp
 def test_a_folder_without_predictions_says_what_makes_them(tmp_path):
     with pytest.raises(FileNotFoundError, match="no predictions in .*: run abaw predict"):
         predictions.resolve(tmp_path, "va")
-    with pytest.raises(FileNotFoundError, match=r"no predictions at .*nowhere: run abaw predict"):
+    with pytest.raises(FileNotFoundError, match=r"no predictions at .*nowhere, which is no folder"):
         predictions.tasks_in(tmp_path / "nowhere")
 
 

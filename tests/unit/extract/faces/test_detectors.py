@@ -194,7 +194,7 @@ def test_a_failed_download_is_reported(hub):
 )
 def test_a_missing_package_is_reported_with_its_extra(monkeypatch, name, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf"needs the package {package}: pip install 'abaw\[{name}\]'"):
+    with pytest.raises(ValueError, match=rf"needs the package {package}: pip install {package}=="):
         DETECTORS.build(name)
 
 
@@ -202,6 +202,6 @@ def test_a_mediapipe_without_models_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", types.SimpleNamespace(__version__="1.2.2"))
     with pytest.raises(
         ValueError,
-        match=r"mediapipe 1.2.2 contains no models, expected version 0.10.21: pip install 'abaw\[mediapipe\]'",
+        match="mediapipe 1.2.2 contains no models, expected version 0.10.21: pip install mediapipe==0.10.21 ",
     ):
         DETECTORS.build("mediapipe")
