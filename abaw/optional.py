@@ -23,22 +23,21 @@ def import_optional(module: str, *, needed_by: str, package: str | None = None, 
         return importlib.import_module(module)
     except ImportError as error:
         name = package or module.partition(".")[0]
-        command = install_command(extra) if extra else f"pip install {name}"
-        raise InputError(f"{needed_by} needs the package {name}: {command}") from error
+        raise InputError(f"{needed_by} needs the package {name}: {install_command(name, extra)}") from error
 
 
-def install_command(extra: str) -> str:
-    """The command that installs the packages of an extra of this project.
+def install_command(package: str, extra: str | None = None) -> str:
+    """The command that installs a package, or all that an ``extra`` of this project consists of.
 
-    It names the packages, because ``pip install 'abaw[extra]'`` would look for this project on a package index.
+    It names packages, because this project is on no package index, where ``pip install 'abaw[extra]'`` would look.
     """
     try:
         needed = [Requirement(text) for text in requires("abaw") or ()]
     except PackageNotFoundError:  # run from a folder of sources that is not installed
-        return f"pip install -e '.[{extra}]' in the project's folder"
+        needed = []
     found = [
         shlex.quote(f"{each.name}{each.specifier}")
         for each in needed
-        if each.marker and each.marker.evaluate({"extra": extra}) and not each.marker.evaluate({"extra": ""})
+        if extra and each.marker and each.marker.evaluate({"extra": extra}) and not each.marker.evaluate({"extra": ""})
     ]
-    return f"pip install {' '.join(found)}"
+    return f"pip install {' '.join(found or [package])}"

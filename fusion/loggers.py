@@ -19,7 +19,7 @@ def find_logger_errors(config: Config) -> Iterator[str]:
     """An error message for each of ``training.loggers`` that is not installed, with the command that installs it."""
     for name in config.training.loggers:
         if not _is_installed(name):
-            yield f"{name} is not installed: {install_command(name)}, or remove it from training.loggers"
+            yield f"{name} is not installed: {install_command(name, name)}, or remove it from training.loggers"
 
 
 def make_loggers(config: Config, folder: Path) -> list[Logger]:

@@ -209,7 +209,7 @@ class Mesh(FaceDetector):
         if not hasattr(package, "solutions"):
             raise InputError(
                 f"mediapipe {package.__version__} contains no models, expected version 0.10.21: "
-                + install_command("mediapipe")
+                + install_command("mediapipe", "mediapipe")
             )
         self._package = package
         self._mesh = package.solutions.face_mesh.FaceMesh(

@@ -83,7 +83,10 @@ class Arrivals:
         self._source.close()
 
     def next(self) -> tuple[list[Arrival], Arrival | None]:
-        """The pictures that are dropped, and the next one; None at the end or once closed. Raises what a reading thread raised."""
+        """The pictures that are dropped, and the next one; None at the end, or once it is closed.
+
+        Raises what a reading thread raised.
+        """
         with self._changed:
             while not self._pictures:
                 if self._error is not None:

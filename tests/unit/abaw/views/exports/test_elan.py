@@ -1,5 +1,6 @@
 """ELAN files, read by pympi and held against the rules of ELAN's schema."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree

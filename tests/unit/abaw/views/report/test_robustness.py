@@ -5,7 +5,9 @@ import pytest
 from abaw.evaluation.robustness import Curve, Point
 from abaw.views.report.sections.robustness import describe_optimum
 
-INTERVAL = (-0.004, 0.009)
+WITHOUT = (0.0, 0.0, (0.0, 0.0))
+CHANCE = "above that without a shift: a difference that chance explains."
+BEYOND = "+0.0200 (95 % +0.0100 to +0.0300) above that without a shift."
 
 
 def words_of(*points):
@@ -17,12 +19,12 @@ def words_of(*points):
 
 
 @pytest.mark.parametrize(
-    ("points", "words"),
+    ("shifted", "words"),
     [
-        ([(-0.1, -0.01, INTERVAL), (0.0, 0.0, (0.0, 0.0))], "the score is highest without a shift."),
-        ([(-0.1, 0.002, INTERVAL), (0.0, 0.0, (0.0, 0.0))], "above that without a shift: a difference that chance explains."),
-        ([(-0.1, 0.020, (0.01, 0.03)), (0.0, 0.0, (0.0, 0.0))], "+0.0200 (95 % +0.0100 to +0.0300) above that without a shift."),
+        ((-0.1, -0.01, (-0.02, 0.01)), "the score is highest without a shift."),
+        ((-0.1, 0.002, (-0.004, 0.009)), CHANCE),
+        ((-0.1, 0.02, (0.01, 0.03)), BEYOND),
     ],
-)  # fmt: skip
-def test_a_better_shift_is_told_with_its_interval_and_chance_is_called_chance(points, words):
-    assert words_of(*points).endswith(words)
+)
+def test_a_better_shift_is_shown_with_its_interval_and_chance_is_called_chance(shifted, words):
+    assert words_of(shifted, WITHOUT).endswith(words)

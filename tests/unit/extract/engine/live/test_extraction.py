@@ -5,7 +5,7 @@ import threading
 import av
 import numpy as np
 
-from extract import ALIGNERS
+from extract import align
 from extract.encoders import ENCODERS
 from extract.engine.live.extraction import AlignedTrack, LiveExtraction
 from extract.engine.plan import EncoderSpec
@@ -62,7 +62,7 @@ class Waiting(LiveSource):
 def extraction_of(source, detector):
     chosen = {"face_hog": {}, "voice_mel": {"means": "past"}}
     specs = [EncoderSpec(name, ENCODERS.build(name, **settings), "float32") for name, settings in chosen.items()]
-    tracks = {each.name: AlignedTrack(each, ALIGNERS.part("hold_last"), 0.5) for each in specs}
+    tracks = {each.name: AlignedTrack(each, align.hold_last, 0.5) for each in specs}
     return LiveExtraction(source, tracks, {}, TargetConfig(detector, detect_every=1), real_time=False)
 
 
