@@ -105,7 +105,9 @@ def test_settings_that_do_not_fit_are_refused(stand_in, file):
 def test_without_the_package_the_message_names_the_extra(monkeypatch, file):
     for name in ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ValueError, match=r"in an environment of its own .*, needs the package mediapipe: pip install mediapipe==0"):
+    with pytest.raises(
+        ValueError, match=r"in an environment of its own .*, needs the package mediapipe: pip install mediapipe==0"
+    ):
         ENCODERS.build("landmarks", file=file)
 
 
