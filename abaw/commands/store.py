@@ -222,7 +222,9 @@ def prune(
     from extract.store.prune import prune
     from extract.store.store import FeatureStore
 
-    show(prune(FeatureStore(store), encoder or (), _dataset(data), yes=yes), as_json)
+    with Progress("prune", "") as progress:
+        found = prune(FeatureStore(store), encoder or (), _dataset(data), yes=yes, progress=progress)
+    show(found, as_json)
 
 
 def _dataset(data: Path | None) -> "Dataset | None":

@@ -13,6 +13,7 @@ from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files.names import first_few
 from abaw.files.temporary import TEMPORARY, is_locked, is_stale
+from abaw.progress import ProgressCallback, silent, with_progress
 from extract.store.leases import Leases
 from extract.store.listing import (
     OLD_TEMPORARY,
@@ -74,7 +75,12 @@ class PruneReport:
 
 
 def prune(
-    store: FeatureStore, names: Sequence[str] = (), dataset: Dataset | None = None, *, yes: bool = False
+    store: FeatureStore,
+    names: Sequence[str] = (),
+    dataset: Dataset | None = None,
+    *,
+    yes: bool = False,
+    progress: ProgressCallback = silent,
 ) -> PruneReport:
     """Find the files that are of no use and, with ``yes``, remove them.
 
@@ -88,7 +94,8 @@ def prune(
     for folder in named_folders:
         reasons |= dict.fromkeys(_own_files(folder), "of features to remove")
     unknown = _unknown_clips(store, dataset)
-    for folder in [store.root / "clock", *feature_folders(store)]:
+    searched = [store.root / "clock", *feature_folders(store)]
+    for folder in with_progress(searched, progress, lambda folder: f"searching {folder.name}"):
         for clip_id, path in track_paths(folder).items():
             if clip_id in unknown:
                 reasons.setdefault(path, "its clip is not in the data set")
@@ -102,11 +109,11 @@ def prune(
     removals = {path: Removal(_relative(store, path), size, reasons[path]) for path, size in sizes.items()}
     if yes:
         with Leases(store.root / ".leases") as leases:
-            for path, reason in reasons.items():
+            for path in with_progress(list(reasons), progress, lambda path: f"removing {_relative(store, path)}"):
                 if path.suffix != ".safetensors" or path in temporary:
                     is_done = _remove(path)
                 else:
-                    is_done = _remove_track(store, path, reason, leases)
+                    is_done = _remove_track(store, path, reasons[path], leases)
                 if not is_done:
                     kept.append(path)
                     removals.pop(path, None)

@@ -49,7 +49,10 @@ def test_stale_temporary_files_are_removed_and_those_of_a_running_process_stay(s
             path.relative_to(store.root).as_posix() for path in (dead, in_clock)
         }
         assert dead.exists()  # nothing is touched before --yes
-        assert prune(store, yes=True).num_bytes == 8
+        said = list[tuple[str, int, int]]()
+        assert prune(store, yes=True, progress=lambda *each: said.append(each)).num_bytes == 8
+        assert {name.partition(" ")[0] for name, _, _ in said} == {"searching", "removing"}
+        assert [step[1:] for step in said if step[0].startswith("removing")] == [(0, 2), (1, 2)]
     assert (dead.exists(), in_clock.exists(), live.exists()) == (False, False, True)
     assert "kept, because a process may be writing them" in str(shown)
 
