@@ -44,12 +44,15 @@ class PseudoLabelsConfig(_Strict):
     largest difference as a part of half the range; or such a number for each task by name, and other tasks get no
     labels. ``min_share``: at least this share of the frames of each class gets its label, the most confident first,
     whatever ``min_confidence`` is. ``weight``: the factor of the loss on these frames beside that on labels.
-    ``test_clips``: also clips of the test list, or of no split, which are an error otherwise.
+    ``align_clips``: in clips without labels, each value is shifted by a constant, so that the means of these clips vary
+    as little as those of the clips with labels. ``test_clips``: also clips of the test list, or of no split, which are
+    an error otherwise.
     """
 
     tables: list[Place] = []
     min_confidence: Share | Annotated[dict[str, Share], Field(min_length=1)] = 0.9
     min_share: Share = 0.0
+    align_clips: bool = False
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False
 
@@ -57,12 +60,13 @@ class PseudoLabelsConfig(_Strict):
 class DistillationConfig(_Strict):
     """Training towards the outputs in prediction tables, in all frames of the clips that may be trained on.
 
-    ``tables`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with ``weight``: for
-    classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
+    ``tables``, ``align_clips`` and ``test_clips``: as in ``pseudo_labels``. The loss is added to that on labels with
+    ``weight``: for classes and units the divergence at ``temperature``, for values 1 - CCC plus the squared error.
     """
 
     tables: list[Place] = []
     temperature: Annotated[float, Field(gt=0)] = 2.0
+    align_clips: bool = False
     weight: Annotated[float, Field(gt=0)] = 1.0
     test_clips: bool = False
 

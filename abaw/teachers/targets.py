@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from abaw.folds import ByTask, seen_in
 from abaw.numbers import format_count
 from abaw.results import predictions
 from abaw.tasks.base import Task
+from abaw.teachers.alignment import check_alignable, find_values, shift_table
 from abaw.teachers.confidence import choose_pseudo_labels, guess_labels
 from abaw.teachers.distillation import DISTILLATION, PSEUDO_LABELS, check_teachable, key_of
 from abaw.teachers.tables import ClipChoice, Teacher, choose_clips, find_teachers
@@ -123,6 +124,7 @@ def read_section(
     for name, (teachers, choice) in found.items():
         task, own = tasks[name], labels["train"].get(name, {})
         reader = _Reader(task, teachers, count_frames)
+        reader, aligned = _align(reader, choice, own) if section.align_clips else (reader, {})
         if isinstance(section, PseudoLabelsConfig):
             made, counts = _pseudo_labels(reader, choice, own, section)
         else:
@@ -130,6 +132,7 @@ def read_section(
         targets[key_of(name, kind)] = made
         of_task[name] = {
             **counts,
+            **aligned,
             "labelled": sum(int(each.count_frames().sum()) for each in own.values()),
             "test_clips": len(choice.test),
             "held_out_clips": len(choice.held_out),
@@ -168,7 +171,7 @@ def find_clips(
     """Task -> its teachers of this kind, and the clips that get targets; {} where the config names none.
 
     Reads no table. Raises InputError as ``find_teachers`` and ``choose_clips`` do, for a task that cannot be taught,
-    and where ``min_confidence`` names a task without tables.
+    where ``min_confidence`` names a task without tables, and where ``align_clips`` means nothing.
     """
     section: Section = getattr(config, kind)
     teachers = find_teachers(section.tables, tasks)
@@ -185,16 +188,21 @@ def find_clips(
         check_teachable(tasks[name])
         choice = choose_clips(tasks[name], each, dataset, tasks, labels, kind, section.test_clips)
         found[name] = each, choice
+    if section.align_clips:
+        check_alignable({name: tasks[name] for name in found})
+        for name, (_, choice) in found.items():
+            find_values(tasks[name], choice.clips, labels["train"].get(name, {}))
     return found
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads all teachers' tables of a clip."""
+    """Reads all teachers' tables of a clip. ``shifts``: what is added to columns of its tables, by clip."""
 
     task: Task
     teachers: Sequence[Teacher]
     count_frames: CountFrames
+    shifts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def read(self, clip_id: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """Every teacher's values, where all of them observed something, and the times of the frames.
@@ -212,8 +220,31 @@ class _Reader:
             tables.append(table)
         observed = np.logical_and.reduce([each.observed for each in tables])
         if self.task.resolution == "frame":
-            return [each.values for each in tables], observed, tables[0].times_s
+            shifts = self.shifts.get(clip_id, {})
+            return [shift_table(each.values, shifts) for each in tables], observed, tables[0].times_s
         return [self.task.pooled(each.values) for each in tables], observed[:1] | observed.any(), tables[0].times_s
+
+
+def _align(reader: _Reader, choice: ClipChoice, own: Mapping[str, Labels]) -> tuple[_Reader, dict[str, Any]]:
+    """A reader of tables with aligned clips, and what run.json records of it, {} for a task without values.
+
+    The tables of a clip are all shifted by the same, so that they agree as well as before.
+    """
+    values = find_values(reader.task, choice.clips, own)
+    means = {}
+    for clip_id in sorted({clip_id for each in values for clip_id in each.bare}):
+        tables, observed, _ = reader.read(clip_id)
+        if observed.any():
+            means[clip_id] = np.mean(tables, axis=0)[observed].mean(axis=0)
+    shifts: dict[str, dict[int, float]] = {}
+    factors = {}
+    for each in values:
+        factor, by_clip = each.compute_shifts({c: float(means[c][each.column]) for c in each.bare if c in means})
+        factors[reader.task.columns[each.column]] = round(factor, 4)
+        for clip_id, shift in by_clip.items():
+            shifts.setdefault(clip_id, {})[each.column] = shift
+    aligned = {"aligned": {"clips": len(shifts), "factors": factors}} if values else {}
+    return replace(reader, shifts=shifts), aligned
 
 
 def _pseudo_labels(
@@ -276,6 +307,10 @@ def _report(task: Task, kind: str, counts: Mapping[str, Any], made: Mapping[str,
             LOG.warning(text, lost, name)
     else:
         LOG.info("%s: the tables are targets in %d frames of %s", name, counts["frames"], clips)
+    if "aligned" in counts:
+        factors = ", ".join(f"{column} x {factor:.2f}" for column, factor in counts["aligned"]["factors"].items())
+        text = "%s: means of %s without labels drawn towards that of labels (%s)"
+        LOG.info(text, kind, format_count(counts["aligned"]["clips"], "clip"), factors)
     if counts["incomplete_clips"]:
         text = "%s: %s of %s not used: not every teacher has a table of them"
         LOG.warning(text, kind, format_count(counts["incomplete_clips"], "clip"), name)

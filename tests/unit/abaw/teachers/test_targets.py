@@ -79,6 +79,35 @@ def test_distillation_has_the_mean_of_the_tables_in_every_frame_of_the_training_
     assert all(each.scored.all() and len(each) == NUM for each in made.values())
 
 
+@pytest.mark.parametrize("kind", ["distillation", "pseudo_labels"])
+def test_clips_without_labels_are_shifted_as_a_whole_and_run_json_says_by_which_factor(tmp_path, kind):
+    labelled, bare = ("t1", "t2", "t3"), ("t4", "t5", "t6")
+    clips = dict.fromkeys([*labelled, *bare], "train")
+    write_dataset(tmp_path / "data", {**clips, "v1": "validation"}, NUM)
+    for i, row in enumerate(["0,0.1", "0.01,0.1", "0.02,0.1", *["-5,-5"] * 3], start=1):
+        path = tmp_path / f"data/VA_Estimation_Challenge/Train_Set/t{i}.txt"
+        path.write_text("\n".join(["valence,arousal", *[row] * NUM]) + "\n")
+    data = open_dataset(tmp_path / "data")
+    given = {"min_confidence": 0.0} if kind == "pseudo_labels" else {}
+    _, before = teach(data, tmp_path, kind, clips=clips, **given)
+    _, after = teach(data, tmp_path, kind, clips=clips, align_clips=True, **given)
+    before, made = before.targets[f"va/{kind}"], after.targets[f"va/{kind}"]
+    taught = np.array([before[clip_id].values.mean(axis=0) for clip_id in bare])
+    factor = 0.01 / taught[:, 0].std(ddof=1)  # labels of arousal do not vary from clip to clip
+    about = after.record[kind]["tasks"]["va"]["aligned"]
+    assert about == {"clips": 3, "factors": {"valence": pytest.approx(factor, abs=1e-4), "arousal": 0.0}}
+    for clip_id, mean in zip(bare, taught, strict=True):
+        goal = (factor * mean[0] + (1 - factor) * 0.01, 0.1)
+        np.testing.assert_allclose(made[clip_id].values, before[clip_id].values - mean + goal, atol=1e-4)
+    if kind == "distillation":
+        np.testing.assert_array_equal(made["t1"].values, before["t1"].values)
+
+
+def test_an_alignment_that_means_nothing_is_an_error(data, tmp_path):
+    with pytest.raises(InputError, match="valence has labels in 1 clip, and 1 clip with tables and without labels"):
+        teach(data, tmp_path, align_clips=True)
+
+
 def test_an_inner_part_that_is_held_out_gets_no_targets(data, tmp_path):
     labels, found = teach(data, tmp_path, "distillation")
     inner = {"train": {"va": {"t1": labels["train"]["va"]["t1"]}}, "validation": {"va": {"t2": Labels(*unlabelled())}}}
