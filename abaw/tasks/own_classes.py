@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import category
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,6 +22,7 @@ from abaw.tasks.base import PredictionPair, ResampledScores, Task
 from abaw.tasks.classes import ClassTask, class_counts
 
 Level = Literal["clip", "frame"]
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs of Unicode that nobody sees
 
 
 @TASKS.register
@@ -190,10 +192,16 @@ def _scores(counts: Int[np.ndarray, "draws 3 classes"], names: Sequence[str]) ->
 def check_names(what: str, names: Sequence[str]) -> None:
     """Raises InputError where a name is empty, is there twice, or cannot name a column of a table."""
     for i, name in enumerate(names):
-        if name != name.strip() or not name.isprintable() or not name:
-            raise InputError(f"{what}: {name!r} is empty, or has spaces around it or characters that cannot be printed")
+        if name != name.strip() or not name.isprintable() or not any(map(_has_ink, name)):
+            raise InputError(
+                f"{what}: {name!r} is empty or looks so, or has spaces around it or characters that cannot be printed"
+            )
         if name in names[:i]:
             raise InputError(f"{what}: {name!r} is there twice: remove one")
+
+
+def _has_ink(character: str) -> bool:
+    return category(character)[0] in "LNPS" and character not in BLANK
 
 
 def check_level(what: str, given: Level | None, found: Level, file: Path) -> None:

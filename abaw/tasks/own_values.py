@@ -18,7 +18,7 @@ from abaw.tasks import TASKS
 from abaw.tasks.base import Block, PredictionPair, ResampledScores, Task, concatenated
 from abaw.tasks.clip_level import one_step
 from abaw.tasks.own_classes import Level, TaskOfDataset, check_level, check_names
-from abaw.tasks.ranges import deviation_name, parse_values, range_words, values_row
+from abaw.tasks.ranges import deviation_name, parse_values, range_words, spread_name, values_row
 from abaw.tasks.va import NUM_BINS, CccOver, concordance_loss
 
 MOSTLY = 0.5  # share of predictions at a limit from which a score is remarked on
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 MARGIN = 4.0  # half ranges around the middle: raw values beyond them are of another scale, or training diverged
-TAKEN = ("frame", "time_s", "observed", "clip", "clip_id", "video", "video_id", "class")  # columns of tables
+TAKEN = (  # columns of tables, and of those of an analysis
+    *("frame", "time_s", "observed", "clip", "clip_id", "video", "video_id", "class", "person", "other_persons"),
+    *("face_seen", "voice_heard", "face_x_px", "face_y_px", "face_width_px", "face_height_px"),
+)
 MAX_BINNED = 3  # values that strata distinguish
 
 
@@ -72,7 +75,8 @@ class OwnValues(TaskOfDataset):
                 raise InputError(f"values: {key} is {getattr(self, key)}, expected 0 or more")
         if taken := set(TAKEN) & set(self.value_names):
             raise InputError(f"values: {min(taken)!r} is a column of every table: rename the column of the labels")
-        if taken := {deviation_name(name) for name in self.value_names} & set(self.value_names):
+        more = {make(name) for name in self.value_names for make in (deviation_name, spread_name)}
+        if taken := more & set(self.value_names):
             raise InputError(f"values: {min(taken)!r} is the column of a standard deviation: rename that of the labels")
         if len(self.ranges) not in (0, self.out_dim):
             raise InputError(f"values: ranges has {len(self.ranges)} entries, expected {self.out_dim}")

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from abaw.errors import InputError, NotFoundError
-from abaw.files import as_path, read_json
+from abaw.errors import NotFoundError
+from abaw.files import as_path
 from abaw.files.names import first_few
 from abaw.tasks.ranges import deviation_name, spread_name
+from abaw.views.analysis_files import CLASSES, DOCUMENT, SIDES, UNITS, VALUES, read_columns, read_document
 
-DOCUMENT = "analysis.json"
-SIDES = ("face_x_px", "face_y_px", "face_width_px", "face_height_px")
-CLASSES, VALUES, UNITS = "classes", "values", "units"
+__all__ = ["CLASSES", "DOCUMENT", "UNITS", "VALUES", "Block", "PersonRows", "Timeline", "from_columns", "read_timeline"]
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,17 @@ class Timeline:
         found = [*self.document["warnings"], self.about["losses"], f"no prediction: {reason}" if reason else ""]
         return tuple(line for line in found if line)
 
+    def seen_longest(self, num: int) -> list[int]:
+        """The places of at most ``num`` persons, those whose faces are seen in most frames, in their order."""
+        places = sorted(range(len(self.persons)), key=lambda place: -int(self.persons[place].face_seen.sum()))
+        return sorted(places[:num])
+
     @cached_property
-    def values(self) -> tuple[str, ...]:
-        """The columns of all blocks of values, such as valence and arousal."""
-        return tuple(column for block in self.blocks if block.kind == VALUES for column in block.columns)
+    def circumplex(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """The ranges of valence and of arousal; None where not both are predicted."""
+        values = [block for block in self.blocks if block.kind == VALUES]
+        ranges = {name: each for block in values for name, each in zip(block.columns, block.ranges, strict=True)}
+        return (ranges["valence"], ranges["arousal"]) if {"valence", "arousal"} <= ranges.keys() else None
 
     @cached_property
     def stops_s(self) -> np.ndarray:
@@ -131,10 +137,9 @@ class Timeline:
 def read_timeline(folder: str | Path, clip_id: str) -> Timeline:
     """The timeline of a clip in a folder that ``analyze`` wrote.
 
-    Raises NotFoundError where the folder or the clip is not there, and InputError where an earlier version wrote it.
+    Raises NotFoundError where the folder or the clip is not there, and InputError where an earlier version wrote it, or
+    a file of it is damaged.
     """
-    from pyarrow import parquet
-
     folder = as_path(folder, "folder")
     document = read_document(folder)
     if clip_id not in document["clips"]:
@@ -143,21 +148,7 @@ def read_timeline(folder: str | Path, clip_id: str) -> Timeline:
     path = folder / document["clips"][clip_id]["table"]
     if not path.is_file():
         raise NotFoundError(f"{path} is missing, but {DOCUMENT} names it: analyze again")
-    with path.open("rb") as file:
-        table = parquet.read_table(file)
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-    return from_columns(clip_id, folder, columns, document)
-
-
-def read_document(folder: Path) -> dict[str, Any]:
-    """The content of the analysis.json of a folder."""
-    path = folder / DOCUMENT
-    if not path.is_file():
-        raise NotFoundError(f"{folder} has no {DOCUMENT}: give a folder that abaw analyze wrote")
-    document: dict[str, Any] = read_json(path)
-    if "blocks" not in document:
-        raise InputError(f"{path} was written by an earlier version: run the same abaw analyze again")
-    return document
+    return from_columns(clip_id, folder, read_columns(path, document["blocks"]), document)
 
 
 def from_columns(

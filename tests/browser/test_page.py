@@ -1,5 +1,6 @@
 """The page of a clip in a real browser: what the cursor says is what the player shows, and nothing is asked for."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from abaw.views.page.content import Envelope, SpokenWord
 from abaw.views.page.writing import PageMedia, write_page
+from abaw.views.timeline import Block
 from extract.media.scan import scan
 from extract.media.writing import write_mp4
 from extract.media.writing.mp4 import PictureTiming
@@ -202,3 +204,47 @@ def test_no_peak_of_an_hour_vanishes_and_a_gap_of_one_frame_stays_visible(tab, t
     assert sum(alpha > 200 for alpha in ribbon) in (1, 2)
     assert len(line) < 5000
     assert tab.errors == []
+
+
+def test_names_and_ranges_of_own_data_and_frames_of_a_millisecond_since_1970(tab, tmp_path):
+    names = (
+        '</script><img src=x onerror="alert(1)">',
+        r"\(x\)",
+        "$$y$$",
+        "long " * 40 + "a",
+        "long " * 40 + "b",
+        "غضب",
+    )
+    times_s = 1.7e9 + np.cumsum(np.random.default_rng(0).choice([0.001, 0.0011], 400))
+    clip = write_analysis(tmp_path, "clip", times_s)
+    (person,) = clip.persons
+    columns = {f"p_{name}": np.full(400, 0.25 * (name == names[5])) for name in names}
+    columns |= {"غ": np.full(400, -9.0), "valence": np.full(400, 9.0), "arousal": np.full(400, 1.0)}
+    blocks = (
+        Block("classes", "classes", tuple(f"p_{name}" for name in names), ((0, 1),) * 6, "class"),
+        Block("values", "values", ("غ", "valence", "arousal"), ((-9, 9), (1, 9), (1, 9))),
+    )
+    person = replace(person, columns=columns, chosen={"class": np.array([names[5]] * 400, object)})
+    write_page(replace(clip, blocks=blocks, persons=(person,)), tmp_path / "clip.html")
+    page = open_page(tab, tmp_path / "clip.html")
+    assert page.evaluate("[...abaw.data.times]") == pytest.approx(times_s.tolist(), abs=1e-6, rel=0)
+    for row in (0, 150, 399):
+        middle_s = times_s[row] + 0.0004
+        assert page.evaluate("(time) => abaw.player.rowAt(time)", middle_s) == row
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("[...document.querySelectorAll('.bar')].every((bar) => bar.offsetWidth > 40)")
+    assert "\u2068غ\u2069 -9.00" in page.text_content("#row")
+    inside, ticks = page.evaluate(
+        """() => {
+          const find = (name) => abaw.charts.bokeh.get_model_by_id(abaw.charts.names[name]);
+          const { x_range, y_range } = find("circumplex");
+          const { x: [x], y: [y] } = abaw.charts.bokeh.get_model_by_name("circumplex.head0").data;
+          const ribbon = Object.keys(abaw.charts.names).find((name) => name.startsWith("classes."));
+          const names = [...find(ribbon).left[0].major_label_overrides.values()].map(({ text }) => text);
+          return [x < x_range.end && x > x_range.start && y < y_range.end && y > y_range.start, names];
+        }"""
+    )
+    assert inside
+    assert ticks == ["most probable", "</script><img…", r"\(x\)", "$$y$$", "long long… (5)", "long long… (6)", "غضب"]
+    assert tab.errors == []
+    assert tab.requests == [(tmp_path / "clip.html").as_uri()]

@@ -165,7 +165,8 @@ def open_answers(
 def choose_tasks(runs: Sequence[Run], recognisers: "Sequence[Recogniser]") -> "dict[str, Task]":
     """The tasks of the runs, and for recognisers those of them that they answer, else those of the challenge.
 
-    Raises InputError where a recogniser answers none.
+    Where a recogniser answers a task of the runs, a task of the challenge with a column of it is left out. Raises
+    InputError where a recogniser answers none, or two tasks have a column of one name, which a table can hold once.
     """
     from extract.recognisers.columns import answers
 
@@ -173,7 +174,9 @@ def choose_tasks(runs: Sequence[Run], recognisers: "Sequence[Recogniser]") -> "d
     usual = {name: TASKS.build(name) for name in ("va", "expr", "au")}
     for recogniser in recognisers:
         own = [name for name, task in tasks.items() if answers(recogniser, task)]
-        found = own + [name for name, task in usual.items() if name not in own and answers(recogniser, task)]
+        taken = {column for name in own for column in tasks[name].columns}
+        others = [name for name, task in usual.items() if name not in own and not taken & set(task.columns)]
+        found = own + [name for name in others if answers(recogniser, usual[name])]
         if not found:
             found = [name for name in _others([*tasks, *usual]) if answers(recogniser, TASKS.build(name))][:1]
         if not found:
@@ -181,7 +184,20 @@ def choose_tasks(runs: Sequence[Run], recognisers: "Sequence[Recogniser]") -> "d
                 f"{recogniser.name} answers none of the known tasks: its outputs are {', '.join(recogniser.names)}"
             )
         tasks |= {name: usual.get(name) or TASKS.build(name) for name in found if name not in tasks}
+    _check_columns(tasks)
     return tasks
+
+
+def _check_columns(tasks: "Mapping[str, Task]") -> None:
+    known: dict[str, str] = {}
+    for name, task in tasks.items():
+        for column in task.columns:
+            if column in known:
+                raise InputError(
+                    f"{known[column]} and {name} both have the column {column!r}, which a table can hold only once: "
+                    "analyze twice, each time with the runs and recognisers of one of them, and another --out"
+                )
+            known[column] = name
 
 
 def _others(known: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abaw.errors import AbawError, InputError
+from abaw.errors import AbawError, InputError, explain
 from abaw.files import as_list
 from abaw.progress import ProgressCallback, silent
 from abaw.views.exports.subtitles import SHORTEST_S
@@ -145,7 +145,8 @@ class Viewing:
         """Write what there is to look at of each clip into the root of the data set.
 
         Returns a line for each view of which its reader must know something, and one for each that could not be
-        written because of its clip. Raises OSError where nothing can be written, as on a full disk.
+        written because of its clip, its media or its file. Raises OSError where nothing can be written, as on a full
+        disk.
         """
         remarks, failed = [], []
         for done, clip_id in enumerate(clip_ids if self.views else ()):
@@ -154,8 +155,8 @@ class Viewing:
             for view in self.views:
                 try:
                     remark = view.write(viewed, viewed.folder / f"{clip_id}{view.suffix}")
-                except AbawError as error:
-                    failed.append(f"{clip_id}: {view.name}: not written: {error}")
+                except (AbawError, PermissionError, IsADirectoryError, FileNotFoundError) as error:
+                    failed.append(f"{clip_id}: {view.name}: not written: {explain(error)}")
                 else:
                     remarks += [f"{clip_id}: {view.name}: {remark}"] if remark else []
         return remarks, failed

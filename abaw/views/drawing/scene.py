@@ -7,12 +7,14 @@ import numpy as np
 
 from abaw.views.drawing.sprites import Colour, rgb_of
 from abaw.views.palette import class_colours, person_style
+from abaw.views.text import shorten
 from abaw.views.timeline import CLASSES, UNITS, VALUES, PersonRows, Timeline
 
 TRAIL_S = 2.0
 MAX_TEXTS = 3  # lines of values and units of a person
 MIN_UNIT = 0.5  # probability from which a unit is named
 MAX_UNITS = 5
+MAX_NAME = 30  # characters of a class or value
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,9 @@ class PersonScene:
 
     ``name``: as it is shown. ``box``: x, y, width and height of the face in pixels; None where it was not seen.
     ``classes``: name, probability and colour of the most probable class of each task. ``texts``: other predictions.
-    ``trail``: valence, arousal and age in seconds of the last points, the latest last; a row of nan is a gap.
-    ``deviation``: standard deviations of valence and arousal, or their spread over the members of an ensemble.
+    ``trail``: valence and arousal, -1 to 1 over their ranges, and age in seconds of the last points, the latest last; a
+    row of nan is a gap. ``deviation``: their standard deviations on that scale, or their spread over the members of an
+    ensemble.
     ``is_observed``: whether there was something to predict from.
     """
 
@@ -63,7 +66,8 @@ class Scenes:
         self.timeline = timeline
         names = [name for block in timeline.blocks if block.kind == CLASSES for name in block.labels]
         self._colours = {name: rgb_of(colour) for name, colour in class_colours(names).items()}
-        self._circumplex = all(name in timeline.values for name in ("valence", "arousal"))
+        self._circumplex = timeline.circumplex is not None
+        self._middles, self._halves = _scale_of(timeline.circumplex or ((-1, 1), (-1, 1)))
         self._points = [self._of_circumplex(person) for person in timeline.persons] if self._circumplex else []
         self._has_numbers = any((person.numbers >= 0).any() for person in timeline.persons)
 
@@ -112,7 +116,8 @@ class Scenes:
             if len(shares) and not np.isnan(shares).all():
                 name = person.chosen[block.chosen][row] if block.chosen is not None else ""
                 best = block.labels.index(name) if name in block.labels else int(np.nanargmax(shares))
-                found.append((block.labels[best], float(shares[best]), self._colours[block.labels[best]]))
+                label = block.labels[best]
+                found.append((shorten(label, MAX_NAME), float(shares[best]), self._colours[label]))
         return found
 
     def _texts(self, person: PersonRows, row: int) -> list[str]:
@@ -125,7 +130,9 @@ class Scenes:
             if block.kind == VALUES:
                 drawn = ("valence", "arousal") if self._circumplex else ()
                 texts += [
-                    f"{name} {value:.2f}" for name, value in values.items() if name not in drawn and value == value
+                    f"{shorten(name, MAX_NAME)} {value:.2f}"
+                    for name, value in values.items()
+                    if name not in drawn and value == value
                 ]
             elif block.kind == UNITS:
                 present = [name for name, value in values.items() if value >= MIN_UNIT]
@@ -136,7 +143,7 @@ class Scenes:
     def _of_circumplex(self, person: PersonRows) -> np.ndarray:
         points = np.stack([person.columns["valence"], person.columns["arousal"]], axis=1).astype(float)
         points[~person.observed] = np.nan
-        return points
+        return (points - self._middles) / self._halves
 
     def _trail(self, place: int, row: int) -> np.ndarray:
         if not self._circumplex:
@@ -152,5 +159,11 @@ class Scenes:
         found = [person.deviations(name) for name in ("valence", "arousal")]
         if any(each is None for each in found):
             found = [person.spread(name) for name in ("valence", "arousal")]
-        values = [np.nan if each is None else float(each[row]) for each in found]
+        values = [np.nan if each is None else float(each[row]) for each in found] / self._halves
         return (values[0], values[1]) if np.isfinite(values).all() else None
+
+
+def _scale_of(ranges: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of each range, and half its width."""
+    low, high = np.array(ranges, float).T
+    return (low + high) / 2, (high - low) / 2

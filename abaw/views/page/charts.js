@@ -2,6 +2,7 @@
 /* Fills the charts, which are Bokeh's, with the rows in view, and says where a time is on the screen. */
 
 const CELLS = 1000; // at most this many in view
+const MIN_STEP = 1e-5; // seconds
 const MARGIN = 0.4; // of the view, on either side of it, is filled in too, so that panning needs no new rows
 const WIDE_LINES = 1500; // rows at most, of lines wider than a pixel, which take several times as long to draw
 const THEMES = {
@@ -90,7 +91,7 @@ class Charts {
   /** Fill in the rows around the view, if they are not there yet. */
   fill() {
     const { start, end } = this.range;
-    const step = 2 ** Math.ceil(Math.log2(Math.max((end - start) / CELLS, 1e-3)));
+    const step = 2 ** Math.ceil(Math.log2(Math.max((end - start) / CELLS, MIN_STEP)));
     const there = this.filled;
     if (there && there.step === step && start >= there.from && end <= there.to) return;
     const [first, last] = this.data.span;
@@ -100,7 +101,7 @@ class Charts {
     const cells = makeCells(from, to, step);
     const numRows = lastAtOrBefore(this.data.times, to) - lastAtOrBefore(this.data.times, from);
     this.data.lines.forEach((each) => this.fillLines(each, cells, numRows <= WIDE_LINES ? 2 : 1));
-    this.data.rows.forEach((each) => this.fillRibbon(each, cells, end - start));
+    for (const each of this.data.rows) if (each.chart) this.fillRibbon(each, cells, end - start);
     this.fillLanes(cells);
     if (this.data.sound) this.fillSound(this.data.sound, cells, end - start);
   }
@@ -233,7 +234,7 @@ class Charts {
         found.size.push(7 - 4 * age);
       }
       this.set(`circumplex.trail${place}`, found);
-      const text = persons.length > 1 ? person.name : "";
+      const text = persons.length > 1 ? person.number : "";
       this.set(`circumplex.head${place}`, { x: [xs[row]], y: [ys[row]], text: [text] });
     });
   }

@@ -3,6 +3,7 @@
 ``data.js`` reads them. A browser's gzip does the rest: an hour at 28 frames/s takes less than a megabyte.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 MISSING = -(1 << 15)  # the step number of a cell without a value
 NUM_STEPS = 200  # between the ends of a column's range: 0.005 of a probability, 0.01 of valence and arousal
-TIME_BYTES = 6  # of microseconds: 4 years either way
+TIME_BYTES = 7  # of microseconds: 1100 years either way, so that times since 1970 fit
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Columns:
         flags = np.asarray(flags, bool)
         return {"kind": "flags", **self._append(np.packbits(flags, bitorder="little").tobytes(), len(flags))}
 
-    def add_bytes(self, numbers: np.ndarray) -> dict[str, Any]:
+    def add_bytes(self, numbers: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """Whole numbers from 0 to 255."""
         numbers = np.asarray(numbers)
         return {"kind": "bytes", **self._append(numbers.astype(np.uint8).tobytes(), len(numbers))}

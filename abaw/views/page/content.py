@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abaw.errors import InputError
 from abaw.tasks.ranges import deviation_name
 from abaw.views.page import wording
 from abaw.views.page.columns import Columns
 from abaw.views.page.moments import find_moments
 from abaw.views.page.panels import Charts
 from abaw.views.palette import AROUSAL, GREY, VALENCE, class_colours, person_style
-from abaw.views.timeline import CLASSES, VALUES
+from abaw.views.timeline import CLASSES, UNITS, VALUES
 
 if TYPE_CHECKING:
     from abaw.views.timeline import Block, PersonRows, Timeline
@@ -21,6 +22,7 @@ COLOURS = {"valence": VALENCE, "arousal": AROUSAL}  # of the values of a person 
 ALONE = VALENCE, "solid"  # of a person without others
 MAX_RIBBONS = 8  # of persons with a ribbon of their own
 MIN_LOUDEST = 0.01  # the loudest peak fills the chart, but the noise of a silent recording does not
+ACTION_UNITS = "action units"
 BANDS = (deviation_name(""), "_spread")  # endings of the columns that are drawn as a band around a value
 
 
@@ -71,7 +73,9 @@ class Content:
 
 
 def collect(timeline: "Timeline", envelope: Envelope | None, words: Sequence[SpokenWord]) -> Content:
-    """Everything that the page of a timeline shows."""
+    """Everything that the page of a timeline shows. Raises InputError for a clip without a frame."""
+    if not len(timeline.times_s):
+        raise InputError(f"{timeline.clip_id} has no frame: there is nothing to show")
     return _Collector(timeline, envelope, words).collect()
 
 
@@ -115,12 +119,14 @@ class _Collector:
 
     def _person(self, place: int, person: "PersonRows") -> dict[str, Any]:
         colour, dash = self._styles[place]
-        seen = self._columns.add_flags(person.face_seen) if self._timeline.faces_sought else None
-        name = wording.name_person(person)
         return {
-            "name": name, "colour": colour, "dash": dash, "observed": self._columns.add_flags(person.observed),
-            "seen": seen,
-        }  # fmt: skip
+            "name": wording.name_person(person),
+            "number": "" if person.person is None else str(person.person),
+            "colour": colour,
+            "dash": dash,
+            "observed": self._columns.add_flags(person.observed),
+            "seen": self._columns.add_flags(person.face_seen) if self._timeline.faces_sought else None,
+        }
 
     def _line(self, block: "Block", place: int) -> dict[str, Any]:
         timeline, column, label = self._timeline, block.columns[place], block.labels[place]
@@ -144,34 +150,34 @@ class _Collector:
         return {"chart": chart, "label": label, "low": low, "high": high, "series": series}
 
     def _ribbons(self, block: "Block") -> list[dict[str, Any]]:
-        timeline, found = self._timeline, []
-        colours = class_colours(block.labels) if block.kind == CLASSES else dict.fromkeys(block.labels, VALENCE)
+        """The classes or units of each person, with a chart for those who are seen longest."""
+        timeline, labels = self._timeline, list(block.labels)
+        with_chart = timeline.seen_longest(MAX_RIBBONS)
+        what = block.chosen or (ACTION_UNITS if block.kind == UNITS else block.task)
         if len(timeline.persons) > MAX_RIBBONS:
-            left_out = ", ".join(map(wording.name_person, timeline.persons[MAX_RIBBONS:]))
-            self._remarks.append(f"no chart of {block.task} for {left_out}: it is in the table")
-        for place, person in enumerate(timeline.persons[:MAX_RIBBONS]):
-            chart = f"{block.task}.{block.columns[0]}.{place}"
-            shown = None if block.chosen is None else person.chosen[block.chosen]
-            labels = list(block.labels)
-            self._charts.add_rows(chart, labels if shown is None else ["most probable", *labels], shown is not None)
-            numbers = {label: number for number, label in enumerate(labels, 1)}
-            chosen = (
-                None if shown is None else self._columns.add_bytes(np.array([numbers.get(name, 0) for name in shown]))
-            )
-            what = block.chosen or block.task
-            title = f"{what}: {wording.name_person(person)}" if self._several else what
-            colour = self._styles[place][0] if self._several else ""
-            self._figures.append(Figure(chart, title, wording.describe_ribbon(timeline, person, block), colour))
-            found.append(
-                {
-                    "chart": chart,
-                    "person": place,
-                    "labels": labels,
-                    "colours": [colours[label] for label in labels],
-                    "series": [self._columns.add_values(person.columns[name], 0, 1) for name in block.columns],
-                    "chosen": chosen,
-                }
-            )
+            rest = f"{timeline.about['table']} has those of all {len(timeline.persons)}"
+            self._remarks.append(f"{what}: charts of the {MAX_RIBBONS} persons who are seen longest; {rest}")
+        colours = class_colours(labels) if block.kind == CLASSES else dict.fromkeys(labels, VALENCE)
+        numbers = {label: number for number, label in enumerate(labels, 1)}
+        found = []
+        for place, person in enumerate(timeline.persons):
+            shown = None if block.chosen is None else [numbers.get(name, 0) for name in person.chosen[block.chosen]]
+            ribbon: dict[str, Any] = {
+                "chart": None,
+                "person": place,
+                "labels": labels,
+                "colours": [colours[label] for label in labels],
+                "series": [],
+                "chosen": None if shown is None else self._columns.add_bytes(shown),
+            }
+            if place in with_chart:
+                ribbon["chart"] = chart = f"{block.task}.{block.columns[0]}.{place}"
+                ribbon["series"] = [self._columns.add_values(person.columns[name], 0, 1) for name in block.columns]
+                self._charts.add_rows(chart, labels if shown is None else ["most probable", *labels], shown is not None)
+                title = f"{what}: {wording.name_person(person)}" if self._several else what
+                colour = self._styles[place][0] if self._several else ""
+                self._figures.append(Figure(chart, title, wording.describe_ribbon(timeline, person, block), colour))
+            found.append(ribbon)
         return found
 
     def _sound(self) -> dict[str, Any] | None:
@@ -204,10 +210,10 @@ class _Collector:
         return {"chart": "lanes", "lanes": lanes}
 
     def _circumplex(self, data: dict[str, Any]) -> Figure | None:
-        found = {each["label"]: number for number, each in enumerate(data["lines"])}
-        if not {"valence", "arousal"} <= found.keys():
+        if self._timeline.circumplex is None:
             return None
-        self._charts.add_circumplex("circumplex", [colour for colour, _ in self._styles])
+        found = {each["label"]: number for number, each in enumerate(data["lines"])}
+        self._charts.add_circumplex("circumplex", [colour for colour, _ in self._styles], *self._timeline.circumplex)
         data["circumplex"] = {"chart": "circumplex", "x": found["valence"], "y": found["arousal"]}
         return Figure("circumplex", "valence and arousal", wording.describe_circumplex(self._timeline))
 

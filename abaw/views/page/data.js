@@ -1,14 +1,14 @@
 "use strict";
 /* Reads what abaw/views/page/columns.py wrote. */
 
-/** Whole numbers of several bytes each, whose bytes of one weight lie together, in two's complement. */
+/** Whole numbers of several bytes each, whose bytes of one weight lie together, in two's complement. The highest byte
+    has the sign, so that no number on the way is larger than what a double holds. */
 function readPlanes(bytes, at, rows, numBytes) {
   const found = new Float64Array(rows);
-  const half = 2 ** (8 * numBytes - 1);
   for (let i = 0; i < rows; i++) {
-    let number = 0;
-    for (let k = numBytes - 1; k >= 0; k--) number = number * 256 + bytes[at + k * rows + i];
-    found[i] = number >= half ? number - 2 * half : number;
+    let number = (bytes[at + (numBytes - 1) * rows + i] << 24) >> 24;
+    for (let k = numBytes - 2; k >= 0; k--) number = number * 256 + bytes[at + k * rows + i];
+    found[i] = number;
   }
   return found;
 }
@@ -25,7 +25,7 @@ const readers = {
     return found;
   },
   times(bytes, column) {
-    const found = readPlanes(bytes, column.at, column.rows, 6);
+    const found = readPlanes(bytes, column.at, column.rows, 7);
     let step = 0;
     let stamp = 0;
     for (let i = 0; i < column.rows; i++) {

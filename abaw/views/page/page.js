@@ -14,6 +14,11 @@ function formatTime(time) {
   return (time < 0 && millis ? "-" : "") + shown;
 }
 
+/** A name that does not change the order of what stands beside it, as one written from right to left would. */
+function isolate(name) {
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name;
+}
+
 /** What the row says of each person: lines of text, and bars of its probabilities. */
 function readRow(data, row) {
   const several = data.persons.length > 1;
@@ -24,12 +29,14 @@ function readRow(data, row) {
       const { values, bands } = series[place];
       if (Number.isNaN(values[row])) continue;
       const band = bands.find((widths) => widths && !Number.isNaN(widths[row]));
-      parts.push(`${label} ${values[row].toFixed(2)}${band ? ` \u00b1 ${band[row].toFixed(2)}` : ""}`);
+      parts.push(`${isolate(label)} ${values[row].toFixed(2)}${band ? ` \u00b1 ${band[row].toFixed(2)}` : ""}`);
     }
     for (const { person: whose, labels, colours, series, chosen } of data.rows) {
-      if (whose !== place || Number.isNaN(series[0][row])) continue;
+      if (whose !== place) continue;
+      const number = chosen ? chosen[row] : 0; // of the most probable class, from 1
+      if (number) parts.push(isolate(labels[number - 1]) + (series.length ? ` ${series[number - 1][row].toFixed(2)}` : ""));
+      if (!series.length || Number.isNaN(series[0][row])) continue; // there is no chart of this person, or a gap
       labels.forEach((label, k) => bars.push({ label, colour: colours[k], value: series[k][row] }));
-      if (chosen && chosen[row]) parts.push(`${labels[chosen[row] - 1]} ${series[chosen[row] - 1][row].toFixed(2)}`);
     }
     if (!person.observed[row]) parts.push("not observed: no prediction");
     if (person.seen && !person.seen[row]) parts.push("face not seen");

@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 
 from abaw.views.palette import GREY
+from abaw.views.text import row_names
 
 LEFT_PX, RIGHT_PX = 104, 12  # of the frame in every chart, so that one cursor crosses them all
 ROW_PX = 17  # of a row of a ribbon
 LINE_PX, SOUND_PX, CIRCLE_PX = 104, 74, 300
+FRAME = 1.25  # of the circumplex's frame to its ring, so that numbers of persons have room
 MAX_NAME = 14  # characters of a row's name that fit beside it
+
+
+Range = tuple[float, float]
 
 
 class Charts:
@@ -38,19 +43,20 @@ class Charts:
 
     def add_rows(self, name: str, labels: Sequence[str], with_names: bool = False) -> None:
         """Rows from top to bottom, each as dark as its value is high. ``with_names``: of classes, in the first row."""
-        from bokeh.models import FixedTicker
+        from bokeh.models import FixedTicker, PlainText
 
         num = len(labels)
         chart = self._over_time(name, ROW_PX * num + 8, (0, num))
         self._shade_gaps(chart, name, 0, num)
         self._image(chart, f"{name}.rows", 0, num)
         if with_names:
-            names = self._source(f"{name}.names", x=[], y=[], text=[], colour=[])
+            chosen = self._source(f"{name}.names", x=[], y=[], text=[], colour=[])
             style = {"text_baseline": "middle", "text_font_size": "11px", "text_font_style": "bold"}
-            chart.text("x", "y", "text", source=names, x_offset=4, text_color="colour", **style)
+            chart.text("x", "y", "text", source=chosen, x_offset=4, text_color="colour", **style)
         places = [num - 0.5 - row for row in range(num)]
         chart.yaxis.ticker = FixedTicker(ticks=places)
-        chart.yaxis.major_label_overrides = dict(zip(places, map(shorten, labels), strict=True))
+        names = [PlainText(text=name) for name in row_names(labels, MAX_NAME)]  # a text with $$ would be mathematics
+        chart.yaxis.major_label_overrides = dict(zip(places, names, strict=True))
         chart.ygrid.visible = False
 
     def add_sound(self, name: str, has_words: bool) -> None:
@@ -64,33 +70,36 @@ class Charts:
             chart.text("x", "y", "text", source=words, name="words", **style)
         self._ticks(chart, [0])
 
-    def add_circumplex(self, name: str, colours: Sequence[str]) -> None:
-        """Valence to the right and arousal upwards: where each person is, and the way there."""
+    def add_circumplex(self, name: str, colours: Sequence[str], valence: Range, arousal: Range) -> None:
+        """Valence to the right and arousal upwards, over their ranges: where each person is, and the way there."""
         from bokeh.models import Range1d
         from bokeh.plotting import figure
 
+        (left, right), (bottom, top) = valence, arousal
+        middle_x, half_x = (left + right) / 2, (right - left) / 2
+        middle_y, half_y = (bottom + top) / 2, (top - bottom) / 2
         chart = figure(
             width=CIRCLE_PX,
             height=CIRCLE_PX,
-            x_range=Range1d(start=-1.12, end=1.12),
-            y_range=Range1d(start=-1.12, end=1.12),
+            x_range=Range1d(start=middle_x - FRAME * half_x, end=middle_x + FRAME * half_x),
+            y_range=Range1d(start=middle_y - FRAME * half_y, end=middle_y + FRAME * half_y),
             tools="",
             toolbar_location=None,
             name=name,
-            match_aspect=True,
             x_axis_label="valence",
             y_axis_label="arousal",
         )
         angles = np.linspace(0, 2 * np.pi, 73)
-        chart.line(np.cos(angles), np.sin(angles), line_color=GREY, name="ring")
-        for x, y in (([-1, 1], [0, 0]), ([0, 0], [-1, 1])):
+        ring = middle_x + half_x * np.cos(angles), middle_y + half_y * np.sin(angles)
+        for x, y in (ring, ([left, right], [middle_y] * 2), ([middle_x] * 2, [bottom, top])):
             chart.line(x, y, line_color=GREY, name="ring")
         for place, colour in enumerate(colours):
             trail = self._source(f"{name}.trail{place}", x=[], y=[], alpha=[], size=[])
             chart.scatter("x", "y", size="size", alpha="alpha", source=trail, color=colour, line_color=None)
             head = self._source(f"{name}.head{place}", x=[], y=[], text=[])
             chart.scatter("x", "y", size=13, source=head, color=colour, line_color="#000000", line_width=1.5)
-            chart.text("x", "y", "text", source=head, x_offset=9, y_offset=-3, text_font_size="12px", name="words")
+            style: dict[str, Any] = {"text_align": "center", "y_offset": -8, "text_font_size": "12px"}
+            chart.text("x", "y", "text", source=head, name="words", **style)
         self._finish(chart)
 
     def show_times(self) -> None:
@@ -159,8 +168,3 @@ class Charts:
         from bokeh.models import ColumnDataSource
 
         return ColumnDataSource(columns, name=name)
-
-
-def shorten(name: str) -> str:
-    """A name that fits beside its row."""
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

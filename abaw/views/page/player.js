@@ -32,7 +32,13 @@ class Player {
 
   /** The row whose frame is on the screen at a container time. */
   rowAt(time) {
-    return lastAtOrBefore(this.times, time + TOLERANCE);
+    const row = lastAtOrBefore(this.times, time);
+    return row + 1 < this.times.length && this.times[row + 1] - time <= this.tolerance(row) ? row + 1 : row;
+  }
+
+  /** How far a time may be before the end of a row's frame and stand for the next one: of short frames, a part. */
+  tolerance(row) {
+    return Math.min(TOLERANCE, 0.25 * (this.stops[row] - this.times[row]));
   }
 
   /** The row of the frame that a browser gives this timestamp: the nearest one. */
@@ -90,7 +96,8 @@ class Player {
   /** The last moment of the frame of a row. */
   lastMoment(row) {
     const isLast = row === this.times.length - 1;
-    return isLast ? this.element.duration - TOLERANCE : Math.max(0, this.stops[row] - this.offset - TOLERANCE);
+    const end = isLast ? this.element.duration : Math.max(0, this.stops[row] - this.offset);
+    return end - this.tolerance(row);
   }
 
   /** Show the frame of a row. */

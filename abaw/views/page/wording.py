@@ -8,6 +8,7 @@ import numpy as np
 from abaw.numbers import format_count
 from abaw.views.page.moments import MIN_PROBABILITY, NEUTRAL
 from abaw.views.segments import flagged
+from abaw.views.text import isolated
 from abaw.views.timeline import CLASSES, UNITS
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ def describe_missing(timeline: "Timeline") -> str:
             if flags.any():
                 text = f"{what}{{}} in {int(flags.sum())} of {format_count(num, 'frame')}"
                 found.setdefault(text, []).append(name_person(person))
-    lines = [text.format(f" of {' or '.join(names)}" if several else "") for text, names in found.items()]
+    lines = [text.format(f" of {_any_of(names)}" if several else "") for text, names in found.items()]
     if unheard := num - int(timeline.voice_heard.sum()):
         lines.append(f"no voice in {unheard} of {format_count(num, 'frame')}")
     text = "; ".join(lines)
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _any_of(names: Sequence[str], at_most: int = 5) -> str:
+    if len(names) > at_most:
+        return f"{', '.join(names[: at_most - 1])} or {len(names) - at_most + 1} other persons"
+    return " or ".join(names)
 
 
 def explain_no_moments(timeline: "Timeline") -> str:
@@ -91,7 +98,7 @@ def _describe_value(timeline: "Timeline", person: "PersonRows", column: str) -> 
         return f"{who}: no value in any frame."
     lowest, highest = int(np.nanargmin(values)), int(np.nanargmax(values))
     return (
-        f"{who}: {column} {values[there].mean():.2f} on average over {int(there.sum())} of "
+        f"{who}: {isolated(column)} {values[there].mean():.2f} on average over {int(there.sum())} of "
         f"{format_count(len(values), 'frame')}, lowest {values[lowest]:.2f} at "
         f"{format_time(float(timeline.times_s[lowest]))}, highest {values[highest]:.2f} at "
         f"{format_time(float(timeline.times_s[highest]))}."
@@ -105,11 +112,11 @@ def describe_ribbon(timeline: "Timeline", person: "PersonRows", block: "Block") 
     if not there.any():
         return f"{name_person(person).capitalize()}: no value in any frame."
     means = values[there].mean(axis=0)
-    parts = [f"{block.labels[place]} {means[place]:.2f}" for place in np.argsort(-means, kind="stable")]
+    parts = [f"{isolated(block.labels[place])} {means[place]:.2f}" for place in np.argsort(-means, kind="stable")]
     text = f"{name_person(person).capitalize()}: mean probabilities {', '.join(parts)}."
     if block.chosen is not None:
         names, counts = np.unique([name for name in person.chosen[block.chosen] if name], return_counts=True)
-        shares = [f"{names[place]} in {counts[place]}" for place in np.argsort(-counts, kind="stable")]
+        shares = [f"{isolated(names[place])} in {counts[place]}" for place in np.argsort(-counts, kind="stable")]
         text += f" Most probable: {', '.join(shares)} of {format_count(len(values), 'frame')}."
     return text
 

@@ -10,11 +10,15 @@ import numpy as np
 from abaw.views.palette import AROUSAL, OKABE_ITO, VALENCE, class_colours
 from abaw.views.plots.panels import ROW, Bars, Line, Panel, lanes_panel, lines_panel, map_panel, stacked
 from abaw.views.plots.plot import Plot
-from abaw.views.plots.style import INK, WIDE, drawn
+from abaw.views.plots.style import INK, WIDE, drawn, shortened
 from abaw.views.segments import Segment, class_segments, flagged
 from abaw.views.timeline import CLASSES, UNITS, VALUES, Block, PersonRows, Timeline
 
 MAX_PERSONS = 12
+LETTERS_AN_INCH, SPACE = (
+    11,
+    6,
+)  # of the names above a panel, with the width in letters of a piece of the line beside each
 SEEN, HEARD = "#444444", "#777777"
 OWN_STYLES = {"valence": (VALENCE, "solid"), "arousal": (AROUSAL, (0, (4, 1.5)))}
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
@@ -44,12 +48,11 @@ def draw_timeline(timeline: Timeline, *, title: str = "", width: float = WIDE) -
     ensemble. Where nothing was observed of a person, its panels are hatched and lines have gaps. Of more than
     ``MAX_PERSONS`` persons those who are seen longest are drawn, and the title says so.
     """
-    seen = sorted(range(len(timeline.persons)), key=lambda i: -int(timeline.persons[i].face_seen.sum()))
-    persons = [timeline.persons[i] for i in sorted(seen[:MAX_PERSONS])]
+    persons = [timeline.persons[place] for place in timeline.seen_longest(MAX_PERSONS)]
     title = title or timeline.clip_id
     if num_left_out := len(timeline.persons) - len(persons):
         title += f" ({num_left_out} of {len(timeline.persons)} persons are not drawn)"
-    panels = [panel for person in persons for panel in _of_person(timeline, person)]
+    panels = [panel for person in persons for panel in _of_person(timeline, person, width)]
     voice = [Bars(0, flagged(timeline.voice_heard, timeline.times_s, timeline.stops_s), HEARD)]
     panels.append(Panel(0.14, partial(lanes_panel, ["voice heard"], voice), names=["voice heard"]))
     figure = stacked(panels, timeline.times_s, timeline.stops_s, title, width)
@@ -81,16 +84,17 @@ def draw_clip(
     return Plot(figure, title, " ".join([said, *map(_block_in_words, blocks)]))
 
 
-def _of_person(timeline: Timeline, person: PersonRows) -> Iterator[Panel]:
+def _of_person(timeline: Timeline, person: PersonRows, width: float) -> Iterator[Panel]:
     """The panels of one person of an analysis."""
     title = "" if len(timeline.persons) == 1 else f"person {person.person}"
     times_s, stops_s = timeline.times_s, timeline.stops_s
     gaps = flagged(~person.observed, times_s, stops_s)
     for block in timeline.blocks:
         if block.kind == VALUES:
-            lines = [_line(block, i, person) for i in range(len(block.columns))]
-            bounds = min(low for low, _ in block.ranges), max(high for _, high in block.ranges)
-            yield Panel(0.85, partial(lines_panel, lines, bounds), gaps, title or " ")
+            for places in _share_a_panel(block, width):
+                lines = [_line(block, place, person) for place in places]
+                yield Panel(0.85, partial(lines_panel, lines, block.ranges[places[0]]), gaps, title or " ")
+                title = ""
         elif block.kind == CLASSES and block.chosen is not None:
             found = class_segments(timeline, person, block.chosen)
             names = _names_in_order(block, found)
@@ -106,6 +110,19 @@ def _of_person(timeline: Timeline, person: PersonRows) -> Iterator[Panel]:
     if timeline.faces_sought:
         lanes = [Bars(0, flagged(person.face_seen, times_s, stops_s), SEEN)]
         yield Panel(0.14, partial(lanes_panel, ["face seen"], lanes), (), title, ["face seen"])
+
+
+def _share_a_panel(block: Block, width: float) -> list[list[int]]:
+    """The places of the columns in each panel: neighbours with one range, as many as have room for their names."""
+    found: list[list[int]] = []
+    for place, bounds in enumerate(block.ranges):
+        together = [*found[-1], place] if found else []
+        num_letters = sum(len(shortened(block.columns[each])) + SPACE for each in together)
+        if together and bounds == block.ranges[together[0]] and num_letters <= LETTERS_AN_INCH * width:
+            found[-1] = together
+        else:
+            found.append([place])
+    return found
 
 
 def _line(block: Block, place: int, person: PersonRows) -> Line:

@@ -9,6 +9,7 @@ import numpy as np
 from abaw.views.plots.long_clips import by_column, drawn_stretches, rows_by_column, thinned
 from abaw.views.plots.style import GAP, GRID, legend_columns, shortened, shown, wrapped
 from abaw.views.segments import Segment
+from abaw.views.text import row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ROW = 0.115  # inches
 MAX_NAME = 18  # letters
+MAX_SECONDS = 180  # of a clip whose axis is in seconds
 TICKS_S = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, float("inf"))
 
 
@@ -69,7 +71,7 @@ def stacked(
     from matplotlib.ticker import MultipleLocator
 
     heading = wrapped(title, width, 9)
-    longest = max((len(shortened(name, MAX_NAME)) for each in panels for name in each.names), default=0)
+    longest = max((len(name) for each in panels for name in row_names(each.names, MAX_NAME, shortened)), default=0)
     left = 0.16 + max(0.3, 0.058 * longest)
     above = [0.24 if each.title else 0.1 for each in panels]
     columns = legend_columns(legend[1], width)
@@ -103,22 +105,38 @@ def stacked(
     if legend[0]:
         figure.legend(*legend, loc="lower left", bbox_to_anchor=(0.01, 0), ncols=columns, borderaxespad=0.2)
     last.set_xlim(start_s, stop_s)
-    last.set_xlabel("time (s)" if stop_s <= 180 else "time (min:s)")
-    if stop_s > 180:
+    is_short = stop_s - start_s <= MAX_SECONDS
+    last.set_xlabel("time (s)" if is_short else "time (min:s)")
+    last.ticklabel_format(axis="x", useOffset=False)
+    if not is_short:
         last.xaxis.set_major_locator(MultipleLocator(next(each for each in TICKS_S if (stop_s - start_s) / each <= 8)))
-        last.xaxis.set_major_formatter(lambda value, _: f"{int(value // 60)}:{int(value % 60):02d}")
+        last.xaxis.set_major_formatter(lambda value, _: _minutes(value))
     return figure
 
 
-def lines_panel(lines: Sequence[Line], bounds: tuple[float, float], axes: "Axes", times_s: np.ndarray, _: Any) -> None:
-    """Draw lines; a single frame between two gaps is a dot."""
+def _minutes(time_s: float) -> str:
+    """A time as the axis shows it.
+
+    >>> _minutes(90.0), _minutes(-90.0)
+    ('1:30', '-1:30')
+    """
+    minutes, seconds = divmod(round(abs(time_s)), 60)
+    return f"{'-' if time_s < 0 else ''}{minutes}:{seconds:02d}"
+
+
+def lines_panel(
+    lines: Sequence[Line], bounds: tuple[float, float], axes: "Axes", times_s: np.ndarray, stops_s: np.ndarray
+) -> None:
+    """Draw lines; a single frame between two gaps is a dot as wide as the frame."""
+    handles = []
     for line in lines:
         values = np.asarray(line.values, float)
         kept = thinned(values)
-        axes.plot(times_s[kept], values[kept], label=line.name, **line.style)
+        handles += axes.plot(times_s[kept], values[kept], **line.style)
         known = np.concatenate([[False], np.isfinite(values), [False]])
         alone = known[1:-1] & ~known[:-2] & ~known[2:]
         axes.plot(times_s[alone], values[alone], ".", color=line.style["color"], markersize=2)
+        axes.hlines(values[alone], times_s[alone], stops_s[alone], color=line.style["color"])
         if line.deviation is not None:
             rows = rows_by_column(len(values))
             low, high = by_column(values - line.deviation, np.fmin), by_column(values + line.deviation, np.fmax)
@@ -129,6 +147,8 @@ def lines_panel(lines: Sequence[Line], bounds: tuple[float, float], axes: "Axes"
     if lowest < 0 < highest:
         axes.axhline(0, color="#888888", linewidth=0.5)
     axes.legend(
+        handles,
+        [shortened(line.name) for line in lines],
         loc="lower right",
         bbox_to_anchor=(1, 1),
         ncols=len(lines),
@@ -148,7 +168,7 @@ def lanes_panel(
         bars = drawn_stretches(lane.segments, length_s)
         axes.broken_barh(bars, (lane.row + bottom, height), facecolors=lane.colour, linewidth=0, zorder=2)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), [shortened(name, MAX_NAME) for name in names])
+    axes.set_yticks(range(len(names)), row_names(names, MAX_NAME, shortened))
     axes.tick_params(axis="y", length=0, labelsize=6.5)
     axes.grid(visible=False, axis="y")
     for row in range(1, len(names)):
@@ -168,6 +188,6 @@ def map_panel(
         edges, np.arange(len(names) + 1) - 0.5, values, cmap="Greys", vmin=0, vmax=1, rasterized=True, zorder=2
     )
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), [shortened(name, MAX_NAME) for name in names])
+    axes.set_yticks(range(len(names)), row_names(names, MAX_NAME, shortened))
     axes.tick_params(axis="y", length=0, labelsize=6.5)
     axes.grid(visible=False)

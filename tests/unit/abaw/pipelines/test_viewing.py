@@ -63,6 +63,16 @@ def test_a_view_that_cannot_be_made_of_a_clip_stops_no_other(dataset):
     assert (dataset.root / "clip.srt").exists()
 
 
+def test_a_view_whose_file_cannot_be_written_stops_no_other(dataset):
+    (dataset.root / "clip.srt").mkdir()
+    viewing = Viewing.of(("srt", "eaf"), embed=False, shortest_subtitle_s=0)
+    _, failed = viewing.write(dataset, None, ["clip"], silent)
+    assert failed == [
+        f"clip: srt: not written: {dataset.root / 'clip.srt'} is a folder: give the name of a file to write"
+    ]
+    assert (dataset.root / "clip.eaf").exists()
+
+
 @pytest.mark.parametrize("length_s", [-1, float("nan"), float("inf")])
 def test_a_shortest_time_that_is_none_is_an_error(length_s):
     with pytest.raises(InputError, match="shortest_subtitle_s is .*, expected a number of seconds, 0 or more"):

@@ -4,7 +4,7 @@ import pytest
 from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
-from abaw.files import write_json
+from abaw.files import read_json, write_json
 from abaw.views.timeline import read_timeline
 from tests.support.views.timelines import make_person, make_timeline
 
@@ -111,6 +111,53 @@ def test_a_folder_of_an_earlier_version_is_an_error(tmp_path):
         read_timeline(tmp_path, "clip")
     with pytest.raises(NotFoundError, match="has no analysis.json"):
         read_timeline(tmp_path / "none", "clip")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"valence": None}, "column 'valence' is missing"),
+        ({"expression": None}, "column 'expression' is missing"),
+        ({"face_x_px": None}, "column 'face_x_px' is missing"),
+        ({"valence": ["a", "b"]}, "column 'valence' is string, expected float"),
+        ({"observed": [True, None]}, "column 'observed' has 1 empty cells"),
+        ({"time_s": [0.04, 0.04]}, "column 'time_s' does not increase"),
+    ],
+)
+def test_a_table_that_was_changed_is_an_error_that_names_the_column(tmp_path, columns, message):
+    write(tmp_path, [None], frame=[1, 2], person=[0, 0])
+    table = parquet.read_table(tmp_path / "clip.parquet")
+    for name, values in columns.items():
+        place = table.column_names.index(name)
+        table = table.remove_column(place) if values is None else table.set_column(place, name, pa.array(values))
+    parquet.write_table(table, tmp_path / "clip.parquet")
+    with pytest.raises(InputError, match=rf"clip\.parquet: {message}.*analyze again"):
+        read_timeline(tmp_path, "clip")
+    (tmp_path / "clip.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"clip\.parquet: not readable as Parquet"):
+        read_timeline(tmp_path, "clip")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.pop("clips"), "clips is missing"),
+        (lambda found: found.update(clips=["clip"]), "clips is no object"),
+        (lambda found: found["clips"]["clip"].pop("table"), r"clips\.clip\.table is missing"),
+        (lambda found: found["clips"]["clip"].update(table="../clip.parquet"), "has a slash"),
+        (lambda found: found["clips"]["clip"].update(persons=[]), r"clips\.clip\.persons is '\[\]'"),
+        (lambda found: found["blocks"][0].update(kind="x"), r"blocks\.0\.kind is 'x'"),
+        (lambda found: found["blocks"][1].update(ranges=[[0, 1]]), "the ranges of expr are"),
+        (lambda found: found["blocks"][0].update(ranges=[[1, 1]]), "the ranges of va are"),
+    ],
+)
+def test_a_damaged_document_is_an_error_that_names_the_key(tmp_path, change, message):
+    write(tmp_path, [None], frame=[1], person=[0])
+    document = read_json(tmp_path / "analysis.json")
+    change(document)
+    write_json(tmp_path / "analysis.json", document)
+    with pytest.raises(InputError, match=rf"analysis\.json: .*{message}"):
+        read_timeline(tmp_path, "clip")
 
 
 def test_recognisers_that_could_be_had_are_no_sources_of_a_clip():

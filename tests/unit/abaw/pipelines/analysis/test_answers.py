@@ -10,6 +10,7 @@ from abaw.errors import InputError
 from abaw.pipelines.analysis.answers import check_real, choose_tasks, data_of, describe_run
 from abaw.pipelines.recognition import open_recogniser
 from abaw.results.runs import Run
+from abaw.tasks import TASKS
 
 NET = "onnx_recogniser:file=none.onnx"
 
@@ -69,3 +70,24 @@ def test_a_recogniser_answers_the_tasks_of_the_challenge_that_it_can():
     assert sorted(choose_tasks([], [both])) == ["expr", "va"]
     with pytest.raises(InputError, match="answers none of the known tasks: its outputs are hunger"):
         choose_tasks([], [open_recogniser(f"{NET},values=hunger")])
+
+
+class KnownTasks:
+    """All that is read of a run."""
+
+    def __init__(self, **tasks):
+        self._tasks = tasks
+
+    def tasks(self):
+        return self._tasks
+
+
+def test_two_tasks_with_a_column_of_one_name_are_refused():
+    va, own = TASKS.build("va"), TASKS.build("values", value_names=["valence", "pain"], ranges=[[1, 9], [0, 10]])
+    with pytest.raises(InputError, match="va and values both have the column 'valence'"):
+        choose_tasks([KnownTasks(va=va), KnownTasks(values=own)], [])
+    with pytest.raises(InputError, match="mtl and va both have the column 'valence'"):
+        choose_tasks([KnownTasks(mtl=TASKS.build("mtl"))], [open_recogniser(f"{NET},values=valence/arousal")])
+    classes = TASKS.build("classes", class_names=["Anger", "Sadness"])
+    found = choose_tasks([KnownTasks(classes=classes)], [open_recogniser(f"{NET},classes=anger/sadness")])
+    assert list(found) == ["classes"]  # and not expr, whose classes have the same names

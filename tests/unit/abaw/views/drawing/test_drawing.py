@@ -131,3 +131,10 @@ def test_scenes_take_from_a_timeline_what_is_drawn(tmp_path):
     gap = scenes.at(60).persons[0]
     assert (gap.box, gap.is_observed, list(gap.classes)) == (None, False, [])
     assert not scenes.at(60).face_seen
+    long = "x" * 200
+    of_1_to_9 = replace(viewed.timeline.blocks[0], ranges=((0, 2), (-1, 9)))
+    blocks = of_1_to_9, replace(viewed.timeline.blocks[1], columns=(long, "p_Happiness"), chosen=None)
+    rows = replace(viewed.timeline.persons[0], columns={**viewed.timeline.persons[0].columns, long: np.ones(100)})
+    (person,) = Scenes(replace(viewed.timeline, blocks=blocks, persons=(rows,))).at(70).persons
+    np.testing.assert_allclose(person.trail[-1], [-0.5, -0.9, 0])  # on the plane from -1 to 1
+    assert len(person.classes[0][0]) == 30

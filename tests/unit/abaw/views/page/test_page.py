@@ -2,11 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from abaw.errors import InputError
 from abaw.views.page.content import Envelope, SpokenWord
+from abaw.views.page.wording import _any_of
 from abaw.views.page.writing import PageMedia, render_page, write_page
 from tests.support.views.timelines import write_analysis
 
@@ -64,6 +67,7 @@ def test_the_line_on_top_says_who_predicted_and_what_was_not_observed(timeline):
     line = re.search(r'<p id="made">(.*?)</p>', render_page(timeline), re.S)[1]
     assert line.startswith("expr by a test.")
     assert "No face and no prediction of person 0 in 10 of 100 frames" in line
+    assert _any_of([f"person {i}" for i in range(7)]) == "person 0, person 1, person 2, person 3 or 3 other persons"
 
 
 def test_persons_have_colours_and_names_of_their_own(timeline):
@@ -82,9 +86,27 @@ def test_a_table_that_says_the_spread_of_members_gets_a_band(tmp_path):
 
 def test_the_ribbons_of_a_crowd_are_limited_and_it_is_said(tmp_path):
     timeline = write_analysis(tmp_path, "clip", TIMES_S, persons=tuple(range(10)))
+    timeline.persons[1].face_seen[:95] = False
     page = render_page(timeline)
-    assert len(data_of(page)["rows"]) == 8
-    assert "no chart of expr for person 8, person 9" in page
+    rows = data_of(page)["rows"]
+    assert [row["person"] for row in rows if row["chart"]] == [0, 2, 3, 4, 5, 6, 7, 8]  # those who are seen longest
+    assert all(row["chosen"] for row in rows)  # the class of everybody
+    assert "expression: charts of the 8 persons who are seen longest; clip.parquet has those of all 10" in page
+
+
+def test_the_circumplex_has_the_ranges_of_valence_and_arousal(tmp_path):
+    timeline = write_analysis(tmp_path, "clip", TIMES_S)
+    timeline = replace(timeline, blocks=(replace(timeline.blocks[0], ranges=((1, 9), (0, 100))),))
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', render_page(timeline), re.S)[1])
+    (document,) = charts["document"].values()
+    (chart,) = [each for each in document["roots"] if each["id"] == charts["ids"]["circumplex"]]
+    ranges = [chart["attributes"][side]["attributes"] for side in ("x_range", "y_range")]
+    assert [(each.get("start", 0), each["end"]) for each in ranges] == [(0, 10), (-12.5, 112.5)]
+
+
+def test_a_clip_without_a_frame_has_no_page(tmp_path):
+    with pytest.raises(InputError, match="clip has no frame"):
+        render_page(write_analysis(tmp_path, "clip", []))
 
 
 def test_quiet_sound_fills_its_chart_and_the_title_says_how_loud_it_is(timeline):

@@ -1,11 +1,14 @@
 """Figures over the time of a clip: gaps stay gaps, bars are at the timestamps, and long clips keep their extremes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from abaw.views.plots.clips import MAX_PERSONS, LabelledBlock, draw_clip, draw_timeline
 from abaw.views.plots.long_clips import MAX_COLUMNS, drawn_stretches, thinned
 from abaw.views.segments import segments_of
+from abaw.views.timeline import Block
 from tests.support.views.timelines import make_person, make_timeline
 
 TIMES_S = np.array([0.0, 0.04, 0.1, 0.2, 0.24, 0.28])
@@ -64,7 +67,39 @@ def test_the_title_says_that_persons_are_not_drawn():
 @pytest.mark.parametrize("num", [0, 1])
 def test_a_clip_of_hardly_a_frame_is_drawn(num):
     person = make_person(["Fear"] * num, units=np.zeros(num))
-    draw_timeline(make_timeline([person], TIMES_S[:num])).svg()
+    plot = draw_timeline(make_timeline([person], TIMES_S[:num]))
+    plot.svg()
+    dots = plot.figure.axes[1].collections[:1]
+    assert [each.get_segments()[0].tolist() for each in dots[:num]] == [[[0.0, 0.0], [0.04, 0.0]]] * num
+
+
+def test_values_share_a_panel_only_where_their_ranges_are_equal_and_each_is_named():
+    names, ranges = ("_x", "$y$" * 20, "pain", "weight"), ((0, 10), (0, 10), (0, 10), (50, 200))
+    person = make_person(["Fear"] * 6)
+    person = replace(person, columns={name: np.full(6, high) for name, (_, high) in zip(names, ranges, strict=True)})
+    timeline = replace(make_timeline([person], TIMES_S), blocks=(Block("values", "values", names, ranges),))
+    panels = [axes for axes in draw_timeline(timeline).figure.axes if axes.get_legend()]
+    shown = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in panels]
+    assert shown == [["_x", "…" + ("$y$" * 20)[-39:], "pain"], ["weight"]]
+    assert [tuple(round(each) for each in axes.get_ylim()) for axes in panels] == [(0, 10), (44, 206)]
+
+
+def test_classes_that_look_alike_are_numbered():
+    labels = ["喜悦", "悲伤", "Fear"] * 2
+    plot = draw_timeline(make_timeline([make_person(labels, classes=labels[:3])], TIMES_S))
+    assert [each.get_text() for each in plot.figure.axes[0].get_yticklabels()] == ["?? (1)", "?? (2)", "Fear"]
+
+
+@pytest.mark.parametrize(
+    ("start_s", "length_s", "shown"),
+    [(3600, 12, ["3600", "3602"]), (-100, 200, ["-1:30", "-1:00", "-0:30", "0:00"]), (3570, 240, ["59:30", "60:00"])],
+)
+def test_the_axis_has_the_times_of_the_file(start_s, length_s, shown):
+    times_s = start_s + np.linspace(0, length_s, 7)[:-1]
+    plot = draw_timeline(make_timeline([make_person(["Fear"] * 6)], times_s))
+    plot.figure.draw_without_rendering()
+    texts = [each.get_text().replace("\u2212", "-") for each in plot.figure.axes[-1].get_xticklabels()]
+    assert set(shown) <= set(texts)
 
 
 def test_labels_and_predictions_of_classes_are_two_bars_of_a_row():
