@@ -96,8 +96,8 @@ class Player {
   /** The last moment of the frame of a row. */
   lastMoment(row) {
     const isLast = row === this.times.length - 1;
-    const end = isLast ? this.element.duration : Math.max(0, this.stops[row] - this.offset);
-    return end - this.tolerance(row);
+    const end = isLast ? this.element.duration : this.stops[row] - this.offset;
+    return Math.max(0, end - this.tolerance(row));
   }
 
   /** Show the frame of a row. */
