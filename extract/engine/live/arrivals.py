@@ -57,6 +57,7 @@ class Arrivals:
         self._sounds: dict[int, list[SoundPiece]] = {rate_hz: [] for rate_hz in self._buffers}
         self._sound_until_s = -np.inf if source.has_sound and self._buffers else np.inf
         self._wanted_s = -np.inf
+        self._missed_s = np.nan  # where the sound ended when a picture waited for it in vain
         self._pace: tuple[float, float] | None = None  # monotonic time, time of the source
         self._has_ended = self._stops = False
         self._error: BaseException | None = None
@@ -108,20 +109,25 @@ class Arrivals:
         with self._changed:
             self._wanted_s = until_s
             self._changed.notify_all()
-            while self._sound_until_s < until_s and self._error is None:
+            while self._sound_until_s < until_s:
+                if self._error is not None:
+                    raise self._error
                 left_s = arrival.arrived_s + self._delay_s + SOUND_WAIT_S - time.monotonic()
-                if self._real_time and left_s <= 0:
+                if self._real_time and (left_s <= 0 or self._missed_s == self._sound_until_s):
                     self.num_without_sound += 1
+                    self._missed_s = self._sound_until_s  # later pictures do not wait until sound comes again
                     break
                 self._changed.wait(min(left_s, POLL_S) if self._real_time else POLL_S)
-            if self._error is not None:
-                raise self._error
             found = self._sounds
             self._sounds = {rate_hz: [] for rate_hz in found}
             return found
 
     def _is_late(self, arrival: Arrival, by_s: float) -> bool:
         return time.monotonic() - arrival.arrived_s - self._delay_s > by_s
+
+    def _is_far_ahead(self, until_s: float) -> bool:
+        """Whether sound may wait: the analysis needs none so late, and what it needs is there. After a gap it is not."""
+        return until_s > self._wanted_s + READ_AHEAD_S and self._sound_until_s >= self._wanted_s
 
     def _guarded(self, read: Callable[[], None]) -> None:
         try:
@@ -163,7 +169,7 @@ class Arrivals:
     def _give(self, until_s: float, *, is_last: bool) -> bool:
         """Hand over what the buffers hold; False where reading is to stop."""
         with self._changed:
-            while not self._real_time and not is_last and until_s > self._wanted_s + READ_AHEAD_S and not self._stops:
+            while not self._real_time and not is_last and not self._stops and self._is_far_ahead(until_s):
                 self._changed.wait(POLL_S)
             for rate_hz, buffer in self._buffers.items():
                 samples = buffer.take(last=is_last)

@@ -15,13 +15,13 @@ RATE_HZ = 16000
 
 
 class Drawn(LiveSource):
-    """Pictures and sound at once; ``stalls``: sound that never comes."""
+    """Pictures and sound at once; ``stalls``: sound that never comes; ``gap_s``: in it, after a second."""
 
     name, is_recorded = "drawn", False
 
-    def __init__(self, num=10, sound_s=0.0, stalls=False, fails=False):
+    def __init__(self, num=10, sound_s=0.0, stalls=False, fails=False, gap_s=0.0):
         super().__init__()
-        self.num, self.sound_s, self.stalls, self.fails = num, sound_s, stalls, fails
+        self.num, self.sound_s, self.stalls, self.fails, self.gap_s = num, sound_s, stalls, fails, gap_s
         self.has_sound = sound_s > 0 or stalls
         self.never, self.is_closed = threading.Event(), False
 
@@ -35,7 +35,7 @@ class Drawn(LiveSource):
         if self.stalls:
             self.never.wait()
         for first in np.arange(0, self.sound_s, 0.02):
-            yield SoundFrame(np.full(320, 0.1, np.float32), RATE_HZ, float(first))
+            yield SoundFrame(np.full(320, 0.1, np.float32), RATE_HZ, float(first + self.gap_s * (first >= 1)))
 
     def close(self):
         self.is_closed = True
@@ -64,6 +64,16 @@ def test_without_real_time_nothing_is_dropped_and_reading_waits():
     assert source.is_closed
 
 
+@pytest.mark.timeout(30)
+def test_a_gap_in_the_sound_stops_nothing():
+    with Arrivals(Drawn(150, sound_s=2.0, gap_s=3.0), [RATE_HZ], real_time=False, delay_s=0.1) as found:
+        pieces = []
+        while (arrival := found.next()[1]) is not None:
+            pieces += found.sound(arrival)[RATE_HZ]
+    assert len(np.concatenate([each.samples for each in pieces])) == 5 * RATE_HZ
+    assert pieces[-1].gaps_s == ((pytest.approx(1.0), pytest.approx(4.0)),)
+
+
 def test_late_pictures_are_dropped_for_the_newest_and_keep_their_times(monkeypatch):
     monkeypatch.setattr(arrivals, "LATE_S", 0.0)
     with Arrivals(Drawn(10), [], real_time=True, delay_s=0.0) as found:
@@ -87,11 +97,15 @@ def test_of_pictures_that_wait_in_large_numbers_only_the_times_stay(monkeypatch)
 
 def test_a_picture_whose_sound_does_not_come_is_given_without_it_and_counted(monkeypatch):
     monkeypatch.setattr(arrivals, "SOUND_WAIT_S", 0.0)
-    source = Drawn(1, stalls=True)
+    source = Drawn(2, stalls=True)
     with Arrivals(source, [RATE_HZ], real_time=True, delay_s=0.01) as found:
         _, arrival = found.next()
         assert found.sound(arrival) == {RATE_HZ: []}
         assert found.num_without_sound == 1
+        monkeypatch.setattr(arrivals, "SOUND_WAIT_S", 1e9)  # the next one does not wait again
+        _, arrival = found.next()
+        assert found.sound(arrival) == {RATE_HZ: []}
+        assert found.num_without_sound == 2
         source.never.set()
 
 
