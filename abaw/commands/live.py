@@ -112,8 +112,10 @@ def live(
     try:
         _follow(session, window)
     finally:
-        session.close()
-        print(session.summary)
+        try:
+            session.close()
+        finally:
+            print(session.summary)
 
 
 def _follow(session: "LiveSession", window: "Window | None") -> None:

@@ -3,10 +3,12 @@
 import io
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.errors import InputError
+from abaw.files import write_json
 from abaw.files.names import checked_name
 from abaw.pipelines.analysis.tables import write_csv_rows
 
@@ -33,26 +35,44 @@ def document_path(path: Path) -> Path:
 
 
 class RowFile:
-    """Appends rows; each is a whole line in the file when ``add`` returns."""
+    """Appends rows; each is a whole line in the file when ``add`` returns, and what is no whole line is removed.
+
+    ``explain`` writes the document beside it. A file without rows is removed at the end, so that its name is free.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._is_csv, self._has_header = path, path.suffix == ".csv", False
+        self._path, self._is_csv, self._num_bytes = path, path.suffix == ".csv", 0
         self._file = path.open("xb", buffering=0)
 
     def add(self, row: "pa.Table") -> None:
-        """Append a table of one row."""
+        """Append a table of one row. Raises OSError, with the name of the file, where the disk is full."""
         line = self._csv(row) if self._is_csv else json_line(row)
-        self._file.write(line)
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]  # a disk that becomes full takes a part
+        except OSError as error:
+            self._file.truncate(self._num_bytes)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._num_bytes += len(line)
 
     def _csv(self, row: "pa.Table") -> bytes:
         to = io.BytesIO()
-        write_csv_rows(row, to, has_header=not self._has_header)
-        self._has_header = True
+        write_csv_rows(row, to, has_header=not self._num_bytes)
         return to.getvalue()
 
-    def close(self) -> None:
+    def explain(self, document: Mapping[str, Any]) -> None:
+        """Write what explains the columns."""
+        write_json(document_path(self._path), document)
+
+    def close(self) -> bool:
+        """Close the file; whether it has rows, and so is left."""
         self._file.close()
+        if not self._num_bytes:
+            self._path.unlink(missing_ok=True)
+            document_path(self._path).unlink(missing_ok=True)
+        return self._num_bytes > 0
 
 
 def columns_of(row: "pa.Table") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from abaw.dataset.media_files import Streams
 from abaw.dataset.synthetic import are_synthetic
 from abaw.errors import InputError, NotFoundError
-from abaw.files import as_list, as_path, as_paths, check_once, write_json
+from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import check_fps
 from abaw.pipelines.analysis.answers import check_real, open_answers
 from abaw.pipelines.analysis.choice import choose_recognisers
@@ -20,7 +20,7 @@ from abaw.pipelines.analysis.presence import LIVE_VOICE_RULES, choose_voice_rule
 from abaw.pipelines.live.answering import VOICE, FrameAnswers, key_of, tracks_of
 from abaw.pipelines.live.causality import causal_recognisers, check_causal
 from abaw.pipelines.live.latency import LatencyMeter, LatencySummary
-from abaw.pipelines.live.rows import RowFile, check_out, columns_of, document_path
+from abaw.pipelines.live.rows import RowFile, check_out, columns_of
 from abaw.pipelines.rebuilding import WeightPlaces
 from abaw.pipelines.recognition import build_encoder_of, open_recogniser
 from abaw.results.runs import Run, commit, versions
@@ -72,7 +72,7 @@ def live(
     ``smoothed``: refuse a run with smoothing after it, which depends on later frames; else leave the smoothing out.
 
     ``out``: a file for the rows, ``.csv`` or ``.jsonl``; each row is complete in it as soon as it is known, and the
-    columns are explained in ``<out>.json``. ``max_s``: end after so many seconds. The other options are those of
+    columns are explained in ``<out>.json``. Without a row both are removed. ``max_s``: end after so many seconds. The other options are those of
     ``analyze``. Use the result in a ``with`` statement, or ``close`` it.
 
     Raises InputError that names everything that depends on later frames, with its reason; NotFoundError where the
@@ -207,11 +207,16 @@ class LiveSession:
     ) -> None:
         self.sources, self._notes, self._about = sources, notes, about
         self._extraction, self._answers, self._source = extraction, answers, source
-        self._max_s, self._out = max_s, out
-        self._file = None if out is None else RowFile(out)
+        self._max_s = max_s
         self._meter, self._started_s = LatencyMeter(), time.monotonic()
         self._stopped_s: float | None = None
         self._frames = extraction.frames()
+        self._file = None if out is None else RowFile(out)
+        try:
+            self._explain(None)  # the columns, also for rows of a process that is killed
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "LiveSession":
         return self
@@ -282,20 +287,22 @@ class LiveSession:
         self._stopped_s = time.monotonic()
         self._frames.close()
         self._extraction.arrivals.close()
-        if self._file is None or self._out is None:
+        if self._file is not None and self._file.close():
+            self._explain(self.summary)
+
+    def _explain(self, summary: LatencySummary | None) -> None:
+        """Write what explains the table, where there is one. ``summary``: None until the end."""
+        if self._file is None:
             return
-        self._file.close()
-        summary = self.summary
-        write_json(
-            document_path(self._out),
+        self._file.explain(
             {
                 "sources": list(self.sources),
                 **self._about,
                 "notes": list(self.notes),
-                "latency": summary.document(),
+                "latency": summary and summary.document(),
                 "commit": commit(),
                 "versions": versions(),
-            },
+            }
         )
 
 

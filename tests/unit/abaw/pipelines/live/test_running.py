@@ -115,7 +115,10 @@ def test_a_window_shows_the_picture_with_the_face_the_class_and_the_trail(sessio
 
 def test_a_session_ends_after_so_many_seconds_and_its_table_is_complete(media, run, tmp_path):
     with abaw.live(media / CLIPS[0], run, out=tmp_path / "a.csv", real_time=False, max_s=0.2) as session:
+        early = json.loads((tmp_path / "a.csv.json").read_text())  # all that is left where the process is killed
         assert [row.frame for row in session] == [1, 2, 3, 4, 5]
+    late = json.loads((tmp_path / "a.csv.json").read_text())
+    assert (early["latency"], early["columns"]) == (None, late["columns"])
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 6
     with pytest.raises(InputError, match="a.csv is there already, and a live analysis replaces nothing"):
         abaw.live(media / CLIPS[0], run, out=tmp_path / "a.csv")
