@@ -126,7 +126,7 @@ class Arrivals:
         return time.monotonic() - arrival.arrived_s - self._delay_s > by_s
 
     def _is_far_ahead(self, until_s: float) -> bool:
-        """Whether sound may wait: the analysis needs none so late, and what it needs is there. After a gap it is not."""
+        """Whether sound may wait: the analysis needs none so late, and has what it needs, unlike after a gap."""
         return until_s > self._wanted_s + READ_AHEAD_S and self._sound_until_s >= self._wanted_s
 
     def _guarded(self, read: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 import csv
 import resource
 import signal
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -24,10 +23,10 @@ def small_disk():
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
 def test_a_full_disk_leaves_whole_rows_and_is_said_with_the_name_of_the_file(name, tmp_path, small_disk):
     rows = RowFile(tmp_path / name)
-    with pytest.raises(OSError) as error:
-        for number in range(100):
-            rows.add(pa.table({"frame": [number], "expression": ["Happiness"]}))
-    assert Path(error.value.filename) == tmp_path / name
+    row = pa.table({"frame": [1], "expression": ["Happiness"]})
+    with pytest.raises(OSError, match=f"File too large: .*{name}'$"):  # noqa: PT012  which row is too much is no matter
+        for _ in range(100):
+            rows.add(row)
     assert rows.close()
     lines = (tmp_path / name).read_text().splitlines(keepends=True)
     assert lines
