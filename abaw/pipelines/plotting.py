@@ -63,6 +63,8 @@ def plot_confusion(
     opened = _only(_open(folder, task, split, data, raw), CLASSES)
     found = confusion_of(opened.task, opened.pairs(post_processed=True))
     if found is None:
+        raise InputError(f"{opened.folder}: {opened.task.name} has more than one class a row, so it has no such matrix")
+    if not np.any(found.counts):
         raise InputError(f"{opened.folder}: no row of {opened.task.name} has a label")
     return draw_confusion(found, title=f"Confusion matrix of {_words(opened)}", width=inches)
 
@@ -86,6 +88,8 @@ def plot_values(
     prediction, label = concatenated(opened.pairs(post_processed=True))
     goals, columns = _places_of_values(opened.task)
     known = np.isfinite(label[:, goals]).all(axis=1)
+    if not known.any():
+        raise InputError(f"{opened.folder}: no row of {opened.task.name} has a label of a value")
     names = [opened.task.columns[column].removeprefix("p_") for column in columns]
     ranges = [label_ranges(opened.task)[column] for column in columns]
     title = f"Predictions against labels of {_words(opened)}"

@@ -1,5 +1,6 @@
 """The page of a clip in a real browser: what the cursor says is what the player shows, and nothing is asked for."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -17,6 +18,10 @@ from tests.support.views.timelines import write_analysis
 NUM_BITS, BIT_PX = 7, 32
 START_S = 0.48  # the container's first timestamp
 ROWS = (0, 99, 50, 51, 52, 3, 98, 20, 77, 1)
+OTHER = {  # a clip -> one of another length
+    "clips/WolfgangLanger_Pexels.mp4": "nasty/vfr_gaps_CREMAD_HAP.mp4",
+    "nasty/vfr_gaps_CREMAD_HAP.mp4": "clips/WolfgangLanger_Pexels.mp4",
+}
 
 # the number of the frame that is on the screen, read from its pixels
 READ_NUMBER = f"""() => {{
@@ -159,7 +164,7 @@ def test_a_reader_can_zoom_pan_and_read_the_row_under_the_pointer(tab, numbered)
     assert tab.errors == []
 
 
-@pytest.mark.parametrize("name", ["clips/WolfgangLanger_Pexels.mp4", "nasty/vfr_gaps_CREMAD_HAP.mp4"])
+@pytest.mark.parametrize("name", OTHER)
 def test_real_clips_play_and_show_the_frame_of_the_cursor(tab, tmp_path, media, name):
     path = media / name
     pictures = scan(path).pictures
@@ -175,8 +180,15 @@ def test_real_clips_play_and_show_the_frame_of_the_cursor(tab, tmp_path, media, 
         assert int(abs(times_s - shown_s).argmin()) == cursor_of(page)
         assert abs(cursor_of(page) - row) <= 1
     assert page.evaluate("document.getElementById('media').videoWidth") > 0
+    assert page.locator("#unplayable").is_hidden()
+    page.set_input_files("#chooser", media / OTHER[name])
+    page.wait_for_selector("#unplayable:not([hidden])")
+    assert re.search(
+        r" lasts \d+\.\d s, but what was analysed ends at .* another file\?", page.text_content("#unplayable")
+    )
     assert tab.errors == []
-    assert set(tab.requests) == {(tmp_path / "clip.html").as_uri(), path.as_uri()}
+    requests = {address for address in tab.requests if not address.startswith("blob:")}
+    assert requests == {(tmp_path / "clip.html").as_uri(), path.as_uri()}
 
 
 def test_no_peak_of_an_hour_vanishes_and_a_gap_of_one_frame_stays_visible(tab, tmp_path):

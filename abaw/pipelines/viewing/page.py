@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from abaw.dataset.media_files import is_picture
+from abaw.dataset.media_files import WHOLE, is_picture
 from abaw.errors import AbawError
 from abaw.pipelines.viewing.media import find_fault, media_of
 from abaw.views.page.content import Envelope, SpokenWord
@@ -63,7 +63,8 @@ def _choose_media(viewed: "ViewedClip", page: Path) -> tuple[PageMedia, list[str
         size = f"{media.stat().st_size / 1e6:.0f} MB"
         remarks.append(f"{media.name} has {size}, too much to be embedded: the page needs it where it is")
     address = "" if is_embedded else link(media, page)
-    return PageMedia(kind, address, media if is_embedded else None, mime, offset_s), remarks
+    is_part = clip.part != WHOLE and not fault  # a copy has the part alone
+    return PageMedia(kind, address, media if is_embedded else None, mime, offset_s, is_part), remarks
 
 
 def link(file: Path, page: Path) -> str:

@@ -2,6 +2,7 @@
 /* Puts the page together: the player, the charts and what the reader does. */
 
 const TRAIL_S = 3;
+const SLACK = 1; // seconds by which a file may differ from what was analysed: headers are rough
 const NOT_OURS = "input, select, textarea, summary, a";
 
 const byId = (id) => document.getElementById(id);
@@ -75,6 +76,19 @@ function describeRow(data, row, withBars) {
   return found;
 }
 
+/** Ask whether a file is the one that was analysed where it is shorter, or longer though it is no part of a file. */
+function checkLength(element, data) {
+  const { duration } = element;
+  const [start, end] = data.span;
+  const { name, offset, isPart } = data.media;
+  const isShort = duration < data.times[data.times.length - 1] - data.times[0] - SLACK;
+  const isLong = !isPart && duration > Math.max(end, end - start) + Math.abs(offset) + SLACK;
+  if (!Number.isFinite(duration) || !(isShort || isLong)) return;
+  const lengths = `lasts ${duration.toFixed(1)} s, but what was analysed ends at ${end.toFixed(1)} s`;
+  byId("unplayable").firstElementChild.textContent = `${name} ${lengths}: is it another file?`;
+  byId("unplayable").hidden = false;
+}
+
 /** Begin to load the media, beside the page or embedded in it, once the player listens to their first frame. */
 function openMedia(data) {
   const element = byId("media") ?? byId("picture");
@@ -84,6 +98,7 @@ function openMedia(data) {
     byId("unplayable").hidden = false;
   };
   element.addEventListener("error", fail);
+  element.addEventListener("loadedmetadata", () => checkLength(element, data));
   byId("chooser").addEventListener("change", ({ target }) => {
     byId("unplayable").hidden = true;
     element.src = URL.createObjectURL(target.files[0]);
@@ -197,7 +212,7 @@ async function main() {
   data.stops = Float64Array.from(data.times, (_, row) => data.times[row + 1] ?? described.lastStop);
   data.observed = data.times.map((_, row) => (data.persons.some((person) => person.observed[row]) ? 1 : 0));
   const player = new Player(byId("media"), data.times, data.stops, described.media.offset);
-  openMedia(described);
+  openMedia(data);
   await runPacked("bokeh");
   Bokeh.set_log_level("error");
   const charts = await Charts.open(data, readJson("charts"));

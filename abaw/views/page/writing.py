@@ -27,7 +27,8 @@ class PageMedia:
 
     ``kind``: "video", "sound", "picture" or "none". ``address``: of the file, relative to the page; "" where it is
     embedded. ``embedded``: the file that becomes part of the page. ``mime``: its type. ``offset_s``: what to add to
-    the time of what is played to have that of the clip; not 0 for some copies of files that start late.
+    the time of what is played to have that of the clip; not 0 for some copies of files that start late. ``is_part``:
+    whether the clip is a part of the file.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class PageMedia:
     embedded: Path | None = None
     mime: str = ""
     offset_s: float = 0.0
+    is_part: bool = False
 
 
 NO_MEDIA = PageMedia("none")
@@ -74,7 +76,13 @@ def render_page(
 
     content = collect(timeline, envelope, words)
     name = timeline.media.name if timeline.media else ""
-    content.data["media"] = {"address": media.address, "offset": media.offset_s, "type": media.mime, "name": name}
+    content.data["media"] = {
+        "address": media.address,
+        "offset": media.offset_s,
+        "type": media.mime,
+        "name": name,
+        "isPart": media.is_part,
+    }
     return html.render(
         "page/page.html",
         {

@@ -17,6 +17,7 @@ from abaw.views.plots.style import (
     new_figure,
     shortened,
 )
+from abaw.views.text import row_names
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def draw_confusion(confusion: Confusion, *, title: str = "Confusion matrix", wid
             text = f"{shares[i, j]:.2f}\n{int(counts[i, j])}" if totals[i] else "–"
             colour = "white" if shares[i, j] > 0.55 else INK
             axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.05)
-    names = [shortened(name, 18) for name in confusion.classes]
+    names = row_names(confusion.classes, 18, shortened)
     axes.set_xticks(range(num), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(num), [f"{name}\n{int(each)}" for name, each in zip(names, totals, strict=True)])
     axes.tick_params(length=0)

@@ -1,10 +1,13 @@
 """abaw plot: what is drawn of runs and prediction folders, and what is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 import abaw
 from abaw.configs.sections import Config
+from abaw.errors import InputError
 from abaw.results.runs import Run
 from tests.support.abaw.commands import abaw as command
 from tests.support.abaw.reports import FRAMES, KNOWN, VALIDATION, open_data, write_labels, write_tables
@@ -75,6 +78,16 @@ def test_values_and_reliability_name_what_they_are_of(folder, data):
     assert values.title == f"Predictions against labels of {folder / 'a'}, va, validation"
     assert values.alternative.startswith("valence: 168 rows, CCC 0.9")
     assert "most probable class: " in abaw.plot_reliability(folder / "a", data=data).alternative
+
+
+def test_figures_of_labels_that_are_not_there_are_refused(folder, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*.txt"):
+        header, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([header, *(["-1" if "Neutral" in header else "-5,-5"] * len(rows))]) + "\n")
+    for draw in (abaw.plot_values, abaw.plot_confusion, abaw.plot_reliability):
+        with pytest.raises(InputError, match="label"):
+            draw(folder / "a", data=tmp_path / "data")
 
 
 def test_a_clip_has_its_labels_with_gaps_beside_the_predictions(folder, data):

@@ -45,6 +45,8 @@ def test_a_run_without_validation_has_its_training_loss():
 
 
 def test_a_confusion_matrix_has_shares_of_the_labels_and_counts():
+    alike = draw_confusion(Confusion(("喜", "悲"), ((3, 1), (0, 0)))).figure.axes[0]
+    assert [each.get_text() for each in alike.get_xticklabels()] == ["? (1)", "? (2)"]
     plot = draw_confusion(Confusion(("a", "b"), ((3, 1), (0, 0))))
     assert texts(plot.figure.axes[0]) == ["0.75\n3", "0.25\n1", "–", "–"]
     assert plot.alternative == "a (4 rows) is predicted as a 0.75, b 0.25. b: no row has this label."
