@@ -43,6 +43,7 @@ from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name
+from abaw.files.parquet import read_parquet
 from abaw.files.seals import without_seal
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -177,10 +178,7 @@ def read_table(folder: Path, clip_id: str, task: Task) -> Table:
 
 
 def _parse(content: bytes, clip_id: str, task: Task) -> Table:
-    try:
-        found = parquet.ParquetFile(pa.BufferReader(content)).read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"not readable as Parquet ({error})") from error
+    found = read_parquet(content)
     repeated = [name for name in dict.fromkeys(found.column_names) if found.column_names.count(name) > 1]
     if repeated:
         raise InputError(f"there are several columns {repeated[0]!r}")
@@ -280,7 +278,7 @@ def clip_ids(folder: Path) -> list[str]:
 def num_unobserved(folder: Path) -> dict[str, tuple[int, int]]:
     """By clip, in how many frames nothing was observed, and how many it has; of tables that this project wrote."""
     columns = {
-        clip_id: parquet.read_table(folder / f"{clip_id}.parquet", columns=["observed"])["observed"].to_numpy()
+        clip_id: read_parquet(folder / f"{clip_id}.parquet", ["observed"])["observed"].to_numpy()
         for clip_id in clip_ids(folder)
     }
     return {clip_id: (int((~observed).sum()), len(observed)) for clip_id, observed in columns.items()}
@@ -290,11 +288,10 @@ def count_contexts(folder: Path) -> dict[str, int]:
     """In how many frames of all tables each set of modalities was observed ("face+voice"); "" where it is not known."""
     found: Counter[str] = Counter()
     for clip_id in clip_ids(folder):
-        table = parquet.ParquetFile(folder / f"{clip_id}.parquet")
-        names = [name for name in table.schema_arrow.names if name.startswith(OF_MODALITY)]
-        columns = table.read(names)
-        flags = {name.removeprefix(OF_MODALITY): columns[name].to_numpy() for name in names}
-        found.update(contexts_of(flags, table.metadata.num_rows).tolist())
+        table = read_parquet(folder / f"{clip_id}.parquet")
+        names = [name for name in table.column_names if name.startswith(OF_MODALITY)]
+        flags = {name.removeprefix(OF_MODALITY): table[name].to_numpy() for name in names}
+        found.update(contexts_of(flags, table.num_rows).tolist())
     return dict(found)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files.csv_cells import unguarded
+from abaw.files.parquet import read_parquet
 from abaw.files.regular import check_regular
 from abaw.files.text import read_text
 from abaw.numbers import BLANKS
@@ -186,11 +186,10 @@ def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Found]:
+    table = read_parquet(path)
     try:
-        with parquet.ParquetFile(path) as file:  # read_table fails where two columns have one name
-            table = file.read()
         table.validate(full=True)  # of text that is not UTF-8
-    except (pa.ArrowException, OSError) as error:
+    except pa.ArrowException as error:
         raise InputError(f"{path}: not readable as Parquet ({error}): write the file again") from error
     return list(table.column_names), (list(range(1, len(table) + 1)), list(table.columns))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.errors import NotFoundError
+from abaw.files.parquet import read_parquet
 from abaw.pipelines.analysis.tables import LOSSES_KEY, SOURCES_KEY, Summary
 from abaw.results.observed import unobserved_lines
 
@@ -41,10 +42,7 @@ class FrameTable:
         return {name: table[name].to_numpy() for name in table.column_names}
 
     def _read(self) -> Any:
-        from pyarrow import parquet
-
-        with self.path.open("rb") as file:
-            return parquet.read_table(file)
+        return read_parquet(self.path)
 
     @property
     def losses(self) -> str:

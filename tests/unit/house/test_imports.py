@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 
@@ -201,6 +202,13 @@ def cycle(sources):
     except graphlib.CycleError as error:
         return error.args[1]
     return None
+
+
+def test_parquet_is_read_in_one_place_without_threads_that_could_outlive_the_interpreter():
+    """A process with such threads can be aborted as it ends (exit code 134), whatever it did before."""
+    readers = re.compile(r"ParquetFile\(|\bparquet\.read_table\(|\bread_parquet = |\bpd\.read_parquet\(")
+    assert [place for place, text in SOURCES.items() if readers.search(text)] == ["abaw/files/parquet.py"]
+    assert "use_threads=False" in SOURCES["abaw/files/parquet.py"]
 
 
 def test_no_files_import_each_other_in_a_circle():
