@@ -1,8 +1,10 @@
-"""Parquet files are read in one place, without threads of pyarrow."""
+"""Parquet files and their columns are read in one place, without threads of pyarrow and without pandas."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from abaw.errors import InputError
 
@@ -28,3 +30,22 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None = None) -> 
     except (pa.ArrowException, OSError, ValueError) as error:
         words = f"not readable as Parquet ({error})"
         raise InputError(f"{source}: {words}: write it again" if isinstance(source, Path) else words) from error
+
+
+def to_numpy(column: "pa.ChunkedArray | pa.Array") -> np.ndarray:
+    """The values of a column. Empty cells are NaN among numbers; other columns that have some are of objects, with None.
+
+    pyarrow's own way imports pandas, which takes long, and drops the exception of a Ctrl-C or SIGTERM that comes
+    meanwhile: the command would go on.
+    """
+    import pyarrow as pa
+
+    kind: Any = column.type
+    if pa.types.is_boolean(kind) and not column.null_count:
+        return to_numpy(column.cast(pa.uint8())).astype(bool)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if column.null_count or not is_number:
+        dtype = kind.to_pandas_dtype() if pa.types.is_floating(kind) else float if is_number else object
+        return np.array(column.to_pylist(), dtype)
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.array(np.from_dlpack(whole))  # a copy that can be written to

@@ -43,7 +43,7 @@ from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
 from abaw.files.names import checked_name
-from abaw.files.parquet import read_parquet
+from abaw.files.parquet import read_parquet, to_numpy
 from abaw.files.seals import without_seal
 from abaw.optional import import_optional
 from abaw.postprocessing import PostProcessing, parse_post_processing
@@ -221,10 +221,10 @@ def _column(found: pa.Table, name: str, type_: pa.DataType) -> np.ndarray:
     if not (is_number or (pa.types.is_boolean(type_) and pa.types.is_boolean(given))):
         raise InputError(f"column {name!r} is {given}, expected {type_}")
     try:
-        values = np.asarray(column.cast(type_).to_numpy())
+        values = to_numpy(column.cast(type_))
     except pa.ArrowException as error:
         raise InputError(f"column {name!r} is {given}, expected {type_}: {error}") from error
-    if pa.types.is_boolean(type_) and not np.array_equal(values, column.to_numpy()):  # True is not what 5 stands for
+    if pa.types.is_boolean(type_) and not np.array_equal(values, to_numpy(column)):  # True is not what 5 stands for
         raise InputError(f"column {name!r} has other values than 0 and 1, expected {type_}")
     return values
 
@@ -278,7 +278,7 @@ def clip_ids(folder: Path) -> list[str]:
 def num_unobserved(folder: Path) -> dict[str, tuple[int, int]]:
     """By clip, in how many frames nothing was observed, and how many it has; of tables that this project wrote."""
     columns = {
-        clip_id: read_parquet(folder / f"{clip_id}.parquet", ["observed"])["observed"].to_numpy()
+        clip_id: to_numpy(read_parquet(folder / f"{clip_id}.parquet", ["observed"])["observed"])
         for clip_id in clip_ids(folder)
     }
     return {clip_id: (int((~observed).sum()), len(observed)) for clip_id, observed in columns.items()}
@@ -290,7 +290,7 @@ def count_contexts(folder: Path) -> dict[str, int]:
     for clip_id in clip_ids(folder):
         table = read_parquet(folder / f"{clip_id}.parquet")
         names = [name for name in table.column_names if name.startswith(OF_MODALITY)]
-        flags = {name.removeprefix(OF_MODALITY): table[name].to_numpy() for name in names}
+        flags = {name.removeprefix(OF_MODALITY): to_numpy(table[name]) for name in names}
         found.update(contexts_of(flags, table.num_rows).tolist())
     return dict(found)
 

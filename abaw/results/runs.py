@@ -158,15 +158,15 @@ class Run:
         return self.folder / "inner"
 
     @contextmanager
-    def hold(self, work: str = "a training") -> Iterator[None]:
-        """Hold the folder for a training, or for other ``work``, in words.
+    def hold(self, work: str = "a training", advice: str = OTHER_NAME) -> Iterator[None]:
+        """Hold the folder for a training, or for other ``work``; ``advice``: what else can be done where it is held.
 
         Where a training fails before its first epoch has ended, the folder is as before.
 
         Raises InputError, before anything is written, where another process trains in the folder, or where it holds
         files that are not of a run.
         """
-        with own_folder(self.folder, "run", work, self._foreign, OTHER_NAME):
+        with own_folder(self.folder, "run", work, self._foreign, advice):
             before = {path.name for path in self.folder.iterdir()}
             try:
                 yield

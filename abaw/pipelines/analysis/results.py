@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abaw.errors import NotFoundError
-from abaw.files.parquet import read_parquet
+from abaw.files.parquet import read_parquet, to_numpy
 from abaw.pipelines.analysis.tables import LOSSES_KEY, SOURCES_KEY, Summary
 from abaw.results.observed import unobserved_lines
 
@@ -39,7 +39,7 @@ class FrameTable:
     def to_numpy(self) -> "dict[str, np.ndarray]":
         """Column name -> values, one a row; NaN or None in empty cells."""
         table = self._read()
-        return {name: table[name].to_numpy() for name in table.column_names}
+        return {name: to_numpy(table[name]) for name in table.column_names}
 
     def _read(self) -> Any:
         return read_parquet(self.path)

@@ -72,7 +72,7 @@ def fit_posteriors(member: "Member", *, progress: ProgressCallback = silent) -> 
             found[name] = fit_last_layer(trained, task.linear_columns, held_out)
         except InputError as error:
             raise InputError(f"{run.folder}, {name}: {error}") from error
-    with run.hold():
+    with run.hold("a measurement of the posterior", "give another run"):
         for name, posterior in found.items():
             write_posterior(run, name, posterior)
             LOG.info("%s: stored the posterior of the last layer of %s, %s", run.folder, name, posterior)

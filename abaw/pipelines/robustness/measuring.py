@@ -91,7 +91,7 @@ def measure_robustness(
     opened.finished()
     member = open_member(opened, as_path(store, "store", optional=True), device)
     where = as_path(data, "data", optional=True) or Path(opened.config().data)
-    with opened.hold("a measurement of robustness"):
+    with opened.hold("a measurement of robustness", "give another run"):
         labelled = _open_labelled(member, split, where)
         groups = open_dataset(where).groups
         found = _Measurement(member, labelled, groups, list(range(num_seeds)), float(stretch_s), progress).run(split)
