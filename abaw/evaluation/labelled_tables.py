@@ -226,7 +226,7 @@ def dataset_of(where: Path, data: Path | None, run: Run | None = None) -> Datase
                 f"{where} was made by {', '.join(recorded)}, which does not exist in {Path.cwd()}: go to the folder in "
                 "which it was made, or name the data set with --data"
             )
-        data = Path(run.config().data)
+        data = run.place("data")
     return open_dataset(data)
 
 

@@ -188,8 +188,11 @@ def read_robustness(run: str | Path, split: str = "validation") -> Robustness:
     path = folder / FILE.format(split=split)
     if not path.is_file():
         raise NotFoundError(f"no {path}: measure it with abaw robustness {folder} --split {split}")
-    document = read_json(path)
     again = f"measure it again with abaw robustness {folder} --split {split}"
+    try:
+        document = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}: {again}") from error
     if not isinstance(document, dict) or not is_sealed(document):
         raise InputError(f"{path} is damaged or was edited: {again}")
     try:

@@ -28,12 +28,11 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None = None) -> 
         with parquet.ParquetFile(pa.BufferReader(content)) as file:
             return file.read(columns if columns is None else list(columns), use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        words = f"not readable as Parquet ({error})"
-        raise InputError(f"{source}: {words}: write it again" if isinstance(source, Path) else words) from error
+        raise InputError(f"{f'{source}: ' * isinstance(source, Path)}not readable as Parquet ({error})") from error
 
 
 def to_numpy(column: "pa.ChunkedArray | pa.Array") -> np.ndarray:
-    """The values of a column. Empty cells are NaN among numbers; other columns that have some are of objects, with None.
+    """The values of a column. Empty cells are NaN among numbers; other columns with some are of objects, with None.
 
     pyarrow's own way imports pandas, which takes long, and drops the exception of a Ctrl-C or SIGTERM that comes
     meanwhile: the command would go on.

@@ -138,7 +138,7 @@ def predict(
         pool(opened, to, kept)
         return Predictions(to, tasks)
     members = [open_member(run, opened_store, device) for run in opened]
-    dataset = open_dataset(opened[0].config().data if data is None else data)
+    dataset = open_dataset(opened[0].place("data") if data is None else data)
     vectors = read_subjects(of_subjects, opened[0]) if of_subjects is not None else {}
     for member in members if deviation else ():
         fit_posteriors(member, progress=progress)
@@ -168,9 +168,10 @@ def open_member(run: Run, store: Path | None, device: str) -> "Member":
     from extract.store.source import AlignedSource
     from extract.store.store import FeatureStore
 
-    opened, config = FeatureStore(store or run.config().store), run.config()
-    recipes = {name: find_stored(opened, recipe) for name, recipe in run.finished()["recipes"].items()}
+    document, config = run.finished(), run.config()
     run.check_weights()
+    opened = FeatureStore(store or run.place("store"))
+    recipes = {name: find_stored(opened, recipe) for name, recipe in document["recipes"].items()}
     source = AlignedSource(opened, config.features, recipes)
     from fusion.train import load_module
 

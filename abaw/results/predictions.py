@@ -42,7 +42,7 @@ from pyarrow import parquet
 from abaw.dataset.names import video_of
 from abaw.errors import InputError, NotFoundError
 from abaw.files import atomic_write, visible, write_json
-from abaw.files.names import checked_name
+from abaw.files.names import checked_name, first_few
 from abaw.files.parquet import read_parquet, to_numpy
 from abaw.files.seals import without_seal
 from abaw.optional import import_optional
@@ -303,7 +303,9 @@ def tasks_in(folder: Path) -> list[str]:
     if below:
         return below
     if not _holds_tables(folder):
-        raise NotFoundError(f"no predictions in {folder}: run abaw predict, or name the folder of its --out")
+        runs = first_few([str(path.parent) for path in sorted(folder.glob("*/run.json"))])
+        what = f"it holds runs, so name one: {runs}" if runs else "run abaw predict, or name the folder of its --out"
+        raise NotFoundError(f"no predictions in {folder}: {what}")
     task = read_metadata(folder).get("task")
     if task is None:
         raise InputError(f"{folder} has no {METADATA} that names its task: name the task (--task)")

@@ -110,6 +110,14 @@ class Run:
             )
         return document
 
+    def place(self, what: str) -> Path:
+        """The "data" or "store" that the config names. Raises NotFoundError where it is not there."""
+        path = Path(getattr(self.config(), what))
+        if not path.exists():
+            where = f"go to the folder in which it was trained, or name the {what} with --{what}"
+            raise NotFoundError(f"no {path} in {Path.cwd()}, which is the {what} of {self.folder}: {where}")
+        return path
+
     def has_begun(self) -> bool:
         """Whether the folder holds a run, complete or not."""
         return (self.folder / "run.json").is_file()

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from abaw.errors import InputError, NotFoundError
 from abaw.files import read_json
 from abaw.files.names import checked_name
+from abaw.files.parquet import read_parquet, to_numpy
 from abaw.tasks.ranges import deviation_name, spread_name
 
 DOCUMENT = "analysis.json"
@@ -91,9 +91,9 @@ def read_columns(path: Path, blocks: Sequence[Mapping[str, Any]]) -> dict[str, n
     increase from frame to frame.
     """
     try:
-        table = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as Parquet ({error}); {AGAIN}") from error
+        table = read_parquet(path)
+    except InputError as error:
+        raise InputError(f"{error}; {AGAIN}") from error
     found = {name: _column(path, table, name, kind, can) for name, kind, can in _expected(table, blocks)}
     _check_times(path, found["frame"], found["time_s"])
     return found
@@ -125,10 +125,9 @@ def _column(path: Path, table: pa.Table, name: str, kind: pa.DataType, can_be_em
     if column.null_count and not can_be_empty:
         raise InputError(f"{path}: column {name!r} has {column.null_count} empty cells; {AGAIN}")
     try:
-        found: np.ndarray = column.cast(kind).to_numpy(zero_copy_only=False)
+        return to_numpy(column.cast(kind))
     except pa.ArrowException as error:
         raise InputError(f"{path}: column {name!r} is {column.type}, expected {kind} ({error}); {AGAIN}") from error
-    return found
 
 
 def _check_times(path: Path, frames: np.ndarray, times_s: np.ndarray) -> None:

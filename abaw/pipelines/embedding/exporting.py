@@ -130,7 +130,7 @@ def embed(
     clips, lacking = _clips_of_store(to, recipes), []
     groups: Mapping[str, str] = {}
     if data is not None or any(each.normalise == "group" for each in opened.config().features.values()):
-        dataset, there = open_dataset(opened.config().data if data is None else data), set(clips)
+        dataset, there = open_dataset(opened.place("data") if data is None else data), set(clips)
         clips = [clip_id for clip_id in dataset.clips if clip_id in there]
         lacking, groups = [clip_id for clip_id in dataset.clips if clip_id not in there], dataset.groups
     if not clips:

@@ -84,7 +84,7 @@ def personalise(
             f"{opened.folder} has the model {name!r}, which does not adapt to persons: train a run of the model limaml"
         )
     settings = _settings(opened.config().adaptation, steps, rate, gap_s)
-    dataset = open_dataset(opened.config().data if data is None else data)
+    dataset = open_dataset(opened.place("data") if data is None else data)
     for clip_id in named:
         if clip_id not in dataset.clips:
             raise InputError(f"no clip {clip_id!r} in {dataset.root}: see abaw check {dataset.root}")

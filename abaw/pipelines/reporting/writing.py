@@ -15,7 +15,7 @@ from abaw.files import as_path, as_paths, atomic_write
 from abaw.pipelines.reporting.gathering import open_run, read_losses, read_training
 from abaw.progress import ProgressCallback, as_progress, silent
 from abaw.results.runs import Run, commit, versions
-from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts
+from abaw.views.report.facts import FolderFacts, ReportFacts, TaskFacts, remarks_of
 from abaw.views.report.page import MARK, build_page
 from abaw.views.report.stages import measure_stages
 
@@ -25,11 +25,15 @@ MARK_WITHIN = 20_000  # characters at the beginning of a report
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """A report that was written to ``path``, of ``num_bytes``, and the ``scores`` that it shows."""
+    """A report that was written to ``path``, of ``num_bytes``, and the ``scores`` that it shows.
+
+    ``remarks``: what a folder lacks of what a report shows, a line each.
+    """
 
     path: Path
     num_bytes: int
     scores: scoring.ScoreReport
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it: where it is, and all scores."""
@@ -37,7 +41,8 @@ class WrittenReport:
 
     def __str__(self) -> str:
         lines = [f"{each.folder} {each.task} {each.split} {summary(each.scores)}" for each in self.scores.results]
-        return "\n".join([*lines, f"{self.path}: {self.num_bytes / 1e6:.1f} MB"])
+        notes = [f"note: {each}" for each in self.remarks]
+        return "\n".join([*lines, f"{self.path}: {self.num_bytes / 1e6:.1f} MB", *notes])
 
 
 @open_once()
@@ -84,7 +89,7 @@ def report(
     text = build_page(ReportFacts(tuple(found), scores, worst, made_with), progress)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return WrittenReport(path, path.stat().st_size, scores)
+    return WrittenReport(path, path.stat().st_size, scores, remarks_of(found))
 
 
 def _folder(

@@ -90,7 +90,7 @@ def measure_robustness(
     opened = Run(as_path(run, "run"), trust)
     opened.finished()
     member = open_member(opened, as_path(store, "store", optional=True), device)
-    where = as_path(data, "data", optional=True) or Path(opened.config().data)
+    where = as_path(data, "data", optional=True) or opened.place("data")
     with opened.hold("a measurement of robustness", "give another run"):
         labelled = _open_labelled(member, split, where)
         groups = open_dataset(where).groups

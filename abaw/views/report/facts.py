@@ -1,6 +1,6 @@
 """What a report is made of: runs and prediction folders with their tables, scores and records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -66,6 +66,11 @@ class LossFacts:
     shares: Mapping[str, float] = field(default_factory=dict)
     unknown: str = ""
 
+    @property
+    def unknown_words(self) -> str:
+        """``unknown`` as a sentence."""
+        return f"what was lost of the clips is not known: {self.unknown}"
+
 
 @dataclass(frozen=True)
 class FolderFacts:
@@ -80,6 +85,13 @@ class FolderFacts:
     losses: LossFacts = LossFacts()
     robustness: Robustness | None = None
     remarks: tuple[str, ...] = ()
+
+
+def remarks_of(folders: Sequence[FolderFacts]) -> tuple[str, ...]:
+    """What is wrong with folders, or not known of them, a line each."""
+    of_losses = {each.folder: (each.losses.unknown_words,) if each.losses.unknown else () for each in folders}
+    lines = {each.folder: (*each.remarks, *of_losses[each.folder]) for each in folders}
+    return tuple(line if name in line else f"{name}: {line}" for name, found in lines.items() for line in found)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _observed(task: TaskFacts) -> Iterator[Part]:
 def _losses(folder: FolderFacts) -> Iterator[Part]:
     losses, num = folder.losses, len({clip_id for task in folder.tasks for clip_id in task.labelled.tables})
     if losses.unknown:
-        yield Text(f"What was lost of the clips is not known: {losses.unknown}.", is_doubt=True)
+        yield Text(f"{losses.unknown_words[:1].upper()}{losses.unknown_words[1:]}.", is_doubt=True)
         return
     if not losses.lines:
         yield Text(f"Nothing was lost of {format_count(num, 'clip')} when their features were extracted.")

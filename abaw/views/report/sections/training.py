@@ -26,7 +26,7 @@ def build(facts: ReportFacts) -> Section | None:
             parts.append(Figure(caption, draw_learning_curves(curves[i : i + MAX_TOGETHER], title=what)))
     missing = [folder.folder for folder in runs if folder.training and not folder.training.curves]
     if missing:
-        parts.append(Text(f"No learning curves are known of {', '.join(missing)}: the run has no curves.csv."))
+        parts.append(Text(f"There are no learning curves of {', '.join(missing)}: no curves.csv that can be read."))
     return Section("training", "Training", (*parts, _epochs(runs)))
 
 

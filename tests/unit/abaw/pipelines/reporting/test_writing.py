@@ -24,6 +24,8 @@ def page(runs, tmp_path_factory):
     found = abaw.report(runs, out, worst=1, draws=100)
     assert (found.path, found.num_bytes) == (out, out.stat().st_size)
     assert [each.folder for each in found.scores.results] == list(map(str, runs))
+    assert "note: no weights at" in str(found)  # what the page doubts, the summary says too
+    assert str(found).count("what was lost of the clips is not known: the store s, from which") == 2
     return Page(out.read_text(encoding="utf-8"))
 
 
@@ -66,7 +68,7 @@ def test_every_section_is_there_in_its_order(page):
         "5 videos",
         "6 clips, sorted by root mean square error (RMSE), highest first",
         "mean over the folders; the 1 worst are drawn, and the table has every clip",
-        "no learning curves are known of",
+        "there are no learning curves of",
         "not measured for",
         "sound shifted: the score is highest without a shift",
         "only g",
@@ -129,7 +131,12 @@ def test_runs_that_cannot_be_reported_are_refused_and_nothing_is_written(tmp_pat
         ([damaged], "the run .*damaged is not complete|is damaged or was edited"),
         ([without], "no predictions at .*without"),
         ([edited], "12.parquet: not readable as Parquet"),
-        ([tmp_path / "nothing"], "no predictions at .*nothing"),
+        ([tmp_path / "nothing"], "no predictions at .*nothing: run abaw predict"),
+        (
+            [edited / "run.json"],
+            "no predictions at .*run.json: it is a file, expected a run or a folder of predictions",
+        ),
+        ([runs[1].parent], "no predictions in .*runs: it holds runs, so name one: .*second"),
         ([runs[1], other], "has tables of va, .*expr of expr"),
         ([runs[1], runs[1]], "a folder is given twice"),
         ([runs[1], fewer], "no va predictions for clip"),
@@ -138,6 +145,10 @@ def test_runs_that_cannot_be_reported_are_refused_and_nothing_is_written(tmp_pat
             abaw.report(folders, tmp_path / "report.html", data=data)
     with pytest.raises(abaw.NotFoundError, match="no predictions at .*test"):
         abaw.report(runs[1], tmp_path / "report.html", split="test")
+    moved = data.rename(tmp_path / "moved")
+    with pytest.raises(abaw.NotFoundError, match="no .*, which is the data of .*second: go to the folder .* --data"):
+        abaw.report(runs[1], tmp_path / "report.html")
+    moved.rename(data)
     with pytest.raises(abaw.AbawError, match="no weights at"):
         abaw.report(runs[1], tmp_path / "report.html", robustness=True)
     assert not (tmp_path / "report.html").exists()

@@ -1,6 +1,7 @@
 """The robustness of a run of two modalities, whose sound is best where it was recorded."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -163,6 +164,9 @@ def test_a_run_that_changed_since_says_so_and_an_edited_file_is_refused(job, tmp
     path.write_text(path.read_text().replace('"split": "validation"', '"split": "test"'))
     with pytest.raises(abaw.InputError, match="damaged or was edited"):
         read_robustness(copied)
+    path.write_text("{")
+    with pytest.raises(abaw.InputError, match="not readable as JSON: .*: measure it again with abaw robustness"):
+        read_robustness(copied)
     with pytest.raises(abaw.NotFoundError, match="abaw robustness"):
         read_robustness(copied, "test")
 
@@ -182,6 +186,12 @@ def copy_of(run, to, change):
     return folder
 
 
+def move_store(run):
+    """The config names a store that is not there."""
+    path = run / "config.yaml"
+    path.write_text(re.sub(r"^store: .*", "store: gone", path.read_text(), flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -189,6 +199,7 @@ def copy_of(run, to, change):
         (lambda run: (run / "run.json").unlink(), abaw.NotFoundError, "no run at"),
         (lambda run: (run / "run.json").write_text('{"seed": 0}'), abaw.InputError, "not complete"),
         (lambda run: shutil.rmtree(run / "predictions"), abaw.NotFoundError, "predictions"),
+        (lambda run: move_store(run), abaw.NotFoundError, "no gone in .*, which is the store of .* --store"),
     ],
 )
 def test_a_run_that_cannot_be_measured_is_an_error_and_nothing_is_written(job, tmp_path, change, error, words):
@@ -202,7 +213,10 @@ def test_a_split_without_labels_and_a_folder_that_is_held_are_refused(job):
     run = job[1]
     with pytest.raises(abaw.InputError, match="no test labels"):
         abaw.measure_robustness(run.folder, split="test")
-    with held_elsewhere(run.folder, "run"), pytest.raises(abaw.InputError, match="is running in"):
+    with (
+        held_elsewhere(run.folder, "run"),
+        pytest.raises(abaw.InputError, match="is running in .*: wait until it has finished, or give another run"),
+    ):
         abaw.measure_robustness(run.folder)
 
 
