@@ -131,10 +131,10 @@ def test_runs_that_cannot_be_reported_are_refused_and_nothing_is_written(tmp_pat
         ([damaged], "the run .*damaged is not complete|is damaged or was edited"),
         ([without], "no predictions at .*without"),
         ([edited], "12.parquet: not readable as Parquet"),
-        ([tmp_path / "nothing"], "no predictions at .*nothing: run abaw predict"),
+        ([tmp_path / "nothing"], "no predictions at .*nothing, which is no folder"),
         (
             [edited / "run.json"],
-            "no predictions at .*run.json: it is a file, expected a run or a folder of predictions",
+            "no predictions at .*run.json, which is no folder",
         ),
         ([runs[1].parent], "no predictions in .*runs: it holds runs, so name one: .*second"),
         ([runs[1], other], "has tables of va, .*expr of expr"),
