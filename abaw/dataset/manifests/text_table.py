@@ -186,11 +186,11 @@ def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Found]:
+    table = read_parquet(path)
     try:
-        table = read_parquet(path.read_bytes())
         table.validate(full=True)  # of text that is not UTF-8
-    except (pa.ArrowException, InputError) as error:
-        raise InputError(f"{path}: {error}: write the file again") from error
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: not readable as Parquet ({error}): write the file again") from error
     return list(table.column_names), (list(range(1, len(table) + 1)), list(table.columns))
 
 
