@@ -24,7 +24,7 @@ UPLOAD = "/gradio_api/upload"
 ANSWERED = re.compile(
     r"/|/(?:login|logout|config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?"
     r"|/(?:static|assets|svelte|results)/.+"
-    r"|/gradio_api/(?:upload|upload_progress|queue/join|queue/data|run/predict|cancel|reset|info|startup-events|app_id|user)/?"
+    r"|/gradio_api/(?:upload|upload_progress|run/predict|reset|info|startup-events|app_id|user)/?"
     r"|/gradio_api/(?:login_check|token|theme\.css)/?"
     r"|/gradio_api/heartbeat/[0-9a-z]+"
     r"|/gradio_api/file=(?!https?:).+"

@@ -1,8 +1,8 @@
 """The page, by Gradio."""
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from abaw.app.panels import show_refusal
 from abaw.app.running import Analyses, Wish, describe
 from abaw.app.sessions import Sessions
 from abaw.app.settings import AppSettings, offered_views
@@ -12,14 +12,14 @@ from abaw.errors import InputError
 if TYPE_CHECKING:
     from gradio import Blocks
 
-MAX_WAITING = 32
-MIN_SHOWN = 0.02  # Gradio shows no text beside an empty bar
+LOOK_EVERY_S = 0.5  # at an analysis that runs
 STYLE = """
 .abaw-panel iframe { width: 100%; height: 85vh; border: 1px solid var(--border-color-primary); }
 .abaw-panel h2 { overflow-wrap: anywhere; }
 .abaw-refusal { border-left: 4px solid var(--error-border-color, #b91c1c); padding-left: 1em; }
 .abaw-summary { overflow-wrap: anywhere; }
 #abaw-result { min-height: 8em; }
+#abaw-result progress { width: 100%; }
 footer { display: none !important; }
 /* trimming would fetch a program from the internet */
 #abaw-recording button[aria-label*="rim"] { display: none; }
@@ -33,36 +33,32 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
     facts = describe(settings)
     extra = offered_views()
 
-    def analyse(
-        source: Any,
-        offer: Any,
-        persons: Any,
-        views: Any,
-        request: gr.Request,
-        progress: Any = gr.Progress(),  # noqa: B008
-    ) -> str:
-        wish = Wish(source, offer, persons, views or ())
-        return analyses.run(request.session_hash, wish, lambda part, text: progress(part or MIN_SHOWN, desc=text))
+    def start(source: Any, offer: Any, persons: Any, views: Any, request: gr.Request) -> Any:
+        try:
+            analyses.start(request.session_hash, Wish(source, offer, persons, views or ()))
+        except InputError as error:
+            return show_refusal(str(error)), gr.Timer(active=False)
+        return look(request)
+
+    def look(request: gr.Request) -> Any:
+        shown, goes_on = analyses.look(request.session_hash)
+        return shown, gr.Timer(active=goes_on)
 
     def take(source: Any, request: gr.Request) -> None:
         """An upload belongs to its tab at once, so that it is removed with it."""
         for each in source if isinstance(source, list) else [source]:
             if isinstance(each, dict) and isinstance(each.get("path"), str):
-                sessions.take(request.session_hash, each["path"])
+                sessions.take(sessions.of(request.session_hash), each["path"])
 
-    def wait(request: gr.Request) -> None:
-        try:
-            analyses.wait(request.session_hash)
-        except InputError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
-
-    def stop(request: gr.Request) -> None:
+    def stop(request: gr.Request) -> Any:
         analyses.stop(request.session_hash)
+        return look(request)
 
     def close(request: gr.Request) -> None:
+        analyses.stop(request.session_hash)
         sessions.close(request.session_hash)
 
-    # not through the queue, whose stream of events can miss one that comes just as another ends
+    # not through Gradio's queue: a page can miss the end of one event there, and then takes no click any more
     at_once: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     with gr.Blocks(title="abaw", analytics_enabled=False) as page:
         gr.Markdown(
@@ -97,21 +93,16 @@ def build_page(settings: AppSettings, sessions: Sessions, analyses: Analyses) ->
         with gr.Accordion("More files to make", open=False, visible=bool(extra)):
             views = gr.CheckboxGroup([(meaning, name) for name, meaning in extra.items()], show_label=False)
         result = gr.HTML(elem_id="abaw-result")
+        timer = gr.Timer(LOOK_EVERY_S, active=False)
+        shown = [result, timer]
         for source, button in sources:
-            button.click(wait, **at_once).success(
-                analyse,
-                [source, offer, persons, views],
-                result,
-                preprocess=False,
-                api_visibility="private",
-                concurrency_id="analysis",
-                concurrency_limit=settings.max_at_once,
-            )
+            button.click(start, [source, offer, persons, views], shown, preprocess=False, **at_once)
+        timer.tick(look, None, shown, **at_once)
         for source in (upload, recording):
             source.change(take, source, None, preprocess=False, **at_once)
-        halt.click(stop, **at_once)
+        halt.click(stop, None, shown, **at_once)
         page.unload(close)
-    page.queue(max_size=MAX_WAITING, api_open=False)
+    page.queue(api_open=False)
     return page
 
 

@@ -22,6 +22,13 @@ _REFUSAL = _ENVIRONMENT.from_string(
     """<div class="abaw-panel {{ 'abaw-refusal' if is_error }}" role="{{ 'alert' if is_error else 'status' }}">
 <p><strong>{{ "Not analysed." if is_error else "Stopped." }}</strong> {{ sentence }}</p></div>"""
 )
+_PROGRESS = _ENVIRONMENT.from_string(
+    """<div class="abaw-panel-progress" role="status"><p>{{ text[0] | upper }}{{ text[1:] }}</p>
+{% if part is not none %}
+<progress value="{{ part }}" aria-label="part that is done"></progress>
+{% endif %}
+</div>"""
+)
 _RESULT = _ENVIRONMENT.from_string(
     """<section class="abaw-panel" aria-label="Result of {{ name }}">
 <h2>{{ name }}</h2>
@@ -47,6 +54,11 @@ _RESULT = _ENVIRONMENT.from_string(
 def show_refusal(sentence: str | None) -> str:
     """HTML of a sentence that says why there is no result; None: an error of this program."""
     return _REFUSAL.render(sentence=FAULT if sentence is None else sentence, is_error=True)
+
+
+def show_progress(part: float | None, text: str) -> str:
+    """HTML that says how far an analysis is; ``part``: what is done, None while unknown."""
+    return _PROGRESS.render(part=part, text=text)
 
 
 def show_stopped() -> str:

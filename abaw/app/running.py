@@ -5,19 +5,23 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from abaw.app.panels import show_refusal, show_result, show_stopped
+from abaw.app.panels import show_progress, show_refusal, show_result, show_stopped
 from abaw.app.sessions import RESULTS, Session, Sessions, link_or_copy
 from abaw.app.settings import AppSettings, offered_views
 from abaw.app.workers import Answer, Job, Step, Workers
 from abaw.errors import InputError, explain
 from abaw.pipelines.analysis.persons import check_persons
 from abaw.pipelines.viewing.writing import VIEWS
+from abaw.progress import format_seconds
 
 LOG = logging.getLogger("abaw")
+MAX_UNFINISHED = 32  # analyses that run or wait
 MIN_FREE_BYTES = 200_000_000
 MAX_EMBEDDED_BYTES = 100_000_000  # of a video that becomes part of the page
 
@@ -44,37 +48,82 @@ class Analyses:
         self._settings, self._sessions, self._workers = settings, sessions, workers
         self._pace: dict[tuple[Any, ...], float] = {}  # seconds of work for a second of media
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(settings.max_at_once, "analysis")
+        self._tasks: WeakKeyDictionary[Session, _Task] = WeakKeyDictionary()
+        self._unfinished: list[_Task] = []  # in the order in which they were asked for
 
-    def wait(self, tab: str | None) -> None:
-        """A tab asks for an analysis, which waits for its turn. Raises InputError where it has one already."""
-        self._sessions.of(tab).wait()
+    def start(self, tab: str | None, wish: Wish) -> None:
+        """Analyse what a tab asks for, when it is its turn; ``look`` says how far it is.
 
-    def run(self, tab: str | None, wish: Wish, report: Report) -> str:
-        """Analyse what a tab asks for; returns HTML with the result, or with a sentence that says why there is none."""
+        Nothing is started where the tab has an analysis that runs or waits, and ``look`` says so. Raises InputError
+        where too many others wait.
+        """
+        session, task = self._sessions.of(tab), _Task()
+        with self._lock:
+            earlier = self._tasks.get(session)
+            if earlier is not None and not earlier.future.done():
+                earlier.note = show_progress(None, "an analysis is running in this tab: wait for it, or stop it")
+                return
+            if len(self._unfinished) >= MAX_UNFINISHED:
+                raise InputError("too many analyses are waiting: try again in a few minutes")
+            session.wait()
+            self._tasks[session] = task
+            self._unfinished.append(task)
+            task.future = self._pool.submit(self._follow, session, wish, task)
+        task.future.add_done_callback(lambda _: self._unfinished.remove(task))
+
+    def look(self, tab: str | None) -> tuple[str, bool]:
+        """HTML of what a tab asked for last, its progress or its result, and whether it goes on."""
+        task = self._tasks.get(self._sessions.of(tab))
+        if task is None:
+            return "", False
+        if task.future.cancelled():
+            return show_stopped(), False
+        if task.future.done():
+            return task.shown, False
+        if not task.shown:
+            before = [*self._unfinished, task].index(task)
+            return show_progress(None, f"waiting for its turn: {before} before it in the queue") + task.note, True
+        return task.shown + task.note, True
+
+    def stop(self, tab: str | None) -> None:
+        """Stop the analysis of a tab, also one that waits for its turn."""
         session = self._sessions.of(tab)
+        task = self._tasks.get(session)
+        if task is not None:
+            task.run.stop()
+            task.future.cancel()
+        session.stop()
+
+    def close(self) -> None:
+        """Start none of those that wait."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _follow(self, session: Session, wish: Wish, task: "_Task") -> None:
+        def report(part: float | None, text: str) -> None:
+            task.shown = show_progress(part, text)
+
         try:
-            return self._run(session, tab, wish, report)
+            task.shown = self._run(session, wish, task.run, report)
         except Exception as error:
             sentence = explain(error)
             if sentence is None:
                 LOG.exception("an error of this program in an analysis of the page")
             session.stop()  # it no longer waits
-            return show_refusal(sentence)
+            task.shown = show_refusal(sentence)
 
-    def stop(self, tab: str | None) -> None:
-        """Stop the analysis of a tab, also one that waits for its turn."""
-        self._sessions.of(tab).stop()
-
-    def _run(self, session: Session, tab: str | None, wish: Wish, report: Report) -> str:
+    def _run(self, session: Session, wish: Wish, run: "_Run", report: Report) -> str:
+        """HTML with the result of an analysis, or with a sentence that says why there is none."""
+        report(None, "starting")
+        if session.is_closed:
+            return show_stopped()
         arguments = self._arguments(wish)
-        source = self._source(tab, wish.source)
+        source = self._source(session, wish.source)
         check_disk(session.folder.parent)
-        run = _Run()
-        folder = session.begin(run.stop)
+        folder = None if run.is_stopped() else session.begin(run.stop)
         if folder is None:
             return show_stopped()
         try:
-            report(None, "starting")
             media = link_or_copy(source, folder)
             arguments["embed"] = media.stat().st_size <= MAX_EMBEDDED_BYTES
             job = Job(media, folder / RESULTS, self._settings.limits, arguments)
@@ -109,7 +158,7 @@ class Analyses:
             "views": shown,
         }
 
-    def _source(self, tab: str | None, source: Any) -> Path:
+    def _source(self, session: Session, source: Any) -> Path:
         """The file to analyse. Raises InputError and NotFoundError where there is none."""
         if source is None or source == []:
             raise InputError("there is no file yet: upload one, record one or choose an example")
@@ -119,7 +168,7 @@ class Analyses:
         path = described.get("path") if isinstance(described, dict) else None
         if not isinstance(path, str) or "\0" in path:
             raise InputError("this is no upload: upload the file again")
-        return self._sessions.take(tab, path)
+        return self._sessions.take(session, path)
 
     def _show(self, session: Session, folder: Path, media: Path, answer: Answer, run: "_Run") -> str:
         if run.is_stopped():
@@ -161,6 +210,19 @@ class Analyses:
         return follow
 
 
+@dataclass(eq=False)
+class _Task:
+    """What a tab asked for. ``shown``: HTML of its progress, then of its result; "" while it waits for its turn.
+
+    ``note``: HTML that is shown below its progress.
+    """
+
+    run: "_Run" = field(default_factory=lambda: _Run())
+    shown: str = ""
+    note: str = ""
+    future: Future[None] = field(default_factory=Future)
+
+
 class _Run:
     """One run of a worker, which can be stopped at any time."""
 
@@ -198,6 +260,6 @@ def describe(settings: AppSettings) -> Mapping[str, str]:
     """What users must know before they upload, in short texts."""
     limits = settings.limits
     return {
-        "limits": f"at most {limits.max_bytes / 1e6:g} MB and {limits.max_length_s / 60:g} minutes",
+        "limits": f"at most {limits.max_bytes / 1e6:g} MB and {format_seconds(limits.max_length_s)}",
         "where": "Files stay on the machine that runs this page, and are removed when you close it.",
     }

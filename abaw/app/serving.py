@@ -39,9 +39,10 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
         import uvicorn
 
         sessions, workers = Sessions(root), Workers()
+        analyses = Analyses(settings, sessions, workers)
         try:
             address = _address(*bound.getsockname()[:2])
-            app = build_app(settings, sessions, workers, partial(announce, address))
+            app = build_app(settings, sessions, analyses, partial(announce, address))
             config = uvicorn.Config(
                 Gate(app, settings, sessions.uploads),
                 log_config=None,
@@ -56,11 +57,12 @@ def serve(settings: AppSettings, announce: Callable[[str], None]) -> None:
             with _quiet_end(server):
                 server.run(sockets=[bound])
         finally:
+            analyses.close()
+            sessions.close_all()  # each stops its analysis
             workers.close()
-            sessions.close_all()
 
 
-def build_app(settings: AppSettings, sessions: Sessions, workers: Workers, is_up: Callable[[], None]) -> Any:
+def build_app(settings: AppSettings, sessions: Sessions, analyses: Analyses, is_up: Callable[[], None]) -> Any:
     """The application: Gradio's page, and the files of results. ``is_up`` is called when it has started."""
     import gradio as gr
     import matplotlib
@@ -85,13 +87,13 @@ def build_app(settings: AppSettings, sessions: Sessions, workers: Workers, is_up
             return PlainTextResponse(str(error), status_code=404)
 
     app.add_api_route("/results/{token}/{name:path}", result, methods=["GET", "HEAD"], response_class=Response)
-    page = build_page(settings, sessions, Analyses(settings, sessions, workers))
+    page = build_page(settings, sessions, analyses)
     return gr.mount_gradio_app(
         app,
         page,
         path="/",
         auth=_auth(settings.password) if settings.password else None,
-        auth_message="Any user name, and the password of this page.",
+        auth_message="Type any user name, but not none, and the password of this page.",
         max_file_size=settings.limits.max_bytes,
         show_error=False,
         footer_links=[],

@@ -127,12 +127,11 @@ class Sessions:
                 return path
         raise NotFoundError("there is no such file: results are removed when their page is closed")
 
-    def take(self, tab: str | None, path: str) -> Path:
-        """An upload, which from now on belongs to the tab. Raises NotFoundError for what is no upload."""
+    def take(self, session: Session, path: str) -> Path:
+        """An upload, which from now on belongs to the session. Raises NotFoundError for what is no upload."""
         upload = Path(path).resolve()
         if not upload.is_relative_to(self.uploads.resolve()) or not upload.is_file():
             raise NotFoundError("the upload is not there: upload the file again")
-        session = self.of(tab)
         with self._lock:
             session.uploads.add(upload)
         return upload

@@ -71,7 +71,8 @@ def read_csv(page, address):
 
 
 def left_files(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    """Files below a folder, in which others may remove some meanwhile."""
+    return sorted(os.path.join(each, name) for each, _, names in os.walk(folder) for name in names if name != "lock")
 
 
 def wait_until(is_so):
@@ -108,6 +109,20 @@ def test_a_text_file_is_refused_in_a_sentence(app, media, tab):
     assert "cannot read text_named.mp4: it is not a media file" in shown
     assert "Traceback" not in shown
     assert str(app.folder) not in shown
+    assert tab.errors == []
+
+
+def test_many_clicks_leave_a_page_that_takes_the_next_one(app, media, tab):
+    page = tab.page
+    page.goto(app.address)
+    button = page.locator("button:has-text('Analyse the upload')")
+    button.evaluate("button => { for (let i = 0; i < 200; i++) setTimeout(() => button.click(), 5 * i) }")
+    page.wait_for_selector("text=there is no file yet", timeout=ANSWER_MS)
+    page.wait_for_timeout(1200)
+    page.set_input_files("#abaw-upload input[type=file]", media / "nasty/text_named.mp4")
+    page.wait_for_selector("#abaw-upload >> text=.mp4")
+    button.click()
+    page.wait_for_selector("text=it is not a media file", timeout=ANSWER_MS)
     assert tab.errors == []
 
 

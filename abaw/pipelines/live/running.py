@@ -72,8 +72,8 @@ def live(
     ``smoothed``: refuse a run with smoothing after it, which depends on later frames; else leave the smoothing out.
 
     ``out``: a file for the rows, ``.csv`` or ``.jsonl``; each row is complete in it as soon as it is known, and the
-    columns are explained in ``<out>.json``. Without a row both are removed. ``max_s``: end after so many seconds. The other
-    options are those of ``analyze``. Use the result in a ``with`` statement, or ``close`` it.
+    columns are explained in ``<out>.json``. Without a row both are removed. ``max_s``: end after so many seconds. The
+    other options are those of ``analyze``. Use the result in a ``with`` statement, or ``close`` it.
 
     Raises InputError that names everything that depends on later frames, with its reason; NotFoundError where the
     camera, the file, a run or weights are missing.

@@ -35,7 +35,7 @@ def ask(tmp_path):
         "/assets/index.js",
         "/results/token/1/results/clip.csv",
         "/gradio_api/heartbeat/abc123",
-        "/gradio_api/queue/data",
+        "/gradio_api/run/predict",
         "/gradio_api/file=/tmp/x/clip.mp4",
     ],
 )
@@ -52,6 +52,7 @@ def test_what_the_page_needs_is_answered(ask, path):
         "/gradio_api/proxy=http://example.org/",
         "/gradio_api/call/analyse",
         "/gradio_api/run/analyse",
+        "/gradio_api/queue/join",
         "/monitoring",
         "/gradio_api/vibe-edit",
         "/docs",
@@ -65,7 +66,7 @@ def test_other_addresses_of_gradio_are_not_answered(ask, path):
 def test_a_page_of_another_site_is_refused(ask):
     assert ask("/", host="127.0.0.1") is None
     assert ask("/", origin="http://example.org")[0] == 403
-    assert ask("/gradio_api/queue/join", "POST", content_length="2", origin="null")[0] == 403
+    assert ask("/gradio_api/run/predict", "POST", content_length="2", origin="null")[0] == 403
 
 
 def test_a_name_that_was_made_to_lead_to_this_machine_is_refused(tmp_path):
@@ -79,7 +80,7 @@ def test_an_upload_is_refused_before_it_is_read(ask, monkeypatch):
     assert ask(upload, "POST", content_length="10000000") is None
     assert ask(upload, "POST", content_length="11000000") == (413, "The file has 11 MB, expected at most 10 MB.")
     assert ask(upload, "POST")[0] == 411
-    assert ask("/gradio_api/queue/join", "POST", content_length="11000000")[0] == 413
+    assert ask("/gradio_api/run/predict", "POST", content_length="11000000")[0] == 413
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(running.shutil, "disk_usage", lambda _: usage(1, 1, 50_000_000))
     status, sentence = ask(upload, "POST", content_length="10000000")

@@ -1,16 +1,18 @@
 """What the browser sends is not trusted, what it is shown is escaped, and a process that dies is said."""
 
 import multiprocessing
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from abaw.app import running
-from abaw.app.panels import show_refusal, show_result
+from abaw.app.panels import show_refusal, show_result, show_stopped
 from abaw.app.running import Analyses, Wish
 from abaw.app.sessions import Sessions
 from abaw.app.settings import AppSettings, Offer
 from abaw.app.workers import Answer, Job, Step, Worker
+from abaw.errors import InputError
 from abaw.pipelines.analysis.limits import MediaLimits
 
 EVIL = "<script>alert(1)</script>\"'=x"
@@ -55,9 +57,14 @@ def analyses(tmp_path):
     return make
 
 
-def run(analyses, wish, said=None):
-    analyses.wait("tab")
-    return analyses.run("tab", wish, lambda part, text: said.append((part, text)) if said is not None else None)
+def run(analyses, wish, tab="tab"):
+    """Start an analysis, wait for its end, and return what is shown."""
+    analyses.start(tab, wish)
+    task = analyses._tasks[analyses._sessions.of(tab)]
+    task.future.result(timeout=60)
+    shown, goes_on = analyses.look(tab)
+    assert not goes_on
+    return shown
 
 
 def test_an_example_is_analysed_with_what_is_offered(analyses):
@@ -93,7 +100,7 @@ def test_what_is_not_offered_is_refused(analyses, wish, sentence):
     assert sentence in shown
     assert "<script>" not in shown
     assert made._workers.jobs == []
-    made.wait("tab")  # the tab can ask again
+    assert sentence in run(made, wish)  # the tab can ask again
 
 
 def test_refusals_name_the_file_without_its_folder(analyses, tmp_path):
@@ -115,13 +122,45 @@ def test_a_full_disk_is_said_before_the_work(analyses, monkeypatch):
     assert "is full" in run(analyses(), Wish(0, 0, "target"))
 
 
-def test_the_time_left_comes_from_earlier_analyses(analyses):
+def test_the_time_left_comes_from_earlier_analyses(analyses, monkeypatch):
     made, said = analyses(), []
-    run(made, Wish(0, 0, "target"), said)
+    monkeypatch.setattr(running, "show_progress", lambda part, text: said.append((part, text)) or text)
+    run(made, Wish(0, 0, "target"))
     assert not any("left" in text for _, text in said)
     made._pace = dict.fromkeys(made._pace, 100.0)
-    run(made, Wish(0, 0, "target"), said)
+    run(made, Wish(0, 0, "target"))
     assert any(text.endswith("about 400 s left") for _, text in said)
+
+
+def test_a_tab_has_one_analysis_whose_place_is_said_and_which_can_be_stopped_while_it_waits(analyses):
+    may_end = threading.Event()
+    made = analyses(lambda _: may_end.wait(60) and Answer("example", ("example: Neutral",)))
+    made.start("a", Wish(0, 0, "target"))
+    made.start("b", Wish(0, 0, "all"))
+    assert "is running in this tab" not in made.look("b")[0]
+    for tab in ("a", "b"):
+        made.start(tab, Wish(0, 0, "target"))
+        assert "an analysis is running in this tab: wait for it, or stop it" in made.look(tab)[0].lower()
+    shown, goes_on = made.look("b")
+    assert "1 before it in the queue" in shown
+    assert goes_on
+    made.stop("b")
+    assert made.look("b") == (show_stopped(), False)
+    made.start("b", Wish(0, 0, "target"))  # at once, though the first one still runs
+    may_end.set()
+    made._tasks[made._sessions.of("b")].future.result(timeout=60)
+    assert "example: Neutral" in made.look("b")[0]
+    assert [job.arguments["persons"] for job in made._workers.jobs] == ["target", "target"]
+    assert made.look("c") == ("", False)
+
+
+def test_no_more_analyses_wait_than_a_machine_can_do(analyses, monkeypatch):
+    monkeypatch.setattr(running, "MAX_UNFINISHED", 0)
+    made = analyses()
+    with pytest.raises(InputError, match="too many analyses are waiting"):
+        made.start("tab", Wish(0, 0, "target"))
+    monkeypatch.setattr(running, "MAX_UNFINISHED", 1)
+    assert "example: Neutral" in run(made, Wish(0, 0, "target"))
 
 
 def test_everything_that_is_shown_is_escaped():

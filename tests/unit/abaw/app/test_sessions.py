@@ -32,7 +32,7 @@ def files_below(folder):
 def test_an_upload_that_two_tabs_use_stays_until_both_are_closed(sessions, tmp_path):
     path = upload(sessions, "same")
     for tab in ("a", "b"):
-        sessions.take(tab, str(path))
+        sessions.take(sessions.of(tab), str(path))
     sessions.close("a")
     assert path.is_file()
     sessions.close("b")
@@ -68,7 +68,7 @@ def test_only_uploads_are_taken(sessions, tmp_path):
     os.symlink(outside, sessions.uploads / "link.mp4")
     for path in (outside, sessions.uploads / ".." / "outside.mp4", sessions.uploads / "link.mp4", sessions.uploads):
         with pytest.raises(NotFoundError, match="upload the file again"):
-            sessions.take("a", str(path))
+            sessions.take(sessions.of("a"), str(path))
 
 
 def test_a_tab_has_one_analysis_at_a_time_and_its_last_results(sessions):
@@ -104,7 +104,7 @@ def test_an_analysis_that_is_stopped_before_its_turn_does_not_begin(sessions):
 def test_uploads_that_were_cut_off_are_removed_after_a_while(sessions):
     old, new = upload(sessions, "old"), upload(sessions, "new")
     taken = upload(sessions, "taken")
-    sessions.take("a", str(taken))
+    sessions.take(sessions.of("a"), str(taken))
     for path in (old, taken):
         os.utime(path, (0, path.stat().st_mtime - MAX_UNUSED_S - 1))
     sessions.of("b")
