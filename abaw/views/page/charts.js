@@ -113,9 +113,19 @@ class Charts {
         if (widths) this.set(`${chart}.band${place}.${number}`, reduceBand(times, stops, values, widths, cells));
       });
       this.set(`${chart}.line${place}`, reduceLine(times, stops, values, cells));
-      this.bokeh.get_model_by_name(`${chart}.glyph${place}`).glyph.line_width = lineWidth;
+      for (const { glyph } of this.drawn(chart, place)) if ("line_width" in glyph) glyph.line_width = lineWidth;
     });
     this.fillGaps(chart, this.data.observed, cells);
+  }
+
+  /** The line and the bands of a person in a chart. */
+  drawn(chart, place) {
+    return this.bokeh.get_model_by_id(this.names[chart]).renderers.filter(({ name }) => name === `${chart}.glyph${place}`);
+  }
+
+  /** Show or hide the lines of a person. */
+  showPerson(place, isShown) {
+    for (const { chart } of this.data.lines) for (const each of this.drawn(chart, place)) each.visible = isShown;
   }
 
   fillRibbon({ chart, person, labels, colours, series, chosen }, cells, width) {
@@ -223,6 +233,11 @@ class Charts {
     const from = lastAtOrBefore(times, times[row] - seconds);
     const every = Math.max(1, Math.ceil((row - from) / 60));
     persons.forEach((person, place) => {
+      if (person.isHidden) {
+        this.set(`circumplex.trail${place}`, { x: [], y: [], alpha: [], size: [] });
+        this.set(`circumplex.head${place}`, { x: [], y: [], text: [] });
+        return;
+      }
       const [xs, ys] = [circumplex.x, circumplex.y].map((line) => lines[line].series[place].values);
       const found = { x: [], y: [], alpha: [], size: [] };
       for (let i = row - every * Math.floor((row - from) / every); i < row; i += every) {

@@ -23,7 +23,8 @@ function isolate(name) {
 /** What the row says of each person: lines of text, and bars of its probabilities. */
 function readRow(data, row) {
   const several = data.persons.length > 1;
-  return data.persons.map((person, place) => {
+  return data.persons.flatMap((person, place) => {
+    if (person.isHidden) return [];
     const parts = [];
     const bars = [];
     for (const { label, series } of data.lines) {
@@ -177,6 +178,24 @@ function followKeys(data, charts, player) {
   }
 }
 
+/** Show the lines and numbers of the persons that are ticked. */
+function followPersons(data, charts, player) {
+  const boxes = [...document.querySelectorAll("#persons input")];
+  const show = () => {
+    boxes.forEach(({ checked }, place) => {
+      data.persons[place].isHidden = !checked;
+      charts.showPerson(place, checked);
+    });
+    player.tell(player.row);
+  };
+  for (const box of boxes) box.addEventListener("change", show);
+  byId("everybody")?.addEventListener("click", () => {
+    const isShown = boxes.some(({ checked }) => !checked);
+    for (const box of boxes) box.checked = isShown;
+    show();
+  });
+}
+
 /** Show a row: the cursor, its numbers, the trail, and where the view must move. */
 function makeCursor(data, charts, player) {
   const [cursor, timeline, row] = [byId("cursor"), byId("timeline"), byId("row")];
@@ -219,6 +238,7 @@ async function main() {
   makeCursor(data, charts, player);
   followPointer(data, charts, player);
   followKeys(data, charts, player);
+  followPersons(data, charts, player);
   window.abaw = { data, player, charts };
   document.body.dataset.ready = "yes";
 }

@@ -36,7 +36,9 @@ class Charts:
         for place, (colour, dash) in enumerate(styles):
             for number in range(num_bands):
                 band = self._source(f"{name}.band{place}.{number}", x=[], low=[], high=[])
-                chart.varea("x", "low", "high", source=band, fill_color=colour, fill_alpha=0.22)
+                chart.varea(
+                    "x", "low", "high", source=band, name=f"{name}.glyph{place}", fill_color=colour, fill_alpha=0.22
+                )
             line = self._source(f"{name}.line{place}", x=[], y=[])
             chart.line("x", "y", source=line, line_color=colour, line_dash=dash, name=f"{name}.glyph{place}")
         self._ticks(chart, [low, (low + high) / 2, high])
