@@ -1,4 +1,4 @@
-"""Text of strangers, such as names of files and of classes, before it is shown or written into a file of a format."""
+"""Text as it is shown or written into files of a format: of strangers, such as names of files and classes; times."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -42,3 +42,16 @@ def isolated(name: str) -> str:
     """
     is_plain = all(unicodedata.bidirectional(each) not in ("R", "AL", "AN") for each in name)
     return name if is_plain else f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
+
+
+def format_time(time_s: float) -> str:
+    """Minutes and seconds, with hours where there are any.
+
+    >>> format_time(75.5), format_time(3661.25)
+    ('1:15.500', '1:01:01.250')
+    """
+    sign, millis = "-" if round(time_s * 1000) < 0 else "", abs(round(time_s * 1000))
+    minutes, rest = divmod(millis, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{sign}{shown}:{rest / 1000:06.3f}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from abaw.views.drawing.sprites import Colour, rgb_of
 from abaw.views.palette import class_colours, person_style
-from abaw.views.text import shorten
+from abaw.views.text import format_time, shorten
 from abaw.views.timeline import CLASSES, UNITS, VALUES, PersonRows, Timeline
 
 TRAIL_S = 2.0
@@ -73,9 +73,8 @@ class Scenes:
 
     @staticmethod
     def title(time_s: float, frame: int) -> str:
-        """The time as minutes and seconds, and the frame, counted from 1."""
-        minutes, seconds = divmod(max(0.0, round(time_s, 3)), 60)
-        return f"{int(minutes)}:{seconds:06.3f}   frame {frame}"
+        """The time as minutes and seconds, with hours where there are any, and the frame, counted from 1."""
+        return f"{format_time(time_s)}   frame {frame}"
 
     def at(self, row: int, remark: str = "") -> Scene:
         """The scene of a row, counted from 0."""

@@ -13,6 +13,7 @@ from abaw.views.page.columns import Columns
 from abaw.views.page.moments import find_moments
 from abaw.views.page.panels import Charts
 from abaw.views.palette import AROUSAL, GREY, VALENCE, class_colours, person_style
+from abaw.views.text import format_time
 from abaw.views.timeline import CLASSES, UNITS, VALUES
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class _Collector:
             {
                 "index": moment.index,
                 "frame": moment.index + 1,
-                "time": wording.format_time(float(self._timeline.times_s[moment.index])),
+                "time": format_time(float(self._timeline.times_s[moment.index])),
                 "person": wording.name_person(self._timeline.persons[moment.person]) if self._several else "",
                 "what": moment.what,
                 "value": f"{moment.value:.2f}",

@@ -8,7 +8,7 @@ import numpy as np
 from abaw.numbers import format_count
 from abaw.views.page.moments import MIN_PROBABILITY, NEUTRAL
 from abaw.views.segments import flagged
-from abaw.views.text import isolated
+from abaw.views.text import format_time, isolated
 from abaw.views.timeline import CLASSES, UNITS
 
 if TYPE_CHECKING:
@@ -16,19 +16,6 @@ if TYPE_CHECKING:
     from abaw.views.timeline import Block, PersonRows, Timeline
 
 MEANINGS = {"_sd": "one standard deviation of a label", "_spread": "the spread of the ensemble's members"}
-
-
-def format_time(time_s: float) -> str:
-    """Minutes and seconds, with hours where there are any.
-
-    >>> format_time(75.5), format_time(3661.25)
-    ('1:15.500', '1:01:01.250')
-    """
-    sign, millis = "-" if round(time_s * 1000) < 0 else "", abs(round(time_s * 1000))
-    minutes, rest = divmod(millis, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    shown = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{sign}{shown}:{rest / 1000:06.3f}"
 
 
 def name_person(person: "PersonRows") -> str:

@@ -123,6 +123,7 @@ def test_scenes_take_from_a_timeline_what_is_drawn(tmp_path):
     scene = scenes.at(70)
     (person,) = scene.persons
     assert scene.title == "0:02.800   frame 71"
+    assert [Scenes.title(time_s, 1)[:11] for time_s in (-0.04, 3661.25)] == ["-0:00.040  ", "1:01:01.250"]
     assert person.box == (10, 12, 20, 24)
     assert person.classes == [("Happiness", 0.75, rgb_of(CLASSES["happiness"]))]
     assert len(person.trail) == 51  # 2 s and the frame itself
