@@ -83,7 +83,9 @@ class Analyses:
             return task.shown, False
         if not task.shown:
             before = [*self._unfinished, task].index(task)
-            return show_progress(None, f"waiting for its turn: {before} before it in the queue") + task.note, True
+            is_next = before < self._settings.max_at_once
+            said = "starting" if is_next else f"waiting for its turn: {before} before it in the queue"
+            return show_progress(None, said) + task.note, True
         return task.shown + task.note, True
 
     def stop(self, tab: str | None) -> None:
