@@ -11,6 +11,7 @@ import av
 
 from abaw.errors import NotFoundError
 from extract.media.audio_buffer import SoundFrame
+from extract.media.container import MediaError
 from extract.media.live.sources import LiveSource
 from extract.media.mono import Mixer
 from extract.media.video import Picture
@@ -30,7 +31,7 @@ class CameraSource(LiveSource):
 
     ``microphone``: None takes the system's own, "none" takes no sound. Stamps of the two devices come from different
     clocks, so each begins at the time at which its first picture or sound arrived. Raises NotFoundError where the
-    camera, or a microphone that was named, cannot be opened.
+    camera, or a microphone that was named, cannot be opened. A camera that stops is an error, a microphone a remark.
     """
 
     is_recorded = False
@@ -72,17 +73,26 @@ class CameraSource(LiveSource):
 
     def pictures(self) -> Iterator[Picture]:
         stream, anchor = self._video.streams.video[0], _Anchor(self._start_s)
-        for frame in self._video.decode(stream):
-            self.counts.num_decoded += 1
-            yield Picture(anchor.place(frame.time, 0.0), frame, stream.sample_aspect_ratio)
+        try:
+            for frame in self._video.decode(stream):
+                self.counts.num_decoded += 1
+                yield Picture(anchor.place(frame.time, 0.0), frame, stream.sample_aspect_ratio)
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{self.name} stopped ({_reason(error)}): connect it, then start again") from error
 
     def sound(self) -> Iterator[SoundFrame]:
         if self._audio is None:
             return
         mixer, anchor = Mixer(), _Anchor(self._start_s)
-        for frame in self._audio.decode(self._audio.streams.audio[0]):
-            length_s = frame.samples / frame.sample_rate
-            yield SoundFrame(mixer.mix(frame), frame.sample_rate, anchor.place(frame.time, length_s))
+        try:
+            for frame in self._audio.decode(self._audio.streams.audio[0]):
+                length_s = frame.samples / frame.sample_rate
+                yield SoundFrame(mixer.mix(frame), frame.sample_rate, anchor.place(frame.time, length_s))
+        except (av.FFmpegError, OSError) as error:
+            stopped_s = time.monotonic() - self._start_s
+            self._notes.append(
+                f"the microphone stopped after {stopped_s:.0f} s ({_reason(error)}): nothing is heard since"
+            )
 
     def remarks(self) -> list[str]:
         return self._notes

@@ -109,8 +109,13 @@ def test_a_picture_whose_sound_does_not_come_is_given_without_it_and_counted(mon
         source.never.set()
 
 
-def test_what_a_reading_thread_raises_is_raised_where_it_is_read():
-    with Arrivals(Drawn(2, fails=True), [], real_time=False, delay_s=0.0) as found:
-        assert [found.next()[1].number for _ in range(2)] == [1, 2]
+def test_what_a_reading_thread_raises_is_raised_after_the_pictures_before_it():
+    source = Drawn(2, sound_s=1.0, fails=True)
+    with Arrivals(source, [RATE_HZ], real_time=False, delay_s=0.1) as found:
+        everything_arrived(found)
+        for number in (1, 2):
+            arrival = found.next()[1]
+            assert arrival.number == number
+            assert found.sound(arrival).keys() == {RATE_HZ}
         with pytest.raises(MediaError, match="no picture of drawn"):
             found.next()

@@ -1,11 +1,14 @@
 """Cameras by FFmpeg's test picture in place of a device, and those that are not there."""
 
+import errno
+import re
 from itertools import islice, pairwise
 
 import av
 import pytest
 
 from abaw.errors import NotFoundError
+from extract.media import MediaError
 from extract.media.live import cameras
 from extract.media.live.cameras import CameraSource, is_camera
 
@@ -37,6 +40,29 @@ def test_without_a_microphone_it_says_that_nothing_is_heard_unless_one_was_named
     with pytest.raises(NotFoundError, match="no microphone 'headset' .*: name another with --microphone, or none"):
         CameraSource("testsrc=size=64x48", "headset")
     assert CameraSource("testsrc=size=64x48", "none").remarks() == []
+
+
+class Unplugged:
+    """A device that gives one frame and then is gone."""
+
+    def __init__(self, device):
+        self.device, self.streams, self.close = device, device.streams, device.close
+
+    def decode(self, stream):
+        yield next(self.device.decode(stream))
+        raise OSError(errno.ENODEV, "No such device")
+
+
+def test_a_camera_that_is_unplugged_is_an_error_and_a_microphone_a_remark(lavfi):
+    source = CameraSource("testsrc=size=64x48", "sine=frequency=440")
+    source._video, source._audio = Unplugged(source._video), Unplugged(source._audio)
+    assert len(list(source.sound())) == 1
+    assert re.search(r"the microphone stopped after \d+ s \(no such device\): nothing is heard", source.remarks()[0])
+    pictures = source.pictures()
+    next(pictures)
+    with pytest.raises(MediaError, match=r"camera testsrc=size=64x48 stopped \(no such device\): connect it"):
+        next(pictures)
+    source.close()
 
 
 def test_a_camera_that_is_not_there_is_named(monkeypatch):
