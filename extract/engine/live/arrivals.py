@@ -60,10 +60,12 @@ class Arrivals:
         self._missed_s = np.nan  # where the sound ended when a picture waited for it in vain
         self._pace: tuple[float, float] | None = None  # monotonic time, time of the source
         self._has_ended = self._stops = False
-        self._error: BaseException | None = None
+        self._errors: dict[str, BaseException] = {}  # by what was read
         self.num_without_sound = 0  # pictures whose sound came too late
-        targets = [self._read_pictures, *([self._read_sound] if self._sound_until_s < np.inf else [])]
-        self._threads = [threading.Thread(target=self._guarded, args=(each,), daemon=True) for each in targets]
+        reading = {"pictures": self._read_pictures}
+        if self._sound_until_s < np.inf:
+            reading["sound"] = self._read_sound
+        self._threads = [threading.Thread(target=self._guarded, args=each, daemon=True) for each in reading.items()]
 
     def __enter__(self) -> "Arrivals":
         for thread in self._threads:
@@ -90,8 +92,8 @@ class Arrivals:
         """
         with self._changed:
             while not self._pictures:
-                if self._error is not None:
-                    raise self._error
+                if "pictures" in self._errors:
+                    raise self._errors["pictures"]
                 if self._has_ended or self._stops:
                     return [], None
                 self._changed.wait(POLL_S)
@@ -110,8 +112,8 @@ class Arrivals:
             self._wanted_s = until_s
             self._changed.notify_all()
             while self._sound_until_s < until_s:
-                if self._error is not None:
-                    raise self._error
+                if "sound" in self._errors:
+                    raise self._errors["sound"]
                 left_s = arrival.arrived_s + self._delay_s + SOUND_WAIT_S - time.monotonic()
                 if self._real_time and (left_s <= 0 or self._missed_s == self._sound_until_s):
                     self.num_without_sound += 1
@@ -129,12 +131,12 @@ class Arrivals:
         """Whether sound may wait: the analysis needs none so late, and has what it needs, unlike after a gap."""
         return until_s > self._wanted_s + READ_AHEAD_S and self._sound_until_s >= self._wanted_s
 
-    def _guarded(self, read: Callable[[], None]) -> None:
+    def _guarded(self, what: str, read: Callable[[], None]) -> None:
         try:
             read()
         except BaseException as error:  # raised again in the thread that analyses
             with self._changed:
-                self._error = self._error or error
+                self._errors[what] = error
                 self._changed.notify_all()
 
     def _read_pictures(self) -> None:
