@@ -9,7 +9,7 @@ from abaw.tasks import TASKS
 from abaw.teachers.alignment import check_alignable, find_values
 
 VA, MTL = TASKS.build("va"), TASKS.build("mtl")
-MEANS = {"a": -0.1, "b": 0.0, "c": 0.1}  # of valence over each labelled clip; the standard deviation is 0.1
+MEANS = {"a": 0.1, "b": 0.2, "c": 0.3}  # of valence over each labelled clip; the standard deviation is 0.1
 TAUGHT = {"x": 0.7, "y": 0.3, "z": -0.1}  # 0.4
 
 
@@ -29,7 +29,7 @@ def test_means_of_clips_approach_that_of_labels_by_the_ratio_of_their_deviations
     assert valence.bare == ("x", "y", "z")
     factor, shifts = valence.compute_shifts(TAUGHT)
     assert factor == pytest.approx(0.25)
-    assert shifts == pytest.approx({"x": -0.525, "y": -0.225, "z": 0.075})  # to 0.175, 0.075 and -0.025
+    assert shifts == pytest.approx({"x": -0.375, "y": -0.075, "z": 0.225})  # to 0.325, 0.225 and 0.125
 
 
 def test_means_never_move_apart():
