@@ -187,7 +187,7 @@ class Task(ABC):
 
         Intervals stay inside. Infinite where there is no limit, as for a name that is not known.
         """
-        return SCORE_RANGES.get(name.split("/")[-1].split("_")[0], (-float("inf"), float("inf")))
+        return SCORE_RANGES.get(_measure(name), (-float("inf"), float("inf")))
 
     def resampled_scores(self, groups: Sequence[Mapping[str, PredictionPair]]) -> ResampledScores:
         """A function that scores draws of ``groups``, each of them the clips of one video, as the bootstrap needs it.
@@ -216,7 +216,13 @@ class Task(ABC):
 
 def is_count(name: str) -> bool:
     """Whether an entry of a task's score is a count: ``n``, ``va/n`` of a part, or ``classes``, those that it is of."""
-    return name.split("/")[-1] in ("n", "classes")
+    return _measure(name) in ("n", "classes")
+
+
+def _measure(name: str) -> str:
+    """What an entry of a score measures: "F1" of "F1_happy", of "F1_yes/n", where the class has a slash, and of
+    "expr/F1_happy" of a part."""
+    return name.split("_")[0].split("/")[-1]
 
 
 def _score_draws(

@@ -9,7 +9,7 @@ import torch
 from abaw.dataset.annotations import Labels
 from abaw.evaluation.intervals import intervals
 from abaw.tasks import TASKS, for_dataset, tasks_for
-from abaw.tasks.base import PredictionPair, Task
+from abaw.tasks.base import PredictionPair, Task, is_count
 from tests.support.abaw.manifests import open_manifest
 
 NAMES = ["angry", "happy", "neutral"]
@@ -161,3 +161,15 @@ def test_values_are_scored_in_their_own_range(tmp_path):
 def test_names_that_cannot_be_used_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=message):
         TASKS.build(name, **settings)
+
+
+@pytest.mark.parametrize("name", ["F1_yes/no", "F1_<b>x</b>", "F1_y/n", "expr/F1_y/n", "F1_a_b", "va/CCC_x/classes"])
+def test_a_slash_in_the_name_of_a_class_does_not_hide_what_its_score_measures(name):
+    task = TASKS.build("classes", class_names=["a", "b"])
+    assert task.score_range(name) == ((-1.0, 1.0) if "CCC" in name else (0.0, 1.0))
+    assert not is_count(name)
+
+
+@pytest.mark.parametrize("name", ["n", "classes", "va/n"])
+def test_counts_are_no_scores(name):
+    assert is_count(name)
