@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 DPI = 300  # what publishers ask for
+PAGE_DPI = 150  # of what is no line or text in a page, which may have many figures
 _OPENING = re.compile(r"^.*?(?=<svg)", re.S)  # XML declaration and document type
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.S)
 _TITLE = re.compile(r"<title>.*?</title>\s*", re.S)
@@ -60,16 +61,16 @@ class Plot:
     def pdf(self) -> bytes:
         """The figure as the content of a PDF file with one page."""
         about = {"Title": plain_text(self.title), "Subject": plain_text(self.alternative), "CreationDate": None}
-        return self._written("pdf", metadata=about)
+        return self._written("pdf", dpi=DPI, metadata=about)
 
     def svg(self) -> str:
         """The figure as the text of an SVG file."""
-        text = self._written("svg", metadata={"Date": None}).decode()
+        text = self._written("svg", dpi=DPI, metadata={"Date": None}).decode()
         return _OPENING.match(text)[0] + self._named(text, "")  # type: ignore[index]
 
     def inline_svg(self, prefix: str) -> str:
         """The figure as an ``<svg>`` element for a page. ``prefix`` begins all its ids: give each figure its own."""
-        return self._named(self._written("svg", metadata={"Date": None}).decode(), f"{prefix}-")
+        return self._named(self._written("svg", dpi=PAGE_DPI, metadata={"Date": None}).decode(), f"{prefix}-")
 
     def _written(self, form: str, **settings: Any) -> bytes:
         buffer = io.BytesIO()

@@ -19,6 +19,8 @@ from abaw.views.plots.style import (
 )
 from abaw.views.text import row_names
 
+MAX_DIFFERENCES = 45  # of every two of 10 systems
+
 
 @dataclass(frozen=True)
 class SystemScore:
@@ -116,8 +118,11 @@ def draw_comparison(
 ) -> Plot:
     """Scores of several systems with their intervals and, beside or below them, the paired differences.
 
-    A filled square is a difference with p of at most 0.05, a hollow one has more.
+    A filled square is a difference with p of at most 0.05, a hollow one has more. More than ``MAX_DIFFERENCES`` are
+    not drawn, but counted in the text alternative.
     """
+    too_many = f"{len(differences)} paired differences are too many to draw." * (len(differences) > MAX_DIFFERENCES)
+    differences = () if too_many else differences
     names = [shortened(each.name, 34 if width >= WIDE else 24) for each in systems]
     parts = 2 if differences else 1
     is_wide = width >= WIDE
@@ -141,7 +146,7 @@ def draw_comparison(
         f"{each.second} minus {each.first}: {each.difference:+.4f}{_interval_in_words(each.interval)}, p {each.p:.3f}."
         for each in differences
     ]
-    return Plot(figure, title, " ".join(said))
+    return Plot(figure, title, " ".join([*said, *filter(None, [too_many])]))
 
 
 def _forest(axes, names, values, intervals, ps) -> None:  # type: ignore[no-untyped-def]

@@ -76,7 +76,7 @@ def _density(figure, axes, x, y, x_range, y_range) -> None:  # type: ignore[no-u
         axes.plot(x, y, "o", markersize=2.6, mfc="none", mec="#0072B2", mew=0.6, alpha=0.8)
         return
     cells = axes.hexbin(x, y, gridsize=NUM_CELLS, extent=(*x_range, *y_range), mincnt=1, bins="log", cmap="viridis_r",
-                        linewidths=0.1)  # fmt: skip
+                        linewidths=0.1, rasterized=True)  # fmt: skip
     bar = figure.colorbar(cells, ax=axes, shrink=0.75, aspect=22, format="{x:g}")
     bar.ax.minorticks_off()
     bar.set_label("rows")

@@ -11,6 +11,7 @@ from abaw.views.report.ranking import Ranking, rank_clips, rank_together
 from abaw.views.report.sections.summary import headline_names
 
 MAX_OPEN = 30  # clips of a table that is not folded
+MAX_DRAWINGS = 60  # of a task, all folders together: a page of many more does not open in a browser
 
 
 def build(facts: ReportFacts) -> Section:
@@ -20,14 +21,18 @@ def build(facts: ReportFacts) -> Section:
         of_task = facts.of_task(name)
         rankings = [rank_clips(task) for _, task in of_task]
         if len(of_task) > 1 and len({frozenset(each.values) for each in rankings}) == 1:
-            found = tuple(_together(facts.num_worst, of_task, rankings))
+            found = tuple(_together(_num_drawn(facts.num_worst, len(of_task)), of_task, rankings))
         else:
             of_folders = zip(of_task, rankings, strict=True)
-            found = in_columns(
-                {each[0].folder: tuple(_of_folder(facts.num_worst, *each, ranking)) for each, ranking in of_folders}
-            )
+            num = _num_drawn(facts.num_worst, len(of_task))
+            found = in_columns({each[0].folder: tuple(_of_folder(num, *each, ranking)) for each, ranking in of_folders})
         parts.append(Group(name, found))
     return Section("clips", "Clips, worst first", tuple(parts))
+
+
+def _num_drawn(num_worst: int, num_folders: int) -> int:
+    """How many clips are drawn: fewer than asked for where each is drawn for many folders."""
+    return num_worst if num_folders == 1 else min(num_worst, max(1, MAX_DRAWINGS // num_folders))
 
 
 def _of_folder(num_worst: int, folder: FolderFacts, task: TaskFacts, ranking: Ranking) -> Iterator[Part]:

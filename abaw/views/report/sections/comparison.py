@@ -6,7 +6,7 @@ from typing import Any
 from abaw.evaluation.report import Comparison, Spread
 from abaw.evaluation.wording import as_words
 from abaw.numbers import format_count
-from abaw.views.plots.scores import PairedDifference, SystemScore, draw_comparison
+from abaw.views.plots.scores import MAX_DIFFERENCES, PairedDifference, SystemScore, draw_comparison
 from abaw.views.report.content import Figure, Group, Part, Rows, Section, Text, doubts, number, with_bounds
 from abaw.views.report.facts import ReportFacts
 from abaw.views.report.sections.summary import headline_names
@@ -60,7 +60,8 @@ def _figure(facts: ReportFacts, task: str) -> Part:
         PairedDifference(each.first, each.second, each.difference, each.interval, each.corrected_p) for each in pairs
     ]
     plot = draw_comparison(systems, differences, score=name, title=f"{task}: {name} of all folders")
-    return Figure(f"{name} with 95 % intervals{', and differences of every two folders' if pairs else ''}", plot)
+    where = ", and differences of every two folders" if len(pairs) <= MAX_DIFFERENCES else "; the table has differences"
+    return Figure(f"{name} with 95 % intervals{where if pairs else ''}", plot)
 
 
 def _differences(pairs: list[Comparison], draws: int, seed: int) -> list[Part]:

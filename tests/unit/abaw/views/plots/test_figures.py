@@ -70,6 +70,9 @@ def test_a_comparison_shows_intervals_where_there_are_some():
     assert not [each for each in lines(scores) if each[0][1] == 1 and len(each) == 2]
     assert texts(differences) == ["+0.200, p 0.010"]
     assert "b minus a: +0.2000 (95 % interval 0.1000 to 0.3000), p 0.010." in plot.alternative
+    many = draw_comparison(systems, [PairedDifference("a", "b", 0.2, None, 0.01)] * 46, score="CCC")
+    assert len(many.figure.axes) == 1
+    assert "46 paired differences are too many to draw." in many.alternative
 
 
 def test_a_robustness_curve_is_in_the_order_of_the_strengths():

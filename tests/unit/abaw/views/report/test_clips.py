@@ -13,7 +13,7 @@ from abaw.tasks import TASKS
 from abaw.views.report.clip_blocks import all_blocks, blocks_of_clip
 from abaw.views.report.facts import TaskFacts
 from abaw.views.report.ranking import rank_clips, rank_together
-from abaw.views.report.sections.clips import decisions
+from abaw.views.report.sections.clips import _num_drawn, decisions
 
 NUM = 30
 GOOD, BAD = "good", "bad"
@@ -103,3 +103,8 @@ def test_blocks_have_a_row_a_frame_and_no_label_where_a_frame_is_not_scored(name
 def test_only_a_task_of_one_class_a_clip_has_a_decision_for_each_clip():
     assert decisions(facts_of("classes", {"level": "clip", **NAMES}), BAD) == {"label": "<calm>", "predicted": "angry"}
     assert decisions(facts_of("expr", {}), BAD) == {}
+
+
+def test_of_many_folders_fewer_clips_are_drawn_so_that_the_page_opens():
+    assert [_num_drawn(10, num) for num in (1, 2, 6, 30, 100)] == [10, 10, 10, 2, 1]
+    assert (_num_drawn(100, 1), _num_drawn(0, 30)) == (100, 0)
