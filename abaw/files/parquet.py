@@ -28,7 +28,8 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None = None) -> 
         with parquet.ParquetFile(pa.BufferReader(content)) as file:
             return file.read(columns if columns is None else list(columns), use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{f'{source}: ' * isinstance(source, Path)}not readable as Parquet ({error})") from error
+        place = f"{source}: " if isinstance(source, Path) else ""
+        raise InputError(f"{place}not readable as Parquet ({error})") from error
 
 
 def to_numpy(column: "pa.ChunkedArray | pa.Array") -> np.ndarray:
