@@ -133,8 +133,10 @@ def analyze(
     for failure in found.extraction.failed:
         LOG.warning("%s", failure)
     print(found)
-    if page and found.clips:
-        others = f"; the other {len(found.clips) - 1} beside it" if found.clips[1:] else ""
-        print(f"open {one_line(str(found.out / found.clips[0]))}.html in a browser{others}")
-    if found.extraction.failed or found.views_failed:
+    failed = found.views_failed
+    pages = [name for name in found.clips if not any(line.startswith(f"{name}: page: ") for line in failed)]
+    if page and pages:
+        others = f"; the other {len(pages) - 1} beside it" if pages[1:] else ""
+        print(f"open {one_line(str(found.out / pages[0]))}.html in a browser{others}")
+    if found.extraction.failed or failed:
         raise typer.Exit(1)

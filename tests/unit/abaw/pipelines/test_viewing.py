@@ -1,14 +1,20 @@
 """The options of abaw analyze that write pictures and files for other tools."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+import typer
 from pyarrow import parquet
 
+from abaw.commands.analyze import analyze
 from abaw.dataset.clip import Clip
 from abaw.dataset.layout import Dataset
 from abaw.errors import InputError
 from abaw.files import write_json
+from abaw.pipelines.analysis.results import Analysis
 from abaw.pipelines.viewing.writing import Viewing, remove_outdated
 from abaw.progress import silent
 from tests.support.abaw.commands import abaw
@@ -94,3 +100,12 @@ def test_views_of_tables_that_change_are_removed_and_files_of_others_stay(tmp_pa
     written = {"clip.srt", "clip.proxy.mp4", "clip.parquet", "clip.png", "other.srt"}
     assert remove_outdated(tmp_path, "clip", written) == ["clip.proxy.mp4", "clip.srt"]
     assert {path.name for path in tmp_path.iterdir()} == {"clip.html", "clip.parquet", "other.srt"}
+
+
+def test_a_page_that_was_not_written_is_not_to_be_opened(monkeypatch, capsys):
+    report = SimpleNamespace(failed=(), losses={}, loss_lines=lambda command: [])
+    found = Analysis(Path("out"), ("a", "b"), report, views_failed=("a: page: not written: it is a folder",))
+    monkeypatch.setattr("abaw.pipelines.analysis.analyzing.analyze", lambda *args, **settings: found)
+    with pytest.raises(typer.Exit):
+        analyze([Path("a.mp4")])
+    assert capsys.readouterr().out.splitlines()[-1] == f"open {Path('out/b.html')} in a browser"
