@@ -30,8 +30,8 @@ def rank_clips(facts: TaskFacts) -> Ranking:
     if kinds == {"values"}:
         found = {clip_id: _root_mean_square(each) for clip_id, each in pairs.items()}
         why = (
-            "by root mean square error (RMSE), highest first: the score over all frames falls with it, while the CCC "
-            "of a single clip is also low where its labels hardly change"
+            "by root mean square error (RMSE), highest first: a clip with a high one lowers the score over all "
+            "frames, while the CCC of a single clip is also low where its labels hardly change"
         )
         return _sorted(Ranking("RMSE", found, why, is_error=True))
     if kinds == {"classes"} and task.resolution == "clip":
@@ -50,7 +50,7 @@ def rank_together(rankings: Sequence[Ranking]) -> Ranking:
     """The mean over several folders that have the same clips and are ranked by the same measure."""
     first = rankings[0]
     means = {clip_id: float(np.mean([each.values[clip_id] for each in rankings])) for clip_id in first.values}
-    return _sorted(replace(first, values=means, why=f"{first.why}; mean over the folders"))
+    return _sorted(replace(first, values=means, why=f"{first.why}; each value is the mean over the folders"))
 
 
 def _sorted(found: Ranking) -> Ranking:

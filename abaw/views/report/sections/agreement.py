@@ -28,7 +28,7 @@ def _of_task(task: TaskFacts) -> Iterator[Part]:
     if confusion is not None:
         title = f"Confusion matrix of {task.name}"
         yield Figure(
-            f"{title}: of the rows with each label the share of each prediction",
+            f"{title}: for each label, the share of its rows that got each prediction",
             draw_confusion(confusion, title=title, width=CONFUSION_WIDTH),
         )
         yield Folded(f"{title} as a table", (_counts(confusion, title),))
@@ -60,7 +60,7 @@ def _values(task: TaskFacts) -> Iterator[Part]:
         return
     title = f"Predictions of {task.name} over labels"
     yield Figure(
-        f"{title}, final predictions of all scored rows; on the dashed line both are equal",
+        f"{title}: the final predictions of all scored rows; on the dashed line, prediction and label are equal",
         draw_agreement(prediction, label, names, ranges=ranges, title=title),
     )
     if tuple(names[:2]) == PLANE:

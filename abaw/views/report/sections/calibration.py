@@ -24,8 +24,8 @@ def _of_task(task: TaskFacts) -> Iterator[Part]:
     before = f", that of the raw tables is {number(raw.overall.error)}" if raw else ""
     shift = " Scale and bias are left out: they move decisions." if kept and (kept.scale or kept.bias) else ""
     yield Text(
-        f"The expected calibration error is {number(found.overall.error)} over {found.num_bins} bins{before}: how far "
-        f"probabilities are, on average, from the share that is true.{shift}"
+        f"The expected calibration error is {number(found.overall.error)} over {found.num_bins} bins{before}. It is "
+        f"the mean difference between probabilities and how often they are right; 0 is best.{shift}"
     )
     overall = found.overall
     title = f"Reliability of {task.name}"

@@ -76,8 +76,8 @@ def _differences(pairs: list[Comparison], draws: int, seed: int) -> list[Part]:
     caption = f"Paired differences of {first.score}: the second minus the first"
     head = ("first", "second", "difference", "low", "high", "p", "corrected p", "better")
     how = (
-        f"Both predict the same clips. p is the share of {draws} random exchanges of their predictions of a "
-        f"{first.unit} (seed {seed}) that give a difference as large; {num}{corrected}."
+        f"Both predict the same clips. For p, the predictions of each {first.unit} are exchanged between the two at "
+        f"random, {draws} times (seed {seed}): p is how often the difference is then as large; {num}{corrected}."
     )
     return [Rows(caption, head, tuple(rows)), Text(how), *doubts(each.selection for each in pairs if each.selection)]
 

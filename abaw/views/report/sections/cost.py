@@ -34,7 +34,7 @@ def build(facts: ReportFacts) -> Section | None:
 def _training(training: TrainingFacts) -> dict[str, str]:
     document = training.document
     cost = document.get("cost", {})
-    found = {"training, from begin to end with pauses": _elapsed(document)}
+    found = {"training, from start to end, pauses included": _elapsed(document)}
     if cost.get("training_s") is not None:
         found["training, without pauses"] = f"{cost['training_s']:,.0f} s"
     for key, name in (

@@ -76,7 +76,7 @@ def _training(training: TrainingFacts) -> Iterator[Part]:
             ("seed", "seed"),
             ("began_at", "began"),
             ("ended_at", "ended"),
-            ("context", "an output depends on"),
+            ("context", "each output depends on"),
             ("labels", "hash of the labels"),
         )
         if document.get(key) not in (None, "")

@@ -48,7 +48,7 @@ def _ablations(measured: Measured) -> Iterator[Part]:
         systems = [SystemScore(ALL, found.unchanged.rank, found.unchanged.interval)]
         systems += [SystemScore(each.name, each.rank, each.interval) for each in found.ablation]
         yield Figure(
-            f"{title}: {found.score} where the modalities that are left out are unobserved in every frame",
+            f"{title}: {found.score} if the other modalities are observed in no frame",
             draw_comparison(systems, score=found.score, title=title),
         )
         head = ("modalities", found.score, "low", "high", "change", "low", "high", "corrected p")

@@ -17,9 +17,9 @@ def build(facts: ReportFacts) -> Section:
     parts += [Text("No doubts are known about these scores.")] if not (found := _doubts(facts)) else doubts(found)
     parts.append(
         Text(
-            "Intervals are 95 % intervals of the score over all frames, from leaving out each video, or group where "
-            "the data set names groups. They do not cover the variation between training seeds, nor a difference "
-            "between these clips and others."
+            "The 95 % intervals are of the score over all frames. They follow from how the score changes when a video "
+            "is left out, or a group where the data set names groups. They cover neither the variation between "
+            "training seeds nor a difference between these clips and others."
         )
     )
     return Section("summary", "Summary", tuple(parts))
@@ -83,7 +83,7 @@ def _doubts(facts: ReportFacts) -> list[str]:
 def _doubts_of(task: TaskFacts) -> Iterator[str]:
     found, ranking = task.result, next(iter(task.result.scores))
     if found.selection:
-        yield f"{found.selection}: the score is higher than it would be on clips that chose nothing"
+        yield f"{found.selection}: expect a lower score on clips on which nothing was chosen"
     if found.subject_labels:
         yield "labels of the persons adapted the model: the score is not to be compared with those of other predictions"
     if found.intervals is None:

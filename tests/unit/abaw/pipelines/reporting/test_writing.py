@@ -67,7 +67,7 @@ def test_every_section_is_there_in_its_order(page):
         "training.seed",  # in which the runs differ
         "5 videos",
         "6 clips, sorted by root mean square error (RMSE), highest first",
-        "mean over the folders; the 1 worst are drawn, and the table has every clip",
+        "the mean over the folders; the 1 worst are drawn, and the table has every clip",
         "there are no learning curves of",
         "not measured for",
         "sound shifted: the score is highest without a shift",
