@@ -10,7 +10,7 @@ from abaw.dataset.layout import SPLITS, open_dataset
 from abaw.dataset.seen import groups_of
 from abaw.ensembling import fold_tables, weights
 from abaw.ensembling.pooling import pool
-from abaw.errors import InputError
+from abaw.errors import InputError, NotFoundError
 from abaw.files import as_list, as_path, as_paths, check_once
 from abaw.numbers import format_count
 from abaw.pipelines.members.posteriors import deviations, fit_posteriors, noise_sources, stored_posteriors
@@ -170,7 +170,10 @@ def open_member(run: Run, store: Path | None, device: str) -> "Member":
 
     document, config = run.finished(), run.config()
     run.check_weights()
-    opened = FeatureStore(store or run.place("store"))
+    place = store or run.place("store")
+    if not place.is_dir():
+        raise NotFoundError(f"no store at {place}, expected the folder that abaw extract wrote the features into")
+    opened = FeatureStore(place)
     recipes = {name: find_stored(opened, recipe) for name, recipe in document["recipes"].items()}
     source = AlignedSource(opened, config.features, recipes)
     from fusion.train import load_module

@@ -213,6 +213,8 @@ def test_a_split_without_labels_and_a_folder_that_is_held_are_refused(job):
     run = job[1]
     with pytest.raises(abaw.InputError, match="no test labels"):
         abaw.measure_robustness(run.folder, split="test")
+    with pytest.raises(abaw.NotFoundError, match="no store at .*run.json, expected the folder"):
+        abaw.measure_robustness(run.folder, store=run.folder / "run.json")
     with (
         held_elsewhere(run.folder, "run"),
         pytest.raises(abaw.InputError, match="is running in .*: wait until it has finished, or give another run"),
