@@ -14,6 +14,7 @@ from abaw.views.plots.style import (
     grid_of,
     has_few,
     legend_below,
+    legend_columns,
     line_style,
     new_figure,
     shortened,
@@ -91,6 +92,8 @@ def draw_learning_curves(runs: Sequence[RunCurves], *, title: str = "Learning cu
         (ring,) = axes.plot([], [], "o", markersize=7.5, mfc="none", mec=INK, mew=0.9)
         handles.append(ring)
         labels.append("epoch of the weights")
+    num_lines = -(-len(labels) // legend_columns(labels, width))
+    figure.set_figheight(figure.get_figheight() + 0.16 * max(0, num_lines - 3))  # a few have room below the panels
     legend_below(figure, handles, labels, width)
     return Plot(figure, title, " ".join(map(_in_words, runs)))
 

@@ -91,3 +91,12 @@ def test_few_rows_are_points_and_many_are_counted(num):
     assert axes.get_title("left").startswith(f"valence: CCC {concordance(label[:, 0] * 0.5, label[:, 0]):.3f}")
     plane = draw_plane(label * 0.5, label)
     assert plane.alternative.startswith(f"labels: {num} rows, valence")
+
+
+def test_the_panels_of_many_runs_keep_their_height_above_a_long_legend():
+    one, many = (
+        draw_learning_curves([RunCurves(f"runs/{i}", [1, 2], [2.0, 1.0], [2.0, 1.5], {}) for i in range(num)])
+        for num in (1, 30)
+    )
+    heights = [each.figure.axes[0].get_position().height * each.figure.get_figheight() for each in (one, many)]
+    assert heights[1] > 0.8 * heights[0]
