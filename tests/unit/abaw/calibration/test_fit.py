@@ -108,7 +108,7 @@ def test_tables_of_videos_that_were_trained_on_are_refused_and_unknown_ones_unle
 
 def test_what_cannot_be_fitted_is_an_error_and_leaves_an_older_file_as_it_is(job):
     (job / "d.json").write_text("old")
-    with pytest.raises(FileNotFoundError, match="no predictions at .*nowhere: run abaw predict"):
+    with pytest.raises(FileNotFoundError, match="no predictions at .*nowhere, which is no folder"):
         run_fit(job, "nowhere")
     with pytest.raises(ValueError, match="does not say which run made it: name the data set with --data"):
         run_fit(job, data=None)
