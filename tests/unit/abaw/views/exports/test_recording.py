@@ -64,5 +64,5 @@ def test_a_missing_package_is_an_error_with_the_command_before_anything_is_done(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr("importlib.import_module", lambda name: without_rerun(name) and __import__("sys").modules[name])
-    with pytest.raises(InputError, match=r"needs the package rerun-sdk: pip install '?rerun-sdk"):
+    with pytest.raises(InputError, match=r"needs the package rerun-sdk: pip install ('rerun-sdk>=[\d.]+'|rerun-sdk)$"):
         check_views(["rrd"])
