@@ -66,7 +66,6 @@ class Analyses:
                 return
             if len(self._unfinished) >= MAX_UNFINISHED:
                 raise InputError("too many analyses are waiting: try again in a few minutes")
-            session.wait()
             self._tasks[session] = task
             self._unfinished.append(task)
             task.future = self._pool.submit(self._follow, session, wish, task)
@@ -111,20 +110,17 @@ class Analyses:
             sentence = explain(error)
             if sentence is None:
                 LOG.exception("an error of this program in an analysis of the page")
-            session.stop()  # it no longer waits
             task.shown = show_refusal(sentence)
 
     def _run(self, session: Session, wish: Wish, run: "_Run", report: Report) -> str:
         """HTML with the result of an analysis, or with a sentence that says why there is none."""
         report(None, "starting")
-        if session.is_closed:
+        if session.is_closed or run.is_stopped():
             return show_stopped()
         arguments = self._arguments(wish)
         source = self._source(session, wish.source)
         check_disk(session.folder.parent)
-        folder = None if run.is_stopped() else session.begin(run.stop)
-        if folder is None:
-            return show_stopped()
+        folder = session.begin(run.stop)
         try:
             media = link_or_copy(source, folder)
             arguments["embed"] = media.stat().st_size <= MAX_EMBEDDED_BYTES

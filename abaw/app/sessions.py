@@ -29,20 +29,12 @@ class Session:
         self.used_s = time.monotonic()
         self.uploads: set[Path] = set()
         self.is_closed = False
-        self._is_waiting = False
         self._number = 0
         self._stop: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """An analysis waits for its turn. Raises InputError where another one waits or is running."""
-        with self._lock:
-            if self._is_waiting or self._stop is not None:
-                raise InputError("an analysis is running in this tab: wait for it, or stop it")
-            self._is_waiting = True
-
-    def begin(self, stop: Callable[[], None]) -> Path | None:
-        """A new folder for the analysis that waited, in place of the earlier one; None where it was stopped meanwhile.
+    def begin(self, stop: Callable[[], None]) -> Path:
+        """A new folder for an analysis, in place of the earlier one.
 
         ``stop`` is called when the user stops it or closes the tab. Raises InputError where another one is running, or
         the tab was closed.
@@ -52,9 +44,6 @@ class Session:
                 raise InputError("this page was closed: load it again")
             if self._stop is not None:
                 raise InputError("an analysis is running in this tab: wait for it, or stop it")
-            if not self._is_waiting:
-                return None
-            self._is_waiting = False
             self._stop = stop
             self.used_s = time.monotonic()
             self._number += 1
@@ -72,9 +61,8 @@ class Session:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def stop(self) -> None:
-        """Stop the analysis that runs or waits, if there is one."""
+        """Stop the analysis that runs, if there is one."""
         with self._lock:
-            self._is_waiting = False
             if self._stop is not None:
                 self._stop()
 

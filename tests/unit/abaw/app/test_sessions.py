@@ -21,7 +21,6 @@ def upload(sessions, content, name="clip.mp4"):
 
 
 def begin(session):
-    session.wait()
     return session.begin(lambda: None)
 
 
@@ -75,7 +74,7 @@ def test_a_tab_has_one_analysis_at_a_time_and_its_last_results(sessions):
     session = sessions.of("a")
     first = begin(session)
     with pytest.raises(InputError, match="an analysis is running in this tab"):
-        session.wait()
+        begin(session)
     session.end()
     assert begin(session) != first
     assert not first.exists()
@@ -83,7 +82,6 @@ def test_a_tab_has_one_analysis_at_a_time_and_its_last_results(sessions):
 
 def test_a_tab_that_is_closed_stops_its_analysis_whose_late_files_are_removed(sessions):
     session, stopped = sessions.of("a"), []
-    session.wait()
     folder = session.begin(lambda: stopped.append(1))
     sessions.close("a")
     assert stopped == [1]
@@ -92,13 +90,6 @@ def test_a_tab_that_is_closed_stops_its_analysis_whose_late_files_are_removed(se
     assert not session.folder.exists()
     with pytest.raises(InputError, match="was closed"):
         session.begin(lambda: None)
-
-
-def test_an_analysis_that_is_stopped_before_its_turn_does_not_begin(sessions):
-    session = sessions.of("a")
-    session.wait()
-    session.stop()
-    assert session.begin(lambda: None) is None
 
 
 def test_uploads_that_were_cut_off_are_removed_after_a_while(sessions):
