@@ -76,7 +76,10 @@ class FerMiniXception(PictureEncoder):
             self._load()
 
     def _load(self) -> None:
-        self._network = freeze(read_mini_xception(self._file), self._device)
+        import torch
+
+        network = freeze(read_mini_xception(self._file), self._device)
+        self._network = network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     def recipe(self) -> dict[str, Any]:
         classes = {"classes": list(CLASSES)} if self._has_logits else {}

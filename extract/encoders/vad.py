@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.optional import import_optional
 from abaw.tracks import Track, empty_track
 from extract.encoders import ENCODERS
 from extract.encoders.base import SoundEncoder, SoundSteps
@@ -19,6 +18,7 @@ from extract.networks import package_weights
 from extract.networks.chunks import Grid, check_rate
 from extract.networks.hub import MissingWeights
 from extract.networks.onnx_files import hash_network
+from extract.networks.onnx_graph import open_session
 from extract.networks.package_weights import PackageWeights
 
 FACTS = {"modality": "audio", "dim": 1, "built_in": False, "licence": "MIT", "size_mb": 1}
@@ -119,14 +119,7 @@ def _find(file: str | None, download: bool) -> Path:
 
 def _session(path: Path) -> Any:
     """The network in onnxruntime, in one thread. Raises InputError where the file is not silero's network."""
-    onnxruntime = import_optional("onnxruntime", needed_by="vad", extra="onnx")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a step is too short for several threads
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise InputError(f"{path} cannot be loaded as an ONNX network: {error}") from error
+    session = open_session(path, path, threads=1)  # a step is too short for several threads
     names = [{each.name for each in of()} for of in (session.get_inputs, session.get_outputs)]
     if not names[0] <= INPUTS or not {"input", "state"} <= names[0] or not set(OUTPUTS) <= names[1]:
         raise InputError(

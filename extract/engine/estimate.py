@@ -21,6 +21,7 @@ from extract.engine.plan import ExtractionPlan
 from extract.engine.reading import check_files, count_frames_of_sound, extend_clock
 from extract.engine.requests import ClipError, ReadRequest
 from extract.engine.whole_pictures import count_whole_pictures
+from extract.faces.tracking import with_later
 from extract.media import Sound
 from extract.store.track_file import num_row_bytes
 
@@ -249,11 +250,11 @@ def _measure_reading(clip: Clip, request: ReadRequest, task: str) -> float:
         if task == "faces"
         else None
     )
-    pictures = shown()
-    for picture in islice((picture for picture in pictures if picture.is_decodable), NUM_SAMPLE_FRAMES):
+    decodable = (picture for picture in shown() if picture.is_decodable)
+    for picture, later in islice(with_later(decodable, request.target.detect_every), NUM_SAMPLE_FRAMES):
         rgb = picture.rgb()
         if selector is not None:
-            selector.select(picture.time_s, rgb)
+            selector.select(picture.time_s, rgb, later)
         num += 1
     return max(num, 1) / (time.perf_counter() - start_s)
 

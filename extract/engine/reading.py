@@ -18,6 +18,7 @@ from extract.engine.loss_counts import face_losses, picture_losses, sound_losses
 from extract.engine.requests import ReadRequest, ReadResult, Send, iterate_in_stage, stage
 from extract.engine.streams import FaceStream, FrameStream, ImageStream
 from extract.engine.whole_pictures import count_whole_pictures
+from extract.faces.tracking import with_later
 from extract.losses import ClipLosses, PictureLosses
 
 # the last image may have a number this many times that of the last frame, and some more, where a video is cut off
@@ -60,10 +61,11 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
         shown = partial(media.pictures_of_series, request.images, clock.times_s)
     faces = FaceStream(request, by_video, by_image if request.fill else [], check, shown() if shown else None)
     if clock is not None and shown is not None:
-        for position, picture in enumerate(iterate_in_stage("read images", shown())):
+        read = iterate_in_stage("read images", shown())
+        for position, (picture, later) in enumerate(with_later(read, request.target.detect_every)):
             check()
             counts.num_undecodable += not picture.is_decodable
-            faces.add(position, picture, False)
+            faces.add(position, picture, False, later)
         pictures_lost = picture_losses(counts, clock, len(clock), 1)
     elif clock is None or by_video or request.fill:
         times_s: list[float] = []
@@ -71,11 +73,12 @@ def read_clip(request: ReadRequest, send: Send, folder: Path, check: Callable[[]
         pictures = (
             media.pictures(clip.media, counts, clip.streams.video, request.assume_fps, clip.part) if clip.media else ()
         )
-        for position, picture in enumerate(iterate_in_stage("decode", pictures)):
+        read = iterate_in_stage("decode", pictures)
+        for position, (picture, later) in enumerate(with_later(read, request.target.detect_every)):
             check()
             times_s.append(picture.time_s)
             decoded.append(picture.is_decodable)
-            faces.add(position, picture, images.read_at(position))
+            faces.add(position, picture, images.read_at(position), later)
         if clock is not None:
             _check_same_times(clock, np.array(times_s, np.float64), np.array(decoded, bool))
         else:

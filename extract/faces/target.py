@@ -17,7 +17,7 @@ from extract import media
 from extract.faces.active_speaker import RATE_HZ, detect_speakers
 from extract.faces.detector import FaceDetector
 from extract.faces.geometry import Box, Face
-from extract.faces.tracking import FaceTracker
+from extract.faces.tracking import FaceTracker, with_later
 from extract.media import Rgb
 
 VERSION = 1  # of tracking and selection: raised when they give other boxes
@@ -114,8 +114,9 @@ class TargetSelector(ABC):
         self.faces: Sequence[Face] = ()
 
     @abstractmethod
-    def select(self, time_s: float, rgb: Rgb) -> Face | None:
-        """The target's face in the next picture, None where it is not visible. Call it once a picture, in order."""
+    def select(self, time_s: float, rgb: Rgb, later: media.Picture | None = None) -> Face | None:
+        """The target's face in the next picture, None where it is not visible. Call it once a picture, in order, with
+        ``later`` as ``FaceTracker.track`` takes it."""
 
 
 class _Policy(ABC):
@@ -247,8 +248,8 @@ class _OnlineSelector(TargetSelector):
         super().__init__()
         self._tracker, self._policy = tracker, policy
 
-    def select(self, time_s: float, rgb: Rgb) -> Face | None:
-        self.faces = self._tracker.track(time_s, rgb)
+    def select(self, time_s: float, rgb: Rgb, later: media.Picture | None = None) -> Face | None:
+        self.faces = self._tracker.track(time_s, rgb, later)
         return self._policy.choose(self.faces, self._tracker.known_persons(), rgb.shape[1], rgb.shape[0])
 
 
@@ -260,7 +261,7 @@ class _OfflineSelector(TargetSelector):
         self._times_s, self._rows, self._chosen = times_s, rows, chosen
         self._frames = np.ascontiguousarray(rows[:, 0])
 
-    def select(self, time_s: float, rgb: Rgb) -> Face | None:
+    def select(self, time_s: float, rgb: Rgb, later: media.Picture | None = None) -> Face | None:
         frame = int(np.searchsorted(self._times_s, time_s))
         if frame == len(self._times_s) or self._times_s[frame] != time_s:
             raise InputError(f"the first pass over the clip had no picture at {time_s} s: the file changed, try again")
@@ -307,12 +308,11 @@ def _select_from_whole_clip(
 ) -> _OfflineSelector:
     """Decode and track the whole clip once, then choose who is visible longest or speaks."""
     table, policy, largest = _FaceTable(), _RankPolicy("largest"), array("q")
-    for picture in shown:
+    for picture, later in with_later(shown, tracker.detect_every):
         check()
         if not picture.is_decodable:
             continue
-        rgb = picture.rgb()
-        faces = tracker.track(picture.time_s, rgb)
+        faces = tracker.track(picture.time_s, rgb := picture.rgb(), later)
         table.add(picture.time_s, faces, tracker.mouth_motions())
         face = policy.choose(faces, tracker.known_persons(), rgb.shape[1], rgb.shape[0])
         largest.append(-1 if face is None else face.person)

@@ -1,6 +1,8 @@
 """Faces tracked through a clip: detected now and then, followed by optical flow in between, one number a person."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -20,8 +22,9 @@ from extract.faces.optical_flow import (
     move_patch,
     patch_transform,
 )
-from extract.media import Rgb
+from extract.media import Picture, Rgb
 
+MAX_AHEAD = 10  # pictures that wait decoded, of which one of 4K takes 12 MB
 LOST_S = 2.0  # a person unseen for longer gets a new number
 MAX_MISSES = 1  # detections in a row that may miss a face which is tracked well: detectors miss single pictures
 MIN_CORRELATION = 0.5  # of a tracked face's patch with the patch at its last detection
@@ -99,28 +102,35 @@ class FaceTracker:
 
     It also runs at once after a shot change, which ends all persons, and where a face is lost. A face missed by two
     detections in a row is dropped, a new face already by the first. A person who is lost and detected again within
-    ``LOST_S`` with a similar appearance keeps the number.
+    ``LOST_S`` with a similar appearance keeps the number. Detection is most of the work: in a picture that is known
+    before it is reached, the detector runs in a thread beside the tracking. What is found does not depend on that.
     """
 
     def __init__(self, detector: FaceDetector, detect_every: int) -> None:
-        self._detector, self._detect_every = detector.clone(), detect_every
+        self._detector, self.detect_every = detector.clone(), detect_every
+        self._beside = ThreadPoolExecutor(1, "faces")  # every detection: a detector is not for two threads at once
+        self._ahead: tuple[float, Future[list[Face]]] | None = None  # the time of a later picture, and its faces
         self._persons: list[_Person] = []
         self._num_persons = 0
         self._num_since_detection = detect_every
         self._before: View | None = None
         self._cells: np.ndarray | None = None
 
-    def track(self, time_s: float, rgb: Rgb) -> list[Face]:
-        """The faces of the next picture, which is shown at ``time_s``."""
+    def track(self, time_s: float, rgb: Rgb, later: Picture | None = None) -> list[Face]:
+        """The faces of the next picture, which is shown at ``time_s``.
+
+        ``later``: the picture that comes ``detect_every`` pictures after it, where it is known (``with_later``).
+        """
         now = make_view(time_s, rgb)
         if self._is_shot_change(now):
             self._persons.clear()
-            self._num_since_detection = self._detect_every
+            self._num_since_detection = self.detect_every
         are_tracked = [person.track(self._before, now) for person in self._persons if person.is_seen]
         self._num_since_detection += 1
-        if not all(are_tracked) or self._num_since_detection >= self._detect_every:
-            self._detect(now)
+        if not all(are_tracked) or self._num_since_detection >= self.detect_every:
+            self._assign(now, self._detect(time_s, rgb).result())
             self._num_since_detection = 0
+            self._ahead = later and (later.time_s, self._detect(later.time_s, later.rgb()))
         self._persons = [person for person in self._persons if person.is_seen or self._may_return(person, time_s)]
         self._before = now
         return [person.face for person in self._persons if person.is_seen]
@@ -145,9 +155,15 @@ class FaceTracker:
         is_changed = np.abs(self._cells - before) > CUT_GREY
         return bool(is_changed.mean() > CUT_SHARE) and correlation(self._cells, before) < FLASH_CORRELATION
 
-    def _detect(self, now: View) -> None:
-        """Run the detector and assign its faces to persons."""
-        faces = [face for face in self._detector.detect(now.rgb) if min(face.box.width, face.box.height) >= 1]
+    def _detect(self, time_s: float, rgb: Rgb) -> Future[list[Face]]:
+        """The faces that the detector finds in a picture: it is doing so already, or begins now."""
+        if self._ahead is not None and self._ahead[0] == time_s:
+            return self._ahead[1]
+        return self._beside.submit(self._detector.detect, rgb)
+
+    def _assign(self, now: View, detected: Sequence[Face]) -> None:
+        """Assign the faces that the detector found to persons."""
+        faces = [face for face in detected if min(face.box.width, face.box.height) >= 1]
         appearances = [cut(now.rgb, face, APPEARANCE_CROP).astype(np.float32) / 255 for face in faces]
         pairs = self._match_seen(faces, appearances)
         pairs |= self._match_lost(now.time_s, faces, appearances, pairs)
@@ -199,6 +215,28 @@ class FaceTracker:
                 if i not in taken and is_near and difference < MAX_APPEARANCE_DISTANCE:
                     costs[i, j] = distance + 10 * difference
         return {i: lost[j] for i, j in _match(costs)}
+
+
+def with_later(pictures: Iterable[Picture], num: int) -> Iterator[tuple[Picture, Picture | None]]:
+    """Each picture, and of those that could be decoded the one that comes ``num`` after it.
+
+    None where there is none, where the picture itself could not be decoded, and where ``num`` is above ``MAX_AHEAD``.
+    """
+    if num > MAX_AHEAD:
+        yield from ((picture, None) for picture in pictures)
+        return
+    waiting: deque[Picture] = deque()
+    num_decodable = 0  # of those that wait
+    for picture in pictures:
+        waiting.append(picture)
+        num_decodable += picture.is_decodable
+        if num_decodable > num:
+            while not waiting[0].is_decodable:
+                yield waiting.popleft(), None
+            yield waiting.popleft(), picture
+            num_decodable -= 1
+    for picture in waiting:
+        yield picture, None
 
 
 def appearance_distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""A frozen network in an ONNX file, run by onnxruntime, with any of its tensors as the output."""
+"""Frozen networks in ONNX files, run by onnxruntime, with any tensor of theirs as the output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abaw.errors import InputError
-from abaw.optional import import_optional
 from abaw.processes import count_cores
 from abaw.registry import nearest
 from extract.networks.hub import MissingWeights
@@ -34,8 +33,7 @@ class Graph:
 
     ``shape`` is the input's shape, with a name or None for an axis of any length. ``output`` is the index or the name
     of one of the file's outputs, the name of any tensor inside the network, or "hidden": the input of the last linear
-    layer before the first output. The last two need the package onnx. The files in which it keeps weights are
-    hashed with it.
+    layer before the first output. The files in which it keeps weights are hashed with it.
     """
 
     def __init__(self, file: Path, output: int | str, *, device: str = "cpu", threads: int = 0) -> None:
@@ -44,11 +42,11 @@ class Graph:
         if threads < 0:
             raise InputError(f"threads is {threads}, expected 0 (one for each core) or more")
         self.weights = hash_network(file)
-        self._session = _session(file, file, device, threads)
+        self._session = open_session(file, file, device, threads)
         outputs = [each.name for each in self._session.get_outputs()]
         self.output = _chosen(file, output, outputs)
         if self.output not in outputs:
-            self._session = _session(file, _cut(file, self.output, outputs), device, threads)
+            self._session = open_session(file, _cut(file, self.output, outputs), device, threads)
             self.output = self._session.get_outputs()[0].name
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
@@ -72,9 +70,13 @@ class Graph:
         return found.astype(np.float32, copy=False)
 
 
-def _session(file: Path, source: Path | bytes, device: str, threads: int) -> InferenceSession:
-    """The loaded network. Raises InputError where the file is damaged or there is no such device."""
-    onnxruntime = import_optional("onnxruntime", needed_by="an ONNX file", extra="onnx")
+def open_session(file: Path, source: Path | bytes, device: str = "cpu", threads: int = 0) -> InferenceSession:
+    """The network of ``file`` as onnxruntime's session; ``source`` is what to load: the file or the content of one.
+
+    ``threads``: 0 means one for each core. Raises InputError where the file is damaged or there is no such device.
+    """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # always set: by default onnxruntime binds its threads to cores, which a container may forbid
@@ -120,8 +122,8 @@ def _chosen(file: Path, output: int | str, outputs: list[str]) -> str:
 
 def _cut(file: Path, output: str, outputs: list[str]) -> bytes:
     """The network with the tensor of that name as its only output. Raises InputError where there is none."""
-    found = f"{file} has no output {output!r}, its outputs are {', '.join(outputs)}; reading a tensor inside"
-    onnx = import_optional("onnx", needed_by=found)
+    import onnx
+
     model = onnx.load(str(file))
     known = [name for node in model.graph.node for name in node.output if name]
     name = _last_hidden(file, model.graph) if output == HIDDEN and output not in known else output

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from extract.store.store import FeatureStore, Recipe
 
 SUFFIXES = (".parquet", ".csv")
-BETTER_VOICE = "with abaw weights fetch vad, and the package onnxruntime, a network recognises speech"
+BETTER_VOICE = "with abaw weights fetch vad a network recognises speech"
 
 
 def analyze(

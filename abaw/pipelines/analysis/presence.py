@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -79,11 +78,10 @@ def choose_voice_rule(
     from abaw.pipelines.extraction import build_encoder
 
     for rule in rules[:-1]:
-        if find_spec("onnxruntime"):
-            try:
-                return rule, build_encoder(rule.encoder, device, download)
-            except NotFoundError:  # its weights are not here
-                continue
+        try:
+            return rule, build_encoder(rule.encoder, device, download)
+        except NotFoundError:  # its weights are not here
+            continue
     return rules[-1], build_encoder(rules[-1].encoder, device)
 
 

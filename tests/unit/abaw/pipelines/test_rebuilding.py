@@ -18,7 +18,6 @@ def net(tmp_path_factory):
 @pytest.fixture
 def place(tmp_path, monkeypatch, net):
     """A folder in which features were made with nets/net.onnx, by a relative path and by an absolute one."""
-    pytest.importorskip("onnxruntime")
     folder = tmp_path / "there"
     (folder / "nets").mkdir(parents=True)
     (folder / "nets/net.onnx").write_bytes(net)

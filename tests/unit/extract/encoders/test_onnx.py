@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import cv2
 import numpy as np
@@ -217,14 +216,6 @@ def test_a_network_of_several_inputs_is_refused(media):
 def test_a_network_without_a_linear_layer_has_no_output_called_hidden(nets):
     with pytest.raises(ValueError, match="does not end in a linear layer: give output=NAME"):
         ENCODERS.build("onnx_sound", file=str(nets["wave"]), field=400, hop=320, output="hidden")
-
-
-@pytest.mark.parametrize(("package", "settings"), [("onnxruntime", {}), ("onnx", {"output": "features"})])
-def test_the_message_names_a_missing_package(nets, monkeypatch, package, settings):
-    monkeypatch.setitem(sys.modules, package, None)
-    wanted = r"needs the package onnxruntime: pip install 'onnxruntime>="
-    with pytest.raises(ValueError, match=wanted if package == "onnxruntime" else "needs the package onnx: pip install"):
-        ENCODERS.build("onnx", file=str(nets["face"]), **settings)
 
 
 def test_the_recipe_follows_the_weights_and_not_threads_or_batches(nets, tmp_path):

@@ -1,7 +1,5 @@
 """Voice activity: silero's steps with their context and state, for sound of any length."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -93,19 +91,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     from onnx import TensorProto, helper, save
 
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(ValueError, match="cannot be loaded as an ONNX network"):
+    with pytest.raises(ValueError, match="text.onnx is not an ONNX network, or is damaged or truncated"):
         ENCODERS.build("vad", file=str(tmp_path / "text.onnx"))
     info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", info[:1], info[1:])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "other.onnx")
     with pytest.raises(ValueError, match="has the inputs x and the outputs y, expected silero's network"):
         ENCODERS.build("vad", file=str(tmp_path / "other.onnx"))
-
-
-def test_without_onnxruntime_the_message_names_the_extra(network, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ValueError, match=r"needs the package onnxruntime: pip install 'onnxruntime>="):
-        ENCODERS.build("vad", file=str(network))
 
 
 def test_sound_at_another_rate_is_refused(network):

@@ -68,7 +68,6 @@ def test_weights_outside_the_networks_folder_are_refused(tmp_path, location):
 
 
 def test_the_recipe_follows_weights_in_a_file_of_any_name(tmp_path):
-    pytest.importorskip("onnxruntime", reason="needs onnxruntime to run the network")
     path = write_face_net(tmp_path / "net.onnx")
     recipe = ENCODERS.build("onnx", file=str(path)).recipe()
     model = onnx.load(str(path))
