@@ -83,7 +83,7 @@ def extraction(record: dict[str, Any]) -> str:
     if {"networks", "built_in"} & parts.keys():
         notes.append(
             "Faces are detected with `haar`, which needs no download, in every fifth picture. The "
-            "default, `centerface`, takes two to three times as long for each of these pictures "
+            "default, `centerface`, takes about as long for each of these pictures "
             "([detectors.md](../../benchmarks/results/faces/detectors.md))."
         )
     if "networks" in parts:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from abaw.errors import InputError
-from abaw.uncertainty.last_layer import LastLayerPosterior, effective_rows
+from abaw.uncertainty.last_layer import LastLayerPosterior
 
 Reason = Literal["explore", "exploit"]
 
@@ -45,8 +45,9 @@ def choose_frames(
     "explore": the frame whose label reduces the variance of the outputs, in units of the noise and as a mean over all
     candidates, the most (Cohn 1996). "exploit": the frame with the most extreme value, in standard deviations of the
     labels, by weights drawn from the posterior for each choice (Thompson sampling). ``explore`` is the share of the
-    first. After each choice the posterior counts the frame as labelled, so that near copies are not chosen again: a
-    clip's frames count together as ``effective_rows``. Two frames of a clip are at least ``min_gap_s`` apart.
+    first. After each choice the posterior counts the frame as labelled, so that near copies are not chosen again; the
+    error that a clip's frames have in common is an unknown of each clip, so that frames of one clip that differ much
+    are worth much. Two frames of a clip are at least ``min_gap_s`` apart.
 
     Raises InputError for a share outside 0 to 1, a gap below 0, and where fewer than ``num`` frames can be chosen.
     """
@@ -55,11 +56,12 @@ def choose_frames(
         raise InputError(f"{num} frames were asked for, but there are {len(candidates.clips)}")
     rows, rng = posterior.rows(candidates.states), np.random.default_rng(seed)
     gains = [
-        _Gains(rows, covariance, noise)
-        for covariance, noise in zip(posterior.weights.covariance, posterior.weights.noise.tolist(), strict=True)
+        _Gains(rows, candidates.clips, covariance, noise, correlation)
+        for covariance, noise, correlation in zip(
+            posterior.weights.covariance, posterior.weights.noise.tolist(), posterior.correlation.tolist(), strict=True
+        )
     ]
     free = np.ones(len(rows), bool)
-    labelled = np.zeros(int(candidates.clips.max()) + 1, int)
     chosen: list[tuple[int, Reason]] = []
     for i in range(num):
         if not free.any():
@@ -67,23 +69,17 @@ def choose_frames(
                 f"{num} frames were asked for, but {len(chosen)} are all that are {min_gap_s:g} s or more apart in "
                 "their clips: ask for fewer, or for a smaller gap"
             )
-        # how much the next frame of each clip counts for, by output
-        next_counts = effective_rows(labelled[:, None] + 1, posterior.correlation) - effective_rows(
-            labelled[:, None], posterior.correlation
-        )
-        counts = next_counts[candidates.clips]
         is_exploring = int((i + 1) * explore) > int(i * explore)
         if is_exploring:
-            worth = np.sum([each.of(counts[:, k]) for k, each in enumerate(gains)], axis=0)
+            worth = np.sum([each.reductions() for each in gains], axis=0)
         else:
             weights = np.stack([each.draw(mean, rng) for each, mean in zip(gains, posterior.weights.mean, strict=True)])
             worth = (abs(rows @ weights.T) / posterior.scale).max(axis=1)
         best = int(np.where(free, worth, -np.inf).argmax())
         chosen.append((best, "explore" if is_exploring else "exploit"))
-        for k, each in enumerate(gains):
-            each.add(best, float(counts[best, k]))
+        for each in gains:
+            each.add(best)
         clip = candidates.clips == candidates.clips[best]
-        labelled[candidates.clips[best]] += 1
         free &= ~(clip & (abs(candidates.times_s - candidates.times_s[best]) < min_gap_s))
         free[best] = False
     return chosen
@@ -92,31 +88,47 @@ def choose_frames(
 class _Gains:
     """By how much a label of each row reduces the mean variance of one output over all rows.
 
-    With the covariance S of the weights and the mean M of r r' over all rows r, a label of x that counts c times
-    reduces it by c x'SMSx / (noise + c x'Sx). Both quadratic forms are updated, not computed again.
+    The unknowns are the weights and, for each clip, the error that its rows have in common; a row x of clip c is
+    a = (x, 1 at c). With the covariance S of all unknowns, S_w its rows of the weights and the mean M of r r' over all
+    rows r, a label of a reduces the mean variance of r w by a'S_w'MS_w a / (own noise + a'Sa). Both quadratic forms
+    are updated, not computed again. S is that before any choice minus factor * step step' for each choice.
     """
 
-    def __init__(self, rows: np.ndarray, covariance: np.ndarray, noise: float) -> None:
-        self._rows, self._covariance, self._noise = rows, covariance.copy(), noise
+    def __init__(
+        self, rows: np.ndarray, clips: np.ndarray, covariance: np.ndarray, noise: float, correlation: float
+    ) -> None:
+        self._rows, self._clips, self._covariance, self._noise = rows, clips, covariance, noise
+        self._own, self._common = noise * (1 - correlation), noise * correlation
         self._moment = rows.T @ rows / len(rows)
         reached = rows @ covariance
-        self._variance = np.einsum("rd,rd->r", reached, rows)
+        self._variance = np.einsum("rd,rd->r", reached, rows) + self._common
         self._spread = np.einsum("rd,rd->r", reached @ self._moment, reached)
+        self._steps = np.zeros((0, rows.shape[1])), np.zeros((0, int(clips.max()) + 1))  # of weights, of clips
+        self._factors = np.zeros(0)
 
-    def of(self, counts: np.ndarray) -> np.ndarray:
+    def reductions(self) -> np.ndarray:
         """The reduction by each row, in units of the noise."""
-        return counts * self._spread / (self._noise + counts * self._variance) / self._noise
+        return self._spread / (self._own + self._variance) / self._noise
 
-    def add(self, row: int, count: float) -> None:
-        """Take a row as labelled, ``count`` times."""
-        step = self._covariance @ self._rows[row]
-        factor = count / (self._noise + count * float(step @ self._rows[row]))
-        along = self._rows @ step
-        across = self._rows @ (self._covariance @ (self._moment @ step))
-        self._spread += factor**2 * float(step @ self._moment @ step) * along**2 - 2 * factor * along * across
+    def add(self, row: int) -> None:
+        """Take a row as labelled."""
+        of_weights, of_clips = self._steps
+        known = self._factors * (of_weights @ self._rows[row] + of_clips[:, self._clips[row]])
+        step = self._covariance @ self._rows[row] - known @ of_weights
+        of_clip = -known @ of_clips
+        of_clip[self._clips[row]] += self._common
+        factor = 1 / (self._own + float(step @ self._rows[row] + of_clip[self._clips[row]]))
+        along = self._rows @ step + of_clip[self._clips]
+        spread = self._moment @ step
+        known = self._factors * (of_weights @ spread)
+        across = self._rows @ (self._covariance @ spread - known @ of_weights) - (known @ of_clips)[self._clips]
+        self._spread += factor**2 * float(step @ spread) * along**2 - 2 * factor * along * across
         self._variance -= factor * along**2
-        self._covariance -= factor * np.outer(step, step)
+        self._steps = np.vstack([of_weights, step]), np.vstack([of_clips, of_clip])
+        self._factors = np.append(self._factors, factor)
 
     def draw(self, mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Weights drawn from the posterior around ``mean``."""
-        return rng.multivariate_normal(mean, self._covariance, method="cholesky")
+        of_weights, _ = self._steps
+        covariance = self._covariance - of_weights.T @ (self._factors[:, None] * of_weights)
+        return rng.multivariate_normal(mean, covariance, method="cholesky")

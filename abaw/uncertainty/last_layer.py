@@ -1,12 +1,13 @@
 """The posterior of a trained network's last layer, fitted to labelled clips.
 
-Frames are not independent samples: neighbours are near copies, and a clip has an error of its own. So a clip's rows
-count together as num / (1 + (num - 1) * correlation) rows, where ``correlation`` is the share of the error's variance
-that the rows of a clip have in common (Kish 1965). That share and the variance of the noise come from the errors of the
-network on clips that it was not trained on, where there are some; else from those of the regression on clips left out
-of it, whole clips at a time, whose frames the network itself has seen, so that they are too small for new persons. The
-deviation is that of the last layer: what the layers below have wrong, and how one person differs from another, is in it
-only as a mean. Before any label, outputs vary as much as labels do: that is the precision of the prior.
+Frames are not independent samples: neighbours are near copies, and a clip has an error of its own. So the rows of a
+second count together as one, and ``correlation``, the share of the error's variance that the rows of a clip have in
+common, is one unknown of the clip: differences within a clip say much about the weights, its mean little. That share and
+the variance of the noise come from the errors of the network on clips that it was not trained on, where there are some;
+else from those of the regression on clips left out of it, whole clips at a time, whose frames the network itself has
+seen, so that they are too small for new persons. The deviation is that of the last layer: what the layers below have
+wrong, and how one person differs from another, is in it only as a mean. Before any label, outputs vary as much as
+labels do: that is the precision of the prior.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from abaw.errors import InputError
 from abaw.uncertainty.posterior import LinearPosterior, prior
@@ -23,15 +24,18 @@ MAX_ROWS = 200  # of a clip, evenly spaced: more are near copies
 MAX_FOLDS = 50  # of whole clips; up to as many clips each is left out alone
 NUM_ROUNDS = 4  # noise and counts of rows depend on the errors, and these on both
 MIN_CLIPS = 2
+MAX_CORRELATION = 0.99  # some error is each row's own
 TINY = 1e-12  # of a variance
 
 
 class LastLayerRows(NamedTuple):
-    """The scored rows of a clip: states (row dim), labels and the network's outputs (row out), in the table's unit."""
+    """The scored rows of a clip: states (row dim), labels and the network's outputs (row out), in the table's unit, and
+    the times of the rows in seconds."""
 
     states: np.ndarray
     labels: np.ndarray
     outputs: np.ndarray
+    times_s: np.ndarray
 
     def thinned(self) -> "LastLayerRows":
         """At most ``MAX_ROWS`` of them, evenly spaced, in float64."""
@@ -91,23 +95,25 @@ class LastLayerPosterior:
         return np.sqrt(self.weights.variances(self.rows(states)))
 
     def with_clip(
-        self, states: Float[np.ndarray, "row dim"], labels: Float[np.ndarray, "row out"]
+        self,
+        states: Float[np.ndarray, "row dim"],
+        labels: Float[np.ndarray, "row out"],
+        times_s: Float[np.ndarray, " row"],
     ) -> "LastLayerPosterior":
-        """The posterior with the labelled rows of one more clip, which count as ``effective_rows`` says."""
-        share = effective_rows(np.array([[len(states)]]), self.correlation) / max(1, len(states))
-        counts = np.broadcast_to(share, labels.shape)
-        return replace(self, weights=self.weights.with_rows(self.rows(states), labels - self.offset, counts))
+        """The posterior with the labelled rows of one more clip; those of a second count together as one."""
+        counts = row_counts(times_s)
+        weights = self.weights.with_clip(self.rows(states), labels - self.offset, counts, self.correlation)
+        return replace(self, weights=weights)
 
 
-def effective_rows(
-    num: Int[np.ndarray, "clip 1"], correlation: Float[np.ndarray, " out"]
-) -> Float[np.ndarray, "clip out"]:
-    """How many independent rows the ``num`` rows of each clip count as, for each output.
+def row_counts(times_s: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+    """As how many independent rows each row of a clip counts: those of a second together as one.
 
-    >>> effective_rows(np.array([[100]]), np.array([0.0, 0.1, 1.0])).round(2).tolist()
-    [[100.0, 9.17, 1.0]]
+    >>> row_counts(np.array([0.0, 0.5, 1.0, 7.2])).tolist()
+    [0.5, 0.5, 1.0, 1.0]
     """
-    return num / (1 + np.maximum(0, num - 1) * correlation)
+    _, second, num = np.unique(np.floor(times_s), return_inverse=True, return_counts=True)
+    return 1 / num[second]
 
 
 def fit_last_layer(
@@ -127,13 +133,15 @@ def fit_last_layer(
         raise InputError(f"all labels of {columns[int(np.argmin(scale))]} are the same: there is nothing to fit")
     spread = np.where(spread > 1e-6 * max(1.0, float(spread.max())), spread, 1.0)  # a unit that is always the same
     rows = [_with_constant((each.states - centre) / spread) for each in kept]
-    goals, num = [each.labels - offset for each in kept], np.array([len(each) for each in rows])
-    inputs, targets = np.concatenate(rows), np.concatenate(goals)
-    before = inputs.shape[1] / np.square(scale)
+    goals, counts = [each.labels - offset for each in kept], [row_counts(each.times_s) for each in kept]
+    fitted_to = list(zip(rows, goals, counts, strict=True))
+    before = rows[0].shape[1] / np.square(scale)
 
     def posterior(noise: np.ndarray, correlation: np.ndarray) -> LinearPosterior:
-        counts = effective_rows(num[:, None], correlation) / num[:, None]
-        return prior(inputs.shape[1], before, noise).with_rows(inputs, targets, np.repeat(counts, num, axis=0))
+        known = prior(rows[0].shape[1], before, noise)
+        for clip in fitted_to:
+            known = known.with_clip(*clip, correlation)
+        return known
 
     if len(others) >= MIN_CLIPS:
         tried = [_with_constant((each.states - centre) / spread) for each in others]
@@ -146,9 +154,9 @@ def fit_last_layer(
             noise = np.maximum(whole - of_weights, whole / 2)
     else:
         others = []
-        noise, correlation = np.square(scale), np.ones(len(columns))
+        noise, correlation = np.square(scale), np.full(len(columns), MAX_CORRELATION)
         for _ in range(NUM_ROUNDS):
-            errors = _leave_out(rows, goals, posterior(noise, correlation), correlation)
+            errors = _leave_out(fitted_to, posterior(noise, correlation), correlation)
             noise, correlation = _mean_squares(errors), _correlation(errors)
     known = posterior(noise, correlation)
     return LastLayerPosterior(tuple(columns), centre, spread, offset, scale, correlation, known, len(rows), len(others))
@@ -170,29 +178,27 @@ def _with_constant(rows: np.ndarray) -> np.ndarray:
 
 
 def _leave_out(
-    rows: Sequence[np.ndarray], goals: Sequence[np.ndarray], whole: LinearPosterior, correlation: np.ndarray
+    clips: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], whole: LinearPosterior, correlation: np.ndarray
 ) -> list[np.ndarray]:
     """The errors of each clip (row out) by the posterior without it; at most ``MAX_FOLDS`` times whole clips."""
-    num_folds = min(len(rows), MAX_FOLDS)
+    num_folds = min(len(clips), MAX_FOLDS)
     errors: dict[int, np.ndarray] = {}
     for fold in range(num_folds):
-        clips = range(fold, len(rows), num_folds)
-        num = np.array([len(rows[clip]) for clip in clips])
-        counts = np.repeat(-effective_rows(num[:, None], correlation) / num[:, None], num, axis=0)
-        parts = [np.concatenate([each[clip] for clip in clips]) for each in (rows, goals)]
-        without = whole.with_rows(parts[0], parts[1], counts)  # counted negatively: taken away
-        errors |= {clip: goals[clip] - without.outputs(rows[clip]) for clip in clips}
-    return [errors[clip] for clip in range(len(rows))]
+        left_out, without = range(fold, len(clips), num_folds), whole
+        for clip in left_out:
+            without = without.with_clip(*clips[clip], correlation, sign=-1)
+        errors |= {clip: clips[clip][1] - without.outputs(clips[clip][0]) for clip in left_out}
+    return [errors[clip] for clip in range(len(clips))]
 
 
 def _correlation(errors: Sequence[np.ndarray]) -> Float[np.ndarray, " out"]:
-    """The share of the errors' variance that the rows of a clip have in common; 1 where every clip has one row.
+    """The share of the errors' variance that the rows of a clip have in common, at most ``MAX_CORRELATION``.
 
     From the variance of the clips' mean errors, which is variance * (correlation + (1 - correlation) / num).
     """
     several = [each for each in errors if len(each) > 1]
     if not several:
-        return np.ones(errors[0].shape[1])
+        return np.full(errors[0].shape[1], MAX_CORRELATION)
     common = np.mean([np.square(each.mean(axis=0)) for each in several], axis=0)
     alone = float(np.mean([1 / len(each) for each in several]))
-    return np.clip((common / _mean_squares(several) - alone) / (1 - alone), 0.0, 1.0)
+    return np.clip((common / _mean_squares(several) - alone) / (1 - alone), 0.0, MAX_CORRELATION)

@@ -41,6 +41,28 @@ class LinearPosterior:
             moment[i] += weighted.T @ targets[:, i]
         return replace(self, precision=precision, moment=moment)
 
+    def with_clip(
+        self,
+        states: Float[np.ndarray, "row dim"],
+        targets: Float[np.ndarray, "row out"],
+        counts: Float[np.ndarray, " row"],
+        correlation: Float[np.ndarray, " out"],
+        sign: int = 1,
+    ) -> "LinearPosterior":
+        """The posterior with the labelled rows of a clip, whose errors have a part in common; ``sign`` -1: without it.
+
+        ``correlation``: the share of the noise that is one error for all rows, integrated over (a random intercept:
+        Laird and Ware 1982). The rest is each row's own; there a row counts as ``counts`` independent ones.
+        """
+        precision, moment = self.precision.copy(), self.moment.copy()
+        for i, (noise, share) in enumerate(zip(self.noise, correlation, strict=True)):
+            own, common = counts / (noise * (1 - share)), noise * share
+            weighted = states * own[:, None]
+            total, factor = weighted.sum(axis=0), common / (1 + common * own.sum())
+            precision[i] += sign * (weighted.T @ states - factor * np.outer(total, total))
+            moment[i] += sign * (weighted.T @ targets[:, i] - factor * total * (own @ targets[:, i]))
+        return replace(self, precision=precision, moment=moment)
+
     @cached_property
     def covariance(self) -> Float[np.ndarray, "out dim dim"]:
         """The covariance of the weights of each output."""

@@ -109,7 +109,9 @@ def main() -> None:
         write_video(short, SMALL)
         write_video(long, SMALL, TIMES)
         settings: dict[str, Any] = {"recognisers": "fer_mini_xception"}
-        abaw.analyze(real_media() / "clips/single_face.mp4", out=folder / "first", views="overlay", **settings)
+        abaw.analyze(
+            real_media() / "clips/single_face.mp4", out=folder / "first", views=("page", "overlay"), **settings
+        )
         with QuietMachine(busy=options.busy) as machine:
             speeds = {
                 "analysis": timed(length_s, lambda: abaw.analyze(video, out=folder / "out", **settings)),

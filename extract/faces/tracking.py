@@ -130,7 +130,7 @@ class FaceTracker:
         if not all(are_tracked) or self._num_since_detection >= self.detect_every:
             self._assign(now, self._detect(time_s, rgb).result())
             self._num_since_detection = 0
-            self._ahead = later and (later.time_s, self._detect(later.time_s, later.rgb()))
+            self._ahead = None if later is None else (later.time_s, self._detect(later.time_s, later.rgb()))
         self._persons = [person for person in self._persons if person.is_seen or self._may_return(person, time_s)]
         self._before = now
         return [person.face for person in self._persons if person.is_seen]

@@ -45,7 +45,11 @@ def make_clips(num, rng, weights, num_frames=100):
         walk = 0.1 * rng.standard_normal((num_frames, len(scale))).cumsum(axis=0)
         states = (rng.standard_normal(len(scale)) + walk) * scale
         outputs = states @ weights
-        clips.append(LastLayerRows(states, outputs + 0.3 * rng.standard_normal(outputs.shape), outputs))
+        clips.append(
+            LastLayerRows(
+                states, outputs + 0.3 * rng.standard_normal(outputs.shape), outputs, np.arange(num_frames) / 25
+            )
+        )
     return clips
 
 
@@ -55,8 +59,7 @@ def test_suggested_frames_give_half_the_gain_with_at_most_half_the_labels_of_ran
         rng = np.random.default_rng(seed)
         weights = rng.standard_normal((16, 2))
         start, pool, measured = (make_clips(num, rng, weights) for num in (3, 30, 8))
-        times_s = [np.arange(100) / 25] * len(pool)
-        starts.append(buy_labels(fit_last_layer(start, ("a", "b")), pool, times_s, measured, num=45, draws=2))
+        starts.append(buy_labels(fit_last_layer(start, ("a", "b")), pool, measured, num=45, draws=2))
     needed = {way: labels_needed(starts, way) for way in WAYS}
     assert needed["suggested"] <= 0.5 * needed["random clips"]
     assert needed["suggested"] <= needed["random frames"]

@@ -62,7 +62,9 @@ def fit_posteriors(member: "Member", *, progress: ProgressCallback = silent) -> 
             of_clip = next((each for s in sides.values() if (each := s.get(name, {}).get(clip_id)) is not None), None)
             if of_clip is not None:
                 of_frames = of_clip.at(source.clock(clip_id).times_s)
-                rows[name][clip_id] = labelled_rows(task, raw[state_key(name)], raw[name], of_frames)
+                rows[name][clip_id] = labelled_rows(
+                    task, raw[state_key(name)], raw[name], of_frames, source.clock(clip_id).times_s
+                )
     found = {}
     for name, task in lacking.items():
         trained, held_out = (
@@ -78,8 +80,13 @@ def fit_posteriors(member: "Member", *, progress: ProgressCallback = silent) -> 
             LOG.info("%s: stored the posterior of the last layer of %s, %s", run.folder, name, posterior)
 
 
-def labelled_rows(task: "Task", states: np.ndarray, raw: np.ndarray, labels: "Labels") -> LastLayerRows:
-    """A clip's states, labels and outputs at its scored frames, or in one row where the task is clip-level."""
+def labelled_rows(
+    task: "Task", states: np.ndarray, raw: np.ndarray, labels: "Labels", times_s: np.ndarray
+) -> LastLayerRows:
+    """A clip's states, labels and outputs at its scored frames, or in one row where the task is clip-level.
+
+    ``times_s``: of its frames.
+    """
     goals = [task.goals.index(column) for column in task.linear_columns]
     if task.resolution == "clip" and len(states):
         states, raw = states.mean(axis=0, keepdims=True), raw.mean(axis=0, keepdims=True)
@@ -88,7 +95,7 @@ def labelled_rows(task: "Task", states: np.ndarray, raw: np.ndarray, labels: "La
     scored = labels.scored[:num] & ~np.isnan(values).any(axis=1)
     columns = [task.columns.index(column) for column in task.linear_columns]
     outputs = task.probabilities(raw[:num])[:, columns]
-    return LastLayerRows(states[:num][scored], values[scored], outputs[scored])
+    return LastLayerRows(states[:num][scored], values[scored], outputs[scored], times_s[:num][scored])
 
 
 def stored_posteriors(run: Run) -> dict[str, LastLayerPosterior]:

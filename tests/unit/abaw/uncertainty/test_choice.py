@@ -1,5 +1,7 @@
 """Which frames are suggested."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,9 @@ def make_posterior(num_clips=6, num=50):
     for _ in range(num_clips):
         states = RNG.standard_normal((num, 4)) * [1, 1, 1, 0.05]
         outputs = states @ WEIGHTS
-        clips.append(LastLayerRows(states, outputs + 0.3 * RNG.standard_normal(outputs.shape), outputs))
+        clips.append(
+            LastLayerRows(states, outputs + 0.3 * RNG.standard_normal(outputs.shape), outputs, np.arange(float(num)))
+        )
     return fit_last_layer(clips, ("value",))
 
 
@@ -34,9 +38,15 @@ def rows_of(*arguments, **more):
 def brute_force(posterior, candidates, chosen=()):
     """The candidate whose label makes the mean variance over all of them the lowest."""
     rows = posterior.rows(candidates.states)
-    weights = posterior.weights.with_rows(rows[list(chosen)], np.zeros((len(chosen), 1)))
-    left = [weights.with_rows(row[None], np.zeros((1, 1))).weight_variances(rows).mean() for row in rows]
-    return min(set(range(len(rows))) - set(chosen), key=left.__getitem__)
+
+    def left(row):
+        known, labelled = posterior.weights, np.array([*chosen, row])
+        for clip in np.unique(candidates.clips[labelled]):
+            own = labelled[candidates.clips[labelled] == clip]
+            known = known.with_clip(rows[own], np.zeros((len(own), 1)), np.ones(len(own)), posterior.correlation)
+        return known.weight_variances(rows).mean()
+
+    return min(set(range(len(rows))) - set(chosen), key=left)
 
 
 def test_the_first_frame_lowers_the_mean_variance_the_most():
@@ -48,6 +58,13 @@ def test_the_next_frame_is_the_best_once_the_ones_before_it_are_labelled():
     posterior, candidates = make_posterior(), make_candidates(num_clips=40, num=1)
     chosen = rows_of(posterior, candidates, 3)
     assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(3)]
+
+
+def test_the_next_frame_can_be_of_a_clip_that_has_labels():
+    posterior, candidates = replace(make_posterior(), correlation=np.array([0.7])), make_candidates(num_clips=3)
+    chosen = rows_of(posterior, candidates, 6, min_gap_s=0.0)
+    assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(6)]
+    assert len(set(candidates.clips[chosen])) < 6
 
 
 def test_near_copies_are_not_chosen_again():

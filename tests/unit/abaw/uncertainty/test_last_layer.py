@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from abaw.errors import InputError
-from abaw.uncertainty.last_layer import MAX_ROWS, LastLayerRows, effective_rows, fit_last_layer
+from abaw.uncertainty.last_layer import MAX_ROWS, LastLayerRows, fit_last_layer
 from abaw.uncertainty.posterior import prior
 
 COLUMNS = ("valence", "arousal")
@@ -16,7 +16,7 @@ def make_clip(seed, num=80, noise=0.2, common=0.0):
     states = rng.standard_normal((num, 5))
     outputs = states @ WEIGHTS + 0.3
     error = noise * rng.standard_normal((num, 2)) + common * rng.standard_normal(2)
-    return LastLayerRows(states, outputs + error, outputs)
+    return LastLayerRows(states, outputs + error, outputs, np.arange(float(num)))
 
 
 def test_the_outputs_are_those_of_the_labels():
@@ -42,7 +42,33 @@ def test_errors_that_a_clip_has_in_common_make_its_rows_count_as_few():
     assert (alike.correlation > 0.5).all()
     states = make_clip(99).states
     assert (alike.weights.weight_variances(alike.rows(states)) > apart.weights.noise / 30).all()
-    assert effective_rows(np.array([[80]]), alike.correlation).max() < 2
+    before = prior(1, np.ones(2), alike.weights.noise)
+    after = before.with_clip(np.ones((80, 1)), np.zeros((80, 2)), np.ones(80), alike.correlation)
+    assert ((after.precision - before.precision)[:, 0, 0] < 2 / alike.weights.noise).all()
+
+
+def test_rows_of_a_clip_count_as_their_covariance_says():
+    """Against the covariance of the errors of all rows, inverted as a whole; one that is added can be taken away."""
+    rng = np.random.default_rng(4)
+    states, targets = rng.standard_normal((7, 3)), rng.standard_normal((7, 2))
+    counts, correlation = rng.uniform(0.1, 1, 7), np.array([0.3, 0.8])
+    before = prior(3, np.ones(2), np.array([0.5, 2.0]))
+    after = before.with_clip(states, targets, counts, correlation)
+    for i, (noise, share) in enumerate(zip(before.noise, correlation, strict=True)):
+        inverse = np.linalg.inv(noise * (share * np.ones((7, 7)) + (1 - share) * np.diag(1 / counts)))
+        assert after.precision[i] - np.eye(3) == pytest.approx(states.T @ inverse @ states, abs=1e-10)
+        assert after.moment[i] == pytest.approx(states.T @ inverse @ targets[:, i], abs=1e-10)
+    again = after.with_clip(states, targets, counts, correlation, sign=-1)
+    assert again.precision == pytest.approx(before.precision, abs=1e-10)
+
+
+def test_rows_of_a_second_count_as_one():
+    clip = make_clip(0, num=4)
+    fitted = fit_last_layer([make_clip(1), make_clip(2)], COLUMNS)
+    together = fitted.with_clip(*(np.repeat(each, 3, axis=0) for each in clip[:2]), np.arange(12) / 3)
+    assert together.weights.precision == pytest.approx(
+        fitted.with_clip(clip.states, clip.labels, clip.times_s).weights.precision, rel=1e-9
+    )
 
 
 def test_only_so_many_rows_of_a_long_clip_are_taken():
@@ -54,7 +80,7 @@ def test_only_so_many_rows_of_a_long_clip_are_taken():
 def test_a_clip_that_is_added_makes_the_model_surer():
     fitted = fit_last_layer([make_clip(seed, num=4) for seed in range(3)], COLUMNS)
     new = make_clip(7)
-    more = fitted.with_clip(new.states, new.labels)
+    more = fitted.with_clip(new.states, new.labels, new.times_s)
     assert (more.deviations(new.states) < fitted.deviations(new.states)).all()
 
 
