@@ -49,8 +49,7 @@ Ours: the values in the tables are still those of the trained head, not the regr
 independent, so the rows of a second count together as one, and the share rho of the error's variance that the rows of a
 clip have in common is one unknown error of the clip (a random intercept: Laird and Ware 1982), so that differences
 within a clip say more about the weights than its mean. sigma^2 and rho are measured on the clips that the run held out,
-where there are any.
-The prior lets outputs vary as labels do. Suggested frames reduce the mean variance over all candidates the most, one
+where there are any. The prior lets outputs vary as labels do. Suggested frames reduce the mean variance over all candidates the most, one
 after the other (Cohn 1996); `--explore` below 1 mixes in frames of extreme values by Thompson sampling. Deviations are
 "last-layer": errors of the layers below enter them only through the mean noise.
 
@@ -58,11 +57,12 @@ Labels to buy: a run is trained on 4 random clips of the synthetic data set and 
 epoch and give sigma^2; frames of its 32 other training clips can be labelled, and the CCC of the regression's mean is
 taken on the 10 other validation clips. Three data sets with three such starts each. The gain is the share of the way
 from the CCC before any new label to that with all labels of the pool, as a mean over starts (random ways: also over 10
-draws); counted are the labels until it is one half. Until the error of a clip became an unknown, rows of a clip only counted
-less the more of them there were: the same starts then took 30 suggested labels, 31 of random frames and 52 of random
+draws); counted are the labels until it is one half. Before the error of a clip was an unknown, each row of a clip
+counted less the more rows there were: starts like these took 30 suggested labels, 31 of random frames and 52 of random
 clips. The unknown was developed on three other data sets (seeds 201 to 203), where it took 8 suggested labels against
-20 of random frames and 58 of random clips. So half the labels are saved against random clips; against frames drawn at
-random over all clips less is saved here, and that claim is not met. RAVDESS has labels of classes alone, so nothing is measured on it."""
+20 of random frames and 58 of random clips. So more than half of the labels are saved against random clips; against
+frames drawn at random over all clips less is saved here, and that claim is not met. RAVDESS has labels of classes
+alone, so nothing is measured on it."""
 
 
 def sequential_difference(seed: int, dim: int = 40, num: int = 200) -> float:
