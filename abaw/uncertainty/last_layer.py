@@ -3,10 +3,10 @@
 Frames are not independent samples: neighbours are near copies, and a clip has an error of its own. So the rows of a
 second count together as one, and ``correlation``, the share of the error's variance that the rows of a clip have in
 common, is one unknown of the clip: differences within a clip say much about the weights, its mean little. That share
-and the variance of the noise come from the errors of the network on clips that it was not trained on, where there are some;
-else from those of the regression on clips left out of it, whole clips at a time, whose frames the network itself has
-seen, so that they are too small for new persons. The deviation is that of the last layer: what the layers below have
-wrong, and how one person differs from another, is in it only as a mean. Before any label, outputs vary as much as
+and the variance of the noise come from the errors of the network on clips that it was not trained on, where there are
+some; else from those of the regression on clips left out of it, whole clips at a time, whose frames the network itself
+has seen, so that they are too small for new persons. The deviation is that of the last layer: what the layers below
+have wrong, and how one person differs from another, is in it only as a mean. Before any label, outputs vary as much as
 labels do: that is the precision of the prior.
 """
 

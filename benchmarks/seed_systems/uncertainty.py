@@ -45,13 +45,13 @@ training. Here it gives valence, arousal and own values a standard deviation in 
 `abaw analyze`), and `abaw suggest-labels` chooses the frames that a human should label next. Nothing is served here, so
 nothing is explored online.
 
-Ours: the values in the tables are still those of the trained head, not the regression's. Frames are not
-independent, so the rows of a second count together as one, and the share rho of the error's variance that the rows of a
-clip have in common is one unknown error of the clip (a random intercept: Laird and Ware 1982), so that differences
-within a clip say more about the weights than its mean. sigma^2 and rho are measured on the clips that the run held out,
-where there are any. The prior lets outputs vary as labels do. Suggested frames reduce the mean variance over all candidates the most, one
-after the other (Cohn 1996); `--explore` below 1 mixes in frames of extreme values by Thompson sampling. Deviations are
-"last-layer": errors of the layers below enter them only through the mean noise.
+Ours: the values in the tables are still those of the trained head, not the regression's. Frames are not independent, so
+the rows of a second count together as one, and the share rho of the error's variance that the rows of a clip have in
+common is one unknown error of the clip (a random intercept: Laird and Ware 1982), so that differences within a clip say
+more about the weights than its mean. sigma^2 and rho are measured on the clips that the run held out, where there are
+any. The prior lets outputs vary as labels do. Suggested frames reduce the mean variance over all candidates the most,
+one after the other (Cohn 1996); `--explore` below 1 mixes in frames of extreme values by Thompson sampling. Deviations
+are "last-layer": errors of the layers below enter them only through the mean noise.
 
 Labels to buy: a run is trained on 4 random clips of the synthetic data set and holds out 3 others, which choose the
 epoch and give sigma^2; frames of its 32 other training clips can be labelled, and the CCC of the regression's mean is
