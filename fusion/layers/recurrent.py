@@ -28,13 +28,21 @@ class Recurrent(nn.Module):
     ) -> Float[Tensor, "batch time hidden"]:
         inside = make_length_mask(lengths, values.shape[1])
         values = zero_unobserved(values, inside)
-        hidden = self.layer(values)[0]
+        hidden = self._run(values)
         if self.layer.bidirectional and not bool(inside.all()):
             padding = values.shape[1] - lengths
-            backwards = roll_windows(self.layer(roll_windows(values, padding))[0], -padding)
+            backwards = roll_windows(self._run(roll_windows(values, padding)), -padding)
             width = self.layer.hidden_size
             hidden = torch.cat([hidden[..., :width], backwards[..., width:]], dim=-1)
         return zero_unobserved(hidden, inside)
+
+    def _run(self, values: Tensor) -> Tensor:
+        """The layer's output. In mixed precision it is computed in float32 on a CPU without bfloat16 instructions."""
+        is_mixed = values.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not is_mixed or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return self.layer(values)[0]
+        with torch.autocast("cpu", enabled=False):  # oneDNN has no LSTM in bfloat16 there
+            return self.layer(values.float())[0].to(torch.get_autocast_dtype("cpu"))
 
 
 def roll_windows(

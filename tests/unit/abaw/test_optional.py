@@ -49,4 +49,4 @@ def test_every_extra_that_a_message_names_is_declared():
     folders = [ROOT / name for name in ("abaw", "extract", "fusion")]
     texts = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
     named = {extra for text in texts if "optional" in text for extra in re.findall(r'\bextra="(\w+)"', text)}
-    assert {"onnx", "app", "rerun"} <= named - {"allow", "forbid"} <= declared.keys()
+    assert {"mtcnn", "app", "rerun"} <= named - {"allow", "forbid"} <= declared.keys()
