@@ -27,19 +27,10 @@ class LinearPosterior:
     noise: Float[np.ndarray, " out"]
 
     def with_rows(
-        self,
-        states: Float[np.ndarray, "row dim"],
-        targets: Float[np.ndarray, "row out"],
-        weights: Float[np.ndarray, "row out"] | None = None,
+        self, states: Float[np.ndarray, "row dim"], targets: Float[np.ndarray, "row out"]
     ) -> "LinearPosterior":
-        """The posterior with more labelled rows, each of which counts ``weights`` times (default: once)."""
-        counts = np.ones_like(targets) if weights is None else weights
-        precision, moment = self.precision.copy(), self.moment.copy()
-        for i, noise in enumerate(self.noise):
-            weighted = states * (counts[:, i] / noise)[:, None]
-            precision[i] += weighted.T @ states
-            moment[i] += weighted.T @ targets[:, i]
-        return replace(self, precision=precision, moment=moment)
+        """The posterior with more labelled rows, whose errors are independent."""
+        return self.with_clip(states, targets, np.ones(len(states)), np.zeros(len(self.noise)))
 
     def with_clip(
         self,

@@ -62,7 +62,7 @@ class CenterFace(FaceDetector):
         return self._path().read_bytes()
 
     def check_weights(self) -> None:
-        self._network  # noqa: B018  reads them
+        _ = self._network
 
     def _path(self) -> Path:
         if self._file is not None:

@@ -58,13 +58,12 @@ def fit_posteriors(member: "Member", *, progress: ProgressCallback = silent) -> 
     stream = run_network(module, source, clips, config.window, states_of=list(lacking))
     for done, (clip_id, raw, _) in enumerate(stream):
         progress(f"posterior {clip_id}", done, len(clips))
+        times_s = source.clock(clip_id).times_s
         for name, task in lacking.items():
             of_clip = next((each for s in sides.values() if (each := s.get(name, {}).get(clip_id)) is not None), None)
             if of_clip is not None:
-                of_frames = of_clip.at(source.clock(clip_id).times_s)
-                rows[name][clip_id] = labelled_rows(
-                    task, raw[state_key(name)], raw[name], of_frames, source.clock(clip_id).times_s
-                )
+                of_frames = of_clip.at(times_s)
+                rows[name][clip_id] = labelled_rows(task, raw[state_key(name)], raw[name], of_frames, times_s)
     found = {}
     for name, task in lacking.items():
         trained, held_out = (

@@ -27,3 +27,14 @@ def test_a_recurrent_layer_gives_each_clip_what_torch_gives_it_alone(kind, bidir
     for i, length in enumerate(lengths):
         assert_same(hidden[i, :length], layer.layer(values[i : i + 1, :length])[0][0])
         assert (hidden[i, length:] == 0).all()
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_mixed_precision_on_a_processor_without_bfloat16_computes_in_float32(monkeypatch, kind):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    layer, values = Recurrent(kind, 3, 4, bidirectional=True), torch.randn(2, 6, 3)
+    lengths = torch.tensor([6, 4])
+    wanted = layer(values, lengths)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(values, lengths)
+    assert torch.equal(found, wanted.bfloat16())
