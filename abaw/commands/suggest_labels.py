@@ -26,6 +26,11 @@ def suggest_labels(
         bool, typer.Option("--labelled", help="also frames without a label of clips that have labels")
     ] = False,
     test_clips: Annotated[bool, typer.Option("--test-clips", help="also clips of the test set")] = False,
+    for_split: Annotated[
+        str | None,
+        typer.Option(help="train, validation or test: whose predictions are to become better; default: the candidates"),
+    ] = None,
+    for_clips: Annotated[list[str] | None, typer.Option(help="the same, by clip; may be given several times")] = None,
     task: Annotated[str | None, typer.Option(help="the task, where the run predicts values of several")] = None,
     seed: Annotated[int, typer.Option(help="seed of the draws that choose extreme values")] = 0,
     data: Annotated[Path | None, typer.Option(help="data set; default: the run's")] = None,
@@ -47,6 +52,8 @@ def suggest_labels(
             min_gap_s=min_gap,
             labelled=labelled,
             test_clips=test_clips,
+            for_split=for_split,
+            for_clips=for_clips,
             task=task,
             seed=seed,
             data=data,

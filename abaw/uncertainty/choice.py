@@ -36,14 +36,16 @@ def choose_frames(
     candidates: Candidates,
     num: int,
     *,
+    improved: Float[np.ndarray, "row dim"] | None = None,
     explore: float = 1.0,
     min_gap_s: float = 1.0,
     seed: int = 0,
 ) -> list[tuple[int, Reason]]:
     """The rows of ``num`` candidates in the order in which they are chosen, each with the reason.
 
-    "explore": the frame whose label reduces the variance of the outputs, in units of the noise and as a mean over all
-    candidates, the most (Cohn 1996). "exploit": the frame with the most extreme value, in standard deviations of the
+    "explore": the frame whose label reduces the variance of the outputs, in units of the labels' variance and as a mean
+    over ``improved``, the most (Cohn 1996): states of the frames whose predictions are to become better, by
+    default the candidates themselves. "exploit": the frame with the most extreme value, in standard deviations of the
     labels, by weights drawn from the posterior for each choice (Thompson sampling). ``explore`` is the share of the
     first. After each choice the posterior counts the frame as labelled, so that near copies are not chosen again; the
     error that a clip's frames have in common is an unknown of each clip, so that frames of one clip that differ much
@@ -55,8 +57,10 @@ def choose_frames(
     if num > len(candidates.clips):
         raise InputError(f"{num} frames were asked for, but there are {len(candidates.clips)}")
     rows, rng = posterior.rows(candidates.states), np.random.default_rng(seed)
+    aims = rows if improved is None else posterior.rows(improved)
+    moment = aims.T @ aims / len(aims)
     gains = [
-        _Gains(rows, candidates.clips, covariance, noise, correlation)
+        _Gains(rows, candidates.clips, moment, covariance, noise, correlation)
         for covariance, noise, correlation in zip(
             posterior.weights.covariance, posterior.weights.noise.tolist(), posterior.correlation.tolist(), strict=True
         )
@@ -71,7 +75,8 @@ def choose_frames(
             )
         is_exploring = int((i + 1) * explore) > int(i * explore)
         if is_exploring:
-            worth = np.sum([each.reductions() for each in gains], axis=0)
+            reductions = [each.reductions() for each in gains]
+            worth = np.sum(reductions / np.square(posterior.scale)[:, None], axis=0)
         else:
             weights = np.stack([each.draw(mean, rng) for each, mean in zip(gains, posterior.weights.mean, strict=True)])
             worth = (abs(rows @ weights.T) / posterior.scale).max(axis=1)
@@ -86,20 +91,26 @@ def choose_frames(
 
 
 class _Gains:
-    """By how much a label of each row reduces the mean variance of one output over all rows.
+    """By how much a label of each row reduces the mean variance of one output over the frames to improve.
 
     The unknowns are the weights and, for each clip, the error that its rows have in common; a row x of clip c is
-    a = (x, 1 at c). With the covariance S of all unknowns, S_w its rows of the weights and the mean M of r r' over all
-    rows r, a label of a reduces the mean variance of r w by a'S_w'MS_w a / (own noise + a'Sa). Both quadratic forms
-    are updated, not computed again. S is that before any choice minus factor * step step' for each choice.
+    a = (x, 1 at c). With the covariance S of all unknowns, S_w its rows of the weights and ``moment`` M, the mean of
+    r r' over these frames r, a label of a reduces the mean variance of r w by a'S_w'MS_w a / (own noise + a'Sa).
+    Both quadratic forms are updated, not computed again. S is that before any choice minus factor * step step' for each
+    choice.
     """
 
     def __init__(
-        self, rows: np.ndarray, clips: np.ndarray, covariance: np.ndarray, noise: float, correlation: float
+        self,
+        rows: np.ndarray,
+        clips: np.ndarray,
+        moment: np.ndarray,
+        covariance: np.ndarray,
+        noise: float,
+        correlation: float,
     ) -> None:
-        self._rows, self._clips, self._covariance, self._noise = rows, clips, covariance, noise
+        self._rows, self._clips, self._moment, self._covariance = rows, clips, moment, covariance
         self._own, self._common = noise * (1 - correlation), noise * correlation
-        self._moment = rows.T @ rows / len(rows)
         reached = rows @ covariance
         self._variance = np.einsum("rd,rd->r", reached, rows) + self._common
         self._spread = np.einsum("rd,rd->r", reached @ self._moment, reached)
@@ -107,8 +118,8 @@ class _Gains:
         self._factors = np.zeros(0)
 
     def reductions(self) -> np.ndarray:
-        """The reduction by each row, in units of the noise."""
-        return self._spread / (self._own + self._variance) / self._noise
+        """The reduction by each row, in the square of the output's unit."""
+        return self._spread / (self._own + self._variance)
 
     def add(self, row: int) -> None:
         """Take a row as labelled."""

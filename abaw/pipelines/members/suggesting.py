@@ -48,7 +48,8 @@ class Suggestion:
 class Suggestions:
     """The frames that a human should label next, the most useful first, and the file they are in.
 
-    ``num_candidates`` frames of ``num_clips`` clips could be chosen; ``notes``: what was left out.
+    ``num_candidates`` frames of ``num_clips`` clips could be chosen; ``notes``: what was left out, and for which clips
+    the frames were chosen where these are not the candidates' own.
     """
 
     out: Path
@@ -79,6 +80,8 @@ def suggest_labels(
     min_gap_s: float = 1.0,
     labelled: bool = False,
     test_clips: bool = False,
+    for_split: str | None = None,
+    for_clips: Sequence[str] | None = None,
     task: str | None = None,
     seed: int = 0,
     data: str | Path | None = None,
@@ -91,10 +94,12 @@ def suggest_labels(
 
     The candidates are frames in which something was observed, of the clips without labels: those of ``split``, those
     named, or all of the data set. ``labelled``: also the frames without a label of clips that have labels.
-    ``test_clips``: also clips of the test set, which is an error otherwise where they are asked for. ``explore``,
-    ``min_gap_s`` (between frames of a clip) and ``seed``: see ``choose_frames``. ``task``: where the run predicts
-    values of several. ``data`` and ``store``: by default those of the run. The run's posterior is fitted and stored
-    where it has none (``fit_posteriors``). ``trust``: run the plug-ins that the run names.
+    ``test_clips``: also clips of the test set, which is an error otherwise where they are asked for. ``for_split`` or
+    ``for_clips``: the clips whose predictions are to become better, such as the test set; their features alone are
+    read. By default they are the candidates. ``explore``, ``min_gap_s`` (between frames of a clip) and ``seed``: see
+    ``choose_frames``. ``task``: where the run predicts values of several. ``data`` and ``store``: by default those of
+    the run. The run's posterior is fitted and stored where it has none (``fit_posteriors``). ``trust``: run the
+    plug-ins that the run names.
 
     The file has the columns clip, frame, time_s, why, the task's values, empty, for the labels, and of each the
     predicted value and its standard deviation. An existing file is not replaced: it could hold labels.
@@ -104,29 +109,32 @@ def suggest_labels(
     """
     as_progress(progress)
     target, opened = as_path(out, "out"), Run(as_path(run, "run"), trust)
-    named = [] if clips is None else as_list(clips, "clips", "a clip's name or a list of them")
+    named, improved = (
+        [] if given is None else as_list(given, name, "a clip's name or a list of them")
+        for given, name in ((clips, "clips"), (for_clips, "for_clips"))
+    )
     if target.exists():
         raise InputError(f"{target} exists, and may hold labels: give another --out, or delete it")
     if split is not None and named:
         raise InputError("give --split NAME or --clips ID (one or several), or neither for all clips without labels")
-    if split is not None and split not in SPLITS:
-        raise InputError(f"no split {split!r}: there are {', '.join(SPLITS)}")
+    if for_split is not None and improved:
+        raise InputError("give --for-split NAME or --for-clips ID (one or several), or neither for the candidates")
+    unknown = [each for each in (split, for_split) if each is not None and each not in SPLITS]
+    if unknown:
+        raise InputError(f"no split {unknown[0]!r}: there are {', '.join(SPLITS)}")
     opened.finished()
     chosen = _task_of(opened, task)
     dataset = open_dataset(opened.config().data if data is None else data)
     of_data = chosen.for_dataset(dataset)
     labels = {clip: each for side in ("train", "validation") for clip, each in _labels(dataset, of_data, side).items()}
-    if split is not None:
-        named = list(of_data.clips(dataset, split))
-        if not named:
-            raise InputError(f"{dataset.root} has no {split} clips for {chosen.name}: expected {of_data.wanted(split)}")
+    named, improved = (_asked(dataset, of_data, *each) for each in ((split, named), (for_split, improved)))
     kept, notes = _clips_of(dataset, of_data, labels, named, labelled=labelled, test_clips=test_clips)
     from abaw.pipelines.prediction import open_member
 
     opened_store = as_path(store, "store", optional=True)
     check_choice(num, explore, min_gap_s)  # before the network runs
     member = open_member(opened, opened_store, device)
-    for clip_id in kept:
+    for clip_id in [*kept, *improved]:
         member[2].clock(clip_id)  # a clip that was never extracted is an error before anything is computed
     fit_posteriors(member, progress=progress)
     posterior = read_posterior(opened, chosen.name)
@@ -134,7 +142,15 @@ def suggest_labels(
     if not len(found.clips):
         raise InputError(f"no frame without a label was observed in {first_few([*map(repr, kept)])}")
     found, notes = found.thinned(notes)
-    picked = choose_frames(posterior, found.candidates, num, explore=explore, min_gap_s=min_gap_s, seed=seed)
+    states = None
+    if improved:
+        states = _Found.of(member, dataset, chosen, improved, {}, progress).thinned([])[0].states
+        if not len(states):
+            raise InputError(f"nothing was observed in {first_few([*map(repr, improved)])}, for which to choose frames")
+        notes.append(f"chosen for the predictions of {format_count(len(improved), 'clip')}")
+    picked = choose_frames(
+        posterior, found.candidates, num, improved=states, explore=explore, min_gap_s=min_gap_s, seed=seed
+    )
     frames = _describe(found, picked, posterior)
     suggestions = Suggestions(target, posterior.columns, frames, len(found.clips), len(kept), tuple(notes))
     _write(suggestions)
@@ -158,6 +174,19 @@ def _task_of(run: Run, name: str | None) -> "Task":
     return task
 
 
+def _asked(dataset: "Dataset", task: "Task", split: str | None, named: Sequence[str]) -> list[str]:
+    """The clips of a split, or those named. Raises InputError for a split without clips and for unknown clips."""
+    unknown = [clip_id for clip_id in named if clip_id not in dataset.clips]
+    if unknown:
+        raise InputError(f"no clip {unknown[0]!r} in {dataset.root}: see abaw check {dataset.root}")
+    if split is None:
+        return list(dict.fromkeys(named))
+    found = list(task.clips(dataset, split))
+    if not found:
+        raise InputError(f"{dataset.root} has no {split} clips for {task.name}: expected {task.wanted(split)}")
+    return found
+
+
 def _labels(dataset: "Dataset", task: "Task", split: str) -> "dict[str, Labels]":
     return task.read_labels(dataset, split) if task.clips(dataset, split) else {}
 
@@ -172,11 +201,8 @@ def _clips_of(
     test_clips: bool,
 ) -> tuple[list[str], list[str]]:
     """The clips whose frames can be chosen, and notes on those left out. Raises InputError where none is left."""
-    unknown = [clip_id for clip_id in named if clip_id not in dataset.clips]
-    if unknown:
-        raise InputError(f"no clip {unknown[0]!r} in {dataset.root}: see abaw check {dataset.root}")
     test = set(task.clips(dataset, "test"))
-    asked = dict.fromkeys(named or dataset.clips)
+    asked = list(named or dataset.clips)
     with_labels = {clip_id for clip_id in asked if clip_id in labels and labels[clip_id].scored.any()}
     of_test = [clip_id for clip_id in asked if clip_id in test]
     if of_test and named and not test_clips:
@@ -220,7 +246,7 @@ class _Found:
         labels: "Mapping[str, Labels]",
         progress: ProgressCallback,
     ) -> "_Found":
-        """The observed frames without a label."""
+        """The observed frames of clips, without those that are scored by ``labels``."""
         from fusion.predict import predict as run_network
         from fusion.validation import state_key
 
