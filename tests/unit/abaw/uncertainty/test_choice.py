@@ -14,16 +14,16 @@ RNG = np.random.default_rng(3)
 WEIGHTS = RNG.standard_normal((4, 1))
 
 
-def make_posterior(num_clips=6, num=50):
+def make_posterior(num_clips=6, num=50, weights=WEIGHTS, columns=("value",)):
     """A posterior that knows little of the last of four inputs."""
     clips = []
     for _ in range(num_clips):
         states = RNG.standard_normal((num, 4)) * [1, 1, 1, 0.05]
-        outputs = states @ WEIGHTS
+        outputs = states @ weights
         clips.append(
             LastLayerRows(states, outputs + 0.3 * RNG.standard_normal(outputs.shape), outputs, np.arange(float(num)))
         )
-    return fit_last_layer(clips, ("value",))
+    return fit_last_layer(clips, columns)
 
 
 def make_candidates(num_clips=6, num=50):
@@ -35,16 +35,18 @@ def rows_of(*arguments, **more):
     return [row for row, _ in choose_frames(*arguments, **more)]
 
 
-def brute_force(posterior, candidates, chosen=()):
-    """The candidate whose label makes the mean variance over all of them the lowest."""
+def brute_force(posterior, candidates, chosen=(), improved=None):
+    """The candidate whose label makes the mean variance over all frames to improve, by that of labels, the lowest."""
     rows = posterior.rows(candidates.states)
+    aims = rows if improved is None else posterior.rows(improved)
 
     def left(row):
         known, labelled = posterior.weights, np.array([*chosen, row])
         for clip in np.unique(candidates.clips[labelled]):
             own = labelled[candidates.clips[labelled] == clip]
-            known = known.with_clip(rows[own], np.zeros((len(own), 1)), np.ones(len(own)), posterior.correlation)
-        return known.weight_variances(rows).mean()
+            goals = np.zeros((len(own), len(posterior.columns)))
+            known = known.with_clip(rows[own], goals, np.ones(len(own)), posterior.correlation)
+        return (known.weight_variances(aims) / np.square(posterior.scale)).mean()
 
     return min(set(range(len(rows))) - set(chosen), key=left)
 
@@ -65,6 +67,23 @@ def test_the_next_frame_can_be_of_a_clip_that_has_labels():
     chosen = rows_of(posterior, candidates, 6, min_gap_s=0.0)
     assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(6)]
     assert len(set(candidates.clips[chosen])) < 6
+
+
+def test_frames_are_chosen_for_those_that_are_to_improve():
+    posterior, candidates = make_posterior(), make_candidates()
+    improved = RNG.standard_normal((30, 4)) * [0, 0, 0, 0.2]  # vary in the input of which little is known
+    chosen = rows_of(posterior, candidates, 3, improved=improved, min_gap_s=0.0)
+    assert chosen == [brute_force(posterior, candidates, chosen[:num], improved) for num in range(3)]
+    assert chosen != rows_of(posterior, candidates, 3, min_gap_s=0.0)
+    assert chosen == rows_of(posterior, candidates, 3, improved=np.tile(improved, (2, 1)), min_gap_s=0.0)
+
+
+def test_outputs_count_by_the_variance_of_their_labels():
+    scales = np.array([1.0, 30.0])  # the second has labels from -30 to 30, say
+    posterior = make_posterior(weights=RNG.standard_normal((4, 2)) * scales, columns=("a", "b"))
+    candidates = make_candidates()
+    chosen = rows_of(posterior, candidates, 4, min_gap_s=0.0)
+    assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(4)]
 
 
 def test_near_copies_are_not_chosen_again():

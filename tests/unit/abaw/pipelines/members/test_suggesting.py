@@ -106,6 +106,20 @@ def test_in_labelled_clips_only_frames_without_a_label_are_suggested(folder):
     assert not any(labels[each.clip].scored[each.frame - 1 : each.frame].any() for each in found.frames)
 
 
+def test_frames_can_be_chosen_for_the_clips_of_the_test_set_without_being_of_them(folder):
+    test = Run(folder / "runs/va").task("va").clips(open_dataset(folder / "data"), "test")
+    words = ["suggest-labels", "runs/va", "--num", "9", "--min-gap", "0.1", "--out", "for_test.csv"]
+    printed = abaw(*words, "--for-split", "test", cwd=folder).stdout
+    assert f"chosen for the predictions of {len(test)} clips" in printed
+    rows = list(csv.DictReader((folder / "for_test.csv").read_text().splitlines()))
+    assert not set(test) & {row["clip"] for row in rows}
+    by_name, for_all = (
+        [(each.clip, str(each.frame)) for each in suggest(folder, out, num=9, min_gap_s=0.1, **given).frames]
+        for out, given in (("for_clips.csv", {"for_clips": [*test, test[0]]}), ("for_all.csv", {}))
+    )
+    assert by_name == [(row["clip"], row["frame"]) for row in rows] != for_all
+
+
 def test_a_file_that_may_hold_labels_is_not_replaced(folder):
     (folder / "filled.csv").write_text("clip,frame\n")
     with pytest.raises(InputError, match="exists, and may hold labels"):
@@ -123,6 +137,9 @@ def test_a_file_that_may_hold_labels_is_not_replaced(folder):
         ({"split": "test"}, "clips of the test set"),
         ({"split": "validation"}, "has no clip without va labels"),
         ({"clips": ["nobody"]}, "no clip 'nobody'"),
+        ({"for_split": "test", "for_clips": ["102"]}, "give --for-split NAME or --for-clips"),
+        ({"for_split": "dev"}, "no split 'dev'"),
+        ({"for_clips": ["nobody"]}, "no clip 'nobody'"),
         ({"task": "expr"}, "predicts no values of 'expr'"),
         ({"explore": 2.0}, "share of explored frames is 2"),
         ({"explore": float("nan")}, "share of explored frames is nan"),
