@@ -61,5 +61,16 @@ def test_suggested_frames_give_half_the_gain_with_at_most_half_the_labels_of_ran
         start, pool, measured = (make_clips(num, rng, weights) for num in (3, 30, 8))
         starts.append(buy_labels(fit_last_layer(start, ("a", "b")), pool, measured, num=45, draws=2))
     needed = {way: labels_needed(starts, way) for way in WAYS}
+    assert needed["suggested for the tested clips"] <= 0.5 * needed["random clips"]
     assert needed["suggested"] <= 0.5 * needed["random clips"]
     assert needed["suggested"] <= needed["random frames"]
+
+
+def test_a_start_in_which_all_labels_lower_the_ccc_counts_as_it_is():
+    curves = {"good": [0.5, 0.6, 0.7, 0.8], "bad": [0.5, 0.5, 0.5, 0.5]}
+    starts = [
+        {"start": 0.5, "all": 0.9, "curves": curves},
+        {"start": 0.51, "all": 0.49, "curves": {"good": [0.51] * 4, "bad": [0.51, 0.3, 0.2, 0.1]}},
+    ]
+    assert labels_needed(starts, "good") == 2  # 0.605 of 0.505 to 0.695
+    assert labels_needed(starts, "bad") == 4  # by shares of each start's own gain it would have been the better
