@@ -142,8 +142,7 @@ def _noise(rng: np.random.Generator, num: int, dim: int) -> tuple[np.ndarray, np
 
 
 def labels_needed(starts: Sequence[Mapping[str, Any]], way: str) -> int:
-    """How many labels bring the mean CCC over starts halfway to that of all labels; one more than were bought where
-    none do.
+    """How many labels bring the mean CCC over starts halfway to that of all labels; one more than bought where none do.
 
     Not the mean share of each start's own gain: that means nothing where all labels of the pool lower the CCC.
     """
@@ -332,10 +331,8 @@ def make_table(results: Sequence[dict[str, Any]]) -> list[Claim]:
     for ours, way in product(WAYS[:2], WAYS[2:]):
         says = f"labels until the mean CCC of {len(starts)} starts is {halfway:.3f}, halfway: {ours} against {way}"
         ratio = needed[ours] / needed[way]
-        each = ", ".join(
-            f"{labels_needed(one['starts'], ours)} : {labels_needed(one['starts'], way)}" for one in results
-        )
-        cell = f"{needed[ours]} against {needed[way]}, {ratio:.2f} (by data set {each})"
+        pairs = [f"{labels_needed(one['starts'], ours)} : {labels_needed(one['starts'], way)}" for one in results]
+        cell = f"{needed[ours]} against {needed[way]}, {ratio:.2f} (by data set {', '.join(pairs)})"
         found.append(Claim(says, "", cell, "at most 0.5", ratio <= 0.5))
     curves = {way: np.mean([each["curves"][way] for each in starts], axis=0) for way in WAYS}
 
