@@ -127,7 +127,7 @@ def suggest_labels(
     dataset = open_dataset(opened.config().data if data is None else data)
     of_data = chosen.for_dataset(dataset)
     labels = {clip: each for side in ("train", "validation") for clip, each in _labels(dataset, of_data, side).items()}
-    named, improved = (_asked(dataset, of_data, *each) for each in ((split, named), (for_split, improved)))
+    named, improved = (_named_clips(dataset, of_data, *each) for each in ((split, named), (for_split, improved)))
     kept, notes = _clips_of(dataset, of_data, labels, named, labelled=labelled, test_clips=test_clips)
     from abaw.pipelines.prediction import open_member
 
@@ -174,7 +174,7 @@ def _task_of(run: Run, name: str | None) -> "Task":
     return task
 
 
-def _asked(dataset: "Dataset", task: "Task", split: str | None, named: Sequence[str]) -> list[str]:
+def _named_clips(dataset: "Dataset", task: "Task", split: str | None, named: Sequence[str]) -> list[str]:
     """The clips of a split, or those named. Raises InputError for a split without clips and for unknown clips."""
     unknown = [clip_id for clip_id in named if clip_id not in dataset.clips]
     if unknown:
