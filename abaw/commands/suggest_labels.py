@@ -28,9 +28,13 @@ def suggest_labels(
     test_clips: Annotated[bool, typer.Option("--test-clips", help="also clips of the test set")] = False,
     for_split: Annotated[
         str | None,
-        typer.Option(help="train, validation or test: whose predictions are to become better; default: the candidates"),
+        typer.Option(
+            help="train, validation or test: whose predictions are to become better; default: the clips chosen from"
+        ),
     ] = None,
-    for_clips: Annotated[list[str] | None, typer.Option(help="the same, by clip; may be given several times")] = None,
+    for_clips: Annotated[
+        list[str] | None, typer.Option(help="clips whose predictions are to become better; may be given several times")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="the task, where the run predicts values of several")] = None,
     seed: Annotated[int, typer.Option(help="seed of the draws that choose extreme values")] = 0,
     data: Annotated[Path | None, typer.Option(help="data set; default: the run's")] = None,

@@ -21,7 +21,7 @@ class Candidates:
     times_s: Float[np.ndarray, " row"]
 
 
-def check_choice(num: int, explore: float, min_gap_s: float) -> None:
+def check_choice(num: int, explore: float, min_gap_s: float, seed: int) -> None:
     """Raises InputError where a choice of frames cannot be made with these settings, whatever the candidates are."""
     if num < 1:
         raise InputError(f"{num} frames were asked for, expected 1 or more")
@@ -29,6 +29,8 @@ def check_choice(num: int, explore: float, min_gap_s: float) -> None:
         raise InputError(f"the share of explored frames is {explore:g}, expected 0 to 1")
     if not 0 <= min_gap_s < np.inf:
         raise InputError(f"the gap between two frames of a clip is {min_gap_s:g} s, expected 0 or more")
+    if seed < 0:
+        raise InputError(f"the seed is {seed}, expected 0 or more")
 
 
 def choose_frames(
@@ -51,9 +53,10 @@ def choose_frames(
     error that a clip's frames have in common is an unknown of each clip, so that frames of one clip that differ much
     are worth much. Two frames of a clip are at least ``min_gap_s`` apart.
 
-    Raises InputError for a share outside 0 to 1, a gap below 0, and where fewer than ``num`` frames can be chosen.
+    Raises InputError for a share outside 0 to 1, a gap or a seed below 0, and where fewer than ``num`` frames can be
+    chosen.
     """
-    check_choice(num, explore, min_gap_s)
+    check_choice(num, explore, min_gap_s, seed)
     if num > len(candidates.clips):
         raise InputError(f"{num} frames were asked for, but there are {len(candidates.clips)}")
     rows, rng = posterior.rows(candidates.states), np.random.default_rng(seed)

@@ -9,6 +9,7 @@ from abaw.dataset.annotations import Labels, TimedLabels
 from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Declaration, Manifest, ManifestRow
 from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.errors import InputError
+from abaw.files.names import first_few
 from abaw.numbers import MAX_FRAME, MAX_TIME_S, NO_TIME, parse_integer, parse_number
 from abaw.registry import nearest
 
@@ -38,7 +39,7 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
         return None if label is None else Labels(np.array([label], np.float32), np.ones(1, bool), group)
     if row.labels is None:
         return None
-    table = _read_labels_file(manifest, row)
+    table = _read_labels_file(manifest, row, clip_id)
     lacking = next((name for name in declared.label_columns if name not in table.columns), None)
     if lacking is not None:
         listing = f"{nearest(lacking, table.columns)} it has {', '.join(table.columns)}"
@@ -75,7 +76,7 @@ def count_label_rows(manifest: Manifest, clip_id: str) -> int:
     row = manifest.rows[clip_id]
     if row.labels is None:
         return 0
-    table = _read_labels_file(manifest, row)
+    table = _read_labels_file(manifest, row, clip_id)
     return int(_frames(manifest, table).max()) if manifest.row_columns["frame"] in table.columns else 0
 
 
@@ -116,9 +117,19 @@ def _class_of(declared: ClassColumns, cell: str) -> int:
     return declared.names.index(name)
 
 
-def _read_labels_file(manifest: Manifest, row: ManifestRow) -> TextTable:
+def _read_labels_file(manifest: Manifest, row: ManifestRow, clip_id: str) -> TextTable:
+    """The rows of the clip; where the file has a column ``clip``, as that of ``suggest-labels``, those that name it."""
     assert row.labels is not None
     table = read_table(row.labels)
+    if "clip" in table.columns and len(table):
+        clips = table.column("clip")
+        table = table.of_rows([i for i, each in enumerate(clips) if each == clip_id])
+        if not len(table):
+            raise InputError(
+                f"{table.place()}: no row of the clip {clip_id!r}{nearest(clip_id, clips)} the column clip names "
+                f"{first_few([*dict.fromkeys(clips)])}: empty the clip's cell labels in {manifest.path}, or rename "
+                "the column clip where it names something else"
+            )
     if not len(table):
         raise InputError(f"{table.place()}: the table has no row: give one for each frame, time or span with a label")
     for declared in (manifest.classes, manifest.values):

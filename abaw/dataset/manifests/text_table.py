@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,13 @@ class TextTable:
     def column(self, name: str) -> list[str]:
         """The cells of a column. Raises InputError as ``cells`` does."""
         return [_text(each, f"{self.place(row)}: {name}") for row, each in enumerate(self._values_of(name))]
+
+    def of_rows(self, rows: Sequence[int]) -> "TextTable":
+        """A table of some rows, which keep their places."""
+        values = [self._values_of(name) for name in self.columns]
+        return replace(
+            self, numbers=[self.numbers[i] for i in rows], values=[[each[i] for i in rows] for each in values]
+        )
 
     def _values_of(self, name: str) -> list[Any]:
         index = self.columns.index(name)

@@ -113,6 +113,8 @@ def suggest_labels(
         [] if given is None else as_list(given, name, "a clip's name or a list of them")
         for given, name in ((clips, "clips"), (for_clips, "for_clips"))
     )
+    if target.is_dir() or target.suffix.lower() != ".csv":
+        raise InputError(f"out is {target}, expected a file that ends in .csv")
     if target.exists():
         raise InputError(f"{target} exists, and may hold labels: give another --out, or delete it")
     if split is not None and named:
@@ -132,7 +134,7 @@ def suggest_labels(
     from abaw.pipelines.prediction import open_member
 
     opened_store = as_path(store, "store", optional=True)
-    check_choice(num, explore, min_gap_s)  # before the network runs
+    check_choice(num, explore, min_gap_s, seed)  # before the network runs
     member = open_member(opened, opened_store, device)
     for clip_id in [*kept, *improved]:
         member[2].clock(clip_id)  # a clip that was never extracted is an error before anything is computed
@@ -221,7 +223,8 @@ def _clips_of(
     if not kept:
         raise InputError(
             f"{dataset.root} has no clip without {task.name} labels among those asked for ({'; '.join(notes)}): give "
-            "--labelled for the frames without a label of clips that have some, or another --data"
+            "--labelled for the frames without a label of clips that have some, no --split (a clip without a file of "
+            "labels may be in none), or another --data"
         )
     return kept, notes
 

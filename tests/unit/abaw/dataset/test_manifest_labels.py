@@ -29,6 +29,37 @@ def test_rows_of_frames_are_labels_of_frames(tmp_path):
     assert read_manifest_labels(found.manifest, "values", "test") == {}  # a clip without labels
 
 
+SUGGESTED = """clip,frame,time_s,why,effort,pain,predicted_effort,predicted_pain,effort_sd,pain_sd
+b,3,0.08,explore,1,2,0,0,1,1
+'=a,2,0.04,explore,3,4,0,0,1,1
+b,1,0.00,exploit,5,6,0,0,1,1
+'=a,5,0.16,explore,,,0,0,1,1
+"""
+
+
+def test_each_clip_takes_its_rows_of_a_filled_in_file_of_suggestions(tmp_path):
+    (tmp_path / "filled.csv").write_text(SUGGESTED)
+    table = "path,clip,labels\na.wav,=a,filled.csv\nb.wav,,filled.csv\n"
+    found = open_manifest(tmp_path, table, VALUES, media=("a.wav", "b.wav"))
+    labels = read_manifest_labels(found.manifest, "values", "train")
+    assert {clip: (np.flatnonzero(each.scored) + 1).tolist() for clip, each in labels.items()} == {
+        "=a": [2],
+        "b": [1, 3],
+    }
+    assert labels["b"].values[[0, 2]].tolist() == [[6, 5], [2, 1]]
+    assert [found.num_label_rows(clip) for clip in ("=a", "b")] == [5, 3]
+
+
+def test_a_clip_that_its_file_of_labels_does_not_name_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"a.csv:1: no row of the clip 'a'.* names other, b: empty the clip's cell"):
+        read_labels(tmp_path, "clip,frame,effort,pain\nother,1,2,3\nb,1,2,3\n")
+
+
+def test_a_wrong_row_of_several_clips_is_named_by_its_line(tmp_path):
+    with pytest.raises(InputError, match="a.csv:4: pain is 11, outside"):
+        read_labels(tmp_path, "clip,frame,effort,pain\na,1,2,3\nb,1,2,99\na,2,2,11\n")
+
+
 def test_classes_at_a_time_reach_half_way_to_their_neighbours(tmp_path):
     _, labels = read_labels(tmp_path, "time_s,emotion\n0,angry\n0.2,happy\n0.4,neutral\n", CLASSES)
     found = labels.at(np.array([0.0, 0.09, 0.11, 0.29, 0.31, 0.49, 0.51]))

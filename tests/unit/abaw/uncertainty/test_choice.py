@@ -125,6 +125,7 @@ def test_exploited_frames_have_extreme_values_and_depend_on_the_seed_alone():
         (200, {"min_gap_s": 1.0}, "200 frames were asked for, but .* 1 s or more apart"),
         (3, {"explore": 1.5}, "share of explored frames is 1.5, expected 0 to 1"),
         (3, {"explore": float("nan")}, "expected 0 to 1"),
+        (3, {"seed": -1}, "the seed is -1, expected 0 or more"),
         (3, {"min_gap_s": -1.0}, "gap between two frames of a clip is -1 s"),
     ],
 )

@@ -144,12 +144,20 @@ def test_a_file_that_may_hold_labels_is_not_replaced(folder):
         ({"explore": 2.0}, "share of explored frames is 2"),
         ({"explore": float("nan")}, "share of explored frames is nan"),
         ({"num": 0}, "0 frames were asked for, expected 1 or more"),
+        ({"seed": -1}, "the seed is -1, expected 0 or more"),
     ],
 )
 def test_what_cannot_be_suggested_is_refused_and_nothing_is_written(folder, given, words):
     with pytest.raises(InputError, match=words):
         suggest(folder, "bad.csv", **given)
     assert not (folder / "bad.csv").exists()
+
+
+@pytest.mark.parametrize("out", ["data", "new.parquet"])
+def test_suggestions_go_to_a_csv_file(folder, out):
+    with pytest.raises(InputError, match=f"{out}, expected a file that ends in .csv"):
+        suggest(folder, out)
+    assert (folder / out).is_dir() == (out == "data")
 
 
 def test_a_split_without_clips_is_refused(folder):
