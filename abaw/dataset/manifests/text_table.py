@@ -63,10 +63,11 @@ class TextTable:
 
     def of_rows(self, rows: Sequence[int]) -> "TextTable":
         """A table of some rows, which keep their places."""
-        values = [self._values_of(name) for name in self.columns]
-        return replace(
-            self, numbers=[self.numbers[i] for i in rows], values=[[each[i] for i in rows] for each in values]
-        )
+        places = pa.array(rows, pa.int64())
+        values = [
+            each.take(places) if isinstance(each, pa.ChunkedArray) else [each[i] for i in rows] for each in self.values
+        ]
+        return replace(self, numbers=[self.numbers[i] for i in rows], values=values)
 
     def _values_of(self, name: str) -> list[Any]:
         index = self.columns.index(name)

@@ -1,6 +1,8 @@
 """Labels of frames, times and spans in a file for each clip of a manifest."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from abaw.dataset.manifests.labels import read_manifest_labels
@@ -53,6 +55,14 @@ def test_each_clip_takes_its_rows_of_a_filled_in_file_of_suggestions(tmp_path):
 def test_a_clip_that_its_file_of_labels_does_not_name_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"a.csv:1: no row of the clip 'a'.* names other, b: empty the clip's cell"):
         read_labels(tmp_path, "clip,frame,effort,pain\nother,1,2,3\nb,1,2,3\n")
+
+
+def test_a_parquet_file_of_several_clips_may_have_columns_that_nobody_reads(tmp_path):
+    far = pa.array([2**60, 0], pa.timestamp("ms"))  # a year that Python's datetime lacks
+    columns = {"clip": ["b", "a"], "frame": [2, 1], "effort": [1.0, 2.0], "pain": [3.0, 4.0], "recorded": far}
+    pq.write_table(pa.table(columns), tmp_path / "both.parquet")
+    found = open_manifest(tmp_path, TABLE.replace("a.csv", "both.parquet"), VALUES, media=("a.wav", "b.wav"))
+    assert read_manifest_labels(found.manifest, "values", "train")["a"].values.tolist() == [[4, 2]]
 
 
 def test_a_wrong_row_of_several_clips_is_named_by_its_line(tmp_path):
