@@ -46,12 +46,12 @@ def choose_frames(
     """The rows of ``num`` candidates in the order in which they are chosen, each with the reason.
 
     "explore": the frame whose label reduces the variance of the outputs, in units of the labels' variance and as a mean
-    over ``improved``, the most (Cohn 1996): states of the frames whose predictions are to become better, by
-    default the candidates themselves. "exploit": the frame with the most extreme value, in standard deviations of the
-    labels, by weights drawn from the posterior for each choice (Thompson sampling). ``explore`` is the share of the
-    first. After each choice the posterior counts the frame as labelled, so that near copies are not chosen again; the
-    error that a clip's frames have in common is an unknown of each clip, so that frames of one clip that differ much
-    are worth much. Two frames of a clip are at least ``min_gap_s`` apart.
+    over the frames to improve, the most (Cohn 1996). "exploit": the frame with the most extreme value, in standard
+    deviations of the labels, by weights drawn from the posterior for each choice (Thompson sampling). ``explore`` is
+    the share of the first. After each choice the posterior counts the frame as labelled, so that near copies are not
+    chosen again; the error that a clip's frames have in common is an unknown of each clip, so that frames of one clip
+    that differ much are worth much. Two frames of a clip are at least ``min_gap_s`` apart. ``improved``: the states of
+    the frames whose predictions are to become better; by default they are the candidates.
 
     Raises InputError for a share outside 0 to 1, a gap or a seed below 0, and where fewer than ``num`` frames can be
     chosen.

@@ -61,9 +61,9 @@ def test_suggested_frames_give_half_the_gain_with_at_most_half_the_labels_of_ran
         start, pool, measured = (make_clips(num, rng, weights) for num in (3, 30, 8))
         starts.append(buy_labels(fit_last_layer(start, ("a", "b")), pool, measured, num=45, draws=2))
     needed = {way: labels_needed(starts, way) for way in WAYS}
-    assert needed["suggested for the tested clips"] <= 0.5 * needed["random clips"]
-    assert needed["suggested"] <= 0.5 * needed["random clips"]
-    assert needed["suggested"] <= needed["random frames"]
+    for way in WAYS[:2]:
+        assert needed[way] <= 0.5 * needed["random clips"]
+        assert needed[way] <= needed["random frames"]
 
 
 def test_a_start_in_which_all_labels_lower_the_ccc_counts_as_it_is():

@@ -1,12 +1,13 @@
 """The labels of a manifest: of whole clips in the table itself, or of frames and spans in a file for each clip."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from abaw.dataset.annotations import Labels, TimedLabels
-from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Declaration, Manifest, ManifestRow
+from abaw.dataset.manifest import ROW_COLUMNS, ClassColumns, Declaration, Manifest
 from abaw.dataset.manifests.text_table import TextTable, read_table
 from abaw.errors import InputError
 from abaw.files.names import first_few
@@ -39,7 +40,7 @@ def read_clip_labels(manifest: Manifest, declared: Declaration, clip_id: str) ->
         return None if label is None else Labels(np.array([label], np.float32), np.ones(1, bool), group)
     if row.labels is None:
         return None
-    table = _read_labels_file(manifest, row, clip_id)
+    table = _read_labels_file(manifest, row.labels, clip_id)
     lacking = next((name for name in declared.label_columns if name not in table.columns), None)
     if lacking is not None:
         listing = f"{nearest(lacking, table.columns)} it has {', '.join(table.columns)}"
@@ -76,7 +77,7 @@ def count_label_rows(manifest: Manifest, clip_id: str) -> int:
     row = manifest.rows[clip_id]
     if row.labels is None:
         return 0
-    table = _read_labels_file(manifest, row, clip_id)
+    table = _read_labels_file(manifest, row.labels, clip_id)
     return int(_frames(manifest, table).max()) if manifest.row_columns["frame"] in table.columns else 0
 
 
@@ -117,10 +118,9 @@ def _class_of(declared: ClassColumns, cell: str) -> int:
     return declared.names.index(name)
 
 
-def _read_labels_file(manifest: Manifest, row: ManifestRow, clip_id: str) -> TextTable:
+def _read_labels_file(manifest: Manifest, file: Path, clip_id: str) -> TextTable:
     """The rows of the clip; where the file has a column ``clip``, as that of ``suggest-labels``, those that name it."""
-    assert row.labels is not None
-    table = read_table(row.labels)
+    table = read_table(file)
     if "clip" in table.columns and len(table):
         clips = table.column("clip")
         table = table.of_rows([i for i, each in enumerate(clips) if each == clip_id])

@@ -270,9 +270,9 @@ class _Found:
 
     def thinned(self, notes: Sequence[str]) -> "tuple[_Found, list[str]]":
         """With at most ``MAX_CANDIDATES`` frames, and the notes with one that says so."""
-        every = -(-len(self.clips) // MAX_CANDIDATES)
-        if every == 1:
+        if len(self.clips) <= MAX_CANDIDATES:
             return self, list(notes)
+        every = -(-len(self.clips) // MAX_CANDIDATES)
         rows = slice(None, None, every)
         arrays = (self.clips, self.frames, self.times_s, self.states, self.outputs)
         note = f"of {len(self.clips)} frames one in {every} can be chosen"

@@ -8,22 +8,22 @@ import pytest
 from abaw.errors import InputError
 from abaw.uncertainty.choice import Candidates, choose_frames
 from abaw.uncertainty.last_layer import LastLayerPosterior, LastLayerRows, fit_last_layer
-from abaw.uncertainty.posterior import prior
+from abaw.uncertainty.posterior import LinearPosterior, prior
 
 RNG = np.random.default_rng(3)
 WEIGHTS = RNG.standard_normal((4, 1))
 
 
-def make_posterior(num_clips=6, num=50, weights=WEIGHTS, columns=("value",)):
+def make_posterior(num_clips=6, num=50):
     """A posterior that knows little of the last of four inputs."""
     clips = []
     for _ in range(num_clips):
         states = RNG.standard_normal((num, 4)) * [1, 1, 1, 0.05]
-        outputs = states @ weights
+        outputs = states @ WEIGHTS
         clips.append(
             LastLayerRows(states, outputs + 0.3 * RNG.standard_normal(outputs.shape), outputs, np.arange(float(num)))
         )
-    return fit_last_layer(clips, columns)
+    return fit_last_layer(clips, ("value",))
 
 
 def make_candidates(num_clips=6, num=50):
@@ -78,12 +78,15 @@ def test_frames_are_chosen_for_those_that_are_to_improve():
     assert chosen == rows_of(posterior, candidates, 3, improved=np.tile(improved, (2, 1)), min_gap_s=0.0)
 
 
-def test_outputs_count_by_the_variance_of_their_labels():
-    scales = np.array([1.0, 30.0])  # the second has labels from -30 to 30, say
-    posterior = make_posterior(weights=RNG.standard_normal((4, 2)) * scales, columns=("a", "b"))
-    candidates = make_candidates()
-    chosen = rows_of(posterior, candidates, 4, min_gap_s=0.0)
-    assert chosen == [brute_force(posterior, candidates, chosen[:num]) for num in range(4)]
+@pytest.mark.parametrize(("scale", "first"), [(1.0, 1), (3.0, 0)])
+def test_outputs_count_by_the_variance_of_their_labels(scale, first):
+    variances = np.array([[1.0, 1e-6, 1e-6], [1e-6, 4.0, 1e-6]])  # each output knows little of one input
+    known = LinearPosterior(np.stack([np.diag(1 / each) for each in variances]), np.zeros((2, 3)), np.full(2, 0.1))
+    scales, none = np.array([1.0, scale]), np.zeros(2)
+    posterior = LastLayerPosterior(("a", "b"), none, np.ones(2), none, scales, none, known, num_clips=0)
+    candidates = Candidates(np.eye(2), np.arange(2), none)
+    # the variance of b falls by 1.95, that of a by 0.45: of labels with a variance of 9 it is the smaller part
+    assert rows_of(posterior, candidates, 1) == [first] == [brute_force(posterior, candidates)]
 
 
 def test_near_copies_are_not_chosen_again():

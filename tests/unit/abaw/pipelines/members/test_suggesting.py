@@ -140,6 +140,7 @@ def test_a_file_that_may_hold_labels_is_not_replaced(folder):
         ({"for_split": "test", "for_clips": ["102"]}, "give --for-split NAME or --for-clips"),
         ({"for_split": "dev"}, "no split 'dev'"),
         ({"for_clips": ["nobody"]}, "no clip 'nobody'"),
+        ({"for_clips": ["102"]}, "nothing was observed in '102', for which to choose frames"),  # it has no sound
         ({"task": "expr"}, "predicts no values of 'expr'"),
         ({"explore": 2.0}, "share of explored frames is 2"),
         ({"explore": float("nan")}, "share of explored frames is nan"),
